@@ -1,0 +1,111 @@
+// Every way in which mttc refuses its input. One catalogue of stable codes; an error says where, what was expected,
+// what was found, and, where it can, what to do. The CLI prints them without a stack and exits with their exit code.
+import { distance } from "fastest-levenshtein";
+
+/** Stable error codes, each with the one-line meaning that `mttc` documents. */
+export const ERROR_CODES = {
+  E_CONFIG: "the spec has a fault",
+  E_CONFIG_PARSE: "the spec is not YAML or JSON",
+  E_FILE: "a file cannot be read or written",
+  E_DISK: "the disk is full or the size limit of a file is reached",
+  E_PATH_TYPE: "a path names something that is not a regular file",
+  E_PATH_ESCAPE: "a path leads outside the folder that it must stay in",
+  E_CSV_HEADER: "the first line of a label table is not usable",
+  E_CSV_SHAPE: "a label table has no rows, or rows of unequal length",
+  E_CSV_PATH: "a file path in a label table is not usable",
+  E_LABEL: "a label is not one of the task's classes",
+  E_TASK_EMPTY: "a task has no labels",
+  E_IMG_FORMAT: "an image has a format that is not read",
+  E_IMG_TRUNCATED: "an image is damaged or cut short",
+  E_IMG_LIMIT: "an image is larger than the limits",
+  E_IMG_SIZE: "an image is smaller than the limits",
+  E_SHAPE: "shapes do not fit together",
+  E_GRAPH: "a graph breaks a rule of the IR",
+  E_NOT_DIFFERENTIABLE: "an operator on the way to a trained parameter has no derivative",
+  E_MODEL_PARSE: "an ONNX file cannot be parsed",
+  E_MODEL_OP: "an ONNX file has an operator that is not supported",
+  E_ORT_LOAD: "ONNX Runtime's library cannot be loaded",
+  E_ORT: "ONNX Runtime reported an error",
+  E_ST_HEADER: "the header of a safetensors file is not usable",
+  E_ST_LAYOUT: "the data of a safetensors file does not tile it",
+  E_CKPT_NONE: "a run has no usable checkpoint",
+  E_CKPT_MISMATCH: "a checkpoint does not belong to this model",
+  E_CKPT_CORRUPT: "a checkpoint is damaged",
+  E_RUN_LOCKED: "another trainer works in this run directory",
+  E_RUN_EXISTS: "a run directory holds another run",
+  E_BUNDLE: "a compiled bundle is incomplete or damaged",
+  E_PARITY: "an exported model does not agree with the trainer",
+  E_DIVERGED: "the loss is not finite",
+  E_INTERRUPTED: "the user interrupted the work",
+  E_USAGE: "the command line is not usable",
+} as const;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** Where a fault lies: any of file, line and column (1-based), spec path, graph node and origin. */
+export interface Location {
+  readonly file?: string;
+  readonly line?: number;
+  readonly column?: number;
+  readonly path?: string;
+  readonly node?: string;
+  readonly origin?: string;
+}
+
+/** One fault of the input: `expected` and `found` are short phrases, `hint` says what to do. */
+export interface Fault {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly at?: Location;
+  readonly hint?: string;
+}
+
+/** A typed error that carries one or more faults; `exitCode` is 2, or 130 for an interrupt. */
+export class MttcError extends Error {
+  readonly faults: readonly Fault[];
+  constructor(faults: Fault | readonly Fault[], options?: { cause?: unknown }) {
+    const list = "code" in faults ? [faults] : faults;
+    super(list.map(formatFault).join("\n"), options);
+    this.name = "MttcError";
+    this.faults = list;
+  }
+  get code(): ErrorCode {
+    return this.faults[0]?.code ?? "E_CONFIG";
+  }
+  get exitCode(): number {
+    return this.code === "E_INTERRUPTED" ? 130 : 2;
+  }
+}
+
+/** A broken invariant of mttc itself, never the user's fault; the CLI asks for a report and exits with 70. */
+export class InternalError extends Error {
+  override readonly name = "InternalError";
+}
+
+/** `file:line:column: path: message [CODE]` and the hint on a line of its own. */
+export function formatFault(fault: Fault): string {
+  const { at } = fault;
+  const place = [at?.file, at?.line, at?.column].filter((part) => part !== undefined).join(":");
+  const inside = at?.path ?? at?.node;
+  const origin = at?.origin ? ` (from ${at.origin})` : "";
+  const where = [place, inside].filter((part) => part !== undefined && part !== "").join(": ");
+  const hint = fault.hint ? `\n  ${fault.hint}` : "";
+  return `${where ? `${where}: ` : ""}${fault.message}${origin} [${fault.code}]${hint}`;
+}
+
+/** The candidate closest to `name` by edit distance, if it is close enough to be what was meant. */
+export function nearestName(name: string, candidates: Iterable<string>): string | undefined {
+  let best: string | undefined;
+  let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1;
+  for (const candidate of candidates) {
+    const edits = distance(name.toLowerCase(), candidate.toLowerCase());
+    if (edits < bestDistance) [best, bestDistance] = [candidate, edits];
+  }
+  return best;
+}
+
+/** "did you mean "x"?" when something is near, else the list of what there is. */
+export function suggestName(name: string, candidates: readonly string[]): string {
+  const near = nearestName(name, candidates);
+  return near !== undefined ? `did you mean "${near}"?` : `one of: ${candidates.join(", ")}`;
+}
