@@ -1,0 +1,255 @@
+// Builds a graph node by node. Names come from origins ("shared_layers[0]/Conv"), never from counters of the process,
+// so the same calls give the same graph. The short methods at the end are the vocabulary in which models,
+// derivatives, lowerings and optimizers are written.
+import { InternalError } from "../diagnostics.ts";
+import { inferTypes, type OpTable } from "./op.ts";
+import type { Attrs, DType, Graph, Node, Output, TensorData, TensorType, Value } from "./types.ts";
+
+export class GraphBuilder {
+  readonly ops: OpTable;
+  readonly #name: string;
+  readonly #inputs: Value[] = [];
+  readonly #constants = new Map<Value, TensorData>();
+  readonly #constantsByContent = new Map<string, Value>();
+  readonly #nodes: Node[] = [];
+  readonly #outputs: Output[] = [];
+  readonly #names = new Map<string, number>();
+  readonly #values = new Set<Value>();
+  #origin: string;
+
+  constructor(name: string, ops: OpTable) {
+    this.#name = name;
+    this.#origin = name;
+    this.ops = ops;
+  }
+
+  /** A builder that goes on where `graph` ends: its inputs, constants, nodes and outputs are there already. */
+  static extend(graph: Graph, ops: OpTable, name = graph.name): GraphBuilder {
+    const b = new GraphBuilder(name, ops);
+    for (const input of graph.inputs) b.#adopt(input, b.#inputs);
+    for (const [value, data] of graph.constants) b.adoptConstant(value, data);
+    for (const node of graph.nodes) b.adoptNode(node);
+    b.#outputs.push(...graph.outputs);
+    return b;
+  }
+
+  get nodes(): readonly Node[] {
+    return this.#nodes;
+  }
+
+  /** The origin given to what is emitted next. */
+  get origin(): string {
+    return this.#origin;
+  }
+
+  /** Runs `body` with another origin for all that it emits. */
+  within<T>(origin: string, body: () => T): T {
+    const outer = this.#origin;
+    this.#origin = origin;
+    try {
+      return body();
+    } finally {
+      this.#origin = outer;
+    }
+  }
+
+  /** Declares a graph input; its name is taken as it is. */
+  input(name: string, dtype: DType, shape: TensorType["shape"]): Value {
+    return this.#adopt({ name, type: { dtype, shape }, origin: this.#origin }, this.#inputs);
+  }
+
+  output(name: string, value: Value): void {
+    this.#outputs.push({ name, value });
+  }
+
+  /** A constant; small equal ones (up to 64 elements) are shared. */
+  constant(data: TensorData, name?: string): Value {
+    const key =
+      data.data.length <= 64 ? `${data.dtype}[${data.shape}]${Array.from(data.data, keyOf)}` : undefined;
+    const known = key === undefined ? undefined : this.#constantsByContent.get(key);
+    if (known && name === undefined) return known;
+    const short =
+      data.data.length <= 4
+        ? `const/${data.dtype}${data.shape.length ? `[${data.shape}]` : ""}(${Array.from(data.data).join(";")})`
+        : `${this.#origin}/const`;
+    const value: Value = {
+      name: this.#unique(name ?? short),
+      type: { dtype: data.dtype, shape: data.shape },
+      origin: this.#origin,
+    };
+    if (key !== undefined) this.#constantsByContent.set(key, value);
+    this.#values.add(value);
+    this.#constants.set(value, data);
+    return value;
+  }
+
+  /** The numbers behind a constant value, if it is one. */
+  constantData(value: Value | undefined): TensorData | undefined {
+    return value && this.#constants.get(value);
+  }
+
+  /** Emits one node and returns all its outputs; `outputCount` asks for the optional ones (default: the first only). */
+  emitAll(
+    opName: string,
+    inputs: readonly (Value | undefined)[],
+    attrs: Attrs = {},
+    outputCount = 1,
+  ): readonly Value[] {
+    const op = this.ops.get(opName);
+    if (!op) throw new InternalError(`no operator ${opName} in the table`);
+    for (const input of inputs)
+      if (input && !this.#values.has(input))
+        throw new InternalError(`${opName}: ${input.name} is not of this graph`);
+    const types = inferTypes(
+      op,
+      inputs.map((input) => input?.type),
+      inputs.map((input) => this.constantData(input)),
+      attrs,
+      this.#origin,
+    );
+    const base = this.#unique(`${this.#origin}/${op.name}`);
+    const outputs = types.slice(0, outputCount).map((type, i) => {
+      const name =
+        i === 0 ? base : this.#unique(`${base}.${(op.outputs[i] ?? String(i)).replace(/[?*]$/, "")}`);
+      const value: Value = { name, type, origin: this.#origin };
+      this.#values.add(value);
+      return value;
+    });
+    this.#nodes.push({ op, inputs, outputs, attrs });
+    return outputs;
+  }
+
+  /** Emits one node and returns its first output. */
+  emit(opName: string, inputs: readonly (Value | undefined)[], attrs: Attrs = {}): Value {
+    return this.emitAll(opName, inputs, attrs)[0] ?? missingOutput(opName);
+  }
+
+  /** Takes over a node of another graph as it is; its inputs must be here already. */
+  adoptNode(node: Node): void {
+    for (const output of node.outputs) this.#adopt(output);
+    this.#nodes.push(node);
+  }
+
+  adoptConstant(value: Value, data: TensorData): void {
+    this.#constants.set(this.#adopt(value), data);
+  }
+
+  /**
+   * Copies `graph` into this one. Inputs named in `feeds` become those values; the others become inputs here, or the
+   * input of the same name where one exists. Returns the outputs by name.
+   */
+  inline(graph: Graph, feeds: ReadonlyMap<string, Value>): Map<string, Value> {
+    const here = new Map<Value, Value>();
+    const map = (value: Value): Value => here.get(value) ?? missingOutput(value.name);
+    for (const input of graph.inputs) {
+      const known = feeds.get(input.name) ?? this.#inputs.find((mine) => mine.name === input.name);
+      here.set(input, known ?? this.#adopt(input, this.#inputs));
+    }
+    for (const [value, data] of graph.constants) {
+      if (this.#names.has(value.name)) here.set(value, this.constant(data));
+      else this.adoptConstant(this.#mapTo(here, value), data);
+    }
+    for (const node of graph.nodes) {
+      const outputs = node.outputs.map((output) => {
+        const copy = this.#names.has(output.name) ? { ...output, name: this.#unique(output.name) } : output;
+        if (copy !== output) this.#values.add(copy);
+        else this.#adopt(copy);
+        here.set(output, copy);
+        return copy;
+      });
+      this.#nodes.push({ ...node, inputs: node.inputs.map((input) => input && map(input)), outputs });
+    }
+    return new Map(graph.outputs.map((output) => [output.name, map(output.value)]));
+  }
+
+  /** The finished graph. */
+  build(): Graph {
+    return {
+      name: this.#name,
+      inputs: [...this.#inputs],
+      constants: new Map(this.#constants),
+      nodes: [...this.#nodes],
+      outputs: [...this.#outputs],
+    };
+  }
+
+  #mapTo(here: Map<Value, Value>, value: Value): Value {
+    here.set(value, value);
+    return value;
+  }
+
+  #adopt(value: Value, into?: Value[]): Value {
+    if (this.#unique(value.name) !== value.name) throw new InternalError(`two values named ${value.name}`);
+    this.#values.add(value);
+    into?.push(value);
+    return value;
+  }
+
+  #unique(base: string): string {
+    const uses = (this.#names.get(base) ?? 0) + 1;
+    this.#names.set(base, uses);
+    return uses === 1 ? base : this.#unique(`${base}:${uses}`);
+  }
+
+  // ------------------------------------------------------------------ vocabulary
+  scalar(value: number, dtype: DType = "float32"): Value {
+    return this.constant({ dtype, shape: [], data: Float64Array.of(value) });
+  }
+  ints(values: readonly number[]): Value {
+    return this.constant({ dtype: "int64", shape: [values.length], data: Float64Array.from(values) });
+  }
+  add(x: Value, y: Value): Value {
+    return this.emit("Add", [x, y]);
+  }
+  sub(x: Value, y: Value): Value {
+    return this.emit("Sub", [x, y]);
+  }
+  mul(x: Value, y: Value): Value {
+    return this.emit("Mul", [x, y]);
+  }
+  div(x: Value, y: Value): Value {
+    return this.emit("Div", [x, y]);
+  }
+  neg(x: Value): Value {
+    return this.emit("Neg", [x]);
+  }
+  where(condition: Value, x: Value, y: Value): Value {
+    return this.emit("Where", [condition, x, y]);
+  }
+  cast(x: Value, dtype: DType): Value {
+    return x.type.dtype === dtype ? x : this.emit("Cast", [x], { to: dtype });
+  }
+  reshape(x: Value, shape: readonly number[]): Value {
+    return this.emit("Reshape", [x, this.ints(shape)]);
+  }
+  transpose(x: Value, perm: readonly number[]): Value {
+    return this.emit("Transpose", [x], { perm });
+  }
+  reduceSum(x: Value, axes: readonly number[], keepdims: 0 | 1): Value {
+    return this.emit("ReduceSum", [x, this.ints(axes)], { keepdims });
+  }
+  reduceMean(x: Value, axes: readonly number[], keepdims: 0 | 1): Value {
+    return this.emit("ReduceMean", [x, this.ints(axes)], { keepdims });
+  }
+  expand(x: Value, shape: readonly number[]): Value {
+    return this.emit("Expand", [x, this.ints(shape)]);
+  }
+  slice(
+    x: Value,
+    starts: readonly number[],
+    ends: readonly number[],
+    axes: readonly number[],
+    steps?: readonly number[],
+  ): Value {
+    const more = steps ? [this.ints(steps)] : [];
+    return this.emit("Slice", [x, this.ints(starts), this.ints(ends), this.ints(axes), ...more]);
+  }
+}
+
+function keyOf(value: number): string {
+  return Object.is(value, -0) ? "-0" : String(value);
+}
+
+function missingOutput(name: string): never {
+  throw new InternalError(`${name} has no such value`);
+}

@@ -1,0 +1,68 @@
+// The float64 reference: runs a graph, operator by operator, with each op's `evaluate`. Slow and exact; it is what
+// derivatives, lowerings and ONNX Runtime are compared with. Arrays in, arrays out, nothing kept.
+import { InternalError } from "../diagnostics.ts";
+import { inferTypes, type NDArray, readAttrs } from "./op.ts";
+import type { Graph, Node, TensorData, Value } from "./types.ts";
+
+/** Runs `graph` on `feeds` (by input name) and returns the outputs by name. Symbolic sizes follow the feeds. */
+export function interpret(graph: Graph, feeds: ReadonlyMap<string, NDArray>): Map<string, NDArray> {
+  const known = new Map<Value, NDArray>();
+  const constants = new Map<Value, TensorData>(graph.constants);
+  for (const input of graph.inputs) known.set(input, feeds.get(input.name) ?? missing(`input ${input.name}`));
+  for (const [value, data] of graph.constants) known.set(value, toArray(data));
+  const lastUse = lastUses(graph);
+  graph.nodes.forEach((node, position) => {
+    const results = evaluateNode(node, (value) => known.get(value) ?? missing(value.name), constants);
+    node.outputs.forEach((output, i) => {
+      known.set(output, results[i] ?? missing(output.name));
+    });
+    for (const value of lastUse.get(position) ?? []) known.delete(value);
+  });
+  return new Map(graph.outputs.map(({ name, value }) => [name, known.get(value) ?? missing(name)]));
+}
+
+/** Evaluates one node; used by constant folding too. */
+export function evaluateNode(
+  node: Node,
+  read: (value: Value) => NDArray,
+  constants: ReadonlyMap<Value, TensorData>,
+): readonly NDArray[] {
+  const inputs = node.inputs.map((input) => input && read(input));
+  const outputs = inferTypes(
+    node.op,
+    inputs.map((input) => input && { dtype: input.dtype, shape: input.shape }),
+    node.inputs.map((input) => input && constants.get(input)),
+    node.attrs,
+    node.outputs[0]?.origin ?? node.op.name,
+  );
+  return node.op.evaluate({
+    inputs,
+    outputs,
+    attrs: readAttrs(node.op, node.attrs),
+    input: (index) => inputs[index] ?? missing(`${node.op.name} input ${index}`),
+  });
+}
+
+export function toArray(data: TensorData): NDArray {
+  return { dtype: data.dtype, shape: data.shape, data: Float64Array.from(data.data) };
+}
+
+/** Values whose last use is at each node position, so that large runs do not hold everything. */
+function lastUses(graph: Graph): Map<number, Value[]> {
+  const last = new Map<Value, number>();
+  graph.nodes.forEach((node, position) => {
+    for (const input of node.inputs) if (input) last.set(input, position);
+  });
+  for (const output of graph.outputs) last.delete(output.value);
+  const at = new Map<number, Value[]>();
+  for (const [value, position] of last) {
+    const list = at.get(position) ?? [];
+    list.push(value);
+    at.set(position, list);
+  }
+  return at;
+}
+
+function missing(what: string): never {
+  throw new InternalError(`the reference interpreter has no value for ${what}`);
+}
