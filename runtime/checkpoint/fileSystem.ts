@@ -1,0 +1,68 @@
+// The file system calls of everything that writes atomically, as one object, so that a test can plant a full
+// disk, and the translation of the system's errors into mttc's. Nothing here keeps state.
+import { type FileHandle, lstat, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { MttcError } from "../../compiler/diagnostics.ts";
+
+/** The calls that writers use; `nodeFileSystem` is the real one. */
+export interface FileSystem {
+  /** Creates a folder and the missing ones above it. */
+  mkdir(path: string): Promise<unknown>;
+  /** Opens a file to be created ("wx") or a file or folder to be read or synced ("r"). */
+  open(path: string, flags: "wx" | "r"): Promise<FileHandle>;
+  /** Writes some of `bytes` and returns how many. */
+  write(handle: FileHandle, bytes: Uint8Array): Promise<number>;
+  /** Flushes a file or folder to the disk. */
+  sync(handle: FileHandle): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  /** Whether a file or folder stands at `path`. */
+  exists(path: string): Promise<boolean>;
+  readdir(path: string): Promise<string[]>;
+  readFile(path: string): Promise<Uint8Array>;
+  /** Removes a file or a folder with all in it; content if there is none. */
+  remove(path: string): Promise<void>;
+}
+
+/** Node's own file system. */
+export const nodeFileSystem: FileSystem = Object.freeze({
+  mkdir: (path: string) => mkdir(path, { recursive: true }),
+  open: (path: string, flags: "wx" | "r") => open(path, flags),
+  write: async (handle: FileHandle, bytes: Uint8Array) => (await handle.write(bytes)).bytesWritten,
+  sync: (handle: FileHandle) => handle.sync(),
+  rename,
+  exists: async (path: string) => {
+    try {
+      await lstat(path);
+      return true;
+    } catch (error) {
+      if (systemCode(error) === "ENOENT") return false;
+      throw error;
+    }
+  },
+  readdir: (path: string) => readdir(path),
+  readFile: (path: string) => readFile(path),
+  remove: (path: string) => rm(path, { recursive: true, force: true }),
+});
+
+/** The system's error code (ENOENT, ENOSPC, ...) of an error, if it has one. */
+export function systemCode(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}
+
+const DISK_CODES: readonly string[] = ["ENOSPC", "EFBIG", "EDQUOT"];
+
+/**
+ * What a failed file operation becomes: E_DISK for a full disk, quota or file size limit, E_FILE for any other
+ * system error. Errors that the system did not raise (ours, or a bug) come back unchanged.
+ */
+export function fileError(error: unknown, path: string, action: string): unknown {
+  const code = systemCode(error);
+  if (error instanceof MttcError || code === undefined || !/^E[A-Z0-9]+$/.test(code)) return error;
+  if (DISK_CODES.includes(code)) {
+    const limit = code === "EFBIG" ? "the size limit of files is reached" : "the disk or quota is full";
+    const message = `cannot ${action}: ${limit} (${code})`;
+    const hint = "nothing was changed; make room and go on (train --resume)";
+    return new MttcError({ code: "E_DISK", message, at: { file: path }, hint }, { cause: error });
+  }
+  const message = `cannot ${action} (${code})`;
+  return new MttcError({ code: "E_FILE", message, at: { file: path } }, { cause: error });
+}
