@@ -1,0 +1,199 @@
+// The spec of an experiment: every key, its default, what it may be and what it means, in one zod schema.
+// The parser, the JSON Schema for editors and the README's table are all generated from it.
+// Each `error` phrase completes the sentence "expected ..."; keys of later work accept their off value alone.
+import { z } from "zod";
+
+/** How a refusal of something that later work will bring begins; the parser prints such a phrase as it is. */
+export const NOT_YET = "not available yet: ";
+
+const MAX_FILTERS = 65_536;
+const MAX_SIDE = 8_192;
+
+function phrase(expected: string) {
+  return { error: expected };
+}
+
+function integer(from: number, to: number, expected = `an integer from ${from} to ${to}`) {
+  return z.int(phrase(expected)).min(from, phrase(expected)).max(to, phrase(expected));
+}
+
+function atLeastZero(expected: string) {
+  return z.number(phrase(expected)).min(0, phrase(expected)).max(1e30, phrase(expected));
+}
+
+const flag = z.boolean(phrase("true or false"));
+
+function text(what: string) {
+  return z.string(phrase(what)).min(1, phrase(what)).max(4_096, phrase(what));
+}
+
+/** A key whose work comes later: `off` is all it may be, anything else is refused by name. */
+function later<const T extends string | number | boolean | null>(name: string, off: T) {
+  return z.literal(off, phrase(`${NOT_YET}${name}`)).default(off as never);
+}
+
+const layerPhrase = `a number of filters (1 to ${MAX_FILTERS}), "p", "d" or "r"`;
+const layerEntry = z.union([integer(1, MAX_FILTERS), z.enum(["p", "d", "r"])], phrase(layerPhrase));
+
+function layers(most = 1_000) {
+  const expected = `a list of at most ${most} layers`;
+  return z.array(layerEntry, phrase(expected)).max(most, phrase(expected));
+}
+
+const FORBIDDEN_NAMES = new Set(["__proto__", "constructor", "prototype"]);
+const taskPhrase =
+  "a task's name: 1 to 100 characters, no / \\ : or control characters, no leading dot or space";
+
+function isTaskName(name: string): boolean {
+  return name.length <= 100 && /^[^./\\:\s\p{Cc}][^/\\:\p{Cc}]*$/u.test(name) && !FORBIDDEN_NAMES.has(name);
+}
+
+const taskName = z.string(phrase(taskPhrase)).refine(isTaskName, phrase(taskPhrase));
+const classPhrase = "a class: a non-empty string or an integer";
+const className = z
+  .union([z.string().min(1), z.int()], phrase(classPhrase))
+  .transform((name: string | number): string => String(name));
+const classesPhrase = "a map from a task's name to a list of two or more classes";
+const sidePhrase = `[height, width], each from 1 to ${MAX_SIDE}`;
+const weightsPhrase = 'null, a list of numbers >= 0 (one per task) or "adaptive"';
+const fcnPhrase = "a map {layers: [...]}";
+
+/** The layered feature extractor; a path to a model file is what later work brings. */
+const fcn = z.strictObject(
+  {
+    layers: layers().min(1, phrase("at least one layer")).describe("The layers, from the image on."),
+  },
+  {
+    error: (issue) => {
+      if (issue.code === "unrecognized_keys") return undefined;
+      return typeof issue.input === "string" ? `${NOT_YET}imported fcn` : fcnPhrase;
+    },
+  },
+);
+
+/** Every key of a spec, in the order in which the README lists them. */
+export const specSchema = z.strictObject({
+  logdir: text("the path of a folder")
+    .nullable()
+    .default(null)
+    .describe("Folder that the run is written to: log, checkpoints, spec as resolved."),
+  train_labels: text("the path of a CSV file")
+    .nullable()
+    .default(null)
+    .describe("CSV with a column of image paths and a column per task; empty cells are missing labels."),
+  val_labels: text("the path of a CSV file")
+    .nullable()
+    .default(null)
+    .describe("CSV of the same form, for evaluation after each epoch."),
+  filepaths: text("the name of a column").default("filepath").describe("Name of the column of image paths."),
+  tasks: z
+    .array(taskName, phrase("a list of task names (columns of the label table)"))
+    .min(1, phrase("at least one task"))
+    .max(1_000, phrase("at most 1000 tasks"))
+    .describe("The tasks: names of label columns, one head each."),
+  classes: z
+    .record(
+      z.string(),
+      z
+        .array(className, phrase("a list of classes"))
+        .min(2, phrase("two or more classes"))
+        .max(100_000, phrase("at most 100000 classes")),
+      phrase(classesPhrase),
+    )
+    .default({})
+    .describe("Classes per task in their order; a task without an entry takes those of the training labels."),
+  fcn: fcn.describe("The feature extractor (FCN), shared by all tasks: `{layers: [16, p, 32]}`."),
+  train_fcn: flag.default(false).describe("Whether the FCN is trained; false freezes it to the bit."),
+  shared_layers: layers().default([]).describe("Trained layers between the FCN and the heads."),
+  task_layers: layers()
+    .default([128, "p", 128])
+    .describe("Hidden layers of each head, before global pooling and the dense layer."),
+  task_weights: z
+    .union([z.null(), z.array(z.number().min(0).max(1e30)), z.literal("adaptive")], phrase(weightsPhrase))
+    .default(null)
+    .describe('Weights of the tasks\' losses: null is 1 each, a list is fixed, "adaptive" is learned.'),
+  balance_probs: flag
+    .default(true)
+    .describe("Draw training images so that tasks with few labels are seen as often as others."),
+  augment: later("augment", false).describe("Augmentation of the training images."),
+  imshape: z
+    .tuple([integer(1, MAX_SIDE), integer(1, MAX_SIDE)], phrase(sidePhrase))
+    .default([256, 256])
+    .describe("Height and width that images are resized to."),
+  num_channels: z.literal([1, 3], phrase("1 or 3")).default(3).describe("Channels of the network's input."),
+  norm: z
+    .number(phrase("a number > 0"))
+    .positive(phrase("a number > 0"))
+    .max(1e30, phrase("a number > 0"))
+    .default(255)
+    .describe("Pixel values (0 to 255) are divided by this."),
+  single_channel: flag
+    .default(false)
+    .describe("Read images as greyscale and repeat that channel num_channels times."),
+  batch_size: integer(1, 65_536).default(64).describe("Images per step of the optimizer."),
+  accumulate: integer(1, 65_536)
+    .default(1)
+    .describe("Micro-batches that a batch is cut into, to save memory; must divide batch_size."),
+  num_parallel_calls: z
+    .union([z.literal(-1), integer(1, 1_024)], phrase("-1 (automatic) or an integer from 1 to 1024"))
+    .default(-1)
+    .describe("Images read at the same time; -1 chooses by the machine."),
+  epochs: integer(1, 1_000_000).default(10).describe("Epochs that `mttc train` runs."),
+  optimizer: z
+    .enum(["adam", "adamw", "momentum"], {
+      error: (issue) => (issue.input === "lars" ? `${NOT_YET}lars` : '"adam", "adamw" or "momentum"'),
+    })
+    .default("adam")
+    .describe("Optimizer, in Keras's form."),
+  lr: z
+    .number(phrase("a number > 0"))
+    .positive(phrase("a number > 0"))
+    .max(1e6, phrase("a number <= 1e6"))
+    .default(1e-3)
+    .describe("Learning rate."),
+  lr_decay: later("lr_decay", 0).describe("Steps of the learning rate's decay; 0 keeps it constant."),
+  decay_type: later("decay_type", "exponential").describe("Form of the learning rate's decay."),
+  weight_decay: atLeastZero("a number >= 0")
+    .default(0)
+    .describe("L2 penalty on the trained kernels (adamw: decoupled decay)."),
+  teacher: later("teacher", null).describe("Model to distill from."),
+  distill_weight: later("distill_weight", 0).describe("Weight of the distillation loss."),
+  global_pooling: z
+    .enum(["max", "average"], phrase('"max" or "average"'))
+    .default("max")
+    .describe("Pooling over the image at the end of each head."),
+  kernel_size: integer(1, 63).default(3).describe("Side of the convolutions' kernels."),
+  padding: z
+    .enum(["same", "valid"], phrase('"same" or "valid"'))
+    .default("same")
+    .describe("Padding of the convolutions."),
+  dropout_rate: z
+    .number(phrase("a number >= 0 and < 1"))
+    .min(0, phrase("a number >= 0 and < 1"))
+    .lt(1, phrase("a number >= 0 and < 1"))
+    .default(0.5)
+    .describe('Rate of the "d" layers: the share of whole channels that is dropped.'),
+  separable: flag.default(false).describe("Depthwise separable convolutions."),
+  batchnorm: flag.default(false).describe("Batch normalisation after each convolution."),
+  sobel: later("sobel", false).describe("Sobel filter in place of colours."),
+  class_weights: later("class_weights", null).describe("Weights of the classes in the loss."),
+  cache_features: later("cache_features", false).describe("Keep a frozen FCN's features on disk."),
+  precision: later("precision", "float32").describe("Number format of the training step."),
+  strategy: later("strategy", null).describe("Training on several devices."),
+  downstream_labels: later("downstream_labels", null).describe("Labels for linear probes of the features."),
+  seed: integer(0, Number.MAX_SAFE_INTEGER, "an integer from 0 to 2^53 - 1")
+    .default(0)
+    .describe("Seed of initial values, sampling and dropout."),
+  notes: z.string(phrase("text")).nullable().default(null).describe("Free text, kept with the run."),
+});
+
+/** A spec with all defaults filled in. */
+export type Spec = Readonly<z.output<typeof specSchema>>;
+/** A spec as the user gives it: `tasks` and `fcn` are required, all else has a default. */
+export type SpecInput = Readonly<z.input<typeof specSchema>>;
+/** One entry of the layer language: filters of a convolution, "p" pool, "d" dropout, "r" residual block. */
+export type LayerEntry = Spec["task_layers"][number];
+/** Name of a key of the spec. */
+export type SpecKey = keyof Spec;
+/** All keys, in the schema's order. */
+export const SPEC_KEYS = Object.keys(specSchema.shape) as readonly SpecKey[];
