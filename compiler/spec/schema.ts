@@ -109,7 +109,7 @@ export const specSchema = z.strictObject({
     .default([128, "p", 128])
     .describe("Hidden layers of each head, before global pooling and the dense layer."),
   task_weights: z
-    .union([z.null(), z.array(z.number().min(0).max(1e30)), z.literal("adaptive")], phrase(weightsPhrase))
+    .union([z.null(), z.array(atLeastZero("a number >= 0")), z.literal("adaptive")], phrase(weightsPhrase))
     .default(null)
     .describe('Weights of the tasks\' losses: null is 1 each, a list is fixed, "adaptive" is learned.'),
   balance_probs: flag

@@ -1,0 +1,160 @@
+// Text (YAML or JSON) or an object -> Spec with all defaults. Faults are collected and thrown at once: syntax as
+// E_CONFIG_PARSE, all else as E_CONFIG with file, line, column and spec path. Reads no file; the caller does.
+import { type Document, isAlias, isMap, isNode, isPair, isSeq, LineCounter, parseDocument } from "yaml";
+import type { z } from "zod";
+import { type Fault, type Location, MttcError, suggestName } from "../diagnostics.ts";
+import { NOT_YET, SPEC_KEYS, type Spec, type SpecInput, type SpecKey, specSchema } from "./schema.ts";
+import { crossFaults, formatSpecPath, type PartialSpec, type SpecPath } from "./specRules.ts";
+
+const MAX_CHARACTERS = 1_000_000;
+const MAX_ALIASES = 100;
+
+/** Where the value (or the key) at a spec path stands in its source. */
+type Locate = (path: SpecPath, key: boolean) => Location;
+
+/** Parses a spec in YAML or JSON; `file` is for messages only. Throws MttcError E_CONFIG_PARSE or E_CONFIG. */
+export function parseSpec(text: string, file: string): Spec {
+  if (text.length > MAX_CHARACTERS)
+    throw syntaxError(`expected at most ${MAX_CHARACTERS} characters`, { file });
+  const lineCounter = new LineCounter();
+  const doc = parseYaml(text, file, lineCounter);
+  return checkSpec(toPlain(doc, file), (path, key) => {
+    const offset = findOffset(doc, path, key);
+    const { line, col } = lineCounter.linePos(offset);
+    return { file, line, column: col };
+  });
+}
+
+/** Fills in the defaults of a spec given as an object. Throws MttcError E_CONFIG, without lines. */
+export function resolveSpec(spec: SpecInput): Spec {
+  return checkSpec(spec, () => ({}));
+}
+
+function syntaxError(message: string, at: Location, cause?: unknown): MttcError {
+  return new MttcError({ code: "E_CONFIG_PARSE", message, at }, { cause });
+}
+
+function parseYaml(text: string, file: string, lineCounter: LineCounter): Document.Parsed {
+  let doc: Document.Parsed;
+  try {
+    doc = parseDocument(text, { lineCounter, prettyErrors: false, uniqueKeys: true, logLevel: "error" });
+  } catch (cause) {
+    // The composer recurses: only nesting beyond the stack gets here.
+    throw syntaxError(`cannot be parsed: ${String(cause)}`, { file }, cause);
+  }
+  // Warnings are tags that the YAML core schema lacks, which would otherwise be dropped in silence.
+  const faults = [...doc.errors, ...doc.warnings].map((error): Fault => {
+    const { line, col } = lineCounter.linePos(error.pos[0]);
+    return { code: "E_CONFIG_PARSE", message: error.message, at: { file, line, column: col } };
+  });
+  if (faults.length > 0) throw new MttcError(faults);
+  return doc;
+}
+
+function toPlain(doc: Document.Parsed, file: string): unknown {
+  try {
+    return doc.toJS({ maxAliasCount: MAX_ALIASES });
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw syntaxError(message, { file }, cause);
+  }
+}
+
+/** Offset in the text of the deepest node of `path` that exists; of its key where `key` is set. */
+function findOffset(doc: Document.Parsed, path: SpecPath, key: boolean): number {
+  let node: unknown = doc.contents;
+  let offset = offsetOf(node) ?? 0;
+  for (const [depth, part] of path.entries()) {
+    const holder = isAlias(node) ? node.resolve(doc) : node;
+    let next: unknown;
+    if (isMap(holder)) {
+      const pair = holder.items.find((item) => isPair(item) && keyText(item.key) === String(part));
+      const wanted = key && depth === path.length - 1 ? pair?.key : (pair?.value ?? pair?.key);
+      [node, next] = [pair?.value, wanted];
+    } else if (isSeq(holder)) {
+      [node, next] = [holder.items[Number(part)], holder.items[Number(part)]];
+    }
+    const found = offsetOf(next);
+    if (found === undefined) break;
+    offset = found;
+  }
+  return offset;
+}
+
+function offsetOf(node: unknown): number | undefined {
+  return isNode(node) ? node.range?.[0] : undefined;
+}
+
+function keyText(key: unknown): string {
+  return isNode(key) && "value" in key ? String(key.value) : String(key);
+}
+
+/** Checks each key by its own schema, then the rules between the keys that passed; throws all faults at once. */
+function checkSpec(raw: unknown, locate: Locate): Spec {
+  const report = (path: SpecPath, message: string, hint?: string, key = false): Fault => {
+    const at = { ...locate(path, key), path: formatSpecPath(path) };
+    return hint === undefined ? { code: "E_CONFIG", message, at } : { code: "E_CONFIG", message, at, hint };
+  };
+  if (typeof raw !== "object" || raw === null || Array.isArray(raw)) {
+    throw new MttcError(report([], `expected a map of keys, found ${showValue(raw)}`));
+  }
+  const given = new Map<string, unknown>(Object.entries(raw));
+  const faults = [...given.keys()]
+    .filter((key) => !SPEC_KEYS.includes(key as SpecKey))
+    .map((key) => report([key], `unknown key "${key}"`, suggestName(key, SPEC_KEYS), true));
+  const valid: Partial<Record<SpecKey, unknown>> = {};
+  for (const key of SPEC_KEYS) {
+    const result = specSchema.shape[key].safeParse(given.get(key));
+    if (result.success) valid[key] = result.data;
+    else
+      faults.push(...result.error.issues.flatMap((issue) => issueFaults(key, issue, given.get(key), report)));
+  }
+  faults.push(
+    ...lostNames(given.get("classes")).map((name) => report(["classes", name], `unknown task "${name}"`)),
+  );
+  for (const { path, message, hint, key } of crossFaults(valid as PartialSpec)) {
+    faults.push(report(path, message, hint, key));
+  }
+  if (faults.length > 0) throw new MttcError(faults.sort(byPlace));
+  return valid as Spec;
+}
+
+/** Names that zod's records drop in silence. */
+function lostNames(classes: unknown): string[] {
+  const isMapping = typeof classes === "object" && classes !== null;
+  return isMapping && Object.hasOwn(classes, "__proto__") ? ["__proto__"] : [];
+}
+
+type Report = (path: SpecPath, message: string, hint?: string, key?: boolean) => Fault;
+
+/** The faults of one zod issue; its message is what was expected (see schema.ts). */
+function issueFaults(key: SpecKey, issue: z.core.$ZodIssue, value: unknown, report: Report): Fault[] {
+  const path: SpecPath = [key, ...issue.path.map((part) => (typeof part === "number" ? part : String(part)))];
+  if (issue.code === "unrecognized_keys") {
+    const known = key === "fcn" ? ["layers"] : [];
+    return issue.keys.map((name) =>
+      report([...path, name], `unknown key "${name}"`, suggestName(name, known), true),
+    );
+  }
+  if (issue.message.startsWith(NOT_YET)) return [report(path, issue.message)];
+  const found = valueAt(value, issue.path);
+  if (found === undefined) return [report(path, `missing; expected ${issue.message}`)];
+  return [report(path, `expected ${issue.message}, found ${showValue(found)}`)];
+}
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>((inner, part) => {
+    if (typeof inner !== "object" || inner === null || !Object.hasOwn(inner, part)) return undefined;
+    return (inner as Record<PropertyKey, unknown>)[part];
+  }, value);
+}
+
+function showValue(value: unknown): string {
+  if (value === undefined || value === null) return "nothing";
+  const text = typeof value === "number" ? String(value) : (JSON.stringify(value) ?? typeof value);
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+function byPlace(a: Fault, b: Fault): number {
+  return (a.at?.line ?? 0) - (b.at?.line ?? 0) || (a.at?.column ?? 0) - (b.at?.column ?? 0);
+}

@@ -1,0 +1,31 @@
+// The schema of the spec as documents: JSON Schema for editors, a Markdown table for the README.
+// Both are pure functions of schema.ts, so that neither can go out of date.
+import { z } from "zod";
+import { InternalError } from "../diagnostics.ts";
+import { SPEC_KEYS, specSchema } from "./schema.ts";
+
+/** A JSON Schema object (draft 2020-12). */
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+/** JSON Schema of the spec as the user writes it (draft 2020-12), with the documentation of every key. */
+export function specJsonSchema(): JsonSchema {
+  const schema = z.toJSONSchema(specSchema, { io: "input" });
+  return { ...schema, title: "mttc experiment spec" };
+}
+
+/** Markdown table `key | default | meaning` of all keys, in the schema's order. */
+export function specMarkdownTable(): string {
+  const properties = specJsonSchema().properties as Readonly<Record<string, JsonSchema>>;
+  const rows = SPEC_KEYS.map((key) => {
+    const property = properties[key];
+    if (typeof property?.description !== "string") throw new InternalError(`spec key ${key} is undocumented`);
+    const fallback = "default" in property ? `\`${JSON.stringify(property.default)}\`` : "required";
+    return `| \`${key}\` | ${fallback} | ${property.description.replaceAll("|", "\\|")}${laterNote(property)} |`;
+  });
+  return ["| key | default | meaning |", "|---|---|---|", ...rows].join("\n");
+}
+
+/** A key that accepts its default alone is one whose work comes later. */
+function laterNote(property: JsonSchema): string {
+  return "const" in property ? " Not available yet." : "";
+}

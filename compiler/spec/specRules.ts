@@ -1,0 +1,180 @@
+// What must hold between the keys of a spec, and what is legal but probably not meant.
+// In: the keys that were well formed on their own (so that all faults appear in one go). Out: faults, or warnings.
+import { suggestName } from "../diagnostics.ts";
+import type { LayerEntry, Spec } from "./schema.ts";
+
+/** The keys whose values are well formed, before the rules between keys are known to hold. */
+export type PartialSpec = { readonly [Key in keyof Spec]?: Spec[Key] | undefined };
+/** A path into the spec: keys and list positions. */
+export type SpecPath = readonly (string | number)[];
+/** A broken rule: the path of the value (or, with `key`, of its key) and what is wrong. */
+export interface RuleFault {
+  readonly path: SpecPath;
+  readonly message: string;
+  readonly hint?: string;
+  readonly key?: boolean;
+}
+
+/** `task_layers[2]`, `fcn.layers[0]`: a spec path as it is printed. */
+export function formatSpecPath(path: SpecPath): string {
+  return path.reduce<string>((text, part) => {
+    if (typeof part === "number") return `${text}[${part}]`;
+    return text === "" ? part : `${text}.${part}`;
+  }, "");
+}
+
+/** All broken rules between keys; a rule is skipped where one of its keys is missing or malformed. */
+export function crossFaults(spec: PartialSpec): RuleFault[] {
+  return [
+    ...taskFaults(spec),
+    ...classFaults(spec),
+    ...weightFaults(spec),
+    ...layerFaults(spec),
+    ...sizeFaults(spec),
+    ...batchFaults(spec),
+  ];
+}
+
+function taskFaults({ tasks, filepaths }: PartialSpec): RuleFault[] {
+  const faults: RuleFault[] = [];
+  for (const [index, task] of (tasks ?? []).entries()) {
+    const path = ["tasks", index];
+    if (tasks?.indexOf(task) !== index) faults.push({ path, message: `task "${task}" is listed twice` });
+    if (task === filepaths)
+      faults.push({ path, message: `"${task}" is the column of image paths, not a task` });
+  }
+  return faults;
+}
+
+function classFaults({ tasks, classes }: PartialSpec): RuleFault[] {
+  const faults: RuleFault[] = [];
+  for (const [task, names] of Object.entries(classes ?? {})) {
+    if (tasks !== undefined && !tasks.includes(task)) {
+      const message = `classes of an unknown task "${task}"`;
+      faults.push({ path: ["classes", task], message, hint: suggestName(task, tasks), key: true });
+    }
+    for (const [index, name] of names.entries()) {
+      if (names.indexOf(name) === index) continue;
+      faults.push({ path: ["classes", task, index], message: `class "${name}" is listed twice` });
+    }
+  }
+  return faults;
+}
+
+function weightFaults({ tasks, task_weights: weights }: PartialSpec): RuleFault[] {
+  if (!Array.isArray(weights) || tasks === undefined) return [];
+  const path = ["task_weights"];
+  if (weights.length !== tasks.length) {
+    return [{ path, message: `expected ${tasks.length} weights, one per task, found ${weights.length}` }];
+  }
+  if (weights.every((weight) => weight === 0)) return [{ path, message: "all task weights are 0" }];
+  return [];
+}
+
+interface PlacedLayer {
+  readonly entry: LayerEntry;
+  readonly path: SpecPath;
+}
+
+/** The layers in the order in which an image passes them; all heads are alike. */
+function placeLayers(spec: PartialSpec): PlacedLayer[] {
+  const place = (entries: readonly LayerEntry[] | undefined, ...base: string[]): PlacedLayer[] =>
+    (entries ?? []).map((entry, index) => ({ entry, path: [...base, index] }));
+  return [
+    ...place(spec.fcn?.layers, "fcn", "layers"),
+    ...place(spec.shared_layers, "shared_layers"),
+    ...place(spec.task_layers, "task_layers"),
+  ];
+}
+
+function layerFaults(spec: PartialSpec): RuleFault[] {
+  const faults: RuleFault[] = [];
+  const placed = placeLayers(spec);
+  if (spec.padding === "valid") {
+    const message = 'a residual block "r" needs padding "same": with "valid" its sum would not fit';
+    for (const { entry, path } of placed) if (entry === "r") faults.push({ path, message });
+  }
+  if (spec.fcn !== undefined) {
+    const message =
+      'a residual block "r" keeps the width of the layer before it: put a number of filters first';
+    const firstWidth = placed.findIndex(({ entry }) => typeof entry === "number");
+    const before = firstWidth === -1 ? placed : placed.slice(0, firstWidth);
+    for (const { entry, path } of before) if (entry === "r") faults.push({ path, message });
+  }
+  if (spec.padding === "same" && spec.kernel_size !== undefined && spec.kernel_size % 2 === 0) {
+    const message = `expected an odd kernel_size with padding "same", found ${spec.kernel_size}`;
+    faults.push({ path: ["kernel_size"], message });
+  }
+  return faults;
+}
+
+/** Follows [height, width] through the layers; the first that leaves nothing of the image is a fault. */
+function sizeFaults(spec: PartialSpec): RuleFault[] {
+  const { imshape, kernel_size: kernelSize, padding } = spec;
+  if (imshape === undefined || kernelSize === undefined || padding === undefined) return [];
+  let [height, width] = imshape;
+  for (const { entry, path } of placeLayers(spec)) {
+    const before = `${height}x${width}`;
+    if (entry === "p") {
+      [height, width] = [Math.floor(height / 2), Math.floor(width / 2)];
+    } else if (typeof entry === "number" && padding === "valid") {
+      [height, width] = [height - kernelSize + 1, width - kernelSize + 1];
+    }
+    if (height >= 1 && width >= 1) continue;
+    const layer = entry === "p" ? "pooling 2x2" : `a ${kernelSize}x${kernelSize} convolution`;
+    const message = `the image is ${before} here, too small for ${layer}`;
+    return [{ path, message, hint: `use fewer "p" or an imshape above ${imshape[0]}x${imshape[1]}` }];
+  }
+  return [];
+}
+
+function batchFaults({ batch_size: batch, accumulate }: PartialSpec): RuleFault[] {
+  if (batch === undefined || accumulate === undefined || batch % accumulate === 0) return [];
+  const message = `expected a divisor of batch_size (${batch}), found ${accumulate}`;
+  return [{ path: ["accumulate"], message }];
+}
+
+/** Whether a list of layers holds anything that is trained. */
+function hasWeights(layers: readonly LayerEntry[]): boolean {
+  return layers.some((entry) => typeof entry === "number" || entry === "r");
+}
+
+/**
+ * What is legal but probably not meant, one sentence each, from the spec alone: frozen random weights, tasks that
+ * share nothing, weights without effect.
+ */
+export function specWarnings(spec: Spec): string[] {
+  const warnings: string[] = [];
+  const sharesTraining = spec.train_fcn || hasWeights(spec.shared_layers);
+  const placed = placeLayers(spec);
+  if (!spec.train_fcn && hasWeights(spec.fcn.layers)) {
+    warnings.push(
+      "fcn: frozen (train_fcn: false) with random initial weights; set train_fcn: true to train it",
+    );
+  }
+  if (!sharesTraining) {
+    warnings.push(
+      "shared_layers: with a frozen fcn and no shared layers the tasks learn nothing from each other",
+    );
+  }
+  if (spec.task_weights === "adaptive" && spec.tasks.length === 1) {
+    warnings.push("task_weights: adaptive weights of a single task only rescale its learning rate");
+  } else if (spec.task_weights === "adaptive" && !sharesTraining) {
+    warnings.push(
+      "task_weights: nothing trained is shared, so adaptive weights can only rescale the heads' learning rates",
+    );
+  }
+  if (Array.isArray(spec.task_weights)) {
+    for (const [index, weight] of spec.task_weights.entries()) {
+      if (weight === 0) warnings.push(`task_weights[${index}]: task "${spec.tasks[index]}" is not trained`);
+    }
+  }
+  if (spec.batchnorm && spec.accumulate > 1) {
+    const rows = spec.batch_size / spec.accumulate;
+    warnings.push(`accumulate: batch norm sees micro-batches of ${rows} images, not the whole batch`);
+  }
+  if (spec.dropout_rate === 0 && placed.some(({ entry }) => entry === "d")) {
+    warnings.push('dropout_rate: 0, so the "d" layers do nothing');
+  }
+  return warnings;
+}
