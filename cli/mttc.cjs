@@ -5,5 +5,9 @@
 const os = require("node:os");
 process.env.UV_THREADPOOL_SIZE ??= String(os.availableParallelism() + 2);
 const { build } = require("./build.cjs");
-if (build()) import("../dist/cli/main.js");
-else process.exitCode = 1;
+if (!build()) process.exitCode = 1;
+else
+  import("../dist/cli/main.js").catch((error) => {
+    console.error(error);
+    process.exitCode = 70;
+  });

@@ -15,6 +15,8 @@ export class GraphBuilder {
   readonly #outputs: Output[] = [];
   readonly #names = new Map<string, number>();
   readonly #values = new Set<Value>();
+  /** Names that nodes still to be adopted will bring: nothing else may take them. */
+  readonly #reserved = new Set<string>();
   #origin: string;
 
   constructor(name: string, ops: OpTable) {
@@ -26,11 +28,16 @@ export class GraphBuilder {
   /** A builder that goes on where `graph` ends: its inputs, constants, nodes and outputs are there already. */
   static extend(graph: Graph, ops: OpTable, name = graph.name): GraphBuilder {
     const b = new GraphBuilder(name, ops);
-    for (const input of graph.inputs) b.#adopt(input, b.#inputs);
+    for (const input of graph.inputs) b.adoptInput(input);
     for (const [value, data] of graph.constants) b.adoptConstant(value, data);
     for (const node of graph.nodes) b.adoptNode(node);
     b.#outputs.push(...graph.outputs);
     return b;
+  }
+
+  /** Keeps the names of `graph`'s nodes free for adoptNode, whatever is emitted before. */
+  reserveNames(graph: Graph): void {
+    for (const node of graph.nodes) for (const output of node.outputs) this.#reserved.add(output.name);
   }
 
   get nodes(): readonly Node[] {
@@ -124,6 +131,16 @@ export class GraphBuilder {
     return this.emitAll(opName, inputs, attrs)[0] ?? missingOutput(opName);
   }
 
+  /** Takes over an input of another graph as it is. */
+  adoptInput(input: Value): void {
+    this.#adopt(input, this.#inputs);
+  }
+
+  /** The input of that name, if there is one. */
+  findInput(name: string): Value | undefined {
+    return this.#inputs.find((input) => input.name === name);
+  }
+
   /** Takes over a node of another graph as it is; its inputs must be here already. */
   adoptNode(node: Node): void {
     for (const output of node.outputs) this.#adopt(output);
@@ -142,7 +159,7 @@ export class GraphBuilder {
     const here = new Map<Value, Value>();
     const map = (value: Value): Value => here.get(value) ?? missingOutput(value.name);
     for (const input of graph.inputs) {
-      const known = feeds.get(input.name) ?? this.#inputs.find((mine) => mine.name === input.name);
+      const known = feeds.get(input.name) ?? this.findInput(input.name);
       here.set(input, known ?? this.#adopt(input, this.#inputs));
     }
     for (const [value, data] of graph.constants) {
@@ -179,6 +196,7 @@ export class GraphBuilder {
   }
 
   #adopt(value: Value, into?: Value[]): Value {
+    this.#reserved.delete(value.name);
     if (this.#unique(value.name) !== value.name) throw new InternalError(`two values named ${value.name}`);
     this.#values.add(value);
     into?.push(value);
@@ -188,7 +206,7 @@ export class GraphBuilder {
   #unique(base: string): string {
     const uses = (this.#names.get(base) ?? 0) + 1;
     this.#names.set(base, uses);
-    return uses === 1 ? base : this.#unique(`${base}:${uses}`);
+    return uses === 1 && !this.#reserved.has(base) ? base : this.#unique(`${base}:${Math.max(uses, 2)}`);
   }
 
   // ------------------------------------------------------------------ vocabulary

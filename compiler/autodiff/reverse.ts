@@ -1,0 +1,90 @@
+// Reverse-mode differentiation as a transformation of a graph: appends, to the builder that holds the forward graph,
+// the nodes that compute the gradient of one scalar. Each op's `vjp` knows its own part; this file only walks.
+import { InternalError, MttcError } from "../diagnostics.ts";
+import type { GraphBuilder } from "../ir/builder.ts";
+import { readAttrs, type VjpContext } from "../ir/op.ts";
+import { concreteShape, elementCount, isFloat, type Node, type Value } from "../ir/types.ts";
+
+/**
+ * Gradient of `objective` (a float scalar) with respect to each of `parameters`, same shape and dtype as they.
+ * A parameter that the objective does not depend on gets zeros. E_NOT_DIFFERENTIABLE names the node, its operator
+ * and its origin when an operator without a derivative lies between them.
+ */
+export function appendGradients(
+  b: GraphBuilder,
+  objective: Value,
+  parameters: readonly Value[],
+): Map<Value, Value> {
+  const nodes = [...b.nodes];
+  const active = reachableFrom(parameters, nodes);
+  const cotangents = new Map<Value, Value>();
+  b.within(`gradient(${objective.origin})`, () =>
+    cotangents.set(objective, b.scalar(1, objective.type.dtype)),
+  );
+  for (const node of nodes.toReversed()) {
+    const incoming = node.outputs.map((output) => cotangents.get(output));
+    if (!incoming.some(Boolean) || !node.inputs.some((input) => input && active.has(input))) continue;
+    b.within(`gradient(${node.outputs[0]?.origin})`, () => {
+      const outgoing = differentiateNode(b, node, incoming, active);
+      node.inputs.forEach((input, i) => {
+        const cotangent = outgoing[i];
+        if (!input || !cotangent || !active.has(input)) return;
+        const known = cotangents.get(input);
+        cotangents.set(input, known ? b.add(known, cotangent) : cotangent);
+      });
+    });
+  }
+  return new Map(
+    parameters.map((parameter) => [parameter, cotangents.get(parameter) ?? zerosLike(b, parameter)]),
+  );
+}
+
+function differentiateNode(
+  b: GraphBuilder,
+  node: Node,
+  cotangents: readonly (Value | undefined)[],
+  active: ReadonlySet<Value>,
+): readonly (Value | undefined)[] {
+  const { op } = node;
+  if (typeof op.vjp !== "function") {
+    if (op.vjp.isZero) return [];
+    throw new MttcError({
+      code: "E_NOT_DIFFERENTIABLE",
+      message: `${op.name} lies on the way from the loss to a trained parameter and has no derivative: ${op.vjp.notDifferentiable}`,
+      at: { node: node.outputs[0]?.name ?? op.name, origin: node.outputs[0]?.origin ?? "" },
+      hint: "freeze the part of the network up to this node",
+    });
+  }
+  const present = (value: Value | undefined, what: string): Value => {
+    if (!value) throw new InternalError(`${op.name}: the derivative asks for ${what}, which is absent`);
+    return value;
+  };
+  const context: VjpContext = {
+    b,
+    inputs: node.inputs,
+    outputs: node.outputs,
+    cotangents,
+    attrs: readAttrs(op, node.attrs),
+    needs: node.inputs.map((input) => input !== undefined && active.has(input)),
+    input: (index) => present(node.inputs[index], `input ${index}`),
+    output: (index) => present(node.outputs[index], `output ${index}`),
+    get dy() {
+      return present(cotangents[0], "the cotangent of output 0");
+    },
+  };
+  return op.vjp(context);
+}
+
+/** Float values that depend on any of `sources`: only they carry cotangents. */
+function reachableFrom(sources: readonly Value[], nodes: readonly Node[]): Set<Value> {
+  const active = new Set<Value>(sources);
+  for (const node of nodes)
+    if (node.inputs.some((input) => input && active.has(input)))
+      for (const output of node.outputs) if (isFloat(output.type.dtype)) active.add(output);
+  return active;
+}
+
+function zerosLike(b: GraphBuilder, value: Value): Value {
+  const shape = concreteShape(value.type.shape);
+  return b.constant({ dtype: value.type.dtype, shape, data: new Float64Array(elementCount(shape)) });
+}

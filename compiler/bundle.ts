@@ -1,0 +1,105 @@
+// The contract between compiler and runtime: what a compiled experiment consists of and what its tensors mean.
+// Plain data; manifest.json is this type as JSON.
+import type { DType } from "./ir/types.ts";
+import type { ParameterRole } from "./model/parameters.ts";
+import type { Spec } from "./spec/schema.ts";
+
+export const BUNDLE_FORMAT = "mttc-bundle";
+export const BUNDLE_VERSION = 1;
+
+/** A tensor at a graph's border; symbolic dimensions ("N") are strings. */
+export interface TensorEntry {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly (number | string)[];
+}
+
+/** One ONNX file of the bundle. */
+export interface GraphEntry {
+  readonly file: string;
+  readonly inputs: readonly TensorEntry[];
+  readonly outputs: readonly TensorEntry[];
+}
+
+/**
+ * - parameter: trained weights; log_variance: the s of an adaptive task weight
+ * - slot: what the optimizer remembers of a parameter; counter: applied steps (int64 scalar)
+ * - statistic: running mean and variance of a batch norm
+ */
+export type StateGroup = "parameter" | "log_variance" | "slot" | "statistic" | "counter";
+
+/** A tensor that training changes. Graphs that change it have an output `next/<name>`. */
+export interface StateEntry {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly group: StateGroup;
+  /** `fcn`, `shared_layers`, `tasks.<task>`, or `optimizer`. */
+  readonly part: string;
+}
+
+/** Gradient sums between micro-batches, all zero at the start of a logical batch. */
+export interface AccumulatorEntry {
+  readonly name: string;
+  readonly parameter: string;
+  readonly shape: readonly number[];
+}
+
+/** A dropout mask that the host draws: 0 or 1/(1-rate), shape [N,C,1,1]. */
+export interface MaskEntry {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly rate: number;
+}
+
+export interface TaskEntry {
+  readonly name: string;
+  readonly classes: readonly string[];
+  /** A fixed weight, or "adaptive" where it is learned. */
+  readonly weight: number | "adaptive";
+}
+
+/** What is done to an image file before it is a row of `image`, and what graphs do to that row. */
+export interface Preprocessing {
+  readonly height: number;
+  readonly width: number;
+  readonly channels: number;
+  /** Pixels are divided by this inside the graph. */
+  readonly norm: number;
+}
+
+/** A parameter, trained or frozen, as `inspect` and `export` see it. */
+export interface ParameterEntry {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly part: string;
+  readonly role: ParameterRole;
+  readonly trained: boolean;
+}
+
+export interface Manifest {
+  readonly format: typeof BUNDLE_FORMAT;
+  readonly version: number;
+  readonly producer: string;
+  readonly opset: number;
+  readonly batchSize: number;
+  readonly graphs: Readonly<Record<string, GraphEntry>>;
+  readonly state: readonly StateEntry[];
+  readonly accumulators: readonly AccumulatorEntry[];
+  readonly parameters: readonly ParameterEntry[];
+  readonly masks: readonly MaskEntry[];
+  readonly tasks: readonly TaskEntry[];
+  readonly preprocessing: Preprocessing;
+  readonly spec: Spec;
+}
+
+/** Everything that `mttc compile` writes, in memory: file name to bytes, and the manifest. */
+export interface Bundle {
+  readonly manifest: Manifest;
+  readonly files: ReadonlyMap<string, Uint8Array>;
+}
+
+/** The output that holds the next value of a state tensor or accumulator. */
+export function nextName(name: string): string {
+  return `next/${name}`;
+}

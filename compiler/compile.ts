@@ -1,0 +1,69 @@
+// The pipeline: spec -> model -> backward -> step -> passes -> lower -> ONNX bundle. Read this first.
+// Pure: data in, bytes out. The same spec and classes give the same bytes.
+import type { Bundle } from "./bundle.ts";
+import type { Graph } from "./ir/types.ts";
+import { lowerGraph, type Target } from "./lower/lower.ts";
+import { initialValue } from "./model/initialValues.ts";
+import type { TaskClasses } from "./model/network.ts";
+import type { Parameter } from "./model/parameters.ts";
+import { writeBundle } from "./onnx/writeBundle.ts";
+import { OPS } from "./ops/table.ts";
+import { commonSubexpressions } from "./passes/commonSubexpressions.ts";
+import { constantFolding } from "./passes/constantFolding.ts";
+import { deadValues } from "./passes/deadValues.ts";
+import { identities } from "./passes/identities.ts";
+import { type Pass, runPasses, type Trace } from "./passes/pass.ts";
+import type { Spec } from "./spec/schema.ts";
+import { buildGradientGraph, type TrainingModel } from "./step/gradientGraph.ts";
+import { buildApplyGraph, buildGradGraph, buildTrainGraph } from "./step/graphs.ts";
+import { buildEvaluateGraph, buildTrunkGraph } from "./step/inferenceGraphs.ts";
+
+export interface CompileOptions {
+  readonly target?: Target;
+  /** Values to start from instead of drawn ones, by parameter name; row-major float32. */
+  readonly initialValues?: ReadonlyMap<string, Float32Array>;
+  /** Sees every graph after every stage and pass. */
+  readonly trace?: Trace;
+}
+
+/** Cheap simplifications, run before and after lowering until nothing changes. */
+export const SIMPLIFY: readonly Pass[] = [constantFolding, identities, commonSubexpressions, deadValues];
+
+/** Compiles a spec whose classes are known. E_SHAPE and E_NOT_DIFFERENTIABLE point into the spec. */
+export function compile(spec: Spec, classes: TaskClasses, options: CompileOptions = {}): Bundle {
+  const initialOf = (parameter: Parameter) =>
+    options.initialValues?.get(parameter.name) ?? initialValue(parameter, spec.seed);
+  const model: TrainingModel = { spec, classes, ops: OPS, frozenValue: initialOf };
+  const whole = buildGradientGraph(model, spec.batch_size);
+  const micro = spec.accumulate === 1 ? whole : buildGradientGraph(model, spec.batch_size / spec.accumulate);
+  const graphs = [
+    buildTrainGraph(model, whole),
+    buildGradGraph(model, micro),
+    buildApplyGraph(model, micro),
+    buildEvaluateGraph(model, spec.batch_size),
+    ...(spec.train_fcn ? [] : [buildTrunkGraph(model)]),
+  ];
+  const finished = graphs.map((graph) => finishGraph(graph, options));
+  return writeBundle({ model, gradients: micro, graphs: finished, initialOf });
+}
+
+/** Simplifies, lowers and simplifies again: what an exported graph goes through too. */
+export function finishGraph(graph: Graph, options: CompileOptions = {}): Graph {
+  const { trace, target = "cpu" } = options;
+  const passes = { ops: OPS, trace };
+  trace?.(`${graph.name}/1-built`, graph);
+  const simple = runPasses(graph, SIMPLIFY, {
+    ...passes,
+    allowOwnOps: true,
+    stage: `${graph.name}/2-simplify`,
+  });
+  const lowered = lowerGraph(simple, target, OPS);
+  trace?.(`${graph.name}/3-lowered`, lowered);
+  const final = runPasses(lowered, SIMPLIFY, {
+    ...passes,
+    allowOwnOps: false,
+    stage: `${graph.name}/4-simplify`,
+  });
+  trace?.(`${graph.name}/5-final`, final);
+  return final;
+}

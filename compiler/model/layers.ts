@@ -1,0 +1,167 @@
+// The layer language: integer, "p", "d", "r" -> nodes. NCHW throughout. What depends on the graph's purpose
+// (training or inference, where parameters come from, whether there are dropout masks) comes in as a LayerContext.
+import type { GraphBuilder } from "../ir/builder.ts";
+import { concreteDim, type Dim, type Value } from "../ir/types.ts";
+import type { LayerEntry, Spec } from "../spec/schema.ts";
+import type { Parameter, ParameterRole, ParameterSource } from "./parameters.ts";
+import { partOf } from "./parameters.ts";
+
+/** epsilon and momentum of every batch norm (Keras's defaults). */
+export const BATCH_NORM = { epsilon: 1e-3, momentum: 0.99 } as const;
+
+export interface LayerContext {
+  readonly b: GraphBuilder;
+  readonly spec: Spec;
+  readonly source: ParameterSource;
+  /** Training form: batch norm by batch statistics, dropout by masks. */
+  readonly training: boolean;
+  /** Declares the mask input of a dropout layer; absent at inference. */
+  readonly mask?: (name: string, shape: readonly [Dim, number, 1, 1]) => Value;
+  /** Is told of the next running statistics of each batch norm in training form. */
+  readonly onStatistic?: (parameter: Parameter, next: Value) => void;
+}
+
+/** Applies `layers` to `x` [N,C,H,W]; layer i has the origin `<origin>[i]`. */
+export function buildLayers(
+  ctx: LayerContext,
+  x: Value,
+  layers: readonly LayerEntry[],
+  origin: string,
+): Value {
+  return layers.reduce<Value>((input, layer, i) => {
+    const here = `${origin}[${i}]`;
+    return ctx.b.within(here, () => buildLayer(ctx, input, layer, here));
+  }, x);
+}
+
+function buildLayer(ctx: LayerContext, x: Value, layer: LayerEntry, origin: string): Value {
+  const { b } = ctx;
+  if (layer === "p") return b.emit("MaxPool", [x], { kernel_shape: [2, 2], strides: [2, 2] });
+  if (layer === "d") {
+    const shape = [x.type.shape[0] ?? "N", channelsOf(x), 1, 1] as const;
+    return ctx.mask ? b.mul(x, ctx.mask(`mask/${origin}`, shape)) : x;
+  }
+  if (layer === "r") return residualBlock(ctx, x, origin);
+  const { batchnorm } = ctx.spec;
+  const y = convolution(ctx, x, layer, origin, !batchnorm);
+  return b.emit("Relu", [batchnorm ? batchNorm(ctx, y, `${origin}.norm`) : y]);
+}
+
+/** y = relu(x + conv2(relu(norm2(conv1(relu(norm1(x))))))); the norms only with `batchnorm`. */
+function residualBlock(ctx: LayerContext, x: Value, origin: string): Value {
+  const { b } = ctx;
+  const { batchnorm } = ctx.spec;
+  const width = channelsOf(x);
+  const before = b.emit("Relu", [batchnorm ? batchNorm(ctx, x, `${origin}.norm1`) : x]);
+  const inner = convolution(ctx, before, width, `${origin}.conv1`, !batchnorm);
+  const between = b.emit("Relu", [batchnorm ? batchNorm(ctx, inner, `${origin}.norm2`) : inner]);
+  return b.emit("Relu", [b.add(x, convolution(ctx, between, width, `${origin}.conv2`, true))]);
+}
+
+/** Convolution K x K with stride 1; separable: depthwise K x K, then pointwise 1 x 1 (Keras SeparableConv2D). */
+function convolution(ctx: LayerContext, x: Value, filters: number, origin: string, hasBias: boolean): Value {
+  const { b, spec } = ctx;
+  const channels = channelsOf(x);
+  const size = spec.kernel_size;
+  const pads = spec.padding === "same" ? samePads(size) : [0, 0, 0, 0];
+  const bias = () => (hasBias ? zeros(ctx, `${origin}.bias`, "bias", [filters]) : undefined);
+  if (spec.separable) {
+    const depthwise = glorot(
+      ctx,
+      `${origin}.depthwise_kernel`,
+      [channels, 1, size, size],
+      channels * size * size,
+      size * size,
+    );
+    const y = b.emit("Conv", [x, depthwise], { pads, group: channels });
+    const pointwise = glorot(ctx, `${origin}.pointwise_kernel`, [filters, channels, 1, 1], channels, filters);
+    return b.emit(
+      "Conv",
+      [y, pointwise, bias()].filter((input) => input !== undefined),
+    );
+  }
+  const area = size * size;
+  const kernel = glorot(
+    ctx,
+    `${origin}.kernel`,
+    [filters, channels, size, size],
+    channels * area,
+    filters * area,
+  );
+  return b.emit(
+    "Conv",
+    [x, kernel, bias()].filter((input) => input !== undefined),
+    { pads },
+  );
+}
+
+/** Batch norm over N, H, W: by batch statistics in training form, by running ones otherwise. */
+function batchNorm(ctx: LayerContext, x: Value, origin: string): Value {
+  const { b } = ctx;
+  const shape = [channelsOf(x)];
+  const scale = declare(ctx, `${origin}.scale`, "norm_scale", shape, { kind: "constant", value: 1 });
+  const bias = zeros(ctx, `${origin}.bias`, "norm_bias", shape);
+  const meanParameter = describe(`${origin}.running_mean`, "running_mean", shape, 0);
+  const varParameter = describe(`${origin}.running_var`, "running_var", shape, 1);
+  const inputs = [x, scale, bias, ctx.source(b, meanParameter), ctx.source(b, varParameter)];
+  if (!ctx.training) return b.emit("BatchNormalization", inputs, { epsilon: BATCH_NORM.epsilon });
+  const [y, nextMean, nextVar] = b.emitAll("BatchNormTraining", inputs, BATCH_NORM, 5);
+  if (nextMean) ctx.onStatistic?.(meanParameter, nextMean);
+  if (nextVar) ctx.onStatistic?.(varParameter, nextVar);
+  return y ?? x;
+}
+
+/**
+ * Head of a task: its layers, global pooling over H and W, dense to the classes; logits [N, classes].
+ * The dense kernel is [C, classes].
+ */
+export function buildHead(ctx: LayerContext, features: Value, task: string, classes: number): Value {
+  const { b, spec } = ctx;
+  const origin = `tasks.${task}`;
+  const hidden = buildLayers(ctx, features, spec.task_layers, `${origin}.task_layers`);
+  return b.within(`${origin}.dense`, () => {
+    const pooling = spec.global_pooling === "max" ? "ReduceMax" : "ReduceMean";
+    const pooled = b.emit(pooling, [hidden, b.ints([2, 3])], { keepdims: 0 });
+    const channels = channelsOf(hidden);
+    const kernel = glorot(ctx, `${origin}.dense.kernel`, [channels, classes], channels, classes);
+    return b.emit("Gemm", [pooled, kernel, zeros(ctx, `${origin}.dense.bias`, "bias", [classes])]);
+  });
+}
+
+/** Keras's "same" at stride 1: what is odd goes to the end. [top, left, bottom, right]. */
+function samePads(size: number): number[] {
+  const before = Math.floor((size - 1) / 2);
+  return [before, before, size - 1 - before, size - 1 - before];
+}
+
+function channelsOf(x: Value): number {
+  return concreteDim(x.type.shape[1]);
+}
+
+function glorot(
+  ctx: LayerContext,
+  name: string,
+  shape: readonly number[],
+  fanIn: number,
+  fanOut: number,
+): Value {
+  return declare(ctx, name, "kernel", shape, { kind: "glorot_uniform", fanIn, fanOut });
+}
+
+function zeros(ctx: LayerContext, name: string, role: ParameterRole, shape: readonly number[]): Value {
+  return declare(ctx, name, role, shape, { kind: "constant", value: 0 });
+}
+
+function declare(
+  ctx: LayerContext,
+  name: string,
+  role: ParameterRole,
+  shape: readonly number[],
+  initial: Parameter["initial"],
+): Value {
+  return ctx.source(ctx.b, { name, role, shape, part: partOf(name), initial });
+}
+
+function describe(name: string, role: ParameterRole, shape: readonly number[], value: number): Parameter {
+  return { name, role, shape, part: partOf(name), initial: { kind: "constant", value } };
+}

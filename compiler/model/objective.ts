@@ -1,0 +1,74 @@
+// The loss: masked softmax cross-entropy per task, weighted and summed. Counts of the whole logical batch come in as
+// `inv_count/<task>` (1 / labelled rows, 0 if none), so that micro-batches and ranks add up exactly.
+import { InternalError } from "../diagnostics.ts";
+import type { GraphBuilder } from "../ir/builder.ts";
+import type { Dim, Value } from "../ir/types.ts";
+import type { Spec } from "../spec/schema.ts";
+import type { Parameter, ParameterSource } from "./parameters.ts";
+
+/** Start of s = log sigma^2 of an adaptive task weight (patchwork's). */
+export const INITIAL_LOG_VARIANCE = 1.0;
+
+export interface TaskLoss {
+  /** Summed cross-entropy of the labelled rows, float32 scalar. */
+  readonly lossSum: Value;
+  readonly count: Value;
+  readonly correct: Value;
+}
+
+/** The s of a task: exists only with `task_weights: adaptive`. */
+export function logVariance(task: string): Parameter {
+  return {
+    name: `tasks.${task}.log_variance`,
+    shape: [],
+    role: "log_variance",
+    part: `tasks.${task}`,
+    initial: { kind: "constant", value: INITIAL_LOG_VARIANCE },
+  };
+}
+
+/** Cross-entropy of one task; declares `label/<task>` (int64 [N], -1 = missing). */
+export function buildTaskLoss(b: GraphBuilder, task: string, logits: Value, batch: Dim): TaskLoss {
+  return b.within(`tasks.${task}.loss`, () => {
+    const labels = b.input(labelName(task), "int64", [batch]);
+    const [lossSum, count, correct] = b.emitAll("MaskedCrossEntropy", [logits, labels], {}, 3);
+    if (!lossSum || !count || !correct) throw new InternalError("MaskedCrossEntropy has three outputs");
+    return { lossSum, count, correct };
+  });
+}
+
+/**
+ * objective = sum over tasks of weight * lossSum * inv_count, a float32 scalar. The weight is exp(-s) where weights
+ * are adaptive (Kendall et al., arXiv 1705.07115, classification form; the s/2 terms are added once per logical batch
+ * by the step), else the input `task_weight/<task>`.
+ */
+export function buildObjective(
+  b: GraphBuilder,
+  spec: Spec,
+  losses: ReadonlyMap<string, TaskLoss>,
+  source: ParameterSource,
+): Value {
+  const terms = [...losses].map(([task, { lossSum }]) =>
+    b.within(`tasks.${task}.loss`, () => {
+      const mean = b.mul(lossSum, b.input(inverseCountName(task), "float32", []));
+      const weight =
+        spec.task_weights === "adaptive"
+          ? b.emit("Exp", [b.neg(source(b, logVariance(task)))])
+          : b.input(taskWeightName(task), "float32", []);
+      return b.mul(weight, mean);
+    }),
+  );
+  return b.within("objective", () => terms.reduce((sum, term) => b.add(sum, term)));
+}
+
+export function labelName(task: string): string {
+  return `label/${task}`;
+}
+
+export function inverseCountName(task: string): string {
+  return `inv_count/${task}`;
+}
+
+export function taskWeightName(task: string): string {
+  return `task_weight/${task}`;
+}

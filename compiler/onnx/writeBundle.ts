@@ -1,0 +1,133 @@
+// Finished graphs -> the files of a bundle and its manifest: ONNX files, shared constants, initial state.
+import {
+  BUNDLE_FORMAT,
+  BUNDLE_VERSION,
+  type Bundle,
+  type GraphEntry,
+  type Manifest,
+  type StateEntry,
+  type StateGroup,
+  type TensorEntry,
+} from "../bundle.ts";
+import type { Graph, TensorData } from "../ir/types.ts";
+import { imageChannels } from "../model/network.ts";
+import { isStatistic, type Parameter } from "../model/parameters.ts";
+import { encodeSafetensors } from "../safetensors.ts";
+import type { GradientGraph, TrainingModel } from "../step/gradientGraph.ts";
+import { isTrained } from "../step/gradientGraph.ts";
+import { accumulatorName, optimizedParameters } from "../step/graphs.ts";
+import { OPTIMIZERS } from "../step/optimizers.ts";
+import { STEP_COUNTER, slotName } from "../step/update.ts";
+import { ConstantsFile } from "./constantsFile.ts";
+import { encodeGraph, OPSET, PRODUCER } from "./encodeGraph.ts";
+import { tensorBytes } from "./tensorBytes.ts";
+
+export const STATE_FILE = "state.safetensors";
+export const CONSTANTS_FILE = "constants.bin";
+
+export interface BundleParts {
+  readonly model: TrainingModel;
+  readonly gradients: GradientGraph;
+  readonly graphs: readonly Graph[];
+  /** Initial value of a trained parameter. */
+  readonly initialOf: (parameter: Parameter) => Float32Array;
+}
+
+export function writeBundle(parts: BundleParts): Bundle {
+  const constants = new ConstantsFile(CONSTANTS_FILE);
+  const files = new Map<string, Uint8Array>();
+  for (const graph of parts.graphs) files.set(graphFile(graph), encodeGraph(graph, { constants }));
+  const shared = constants.bytes();
+  if (shared.length > 0) files.set(CONSTANTS_FILE, shared);
+  const state = stateEntries(parts);
+  files.set(
+    STATE_FILE,
+    encodeSafetensors(state.map(({ entry, data }) => ({ ...entry, data: tensorBytes(data) }))),
+  );
+  return {
+    manifest: manifestOf(
+      parts,
+      state.map(({ entry }) => entry),
+    ),
+    files,
+  };
+}
+
+function graphFile(graph: Graph): string {
+  return `${graph.name}.onnx`;
+}
+
+function manifestOf({ model, gradients, graphs }: BundleParts, state: readonly StateEntry[]): Manifest {
+  const { spec, classes } = model;
+  const [height, width] = spec.imshape;
+  const trained = new Set(gradients.parameters.filter((parameter) => isTrained(spec, parameter)));
+  return {
+    format: BUNDLE_FORMAT,
+    version: BUNDLE_VERSION,
+    producer: PRODUCER,
+    opset: OPSET,
+    batchSize: spec.batch_size,
+    graphs: Object.fromEntries(graphs.map((graph) => [graph.name, graphEntry(graph)])),
+    state,
+    accumulators: optimizedParameters(model, gradients).map(({ name, shape }) => ({
+      name: accumulatorName(name),
+      parameter: name,
+      shape,
+    })),
+    parameters: gradients.parameters.map((parameter) => ({
+      name: parameter.name,
+      shape: parameter.shape,
+      part: parameter.part,
+      role: parameter.role,
+      trained: trained.has(parameter),
+    })),
+    masks: gradients.masks.map(({ name, shape }) => ({ name, shape, rate: spec.dropout_rate })),
+    tasks: classes.map(({ task, classes: names }, i) => ({
+      name: task,
+      classes: names,
+      weight: spec.task_weights === "adaptive" ? "adaptive" : (spec.task_weights?.[i] ?? 1),
+    })),
+    preprocessing: { height, width, channels: imageChannels(spec), norm: spec.norm },
+    spec,
+  };
+}
+
+function graphEntry(graph: Graph): GraphEntry {
+  const entry = (name: string, { dtype, shape }: TensorEntry): TensorEntry => ({ name, dtype, shape });
+  return {
+    file: graphFile(graph),
+    inputs: graph.inputs.map(({ name, type }) => entry(name, { name, ...type })),
+    outputs: graph.outputs.map(({ name, value }) => entry(name, { name, ...value.type })),
+  };
+}
+
+/** Everything that training changes, with the values that it starts from, in the order of the network. */
+function stateEntries({
+  model,
+  gradients,
+  initialOf,
+}: BundleParts): { entry: StateEntry; data: TensorData }[] {
+  const { slots } = OPTIMIZERS[model.spec.optimizer];
+  const list: { entry: StateEntry; data: TensorData }[] = [];
+  const push = (name: string, part: string, group: StateGroup, data: TensorData) =>
+    list.push({ entry: { name, dtype: data.dtype, shape: data.shape, group, part }, data });
+  for (const parameter of gradients.parameters.filter((candidate) => isTrained(model.spec, candidate))) {
+    const { name, part, shape } = parameter;
+    const data = initialOf(parameter);
+    push(name, part, groupOf(parameter), { dtype: "float32", shape, data });
+    if (isStatistic(parameter)) continue;
+    for (const slot of slots)
+      push(slotName(name, slot), part, "slot", {
+        dtype: "float32",
+        shape,
+        data: new Float32Array(data.length),
+      });
+  }
+  push(STEP_COUNTER, "optimizer", "counter", { dtype: "int64", shape: [], data: Float64Array.of(0) });
+  return list;
+}
+
+function groupOf(parameter: Parameter): StateGroup {
+  if (isStatistic(parameter)) return "statistic";
+  return parameter.role === "log_variance" ? "log_variance" : "parameter";
+}

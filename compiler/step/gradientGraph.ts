@@ -1,0 +1,104 @@
+// Forward and backward of one (micro-)batch as a graph: state and batch in, gradients, next running statistics and
+// metrics out. train and grad are both made from it, so they cannot differ.
+import { appendGradients } from "../autodiff/reverse.ts";
+import { nextName } from "../bundle.ts";
+import { GraphBuilder } from "../ir/builder.ts";
+import type { OpTable } from "../ir/op.ts";
+import { concreteShape, type Graph, type Value } from "../ir/types.ts";
+import type { LayerContext } from "../model/layers.ts";
+import {
+  buildFcn,
+  buildHeads,
+  buildShared,
+  imageInput,
+  preprocess,
+  type TaskClasses,
+} from "../model/network.ts";
+import { buildObjective, buildTaskLoss, type TaskLoss } from "../model/objective.ts";
+import { isStatistic, type Parameter, type ParameterSource } from "../model/parameters.ts";
+import type { Spec } from "../spec/schema.ts";
+
+/** What a training graph is made from. */
+export interface TrainingModel {
+  readonly spec: Spec;
+  readonly classes: TaskClasses;
+  readonly ops: OpTable;
+  /** Value of a parameter that is not trained: it becomes a constant. */
+  readonly frozenValue: (parameter: Parameter) => Float32Array;
+}
+
+export interface GradientGraph {
+  readonly graph: Graph;
+  /** All parameters in the order of the network, frozen ones too. */
+  readonly parameters: readonly Parameter[];
+  readonly masks: readonly { readonly name: string; readonly shape: readonly number[] }[];
+}
+
+/** Whether training changes a parameter (running statistics included). */
+export function isTrained(spec: Spec, parameter: Parameter): boolean {
+  return parameter.part !== "fcn" || spec.train_fcn;
+}
+
+export function gradientName(parameter: string): string {
+  return `gradient/${parameter}`;
+}
+
+/** A source that feeds trained parameters as inputs of their name and holds the others as constants. */
+export function trainingSource(model: TrainingModel, declared: Parameter[] = []): ParameterSource {
+  return (b, parameter) => {
+    declared.push(parameter);
+    if (isTrained(model.spec, parameter)) return b.input(parameter.name, "float32", parameter.shape);
+    const data = model.frozenValue(parameter);
+    return b.constant({ dtype: "float32", shape: parameter.shape, data }, parameter.name);
+  };
+}
+
+/** Builds the graph for micro-batches of `batch` images. */
+export function buildGradientGraph(model: TrainingModel, batch: number): GradientGraph {
+  const { spec, classes, ops } = model;
+  const b = new GraphBuilder("gradients", ops);
+  const parameters: Parameter[] = [];
+  const statistics: [Parameter, Value][] = [];
+  const masks: { name: string; shape: number[] }[] = [];
+  const ctx: LayerContext = {
+    b,
+    spec,
+    source: trainingSource(model, parameters),
+    training: true,
+    mask: (name, shape) => {
+      masks.push({ name, shape: concreteShape(shape) });
+      return b.input(name, "float32", shape);
+    },
+    onStatistic: (parameter, next) => statistics.push([parameter, next]),
+  };
+  const features = buildFcn(
+    spec.train_fcn ? ctx : frozen(ctx),
+    preprocess(b, spec, imageInput(b, spec, batch)),
+  );
+  const logits = buildHeads(ctx, buildShared(ctx, features), classes);
+  const losses = new Map<string, TaskLoss>();
+  for (const [task, value] of logits) losses.set(task, buildTaskLoss(b, task, value, batch));
+  const objective = buildObjective(b, spec, losses, ctx.source);
+
+  const trained = parameters.filter((parameter) => isTrained(spec, parameter) && !isStatistic(parameter));
+  const values = inputsByName(b, trained);
+  const gradients = appendGradients(b, objective, [...values.values()]);
+  for (const [name, value] of values) b.output(gradientName(name), gradients.get(value) ?? value);
+  for (const [parameter, next] of statistics) b.output(nextName(parameter.name), next);
+  for (const [task, { lossSum, count, correct }] of losses) {
+    b.output(`loss_sum/${task}`, lossSum);
+    b.output(`count/${task}`, count);
+    b.output(`correct/${task}`, correct);
+  }
+  return { graph: b.build(), parameters, masks };
+}
+
+/** The same context in inference form: a frozen FCN's statistics and dropout stand still. */
+function frozen({ mask: _mask, onStatistic: _onStatistic, ...ctx }: LayerContext): LayerContext {
+  return { ...ctx, training: false };
+}
+
+function inputsByName(b: GraphBuilder, parameters: readonly Parameter[]): Map<string, Value> {
+  const wanted = new Set(parameters.map((parameter) => parameter.name));
+  return new Map(b.build().inputs.flatMap((input) => (wanted.has(input.name) ? [[input.name, input]] : [])));
+}

@@ -1,0 +1,98 @@
+// The graphs of a bundle that change state: train (a whole step), and its two halves grad and apply. All three are
+// put together from the gradient graph and the update, so train = grad + apply by construction.
+import { nextName } from "../bundle.ts";
+import { InternalError } from "../diagnostics.ts";
+import { GraphBuilder } from "../ir/builder.ts";
+import type { Graph, Value } from "../ir/types.ts";
+import { inverseCountName, labelName } from "../model/objective.ts";
+import { isStatistic, type Parameter } from "../model/parameters.ts";
+import { type GradientGraph, gradientName, isTrained, type TrainingModel } from "./gradientGraph.ts";
+import { emitUpdate } from "./update.ts";
+
+export function accumulatorName(parameter: string): string {
+  return `accumulated/${parameter}`;
+}
+
+/** Parameters that the optimizer updates, in the order of the network. */
+export function optimizedParameters(model: TrainingModel, gradients: GradientGraph): Parameter[] {
+  return gradients.parameters.filter(
+    (parameter) => isTrained(model.spec, parameter) && !isStatistic(parameter),
+  );
+}
+
+/** state + batch -> next state + metrics; the counts of labels are taken from the batch itself. */
+export function buildTrainGraph(model: TrainingModel, gradients: GradientGraph): Graph {
+  const b = new GraphBuilder("train", model.ops);
+  const inverseCounts = new Map<string, Value>();
+  const computed = new Set(model.classes.map(({ task }) => inverseCountName(task)));
+  for (const input of gradients.graph.inputs) if (!computed.has(input.name)) b.adoptInput(input);
+  for (const { task } of model.classes) {
+    const labels = inputOf(b, labelName(task));
+    inverseCounts.set(
+      task,
+      b.within(`tasks.${task}.loss`, () => inverseCountOf(b, labels)),
+    );
+  }
+  const feeds = new Map([...inverseCounts].map(([task, value]) => [inverseCountName(task), value]));
+  const outputs = b.inline(gradients.graph, feeds);
+  emitUpdate(
+    b,
+    model.spec,
+    optimizedParameters(model, gradients),
+    ({ name }) => find(outputs, gradientName(name)),
+    (name, shape) => b.findInput(name) ?? b.input(name, "float32", shape),
+    (task) => find(inverseCounts, task),
+  );
+  for (const [name, value] of outputs) if (!name.startsWith("gradient/")) b.output(name, value);
+  return b.build();
+}
+
+/** state + micro-batch + accumulated gradients -> next accumulated gradients, next statistics, metrics. */
+export function buildGradGraph(model: TrainingModel, gradients: GradientGraph): Graph {
+  const b = new GraphBuilder("grad", model.ops);
+  const outputs = b.inline(gradients.graph, new Map());
+  for (const { name, shape } of optimizedParameters(model, gradients)) {
+    b.within(`accumulated(${name})`, () => {
+      const sum = b.add(b.input(accumulatorName(name), "float32", shape), find(outputs, gradientName(name)));
+      b.output(nextName(accumulatorName(name)), sum);
+    });
+  }
+  for (const [name, value] of outputs) if (!name.startsWith("gradient/")) b.output(name, value);
+  return b.build();
+}
+
+/** state + accumulated gradients -> next state. */
+export function buildApplyGraph(model: TrainingModel, gradients: GradientGraph): Graph {
+  const b = new GraphBuilder("apply", model.ops);
+  const input = (name: string, shape: readonly number[]) =>
+    b.findInput(name) ?? b.input(name, "float32", shape);
+  emitUpdate(
+    b,
+    model.spec,
+    optimizedParameters(model, gradients),
+    ({ name, shape }) => input(accumulatorName(name), shape),
+    input,
+    (task) => input(inverseCountName(task), []),
+  );
+  return b.build();
+}
+
+/** 1 / number of labels >= 0, and 0 if there is none: float32 scalar from int64 [N]. */
+function inverseCountOf(b: GraphBuilder, labels: Value): Value {
+  const present = b.emit("GreaterOrEqual", [labels, b.scalar(0, "int64")]);
+  const count = b.reduceSum(b.cast(present, "float32"), [0], 0);
+  const any = b.cast(b.emit("Greater", [count, b.scalar(0)]), "float32");
+  return b.div(any, b.emit("Max", [count, b.scalar(1)]));
+}
+
+function inputOf(b: GraphBuilder, name: string): Value {
+  return b.findInput(name) ?? absent(name);
+}
+
+function find<T>(map: ReadonlyMap<string, T>, name: string): T {
+  return map.get(name) ?? absent(name);
+}
+
+function absent(name: string): never {
+  throw new InternalError(`the step has no value ${name}`);
+}
