@@ -1,0 +1,197 @@
+// 2-D convolution and its transpose, with strides, explicit pads, dilations and groups. Their derivatives are own
+// operators (convolutionGradients.ts), because no single spelling of them in ONNX is fastest for all shapes.
+import type { GraphBuilder } from "../ir/builder.ts";
+import {
+  type AttrReader,
+  type AttrSpec,
+  defineOp,
+  type EvaluateContext,
+  type InferContext,
+  type NDArray,
+  notDifferentiable,
+} from "../ir/op.ts";
+import { type Attrs, concreteShape, type TensorType, type Value } from "../ir/types.ts";
+import {
+  floatType,
+  imageDims,
+  outputSize,
+  readWindow,
+  type SlidingWindow,
+  tapRuns,
+  WINDOW_ATTRS,
+} from "./slidingWindow.ts";
+
+/** Attributes of a convolution and of its gradients. */
+export const CONV_ATTRS: Readonly<Record<string, AttrSpec>> = {
+  ...WINDOW_ATTRS,
+  group: { kind: "int", default: 1 },
+};
+
+/** The attributes of CONV_ATTRS with their defaults filled in, to be handed on to another node. */
+export function convAttrs(attrs: AttrReader): Attrs {
+  return {
+    strides: attrs.ints("strides"),
+    pads: attrs.ints("pads"),
+    dilations: attrs.ints("dilations"),
+    group: attrs.int("group"),
+  };
+}
+
+/** Sizes of one convolution y[N,K,P,Q] = x[N,C,H,W] * w[K,C/group,R,S]. */
+export interface ConvGeometry {
+  readonly window: SlidingWindow;
+  readonly group: number;
+  readonly x: readonly number[];
+  readonly w: readonly number[];
+  readonly y: readonly number[];
+}
+
+/**
+ * Calls `visit` for every run of multiply-adds of a convolution: for i < count, y[yAt + i] pairs with filter element
+ * w[wAt] and pixel x[xFrom + i * stride of columns]. Offsets are into row-major arrays.
+ */
+export function visitConvRuns(
+  { window, group, x, w, y }: ConvGeometry,
+  visit: (xFrom: number, wAt: number, yAt: number, count: number) => void,
+): void {
+  const [n = 0, c = 0, height = 0, width = 0] = x;
+  const [k = 0, channels = 0, r = 0, s = 0] = w;
+  const [, , p = 0, q = 0] = y;
+  const runs = tapRuns(window, [height, width], [p, q]);
+  for (let image = 0; image < n; image++)
+    for (let out = 0; out < k; out++) {
+      const firstChannel = Math.floor(out / (k / group)) * channels;
+      const yBase = (image * k + out) * p * q;
+      for (let channel = 0; channel < channels; channel++) {
+        const xBase = (image * c + firstChannel + channel) * height * width;
+        const wBase = (out * channels + channel) * r * s;
+        for (const run of runs) visit(xBase + run.from, wBase + run.tap, yBase + run.at, run.count);
+      }
+    }
+}
+
+/** y[n,k,p,q] = B[k] + sum over c, r, s of W[k,c,r,s] x[n,c, p stride + r dilation - pad, ...]. */
+export const Conv = defineOp("Conv", {
+  doc: "2-D convolution of x [N,C,H,W] with filters w [K,C/group,R,S] and bias [K]; explicit pads",
+  source: "ONNX Conv-11",
+  inputs: ["x", "w", "bias?"],
+  attrs: { ...CONV_ATTRS, kernel_shape: { kind: "ints", default: null } },
+  infer: inferConv,
+  // dx = ConvInputGrad(dy, w);  dw = ConvWeightGrad(x, dy);  dB[k] = sum over n, p, q of dy[n,k,p,q]
+  vjp: ({ b, attrs, needs, input, dy }) => {
+    const [x, w] = [input(0), input(1)];
+    return [
+      needs[0] ? emitConvInputGrad(b, dy, w, convAttrs(attrs), concreteShape(x.type.shape)) : undefined,
+      needs[1] ? emitConvWeightGrad(b, x, dy, convAttrs(attrs), concreteShape(w.type.shape)) : undefined,
+      needs[2] ? b.reduceSum(dy, [0, 2, 3], 0) : undefined,
+    ];
+  },
+  evaluate: (ctx) => {
+    const [x, w, bias] = [ctx.input(0), ctx.input(1), ctx.inputs[2]];
+    const y = emptyLike(ctx, 0);
+    const [, k = 1, p = 1, q = 1] = y.shape;
+    if (bias) for (let i = 0; i < y.data.length; i++) y.data[i] = bias.data[Math.floor(i / (p * q)) % k]!;
+    const geometry = convGeometry(ctx.attrs, x.shape, w.shape, y.shape);
+    const step = geometry.window.columns.stride;
+    visitConvRuns(geometry, (xFrom, wAt, yAt, count) => {
+      const weight = w.data[wAt]!;
+      for (let i = 0; i < count; i++) y.data[yAt + i]! += weight * x.data[xFrom + i * step]!;
+    });
+    return [y];
+  },
+});
+
+/** The gradient of Conv with respect to its input, as ONNX spells it: used by lowerings and imported models. */
+export const ConvTranspose = defineOp("ConvTranspose", {
+  doc: "transpose of the convolution with filters w [C,M/group,R,S]: x [N,C,P,Q] -> y [N,M,H,W]; explicit pads",
+  source: "ONNX ConvTranspose-11",
+  inputs: ["x", "w", "bias?"],
+  attrs: {
+    ...CONV_ATTRS,
+    kernel_shape: { kind: "ints", default: null },
+    output_padding: { kind: "ints", default: [0, 0] },
+  },
+  infer: (ctx) => {
+    const [n, c, p, q] = imageDims(ctx, 0);
+    const [k, m, r, s] = concreteShape(ctx.input(1).shape) as [number, number, number, number];
+    const group = ctx.attrs.int("group");
+    if (k !== c || c % group !== 0) ctx.fail(`x has ${c} channels, the filters take ${k} in ${group} groups`);
+    const { rows, columns } = readWindow(ctx.attrs, [r, s]);
+    const more = ctx.attrs.ints("output_padding");
+    const size = (axis: SlidingWindow["rows"], count: number, extra = 0): number =>
+      (count - 1) * axis.stride + (axis.kernel - 1) * axis.dilation + 1 + extra - axis.padBegin - axis.padEnd;
+    return [floatType(ctx, [n, m * group, size(rows, p, more[0]), size(columns, q, more[1])], [0, 1, 2])];
+  },
+  vjp: notDifferentiable("transposed convolutions are used in gradients only"),
+  evaluate: (ctx) => {
+    const y = emptyLike(ctx, 0);
+    const [x, w, bias] = [ctx.input(0), ctx.input(1), ctx.inputs[2]];
+    const [, m = 1, height = 1, width = 1] = y.shape;
+    if (bias)
+      for (let i = 0; i < y.data.length; i++) y.data[i] = bias.data[Math.floor(i / (height * width)) % m]!;
+    spreadThroughFilters(convGeometry(ctx.attrs, y.shape, w.shape, x.shape), y, w, x);
+    return [y];
+  },
+});
+
+function inferConv(ctx: InferContext): readonly TensorType[] {
+  const [n, c, height, width] = imageDims(ctx, 0);
+  const [k, channels, r, s] = imageDims(ctx, 1);
+  const group = ctx.attrs.int("group");
+  if (typeof k !== "number" || channels * group !== c || k % group !== 0)
+    return ctx.fail(`filters [${ctx.input(1).shape}] in ${group} groups do not fit ${c} channels`);
+  if (ctx.attrs.has("kernel_shape") && String(ctx.attrs.ints("kernel_shape")) !== String([r, s]))
+    ctx.fail(`kernel_shape is [${ctx.attrs.ints("kernel_shape")}], the filters are ${r}x${s}`);
+  if (ctx.inputs[2] && String(ctx.inputs[2].shape) !== String(k))
+    ctx.fail(`bias is [${ctx.inputs[2].shape}] for ${k} filters`);
+  const [p, q] = outputSize(ctx, readWindow(ctx.attrs, [r, s]), height, width);
+  return [floatType(ctx, [n, k, p, q], [0, 1, 2])];
+}
+
+/** The geometry behind the attributes of a convolution (or of its gradient) and its three shapes. */
+export function convGeometry(
+  attrs: AttrReader,
+  x: readonly number[],
+  w: readonly number[],
+  y: readonly number[],
+): ConvGeometry {
+  return { window: readWindow(attrs, [w[2] ?? 1, w[3] ?? 1]), group: attrs.int("group"), x, w, y };
+}
+
+/** dx += sum over the taps of w dy: the transpose of the convolution `geometry`. */
+export function spreadThroughFilters(geometry: ConvGeometry, dx: NDArray, w: NDArray, dy: NDArray): void {
+  const step = geometry.window.columns.stride;
+  visitConvRuns(geometry, (xFrom, wAt, yAt, count) => {
+    const weight = w.data[wAt]!;
+    for (let i = 0; i < count; i++) dx.data[xFrom + i * step]! += weight * dy.data[yAt + i]!;
+  });
+}
+
+/** Zeros of the type of output `index`. */
+export function emptyLike(ctx: EvaluateContext, index: number): NDArray {
+  const type = ctx.outputs[index] ?? { dtype: "float64" as const, shape: [] };
+  const shape = concreteShape(type.shape);
+  return { dtype: type.dtype, shape, data: new Float64Array(shape.reduce((count, dim) => count * dim, 1)) };
+}
+
+/** dx [input_shape] of a convolution with filters w [K,C/group,R,S], from dy [N,K,P,Q]. */
+export function emitConvInputGrad(
+  b: GraphBuilder,
+  dy: Value,
+  w: Value,
+  attrs: Attrs,
+  inputShape: readonly number[],
+): Value {
+  return b.emit("ConvInputGrad", [dy, w], { ...attrs, input_shape: inputShape });
+}
+
+/** dw [filterShape] of a convolution of x [N,C,H,W], from dy [N,K,P,Q]. */
+export function emitConvWeightGrad(
+  b: GraphBuilder,
+  x: Value,
+  dy: Value,
+  attrs: Attrs,
+  filterShape: readonly number[],
+): Value {
+  return b.emit("ConvWeightGrad", [x, dy], { ...attrs, kernel_shape: filterShape.slice(2) });
+}
