@@ -1,12 +1,30 @@
 // The table of operators: one line each. Frozen; handed to builders, never reached for by shared code.
 import type { Op, OpTable } from "../ir/op.ts";
+import { ACTIVATION } from "./activation.ts";
+import { ARITHMETIC } from "./arithmetic.ts";
 import { BatchNormTraining, BatchNormTrainingGrad } from "./batchNormTraining.ts";
+import { COMPARISON } from "./comparison.ts";
 import { Conv, ConvTranspose } from "./convolution.ts";
 import { ConvInputGrad, ConvWeightGrad } from "./convolutionGradients.ts";
 import { MaskedCrossEntropy, MaskedCrossEntropyGrad } from "./crossEntropy.ts";
+import { INDEXING } from "./indexing.ts";
+import { MATMUL } from "./matmul.ts";
+import { MOVEMENT } from "./movement.ts";
+import { NORMALIZATION } from "./normalization.ts";
 import { AveragePool, MaxPool, MaxPoolGrad } from "./pooling.ts";
+import { REDUCTION } from "./reduction.ts";
+import { SHAPING } from "./shaping.ts";
 
 const ALL: readonly Op[] = [
+  ...ACTIVATION,
+  ...ARITHMETIC,
+  ...COMPARISON,
+  ...INDEXING,
+  ...MATMUL,
+  ...MOVEMENT,
+  ...NORMALIZATION,
+  ...REDUCTION,
+  ...SHAPING,
   BatchNormTraining,
   BatchNormTrainingGrad,
   Conv,

@@ -1,0 +1,106 @@
+// Activations: elementwise ones, and those that normalise along an axis.
+import { defineOp, type EvaluateContext, type InferContext, type Op } from "../ir/op.ts";
+import type { TensorType } from "../ir/types.ts";
+import { resolveAxis } from "./axes.ts";
+import { mapWith, sameAsInput, scalarLike } from "./elementwise.ts";
+import { groupOffsets } from "./strided.ts";
+
+const Relu = defineOp("Relu", {
+  doc: "y = max(x, 0); the derivative at 0 is 0",
+  source: "ONNX Relu-14",
+  inputs: ["x"],
+  traits: ["elementwise"],
+  infer: sameAsInput("number"),
+  // dx = dy where y > 0, else 0
+  vjp: ({ b, dy, output }) => {
+    const zero = scalarLike(b, 0, dy);
+    return [b.where(b.emit("Greater", [output(0), zero]), dy, zero)];
+  },
+  evaluate: mapWith((x) => Math.max(x, 0)),
+});
+
+const Sigmoid = defineOp("Sigmoid", {
+  doc: "y = 1 / (1 + e^-x)",
+  source: "ONNX Sigmoid-13",
+  inputs: ["x"],
+  traits: ["elementwise"],
+  infer: sameAsInput("float"),
+  // dx = dy y (1 - y)
+  vjp: ({ b, dy, output }) => [b.mul(dy, b.mul(output(0), b.sub(scalarLike(b, 1, dy), output(0))))],
+  evaluate: mapWith((x) => 1 / (1 + Math.exp(-x))),
+});
+
+const Tanh = defineOp("Tanh", {
+  doc: "y = tanh x",
+  source: "ONNX Tanh-13",
+  inputs: ["x"],
+  traits: ["elementwise"],
+  infer: sameAsInput("float"),
+  // dx = dy (1 - y^2)
+  vjp: ({ b, dy, output }) => [b.mul(dy, b.sub(scalarLike(b, 1, dy), b.mul(output(0), output(0))))],
+  evaluate: mapWith(Math.tanh),
+});
+
+const Softmax = defineOp("Softmax", {
+  doc: "y = e^x / sum e^x along `axis`",
+  source: "ONNX Softmax-13",
+  inputs: ["x"],
+  attrs: { axis: { kind: "int", default: -1 } },
+  infer: sameWithAxis,
+  // dx = y (dy - sum(dy y)), the sum along the axis
+  vjp: ({ b, dy, output, attrs }) => {
+    const y = output(0);
+    return [b.mul(y, b.sub(dy, b.reduceSum(b.mul(dy, y), [attrs.int("axis")], 1)))];
+  },
+  evaluate: (ctx) => {
+    const { shifted, sums, group } = exponentials(ctx);
+    const data = shifted.map((x, i) => Math.exp(x) / sums[group[i]!]!);
+    return [{ ...ctx.input(0), data }];
+  },
+});
+
+const LogSoftmax = defineOp("LogSoftmax", {
+  doc: "y = x - ln sum e^x along `axis`",
+  source: "ONNX LogSoftmax-13",
+  inputs: ["x"],
+  attrs: { axis: { kind: "int", default: -1 } },
+  infer: sameWithAxis,
+  // dx = dy - e^y sum(dy), the sum along the axis
+  vjp: ({ b, dy, output, attrs }) => {
+    const probabilities = b.emit("Exp", [output(0)]);
+    return [b.sub(dy, b.mul(probabilities, b.reduceSum(dy, [attrs.int("axis")], 1)))];
+  },
+  evaluate: (ctx) => {
+    const { shifted, sums, group } = exponentials(ctx);
+    const data = shifted.map((x, i) => x - Math.log(sums[group[i]!]!));
+    return [{ ...ctx.input(0), data }];
+  },
+});
+
+function sameWithAxis(ctx: InferContext): readonly TensorType[] {
+  resolveAxis(ctx.attrs.int("axis"), ctx.input(0).shape.length, ctx.fail);
+  return sameAsInput("float")(ctx);
+}
+
+/** x minus the largest of its group along the axis, the sums of the exponentials of that, and each element's group. */
+function exponentials(ctx: EvaluateContext): {
+  readonly shifted: Float64Array;
+  readonly sums: Float64Array;
+  readonly group: Int32Array;
+} {
+  const x = ctx.input(0);
+  const group = groupOffsets(x.shape, [resolveAxis(ctx.attrs.int("axis"), x.shape.length)]);
+  const largest = new Float64Array(x.data.length).fill(Number.NEGATIVE_INFINITY);
+  x.data.forEach((value, i) => {
+    largest[group[i]!] = Math.max(largest[group[i]!]!, value);
+  });
+  const shifted = x.data.map((value, i) => value - largest[group[i]!]!);
+  const sums = new Float64Array(x.data.length);
+  shifted.forEach((value, i) => {
+    sums[group[i]!] = sums[group[i]!]! + Math.exp(value);
+  });
+  return { shifted, sums, group };
+}
+
+/** Ops of this family. */
+export const ACTIVATION: readonly Op[] = [Relu, Sigmoid, Tanh, Softmax, LogSoftmax];

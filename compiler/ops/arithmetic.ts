@@ -1,0 +1,237 @@
+// Elementwise arithmetic with numpy broadcasting. Where a derivative is asked for, the inputs are float.
+import { defineOp, type Op, type Vjp, zeroDerivative } from "../ir/op.ts";
+import { isFloat } from "../ir/types.ts";
+import {
+  broadcastInputs,
+  broadcastShapes,
+  expectKind,
+  mapWith,
+  sameAsInput,
+  scalarLike,
+  unbroadcastAll,
+  zipWith,
+} from "./elementwise.ts";
+
+const Add = defineOp("Add", {
+  doc: "z = x + y",
+  source: "ONNX Add-14",
+  inputs: ["x", "y"],
+  outputs: ["z"],
+  traits: ["elementwise", "commutative"],
+  infer: broadcastInputs("number"),
+  // dx = dz, dy = dz
+  vjp: (ctx) => unbroadcastAll(ctx, [() => ctx.dy, () => ctx.dy]),
+  evaluate: zipWith((x, y) => x + y),
+});
+
+const Sub = defineOp("Sub", {
+  doc: "z = x - y",
+  source: "ONNX Sub-14",
+  inputs: ["x", "y"],
+  outputs: ["z"],
+  traits: ["elementwise"],
+  infer: broadcastInputs("number"),
+  // dx = dz, dy = -dz
+  vjp: (ctx) => unbroadcastAll(ctx, [() => ctx.dy, () => ctx.b.neg(ctx.dy)]),
+  evaluate: zipWith((x, y) => x - y),
+});
+
+const Mul = defineOp("Mul", {
+  doc: "z = x y",
+  source: "ONNX Mul-14",
+  inputs: ["x", "y"],
+  outputs: ["z"],
+  traits: ["elementwise", "commutative"],
+  infer: broadcastInputs("number"),
+  // dx = dz y, dy = dz x
+  vjp: (ctx) =>
+    unbroadcastAll(ctx, [() => ctx.b.mul(ctx.dy, ctx.input(1)), () => ctx.b.mul(ctx.dy, ctx.input(0))]),
+  evaluate: zipWith((x, y) => x * y),
+});
+
+const Div = defineOp("Div", {
+  doc: "z = x / y; of integers, truncated towards zero",
+  source: "ONNX Div-14",
+  inputs: ["x", "y"],
+  outputs: ["z"],
+  traits: ["elementwise"],
+  infer: broadcastInputs("number"),
+  // dx = dz / y, dy = -dz z / y
+  vjp: (ctx) => {
+    const { b } = ctx;
+    return unbroadcastAll(ctx, [
+      () => b.div(ctx.dy, ctx.input(1)),
+      () => b.neg(b.div(b.mul(ctx.dy, ctx.output(0)), ctx.input(1))),
+    ]);
+  },
+  evaluate: (ctx) =>
+    zipWith(isFloat(ctx.input(0).dtype) ? (x, y) => x / y : (x, y) => Math.trunc(x / y))(ctx),
+});
+
+const Pow = defineOp("Pow", {
+  doc: "z = x ^ y; the result has the dtype of x",
+  source: "ONNX Pow-15",
+  inputs: ["x", "y"],
+  outputs: ["z"],
+  traits: ["elementwise"],
+  infer: (ctx) => {
+    const [x, y] = [ctx.input(0), ctx.input(1)];
+    for (const type of [x, y]) expectKind(ctx, type, "number");
+    return [{ dtype: x.dtype, shape: broadcastShapes([x.shape, y.shape], ctx.fail) }];
+  },
+  // dx = dz y x^(y-1), dy = dz z ln x where x > 0, else 0
+  vjp: (ctx) => {
+    const { b, dy } = ctx;
+    const x = ctx.input(0);
+    const exponent = b.cast(ctx.input(1), x.type.dtype);
+    const lower = () => b.emit("Pow", [x, b.sub(exponent, scalarLike(b, 1, x))]);
+    const logarithm = () => {
+      const positive = b.emit("Greater", [x, scalarLike(b, 0, x)]);
+      return b.emit("Log", [b.where(positive, x, scalarLike(b, 1, x))]);
+    };
+    return unbroadcastAll(ctx, [
+      () => b.mul(dy, b.mul(exponent, lower())),
+      () => b.mul(dy, b.mul(ctx.output(0), logarithm())),
+    ]);
+  },
+  evaluate: zipWith((x, y) => x ** y),
+});
+
+const Neg = defineOp("Neg", {
+  doc: "y = -x",
+  source: "ONNX Neg-13",
+  inputs: ["x"],
+  traits: ["elementwise"],
+  infer: sameAsInput("number"),
+  // dx = -dy
+  vjp: ({ b, dy }) => [b.neg(dy)],
+  evaluate: mapWith((x) => -x),
+});
+
+const Sqrt = defineOp("Sqrt", {
+  doc: "y = sqrt(x)",
+  source: "ONNX Sqrt-13",
+  inputs: ["x"],
+  traits: ["elementwise"],
+  infer: sameAsInput("float"),
+  // dx = dy / (2 y)
+  vjp: ({ b, dy, output }) => [b.div(dy, b.mul(scalarLike(b, 2, dy), output(0)))],
+  evaluate: mapWith(Math.sqrt),
+});
+
+const Reciprocal = defineOp("Reciprocal", {
+  doc: "y = 1 / x",
+  source: "ONNX Reciprocal-13",
+  inputs: ["x"],
+  traits: ["elementwise"],
+  infer: sameAsInput("float"),
+  // dx = -dy y^2
+  vjp: ({ b, dy, output }) => [b.neg(b.mul(dy, b.mul(output(0), output(0))))],
+  evaluate: mapWith((x) => 1 / x),
+});
+
+const Exp = defineOp("Exp", {
+  doc: "y = e^x",
+  source: "ONNX Exp-13",
+  inputs: ["x"],
+  traits: ["elementwise"],
+  infer: sameAsInput("float"),
+  // dx = dy y
+  vjp: ({ b, dy, output }) => [b.mul(dy, output(0))],
+  evaluate: mapWith(Math.exp),
+});
+
+const Log = defineOp("Log", {
+  doc: "y = ln x",
+  source: "ONNX Log-13",
+  inputs: ["x"],
+  traits: ["elementwise"],
+  infer: sameAsInput("float"),
+  // dx = dy / x
+  vjp: ({ b, dy, input }) => [b.div(dy, input(0))],
+  evaluate: mapWith(Math.log),
+});
+
+const Abs = defineOp("Abs", {
+  doc: "y = |x|",
+  source: "ONNX Abs-13",
+  inputs: ["x"],
+  traits: ["elementwise"],
+  infer: sameAsInput("number"),
+  // dx = dy sign(x), 0 at 0
+  vjp: ({ b, dy, input }) => [b.mul(dy, b.emit("Sign", [input(0)]))],
+  evaluate: mapWith(Math.abs),
+});
+
+const Sign = defineOp("Sign", {
+  doc: "y = -1, 0 or 1, as x is negative, zero or positive",
+  source: "ONNX Sign-13",
+  inputs: ["x"],
+  traits: ["elementwise"],
+  infer: sameAsInput("number"),
+  vjp: zeroDerivative("the sign is constant on either side of 0"),
+  evaluate: mapWith(Math.sign),
+});
+
+const Floor = defineOp("Floor", {
+  doc: "y = the largest integer not above x",
+  source: "ONNX Floor-13",
+  inputs: ["x"],
+  traits: ["elementwise"],
+  infer: sameAsInput("float"),
+  vjp: zeroDerivative("it is constant between integers"),
+  evaluate: mapWith(Math.floor),
+});
+
+/** With n(e) the number of inputs that equal y at element e: dx_i = dy / n where x_i = y, else 0. */
+const shareAmongEqual: Vjp = (ctx) => {
+  const { b, dy } = ctx;
+  const y = ctx.output(0);
+  const hits = ctx.inputs.map((_, i) => b.cast(b.emit("Equal", [ctx.input(i), y]), y.type.dtype));
+  const share = b.div(dy, hits.reduce(b.add.bind(b)));
+  return unbroadcastAll(
+    ctx,
+    hits.map((hit) => () => b.mul(hit, share)),
+  );
+};
+
+const Max = defineOp("Max", {
+  doc: "y = the largest of one or more inputs, elementwise; a tie shares its cotangent evenly",
+  source: "ONNX Max-13",
+  inputs: ["x", "more*"],
+  traits: ["elementwise", "commutative"],
+  infer: broadcastInputs("number"),
+  vjp: shareAmongEqual,
+  evaluate: zipWith(Math.max),
+});
+
+const Min = defineOp("Min", {
+  doc: "y = the smallest of one or more inputs, elementwise; a tie shares its cotangent evenly",
+  source: "ONNX Min-13",
+  inputs: ["x", "more*"],
+  traits: ["elementwise", "commutative"],
+  infer: broadcastInputs("number"),
+  vjp: shareAmongEqual,
+  evaluate: zipWith(Math.min),
+});
+
+const Sum = defineOp("Sum", {
+  doc: "y = the sum of one or more inputs, elementwise",
+  source: "ONNX Sum-13",
+  inputs: ["x", "more*"],
+  traits: ["elementwise", "commutative"],
+  infer: broadcastInputs("float"),
+  // dx_i = dy
+  vjp: (ctx) =>
+    unbroadcastAll(
+      ctx,
+      ctx.inputs.map(() => () => ctx.dy),
+    ),
+  evaluate: zipWith((x, y) => x + y),
+});
+
+/** Ops of this family. */
+export const ARITHMETIC: readonly Op[] = [
+  ...[Add, Sub, Mul, Div, Pow, Neg, Sqrt, Reciprocal, Exp, Log, Abs, Sign, Floor],
+  ...[Max, Min, Sum],
+];

@@ -1,0 +1,245 @@
+// Ops that put elements elsewhere, repeat them or leave some out, by rules that are constants of the graph. The
+// references read or write through strided offsets.
+import { defineOp, type InferContext, type Op } from "../ir/op.ts";
+import { concreteDim, concreteShape, type Shape, type TensorType } from "../ir/types.ts";
+import { constantNumbers, range, reshapeOperand, resolveAxis } from "./axes.ts";
+import { broadcastShapes, sumToShape } from "./elementwise.ts";
+import { broadcastData, outputWith, stridesOf, takeOffsets, viewOffsets, zerosForOutput } from "./strided.ts";
+
+const Transpose = defineOp("Transpose", {
+  doc: "y = x with axis i of y being axis perm[i] of x; without perm, all axes reversed",
+  source: "ONNX Transpose-13",
+  inputs: ["x"],
+  attrs: { perm: { kind: "ints", default: null } },
+  traits: ["movesData"],
+  infer: (ctx) => {
+    const { dtype, shape } = ctx.input(0);
+    const perm = permutation(ctx, shape.length);
+    const isPermutation = perm.length === shape.length && range(perm.length).every((i) => perm.includes(i));
+    if (!isPermutation) ctx.fail(`expected a permutation of ${shape.length} axes, found [${perm}]`);
+    return [{ dtype, shape: perm.map((axis) => shape[axis] ?? 1) }];
+  },
+  // dx = dy with the axes put back
+  vjp: (ctx) => {
+    const perm = permutation(ctx, ctx.input(0).type.shape.length);
+    return [
+      ctx.b.transpose(
+        ctx.dy,
+        range(perm.length).map((axis) => perm.indexOf(axis)),
+      ),
+    ];
+  },
+  evaluate: (ctx) => {
+    const x = ctx.input(0);
+    const strides = stridesOf(x.shape);
+    const perm = permutation(ctx, x.shape.length);
+    const offsets = viewOffsets(
+      perm.map((axis) => x.shape[axis]!),
+      perm.map((axis) => strides[axis]!),
+    );
+    return outputWith(ctx, takeOffsets(x.data, offsets));
+  },
+});
+
+function permutation(ctx: Pick<InferContext, "attrs">, rank: number): readonly number[] {
+  return ctx.attrs.has("perm") ? ctx.attrs.ints("perm") : range(rank).reverse();
+}
+
+const Concat = defineOp("Concat", {
+  doc: "y = the inputs one behind the other along `axis`; all other sizes agree",
+  source: "ONNX Concat-13",
+  inputs: ["x", "more*"],
+  attrs: { axis: { kind: "int" } },
+  traits: ["movesData"],
+  infer: (ctx) => {
+    const { dtype, shape } = ctx.input(0);
+    const axis = resolveAxis(ctx.attrs.int("axis"), shape.length, ctx.fail);
+    let size = 0;
+    ctx.inputs.forEach((_, i) => {
+      const type = ctx.input(i);
+      const agrees = type.shape.length === shape.length && type.dtype === dtype;
+      if (!agrees || type.shape.some((dim, k) => k !== axis && dim !== shape[k]))
+        ctx.fail(`expected ${dtype}[${shape}] but for axis ${axis}, found ${type.dtype}[${type.shape}]`);
+      size += concreteDim(type.shape[axis]);
+    });
+    return [{ dtype, shape: shape.with(axis, size) }];
+  },
+  // dx_i = the slice of dy that x_i became
+  vjp: ({ b, dy, input, inputs, attrs, needs }) => {
+    const axis = resolveAxis(attrs.int("axis"), input(0).type.shape.length);
+    let start = 0;
+    return inputs.map((_, i) => {
+      const end = start + concreteDim(input(i).type.shape[axis]);
+      const slice = needs[i] ? b.slice(dy, [start], [end], [axis]) : undefined;
+      start = end;
+      return slice;
+    });
+  },
+  evaluate: (ctx) => {
+    const y = zerosForOutput(ctx);
+    const axis = resolveAxis(ctx.attrs.int("axis"), y.shape.length);
+    const strides = stridesOf(y.shape);
+    let start = 0;
+    ctx.inputs.forEach((_, i) => {
+      const x = ctx.input(i);
+      const offsets = viewOffsets(x.shape, strides, start * strides[axis]!);
+      for (let k = 0; k < offsets.length; k++) y.data[offsets[k]!] = x.data[k]!;
+      start += x.shape[axis]!;
+    });
+    return [y];
+  },
+});
+
+const Split = defineOp("Split", {
+  doc: "the parts of x along `axis`, of the sizes `split` (constant), or `num_outputs` equal ones (the last smaller)",
+  source: "ONNX Split-18",
+  inputs: ["x", "split?"],
+  outputs: ["y*"],
+  attrs: { axis: { kind: "int", default: 0 }, num_outputs: { kind: "int", default: null } },
+  traits: ["movesData"],
+  infer: (ctx) => {
+    const { dtype, shape } = ctx.input(0);
+    const axis = resolveAxis(ctx.attrs.int("axis"), shape.length, ctx.fail);
+    const size = concreteDim(shape[axis]);
+    const sizes = ctx.inputs[1] ? ctx.constant(1) : equalParts(size, ctx.attrs.int("num_outputs"));
+    if (sizes.reduce((sum, part) => sum + part, 0) !== size || sizes.some((part) => part < 0))
+      ctx.fail(`expected parts that add up to ${size}, found [${sizes}]`);
+    return sizes.map((part) => ({ dtype, shape: shape.with(axis, part) }));
+  },
+  // dx = the cotangents of the parts one behind the other
+  vjp: ({ b, input, outputs, cotangents, attrs }) => {
+    const axis = resolveAxis(attrs.int("axis"), input(0).type.shape.length);
+    const parts = outputs.map((output, i) => {
+      const zero = b.scalar(0, output.type.dtype);
+      return cotangents[i] ?? b.expand(zero, concreteShape(output.type.shape));
+    });
+    return [b.emit("Concat", parts, { axis }), undefined];
+  },
+  evaluate: (ctx) => {
+    const x = ctx.input(0);
+    const axis = resolveAxis(ctx.attrs.int("axis"), x.shape.length);
+    const strides = stridesOf(x.shape);
+    let start = 0;
+    return ctx.outputs.map((_, i) => {
+      const part = zerosForOutput(ctx, i);
+      const data = takeOffsets(x.data, viewOffsets(part.shape, strides, start * strides[axis]!));
+      start += part.shape[axis]!;
+      return { ...part, data };
+    });
+  },
+});
+
+function equalParts(size: number, count: number): number[] {
+  const part = Math.ceil(size / count);
+  return range(count).map((i) => Math.max(0, Math.min(part, size - i * part)));
+}
+
+const Expand = defineOp("Expand", {
+  doc: "y = x broadcast together with a shape (constant)",
+  source: "ONNX Expand-13",
+  inputs: ["x", "shape"],
+  traits: ["movesData"],
+  infer: (ctx) => {
+    const { dtype, shape } = ctx.input(0);
+    return [{ dtype, shape: broadcastShapes([shape, ctx.constant(1)], ctx.fail) }];
+  },
+  // dx = dy summed over the axes that were stretched
+  vjp: ({ b, dy, input }) => [sumToShape(b, dy, input(0).type.shape), undefined],
+  evaluate: (ctx) => outputWith(ctx, broadcastData(ctx.input(0), zerosForOutput(ctx).shape)),
+});
+
+const Tile = defineOp("Tile", {
+  doc: "y = x repeated along each axis as often as `repeats` (constant) says",
+  source: "ONNX Tile-13",
+  inputs: ["x", "repeats"],
+  traits: ["movesData"],
+  infer: (ctx) => {
+    const { dtype, shape } = ctx.input(0);
+    const repeats = ctx.constant(1);
+    if (repeats.length !== shape.length)
+      ctx.fail(`expected ${shape.length} numbers of repeats, found [${repeats}]`);
+    return [
+      { dtype, shape: shape.map((dim, i) => (repeats[i] === 1 ? dim : concreteDim(dim) * repeats[i]!)) },
+    ];
+  },
+  // dx = sum of dy over the repeats
+  vjp: ({ b, dy, input, inputs }) => {
+    const { shape } = input(0).type;
+    const repeats = constantNumbers(b, inputs[1]) ?? [];
+    const split: Shape = shape.flatMap((dim, i) => [repeats[i]!, dim]);
+    const axes = range(shape.length).map((axis) => 2 * axis);
+    return [b.reduceSum(b.reshape(dy, reshapeOperand(split)), axes, 0), undefined];
+  },
+  evaluate: (ctx) => {
+    const x = ctx.input(0);
+    const strides = stridesOf(x.shape);
+    const repeats = Array.from(ctx.input(1).data);
+    const offsets = viewOffsets(
+      x.shape.flatMap((size, i) => [repeats[i]!, size]),
+      strides.flatMap((stride) => [0, stride]),
+    );
+    return outputWith(ctx, takeOffsets(x.data, offsets));
+  },
+});
+
+const Pad = defineOp("Pad", {
+  doc: "y = x with `pads` (constant, not negative) elements of one value before and after each axis",
+  source: "ONNX Pad-18",
+  inputs: ["x", "pads", "value?", "axes?"],
+  attrs: { mode: { kind: "string", default: "constant" } },
+  traits: ["movesData"],
+  infer: inferPad,
+  // dx = the slice of dy that x became
+  vjp: ({ b, dy, input, inputs }) => {
+    const { shape } = input(0).type;
+    const axes = paddedAxes(constantNumbers(b, inputs[3]), shape.length);
+    const before = (constantNumbers(b, inputs[1]) ?? []).slice(0, axes.length);
+    const padded = range(axes.length).filter((i) => typeof shape[axes[i]!] === "number");
+    if (padded.length === 0) return [dy];
+    const starts = padded.map((i) => before[i]!);
+    const ends = padded.map((i) => before[i]! + concreteDim(shape[axes[i]!]));
+    return [
+      b.slice(
+        dy,
+        starts,
+        ends,
+        padded.map((i) => axes[i]!),
+      ),
+    ];
+  },
+  evaluate: (ctx) => {
+    const x = ctx.input(0);
+    const y = zerosForOutput(ctx);
+    y.data.fill(ctx.inputs[2]?.data[0] ?? 0);
+    const axes = paddedAxes(ctx.inputs[3] && Array.from(ctx.inputs[3].data), x.shape.length);
+    const strides = stridesOf(y.shape);
+    const start = axes.reduce((sum, axis, i) => sum + ctx.input(1).data[i]! * strides[axis]!, 0);
+    const offsets = viewOffsets(x.shape, strides, start);
+    for (let k = 0; k < offsets.length; k++) y.data[offsets[k]!] = x.data[k]!;
+    return [y];
+  },
+});
+
+function paddedAxes(listed: readonly number[] | undefined, rank: number): number[] {
+  return listed ? listed.map((axis) => resolveAxis(axis, rank)) : range(rank);
+}
+
+function inferPad(ctx: InferContext): readonly TensorType[] {
+  const { dtype, shape } = ctx.input(0);
+  const mode = ctx.attrs.string("mode");
+  if (mode !== "constant") ctx.fail(`expected the mode "constant", found "${mode}"`);
+  if (ctx.inputs[2]) ctx.constant(2);
+  const axes = paddedAxes(ctx.inputs[3] ? ctx.constant(3) : undefined, shape.length);
+  const pads = ctx.constant(1);
+  if (pads.length !== 2 * axes.length || pads.some((pad) => pad < 0))
+    ctx.fail(`expected ${2 * axes.length} pads of 0 or more, found [${pads}]`);
+  const padded = [...shape];
+  axes.forEach((axis, i) => {
+    const more = pads[i]! + pads[i + axes.length]!;
+    if (more > 0) padded[axis] = concreteDim(shape[axis]) + more;
+  });
+  return [{ dtype, shape: padded }];
+}
+
+/** Ops of this family. */
+export const MOVEMENT: readonly Op[] = [Transpose, Concat, Split, Expand, Tile, Pad];

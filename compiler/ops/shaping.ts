@@ -1,0 +1,190 @@
+// Ops that keep the elements in their order and change how they are seen: shape, or dtype. Symbolic dimensions pass
+// through wherever the products of the dimensions prove that they may.
+import { defineOp, type EvaluateContext, type InferContext, type NDArray, type Op } from "../ir/op.ts";
+import { type Dim, type DType, dtypeBytes, isFloat, type Shape } from "../ir/types.ts";
+import { constantNumbers, range, reshapeOperand, resolveAxes } from "./axes.ts";
+import { outputWith } from "./strided.ts";
+
+const DTYPES: readonly string[] = [
+  "float32",
+  "float64",
+  "float16",
+  "uint8",
+  "int32",
+  "int64",
+  "bool",
+] satisfies DType[];
+
+const Identity = defineOp("Identity", {
+  doc: "y = x",
+  source: "ONNX Identity-16",
+  inputs: ["x"],
+  traits: ["elementwise", "movesData"],
+  infer: (ctx) => [ctx.input(0)],
+  // dx = dy
+  vjp: ({ dy }) => [dy],
+  evaluate: sameElements,
+});
+
+const Cast = defineOp("Cast", {
+  doc: "y = x in the dtype `to`; the reference keeps the precision of float64 and truncates only to integers",
+  source: "ONNX Cast-13",
+  inputs: ["x"],
+  attrs: { to: { kind: "string" } },
+  traits: ["elementwise"],
+  infer: (ctx) => {
+    const to = ctx.attrs.string("to");
+    if (!DTYPES.includes(to)) ctx.fail(`expected one of ${DTYPES.join(", ")}, found ${to}`);
+    return [{ dtype: to as DType, shape: ctx.input(0).shape }];
+  },
+  // dx = dy in the dtype of x; 0 if either is not float
+  vjp: ({ b, dy, input, output }) => {
+    const from = input(0).type.dtype;
+    return [isFloat(from) && isFloat(output(0).type.dtype) ? b.cast(dy, from) : undefined];
+  },
+  evaluate: (ctx) => outputWith(ctx, ctx.input(0).data.map(castTo(ctx.attrs.string("to") as DType))),
+});
+
+const Reshape = defineOp("Reshape", {
+  doc: "y = the elements of x in another shape (constant): 0 copies a dimension, one -1 stands for the rest",
+  source: "ONNX Reshape-14",
+  inputs: ["x", "shape"],
+  attrs: { allowzero: { kind: "int", default: 0 } },
+  traits: ["movesData"],
+  infer: (ctx) => {
+    const { dtype, shape } = ctx.input(0);
+    return [{ dtype, shape: reshapedShape(ctx, shape, ctx.constant(1), ctx.attrs.int("allowzero") === 1) }];
+  },
+  // dx = dy in the shape of x
+  vjp: ({ b, dy, input }) => [b.reshape(dy, reshapeOperand(input(0).type.shape)), undefined],
+  evaluate: sameElements,
+});
+
+const Flatten = defineOp("Flatten", {
+  doc: "y = the elements of x as a matrix: dimensions before `axis` make its rows, the others its columns",
+  source: "ONNX Flatten-13",
+  inputs: ["x"],
+  attrs: { axis: { kind: "int", default: 1 } },
+  traits: ["movesData"],
+  infer: (ctx) => {
+    const { dtype, shape } = ctx.input(0);
+    const given = ctx.attrs.int("axis");
+    const axis = given < 0 ? given + shape.length : given;
+    if (axis < 0 || axis > shape.length)
+      ctx.fail(`expected an axis of a tensor with ${shape.length} dimensions, found ${given}`);
+    const sides = [shape.slice(0, axis), shape.slice(axis)];
+    return [{ dtype, shape: sides.map((side) => productDim(side, [], ctx.fail)) }];
+  },
+  // dx = dy in the shape of x
+  vjp: ({ b, dy, input }) => [b.reshape(dy, reshapeOperand(input(0).type.shape))],
+  evaluate: sameElements,
+});
+
+const Squeeze = defineOp("Squeeze", {
+  doc: "y = x without the given axes (constant), all of size 1; without axes, all of that size go",
+  source: "ONNX Squeeze-13",
+  inputs: ["x", "axes?"],
+  traits: ["movesData"],
+  infer: (ctx) => {
+    const { dtype, shape } = ctx.input(0);
+    const listed = ctx.inputs[1] ? ctx.constant(1) : undefined;
+    const axes = squeezedAxes(listed, shape, ctx.fail);
+    for (const axis of axes)
+      if (shape[axis] !== 1) ctx.fail(`expected size 1 at axis ${axis}, found [${shape}]`);
+    return [{ dtype, shape: shape.filter((_, axis) => !axes.includes(axis)) }];
+  },
+  // dx = dy with the axes put back
+  vjp: ({ b, dy, input, inputs }) => {
+    const axes = squeezedAxes(constantNumbers(b, inputs[1]), input(0).type.shape);
+    return [b.emit("Unsqueeze", [dy, b.ints(axes)]), undefined];
+  },
+  evaluate: sameElements,
+});
+
+const Unsqueeze = defineOp("Unsqueeze", {
+  doc: "y = x with axes of size 1 put in at the given places (constant) of the result",
+  source: "ONNX Unsqueeze-13",
+  inputs: ["x", "axes"],
+  traits: ["movesData"],
+  infer: (ctx) => {
+    const { dtype, shape } = ctx.input(0);
+    const listed = ctx.constant(1);
+    const rank = shape.length + listed.length;
+    const axes = resolveAxes(listed, rank, ctx.fail);
+    const rest = [...shape];
+    return [{ dtype, shape: range(rank).map((axis) => (axes.includes(axis) ? 1 : (rest.shift() ?? 1))) }];
+  },
+  // dx = dy without the axes
+  vjp: ({ b, dy, input }) => [b.emit("Squeeze", [dy, input(1)]), undefined],
+  evaluate: sameElements,
+});
+
+function sameElements(ctx: EvaluateContext): readonly NDArray[] {
+  return outputWith(ctx, ctx.input(0).data);
+}
+
+function squeezedAxes(
+  listed: readonly number[] | undefined,
+  shape: Shape,
+  fail?: (message: string) => never,
+): number[] {
+  if (listed) return resolveAxes(listed, shape.length, fail);
+  return range(shape.length).filter((axis) => shape[axis] === 1);
+}
+
+/** C's conversion to integers: truncation, then wrapping to the width; bool is "not zero". */
+function castTo(dtype: DType): (x: number) => number {
+  if (isFloat(dtype)) return (x) => x;
+  if (dtype === "bool") return (x) => (x === 0 ? 0 : 1);
+  if (dtype === "int64") return (x) => Math.trunc(x) + 0;
+  const width = 2 ** (8 * dtypeBytes(dtype));
+  const offset = dtype === "int32" ? width / 2 : 0;
+  return (x) => ((((Math.trunc(x) + offset) % width) + width) % width) - offset;
+}
+
+function reshapedShape(
+  ctx: InferContext,
+  shape: Shape,
+  wanted: readonly number[],
+  zeroIsSize: boolean,
+): readonly Dim[] {
+  const wrong = (why: string): never =>
+    ctx.fail(`expected a shape that [${shape}] can take, found [${wanted}]: ${why}`);
+  const dims = wanted.map((size, axis): Dim => {
+    if (size === 0 && !zeroIsSize) return shape[axis] ?? wrong(`there is no dimension ${axis} to copy`);
+    return size;
+  });
+  if (wanted.some((size) => size < -1)) wrong("a size is below -1");
+  const open = dims.indexOf(-1);
+  const others = dims.filter((_, axis) => axis !== open);
+  if (others.includes(-1)) wrong("-1 stands twice");
+  const rest = productDim(shape, others, wrong);
+  if (open >= 0) return dims.with(open, rest);
+  if (rest !== 1 && !(rest === 0 && numberProduct(others) === 0)) wrong("the number of elements differs");
+  return dims;
+}
+
+/** Product of `dims` divided by that of `divisors`: a number, or one symbol; fails if it is neither. */
+function productDim(dims: Shape, divisors: Shape, fail: (message: string) => never): Dim {
+  const symbols = dims.filter((dim) => typeof dim === "string");
+  for (const divisor of divisors) {
+    if (typeof divisor === "number") continue;
+    const at = symbols.indexOf(divisor);
+    if (at < 0) fail(`${divisor} is not one of the sizes [${dims}]`);
+    symbols.splice(at, 1);
+  }
+  const count = numberProduct(dims) / numberProduct(divisors);
+  const [symbol] = symbols;
+  if (symbol !== undefined && (symbols.length > 1 || count !== 1))
+    fail(`the product of [${dims}] by [${divisors}] is not one size`);
+  if (symbol === undefined && numberProduct(dims) === 0 && numberProduct(divisors) === 0) return 0;
+  if (!Number.isInteger(count)) fail(`[${divisors}] does not divide [${dims}]`);
+  return symbol ?? count;
+}
+
+function numberProduct(dims: Shape): number {
+  return dims.reduce((product: number, dim) => (typeof dim === "number" ? product * dim : product), 1);
+}
+
+/** Ops of this family. */
+export const SHAPING: readonly Op[] = [Identity, Cast, Reshape, Flatten, Squeeze, Unsqueeze];
