@@ -64,6 +64,8 @@ export interface Preprocessing {
   readonly height: number;
   readonly width: number;
   readonly channels: number;
+  /** Whether files are read as greyscale and repeated over the channels. */
+  readonly greyscale: boolean;
   /** Pixels are divided by this inside the graph. */
   readonly norm: number;
 }

@@ -11,25 +11,14 @@ export type TaskClasses = readonly { readonly task: string; readonly classes: re
 /** Declares the input `image`: uint8 [N,H,W,C] as the host reads it. */
 export function imageInput(b: GraphBuilder, spec: Spec, batch: Dim): Value {
   const [height, width] = spec.imshape;
-  return b.input("image", "uint8", [batch, height, width, imageChannels(spec)]);
+  return b.input("image", "uint8", [batch, height, width, spec.num_channels]);
 }
 
-/** Channels of an image row: a single-channel image is repeated inside the graph. */
-export function imageChannels(spec: Spec): number {
-  return spec.single_channel ? 1 : spec.num_channels;
-}
-
-/** uint8 [N,H,W,C] -> float32 [N,C,H,W], divided by `norm`; a single channel is repeated num_channels times. */
+/** uint8 [N,H,W,C] -> float32 [N,C,H,W], divided by `norm`. */
 export function preprocess(b: GraphBuilder, spec: Spec, image: Value): Value {
   return b.within("image", () => {
     const scaled = b.div(b.cast(image, "float32"), b.scalar(spec.norm));
-    const x = b.transpose(scaled, [0, 3, 1, 2]);
-    if (!spec.single_channel || spec.num_channels === 1) return x;
-    return b.emit(
-      "Concat",
-      Array.from({ length: spec.num_channels }, () => x),
-      { axis: 1 },
-    );
+    return b.transpose(scaled, [0, 3, 1, 2]);
   });
 }
 

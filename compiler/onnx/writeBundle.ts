@@ -10,7 +10,6 @@ import {
   type TensorEntry,
 } from "../bundle.ts";
 import type { Graph, TensorData } from "../ir/types.ts";
-import { imageChannels } from "../model/network.ts";
 import { isStatistic, type Parameter } from "../model/parameters.ts";
 import { encodeSafetensors } from "../safetensors.ts";
 import type { GradientGraph, TrainingModel } from "../step/gradientGraph.ts";
@@ -87,7 +86,13 @@ function manifestOf({ model, gradients, graphs }: BundleParts, state: readonly S
       classes: names,
       weight: spec.task_weights === "adaptive" ? "adaptive" : (spec.task_weights?.[i] ?? 1),
     })),
-    preprocessing: { height, width, channels: imageChannels(spec), norm: spec.norm },
+    preprocessing: {
+      height,
+      width,
+      channels: spec.num_channels,
+      greyscale: spec.single_channel,
+      norm: spec.norm,
+    },
     spec,
   };
 }

@@ -11,6 +11,7 @@ import { INDEXING } from "./indexing.ts";
 import { MATMUL } from "./matmul.ts";
 import { MOVEMENT } from "./movement.ts";
 import { NORMALIZATION } from "./normalization.ts";
+import { AdamUpdate, MomentumUpdate } from "./optimizerUpdates.ts";
 import { AveragePool, MaxPool, MaxPoolGrad } from "./pooling.ts";
 import { REDUCTION } from "./reduction.ts";
 import { SHAPING } from "./shaping.ts";
@@ -25,6 +26,8 @@ const ALL: readonly Op[] = [
   ...NORMALIZATION,
   ...REDUCTION,
   ...SHAPING,
+  AdamUpdate,
+  MomentumUpdate,
   BatchNormTraining,
   BatchNormTrainingGrad,
   Conv,

@@ -1,0 +1,247 @@
+// The device's side of training: the state of a run as tensors in ONNX Runtime, in two sets that alternate (a graph
+// reads one and writes the other), and the bindings of train, grad, apply and evaluate to them.
+// Three groups flip on their own clocks: weights (with slots and the step counter) once per logical batch, batch-norm
+// statistics and gradient accumulators once per micro-batch.
+import { join } from "node:path";
+import { type Manifest, nextName, type StateEntry } from "../../compiler/bundle.ts";
+import { InternalError } from "../../compiler/diagnostics.ts";
+import { inverseCountName, labelName, taskWeightName } from "../../compiler/model/objective.ts";
+import type { HostTensor, OrtHost } from "../ort/ortHost.ts";
+
+/** One micro-batch: uint8 NHWC images, int64 labels per task (-1 = missing), dropout masks by input name. */
+export interface MicroBatch {
+  readonly images: Uint8Array;
+  readonly labels: ReadonlyMap<string, BigInt64Array>;
+  readonly masks: ReadonlyMap<string, Float32Array>;
+}
+
+/** Sums over the labelled rows of a task. */
+export interface TaskSums {
+  readonly lossSum: number;
+  readonly count: number;
+  readonly correct: number;
+}
+
+/** What a step takes besides the batch, by task name. */
+export interface StepScalars {
+  readonly learningRate: number;
+  /** Used where weights are not learned. */
+  readonly taskWeights: ReadonlyMap<string, number>;
+  /** Labelled rows of the whole logical batch. */
+  readonly counts: ReadonlyMap<string, number>;
+}
+
+export interface StepResult {
+  readonly tasks: ReadonlyMap<string, TaskSums>;
+  /** Image buffers that the worker has given back, for the loader to fill again. */
+  readonly returned: readonly ArrayBuffer[];
+  /** Milliseconds inside ONNX Runtime. */
+  readonly runMs: number;
+}
+
+type Side = "a" | "b";
+type Group = "weights" | "statistics" | "accumulators";
+
+export class TrainingDevice {
+  readonly manifest: Manifest;
+  readonly #host: OrtHost;
+  readonly #bound = new Set<string>();
+  readonly #side: Record<Group, Side> = { weights: "a", statistics: "a", accumulators: "a" };
+  readonly #groups = new Map<string, Group>();
+
+  private constructor(host: OrtHost, manifest: Manifest) {
+    this.#host = host;
+    this.manifest = manifest;
+    for (const entry of manifest.state) this.#groups.set(entry.name, groupOf(entry));
+    for (const { name } of manifest.accumulators) this.#groups.set(name, "accumulators");
+  }
+
+  /** Opens the graphs that this spec needs from a bundle's folder and allocates all tensors. */
+  static async open(host: OrtHost, directory: string, manifest: Manifest): Promise<TrainingDevice> {
+    const device = new TrainingDevice(host, manifest);
+    const graphs = device.#accumulates ? ["grad", "apply", "evaluate"] : ["train", "evaluate"];
+    for (const graph of graphs)
+      await host.openGraph(graph, { path: join(directory, device.#graph(graph).file) });
+    await device.#allocate(graphs);
+    return device;
+  }
+
+  get #accumulates(): boolean {
+    return this.manifest.spec.accumulate > 1;
+  }
+
+  /** Sets the whole state; every tensor of the manifest must be there. */
+  async writeState(tensors: ReadonlyMap<string, ArrayBufferView>): Promise<void> {
+    const writes: Record<string, ArrayBufferView> = {};
+    for (const { name } of this.manifest.state) {
+      const data = tensors.get(name);
+      if (!data) throw new InternalError(`no value for the state tensor ${name}`);
+      writes[this.#current(name)] = data;
+    }
+    await this.#host.write(writes);
+  }
+
+  /** Copies of the state tensors as they are now, by name; `wanted` limits them. */
+  async readState(wanted?: (entry: StateEntry) => boolean): Promise<Map<string, HostTensor>> {
+    const entries = this.manifest.state.filter((entry) => wanted?.(entry) ?? true);
+    const read = await this.#host.read(entries.map(({ name }) => this.#current(name)));
+    return new Map(entries.map(({ name }) => [name, read.get(this.#current(name)) ?? missing(name)]));
+  }
+
+  /**
+   * Takes one micro-batch in. With `accumulate: 1` that is a whole step; otherwise its gradients are added to those of
+   * the logical batch (`index` 0 starts one), which `finishStep` then applies.
+   */
+  async microBatch(batch: MicroBatch, index: number, scalars: StepScalars): Promise<StepResult> {
+    const writes = { ...scalarWrites(scalars), ...batchWrites(batch) };
+    if (!this.#accumulates) {
+      const result = await this.#run("train", writes, []);
+      this.#flip("weights", "statistics");
+      return result;
+    }
+    const result = await this.#run("grad", writes, index === 0 ? ["accumulators"] : []);
+    this.#flip("statistics", "accumulators");
+    return result;
+  }
+
+  /** Ends a logical batch: applies accumulated gradients; nothing is left to do with `accumulate: 1`. */
+  async finishStep(scalars: StepScalars): Promise<number> {
+    if (!this.#accumulates) return 0;
+    const { runMs } = await this.#run("apply", scalarWrites(scalars), []);
+    this.#flip("weights");
+    return runMs;
+  }
+
+  /** Logits per task, float32 [batch, classes], of one batch of uint8 NHWC images. */
+  async evaluate(
+    images: Uint8Array,
+  ): Promise<{ logits: Map<string, Float32Array>; returned: readonly ArrayBuffer[] }> {
+    const binding = await this.#bind("evaluate", []);
+    const names = this.manifest.tasks.map(({ name }) => `logits/${name}`);
+    const ids = names.map((name) => `evaluate:${name}`);
+    const { outputs, returned } = await this.#host.step(binding, { writes: { image: images }, reads: ids });
+    const logits = new Map(
+      this.manifest.tasks.map(({ name }) => [
+        name,
+        (outputs.get(`evaluate:logits/${name}`) ?? missing(name)).data as Float32Array,
+      ]),
+    );
+    return { logits, returned };
+  }
+
+  async #run(
+    graph: string,
+    writes: Record<string, ArrayBufferView>,
+    zeroed: readonly Group[],
+  ): Promise<StepResult> {
+    const binding = await this.#bind(graph, zeroed);
+    const inputs = new Set(this.#graph(graph).inputs.map(({ name }) => name));
+    const used = Object.fromEntries(Object.entries(writes).filter(([name]) => inputs.has(name)));
+    const reads = this.#graph(graph).outputs.flatMap(({ name }) => (isMetric(name) ? [name] : []));
+    const { outputs, returned, runMs } = await this.#host.step(binding, { writes: used, reads });
+    const scalar = (name: string): number => Number(outputs.get(name)?.data[0] ?? Number.NaN);
+    const tasks = reads.length === 0 ? [] : this.manifest.tasks;
+    return {
+      returned,
+      runMs,
+      tasks: new Map(
+        tasks.map(({ name }) => [
+          name,
+          {
+            lossSum: scalar(`loss_sum/${name}`),
+            count: scalar(`count/${name}`),
+            correct: scalar(`correct/${name}`),
+          },
+        ]),
+      ),
+    };
+  }
+
+  /** Binds a graph to the present sides, once for each combination of them. */
+  async #bind(graph: string, zeroed: readonly Group[]): Promise<string> {
+    const { weights, statistics, accumulators } = this.#side;
+    const binding = `${graph}:${weights}${statistics}${zeroed.includes("accumulators") ? "0" : ""}${accumulators}`;
+    if (this.#bound.has(binding)) return binding;
+    const { inputs, outputs } = this.#graph(graph);
+    const source = (name: string): string => {
+      const group = this.#groups.get(name);
+      if (group === undefined) return name;
+      return zeroed.includes(group) ? `zero:${name}` : this.#current(name);
+    };
+    const target = (name: string): string => {
+      const state = /^next\/(.*)$/s.exec(name)?.[1];
+      if (state === undefined) return graph === "evaluate" ? `evaluate:${name}` : name;
+      return `${other(this.#side[this.#groups.get(state) ?? missing(state)])}:${state}`;
+    };
+    await this.#host.bind(binding, graph, {
+      inputs: Object.fromEntries(inputs.map(({ name }) => [name, source(name)])),
+      outputs: Object.fromEntries(outputs.map(({ name }) => [name, target(name)])),
+    });
+    this.#bound.add(binding);
+    return binding;
+  }
+
+  async #allocate(graphs: readonly string[]): Promise<void> {
+    const buffers = new Map<string, { id: string; dtype: HostTensor["dtype"]; shape: number[] }>();
+    const add = (id: string, dtype: HostTensor["dtype"], shape: readonly (number | string)[]) =>
+      buffers.set(id, { id, dtype, shape: shape.map(Number) });
+    for (const { name, dtype, shape } of this.manifest.state)
+      for (const side of ["a", "b"]) add(`${side}:${name}`, dtype, shape);
+    // The zero set is read by the first micro-batch of each logical batch and never written.
+    const sides = this.#accumulates ? ["a", "b", "zero"] : [];
+    for (const { name, shape } of this.manifest.accumulators)
+      for (const side of sides) add(`${side}:${name}`, "float32", shape);
+    for (const graph of graphs) {
+      const { inputs, outputs } = this.#graph(graph);
+      for (const { name, dtype, shape } of inputs) if (!this.#groups.has(name)) add(name, dtype, shape);
+      for (const { name, dtype, shape } of outputs)
+        if (!name.startsWith(nextName("")))
+          add(graph === "evaluate" ? `evaluate:${name}` : name, dtype, shape);
+    }
+    await this.#host.allocate([...buffers.values()]);
+  }
+
+  #graph(name: string): Manifest["graphs"][string] {
+    return this.manifest.graphs[name] ?? missing(`graph ${name}`);
+  }
+
+  #current(name: string): string {
+    return `${this.#side[this.#groups.get(name) ?? missing(name)]}:${name}`;
+  }
+
+  #flip(...groups: readonly Group[]): void {
+    for (const group of groups) this.#side[group] = other(this.#side[group]);
+  }
+}
+
+function groupOf(entry: StateEntry): Group {
+  return entry.group === "statistic" ? "statistics" : "weights";
+}
+
+function other(side: Side): Side {
+  return side === "a" ? "b" : "a";
+}
+
+function isMetric(output: string): boolean {
+  return /^(loss_sum|count|correct)\//.test(output);
+}
+
+function batchWrites({ images, labels, masks }: MicroBatch): Record<string, ArrayBufferView> {
+  return {
+    image: images,
+    ...Object.fromEntries([...labels].map(([task, values]) => [labelName(task), values])),
+    ...Object.fromEntries(masks),
+  };
+}
+
+function scalarWrites({ learningRate, taskWeights, counts }: StepScalars): Record<string, ArrayBufferView> {
+  const writes: Record<string, ArrayBufferView> = { learning_rate: Float32Array.of(learningRate) };
+  for (const [task, weight] of taskWeights) writes[taskWeightName(task)] = Float32Array.of(weight);
+  for (const [task, count] of counts)
+    writes[inverseCountName(task)] = Float32Array.of(count > 0 ? 1 / count : 0);
+  return writes;
+}
+
+function missing(what: string): never {
+  throw new InternalError(`the training device has no ${what}`);
+}

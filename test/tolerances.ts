@@ -1,0 +1,8 @@
+/** Standard errors that a share or mean of seeded draws may lie off: one honest draw in 15,000 is further away. */
+export const DRAW_STANDARD_ERRORS = 4;
+/** Sums of a few float64 numbers below 1, each rounded to 1.1e-16. */
+export const SUM_FLOAT64 = 1e-15;
+/** A whole run in float64 against float64 PyTorch: only the order of sums differs (the bound). */
+export const FLOAT64_RUN = 1e-8;
+/** A whole run of 50 steps in float32 on ORT against float64 PyTorch, relative to each tensor's norm (the bound). */
+export const FLOAT32_RUN = 1e-5;

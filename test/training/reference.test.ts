@@ -1,0 +1,85 @@
+// Whole training runs against an independent implementation (PyTorch, test/fixtures/training): the float64 interpreter
+// to 1e-8, for nets with and without batch norm, both as built and as lowered.
+import { describe, expect, test } from "vitest";
+import { interpret } from "../../compiler/ir/interpret.ts";
+import type { NDArray } from "../../compiler/ir/op.ts";
+import type { Graph } from "../../compiler/ir/types.ts";
+import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
+import type { SpecInput } from "../../compiler/spec/schema.ts";
+import { readFixture, TRAINING_CASES, type TrainingFixture } from "../fixtures/training/readFixture.ts";
+import { FLOAT64_RUN } from "../tolerances.ts";
+import { compileTraced, numberedClasses } from "./tracedGraphs.ts";
+
+const CLASSES = numberedClasses({ a: 3, b: 4 });
+
+describe.each(TRAINING_CASES)("50 steps of %s", (name) => {
+  const fixture = readFixture(name);
+  const spec = resolveSpec(fixture.spec as SpecInput);
+  const initialValues = new Map(
+    [...fixture.init].map(([key, { values }]) => [key, Float32Array.from(values)]),
+  );
+  const { stages } = compileTraced(spec, CLASSES, { initialValues });
+
+  test.each(["train/1-built", "train/5-final"])(
+    "the interpreter on %s agrees with float64 PyTorch",
+    (stage) => {
+      const graph = stages.get(stage);
+      if (!graph) throw new Error(`no stage ${stage}`);
+      const { state, losses } = trainInFloat64(graph, fixture, spec.lr);
+      fixture.steps.forEach((step, i) => {
+        for (const [task, loss] of step.losses)
+          expect(Math.abs((losses[i]?.get(task) ?? Number.NaN) - loss)).toBeLessThan(FLOAT64_RUN);
+      });
+      expect(fixture.final.size).toBeGreaterThan(10);
+      for (const [key, { values }] of fixture.final)
+        expect(relativeDistance(state.get(key)?.data, values), key).toBeLessThan(FLOAT64_RUN);
+    },
+  );
+});
+
+/** Runs every step of the fixture and returns the last state and the masked mean loss of each step. */
+function trainInFloat64(graph: Graph, fixture: TrainingFixture, learningRate: number) {
+  const state = new Map<string, NDArray>();
+  for (const { name, type } of graph.inputs) {
+    const shape = type.shape.map(Number);
+    const start = fixture.init.get(name)?.values;
+    const count = shape.reduce((product, dim) => product * dim, 1);
+    state.set(name, {
+      dtype: type.dtype,
+      shape,
+      data: start ? Float64Array.from(start) : new Float64Array(count),
+    });
+  }
+  const losses = fixture.steps.map((step) => {
+    const feed = (name: string, data: ArrayLike<number | bigint>) => {
+      const old = state.get(name);
+      if (old) state.set(name, { ...old, data: Float64Array.from(data, Number) });
+    };
+    feed("image", step.image);
+    feed("learning_rate", [learningRate]);
+    const weights = fixture.spec.task_weights;
+    [...step.labels].forEach(([task, labels], i) => {
+      feed(`label/${task}`, labels);
+      feed(`task_weight/${task}`, [Array.isArray(weights) ? Number(weights[i]) : 1]);
+    });
+    for (const [mask, values] of step.masks) feed(mask, values);
+    const outputs = interpret(graph, state);
+    for (const [name, value] of outputs)
+      if (name.startsWith("next/")) state.set(name.slice("next/".length), value);
+    const scalar = (name: string) => outputs.get(name)?.data[0] ?? Number.NaN;
+    return new Map(
+      [...step.labels.keys()].map((task) => [
+        task,
+        scalar(`loss_sum/${task}`) / Math.max(scalar(`count/${task}`), 1),
+      ]),
+    );
+  });
+  return { state, losses };
+}
+
+/** |a - b| / max(|b|, 1e-12) in the Euclidean norm; Infinity if a is missing or of another length. */
+function relativeDistance(a: Float64Array | undefined, b: Float64Array): number {
+  if (a?.length !== b.length) return Number.POSITIVE_INFINITY;
+  const norm = Math.sqrt(b.reduce((sum, x) => sum + x * x, 0));
+  return Math.sqrt(b.reduce((sum, x, i) => sum + (x - (a[i] ?? Number.NaN)) ** 2, 0)) / Math.max(norm, 1e-12);
+}
