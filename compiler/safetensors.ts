@@ -1,7 +1,7 @@
-// The safetensors format, both ways: named tensors <-> bytes. The bundle's initial state, checkpoints and test
-// fixtures are stored in it. Layout: u64 little-endian header length, JSON header, data.
-// Reading treats the bytes as untrusted: every length is checked before it is used, and the tensors must tile
-// the data part exactly. Writing is deterministic: same tensors in the same order, same bytes.
+// The safetensors format, both ways: named tensors <-> bytes. The bundle's initial state, checkpoints and
+// test fixtures are stored in it. Layout: u64 little-endian header length, JSON header, data. Reading treats
+// the bytes as untrusted: every length is checked before it is used, and the tensors must tile the data part
+// exactly. Writing is deterministic: same tensors in the same order, same bytes.
 import { InternalError, MttcError } from "./diagnostics.ts";
 import { type HeaderEntry, headerError, parseHeader } from "./safetensorsHeader.ts";
 
@@ -64,8 +64,9 @@ const ALIGNMENT = 8;
 const MAX_HEADER_BYTES = 25_000_000;
 
 /**
- * The bytes of a safetensors file with the tensors in the given order; the data part begins at a multiple of 8.
- * InternalError if a name repeats or is reserved, or data and shape disagree: those are faults of the caller.
+ * The bytes of a safetensors file with the tensors in the given order; the data part begins at a multiple of
+ * 8. InternalError if a name repeats or is reserved, or data and shape disagree: those are faults of the
+ * caller.
  */
 export function encodeSafetensors(
   tensors: readonly StoredTensor[],

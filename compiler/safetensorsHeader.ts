@@ -1,6 +1,7 @@
 // The JSON header of a safetensors file, read as untrusted text: header text -> tensor entries and metadata.
-// JSON.parse alone is too lenient for it: it keeps the last of two equal keys, takes 1.0 for 1, rounds integers
-// above 2^53 and follows any nesting. So the text is scanned first, and parsed only when the scan is content.
+// JSON.parse alone is too lenient for it: it keeps the last of two equal keys, takes 1.0 for 1, rounds
+// integers above 2^53 and follows any nesting. So the text is scanned first, and parsed only when the scan is
+// content.
 import { MttcError } from "./diagnostics.ts";
 
 /** Deepest nesting of objects and arrays; the format itself needs three. */
@@ -8,7 +9,9 @@ const MAX_DEPTH = 4;
 
 const NUMBER_CHARS = "-+.0123456789eE";
 
-/** One tensor as the header describes it: the format's dtype word, dims, and [begin, end) in the data part. */
+/**
+ * One tensor as the header describes it: the format's dtype word, dims, and [begin, end) in the data part.
+ */
 export interface HeaderEntry {
   readonly name: string;
   readonly dtype: string;
@@ -111,7 +114,9 @@ function scan(text: string, file: string): void {
   }
 }
 
-/** Position behind the closing quote of the string that opens at `start`; the text's end if it does not close. */
+/**
+ * Position behind the closing quote of the string that opens at `start`; the text's end if it does not close.
+ */
 function endOfString(text: string, start: number): number {
   let at = start + 1;
   while (at < text.length && text[at] !== '"') at += text[at] === "\\" ? 2 : 1;

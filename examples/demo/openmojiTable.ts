@@ -1,5 +1,5 @@
-// OpenMoji's own catalogue -> label rows with natural holes -> train and val rows -> CSV text. Pure.
-// The split is by base glyph: the five skin tones of one gesture are near-copies of each other, and a split by
+// OpenMoji's own catalogue -> label rows with natural holes -> train and val rows -> CSV text. Pure. The
+// split is by base glyph: the five skin tones of one gesture are near-copies of each other, and a split by
 // image would let the network recognise val images from their twins in train.
 import { createHash } from "node:crypto";
 import { z } from "zod";
@@ -20,7 +20,9 @@ const catalogueSchema = z.array(
   }),
 );
 
-/** One emoji: the file's name without ending, the glyph it is a variant of, and its labels (null = missing). */
+/**
+ * One emoji: the file's name without ending, the glyph it is a variant of, and its labels (null = missing).
+ */
 export interface EmojiRow {
   readonly hexcode: string;
   readonly base: string;
@@ -32,8 +34,9 @@ export const EMOJI_TASKS = ["group", "subgroup", "skin_tone"] as const;
 export type EmojiTask = (typeof EMOJI_TASKS)[number];
 
 /**
- * The rows of OpenMoji's data/openmoji.json: group (12 classes), subgroup where it has at least 10 images, and skin
- * tone 1 (light) to 5 (dark) where the emoji has exactly one. E_LABEL if the catalogue has another form.
+ * The rows of OpenMoji's data/openmoji.json: group (12 classes), subgroup where it has at least 10 images,
+ * and skin tone 1 (light) to 5 (dark) where the emoji has exactly one. E_LABEL if the catalogue has another
+ * form.
  */
 export function readEmojiRows(catalogue: string): EmojiRow[] {
   const parsed = catalogueSchema.safeParse(JSON.parse(catalogue));

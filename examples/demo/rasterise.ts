@@ -1,5 +1,5 @@
-// Prepares the demo's data: the npm package openmoji -> <folder>/images/*.png, train.csv, val.csv. What is already
-// there, and complete, is used again. The pictures are drawn by a child process (rasteriseWorker.ts).
+// Prepares the demo's data: the npm package openmoji -> <folder>/images/*.png, train.csv, val.csv. What is
+// already there, and complete, is used again. The pictures are drawn by a child process (rasteriseWorker.ts).
 import { fork } from "node:child_process";
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -48,8 +48,9 @@ const MARKER = "complete.json";
 const RECIPE = 1;
 
 /**
- * Makes the PNGs and label tables under `folder`, about 8 s on two cores. E_FILE or E_DISK if something cannot be read
- * or written, E_INTERRUPTED if `signal` fires; an unfinished folder is completed by the next call.
+ * Makes the PNGs and label tables under `folder`, about 8 s on two cores. E_FILE or E_DISK if something
+ * cannot be read or written, E_INTERRUPTED if `signal` fires; an unfinished folder is completed by the next
+ * call.
  */
 export async function prepareOpenmoji(
   folder: string,
@@ -101,11 +102,12 @@ function runChild(
 ): Promise<void> {
   const script = createRequire(import.meta.url).resolve("#rasterise-worker");
   const env = { ...process.env, UV_THREADPOOL_SIZE: String(availableParallelism() + 2) };
-  const child = fork(script, { env });
-  const stop = (): boolean => child.kill("SIGKILL");
-  signal?.addEventListener("abort", stop);
-  if (signal?.aborted) stop();
   return new Promise<void>((resolve, reject) => {
+    const interrupted = (): MttcError => new MttcError({ code: "E_INTERRUPTED", message: "stopped drawing" });
+    if (signal?.aborted) return reject(interrupted());
+    const child = fork(script, { env });
+    const stop = (): boolean => child.kill("SIGKILL");
+    signal?.addEventListener("abort", stop);
     let done = 0;
     let failure = "";
     child.on("message", (report: RasteriseReport) => {
@@ -115,15 +117,19 @@ function runChild(
         onProgress?.(done, job.files.length);
       }
     });
-    child.on("error", reject);
-    child.on("exit", (code, killed) => {
-      signal?.removeEventListener("abort", stop);
-      if (signal?.aborted)
-        return reject(new MttcError({ code: "E_INTERRUPTED", message: "stopped drawing" }));
-      if (failure === "" && done === job.files.length) return resolve();
-      const reason = failure || `the drawing process ended with ${killed ?? `code ${code}`}`;
-      return reject(new MttcError({ code: "E_FILE", message: `cannot draw the emojis: ${reason}` }));
+    child.on("error", (error) => {
+      failure ||= error.message;
     });
+    const finish = (): void => {
+      signal?.removeEventListener("abort", stop);
+      const isDone = failure === "" && done === job.files.length;
+      const reason = failure || `the drawing process ended with ${child.signalCode ?? child.exitCode}`;
+      if (signal?.aborted) reject(interrupted());
+      else if (isDone) resolve();
+      else reject(new MttcError({ code: "E_FILE", message: `cannot draw the emojis: ${reason}` }));
+    };
+    // The last reports may arrive after the exit; the channel closes behind them.
+    child.once("exit", () => (child.connected ? child.once("disconnect", finish) : finish()));
     child.send(job);
   });
 }

@@ -1,5 +1,6 @@
-// The child process of rasterise.ts: SVG files -> PNG files. A process of its own because the runtime's image reader
-// forbids SVG to the whole process that it works in. Receives one RasteriseJob, answers with counts and exits.
+// The child process of rasterise.ts: SVG files -> PNG files. A process of its own because the runtime's image
+// reader forbids SVG to the whole process that it works in. Receives one RasteriseJob, answers with counts
+// and exits.
 import { readFile, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import sharp from "sharp";

@@ -1,6 +1,6 @@
-// Folders and files that are on the disk whole or not at all, whatever kills the process: everything is written
-// to a temporary sibling and synced, and one rename makes it visible. (contents, path) -> path.
-// Under `ulimit -f` Node ignores SIGXFSZ itself, so the limit arrives here as EFBIG.
+// Folders and files that are on the disk whole or not at all, whatever kills the process: everything is
+// written to a temporary sibling and synced, and one rename makes it visible. (contents, path) -> path. Under
+// `ulimit -f` Node ignores SIGXFSZ itself, so the limit arrives here as EFBIG.
 import { randomBytes } from "node:crypto";
 import { basename, dirname, isAbsolute, join, normalize, sep } from "node:path";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
@@ -18,7 +18,9 @@ export interface WriteOptions {
   readonly fileSystem?: FileSystem;
 }
 
-/** A name beside `path` that no other writer uses; `removeLeftovers` finds it should this process be killed. */
+/**
+ * A name beside `path` that no other writer uses; `removeLeftovers` finds it should this process be killed.
+ */
 export function siblingName(path: string, purpose: "tmp" | "trash"): string {
   return join(
     dirname(path),
@@ -27,9 +29,9 @@ export function siblingName(path: string, purpose: "tmp" | "trash"): string {
 }
 
 /**
- * Writes a folder with the given files (relative name, "/" between folders -> content), atomically, and in the
- * map's order. E_FILE if `path` exists and `replace` is not set, or the system refuses; E_DISK if the disk is full.
- * After an error the temporary folder is gone and what stood at `path` still stands.
+ * Writes a folder with the given files (relative name, "/" between folders -> content), atomically, and in
+ * the map's order. E_FILE if `path` exists and `replace` is not set, or the system refuses; E_DISK if the
+ * disk is full. After an error the temporary folder is gone and what stood at `path` still stands.
  */
 export async function writeDirectoryAtomically(
   path: string,
@@ -69,7 +71,10 @@ export async function writeFileAtomically(
   });
 }
 
-/** Removes what killed processes left half-written or half-deleted in `folder`; live processes' are left alone. */
+/**
+ * Removes what killed processes left half-written or half-deleted in `folder`; live processes' are left
+ * alone.
+ */
 export async function removeLeftovers(
   folder: string,
   fileSystem: FileSystem = nodeFileSystem,
@@ -115,7 +120,7 @@ async function writeSynced(fileSystem: FileSystem, path: string, bytes: Uint8Arr
     let position = 0;
     while (position < bytes.length) {
       const piece = bytes.subarray(position, position + PIECE_BYTES);
-      position += await fileSystem.write(handle, piece); // may be short: near a limit the rest fails on its own
+      position += await fileSystem.write(handle, piece); // short near a limit: then the next call fails
     }
     await fileSystem.sync(handle);
   } finally {

@@ -1,6 +1,6 @@
 // Checkpoints of a run: (state tensors, progress) <-> <run>/checkpoints/epoch-0003/{state.safetensors,
-// progress.json, MANIFEST.json}. A checkpoint stands whole or not at all, is verified by hash before older ones
-// go, and is verified again when loaded; damaged ones are set aside, never deleted and never loaded.
+// progress.json, MANIFEST.json}. A checkpoint stands whole or not at all, is verified by hash before older
+// ones go, and is verified again when loaded; damaged ones are set aside, never deleted and never loaded.
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { z } from "zod";

@@ -51,8 +51,8 @@ export function systemCode(error: unknown): string | undefined {
 const DISK_CODES: readonly string[] = ["ENOSPC", "EFBIG", "EDQUOT"];
 
 /**
- * What a failed file operation becomes: E_DISK for a full disk, quota or file size limit, E_FILE for any other
- * system error. Errors that the system did not raise (ours, or a bug) come back unchanged.
+ * What a failed file operation becomes: E_DISK for a full disk, quota or file size limit, E_FILE for any
+ * other system error. Errors that the system did not raise (ours, or a bug) come back unchanged.
  */
 export function fileError(error: unknown, path: string, action: string): unknown {
   const code = systemCode(error);

@@ -1,8 +1,9 @@
-// One trainer per run directory. Every process that wants it creates a file whose NAME says who it is, and then
-// looks: it holds the lock if no other live process has one there. Of two, the later to create sees the earlier,
-// so both never hold it; and a file of a dead process can be deleted without hitting anybody, since no name is
-// used twice. (One shared lock file cannot be taken over safely: between look and removal it may change hands.)
-// Only processes of this machine can be asked whether they live; those of another host count as alive.
+// One trainer per run directory. Every process that wants it creates a file whose NAME says who it is, and
+// then looks: it holds the lock if no other live process has one there. Of two, the later to create sees the
+// earlier, so both never hold it; and a file of a dead process can be deleted without hitting anybody, since
+// no name is used twice. (One shared lock file cannot be taken over safely: between look and removal it may
+// change hands.) Only processes of this machine can be asked whether they live; those of another host count
+// as alive.
 import { createHash, randomBytes } from "node:crypto";
 import { mkdir, open, readdir, readFile, rm } from "node:fs/promises";
 import { hostname } from "node:os";
@@ -32,9 +33,9 @@ export interface RunLock extends AsyncDisposable {
 }
 
 /**
- * Takes the lock of `runDirectory` (which is created if missing) for this process; locks of processes that are
- * gone are removed. E_RUN_LOCKED if another trainer has it, in this process too; E_FILE or E_DISK if it cannot
- * be written.
+ * Takes the lock of `runDirectory` (which is created if missing) for this process; locks of processes that
+ * are gone are removed. E_RUN_LOCKED if another trainer has it, in this process too; E_FILE or E_DISK if it
+ * cannot be written.
  */
 export async function acquireRunLock(runDirectory: string): Promise<RunLock> {
   const mine = await nameThisProcess();
@@ -89,8 +90,8 @@ function parseName(name: string): Holder | undefined {
 }
 
 /**
- * Tells a process from a later one of the same number: a hash of the boot and the clock tick at which it began
- * (Linux, proc(5), stat field 22). Where there is no /proc all processes of one number look the same.
+ * Tells a process from a later one of the same number: a hash of the boot and the clock tick at which it
+ * began (Linux, proc(5), stat field 22). Where there is no /proc all processes of one number look the same.
  */
 async function startOf(pid: number): Promise<string> {
   const stat = await readIfThere(`/proc/${pid}/stat`);

@@ -1,5 +1,5 @@
-// Checkpoints and atomic writes, in one process: what is saved is loaded, damage is noticed and set aside, and
-// a file system that fails at any one call leaves the older checkpoint and nothing half-written.
+// Checkpoints and atomic writes, in one process: what is saved is loaded, damage is noticed and set aside,
+// and a file system that fails at any one call leaves the older checkpoint and nothing half-written.
 import {
   appendFileSync,
   cpSync,
@@ -76,7 +76,7 @@ describe("checkpoints", () => {
     expect(folders()).toEqual(["epoch-0001.corrupt"]);
   });
 
-  it("skips a truncated, lengthened or missing file with a warning, and sets the checkpoint aside", async () => {
+  it("skips a truncated, lengthened or missing file with a warning, and sets it aside", async () => {
     const damages: ((file: string) => void)[] = [
       (file) => writeFileSync(file, readFileSync(file).subarray(0, -2)),
       (file) => writeFileSync(file, ""),

@@ -1,4 +1,5 @@
 // Checkpoints whose every byte follows from their epoch, so that a mixture of two would show.
+// Shared by the tests and by the child process that they kill.
 import type { StoredTensor } from "../../compiler/safetensors.ts";
 import type { CheckpointContent, LoadedCheckpoint } from "../../runtime/checkpoint/checkpoints.ts";
 

@@ -1,5 +1,5 @@
-// Checkpoints against the outside world: a saving process killed at random moments, one under a file size limit,
-// and the lock of a run directory. The child runs from dist/ (npm test builds it first).
+// Checkpoints against the outside world: a saving process killed at random moments, one under a file size
+// limit, and the lock of a run directory. The child runs from dist/ (npm test builds it first).
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -53,7 +53,7 @@ async function kill(child: ChildProcess): Promise<void> {
 }
 
 describe("a saving process", () => {
-  it(`killed ${KILLS} times at random leaves a whole checkpoint, the last one reported or newer`, async () => {
+  it(`killed ${KILLS} times at random leaves a whole checkpoint, the last reported or newer`, async () => {
     let reported = 0;
     for (let round = 0; round < KILLS; round++) {
       const { child, said } = start("loop", BYTES);
@@ -74,7 +74,8 @@ describe("a saving process", () => {
     "under a file size limit ends with a typed error and code 2",
     async () => {
       await saveCheckpoint(run, contentOf(1, 10));
-      // The limit's signal is put back to its default, which kills, in case whoever runs the tests ignores it.
+      // The limit's signal is put back to its default, which kills, in case whoever runs the tests ignores
+      // it.
       const script = 'trap - XFSZ; ulimit -f 100; exec "$0" "$@"';
       const child = spawnSync("bash", ["-c", script, process.execPath, CHILD, "once", run, "1000000"]);
       expect([child.status, child.signal]).toEqual([2, null]);

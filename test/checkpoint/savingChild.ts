@@ -1,5 +1,5 @@
-// A process of its own that saves checkpoints, for the tests that kill it or limit its file sizes. It runs from
-// dist/, since Node does not run .ts files. Arguments: loop|once|lock, run directory, bytes of state.
+// A process of its own that saves checkpoints, for the tests that kill it or limit its file sizes. It runs
+// from dist/, since Node does not run .ts files. Arguments: loop|once|lock, run directory, bytes of state.
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { loadNewestCheckpoint, saveCheckpoint } from "../../runtime/checkpoint/checkpoints.ts";
 import { acquireRunLock } from "../../runtime/checkpoint/runLock.ts";

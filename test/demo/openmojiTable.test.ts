@@ -1,5 +1,5 @@
-// The demo's data: counts of the labels, natural holes, a split without leaks, and the drawing of a few emojis.
-// The drawing child runs from dist/ (npm test builds it first).
+// The demo's data: counts of the labels, natural holes, a split without leaks, and the drawing of a few
+// emojis. The drawing child runs from dist/ (npm test builds it first).
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
