@@ -1,3 +1,5 @@
+// Every tolerance of the tests: named, with its reason, never scaled by size.
+// Each is the smallest round number that the arithmetic compared honestly needs; a test names the one it uses.
 /** Standard errors that a share or mean of seeded draws may lie off: one honest draw in 15,000 is further away. */
 export const DRAW_STANDARD_ERRORS = 4;
 /** Sums of a few float64 numbers below 1, each rounded to 1.1e-16. */

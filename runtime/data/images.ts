@@ -1,0 +1,173 @@
+// Image files -> uint8 pixels, the same for training, evaluation and prediction: EXIF orientation applied, alpha
+// flattened onto white, sRGB, 8 bit, resized to imshape without keeping the aspect ratio (sharp's Lanczos 3).
+// Decoded images are kept up to a byte budget, so that later epochs of a small data set do not decode again.
+import sharp, { type Sharp } from "sharp";
+import { type Fault, InternalError, MttcError } from "../../compiler/diagnostics.ts";
+import { listedIn, type RowPlace, readImageFile } from "./imageFile.ts";
+
+const MAX_PIXELS = 50_000_000;
+const MIN_SIDE = 8;
+const ALPHA_BACKGROUND = "#ffffff";
+const LOADERS = ["VipsForeignLoadJpegBuffer", "VipsForeignLoadPngBuffer", "VipsForeignLoadWebpBuffer"];
+
+/** What an image becomes: height x width x channels uint8, row-major HWC. */
+export interface ImageFormat {
+  readonly height: number;
+  readonly width: number;
+  readonly channels: 1 | 3;
+  /** Reads greyscale and repeats it over the channels (the spec's single_channel); implied by channels 1. */
+  readonly greyscale: boolean;
+}
+
+/** The format that a spec asks for. */
+export function imageFormat(spec: {
+  readonly imshape: readonly [number, number];
+  readonly num_channels: 1 | 3;
+  readonly single_channel: boolean;
+}): ImageFormat {
+  const [height, width] = spec.imshape;
+  const greyscale = spec.single_channel || spec.num_channels === 1;
+  return { height, width, channels: spec.num_channels, greyscale };
+}
+
+/** Bytes of one image of a format. */
+export function imageBytes({ height, width, channels }: ImageFormat): number {
+  return height * width * channels;
+}
+
+/**
+ * Restricts the image library, process-wide: of all its readers only JPEG, PNG and WebP from memory stay, each job
+ * runs on one thread, and nothing is cached. SVG, GIF, TIFF and every path are refused from then on.
+ */
+export function restrictImageLibrary(): void {
+  sharp.block({ operation: ["VipsForeignLoad"] });
+  sharp.unblock({ operation: LOADERS });
+  sharp.concurrency(1);
+  sharp.cache(false);
+}
+
+/**
+ * Decodes the bytes of an image. `path` and `place` are for messages. Throws E_IMG_FORMAT (not JPEG, PNG or WebP),
+ * E_IMG_LIMIT (over 50 megapixels), E_IMG_SIZE (a side under 8 pixels and under imshape), E_IMG_TRUNCATED (damaged).
+ */
+export async function decodeImage(
+  bytes: Buffer,
+  format: ImageFormat,
+  path: string,
+  place?: RowPlace,
+): Promise<Uint8Array> {
+  const refuse = (code: Fault["code"], message: string, cause?: unknown): MttcError =>
+    new MttcError({ code, message, at: { file: path }, ...listedIn(place) }, { cause });
+  const image = await openImage(bytes, refuse);
+  const { width: sourceWidth, height: sourceHeight } = image.size;
+  if (sourceWidth < Math.min(MIN_SIDE, format.width) || sourceHeight < Math.min(MIN_SIDE, format.height)) {
+    throw refuse(
+      "E_IMG_SIZE",
+      `the image is ${sourceWidth}x${sourceHeight}, the least is ${MIN_SIDE}x${MIN_SIDE}`,
+    );
+  }
+  const { height, width, channels, greyscale } = format;
+  const shaped = image.pipeline
+    .flatten({ background: ALPHA_BACKGROUND })
+    .resize(width, height, { fit: "fill" });
+  const coloured = greyscale ? shaped.greyscale().toColourspace("b-w") : shaped.toColourspace("srgb");
+  const decoded = await coloured
+    .raw({ depth: "uchar" })
+    .toBuffer({ resolveWithObject: true })
+    .catch((cause: unknown) => {
+      throw refuse("E_IMG_TRUNCATED", `the image is damaged or cut short: ${reasonOf(cause)}`, cause);
+    });
+  const { data, info } = decoded;
+  const read = greyscale ? 1 : 3;
+  const isExpected = info.width === width && info.height === height && info.channels === read;
+  if (!isExpected || data.length !== height * width * read) {
+    throw new InternalError(`${path}: decoded to ${info.width}x${info.height}x${info.channels}`);
+  }
+  return read === channels ? data : repeatChannel(data, channels);
+}
+
+interface OpenedImage {
+  readonly pipeline: Sharp;
+  /** Size after orientation. */
+  readonly size: { readonly width: number; readonly height: number };
+}
+
+/** Reads the header only. */
+async function openImage(
+  bytes: Buffer,
+  refuse: (code: Fault["code"], message: string, cause?: unknown) => MttcError,
+): Promise<OpenedImage> {
+  try {
+    const pipeline = sharp(bytes, {
+      failOn: "warning",
+      limitInputPixels: MAX_PIXELS,
+      limitInputChannels: 5,
+      autoOrient: true,
+      sequentialRead: true,
+      pages: 1,
+      unlimited: false,
+    });
+    const { autoOrient, width, height } = await pipeline.metadata();
+    if (width * height > MAX_PIXELS) {
+      throw refuse("E_IMG_LIMIT", `the image is ${width}x${height}, the limit is ${MAX_PIXELS} pixels`);
+    }
+    return { pipeline, size: autoOrient };
+  } catch (error) {
+    if (error instanceof MttcError) throw error;
+    const reason = reasonOf(error);
+    if (/limit/i.test(reason)) {
+      throw refuse("E_IMG_LIMIT", `the image is larger than ${MAX_PIXELS} pixels`, error);
+    }
+    throw refuse("E_IMG_FORMAT", `expected a JPEG, PNG or WebP image: ${reason}`, error);
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message.split("\n")[0] ?? message;
+}
+
+function repeatChannel(grey: Uint8Array, channels: number): Uint8Array {
+  const repeated = new Uint8Array(grey.length * channels);
+  for (const [place, value] of grey.entries()) {
+    repeated.fill(value, place * channels, (place + 1) * channels);
+  }
+  return repeated;
+}
+
+/** Default budget of decoded images kept in memory, in bytes. */
+export const DEFAULT_CACHE_BYTES = 512 * 2 ** 20;
+
+/**
+ * Reads images of one format by path and keeps decoded ones until the budget is spent. Nothing is evicted: epochs
+ * visit all rows, so replacing one image by another would only lose hits.
+ */
+export class ImageReader {
+  readonly format: ImageFormat;
+  private readonly kept = new Map<string, Uint8Array>();
+  private freeBytes: number;
+
+  constructor(format: ImageFormat, cacheBytes = DEFAULT_CACHE_BYTES) {
+    this.format = format;
+    this.freeBytes = cacheBytes;
+    restrictImageLibrary();
+  }
+
+  /** Copies a kept image into `target`; false where it has to be decoded. */
+  copyKept(path: string, target: Uint8Array): boolean {
+    const pixels = this.kept.get(path);
+    if (pixels === undefined) return false;
+    target.set(pixels);
+    return true;
+  }
+
+  /** Pixels of an image into `target` (imageBytes long, HWC). Throws what readImageFile and decodeImage throw. */
+  async read(path: string, target: Uint8Array, place?: RowPlace): Promise<void> {
+    if (this.copyKept(path, target)) return;
+    const pixels = await decodeImage(await readImageFile(path, place), this.format, path, place);
+    target.set(pixels);
+    if (this.kept.has(path) || pixels.length > this.freeBytes) return;
+    this.kept.set(path, pixels);
+    this.freeBytes -= pixels.length;
+  }
+}

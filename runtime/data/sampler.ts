@@ -1,0 +1,93 @@
+// The order of an epoch: which row stands at each place of its full batches. A pure function of the labels, the seed
+// and the epoch, so that it does not depend on threads and can be entered at any batch.
+import { InternalError } from "../../compiler/diagnostics.ts";
+import { RandomStream } from "./randomStream.ts";
+
+/** What an epoch's order depends on. `labels` is row-major [rows x taskCount], -1 = missing. */
+export interface EpochOrderOptions {
+  readonly labels: Int32Array;
+  readonly taskCount: number;
+  readonly batchSize: number;
+  /** The spec's balance_probs. */
+  readonly balanced: boolean;
+  readonly seed: number;
+  readonly epoch: number;
+}
+
+/** Full batches of an epoch over `rows` rows: training never pads. */
+export function batchesPerEpoch(rows: number, batchSize: number): number {
+  return Math.ceil(rows / batchSize);
+}
+
+/**
+ * Probability of drawing each row (patchwork's balance_probs): p_i = sum over the labelled tasks t of row i of
+ * 1 / (T * n_t), n_t = labelled rows of t, normalised to sum 1. Rows without labels get 0.
+ */
+export function sampleProbabilities(labels: Int32Array, taskCount: number): Float64Array {
+  const rows = labels.length / taskCount;
+  const counts = new Float64Array(taskCount);
+  for (const [place, label] of labels.entries()) if (label >= 0) counts[place % taskCount]! += 1;
+  const probabilities = new Float64Array(rows);
+  let total = 0;
+  for (let row = 0; row < rows; row++) {
+    for (let task = 0; task < taskCount; task++) {
+      if (labels[row * taskCount + task]! >= 0) probabilities[row]! += 1 / (taskCount * counts[task]!);
+    }
+    total += probabilities[row]!;
+  }
+  if (!(total > 0)) throw new InternalError("no task has a label; E_TASK_EMPTY should have been raised");
+  return probabilities.map((probability) => probability / total);
+}
+
+/**
+ * Row numbers of one epoch, ceil(N / batchSize) * batchSize of them: with `balanced`, independent draws by
+ * `sampleProbabilities`; else a permutation of all rows, wrapped round.
+ */
+export function epochOrder(options: EpochOrderOptions): Int32Array {
+  const { labels, taskCount, batchSize, balanced, seed, epoch } = options;
+  const rows = labels.length / taskCount;
+  const places = batchesPerEpoch(rows, batchSize) * batchSize;
+  const random = new RandomStream(seed, "epoch order", epoch);
+  if (balanced) return drawRows(sampleProbabilities(labels, taskCount), places, random);
+  const permutation = permuteRows(rows, random);
+  return Int32Array.from({ length: places }, (_, place) => permutation[place % rows]!);
+}
+
+/** Rows 0 .. N-1 in order, the last batch filled up with -1: what an evaluation reads. */
+export function evaluationOrder(rows: number, batchSize: number): Int32Array {
+  const places = batchesPerEpoch(rows, batchSize) * batchSize;
+  return Int32Array.from({ length: places }, (_, place) => (place < rows ? place : -1));
+}
+
+/** Inversion of the cumulative sum by binary search; a row of probability 0 is never drawn. */
+function drawRows(probabilities: Float64Array, places: number, random: RandomStream): Int32Array {
+  const cumulative = new Float64Array(probabilities.length);
+  let sum = 0;
+  for (const [row, probability] of probabilities.entries()) {
+    sum += probability;
+    cumulative[row] = sum;
+  }
+  const last = probabilities.findLastIndex((probability) => probability > 0);
+  return Int32Array.from({ length: places }, () => {
+    const target = random.nextUniform() * sum;
+    let [low, high] = [0, last];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (cumulative[middle]! > target) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  });
+}
+
+/** Fisher-Yates. */
+function permuteRows(rows: number, random: RandomStream): Int32Array {
+  const permutation = Int32Array.from({ length: rows }, (_, row) => row);
+  for (let last = rows - 1; last > 0; last--) {
+    const chosen = Math.floor(random.nextUniform() * (last + 1));
+    const kept = permutation[last]!;
+    permutation[last] = permutation[chosen]!;
+    permutation[chosen] = kept;
+  }
+  return permutation;
+}
