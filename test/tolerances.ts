@@ -8,3 +8,7 @@ export const SUM_FLOAT64 = 1e-15;
 export const FLOAT64_RUN = 1e-8;
 /** A whole run of 50 steps in float32 on ORT against float64 PyTorch, relative to each tensor's norm (the bound). */
 export const FLOAT32_RUN = 1e-5;
+/** Levels of 255 by which JPEG of quality 100 may move a smooth picture (chroma subsampling included). */
+export const JPEG_LEVELS = 8;
+/** A batch norm folded into float32 filters against itself unfolded, on numbers of magnitude 10: a few roundings. */
+export const FOLDED_FLOAT32 = 1e-5;

@@ -118,8 +118,15 @@ async function openImage(
     if (/limit/i.test(reason)) {
       throw refuse("E_IMG_LIMIT", `the image is larger than ${MAX_PIXELS} pixels`, error);
     }
+    if (isCutWebp(bytes)) throw refuse("E_IMG_TRUNCATED", "the image is cut short", error);
     throw refuse("E_IMG_FORMAT", `expected a JPEG, PNG or WebP image: ${reason}`, error);
   }
+}
+
+/** WebP is a RIFF file, whose header says how many bytes follow; its reader reports a cut as a bad header. */
+function isCutWebp(bytes: Buffer): boolean {
+  if (bytes.length < 12 || bytes.toString("latin1", 0, 4) !== "RIFF") return false;
+  return bytes.toString("latin1", 8, 12) === "WEBP" && bytes.readUInt32LE(4) + 8 > bytes.length;
 }
 
 function reasonOf(error: unknown): string {

@@ -49,7 +49,8 @@ type Outcome = { readonly batch: Batch } | { readonly error: unknown };
 export class BatchLoader implements AsyncDisposable {
   readonly batchCount: number;
   private readonly options: LoaderOptions;
-  private readonly slotBytes: number;
+  /** Bytes of the buffer behind each batch. */
+  readonly slotBytes: number;
   private readonly slotCount: number;
   private readonly gate: Gate;
   private readonly free: ArrayBuffer[];
