@@ -1,5 +1,5 @@
-// What must hold between the keys of a spec, and what is legal but probably not meant.
-// In: the keys that were well formed on their own (so that all faults appear in one go). Out: faults, or warnings.
+// What must hold between the keys of a spec, beyond each key being well formed on its own.
+// In: the keys that were well formed, so that all faults of a spec appear in one go. Out: faults.
 import { suggestName } from "../diagnostics.ts";
 import type { LayerEntry, Spec } from "./schema.ts";
 
@@ -71,13 +71,14 @@ function weightFaults({ tasks, task_weights: weights }: PartialSpec): RuleFault[
   return [];
 }
 
-interface PlacedLayer {
+/** A layer and its spec path. */
+export interface PlacedLayer {
   readonly entry: LayerEntry;
   readonly path: SpecPath;
 }
 
 /** The layers in the order in which an image passes them; all heads are alike. */
-function placeLayers(spec: PartialSpec): PlacedLayer[] {
+export function placeLayers(spec: PartialSpec): PlacedLayer[] {
   const place = (entries: readonly LayerEntry[] | undefined, ...base: string[]): PlacedLayer[] =>
     (entries ?? []).map((entry, index) => ({ entry, path: [...base, index] }));
   return [
@@ -132,49 +133,4 @@ function batchFaults({ batch_size: batch, accumulate }: PartialSpec): RuleFault[
   if (batch === undefined || accumulate === undefined || batch % accumulate === 0) return [];
   const message = `expected a divisor of batch_size (${batch}), found ${accumulate}`;
   return [{ path: ["accumulate"], message }];
-}
-
-/** Whether a list of layers holds anything that is trained. */
-function hasWeights(layers: readonly LayerEntry[]): boolean {
-  return layers.some((entry) => typeof entry === "number" || entry === "r");
-}
-
-/**
- * What is legal but probably not meant, one sentence each, from the spec alone: frozen random weights, tasks that
- * share nothing, weights without effect.
- */
-export function specWarnings(spec: Spec): string[] {
-  const warnings: string[] = [];
-  const sharesTraining = spec.train_fcn || hasWeights(spec.shared_layers);
-  const placed = placeLayers(spec);
-  if (!spec.train_fcn && hasWeights(spec.fcn.layers)) {
-    warnings.push(
-      "fcn: frozen (train_fcn: false) with random initial weights; set train_fcn: true to train it",
-    );
-  }
-  if (!sharesTraining) {
-    warnings.push(
-      "shared_layers: with a frozen fcn and no shared layers the tasks learn nothing from each other",
-    );
-  }
-  if (spec.task_weights === "adaptive" && spec.tasks.length === 1) {
-    warnings.push("task_weights: adaptive weights of a single task only rescale its learning rate");
-  } else if (spec.task_weights === "adaptive" && !sharesTraining) {
-    warnings.push(
-      "task_weights: nothing trained is shared, so adaptive weights can only rescale the heads' learning rates",
-    );
-  }
-  if (Array.isArray(spec.task_weights)) {
-    for (const [index, weight] of spec.task_weights.entries()) {
-      if (weight === 0) warnings.push(`task_weights[${index}]: task "${spec.tasks[index]}" is not trained`);
-    }
-  }
-  if (spec.batchnorm && spec.accumulate > 1) {
-    const rows = spec.batch_size / spec.accumulate;
-    warnings.push(`accumulate: batch norm sees micro-batches of ${rows} images, not the whole batch`);
-  }
-  if (spec.dropout_rate === 0 && placed.some(({ entry }) => entry === "d")) {
-    warnings.push('dropout_rate: 0, so the "d" layers do nothing');
-  }
-  return warnings;
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import { SPEC_KEYS, type SpecInput } from "../../compiler/spec/schema.ts";
 import { specJsonSchema, specMarkdownTable } from "../../compiler/spec/specDocs.ts";
-import { specWarnings } from "../../compiler/spec/specRules.ts";
+import { specWarnings } from "../../compiler/spec/specWarnings.ts";
 
 describe("documents made from the schema", () => {
   it("the JSON Schema describes every key, requires tasks and fcn, and refuses others", () => {

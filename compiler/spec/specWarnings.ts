@@ -1,0 +1,48 @@
+// What is legal in a spec but probably not meant: found from the spec alone, before any data is read.
+import type { LayerEntry, Spec } from "./schema.ts";
+import { placeLayers } from "./specRules.ts";
+
+/** Whether a list of layers holds anything that is trained. */
+function hasWeights(layers: readonly LayerEntry[]): boolean {
+  return layers.some((entry) => typeof entry === "number" || entry === "r");
+}
+
+/**
+ * What is legal but probably not meant, one sentence each, from the spec alone: frozen random weights, tasks that
+ * share nothing, weights without effect.
+ */
+export function specWarnings(spec: Spec): string[] {
+  const warnings: string[] = [];
+  const sharesTraining = spec.train_fcn || hasWeights(spec.shared_layers);
+  const placed = placeLayers(spec);
+  if (!spec.train_fcn && hasWeights(spec.fcn.layers)) {
+    warnings.push(
+      "fcn: frozen (train_fcn: false) with random initial weights; set train_fcn: true to train it",
+    );
+  }
+  if (!sharesTraining) {
+    warnings.push(
+      "shared_layers: with a frozen fcn and no shared layers the tasks learn nothing from each other",
+    );
+  }
+  if (spec.task_weights === "adaptive" && spec.tasks.length === 1) {
+    warnings.push("task_weights: adaptive weights of a single task only rescale its learning rate");
+  } else if (spec.task_weights === "adaptive" && !sharesTraining) {
+    warnings.push(
+      "task_weights: nothing trained is shared, so adaptive weights can only rescale the heads' learning rates",
+    );
+  }
+  if (Array.isArray(spec.task_weights)) {
+    for (const [index, weight] of spec.task_weights.entries()) {
+      if (weight === 0) warnings.push(`task_weights[${index}]: task "${spec.tasks[index]}" is not trained`);
+    }
+  }
+  if (spec.batchnorm && spec.accumulate > 1) {
+    const rows = spec.batch_size / spec.accumulate;
+    warnings.push(`accumulate: batch norm sees micro-batches of ${rows} images, not the whole batch`);
+  }
+  if (spec.dropout_rate === 0 && placed.some(({ entry }) => entry === "d")) {
+    warnings.push('dropout_rate: 0, so the "d" layers do nothing');
+  }
+  return warnings;
+}
