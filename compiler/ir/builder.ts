@@ -204,9 +204,11 @@ export class GraphBuilder {
   }
 
   #unique(base: string): string {
+    // A reserved name does not count as used: the node that brings it is still to come.
+    if (this.#reserved.has(base)) return this.#unique(`${base}:2`);
     const uses = (this.#names.get(base) ?? 0) + 1;
     this.#names.set(base, uses);
-    return uses === 1 && !this.#reserved.has(base) ? base : this.#unique(`${base}:${Math.max(uses, 2)}`);
+    return uses === 1 ? base : this.#unique(`${base}:${uses}`);
   }
 
   // ------------------------------------------------------------------ vocabulary

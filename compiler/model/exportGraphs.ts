@@ -12,7 +12,6 @@ import {
   buildFcn,
   buildHeads,
   buildShared,
-  imageChannels,
   imageInput,
   preprocess,
   probabilities,
@@ -131,9 +130,10 @@ function metadataOf(
   tasks: MetadataContent["tasks"],
 ): MetadataContent {
   const [height, width] = spec.imshape;
-  const channels = imageChannels(spec) === 1 ? 1 : 3;
-  const preprocessing = { height, width, channels, norm: spec.norm, layout: "NHWC", dtype: "uint8" } as const;
-  return { producer, kind, tasks, preprocessing };
+  const { num_channels: channels, norm } = spec;
+  const greyscale = spec.single_channel || channels === 1;
+  const layout = { layout: "NHWC", dtype: "uint8" } as const;
+  return { producer, kind, tasks, preprocessing: { height, width, channels, greyscale, norm, ...layout } };
 }
 
 const MAX_NAME_CHARACTERS = 50;

@@ -23,11 +23,15 @@ const metadataSchema = z.object({
   tasks: z.array(
     z.object({ name: z.string(), output: z.string(), classes: z.array(z.string()).min(1).max(1_000_000) }),
   ),
-  /** What `image` holds: uint8 [N,height,width,channels] in RGB or grey; the graph divides by `norm` itself. */
+  /**
+   * What `image` holds: uint8 [N,height,width,channels], RGB or (greyscale) one channel repeated; the graph divides
+   * by `norm` itself.
+   */
   preprocessing: z.object({
     height: size,
     width: size,
     channels: z.union([z.literal(1), z.literal(3)]),
+    greyscale: z.boolean(),
     norm: z.number(),
     layout: z.literal("NHWC"),
     dtype: z.literal("uint8"),

@@ -1,0 +1,55 @@
+// From trained parameters to deployable ONNX files: build -> fold batch norms -> simplify, lower -> encode. The
+// counterpart of compile.ts for a finished run; pure, and the same parameters give the same bytes.
+import { finishGraph } from "./compile.ts";
+import { buildExportGraphs } from "./model/exportGraphs.ts";
+import { encodeMetadata, type MetadataContent } from "./model/modelMetadata.ts";
+import type { TaskClasses } from "./model/network.ts";
+import { encodeGraph, PRODUCER } from "./onnx/encodeGraph.ts";
+import { OPS } from "./ops/table.ts";
+import { batchNormFolding } from "./passes/batchNormFolding.ts";
+import { deadValues } from "./passes/deadValues.ts";
+import { runPasses, type Trace } from "./passes/pass.ts";
+import type { Spec } from "./spec/schema.ts";
+
+export interface ExportOptions {
+  /** Also write trunk, shared layers and heads as files that compose. Default false. */
+  readonly split?: boolean;
+  /** Sees every graph after every stage and pass. */
+  readonly trace?: Trace | undefined;
+}
+
+/** One ONNX file to be written. */
+export interface ExportedFile {
+  /** A safe file name, "<name>.onnx". */
+  readonly file: string;
+  readonly bytes: Uint8Array;
+  readonly metadata: MetadataContent;
+}
+
+/**
+ * The files of an export, whole model first. `values` holds every parameter by name (running statistics too),
+ * row-major float32; a missing one is an InternalError.
+ */
+export function exportModel(
+  spec: Spec,
+  classes: TaskClasses,
+  values: ReadonlyMap<string, Float32Array>,
+  { split = false, trace }: ExportOptions = {},
+): ExportedFile[] {
+  const model = { spec, classes, values, ops: OPS, producer: PRODUCER };
+  return buildExportGraphs(model, split).map(({ name, graph, metadata }) => {
+    const stage = `${name}/0-fold`;
+    const folded = runPasses(graph, [batchNormFolding, deadValues], {
+      ops: OPS,
+      allowOwnOps: true,
+      trace,
+      stage,
+    });
+    const finished = finishGraph(folded, trace ? { trace } : {});
+    return {
+      file: `${name}.onnx`,
+      bytes: encodeGraph(finished, { metadata: encodeMetadata(metadata) }),
+      metadata,
+    };
+  });
+}
