@@ -2,24 +2,6 @@
 // that the rest of the compiler sees, and the descriptor with the field numbers that protobuf.ts gives to protobufjs.
 // Source of the numbers: onnx/onnx.proto of the ONNX project. Functions, sparse tensors, training info and types other
 // than tensors are left out; decoding skips them.
-import type { DType } from "../ir/types.ts";
-
-/** TensorProto.DataType codes of the element types that graphs of ours use. */
-export const ONNX_DATA_TYPE = {
-  float32: 1,
-  uint8: 2,
-  int32: 6,
-  int64: 7,
-  bool: 9,
-  float16: 10,
-  float64: 11,
-} as const satisfies Record<DType, number>;
-
-/** The element type behind a TensorProto.DataType code; undefined for one that mttc does not use. */
-export function dtypeOfOnnx(dataType: number): DType | undefined {
-  for (const [dtype, code] of Object.entries(ONNX_DATA_TYPE)) if (code === dataType) return dtype as DType;
-  return undefined;
-}
 
 /** Bytes per element by TensorProto.DataType code; strings (8) have no fixed size and are absent. */
 export const ONNX_ELEMENT_BYTES: ReadonlyMap<number, number> = new Map([

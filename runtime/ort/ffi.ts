@@ -1,0 +1,161 @@
+// The C side of ONNX Runtime: the few functions of its C API that mttc calls, as typed JavaScript functions made by
+// koffi. Nothing here interprets: library.ts opens, session.ts, tensor.ts and ioBinding.ts build on it.
+// The API is one struct of function pointers whose order never changes; a row gives a function's index in the released
+// header of 1.29 (API version 29), its result and its arguments. Pointers are addresses (bigint), null is null.
+import koffi from "koffi";
+
+/** Address of something that ORT owns. */
+export type Pointer = bigint;
+
+/** What ORT writes through an out-argument: a one-element list, filled by the call. */
+export type Out<T> = [T];
+
+/** JavaScript types of the argument and result kinds of the table below. */
+interface Kinds {
+  void: undefined;
+  /** OrtStatus*: null is success. */
+  status: Pointer | null;
+  pointer: Pointer | null;
+  int: number;
+  size: number;
+  text: string;
+  /** ORTCHAR_T*: UTF-16 on Windows, else UTF-8. */
+  path: string;
+  bytes: Uint8Array;
+  int64s: BigInt64Array;
+  /** int64_t* that ORT fills. */
+  outInt64s: BigInt64Array;
+  texts: readonly string[];
+  pointers: readonly Pointer[];
+  /** Pointers that ORT fills in, initially null. */
+  outPointers: (Pointer | null)[];
+  outPointer: Out<Pointer | null>;
+  outInt: Out<number>;
+  outSize: Out<number>;
+}
+type Kind = keyof Kinds;
+type Row = readonly [index: number, result: "void" | "status" | "text", ...args: Kind[]];
+
+const FUNCTIONS = {
+  GetErrorMessage: [2, "text", "pointer"],
+  CreateEnv: [3, "status", "int", "text", "outPointer"],
+  CreateSession: [7, "status", "pointer", "path", "pointer", "outPointer"],
+  CreateSessionFromArray: [8, "status", "pointer", "bytes", "size", "pointer", "outPointer"],
+  Run: [9, "status", "pointer", "pointer", "texts", "pointers", "size", "texts", "size", "outPointers"],
+  CreateSessionOptions: [10, "status", "outPointer"],
+  EnableProfiling: [14, "status", "pointer", "path"],
+  SetSessionGraphOptimizationLevel: [23, "status", "pointer", "int"],
+  SetIntraOpNumThreads: [24, "status", "pointer", "int"],
+  SessionGetInputCount: [30, "status", "pointer", "outSize"],
+  SessionGetOutputCount: [31, "status", "pointer", "outSize"],
+  SessionGetInputTypeInfo: [33, "status", "pointer", "size", "outPointer"],
+  SessionGetOutputTypeInfo: [34, "status", "pointer", "size", "outPointer"],
+  SessionGetInputName: [36, "status", "pointer", "size", "pointer", "outPointer"],
+  SessionGetOutputName: [37, "status", "pointer", "size", "pointer", "outPointer"],
+  CreateTensorAsOrtValue: [48, "status", "pointer", "int64s", "size", "int", "outPointer"],
+  GetTensorMutableData: [51, "status", "pointer", "outPointer"],
+  CastTypeInfoToTensorInfo: [55, "status", "pointer", "outPointer"],
+  GetTensorElementType: [60, "status", "pointer", "outInt"],
+  GetDimensionsCount: [61, "status", "pointer", "outSize"],
+  GetDimensions: [62, "status", "pointer", "outInt64s", "size"],
+  GetSymbolicDimensions: [63, "status", "pointer", "outPointers", "size"],
+  GetTensorTypeAndShape: [65, "status", "pointer", "outPointer"],
+  AllocatorFree: [76, "status", "pointer", "pointer"],
+  GetAllocatorWithDefaultOptions: [78, "status", "outPointer"],
+  ReleaseEnv: [92, "void", "pointer"],
+  ReleaseStatus: [93, "void", "pointer"],
+  ReleaseSession: [95, "void", "pointer"],
+  ReleaseValue: [96, "void", "pointer"],
+  ReleaseTypeInfo: [98, "void", "pointer"],
+  ReleaseTensorTypeAndShapeInfo: [99, "void", "pointer"],
+  ReleaseSessionOptions: [100, "void", "pointer"],
+  SessionEndProfiling: [110, "status", "pointer", "pointer", "outPointer"],
+  AddSessionConfigEntry: [130, "status", "pointer", "text", "text"],
+  RunWithBinding: [133, "status", "pointer", "pointer", "pointer"],
+  CreateIoBinding: [134, "status", "pointer", "outPointer"],
+  ReleaseIoBinding: [135, "void", "pointer"],
+  BindInput: [136, "status", "pointer", "text", "pointer"],
+  BindOutput: [137, "status", "pointer", "text", "pointer"],
+} as const satisfies Record<string, Row>;
+
+type JsArgs<R extends readonly Kind[]> = { -readonly [I in keyof R]: Kinds[R[I]] };
+type JsFunction<R> = R extends readonly [number, infer Result extends Kind, ...infer Args extends Kind[]]
+  ? (...args: JsArgs<Args>) => Kinds[Result]
+  : never;
+
+/** The functions of the table. Those that give a status must be called through `OrtLibrary.check`. */
+export type OrtFunctions = {
+  readonly [Name in keyof typeof FUNCTIONS]: JsFunction<(typeof FUNCTIONS)[Name]>;
+};
+
+/** The version of the C API that the indices above belong to. */
+export const ORT_API_VERSION = 29;
+
+/** An opened library: its version and, unless it is older than API version 29, its functions. */
+export interface OpenedLibrary {
+  readonly version: string;
+  readonly functions: OrtFunctions | null;
+}
+
+/** Loads the library at `path`; throws the loader's own error (of dlopen or LoadLibrary) when that fails. */
+export function openOrtApi(path: string): OpenedLibrary {
+  const library = koffi.load(path);
+  const base: Pointer = library.func("OrtGetApiBase", "void *", [])();
+  const getApi = functionAt(base, 0, "void *", ["uint32_t"]);
+  const version: string = functionAt(base, 1, "str", [])();
+  const api: Pointer | null = getApi(ORT_API_VERSION);
+  return { version, functions: api === null ? null : bindFunctions(api) };
+}
+
+function bindFunctions(api: Pointer): OrtFunctions {
+  const types = nativeTypes();
+  const functions: Record<string, unknown> = {};
+  const rows: [string, Row][] = Object.entries(FUNCTIONS);
+  for (const [name, [index, result, ...args]] of rows)
+    functions[name] = functionAt(
+      api,
+      index,
+      types[result],
+      args.map((kind) => types[kind]),
+    );
+  return functions as unknown as OrtFunctions;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: koffi's functions have no static type; bindFunctions gives them theirs.
+type Untyped = any;
+
+function functionAt(table: Pointer, index: number, result: string, args: Untyped[]): Untyped {
+  const address = koffi.decode(table, index * koffi.sizeof("void *"), "void *");
+  return koffi.decode(address, koffi.proto(result, args));
+}
+
+function nativeTypes(): Record<Kind, Untyped> {
+  return {
+    void: "void",
+    status: "void *",
+    pointer: "void *",
+    int: "int",
+    size: "size_t",
+    text: "str",
+    path: process.platform === "win32" ? "str16" : "str",
+    bytes: "const void *",
+    int64s: "const int64_t *",
+    outInt64s: "int64_t *",
+    texts: "const char **",
+    pointers: "void **",
+    outPointers: koffi.inout(koffi.pointer("void *")),
+    outPointer: koffi.out(koffi.pointer("void *")),
+    outInt: koffi.out(koffi.pointer("int")),
+    outSize: koffi.out(koffi.pointer("size_t")),
+  };
+}
+
+/** The NUL-terminated UTF-8 text at an address. */
+export function readText(address: Pointer): string {
+  return koffi.decode.string(address);
+}
+
+/** `bytes` bytes of native memory as an ArrayBuffer, without a copy: invalid once that memory is released. */
+export function viewMemory(address: Pointer, bytes: number): ArrayBuffer {
+  return koffi.view(address, bytes);
+}

@@ -1,0 +1,137 @@
+// ONNX Runtime for the main thread: every call goes to one worker thread that owns all native things, so that the event
+// loop and the loader go on while a graph runs. Calls are carried out in the order in which they are made.
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
+import { MttcError } from "../../compiler/diagnostics.ts";
+import type { HostTensor } from "./hostTensor.ts";
+import {
+  type BindingSpec,
+  type BufferSpec,
+  type GraphTensors,
+  type OrtOptions,
+  type StepIo,
+  type StepResult,
+  transferableBuffers,
+  type Writes,
+} from "./ortProtocol.ts";
+import type { ModelSource, SessionOptions } from "./session.ts";
+import { WorkerCalls } from "./workerCalls.ts";
+
+export type { HostTensor } from "./hostTensor.ts";
+export type * from "./ortProtocol.ts";
+export type { ModelSource, SessionOptions } from "./session.ts";
+export type { TensorInfo } from "./tensorInfo.ts";
+
+/**
+ * The client of the ONNX Runtime thread. Graphs, tensors and bindings are known by names that the caller chooses; an
+ * unknown or taken name, and tensors that do not fit a graph, are E_ORT_BINDING. ORT's own refusals are E_ORT with graph,
+ * node and origin. If the thread dies, every open and later call rejects with E_ORT.
+ */
+export class OrtHost {
+  /** ONNX Runtime's version. */
+  readonly version: string;
+  private readonly calls: WorkerCalls;
+
+  private constructor(calls: WorkerCalls, version: string) {
+    this.calls = calls;
+    this.version = version;
+  }
+
+  /** Starts the thread and loads ONNX Runtime; E_ORT_LOAD when either fails. */
+  static async start(options: OrtOptions = {}): Promise<OrtHost> {
+    const calls = new WorkerCalls(locateWorker());
+    try {
+      return new OrtHost(calls, await calls.call("start", [options]));
+    } catch (error) {
+      await calls.close();
+      if (error instanceof MttcError && error.code === "E_ORT")
+        throw new MttcError(
+          { code: "E_ORT_LOAD", message: error.faults[0]?.message ?? "" },
+          { cause: error },
+        );
+      throw error;
+    }
+  }
+
+  /** Loads a graph; a `path` is needed where the model has external data, which must lie beside the file. */
+  openGraph(graph: string, model: ModelSource, options: SessionOptions = {}): Promise<GraphTensors> {
+    return this.calls.call("openGraph", [graph, model, options]);
+  }
+
+  /** Releases a graph and its bindings; the path of its profile if it was opened with `profilePrefix`. */
+  closeGraph(graph: string): Promise<string | undefined> {
+    return this.calls.call("closeGraph", [graph]);
+  }
+
+  /** Allocates tensors of zeros, all or none. */
+  allocate(buffers: readonly BufferSpec[]): Promise<void> {
+    return this.calls.call("allocate", [buffers]);
+  }
+
+  /** Releases tensors, all or none; one that a binding refers to is refused. */
+  free(ids: readonly string[]): Promise<void> {
+    return this.calls.call("free", [ids]);
+  }
+
+  /** Copies data into tensors; the caller keeps its arrays. E_SHAPE when type or size is not the tensor's. */
+  write(data: Writes): Promise<void> {
+    return this.calls.call("write", [data]);
+  }
+
+  /** Copies of tensors (int64 as BigInt64Array, float16 as its bits, bool as 0 and 1). */
+  read(ids: readonly string[]): Promise<Map<string, HostTensor>> {
+    return this.calls.call("read", [ids]);
+  }
+
+  /** Ties tensors to every input and to the wanted outputs of a graph, under the name `binding`. */
+  bind(binding: string, graph: string, io: BindingSpec): Promise<void> {
+    return this.calls.call("bind", [binding, graph, io]);
+  }
+
+  /** Releases a binding; its tensors and its graph stay. */
+  unbind(binding: string): Promise<void> {
+    return this.calls.call("unbind", [binding]);
+  }
+
+  /**
+   * Writes, runs, reads: one message each way. The buffers behind `writes` are transferred, so the caller's arrays are
+   * empty until they come back in `returned`. Buffers of Node's pool (small Buffers) cannot be transferred.
+   */
+  step(binding: string, io: StepIo = {}): Promise<StepResult> {
+    return this.calls.call("step", [binding, io], transferableBuffers(io.writes));
+  }
+
+  /** Runs a graph on tensors of any fitting shape and returns the `wanted` outputs (all by default), copies all. */
+  run(
+    graph: string,
+    feeds: Readonly<Record<string, HostTensor>>,
+    wanted?: readonly string[],
+  ): Promise<Map<string, HostTensor>> {
+    return this.calls.call("run", [graph, feeds, wanted]);
+  }
+
+  /** Releases everything and ends the thread, after the calls made before; calling it again is harmless. */
+  close(): Promise<void> {
+    return this.calls.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/** The built file of the thread: package.json maps "#ort-worker" to dist, since Node runs no TypeScript in workers. */
+function locateWorker(): URL {
+  try {
+    return pathToFileURL(createRequire(import.meta.url).resolve("#ort-worker"));
+  } catch (error) {
+    throw new MttcError(
+      {
+        code: "E_ORT_LOAD",
+        message: "the file of the ONNX Runtime thread is missing",
+        hint: "run `npm run build`",
+      },
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,102 @@
+// What the main thread and the ONNX Runtime thread say to each other: the calls of OrtService as request and reply
+// messages, each tagged with the number of its call. Calls are carried out in the order in which they are made.
+import type { DType } from "../../compiler/ir/types.ts";
+import type { PackedError } from "./faultTransfer.ts";
+import type { HostTensor } from "./hostTensor.ts";
+import type { ModelSource, SessionOptions } from "./session.ts";
+import type { TensorInfo } from "./tensorInfo.ts";
+
+/** How ONNX Runtime is loaded, and what holds for every graph unless `openGraph` says otherwise. */
+export interface OrtOptions {
+  /** A libonnxruntime or its folder; by default MTTC_ORT_DIR, else the one of onnxruntime-node. */
+  readonly libraryPath?: string | undefined;
+  readonly intraOpThreads?: number | undefined;
+  readonly allowSpinning?: boolean | undefined;
+}
+
+/** A tensor to allocate, known by its id from then on. */
+export interface BufferSpec {
+  readonly id: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+}
+
+/** What a graph takes and gives. */
+export interface GraphTensors {
+  readonly inputs: readonly TensorInfo[];
+  readonly outputs: readonly TensorInfo[];
+}
+
+/** Tensor ids by the names of a graph's inputs and outputs. */
+export interface BindingSpec {
+  readonly inputs: Readonly<Record<string, string>>;
+  readonly outputs: Readonly<Record<string, string>>;
+}
+
+/** Data by tensor id: the dtype's typed array, or its raw bytes. */
+export type Writes = Readonly<Record<string, ArrayBufferView>>;
+
+/** What goes along with a step. */
+export interface StepIo {
+  /** Copied into tensors before the run; their buffers are TRANSFERRED and come back in the result. */
+  readonly writes?: Writes;
+  /** Tensors to read after the run. */
+  readonly reads?: readonly string[];
+}
+
+export interface StepResult {
+  readonly outputs: ReadonlyMap<string, HostTensor>;
+  /** Milliseconds within ONNX Runtime. */
+  readonly runMs: number;
+  /** The buffers of `writes`, in the order of its entries, each once: free to be filled again. */
+  readonly returned: readonly ArrayBuffer[];
+}
+
+/** What the ONNX Runtime thread does when asked; OrtHost is the same for the main thread, with promises. */
+export interface OrtService {
+  /** Loads the library; its version. */
+  start(options: OrtOptions): string;
+  openGraph(graph: string, model: ModelSource, options: SessionOptions): GraphTensors;
+  closeGraph(graph: string): string | undefined;
+  allocate(buffers: readonly BufferSpec[]): void;
+  free(ids: readonly string[]): void;
+  write(data: Writes): void;
+  read(ids: readonly string[]): Map<string, HostTensor>;
+  bind(binding: string, graph: string, io: BindingSpec): void;
+  unbind(binding: string): void;
+  step(binding: string, io: StepIo): StepResult;
+  run(
+    graph: string,
+    feeds: Readonly<Record<string, HostTensor>>,
+    wanted?: readonly string[],
+  ): Map<string, HostTensor>;
+  /** Releases everything native; no call may follow. */
+  close(): void;
+}
+
+export type Method = keyof OrtService;
+
+/** One call. */
+export interface Request<M extends Method = Method> {
+  readonly call: number;
+  readonly method: M;
+  readonly args: Parameters<OrtService[M]>;
+}
+
+/** What became of a call. */
+export type Reply =
+  | { readonly call: number; readonly value: unknown }
+  | { readonly call: number; readonly error: PackedError };
+
+/** Every buffer behind the typed arrays in `value` that can be transferred, each once, in order of appearance. */
+export function transferableBuffers(value: unknown): ArrayBuffer[] {
+  const found = new Set<ArrayBuffer>();
+  const visit = (item: unknown): void => {
+    if (item instanceof ArrayBuffer) found.add(item);
+    else if (ArrayBuffer.isView(item)) visit(item.buffer);
+    else if (item instanceof Map || Array.isArray(item)) for (const inner of item.values()) visit(inner);
+    else if (typeof item === "object" && item !== null) for (const inner of Object.values(item)) visit(inner);
+  };
+  visit(value);
+  return [...found];
+}

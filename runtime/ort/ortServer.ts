@@ -1,0 +1,180 @@
+// The side of OrtHost that owns everything native: library, graphs, tensors, bindings, each known by a name. Lives on
+// one worker thread and is never used from another. Order of disposal: bindings, graphs, tensors, library.
+import { type ErrorCode, InternalError, MttcError, suggestName } from "../../compiler/diagnostics.ts";
+import { checkBinding } from "./bindingRules.ts";
+import { type HostTensor, tensorSizeBytes } from "./hostTensor.ts";
+import { type NamedTensors, OrtBinding } from "./ioBinding.ts";
+import { OrtLibrary } from "./library.ts";
+import {
+  type BindingSpec,
+  type BufferSpec,
+  type GraphTensors,
+  type OrtOptions,
+  type OrtService,
+  type StepIo,
+  type StepResult,
+  transferableBuffers,
+  type Writes,
+} from "./ortProtocol.ts";
+import { type ModelSource, OrtSession, type SessionOptions } from "./session.ts";
+import { OrtTensor } from "./tensor.ts";
+
+export class OrtServer implements OrtService {
+  private library: OrtLibrary | null = null;
+  private defaults: OrtOptions = {};
+  private readonly graphs = new Map<string, OrtSession>();
+  private readonly tensors = new Map<string, OrtTensor>();
+  private readonly bindings = new Map<string, OrtBinding>();
+
+  start(options: OrtOptions): string {
+    this.library = OrtLibrary.open(options.libraryPath);
+    this.defaults = options;
+    return this.library.version;
+  }
+
+  openGraph(graph: string, model: ModelSource, options: SessionOptions): GraphTensors {
+    refuseTaken(this.graphs, "graph", graph);
+    const { intraOpThreads, allowSpinning } = this.defaults;
+    const session = OrtSession.open(this.opened(), graph, model, {
+      intraOpThreads,
+      allowSpinning,
+      ...options,
+    });
+    this.graphs.set(graph, session);
+    return { inputs: session.inputs, outputs: session.outputs };
+  }
+
+  closeGraph(graph: string): string | undefined {
+    const session = lookUp(this.graphs, "graph", graph);
+    for (const [name, binding] of this.bindings) if (binding.session === session) this.unbind(name);
+    const profile = session.endProfiling();
+    session[Symbol.dispose]();
+    this.graphs.delete(graph);
+    return profile;
+  }
+
+  allocate(buffers: readonly BufferSpec[]): void {
+    const made: string[] = [];
+    try {
+      for (const { id, dtype, shape } of buffers) {
+        refuseTaken(this.tensors, "tensor", id);
+        this.tensors.set(id, OrtTensor.allocate(this.opened(), id, dtype, shape));
+        made.push(id);
+      }
+    } catch (error) {
+      this.free(made);
+      throw error;
+    }
+  }
+
+  free(ids: readonly string[]): void {
+    for (const id of ids) {
+      const tensor = lookUp(this.tensors, "tensor", id);
+      for (const [name, { inputs, outputs }] of this.bindings)
+        if ([...inputs.values(), ...outputs.values()].includes(tensor))
+          throw misuse(`tensor "${id}" cannot be freed while the binding "${name}" refers to it`);
+    }
+    for (const id of ids) {
+      this.tensors.get(id)?.[Symbol.dispose]();
+      this.tensors.delete(id);
+    }
+  }
+
+  write(data: Writes): void {
+    for (const [id, view] of Object.entries(data)) lookUp(this.tensors, "tensor", id).write(view);
+  }
+
+  read(ids: readonly string[]): Map<string, HostTensor> {
+    return new Map(ids.map((id) => [id, lookUp(this.tensors, "tensor", id).read()]));
+  }
+
+  bind(binding: string, graph: string, io: BindingSpec): void {
+    refuseTaken(this.bindings, "binding", binding);
+    const session = lookUp(this.graphs, "graph", graph);
+    const made = OrtBinding.create(session, this.byName(io.inputs), this.byName(io.outputs));
+    this.bindings.set(binding, made);
+  }
+
+  private byName(ids: Readonly<Record<string, string>>): NamedTensors {
+    return new Map(Object.entries(ids).map(([name, id]) => [name, lookUp(this.tensors, "tensor", id)]));
+  }
+
+  unbind(binding: string): void {
+    lookUp(this.bindings, "binding", binding)[Symbol.dispose]();
+    this.bindings.delete(binding);
+  }
+
+  step(binding: string, { writes = {}, reads = [] }: StepIo): StepResult {
+    const bound = lookUp(this.bindings, "binding", binding);
+    this.write(writes);
+    const started = performance.now();
+    bound.run();
+    const runMs = performance.now() - started;
+    return { outputs: this.read(reads), runMs, returned: transferableBuffers(writes) };
+  }
+
+  run(
+    graph: string,
+    feeds: Readonly<Record<string, HostTensor>>,
+    wanted?: readonly string[],
+  ): Map<string, HostTensor> {
+    const session = lookUp(this.graphs, "graph", graph);
+    const names = wanted ?? session.outputs.map(({ name }) => name);
+    checkFeeds(session, feeds, names);
+    const inputs = new Map<string, OrtTensor>();
+    let outputs: OrtTensor[] = [];
+    try {
+      for (const [name, { dtype, shape, data }] of Object.entries(feeds)) {
+        const tensor = OrtTensor.allocate(this.opened(), name, dtype, shape);
+        inputs.set(name, tensor);
+        tensor.write(data);
+      }
+      outputs = session.run(inputs, names);
+      return new Map(outputs.map((tensor) => [tensor.name, tensor.read()]));
+    } finally {
+      for (const tensor of [...inputs.values(), ...outputs]) tensor[Symbol.dispose]();
+    }
+  }
+
+  close(): void {
+    for (const held of [this.bindings, this.graphs, this.tensors]) {
+      for (const item of held.values()) item[Symbol.dispose]();
+      held.clear();
+    }
+    this.library?.[Symbol.dispose]();
+    this.library = null;
+  }
+
+  private opened(): OrtLibrary {
+    if (this.library === null) throw new InternalError("ONNX Runtime is used before start or after close");
+    return this.library;
+  }
+}
+
+function checkFeeds(
+  session: OrtSession,
+  feeds: Readonly<Record<string, HostTensor>>,
+  wanted: readonly string[],
+) {
+  const given = Object.entries(feeds).map(([id, { dtype, shape }]) => [id, { id, dtype, shape }] as const);
+  for (const [, { dtype, shape }] of given) tensorSizeBytes(dtype, shape);
+  checkBinding(session, new Map(given), new Map());
+  const names = session.outputs.map(({ name }) => name);
+  for (const name of wanted)
+    if (!names.includes(name))
+      throw misuse(`graph "${session.name}": there is no output "${name}": ${suggestName(name, names)}`);
+}
+
+function misuse(message: string, code: ErrorCode = "E_ORT_BINDING"): MttcError {
+  return new MttcError({ code, message });
+}
+
+function refuseTaken(known: ReadonlyMap<string, unknown>, kind: string, name: string): void {
+  if (known.has(name)) throw misuse(`there is already a ${kind} "${name}"`);
+}
+
+function lookUp<T>(known: ReadonlyMap<string, T>, kind: string, name: string): T {
+  const found = known.get(name);
+  if (found !== undefined) return found;
+  throw misuse(`there is no ${kind} "${name}": ${suggestName(name, [...known.keys()])}`);
+}

@@ -1,0 +1,143 @@
+// One graph, loaded and optimised by ORT. From bytes, or from a file where the model has external data beside it.
+// Runs either on tensors bound once (ioBinding.ts) or, for exported models of any batch size, on tensors given each time.
+import { InternalError } from "../../compiler/diagnostics.ts";
+import type { OrtFunctions, Pointer } from "./ffi.ts";
+import type { OrtLibrary } from "./library.ts";
+import { OrtTensor } from "./tensor.ts";
+import { listTensors, type TensorInfo, takeText } from "./tensorInfo.ts";
+
+/** ORT_ENABLE_ALL of GraphOptimizationLevel. */
+const OPTIMIZE_ALL = 99;
+
+/** Where a graph comes from: an ONNX file's bytes, or its path (needed when it has external data). */
+export type ModelSource = { readonly bytes: Uint8Array } | { readonly path: string };
+
+/** How a graph is run. */
+export interface SessionOptions {
+  /** Threads within an operator; ORT takes one per core by default. */
+  readonly intraOpThreads?: number | undefined;
+  /** Whether idle threads of ORT spin for a while before they sleep (faster steps, busier cores); true by default. */
+  readonly allowSpinning?: boolean | undefined;
+  /** Whether numbers under 1.2e-38 count as zero, which many processors compute far faster; true by default. */
+  readonly flushDenormals?: boolean | undefined;
+  /** Writes ORT's profile to a file whose path begins so; its name is what `endProfiling` returns. */
+  readonly profilePrefix?: string | undefined;
+}
+
+/** A loaded graph; `name` is for messages. Bindings made for it must be disposed before it. */
+export class OrtSession {
+  readonly name: string;
+  readonly inputs: readonly TensorInfo[];
+  readonly outputs: readonly TensorInfo[];
+  readonly library: OrtLibrary;
+  private session: Pointer | null;
+  private readonly isProfiled: boolean;
+
+  private constructor(library: OrtLibrary, name: string, session: Pointer, isProfiled: boolean) {
+    this.library = library;
+    this.name = name;
+    this.session = session;
+    this.isProfiled = isProfiled;
+    this.inputs = listTensors(library, session, "input");
+    this.outputs = listTensors(library, session, "output");
+  }
+
+  /** Loads a graph. E_ORT when ORT refuses it, E_MODEL_OP when its inputs or outputs are not tensors that mttc uses. */
+  static open(
+    library: OrtLibrary,
+    name: string,
+    model: ModelSource,
+    options: SessionOptions = {},
+  ): OrtSession {
+    const { functions, env } = library;
+    const doing = `loading graph "${name}"`;
+    const settings = library.make(doing, (out) => functions.CreateSessionOptions(out));
+    let session: Pointer;
+    try {
+      applyOptions(library, settings, doing, options);
+      session = library.make(doing, (out) =>
+        "path" in model
+          ? functions.CreateSession(env, model.path, settings, out)
+          : functions.CreateSessionFromArray(env, model.bytes, model.bytes.length, settings, out),
+      );
+    } finally {
+      functions.ReleaseSessionOptions(settings);
+    }
+    try {
+      return new OrtSession(library, name, session, options.profilePrefix !== undefined);
+    } catch (error) {
+      functions.ReleaseSession(session);
+      throw error;
+    }
+  }
+
+  /** The OrtSession, for bindings. */
+  get pointer(): Pointer {
+    if (this.session === null) throw new InternalError(`graph "${this.name}" is used after it was disposed`);
+    return this.session;
+  }
+
+  /** Runs on `feeds` and returns the `wanted` outputs, which the caller disposes. E_ORT names the failing node. */
+  run(feeds: ReadonlyMap<string, OrtTensor>, wanted: readonly string[]): OrtTensor[] {
+    const { functions } = this.library;
+    const doing = `running graph "${this.name}"`;
+    const values: (Pointer | null)[] = wanted.map(() => null);
+    const given = [...feeds.values()].map((tensor) => tensor.value);
+    this.library.check(
+      doing,
+      functions.Run(
+        this.pointer,
+        null,
+        [...feeds.keys()],
+        given,
+        given.length,
+        wanted,
+        wanted.length,
+        values,
+      ),
+    );
+    const results: OrtTensor[] = [];
+    try {
+      for (const [index, name] of wanted.entries()) {
+        const value = values[index];
+        if (value == null) throw new InternalError(`${doing}: no output "${name}"`);
+        results.push(OrtTensor.adopt(this.library, value, name));
+      }
+    } catch (error) {
+      for (const result of results) result[Symbol.dispose]();
+      for (const value of values.slice(results.length)) functions.ReleaseValue(value);
+      throw error;
+    }
+    return results;
+  }
+
+  /** Ends profiling and returns the path of the profile; undefined when the graph was not opened with a prefix. */
+  endProfiling(): string | undefined {
+    if (!this.isProfiled) return undefined;
+    const { library } = this;
+    return takeText(
+      library,
+      library.make("writing the profile", (out) =>
+        library.functions.SessionEndProfiling(this.pointer, library.allocator, out),
+      ),
+    );
+  }
+
+  [Symbol.dispose](): void {
+    if (this.session !== null) this.library.functions.ReleaseSession(this.session);
+    this.session = null;
+  }
+}
+
+function applyOptions(library: OrtLibrary, settings: Pointer, doing: string, options: SessionOptions): void {
+  const functions: OrtFunctions = library.functions;
+  const configure = (key: string, value: boolean) =>
+    library.check(doing, functions.AddSessionConfigEntry(settings, key, value ? "1" : "0"));
+  library.check(doing, functions.SetSessionGraphOptimizationLevel(settings, OPTIMIZE_ALL));
+  if (options.intraOpThreads !== undefined)
+    library.check(doing, functions.SetIntraOpNumThreads(settings, options.intraOpThreads));
+  configure("session.intra_op.allow_spinning", options.allowSpinning ?? true);
+  configure("session.set_denormal_as_zero", options.flushDenormals ?? true);
+  if (options.profilePrefix !== undefined)
+    library.check(doing, functions.EnableProfiling(settings, options.profilePrefix));
+}
