@@ -12,13 +12,11 @@ export const FLOAT32_RUN = 1e-5;
 export const JPEG_LEVELS = 8;
 /** A batch norm folded into float32 filters against itself unfolded, on numbers of magnitude 10: a few roundings. */
 export const FOLDED_FLOAT32 = 1e-5;
-
 /**
  * Derivatives against central differences with step 1e-5 in float64: truncation about 1e-10, rounding about 1e-11; a
  * thousandfold margin for large third derivatives. Relative to max(1, norm of the differences).
  */
 export const GRADIENT_CHECK = 1e-6;
-
 /**
  * One operator in float32 on ONNX Runtime against the float64 reference, relative to the largest expected value:
  * float32 rounds by 6e-8, and samples sum at most some hundred terms.

@@ -61,6 +61,8 @@ const ReduceMax = defineOp("ReduceMax", {
   vjp: (ctx) => {
     const { b } = ctx;
     const x = ctx.input(0);
+    // An empty list of axes would make the sum below one over all axes.
+    if (axesOf(ctx).length === 0) return [ctx.dy];
     const hits = b.cast(b.emit("Equal", [x, withKeptAxes(ctx, ctx.output(0))]), x.type.dtype);
     const share = b.div(withKeptAxes(ctx, ctx.dy), b.reduceSum(hits, axesOf(ctx), 1));
     return [b.mul(hits, share)];

@@ -1,0 +1,24 @@
+// Samples of every operator: one line for each family, as in compiler/ops/table.ts.
+import { ACTIVATION_SAMPLES } from "./activation.ts";
+import { ARITHMETIC_SAMPLES } from "./arithmetic.ts";
+import { COMPARISON_SAMPLES } from "./comparison.ts";
+import { INDEXING_SAMPLES } from "./indexing.ts";
+import { MATMUL_SAMPLES } from "./matmul.ts";
+import { MOVEMENT_SAMPLES } from "./movement.ts";
+import { NORMALIZATION_SAMPLES } from "./normalization.ts";
+import { REDUCTION_SAMPLES } from "./reduction.ts";
+import type { Sample } from "./sample.ts";
+import { SHAPING_SAMPLES } from "./shaping.ts";
+
+/** Samples by operator name. */
+export const SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
+  ...ACTIVATION_SAMPLES,
+  ...ARITHMETIC_SAMPLES,
+  ...COMPARISON_SAMPLES,
+  ...INDEXING_SAMPLES,
+  ...MATMUL_SAMPLES,
+  ...MOVEMENT_SAMPLES,
+  ...NORMALIZATION_SAMPLES,
+  ...REDUCTION_SAMPLES,
+  ...SHAPING_SAMPLES,
+};
