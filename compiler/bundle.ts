@@ -1,7 +1,7 @@
 // The contract between compiler and runtime: what a compiled experiment consists of and what its tensors mean.
 // Plain data; manifest.json is this type as JSON.
 import type { DType } from "./ir/types.ts";
-import type { ParameterRole } from "./model/parameters.ts";
+import type { InitialValue, ParameterRole } from "./model/parameters.ts";
 import type { Spec } from "./spec/schema.ts";
 
 export const BUNDLE_FORMAT = "mttc-bundle";
@@ -76,6 +76,7 @@ export interface ParameterEntry {
   readonly shape: readonly number[];
   readonly part: string;
   readonly role: ParameterRole;
+  readonly initial: InitialValue;
   readonly trained: boolean;
 }
 

@@ -7,7 +7,10 @@ import type { Parameter } from "./parameters.ts";
  * Float32 values of a parameter, row-major. glorot_uniform: uniform in +-sqrt(6 / (fanIn + fanOut)) (Glorot & Bengio
  * 2010, Keras's default for kernels).
  */
-export function initialValue(parameter: Parameter, seed: number): Float32Array {
+export function initialValue(
+  parameter: Pick<Parameter, "name" | "shape" | "initial">,
+  seed: number,
+): Float32Array {
   const count = parameter.shape.reduce((product, dim) => product * dim, 1);
   const { initial } = parameter;
   if (initial.kind === "constant") return new Float32Array(count).fill(initial.value);

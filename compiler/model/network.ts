@@ -11,7 +11,7 @@ export type TaskClasses = readonly { readonly task: string; readonly classes: re
 /** Declares the input `image`: uint8 [N,H,W,C] as the host reads it. */
 export function imageInput(b: GraphBuilder, spec: Spec, batch: Dim): Value {
   const [height, width] = spec.imshape;
-  return b.input("image", "uint8", [batch, height, width, spec.num_channels]);
+  return b.within("image", () => b.input("image", "uint8", [batch, height, width, spec.num_channels]));
 }
 
 /** uint8 [N,H,W,C] -> float32 [N,C,H,W], divided by `norm`. */

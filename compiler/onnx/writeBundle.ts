@@ -78,6 +78,7 @@ function manifestOf({ model, gradients, graphs }: BundleParts, state: readonly S
       shape: parameter.shape,
       part: parameter.part,
       role: parameter.role,
+      initial: parameter.initial,
       trained: trained.has(parameter),
     })),
     masks: gradients.masks.map(({ name, shape }) => ({ name, shape, rate: spec.dropout_rate })),

@@ -33,8 +33,8 @@ export interface StepScalars {
 
 export interface StepResult {
   readonly tasks: ReadonlyMap<string, TaskSums>;
-  /** Image buffers that the worker has given back, for the loader to fill again. */
-  readonly returned: readonly ArrayBuffer[];
+  /** The buffer behind the batch's images, which went through the worker: the loader may fill it again. */
+  readonly imageBuffer: ArrayBuffer | undefined;
   /** Milliseconds inside ONNX Runtime. */
   readonly runMs: number;
 }
@@ -93,7 +93,7 @@ export class TrainingDevice {
    * the logical batch (`index` 0 starts one), which `finishStep` then applies.
    */
   async microBatch(batch: MicroBatch, index: number, scalars: StepScalars): Promise<StepResult> {
-    const writes = { ...scalarWrites(scalars), ...batchWrites(batch) };
+    const writes = { ...batchWrites(batch), ...scalarWrites(scalars) };
     if (!this.#accumulates) {
       const result = await this.#run("train", writes, []);
       this.#flip("weights", "statistics");
@@ -115,7 +115,7 @@ export class TrainingDevice {
   /** Logits per task, float32 [batch, classes], of one batch of uint8 NHWC images. */
   async evaluate(
     images: Uint8Array,
-  ): Promise<{ logits: Map<string, Float32Array>; returned: readonly ArrayBuffer[] }> {
+  ): Promise<{ logits: Map<string, Float32Array>; imageBuffer: ArrayBuffer | undefined }> {
     const binding = await this.#bind("evaluate", []);
     const names = this.manifest.tasks.map(({ name }) => `logits/${name}`);
     const ids = names.map((name) => `evaluate:${name}`);
@@ -126,7 +126,7 @@ export class TrainingDevice {
         (outputs.get(`evaluate:logits/${name}`) ?? missing(name)).data as Float32Array,
       ]),
     );
-    return { logits, returned };
+    return { logits, imageBuffer: returned[0] };
   }
 
   async #run(
@@ -142,7 +142,8 @@ export class TrainingDevice {
     const scalar = (name: string): number => Number(outputs.get(name)?.data[0] ?? Number.NaN);
     const tasks = reads.length === 0 ? [] : this.manifest.tasks;
     return {
-      returned,
+      // Buffers come back in the order of the writes, and images are written first.
+      imageBuffer: "image" in used ? returned[0] : undefined,
       runMs,
       tasks: new Map(
         tasks.map(({ name }) => [

@@ -1,0 +1,8 @@
+// The public API of mttc.
+export { type ErrorCode, type Fault, MttcError } from "../compiler/diagnostics.ts";
+export type { Spec, SpecInput } from "../compiler/spec/schema.ts";
+export type { LabelRow } from "./data/labelTable.ts";
+export type { EvaluationReport, TaskReport } from "./train/evaluationReport.ts";
+export type { EpochReport, StepEvent, TrainerEvents } from "./train/events.ts";
+export { type FitOptions, MultiTaskTrainer } from "./train/multiTaskTrainer.ts";
+export type { LabelSource, RuntimeOptions, TrainerOptions } from "./train/trainerOptions.ts";

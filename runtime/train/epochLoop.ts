@@ -1,0 +1,170 @@
+// One epoch: rows in the sampler's order -> micro-batches -> steps on the device. While ONNX Runtime works on one
+// micro-batch, the next is read and its dropout masks drawn. Everything is a pure function of (seed, epoch, step), so
+// an epoch may begin in its middle.
+import type { Manifest } from "../../compiler/bundle.ts";
+import { MttcError } from "../../compiler/diagnostics.ts";
+import { drawDropoutMask } from "../data/dropoutMasks.ts";
+import { type Batch, BatchLoader } from "../data/loader.ts";
+import { epochOrder } from "../data/sampler.ts";
+import type { StepEvent } from "./events.ts";
+import type { MicroBatch, StepScalars, TaskSums } from "./trainingDevice.ts";
+import type { TrainingSession } from "./trainingSession.ts";
+
+/** Where an epoch stands: steps done and sums over them. Goes into checkpoints. */
+export interface EpochState {
+  readonly step: number;
+  readonly sums: Readonly<Record<string, TaskSums>>;
+  /** Seconds spent in earlier sittings. */
+  readonly seconds: number;
+  readonly waitedSeconds: number;
+}
+
+export const FRESH_EPOCH: EpochState = { step: 0, sums: {}, seconds: 0, waitedSeconds: 0 };
+
+export interface EpochOptions {
+  /** Number of the epoch, from 1. */
+  readonly epoch: number;
+  readonly start: EpochState;
+  readonly signal?: AbortSignal | undefined;
+  readonly onStep: (event: StepEvent) => void;
+}
+
+/** Trains from `start.step` to the epoch's end, or to the step after `signal` aborted. E_DIVERGED for a non-finite loss. */
+export async function trainEpoch(session: TrainingSession, options: EpochOptions): Promise<EpochState> {
+  const { manifest, labels, reader } = session;
+  const { spec } = session.experiment;
+  const { epoch, start, signal } = options;
+  const order = epochOrder({
+    labels: labels.train.labels,
+    taskCount: spec.tasks.length,
+    batchSize: spec.batch_size,
+    balanced: spec.balance_probs,
+    seed: spec.seed,
+    epoch,
+  });
+  const steps = order.length / spec.batch_size;
+  const micros = spec.accumulate;
+  const began = performance.now();
+  await using loader = new BatchLoader({
+    rows: labels.train,
+    order,
+    batchSize: spec.batch_size / micros,
+    reader,
+    parallel: spec.num_parallel_calls,
+    startBatch: start.step * micros,
+  });
+  const prepare = async (index: number): Promise<MicroBatch | undefined> => {
+    if (index >= steps * micros) return undefined;
+    const batch = await loader.next();
+    return batch && toMicroBatch(manifest, batch, (epoch - 1) * steps * micros + index);
+  };
+  const sums = new Map(Object.entries(start.sums));
+  let step = start.step;
+  let upcoming = await prepare(step * micros);
+  while (step < steps && !signal?.aborted) {
+    const scalars = stepScalars(session, order, step);
+    for (let micro = 0; micro < micros && upcoming; micro++) {
+      const running = session.device.microBatch(upcoming, micro, scalars);
+      const [result, next]: [Awaited<typeof running>, MicroBatch | undefined] = await Promise.all([
+        running.then((done) => {
+          if (done.imageBuffer) loader.release(done.imageBuffer);
+          return done;
+        }),
+        prepare(step * micros + micro + 1),
+      ]);
+      upcoming = next;
+      addSums(sums, result.tasks);
+      refuseDivergence(result.tasks, epoch, step + 1);
+    }
+    await session.device.finishStep(scalars);
+    step += 1;
+    const seconds = (performance.now() - began) / 1000;
+    const imagesPerSecond = ((step - start.step) * spec.batch_size) / seconds;
+    options.onStep({ epoch, step, steps, losses: meanLosses(sums), imagesPerSecond });
+  }
+  return {
+    step,
+    sums: Object.fromEntries(sums),
+    seconds: start.seconds + (performance.now() - began) / 1000,
+    waitedSeconds: start.waitedSeconds + loader.waitedMs / 1000,
+  };
+}
+
+/** Masked mean loss per task of sums; NaN for a task without labelled rows. */
+export function meanLosses(sums: Iterable<readonly [string, TaskSums]>): Record<string, number> {
+  return Object.fromEntries([...sums].map(([task, { lossSum, count }]) => [task, lossSum / count]));
+}
+
+/** Steps of an epoch: ceil(rows / batch_size). */
+export function stepsPerEpoch(session: TrainingSession): number {
+  const { spec } = session.experiment;
+  return Math.ceil(session.labels.train.paths.length / spec.batch_size);
+}
+
+/** Images, labels by task and dropout masks; `micro` counts micro-batches from the run's begin. */
+function toMicroBatch(manifest: Manifest, batch: Batch, micro: number): MicroBatch {
+  const { spec, tasks } = manifest;
+  const labels = new Map(
+    tasks.map(({ name }, t) => [
+      name,
+      BigInt64Array.from({ length: batch.rows.length }, (_, row) =>
+        BigInt(batch.labels[row * tasks.length + t] ?? -1),
+      ),
+    ]),
+  );
+  // Masks are drawn for the whole logical batch, so that micro-batches see the rows that one batch would.
+  const [step, part] = [Math.floor(micro / spec.accumulate), micro % spec.accumulate];
+  const masks = new Map(
+    manifest.masks.map(({ name, shape, rate }) => {
+      const [rows = 0, ...rest] = shape;
+      const mask = drawDropoutMask(spec.seed, step, name, [rows * spec.accumulate, ...rest], rate);
+      const size = mask.length / spec.accumulate;
+      return [name, spec.accumulate === 1 ? mask : mask.slice(part * size, (part + 1) * size)];
+    }),
+  );
+  return { images: batch.images, labels, masks };
+}
+
+/** Rates, weights and the counts of labelled rows of a whole logical batch, which its rows tell in advance. */
+function stepScalars(session: TrainingSession, order: Int32Array, step: number): StepScalars {
+  const { spec } = session.experiment;
+  const { tasks } = session.manifest;
+  const { labels } = session.labels.train;
+  const rows = order.subarray(step * spec.batch_size, (step + 1) * spec.batch_size);
+  const counts = tasks.map(({ name }, t) => {
+    let count = 0;
+    for (const row of rows) if ((labels[row * tasks.length + t] ?? -1) >= 0) count++;
+    return [name, count] as const;
+  });
+  const weights = tasks.flatMap(({ name, weight }) =>
+    weight === "adaptive" ? [] : [[name, weight] as const],
+  );
+  return { learningRate: spec.lr, taskWeights: new Map(weights), counts: new Map(counts) };
+}
+
+function addSums(sums: Map<string, TaskSums>, more: ReadonlyMap<string, TaskSums>): void {
+  for (const [task, { lossSum, count, correct }] of more) {
+    const before = sums.get(task) ?? { lossSum: 0, count: 0, correct: 0 };
+    sums.set(task, {
+      lossSum: before.lossSum + lossSum,
+      count: before.count + count,
+      correct: before.correct + correct,
+    });
+  }
+}
+
+function refuseDivergence(tasks: ReadonlyMap<string, TaskSums>, epoch: number, step: number): void {
+  const faults = [...tasks].flatMap(([task, { lossSum }]) =>
+    Number.isFinite(lossSum)
+      ? []
+      : [
+          {
+            code: "E_DIVERGED" as const,
+            message: `the loss became ${lossSum} in epoch ${epoch}, step ${step}`,
+            at: { path: `tasks.${task}` },
+            hint: "lower lr; the last checkpoint is from before",
+          },
+        ],
+  );
+  if (faults.length > 0) throw new MttcError(faults);
+}

@@ -1,0 +1,227 @@
+// The public trainer: construct it with labels, tasks, fcn and options, then `await trainer.fit(10)`. It compiles the
+// experiment, trains it on ONNX Runtime, evaluates after each epoch and saves a checkpoint of it.
+import { join, resolve } from "node:path";
+import type { Manifest } from "../../compiler/bundle.ts";
+import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
+import { initialValue } from "../../compiler/model/initialValues.ts";
+import type { Spec } from "../../compiler/spec/schema.ts";
+import { loadNewestCheckpoint, saveCheckpoint } from "../checkpoint/checkpoints.ts";
+import type { LabelledRows } from "../data/classes.ts";
+import { type EpochState, FRESH_EPOCH, meanLosses, stepsPerEpoch, trainEpoch } from "./epochLoop.ts";
+import type { EvaluationReport } from "./evaluationReport.ts";
+import { type EpochReport, EventHub, type TrainerEvents } from "./events.ts";
+import { evaluateRows, predictPaths } from "./inference.ts";
+import { type Progress, parameterValues, readCheckpointState, storedState } from "./progress.ts";
+import { appendLog, readRun } from "./runDirectory.ts";
+import {
+  type Experiment,
+  experimentFromOptions,
+  experimentFromRun,
+  type RuntimeOptions,
+  type TrainerOptions,
+} from "./trainerOptions.ts";
+import { TrainingSession } from "./trainingSession.ts";
+
+export interface FitOptions {
+  /** Go on from the newest checkpoint of logdir; E_CKPT_NONE if there is none. */
+  readonly resume?: boolean;
+  /** Stops at the next step, saves, and rejects with E_INTERRUPTED. */
+  readonly signal?: AbortSignal;
+}
+
+export class MultiTaskTrainer implements AsyncDisposable {
+  readonly spec: Spec;
+  readonly #experiment: Experiment;
+  readonly #runtime: RuntimeOptions;
+  readonly #events = new EventHub();
+  readonly #history: EpochReport[] = [];
+  #session: TrainingSession | undefined;
+  #epochState: EpochState = FRESH_EPOCH;
+  #closed = false;
+
+  /** Checks the options (E_CONFIG with all faults); files are read by the first method that needs them. */
+  constructor(options: TrainerOptions | Experiment, runtime: RuntimeOptions = {}) {
+    this.#experiment = "spec" in options ? options : experimentFromOptions(options, runtime);
+    this.#runtime = runtime;
+    this.spec = this.#experiment.spec;
+  }
+
+  /** The trainer of a run that exists, at its newest checkpoint. E_FILE, E_CKPT_NONE, E_CKPT_MISMATCH. */
+  static async fromRun(logdir: string, runtime: RuntimeOptions = {}): Promise<MultiTaskTrainer> {
+    const { spec, facts } = await readRun(logdir);
+    const moved = { ...experimentFromRun(spec, facts), spec: { ...spec, logdir: resolve(logdir) } };
+    const trainer = new MultiTaskTrainer(moved, runtime);
+    try {
+      await trainer.#resume(await trainer.#open(true));
+    } catch (error) {
+      await trainer.close();
+      throw error;
+    }
+    return trainer;
+  }
+
+  /** Listens to "log", "step", "epoch" or "checkpoint"; returns a function that stops listening. */
+  on<K extends keyof TrainerEvents>(event: K, listener: (value: TrainerEvents[K]) => void): () => void {
+    return this.#events.on(event, listener);
+  }
+
+  /** Reports of the epochs that are finished, those before a resume included. */
+  get history(): readonly EpochReport[] {
+    return this.#history;
+  }
+
+  /**
+   * Trains until `epochs` epochs are finished in all (default: the spec's) and returns the reports of all of them.
+   * After each: evaluation on the validation labels, a line in log.jsonl, a checkpoint. E_INTERRUPTED after saving
+   * when the signal aborts; E_DIVERGED for a loss that is not finite; all errors of data and files.
+   */
+  async fit(epochs: number = this.spec.epochs, options: FitOptions = {}): Promise<readonly EpochReport[]> {
+    refuseInterrupt(options.signal);
+    const fresh = this.#session === undefined;
+    const session = await this.#open(options.resume ?? false);
+    if (fresh && options.resume) await this.#resume(session);
+    while (this.#history.length < epochs) await this.#epoch(session, options.signal);
+    return this.#history;
+  }
+
+  /** Evaluates on the validation labels, or, where there are none, on the training labels. */
+  async evaluate(): Promise<EvaluationReport> {
+    const session = await this.#open(true);
+    return await evaluateRows(session, session.labels.val ?? session.labels.train);
+  }
+
+  /** Class probabilities per task, float32 [paths, classes] row-major, of image files. */
+  async predict(paths: readonly string[]): Promise<Map<string, Float32Array>> {
+    return await predictPaths(await this.#open(true), paths);
+  }
+
+  /** All parameters by name, row-major float32: trained ones as they are now, frozen ones as they always were. */
+  async parameters(): Promise<Map<string, Float32Array>> {
+    const session = await this.#open(true);
+    return await parameterValues(session, (parameter) => initialValue(parameter, this.spec.seed));
+  }
+
+  /** What was compiled: tensors, tasks with their classes, preprocessing. */
+  async manifest(): Promise<Manifest> {
+    return (await this.#open(true)).manifest;
+  }
+
+  /** Rows of the validation labels, or of the training labels where there are none. */
+  async evaluationRows(): Promise<LabelledRows> {
+    const { labels } = await this.#open(true);
+    return labels.val ?? labels.train;
+  }
+
+  /** Folder of the run; undefined before it is opened. */
+  get directory(): string | undefined {
+    return this.#session?.directory;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const session = this.#session;
+    this.#session = undefined;
+    await session?.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #open(existing: boolean): Promise<TrainingSession> {
+    if (this.#closed) throw new InternalError("the trainer is closed");
+    if (this.#session) return this.#session;
+    this.#session = await TrainingSession.open(this.#experiment, { ...this.#runtime, existing });
+    for (const message of this.#session.warnings) this.#events.emit("log", { message });
+    return this.#session;
+  }
+
+  async #epoch(session: TrainingSession, signal: AbortSignal | undefined): Promise<void> {
+    const epoch = this.#history.length + 1;
+    const state = await trainEpoch(session, {
+      epoch,
+      start: this.#epochState,
+      signal,
+      onStep: (event) => this.#events.emit("step", event),
+    });
+    this.#epochState = state;
+    if (signal?.aborted) await this.#interrupt(session, epoch, state);
+    const evaluation = session.labels.val && (await evaluateRows(session, session.labels.val, signal));
+    if (signal?.aborted) await this.#interrupt(session, epoch, state);
+    const report = await this.#report(session, epoch, state, evaluation);
+    this.#history.push(report);
+    this.#epochState = FRESH_EPOCH;
+    await this.#save(session);
+    if (this.spec.logdir !== null) await appendLog(session.directory, report);
+    this.#events.emit("epoch", report);
+  }
+
+  async #report(
+    session: TrainingSession,
+    epoch: number,
+    state: EpochState,
+    evaluation: EvaluationReport | undefined,
+  ): Promise<EpochReport> {
+    const logVariances = await session.device.readState((entry) => entry.group === "log_variance");
+    const weights = session.manifest.tasks.map(({ name, weight }) => {
+      const s = logVariances.get(`tasks.${name}.log_variance`)?.data[0];
+      return [name, weight === "adaptive" ? Math.exp(-Number(s)) : weight] as const;
+    });
+    const sums = Object.entries(state.sums);
+    return {
+      epoch,
+      steps: state.step,
+      seconds: state.seconds,
+      trainLoss: meanLosses(sums),
+      trainAccuracy: Object.fromEntries(sums.map(([task, { correct, count }]) => [task, correct / count])),
+      taskWeights: Object.fromEntries(weights),
+      waitShare: state.seconds > 0 ? state.waitedSeconds / state.seconds : 0,
+      ...(evaluation ? { evaluation } : {}),
+    };
+  }
+
+  /** Saves where training stands and rejects: nothing is lost. */
+  async #interrupt(session: TrainingSession, epoch: number, state: EpochState): Promise<never> {
+    const path = await this.#save(session);
+    const where = `interrupted in epoch ${epoch} after step ${state.step} of ${stepsPerEpoch(session)}`;
+    throw new MttcError({
+      code: "E_INTERRUPTED",
+      message:
+        path === undefined ? `${where}; nothing is saved without a logdir` : `${where}; saved in ${path}`,
+      hint: path === undefined ? "" : "go on with: mttc train SPEC --resume",
+    });
+  }
+
+  async #save(session: TrainingSession): Promise<string | undefined> {
+    if (this.spec.logdir === null) return undefined;
+    const progress: Progress = {
+      epochState: this.#epochState,
+      history: this.#history,
+      fingerprint: session.fingerprint,
+    };
+    const tensors = await storedState(session);
+    const path = await saveCheckpoint(session.directory, {
+      epoch: this.#history.length,
+      tensors,
+      progress: { ...progress },
+    });
+    this.#events.emit("checkpoint", { path });
+    return path;
+  }
+
+  async #resume(session: TrainingSession): Promise<void> {
+    const checkpoint = await loadNewestCheckpoint(session.directory);
+    for (const message of checkpoint.warnings) this.#events.emit("log", { message });
+    const { tensors, progress } = readCheckpointState(session, checkpoint);
+    await session.device.writeState(tensors);
+    this.#history.splice(0, this.#history.length, ...progress.history);
+    this.#epochState = progress.epochState;
+    const message = `resumed from ${join(checkpoint.path)}: ${progress.history.length} epochs, ${progress.epochState.step} steps`;
+    this.#events.emit("log", { message });
+  }
+}
+
+function refuseInterrupt(signal: AbortSignal | undefined): void {
+  if (signal?.aborted)
+    throw new MttcError({ code: "E_INTERRUPTED", message: "interrupted before the first step" });
+}

@@ -1,0 +1,85 @@
+// What a MultiTaskTrainer is constructed with, and how that becomes a resolved spec and label tables.
+import { dirname, resolve } from "node:path";
+import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
+import type { Spec, SpecInput } from "../../compiler/spec/schema.ts";
+import { type ClassNames, type PreparedLabels, prepareLabels } from "../data/classes.ts";
+import { type LabelRow, type LabelTable, labelTableFromRows, readLabelTable } from "../data/labelTable.ts";
+import type { RunFacts } from "./runDirectory.ts";
+
+/** Label tables may be files or rows in memory. */
+export type LabelSource = string | readonly LabelRow[];
+
+/** The keys of a spec, with label tables as files or rows, and how to run. */
+export interface TrainerOptions extends Omit<SpecInput, "train_labels" | "val_labels"> {
+  readonly train_labels: LabelSource;
+  readonly val_labels?: LabelSource | null | undefined;
+}
+
+/** How to run, beside what to train. */
+export interface RuntimeOptions {
+  /** Folder that relative paths of the spec start from; default: the working directory. */
+  readonly baseDirectory?: string | undefined;
+  /** Folder or file of another ONNX Runtime; default: the one inside onnxruntime-node. */
+  readonly ortLibrary?: string | undefined;
+  /** Threads of ONNX Runtime inside one operator; default: one per core. */
+  readonly threads?: number | undefined;
+}
+
+/** A resolved experiment, before any file is read. */
+export interface Experiment {
+  readonly spec: Spec;
+  readonly baseDirectory: string;
+  readonly trainRows: readonly LabelRow[] | undefined;
+  readonly valRows: readonly LabelRow[] | undefined;
+  /** Classes that are known already (a run that is opened again). */
+  readonly classes: ClassNames | undefined;
+}
+
+/** Resolves the spec part of the options; E_CONFIG with all faults. */
+export function experimentFromOptions(options: TrainerOptions, runtime: RuntimeOptions): Experiment {
+  const { train_labels, val_labels, ...keys } = options;
+  const path = (source: LabelSource | null | undefined) => (typeof source === "string" ? source : null);
+  const spec = resolveSpec({ ...keys, train_labels: path(train_labels), val_labels: path(val_labels) });
+  return {
+    spec,
+    baseDirectory: resolve(runtime.baseDirectory ?? "."),
+    trainRows: typeof train_labels === "string" ? undefined : train_labels,
+    valRows: typeof val_labels === "string" ? undefined : (val_labels ?? undefined),
+    classes: undefined,
+  };
+}
+
+/** The experiment of a spec file at `file`; its relative paths start from the file's folder. */
+export function experimentFromSpec(spec: Spec, file: string): Experiment {
+  const baseDirectory = dirname(resolve(file));
+  return { spec, baseDirectory, trainRows: undefined, valRows: undefined, classes: undefined };
+}
+
+/** The experiment of a run that exists. */
+export function experimentFromRun(spec: Spec, facts: RunFacts): Experiment {
+  return {
+    spec,
+    baseDirectory: facts.baseDirectory,
+    trainRows: facts.rows?.train,
+    valRows: facts.rows?.val,
+    classes: facts.classes,
+  };
+}
+
+/** Reads and checks the label tables. E_FILE, E_CSV_*, E_LABEL, E_TASK_EMPTY. */
+export async function readLabels(experiment: Experiment): Promise<PreparedLabels> {
+  const { spec, baseDirectory, trainRows, valRows } = experiment;
+  const columns = { tasks: spec.tasks, filepaths: spec.filepaths };
+  const read = async (path: string | null, rows: readonly LabelRow[] | undefined, source: string) => {
+    if (rows) return labelTableFromRows(rows, columns, baseDirectory, source);
+    return path === null ? undefined : await readLabelTable(resolve(baseDirectory, path), columns);
+  };
+  const train = (await read(spec.train_labels, trainRows, "train_labels")) ?? noTrainLabels(columns);
+  const val = await read(spec.val_labels, valRows, "val_labels");
+  return prepareLabels(train, val, { ...spec.classes, ...experiment.classes });
+}
+
+/** An empty table is what labelTableFromRows refuses with the right message. */
+function noTrainLabels(columns: { tasks: readonly string[]; filepaths: string }): LabelTable {
+  return labelTableFromRows([], columns, ".", "train_labels");
+}

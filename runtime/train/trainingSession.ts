@@ -1,0 +1,151 @@
+// Everything that is open while a run trains: labels, compiled bundle, ONNX Runtime's worker, device tensors, image
+// reader. Opening goes through the stages in order; closing undoes it.
+import { createHash } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { availableParallelism, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { compile } from "../../compiler/compile.ts";
+import { MttcError } from "../../compiler/diagnostics.ts";
+import { decodeSafetensors } from "../../compiler/safetensors.ts";
+import { specWarnings } from "../../compiler/spec/specWarnings.ts";
+import { acquireRunLock, type RunLock } from "../checkpoint/runLock.ts";
+import type { PreparedLabels } from "../data/classes.ts";
+import { ImageReader, imageFormat } from "../data/images.ts";
+import { OrtHost } from "../ort/ortHost.ts";
+import { type StoredManifest, writeBundleDirectory } from "./bundleDirectory.ts";
+import { BUNDLE_FOLDER, hasRun, writeRun } from "./runDirectory.ts";
+import { type Experiment, type RuntimeOptions, readLabels } from "./trainerOptions.ts";
+import { TrainingDevice } from "./trainingDevice.ts";
+
+/** Hashes that a checkpoint must share with the run that resumes from it. */
+export interface Fingerprint {
+  readonly spec: string;
+  readonly data: string;
+}
+
+export interface SessionOptions extends RuntimeOptions {
+  /** Whether an existing run in logdir is gone on with; false refuses one (E_RUN_EXISTS). */
+  readonly existing: boolean;
+}
+
+export class TrainingSession implements AsyncDisposable {
+  readonly experiment: Experiment;
+  readonly labels: PreparedLabels;
+  readonly manifest: StoredManifest;
+  readonly device: TrainingDevice;
+  readonly host: OrtHost;
+  readonly reader: ImageReader;
+  /** The run's folder; a temporary one, removed on close, where the spec has no logdir. */
+  readonly directory: string;
+  readonly fingerprint: Fingerprint;
+  readonly warnings: readonly string[];
+  readonly #closers: readonly (() => Promise<void>)[];
+
+  private constructor(
+    parts: Omit<TrainingSession, "close" | typeof Symbol.asyncDispose>,
+    closers: (() => Promise<void>)[],
+  ) {
+    this.experiment = parts.experiment;
+    this.labels = parts.labels;
+    this.manifest = parts.manifest;
+    this.device = parts.device;
+    this.host = parts.host;
+    this.reader = parts.reader;
+    this.directory = parts.directory;
+    this.fingerprint = parts.fingerprint;
+    this.warnings = parts.warnings;
+    this.#closers = closers;
+  }
+
+  /** Opens everything and sets the state to its initial values. What was opened is closed again on an error. */
+  static async open(experiment: Experiment, options: SessionOptions): Promise<TrainingSession> {
+    const { spec } = experiment;
+    const closers: (() => Promise<void>)[] = [];
+    try {
+      const labels = await readLabels(experiment);
+      const classes = spec.tasks.map((task) => ({ task, classes: labels.classes[task] ?? [] }));
+      const bundle = compile(spec, classes);
+      const directory = await prepareDirectory(experiment, labels, options, closers);
+      const manifest = await writeBundleDirectory(join(directory, BUNDLE_FOLDER), bundle);
+      const host = await OrtHost.start({
+        ...(options.ortLibrary === undefined ? {} : { libraryPath: options.ortLibrary }),
+        intraOpThreads: options.threads ?? availableParallelism(),
+      });
+      closers.push(() => host.close());
+      const device = await TrainingDevice.open(host, join(directory, BUNDLE_FOLDER), manifest);
+      const initial = decodeSafetensors(
+        bundle.files.get("state.safetensors") ?? new Uint8Array(),
+        "state.safetensors",
+      );
+      await device.writeState(new Map([...initial.tensors].map(([name, { data }]) => [name, data])));
+      const reader = new ImageReader(imageFormat(spec));
+      const fingerprint = { spec: hashSpec(spec), data: hashLabels(labels) };
+      const warnings = [...specWarnings(spec), ...labels.warnings];
+      return new TrainingSession(
+        { experiment, labels, manifest, device, host, reader, directory, fingerprint, warnings },
+        closers,
+      );
+    } catch (error) {
+      await closeAll(closers);
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await closeAll(this.#closers);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/** Locks the run's folder and describes the run in it; a temporary folder where the spec names none. */
+async function prepareDirectory(
+  experiment: Experiment,
+  labels: PreparedLabels,
+  options: SessionOptions,
+  closers: (() => Promise<void>)[],
+): Promise<string> {
+  const { spec, baseDirectory, trainRows, valRows } = experiment;
+  if (spec.logdir === null) {
+    const directory = await mkdtemp(join(tmpdir(), "mttc-"));
+    closers.push(() => rm(directory, { recursive: true, force: true }));
+    return directory;
+  }
+  const directory = resolve(baseDirectory, spec.logdir);
+  if (!options.existing && (await hasRun(directory)))
+    throw new MttcError({
+      code: "E_RUN_EXISTS",
+      message: "this folder holds a run already",
+      at: { file: directory },
+      hint: "go on with it by --resume (API: resume), or choose another logdir",
+    });
+  const lock: RunLock = await acquireRunLock(directory);
+  closers.push(() => lock.release());
+  const rows = { ...(trainRows ? { train: trainRows } : {}), ...(valRows ? { val: valRows } : {}) };
+  await writeRun(directory, spec, { format: "mttc-run", classes: labels.classes, baseDirectory, rows });
+  return directory;
+}
+
+/** Hash of the keys that decide what a step computes; the others may change between two halves of a run. */
+function hashSpec(spec: Experiment["spec"]): string {
+  const { epochs: _e, notes: _n, logdir: _l, num_parallel_calls: _p, ...decisive } = spec;
+  const { train_labels: _t, val_labels: _v, filepaths: _f, ...rest } = decisive;
+  return createHash("sha256").update(JSON.stringify(rest)).digest("hex");
+}
+
+/** Hash of labels, classes and image names in order, not of where the folder lies. */
+function hashLabels({ train, classes }: PreparedLabels): string {
+  const hash = createHash("sha256").update(JSON.stringify(classes));
+  hash.update(new Uint8Array(train.labels.buffer, train.labels.byteOffset, train.labels.byteLength));
+  for (const path of train.paths) hash.update(`${path.replace(/^.*[\\/]/s, "")}\n`);
+  return hash.digest("hex");
+}
+
+/** Closes in reverse order, all of them, and then throws the first error if there was one. */
+async function closeAll(closers: readonly (() => Promise<void>)[]): Promise<void> {
+  const errors: unknown[] = [];
+  for (const close of closers.toReversed()) await close().catch((error: unknown) => errors.push(error));
+  if (errors.length > 0) throw errors[0];
+}
