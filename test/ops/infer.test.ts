@@ -1,0 +1,120 @@
+// Shape rules: symbols pass through where they may, and what does not fit is refused with what was expected and found.
+import { describe, expect, test } from "vitest";
+import { MttcError } from "../../compiler/diagnostics.ts";
+import { GraphBuilder } from "../../compiler/ir/builder.ts";
+import { type Attrs, parseTypeText, typeText } from "../../compiler/ir/types.ts";
+import { OPS } from "../../compiler/ops/table.ts";
+
+/** An input by its type ("f32[N,3]"), or a list of int64 constants. */
+type Given = string | readonly number[];
+
+function resultOf(op: string, inputs: readonly Given[], attrs: Attrs = {}, outputs = 1): string[] {
+  const b = new GraphBuilder("infer", OPS);
+  const values = inputs.map((given, i) => {
+    if (typeof given !== "string") return b.ints(given);
+    const { dtype, shape } = parseTypeText(given);
+    return b.input(`x${i}`, dtype, shape);
+  });
+  return b.emitAll(op, values, attrs, outputs).map((value) => typeText(value.type));
+}
+
+const END = 2 ** 31 - 1;
+
+describe("a symbolic size passes through", () => {
+  const cases: readonly (readonly [op: string, inputs: readonly Given[], attrs: Attrs, result: string])[] = [
+    ["Add", ["f32[N,3]", "f32[3]"], {}, "f32[N,3]"],
+    ["Mul", ["f32[N,1]", "f32[N,4]"], {}, "f32[N,4]"],
+    ["Where", ["bool[N,1]", "f32[]", "f32[1,2]"], {}, "f32[N,2]"],
+    ["Greater", ["f32[N]", "f32[]"], {}, "bool[N]"],
+    ["Softmax", ["f32[N,5]"], {}, "f32[N,5]"],
+    ["ArgMax", ["f32[N,5]"], { axis: 1, keepdims: 0 }, "i64[N]"],
+    ["Cast", ["u8[N,H]"], { to: "float32" }, "f32[N,H]"],
+    ["Reshape", ["f32[N,4,4]", [0, -1]], {}, "f32[N,16]"],
+    ["Reshape", ["f32[N,16]", [-1, 4, 4]], {}, "f32[N,4,4]"],
+    ["Reshape", ["f32[N,M,6]", [0, 0, 2, -1]], {}, "f32[N,M,2,3]"],
+    ["Reshape", ["f32[N,6]", [0, 1, 6]], {}, "f32[N,1,6]"],
+    ["Flatten", ["f32[N,3,4]"], {}, "f32[N,12]"],
+    ["Squeeze", ["f32[N,1]", [1]], {}, "f32[N]"],
+    ["Squeeze", ["f32[N,1]"], {}, "f32[N]"],
+    ["Unsqueeze", ["f32[N]", [-1]], {}, "f32[N,1]"],
+    ["Transpose", ["f32[N,3,4]"], { perm: [0, 2, 1] }, "f32[N,4,3]"],
+    ["Slice", ["f32[N,8]", [2], [6], [1]], {}, "f32[N,4]"],
+    ["Slice", ["f32[N,8]", [0], [END], [0]], {}, "f32[N,8]"],
+    ["Concat", ["f32[N,2]", "f32[N,3]"], { axis: 1 }, "f32[N,5]"],
+    ["Expand", ["f32[N,1]", [1, 4]], {}, "f32[N,4]"],
+    ["Tile", ["f32[N,3]", [1, 2]], {}, "f32[N,6]"],
+    ["Pad", ["f32[N,3]", [0, 1, 0, 1]], {}, "f32[N,5]"],
+    ["Gather", ["f32[7,3]", "i64[N]"], {}, "f32[N,3]"],
+    ["GatherElements", ["f32[N,5]", "i64[N,1]"], { axis: 1 }, "f32[N,1]"],
+    ["ReduceSum", ["f32[N,3,4]", [1, 2]], { keepdims: 0 }, "f32[N]"],
+    ["ReduceMean", ["f32[N,3]", [0]], {}, "f32[1,3]"],
+    ["MatMul", ["f32[N,3]", "f32[3,4]"], {}, "f32[N,4]"],
+    ["Gemm", ["f32[N,3]", "f32[4,3]", "f32[4]"], { transB: 1 }, "f32[N,4]"],
+    ["BatchNormalization", ["f32[N,3,H,W]", "f32[3]", "f32[3]", "f32[3]", "f32[3]"], {}, "f32[N,3,H,W]"],
+  ];
+  for (const [op, inputs, attrs, result] of cases)
+    test(`${op} of ${inputs.join(" and ")} is ${result}`, () => {
+      expect(resultOf(op, inputs, attrs)).toEqual([result]);
+    });
+  test("Split gives all its parts", () => {
+    expect(resultOf("Split", ["f32[N,5]", [2, 3]], { axis: 1 }, 2)).toEqual(["f32[N,2]", "f32[N,3]"]);
+  });
+});
+
+describe("what does not fit is refused with E_SHAPE", () => {
+  const cases: readonly (readonly [op: string, inputs: readonly Given[], attrs: Attrs, message: RegExp])[] = [
+    ["Add", ["f32[2,3]", "f32[2]"], {}, /expected shapes that broadcast, found \[2,3\] and \[2\]/],
+    ["Add", ["f32[N]", "f32[M]"], {}, /found \[N\] and \[M\]/],
+    ["Add", ["f32[2]", "i64[2]"], {}, /found float32 and int64/],
+    ["Add", ["bool[2]", "bool[2]"], {}, /expected a number tensor, found bool/],
+    ["Exp", ["i64[2]"], {}, /expected a float tensor, found int64/],
+    ["And", ["f32[2]", "bool[2]"], {}, /expected a bool tensor, found float32/],
+    ["Where", ["f32[2]", "f32[2]", "f32[2]"], {}, /expected a bool tensor/],
+    ["Softmax", ["f32[2,3]"], { axis: 2 }, /expected an axis of a tensor with 2 dimensions, found 2/],
+    ["Cast", ["f32[2]"], { to: "int8" }, /found int8/],
+    ["Reshape", ["f32[2,3]", [4, 2]], {}, /number of elements differs|is not|does not divide/],
+    ["Reshape", ["f32[2,3]", [4, -1]], {}, /\[4\] does not divide \[2,3\]/],
+    ["Reshape", ["f32[2,3]", [-1, -1]], {}, /-1 stands twice/],
+    ["Reshape", ["f32[2,3]", [2, 3, 0]], {}, /there is no dimension 2 to copy/],
+    ["Reshape", ["f32[N,3]", [2, 3]], {}, /expected a shape that \[N,3\] can take/],
+    ["Reshape", ["f32[N,3]", [-1]], {}, /is not one size/],
+    ["Reshape", ["f32[2,3]", "i64[2]"], {}, /input shape must be constant/],
+    ["Reshape", ["f32[0,3]", [5]], {}, /expected a shape/],
+    ["Squeeze", ["f32[2,1]", [0]], {}, /expected size 1 at axis 0/],
+    ["Unsqueeze", ["f32[2]", [0, 0]], {}, /expected different axes/],
+    ["Transpose", ["f32[2,3]"], { perm: [0, 0] }, /expected a permutation/],
+    ["Slice", ["f32[N,3]", [1], [2], [0]], {}, /expected all of axis 0, whose size is N/],
+    ["Slice", ["f32[3]", [1], [2], [0], [0]], {}, /expected a step, found 0/],
+    ["Concat", ["f32[2,3]", "f32[3,3]"], { axis: 1 }, /expected float32\[2,3\] but for axis 1/],
+    ["Split", ["f32[5]", [2, 2]], {}, /expected parts that add up to 5/],
+    ["Pad", ["f32[3]", [-1, 0]], {}, /pads of 0 or more, found \[-1,0\]/],
+    ["Pad", ["f32[3]", [1, 1]], { mode: "reflect" }, /found "reflect"/],
+    ["Gather", ["f32[3]", "f32[1]"], {}, /expected indices of int32 or int64, found float32/],
+    ["ScatterElements", ["f32[3]", "i64[2]", "f32[1]"], {}, /expected updates float32\[2\]/],
+    ["ScatterElements", ["f32[3]", "i64[2]", "f32[2]"], { reduction: "mul" }, /found mul/],
+    ["MatMul", ["f32[2,3]", "f32[4,2]"], {}, /found \[2,3\], \[4,2\]/],
+    ["Gemm", ["f32[2,3]", "f32[3,4]", "f32[3]"], {}, /expected shapes that broadcast/],
+    ["Gemm", ["f32[2,3]", "f32[3,4]", "f32[5,2,4]"], {}, /expected a third operand|broadcast/],
+    ["BatchNormalization", ["f32[2,3]", "f32[2]", "f32[3]", "f32[3]", "f32[3]"], {}, /expected 3 numbers/],
+    [
+      "BatchNormalization",
+      ["f32[2,3]", "f32[3]", "f32[3]", "f32[3]", "f32[3]"],
+      { training_mode: 1 },
+      /expected training_mode 0/,
+    ],
+    ["BatchNormalization", ["f32[2,3]"], {}, /input scale is missing/],
+  ];
+  for (const [op, inputs, attrs, message] of cases)
+    test(`${op} of ${inputs.join(" and ")} ${JSON.stringify(attrs)}`, () => {
+      let caught: unknown;
+      try {
+        resultOf(op, inputs, attrs);
+      } catch (error) {
+        caught = error;
+      }
+      expect(caught).toBeInstanceOf(MttcError);
+      expect((caught as MttcError).code).toBe("E_SHAPE");
+      expect((caught as MttcError).message).toMatch(message);
+      expect((caught as MttcError).message).toContain(op);
+    });
+});
