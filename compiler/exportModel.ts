@@ -14,6 +14,8 @@ import type { Spec } from "./spec/schema.ts";
 export interface ExportOptions {
   /** Also write trunk, shared layers and heads as files that compose. Default false. */
   readonly split?: boolean;
+  /** Fold batch norms into the convolutions before them. Default true; false is for comparison. */
+  readonly fold?: boolean;
   /** Sees every graph after every stage and pass. */
   readonly trace?: Trace | undefined;
 }
@@ -34,17 +36,12 @@ export function exportModel(
   spec: Spec,
   classes: TaskClasses,
   values: ReadonlyMap<string, Float32Array>,
-  { split = false, trace }: ExportOptions = {},
+  { split = false, fold = true, trace }: ExportOptions = {},
 ): ExportedFile[] {
   const model = { spec, classes, values, ops: OPS, producer: PRODUCER };
   return buildExportGraphs(model, split).map(({ name, graph, metadata }) => {
-    const stage = `${name}/0-fold`;
-    const folded = runPasses(graph, [batchNormFolding, deadValues], {
-      ops: OPS,
-      allowOwnOps: true,
-      trace,
-      stage,
-    });
+    const options = { ops: OPS, allowOwnOps: true, trace, stage: `${name}/0-fold` };
+    const folded = runPasses(graph, fold ? [batchNormFolding, deadValues] : [], options);
     const finished = finishGraph(folded, trace ? { trace } : {});
     return {
       file: `${name}.onnx`,

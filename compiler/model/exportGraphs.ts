@@ -145,7 +145,7 @@ const DEVICES = /^(con|prn|aux|nul|com\d|lpt\d)$/i;
  * and none equal to another file of an export, whether split or not.
  */
 export function safeFileNames(tasks: readonly string[]): string[] {
-  const taken = new Set(["model", "trunk", "shared", "export"]);
+  const taken = new Set(["model", "trunk", "shared"]);
   return tasks.map((task) => {
     const clean = [...task.normalize("NFC").replace(/[^\p{L}\p{M}\p{N}._-]/gu, "_")]
       .slice(0, MAX_NAME_CHARACTERS)

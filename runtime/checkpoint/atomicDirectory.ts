@@ -15,6 +15,8 @@ const LEFTOVER = /^\.(?:tmp|trash)-(\d+)-/;
 export interface WriteOptions {
   /** Let the new folder take the place of an existing one (kept until the new one stands). Default false. */
   readonly replace?: boolean;
+  /** Looks at the written folder before it takes its place; what it throws leaves everything as it was. */
+  readonly check?: (folder: string) => Promise<void>;
   readonly fileSystem?: FileSystem;
 }
 
@@ -50,6 +52,7 @@ export async function writeDirectoryAtomically(
       await writeSynced(fileSystem, file, bytes);
     }
     for (const folder of folders) await syncDirectory(fileSystem, folder);
+    await options.check?.(temporary);
     await moveIntoPlace(fileSystem, temporary, path, options.replace ?? false);
     await syncDirectory(fileSystem, dirname(path));
   });

@@ -1,0 +1,88 @@
+// What a graph costs: floating-point operations by part of the network, and the memory of its intermediate values.
+// Reads finished graphs; nothing here changes one.
+import { readAttrs } from "../ir/op.ts";
+import { dtypeBytes, elementCount, type Graph, type Node, type TensorType, type Value } from "../ir/types.ts";
+import { partOf } from "../model/parameters.ts";
+
+/** The part of an origin that belongs to none (image, loss, optimizer). */
+export const NO_PART = "other";
+
+/** `fcn`, `shared_layers`, `tasks.<task>` or NO_PART; what was derived from a node counts to the node's part. */
+export function partOfOrigin(origin: string): string {
+  const inner = origin.replace(/^(?:gradient|optimizer|accumulated)\((.*)\)$/s, "$1");
+  return /^(?:fcn|shared_layers|tasks)\b/.test(inner) ? partOf(`${inner}.`) : NO_PART;
+}
+
+/**
+ * Multiplications and additions of the convolutions and matrix products by part, for the graph's batch size; a
+ * multiply-add counts as 2, all other nodes as 0. Symbolic shapes are E_SHAPE.
+ */
+export function countFlops(graph: Graph): Map<string, number> {
+  const flops = new Map<string, number>();
+  for (const node of graph.nodes) {
+    const count = FLOPS[node.op.name]?.(node) ?? 0;
+    const part = partOfOrigin(node.outputs[0]?.origin ?? "");
+    if (count > 0) flops.set(part, (flops.get(part) ?? 0) + count);
+  }
+  return flops;
+}
+
+type FlopRule = (node: Node) => number;
+
+/** 2 x outputs x multiply-adds per output; of filters [K,C/group,R,S] each output reads C/group * R * S numbers. */
+const FLOPS: Readonly<Record<string, FlopRule>> = {
+  Conv: (node) => 2 * size(node.outputs[0]) * size(node.inputs[1]?.type.shape.slice(1)),
+  ConvInputGrad: (node) => 2 * size(node.inputs[0]) * size(node.inputs[1]?.type.shape.slice(1)),
+  ConvWeightGrad: (node) => 2 * size(node.inputs[1]) * size(node.outputs[0]?.type.shape.slice(1)),
+  ConvTranspose: (node) => 2 * size(node.inputs[0]) * size(node.inputs[1]?.type.shape.slice(1)),
+  MatMul: (node) => 2 * size(node.outputs[0]) * size(node.inputs[0]?.type.shape.slice(-1)),
+  Gemm: (node) => {
+    const inner = readAttrs(node.op, node.attrs).int("transA") === 1 ? 0 : 1;
+    return 2 * size(node.outputs[0]) * size(node.inputs[0]?.type.shape.slice(inner, inner + 1));
+  },
+};
+
+function size(value: Value | TensorType["shape"] | undefined): number {
+  if (value === undefined) return 0;
+  return elementCount("type" in value ? value.type.shape : value);
+}
+
+/** Bytes of one value; symbolic shapes are E_SHAPE. */
+export function valueBytes({ dtype, shape }: TensorType): number {
+  return elementCount(shape) * dtypeBytes(dtype);
+}
+
+/**
+ * Bytes of the intermediate values that are alive at the same time, at most, when the nodes run in their order and
+ * each value is released after its last use. Inputs, constants and outputs are not counted. An estimate: ONNX Runtime
+ * may fuse nodes, reuse buffers in place or run in another order.
+ */
+export function peakActivationBytes(graph: Graph): number {
+  const outputs = new Set(graph.outputs.map(({ value }) => value));
+  const lastUse = new Map<Value, number>();
+  graph.nodes.forEach((node, position) => {
+    for (const value of node.outputs) lastUse.set(value, position);
+    for (const input of node.inputs) if (input && lastUse.has(input)) lastUse.set(input, position);
+  });
+  const released = new Map<number, number>();
+  for (const [value, position] of lastUse)
+    if (!outputs.has(value)) released.set(position, (released.get(position) ?? 0) + valueBytes(value.type));
+  let [live, peak] = [0, 0];
+  graph.nodes.forEach((node, position) => {
+    for (const value of node.outputs) if (!outputs.has(value)) live += valueBytes(value.type);
+    peak = Math.max(peak, live);
+    live -= released.get(position) ?? 0;
+  });
+  return peak;
+}
+
+/** Names of the graph's inputs that `output` depends on. */
+export function inputsReached(graph: Graph, output: string): Set<string> {
+  const needed = new Set<Value>(
+    graph.outputs.filter(({ name }) => name === output).map(({ value }) => value),
+  );
+  for (const node of graph.nodes.toReversed())
+    if (node.outputs.some((value) => needed.has(value)))
+      for (const input of node.inputs) if (input) needed.add(input);
+  return new Set(graph.inputs.filter((input) => needed.has(input)).map(({ name }) => name));
+}

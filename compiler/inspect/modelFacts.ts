@@ -1,0 +1,161 @@
+// What a spec amounts to, taken from its compiled graphs: parameters, shapes, operations, memory, and which task's loss
+// trains which part. Spec and classes in, plain data out.
+import type { Manifest } from "../bundle.ts";
+import { compile } from "../compile.ts";
+import { InternalError } from "../diagnostics.ts";
+import type { Dim, Graph } from "../ir/types.ts";
+import type { TaskClasses } from "../model/network.ts";
+import { partOf } from "../model/parameters.ts";
+import type { LayerEntry, Spec } from "../spec/schema.ts";
+import { specWarnings } from "../spec/specWarnings.ts";
+import { countFlops, inputsReached, NO_PART, peakActivationBytes, valueBytes } from "./graphCosts.ts";
+import { StageLog } from "./stages.ts";
+
+/** One part: `fcn`, `shared_layers`, `tasks.<task>`, and `other` (image, loss, optimizer) where it costs anything. */
+export interface PartFacts {
+  readonly part: string;
+  /** Numbers of parameters. */
+  readonly trained: number;
+  readonly frozen: number;
+  /** Running means and variances of batch norms. */
+  readonly statistics: number;
+  /** Operations of one image forward (multiply-add = 2). */
+  readonly forwardFlops: number;
+  /** Operations of one whole training step, forward and backward, batch_size images. */
+  readonly stepFlops: number;
+}
+
+/** One layer; `shape` is that of its result for one image: [C,H,W], or [classes] of a dense layer. */
+export interface LayerFacts {
+  readonly origin: string;
+  readonly layer: LayerEntry | "dense";
+  readonly part: string;
+  readonly shape: readonly Dim[];
+}
+
+/** Bytes. */
+export interface MemoryFacts {
+  /** Parameters, optimizer slots, statistics: once. Training keeps two sets that alternate. */
+  readonly state: number;
+  /** Frozen parameters. */
+  readonly constants: number;
+  /** Gradient sums between micro-batches, both sets; 0 without accumulate. */
+  readonly accumulators: number;
+  /** Estimate of the intermediate values of one (micro-)batch in training. */
+  readonly activations: number;
+}
+
+/** Which trained parts the loss of a task reaches; none where its weight is 0. */
+export interface ReachFacts {
+  readonly task: string;
+  readonly classes: number;
+  readonly weight: number | "adaptive";
+  readonly parts: readonly string[];
+}
+
+export interface ModelFacts {
+  readonly batchSize: number;
+  readonly microBatches: number;
+  readonly parts: readonly PartFacts[];
+  readonly layers: readonly LayerFacts[];
+  readonly memory: MemoryFacts;
+  readonly reach: readonly ReachFacts[];
+  readonly warnings: readonly string[];
+}
+
+/** Compiles and reports; E_SHAPE as compile. */
+export function inspectModel(spec: Spec, classes: TaskClasses): ModelFacts {
+  const log = new StageLog();
+  const { manifest } = compile(spec, classes, { trace: log.trace });
+  const evaluate = graphOf(log, "evaluate/1-");
+  // Before lowering, where a gradient of a convolution is still one node, whatever form the target gives it.
+  const train = graphOf(log, "train/2-", "train/1-");
+  const step = graphOf(log, spec.accumulate === 1 ? "train/5-" : "grad/5-");
+  return {
+    batchSize: spec.batch_size,
+    microBatches: spec.accumulate,
+    parts: partFacts(manifest, countFlops(evaluate), countFlops(train)),
+    layers: layerFacts(spec, evaluate),
+    memory: memoryFacts(manifest, step),
+    reach: reachFacts(manifest, train),
+    warnings: specWarnings(spec),
+  };
+}
+
+function graphOf(log: StageLog, ...prefixes: readonly string[]): Graph {
+  const graph = log.latest(...prefixes);
+  if (!graph) throw new InternalError(`the compilation showed no stage ${prefixes.join(" or ")}`);
+  return graph;
+}
+
+function partFacts(
+  manifest: Manifest,
+  forward: ReadonlyMap<string, number>,
+  step: ReadonlyMap<string, number>,
+): PartFacts[] {
+  const parts = new Set(["fcn", "shared_layers", ...manifest.tasks.map(({ name }) => `tasks.${name}`)]);
+  for (const { part } of manifest.parameters) parts.add(part);
+  if (step.has(NO_PART)) parts.add(NO_PART);
+  return [...parts].map((part) => {
+    const own = manifest.parameters.filter((parameter) => parameter.part === part);
+    const count = (wanted: (parameter: Manifest["parameters"][number]) => boolean): number =>
+      own
+        .filter(wanted)
+        .reduce((sum, { shape }) => sum + shape.reduce((product, dim) => product * dim, 1), 0);
+    const isStatistic = (role: string): boolean => role === "running_mean" || role === "running_var";
+    return {
+      part,
+      trained: count(({ role, trained }) => trained && !isStatistic(role)),
+      frozen: count(({ role, trained }) => !trained && !isStatistic(role)),
+      statistics: count(({ role }) => isStatistic(role)),
+      forwardFlops: (forward.get(part) ?? 0) / manifest.batchSize,
+      stepFlops: step.get(part) ?? 0,
+    };
+  });
+}
+
+/** Layers in the order of the network, with the shape of the last value that each made. */
+function layerFacts(spec: Spec, evaluate: Graph): LayerFacts[] {
+  const shapes = new Map<string, readonly Dim[]>();
+  for (const node of evaluate.nodes)
+    for (const { origin, type } of node.outputs) shapes.set(origin, type.shape.slice(1));
+  const place = (origin: string, entries: readonly LayerEntry[], before: readonly Dim[]): LayerFacts[] => {
+    let shape = before;
+    return entries.map((layer, i) => {
+      const here = `${origin}[${i}]`;
+      // A dropout leaves no node in inference form.
+      shape = shapes.get(here) ?? shape;
+      return { origin: here, layer, part: partOf(here), shape };
+    });
+  };
+  const trunk = place("fcn.layers", spec.fcn.layers, [spec.num_channels, ...spec.imshape]);
+  const shared = place("shared_layers", spec.shared_layers, trunk.at(-1)?.shape ?? []);
+  const features = shared.at(-1)?.shape ?? trunk.at(-1)?.shape ?? [];
+  const heads = spec.tasks.flatMap((task): LayerFacts[] => {
+    const origin = `tasks.${task}.dense`;
+    const dense = { origin, layer: "dense", part: `tasks.${task}`, shape: shapes.get(origin) ?? [] } as const;
+    return [...place(`tasks.${task}.task_layers`, spec.task_layers, features), dense];
+  });
+  return [...trunk, ...shared, ...heads];
+}
+
+function memoryFacts(manifest: Manifest, step: Graph): MemoryFacts {
+  const bytes = (shapes: readonly { readonly shape: readonly number[] }[]): number =>
+    shapes.reduce((sum, { shape }) => sum + valueBytes({ dtype: "float32", shape }), 0);
+  return {
+    state: manifest.state.reduce((sum, entry) => sum + valueBytes(entry), 0),
+    constants: bytes(manifest.parameters.filter(({ trained }) => !trained)),
+    accumulators: manifest.spec.accumulate === 1 ? 0 : 2 * bytes(manifest.accumulators),
+    activations: peakActivationBytes(step),
+  };
+}
+
+/** Follows each task's loss back through the graph to the trained parameters that it depends on. */
+function reachFacts(manifest: Manifest, train: Graph): ReachFacts[] {
+  const trained = manifest.parameters.filter(({ trained: isTrained }) => isTrained);
+  return manifest.tasks.map(({ name, weight, classes }) => {
+    const inputs = inputsReached(train, `loss_sum/${name}`);
+    const reached = trained.filter((parameter) => inputs.has(parameter.name)).map(({ part }) => part);
+    return { task: name, classes: classes.length, weight, parts: weight === 0 ? [] : [...new Set(reached)] };
+  });
+}
