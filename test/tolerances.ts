@@ -22,3 +22,13 @@ export const GRADIENT_CHECK = 1e-6;
  * float32 rounds by 6e-8, and samples sum at most some hundred terms.
  */
 export const ORT_FLOAT32 = 2e-6;
+/** ORT's float32 may end this many times as far from float64 as PyTorch's own float32 run does (batch norm in training form). */
+export const FLOAT32_GAP_FACTOR = 3;
+/** A step's mean loss in float32 against float64: losses are near 1, sums of a few rows. */
+export const FLOAT32_STEP_LOSS = 1e-4;
+/** Median ms of a tiny graph's step over the worker thread: 0.13 measured when idle, room for a machine with other work. */
+export const STEP_ROUND_TRIP_MS = 3;
+/** Growth of the process over 1,000 steps that move 3 MB each: a leak of any of them would be 1 GB, collection's slack is 50 MB. */
+export const LEAK_BYTES = 200e6;
+/** A form of one of our operators against its reference, both in float64: only the order of some hundred terms differs. */
+export const FORM_FLOAT64 = 1e-9;

@@ -42,16 +42,19 @@ export interface StepResult {
 type Side = "a" | "b";
 type Group = "weights" | "statistics" | "accumulators";
 
-export class TrainingDevice {
+export class TrainingDevice implements AsyncDisposable {
   readonly manifest: Manifest;
   readonly #host: OrtHost;
   readonly #bound = new Set<string>();
   readonly #side: Record<Group, Side> = { weights: "a", statistics: "a", accumulators: "a" };
   readonly #groups = new Map<string, Group>();
+  readonly #graphs: readonly string[];
+  #tensors: readonly string[] = [];
 
   private constructor(host: OrtHost, manifest: Manifest) {
     this.#host = host;
     this.manifest = manifest;
+    this.#graphs = manifest.spec.accumulate > 1 ? ["grad", "apply", "evaluate"] : ["train", "evaluate"];
     for (const entry of manifest.state) this.#groups.set(entry.name, groupOf(entry));
     for (const { name } of manifest.accumulators) this.#groups.set(name, "accumulators");
   }
@@ -59,11 +62,17 @@ export class TrainingDevice {
   /** Opens the graphs that this spec needs from a bundle's folder and allocates all tensors. */
   static async open(host: OrtHost, directory: string, manifest: Manifest): Promise<TrainingDevice> {
     const device = new TrainingDevice(host, manifest);
-    const graphs = device.#accumulates ? ["grad", "apply", "evaluate"] : ["train", "evaluate"];
-    for (const graph of graphs)
+    for (const graph of device.#graphs)
       await host.openGraph(graph, { path: join(directory, device.#graph(graph).file) });
-    await device.#allocate(graphs);
+    await device.#allocate();
     return device;
+  }
+
+  /** Gives bindings, tensors and graphs back; the host stays open. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const binding of this.#bound) await this.#host.unbind(binding);
+    await this.#host.free(this.#tensors);
+    for (const graph of this.#graphs) await this.#host.closeGraph(graph);
   }
 
   get #accumulates(): boolean {
@@ -182,7 +191,7 @@ export class TrainingDevice {
     return binding;
   }
 
-  async #allocate(graphs: readonly string[]): Promise<void> {
+  async #allocate(): Promise<void> {
     const buffers = new Map<string, { id: string; dtype: HostTensor["dtype"]; shape: number[] }>();
     const add = (id: string, dtype: HostTensor["dtype"], shape: readonly (number | string)[]) =>
       buffers.set(id, { id, dtype, shape: shape.map(Number) });
@@ -192,7 +201,7 @@ export class TrainingDevice {
     const sides = this.#accumulates ? ["a", "b", "zero"] : [];
     for (const { name, shape } of this.manifest.accumulators)
       for (const side of sides) add(`${side}:${name}`, "float32", shape);
-    for (const graph of graphs) {
+    for (const graph of this.#graphs) {
       const { inputs, outputs } = this.#graph(graph);
       for (const { name, dtype, shape } of inputs) if (!this.#groups.has(name)) add(name, dtype, shape);
       for (const { name, dtype, shape } of outputs)
@@ -200,6 +209,7 @@ export class TrainingDevice {
           add(graph === "evaluate" ? `evaluate:${name}` : name, dtype, shape);
     }
     await this.#host.allocate([...buffers.values()]);
+    this.#tensors = [...buffers.keys()];
   }
 
   #graph(name: string): Manifest["graphs"][string] {

@@ -8,8 +8,10 @@ import { compile } from "../../compiler/compile.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { decodeSafetensors } from "../../compiler/safetensors.ts";
 import { specWarnings } from "../../compiler/spec/specWarnings.ts";
+import { removeLeftovers } from "../checkpoint/atomicDirectory.ts";
 import { acquireRunLock, type RunLock } from "../checkpoint/runLock.ts";
 import type { PreparedLabels } from "../data/classes.ts";
+import { checkImageFiles } from "../data/imageFile.ts";
 import { ImageReader, imageFormat } from "../data/images.ts";
 import { OrtHost } from "../ort/ortHost.ts";
 import { type StoredManifest, writeBundleDirectory } from "./bundleDirectory.ts";
@@ -63,6 +65,7 @@ export class TrainingSession implements AsyncDisposable {
     const closers: (() => Promise<void>)[] = [];
     try {
       const labels = await readLabels(experiment);
+      for (const rows of [labels.train, labels.val]) if (rows) await checkImageFiles(rows.paths, rows.locate);
       const classes = spec.tasks.map((task) => ({ task, classes: labels.classes[task] ?? [] }));
       const bundle = compile(spec, classes);
       const directory = await prepareDirectory(experiment, labels, options, closers);
@@ -123,6 +126,7 @@ async function prepareDirectory(
     });
   const lock: RunLock = await acquireRunLock(directory);
   closers.push(() => lock.release());
+  await removeLeftovers(directory);
   const rows = { ...(trainRows ? { train: trainRows } : {}), ...(valRows ? { val: valRows } : {}) };
   await writeRun(directory, spec, { format: "mttc-run", classes: labels.classes, baseDirectory, rows });
   return directory;
