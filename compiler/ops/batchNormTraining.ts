@@ -1,7 +1,9 @@
-// Batch normalisation in training form as operators of our own: ONNX's BatchNormalization with training_mode=1 has no
-// kernel in a stock ONNX Runtime, and its outputs lack what the gradient needs.
+// Batch normalisation in training form as operators of our own: ONNX's BatchNormalization with training_mode=1 gives
+// the next running statistics only, not the batch's own that the gradient needs. Spellings: batchNormForms.ts.
 import { defineOp, type EvaluateContext, type InferContext, notDifferentiable } from "../ir/op.ts";
-import { concreteShape, elementCount, type Shape, type Value } from "../ir/types.ts";
+import type { Shape, Value } from "../ir/types.ts";
+import { BATCH_NORM_FORMS, BATCH_NORM_GRADIENT_FORMS } from "./batchNormForms.ts";
+import { channelsFirst, pixelsPerChannel } from "./channels.ts";
 import { emptyLike } from "./convolution.ts";
 import { floatType } from "./slidingWindow.ts";
 
@@ -71,7 +73,7 @@ export const BatchNormTraining = defineOp("BatchNormTraining", {
     });
     return [y, nextMean, nextVar, mean, invStd];
   },
-  lower: {},
+  lower: BATCH_NORM_FORMS,
 });
 
 type FiveArrays = [
@@ -113,18 +115,8 @@ export const BatchNormTrainingGrad = defineOp("BatchNormTrainingGrad", {
     });
     return [dx, dscale, dbias];
   },
-  lower: {},
+  lower: BATCH_NORM_GRADIENT_FORMS,
 });
-
-/** [C,1,1] for x [N,C,H,W]: the shape in which a per-channel vector broadcasts over x. */
-export function channelsFirst(shape: Shape): number[] {
-  return concreteShape(shape.slice(1)).map((dim, i) => (i === 0 ? dim : 1));
-}
-
-/** Elements that each channel's statistics are taken over: N times all dims after C. */
-export function pixelsPerChannel(shape: Shape): number {
-  return elementCount(shape) / (concreteShape(shape)[1] ?? 1);
-}
 
 function channelType(ctx: InferContext, shape: Shape, indexes: readonly number[]) {
   const c = shape[1];

@@ -2,7 +2,9 @@
 // standard ONNX in inputGradientForms.ts and weightGradientForms.ts; lower/cpu.ts chooses by shape.
 import { defineOp, notDifferentiable } from "../ir/op.ts";
 import { CONV_ATTRS, convGeometry, emptyLike, spreadThroughFilters, visitConvRuns } from "./convolution.ts";
+import { INPUT_GRADIENT_FORMS } from "./inputGradientForms.ts";
 import { floatType, imageDims, outputSize, readWindow } from "./slidingWindow.ts";
+import { WEIGHT_GRADIENT_FORMS } from "./weightGradientForms.ts";
 
 /** dx[n,c,h,w] = sum over k, r, s of w[k,c,r,s] dy[n,k,p,q] with h = p stride + r dilation - pad. */
 export const ConvInputGrad = defineOp("ConvInputGrad", {
@@ -26,7 +28,7 @@ export const ConvInputGrad = defineOp("ConvInputGrad", {
     spreadThroughFilters(convGeometry(ctx.attrs, dx.shape, w.shape, dy.shape), dx, w, dy);
     return [dx];
   },
-  lower: {},
+  lower: INPUT_GRADIENT_FORMS,
 });
 
 /** dw[k,c,r,s] = sum over n, p, q of dy[n,k,p,q] x[n,c, p stride + r dilation - pad, ...]. */
@@ -57,5 +59,5 @@ export const ConvWeightGrad = defineOp("ConvWeightGrad", {
     });
     return [dw];
   },
-  lower: {},
+  lower: WEIGHT_GRADIENT_FORMS,
 });

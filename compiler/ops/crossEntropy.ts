@@ -2,6 +2,7 @@
 // Rows whose label is missing (-1) count nowhere: their gradient is exactly 0, whatever their logits hold.
 import { defineOp, type InferContext, notDifferentiable } from "../ir/op.ts";
 import { emptyLike } from "./convolution.ts";
+import { CROSS_ENTROPY_FORMS, CROSS_ENTROPY_GRADIENT_FORMS } from "./crossEntropyForms.ts";
 import { floatType } from "./slidingWindow.ts";
 
 /** loss_sum = sum over labelled rows of log sum exp(logits) - logits[label]; sums, so that batches can be joined. */
@@ -32,7 +33,7 @@ export const MaskedCrossEntropy = defineOp("MaskedCrossEntropy", {
     });
     return [lossSum, count, correct];
   },
-  lower: {},
+  lower: CROSS_ENTROPY_FORMS,
 });
 
 /** dlogits[n,k] = dloss_sum (softmax(logits[n])[k] - (k = labels[n])) in labelled rows, 0 in the others. */
@@ -56,7 +57,7 @@ export const MaskedCrossEntropyGrad = defineOp("MaskedCrossEntropyGrad", {
     });
     return [dlogits];
   },
-  lower: {},
+  lower: CROSS_ENTROPY_GRADIENT_FORMS,
 });
 
 function checkLogits(ctx: InferContext) {

@@ -3,6 +3,7 @@
 import { type AttrSpec, defineOp, type InferContext, type NDArray, notDifferentiable } from "../ir/op.ts";
 import { concreteShape, type TensorType } from "../ir/types.ts";
 import { emitConvInputGrad, emptyLike } from "./convolution.ts";
+import { POOL_GRADIENT_FORMS } from "./poolGradientForms.ts";
 import {
   floatType,
   imageDims,
@@ -66,7 +67,24 @@ export const MaxPoolGrad = defineOp("MaxPoolGrad", {
     });
     return [dx];
   },
-  lower: {},
+  lower: POOL_GRADIENT_FORMS,
+});
+
+/** y[indices[i]] = x[i], 0 elsewhere: undoes MaxPool where windows do not overlap. Used by lowerings. */
+export const MaxUnpool = defineOp("MaxUnpool", {
+  doc: "x [N,C,P,Q] put at the flat places `indices` of a tensor of output_shape, zeros elsewhere",
+  source: "ONNX MaxUnpool-11",
+  inputs: ["x", "indices", "output_shape"],
+  attrs: { kernel_shape: { kind: "ints" }, strides: WINDOW_ATTRS.strides, pads: WINDOW_ATTRS.pads },
+  infer: (ctx) => [floatType(ctx, ctx.constant(2), [0])],
+  vjp: notDifferentiable("unpooling is used in gradients only"),
+  evaluate: (ctx) => {
+    const [x, indices, y] = [ctx.input(0), ctx.input(1), emptyLike(ctx, 0)];
+    indices.data.forEach((place, i) => {
+      y.data[place] = x.data[i]!;
+    });
+    return [y];
+  },
 });
 
 /** y = the mean of each window; padding counts as zeros with count_include_pad, else not at all. */

@@ -12,7 +12,7 @@ import { MATMUL } from "./matmul.ts";
 import { MOVEMENT } from "./movement.ts";
 import { NORMALIZATION } from "./normalization.ts";
 import { AdamUpdate, MomentumUpdate } from "./optimizerUpdates.ts";
-import { AveragePool, MaxPool, MaxPoolGrad } from "./pooling.ts";
+import { AveragePool, MaxPool, MaxPoolGrad, MaxUnpool } from "./pooling.ts";
 import { REDUCTION } from "./reduction.ts";
 import { SHAPING } from "./shaping.ts";
 
@@ -39,6 +39,7 @@ const ALL: readonly Op[] = [
   AveragePool,
   MaxPool,
   MaxPoolGrad,
+  MaxUnpool,
 ];
 
 /** Every operator that mttc knows, by name. */

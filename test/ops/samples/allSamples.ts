@@ -1,11 +1,15 @@
 // Samples of every operator: one line for each family, as in compiler/ops/table.ts.
 import { ACTIVATION_SAMPLES } from "./activation.ts";
 import { ARITHMETIC_SAMPLES } from "./arithmetic.ts";
+import { BATCH_NORM_TRAINING_SAMPLES } from "./batchNormTraining.ts";
 import { COMPARISON_SAMPLES } from "./comparison.ts";
+import { CONVOLUTION_SAMPLES } from "./convolution.ts";
+import { CROSS_ENTROPY_SAMPLES } from "./crossEntropy.ts";
 import { INDEXING_SAMPLES } from "./indexing.ts";
 import { MATMUL_SAMPLES } from "./matmul.ts";
 import { MOVEMENT_SAMPLES } from "./movement.ts";
 import { NORMALIZATION_SAMPLES } from "./normalization.ts";
+import { POOLING_SAMPLES } from "./pooling.ts";
 import { REDUCTION_SAMPLES } from "./reduction.ts";
 import type { Sample } from "./sample.ts";
 import { SHAPING_SAMPLES } from "./shaping.ts";
@@ -21,4 +25,8 @@ export const SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
   ...NORMALIZATION_SAMPLES,
   ...REDUCTION_SAMPLES,
   ...SHAPING_SAMPLES,
+  ...POOLING_SAMPLES,
+  ...CROSS_ENTROPY_SAMPLES,
+  ...CONVOLUTION_SAMPLES,
+  ...BATCH_NORM_TRAINING_SAMPLES,
 };

@@ -32,7 +32,13 @@ export const BATCH_NORM_TRAINING_SAMPLES: Readonly<Record<string, readonly Sampl
     },
     {
       title: "rows without pixels",
-      inputs: [{ shape: [5, 3] }, { shape: [5, 3] }, { shape: [3] }, { shape: [3] }, { shape: [3], ...POSITIVE }],
+      inputs: [
+        { shape: [5, 3] },
+        { shape: [5, 3] },
+        { shape: [3] },
+        { shape: [3] },
+        { shape: [3], ...POSITIVE },
+      ],
       outputs: 3,
     },
   ],

@@ -30,7 +30,12 @@ const CASES: readonly ConvCase[] = [
   },
   { title: "two groups", x: [2, 4, 4, 5], w: [6, 2, 3, 3], attrs: { group: 2, pads: [1, 1, 1, 1] } },
   { title: "one group a channel", x: [2, 3, 5, 4], w: [3, 1, 3, 3], attrs: { group: 3, pads: [1, 1, 1, 1] } },
-  { title: "two filters a channel", x: [1, 3, 4, 4], w: [6, 1, 3, 3], attrs: { group: 3, pads: [1, 1, 1, 1] } },
+  {
+    title: "two filters a channel",
+    x: [1, 3, 4, 4],
+    w: [6, 1, 3, 3],
+    attrs: { group: 3, pads: [1, 1, 1, 1] },
+  },
   {
     title: "one group a channel and stride 2",
     x: [1, 2, 6, 5],

@@ -2,7 +2,11 @@
 import type { Sample, SampleInput } from "./sample.ts";
 
 const CASES: readonly Sample[] = [
-  { title: "2x2 windows", inputs: [{ shape: [2, 3, 4, 6] }], attrs: { kernel_shape: [2, 2], strides: [2, 2] } },
+  {
+    title: "2x2 windows",
+    inputs: [{ shape: [2, 3, 4, 6] }],
+    attrs: { kernel_shape: [2, 2], strides: [2, 2] },
+  },
   {
     title: "2x2 windows that leave a row and a column over",
     inputs: [{ shape: [1, 2, 5, 7] }],

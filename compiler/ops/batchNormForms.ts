@@ -1,0 +1,89 @@
+// Spellings of batch norm in training form and of its gradient in standard ONNX operators. A BatchNormalization node in
+// inference form is the cheapest scale-and-shift by channel (one pass over memory), so it serves both ways.
+import type { GraphBuilder } from "../ir/builder.ts";
+import type { LowerContext, Lowering } from "../ir/op.ts";
+import { concreteShape, type Value } from "../ir/types.ts";
+import { channelsFirst, pixelsPerChannel } from "./channels.ts";
+
+/** Sum over all axes but the channel's. Pixels, then images: twice as fast in ONNX Runtime as all at once. */
+function channelSum(b: GraphBuilder, x: Value): Value {
+  const [n = 1, c = 1, ...rest] = concreteShape(x.type.shape);
+  const pixels = rest.reduce((count, dim) => count * dim, 1);
+  return b.reduceSum(b.reduceSum(b.reshape(x, [n, c, pixels]), [2], 0), [0], 0);
+}
+
+/** x[:, c] * scale[c] + shift[c] in one pass. */
+function scaleAndShift(b: GraphBuilder, x: Value, scale: Value, shift: Value): Value {
+  const [, c = 1] = concreteShape(x.type.shape);
+  const constant = (fill: number): Value =>
+    b.constant({ dtype: x.type.dtype, shape: [c], data: new Float64Array(c).fill(fill) });
+  return b.emit("BatchNormalization", [x, scale, shift, constant(0), constant(1)], { epsilon: 0 });
+}
+
+function centred(b: GraphBuilder, x: Value, mean: Value): Value {
+  return b.sub(x, b.reshape(mean, channelsFirst(x.type.shape)));
+}
+
+/** The outputs beside y, from the batch's mean and variance: next_mean, next_var, mean, inv_std. */
+function statistics(ctx: LowerContext, mean: Value, variance: Value): Value[] {
+  const { b, attrs } = ctx;
+  const { dtype } = ctx.input(0).type;
+  const number = (value: number): Value => b.scalar(value, dtype);
+  const momentum = attrs.float("momentum");
+  const next = (running: Value, batch: Value): Value =>
+    b.add(b.mul(running, number(momentum)), b.mul(batch, number(1 - momentum)));
+  const deviation = b.emit("Sqrt", [b.add(variance, number(attrs.float("epsilon")))]);
+  return [next(ctx.input(3), mean), next(ctx.input(4), variance), mean, b.emit("Reciprocal", [deviation])];
+}
+
+/** Mean, then the variance of what is centred (no difference of large squares), then one scale-and-shift. */
+const twoPass: Lowering = (ctx) => {
+  const { b } = ctx;
+  const x = ctx.input(0);
+  const share = b.scalar(1 / pixelsPerChannel(x.type.shape), x.type.dtype);
+  const mean = b.mul(channelSum(b, x), share);
+  const around = centred(b, x, mean);
+  const variance = b.mul(channelSum(b, b.mul(around, around)), share);
+  const companions = statistics(ctx, mean, variance);
+  const scale = b.mul(ctx.input(1), companions[3]!);
+  return [scaleAndShift(b, around, scale, ctx.input(2)), ...companions];
+};
+
+/**
+ * ONNX's own training form, with momentum 0 so that its two statistics are the batch's (twice as fast as twoPass).
+ * ONNX Runtime's kernel writes them INTO the buffers of inputs 3 and 4 when they are not graph outputs; so it gets
+ * tensors that nobody else reads, one each, instead of the running statistics.
+ */
+const trainingMode: Lowering = (ctx) => {
+  const { b } = ctx;
+  const scratch = [3, 4].map((i) => b.sub(ctx.input(i), ctx.input(i)));
+  const [y, mean, variance] = b.emitAll(
+    "BatchNormalization",
+    [ctx.input(0), ctx.input(1), ctx.input(2), ...scratch],
+    { epsilon: ctx.attrs.float("epsilon"), momentum: 0, training_mode: 1 },
+    3,
+  );
+  return [y!, ...statistics(ctx, mean!, variance!)];
+};
+
+/**
+ * With z = x - mean: dbias = sum dy, dscale = inv_std sum dy z, and dx = a dy + (q z + r) by channel, where
+ * a = scale inv_std, q = -a inv_std dscale / m, r = -a dbias / m. Sums over centred values do not cancel.
+ */
+const channelAffine: Lowering = (ctx) => {
+  const { b } = ctx;
+  const [x, dy, scale, mean, invStd] = [0, 1, 2, 3, 4].map(ctx.input) as [Value, Value, Value, Value, Value];
+  const around = centred(b, x, mean);
+  const dbias = channelSum(b, dy);
+  const dscale = b.mul(invStd, channelSum(b, b.mul(dy, around)));
+  const gain = b.mul(scale, invStd);
+  const share = b.mul(gain, b.scalar(-1 / pixelsPerChannel(x.type.shape), x.type.dtype));
+  const correction = scaleAndShift(b, around, b.mul(share, b.mul(invStd, dscale)), b.mul(share, dbias));
+  const direct = b.mul(dy, b.reshape(gain, channelsFirst(x.type.shape)));
+  return [b.add(direct, correction), dscale, dbias];
+};
+
+/** Forms of BatchNormTraining by name. */
+export const BATCH_NORM_FORMS: Readonly<Record<string, Lowering>> = { trainingMode, twoPass };
+/** Forms of BatchNormTrainingGrad by name. */
+export const BATCH_NORM_GRADIENT_FORMS: Readonly<Record<string, Lowering>> = { channelAffine };

@@ -1,0 +1,55 @@
+// Spellings of ConvInputGrad in standard ONNX operators. Both hold for all strides, dilations and groups that their
+// comments allow; lower/cpu.ts chooses by shape.
+import type { LowerContext, Lowering } from "../ir/op.ts";
+import { concreteShape } from "../ir/types.ts";
+import { convAttrs } from "./convolution.ts";
+import { readWindow, type SlidingWindow, type WindowAxis, windowExtent } from "./slidingWindow.ts";
+
+function windowOf(ctx: LowerContext): SlidingWindow {
+  const [, , r = 1, s = 1] = concreteShape(ctx.input(1).type.shape);
+  return readWindow(ctx.attrs, [r, s]);
+}
+
+/**
+ * dx = Conv of dy with the filters' input and output channels exchanged (within each group) and their taps reversed,
+ * padded by extent - 1 - pad. For stride 1 and pads below the window's extent.
+ */
+const flippedConv: Lowering = (ctx) => {
+  const { b } = ctx;
+  const { rows, columns } = windowOf(ctx);
+  const [k = 1, channels = 1, r = 1, s = 1] = concreteShape(ctx.input(1).type.shape);
+  const group = ctx.attrs.int("group");
+  const grouped = b.reshape(ctx.input(1), [group, k / group, channels, r * s]);
+  const exchanged = b.transpose(grouped, [0, 2, 1, 3]);
+  const taps = Array.from({ length: r * s }, (_, tap) => r * s - 1 - tap);
+  const reversed = taps.length > 1 ? b.emit("Gather", [exchanged, b.ints(taps)], { axis: 3 }) : exchanged;
+  const filters = b.reshape(reversed, [group * channels, k / group, r, s]);
+  const before = (axis: WindowAxis): number => windowExtent(axis) - 1 - axis.padBegin;
+  const after = (axis: WindowAxis): number => windowExtent(axis) - 1 - axis.padEnd;
+  const pads = [before(rows), before(columns), after(rows), after(columns)];
+  return [
+    b.emit("Conv", [ctx.input(0), filters], {
+      strides: [1, 1],
+      pads,
+      dilations: ctx.attrs.ints("dilations"),
+      group,
+    }),
+  ];
+};
+
+/** dx = ConvTranspose(dy, w); output_padding gives back the pixels at the end that no window reached. */
+const convTranspose: Lowering = (ctx) => {
+  const { rows, columns } = windowOf(ctx);
+  const [, , height = 1, width = 1] = ctx.attrs.ints("input_shape");
+  const rest = (axis: WindowAxis, size: number): number =>
+    (size + axis.padBegin + axis.padEnd - windowExtent(axis)) % axis.stride;
+  return [
+    ctx.b.emit("ConvTranspose", [ctx.input(0), ctx.input(1)], {
+      ...convAttrs(ctx.attrs),
+      output_padding: [rest(rows, height), rest(columns, width)],
+    }),
+  ];
+};
+
+/** Forms of ConvInputGrad by name. */
+export const INPUT_GRADIENT_FORMS: Readonly<Record<string, Lowering>> = { flippedConv, convTranspose };

@@ -1,0 +1,49 @@
+// Spellings of MaxPoolGrad in standard ONNX operators. All give the cotangent to the first maximum of a window.
+import type { LowerContext, Lowering } from "../ir/op.ts";
+import type { Attrs, Value } from "../ir/types.ts";
+import { concreteShape, elementCount } from "../ir/types.ts";
+
+function poolAttrs({ attrs }: LowerContext): Attrs {
+  return {
+    kernel_shape: attrs.ints("kernel_shape"),
+    strides: attrs.ints("strides"),
+    pads: attrs.ints("pads"),
+    dilations: attrs.ints("dilations"),
+    ceil_mode: attrs.int("ceil_mode"),
+  };
+}
+
+/** Where the first maximum of each window lies in the flattened x: the pooling again, with its second output. */
+function maximumPlaces(ctx: LowerContext): Value {
+  return ctx.b.emitAll("MaxPool", [ctx.input(1)], poolAttrs(ctx), 2)[1]!;
+}
+
+/**
+ * Puts each cotangent where its maximum was. For windows that do not overlap (later ones would overwrite) and do not
+ * reach over the end of the padded image (ceil_mode: ONNX Runtime refuses the shape).
+ */
+const unpool: Lowering = (ctx) => {
+  const { b, attrs } = ctx;
+  const shape = concreteShape(ctx.input(1).type.shape);
+  const window = {
+    kernel_shape: attrs.ints("kernel_shape"),
+    strides: attrs.ints("strides"),
+    pads: attrs.ints("pads"),
+  };
+  return [b.emit("MaxUnpool", [ctx.input(0), maximumPlaces(ctx), b.ints(shape)], window)];
+};
+
+/** Adds each cotangent where its maximum was. For all windows. */
+const scatterAdd: Lowering = (ctx) => {
+  const { b } = ctx;
+  const shape = concreteShape(ctx.input(1).type.shape);
+  const windows = elementCount(ctx.input(0).type.shape);
+  const zeros = b.expand(b.scalar(0, ctx.input(1).type.dtype), [elementCount(shape)]);
+  const places = b.reshape(maximumPlaces(ctx), [windows]);
+  const updates = b.reshape(ctx.input(0), [windows]);
+  const flat = b.emit("ScatterElements", [zeros, places, updates], { axis: 0, reduction: "add" });
+  return [b.reshape(flat, shape)];
+};
+
+/** Forms of MaxPoolGrad by name. */
+export const POOL_GRADIENT_FORMS: Readonly<Record<string, Lowering>> = { unpool, scatterAdd };

@@ -1,0 +1,177 @@
+// Every form of every own operator computes what the operator's float64 reference computes, on the samples of the
+// operator that the form is for; the ties, missing labels and infinities that samples leave out are pinned here.
+import { describe, expect, test } from "vitest";
+import { GraphBuilder } from "../../compiler/ir/builder.ts";
+import { interpret } from "../../compiler/ir/interpret.ts";
+import { type NDArray, type Op, readAttrs } from "../../compiler/ir/op.ts";
+import { rewriteGraph } from "../../compiler/ir/rewrite.ts";
+import type { Attrs, Graph, Node } from "../../compiler/ir/types.ts";
+import { verifyGraph } from "../../compiler/ir/verify.ts";
+import { cpuForms } from "../../compiler/lower/cpu.ts";
+import { OPS } from "../../compiler/ops/table.ts";
+import { assertClose } from "../assertClose.ts";
+import { drawSample, forwardGraph } from "../ops/sampleGraph.ts";
+import { SAMPLES } from "../ops/samples/allSamples.ts";
+import { FORM_FLOAT64 } from "../tolerances.ts";
+
+type Applies = (node: Node) => boolean;
+const always: Applies = () => true;
+
+function ints(node: Node, name: string, otherwise: readonly number[]): readonly number[] {
+  return (node.attrs[name] ?? otherwise) as readonly number[];
+}
+const groups = (node: Node): number => Number(node.attrs.group ?? 1);
+const withoutGroups: Applies = (node) => groups(node) === 1;
+const shape = (node: Node, input: number): readonly number[] =>
+  (node.inputs[input]?.type.shape ?? []) as readonly number[];
+
+/** What each form is for: the conditions that its comment states. A form that is not here fails the first test. */
+const FORMS: Readonly<Record<string, Readonly<Record<string, Applies>>>> = {
+  ConvInputGrad: {
+    convTranspose: always,
+    flippedConv: (node) => {
+      const [, , r = 1, s = 1] = shape(node, 1);
+      const [high = 1, wide = 1] = ints(node, "dilations", [1, 1]);
+      const reach = [(r - 1) * high, (s - 1) * wide];
+      const pads = ints(node, "pads", [0, 0, 0, 0]);
+      return String(ints(node, "strides", [1, 1])) === "1,1" && pads.every((pad, i) => pad <= reach[i % 2]!);
+    },
+  },
+  ConvWeightGrad: {
+    perTap: always,
+    perTapChannelMajor: withoutGroups,
+    perTapBatched: withoutGroups,
+    im2col: withoutGroups,
+    im2colChannelMajor: withoutGroups,
+    depthwise: (node) => groups(node) === shape(node, 0)[1] && groups(node) === shape(node, 1)[1],
+  },
+  MaxPoolGrad: {
+    scatterAdd: always,
+    unpool: (node) => {
+      const strides = ints(node, "strides", [1, 1]);
+      const dilations = ints(node, "dilations", [1, 1]);
+      const apart = (k: number, i: number): boolean => (k - 1) * dilations[i]! + 1 <= strides[i]!;
+      return node.attrs.ceil_mode !== 1 && ints(node, "kernel_shape", []).every(apart);
+    },
+  },
+  BatchNormTraining: { trainingMode: always, twoPass: always },
+  BatchNormTrainingGrad: { channelAffine: always },
+  MaskedCrossEntropy: { logSoftmax: always },
+  MaskedCrossEntropyGrad: { softmax: always },
+};
+
+const OWN_OPS = Object.keys(FORMS).map((name) => OPS.get(name)!);
+
+/** `graph`, which holds one own operator, with that operator in the named form. */
+function lowerTo(graph: Graph, op: Op, form: string): Graph {
+  const lowered = rewriteGraph(graph, OPS, (node, b) =>
+    node.op === op
+      ? op.lower[form]!({
+          b,
+          inputs: node.inputs,
+          outputs: node.outputs,
+          attrs: readAttrs(op, node.attrs),
+          input: (index) => node.inputs[index]!,
+        })
+      : undefined,
+  ).graph;
+  verifyGraph(lowered, { allowOwnOps: false, after: `lowering ${op.name} to ${form}` });
+  return lowered;
+}
+
+function nodeOf(graph: Graph, op: Op): Node {
+  return graph.nodes.find((node) => node.op === op)!;
+}
+
+test("every form is stated here, with what it is for", () => {
+  for (const op of OWN_OPS)
+    expect(Object.keys(op.lower).toSorted(), op.name).toEqual(Object.keys(FORMS[op.name]!).toSorted());
+});
+
+for (const op of OWN_OPS)
+  describe(op.name, () => {
+    for (const [form, applies] of Object.entries(FORMS[op.name]!)) {
+      const graphs = (SAMPLES[op.name] ?? [])
+        .map((sample) => drawSample(op, sample))
+        .map((drawn) => ({ drawn, graph: forwardGraph(drawn, OPS) }))
+        .filter(({ graph }) => applies(nodeOf(graph, op)));
+
+      test(`${op.name} as ${form} equals the reference`, () => {
+        expect(graphs.length).toBeGreaterThan(0);
+        for (const { drawn, graph } of graphs) {
+          const expected = interpret(graph, drawn.feeds);
+          const found = interpret(lowerTo(graph, op, form), drawn.feeds);
+          for (const [name, { data, shape: wanted }] of expected) {
+            expect(found.get(name)?.shape).toEqual(wanted);
+            const what = `${drawn.sample.title}: ${name}`;
+            assertClose(found.get(name)!.data, data, { tolerance: FORM_FLOAT64, what });
+          }
+        }
+      });
+    }
+
+    test(`${op.name}: the CPU's table chooses a form that is for the shape`, () => {
+      for (const sample of SAMPLES[op.name] ?? []) {
+        const node = nodeOf(forwardGraph(drawSample(op, sample), OPS), op);
+        const form = cpuForms[op.name]!(node);
+        expect(FORMS[op.name]![form]?.(node), `${sample.title}: ${form}`).toBe(true);
+      }
+    });
+  });
+
+/** One own operator on given numbers, as its reference and in every form that applies. */
+function everyWay(name: string, inputs: readonly NDArray[], attrs: Attrs, outputs = 1): Float64Array[][] {
+  const op = OPS.get(name)!;
+  const b = new GraphBuilder(name, OPS);
+  const values = inputs.map((array, i) => b.input(`input${i}`, array.dtype, array.shape));
+  b.emitAll(name, values, attrs, outputs).forEach((value, i) => {
+    b.output(`y${i}`, value);
+  });
+  const graph = b.build();
+  const feeds = new Map(inputs.map((array, i) => [`input${i}`, array]));
+  const forms = Object.keys(op.lower).filter((form) => FORMS[name]![form]!(nodeOf(graph, op)));
+  return [graph, ...forms.map((form) => lowerTo(graph, op, form))].map((each) =>
+    [...interpret(each, feeds).values()].map(({ data }) => data),
+  );
+}
+
+function array(dtype: NDArray["dtype"], size: readonly number[], ...data: number[]): NDArray {
+  return { dtype, shape: size, data: Float64Array.from(data) };
+}
+
+test("MaxPoolGrad gives the cotangent to the first of equal maxima, in every form", () => {
+  const x = array("float32", [1, 1, 4, 4], 0, 0, 1, 2, 0, 0, 2, 2, -1, -2, 5, 3, -1, -1, 5, 5);
+  const dy = array("float32", [1, 1, 2, 2], 1, 2, 3, 4);
+  const y = array("float32", [1, 1, 2, 2], 0, 2, -1, 5);
+  const attrs = { kernel_shape: [2, 2], strides: [2, 2] };
+  for (const [dx] of everyWay("MaxPoolGrad", [dy, x, y], attrs))
+    expect(Array.from(dx!)).toEqual([1, 0, 0, 2, 0, 0, 0, 0, 3, 0, 4, 0, 0, 0, 0, 0]);
+});
+
+test("MaxPoolGrad adds the cotangents of windows that share their maximum, in every form", () => {
+  const x = array("float32", [1, 1, 1, 3], 1, 7, 2);
+  const dy = array("float32", [1, 1, 1, 2], 10, 20);
+  const y = array("float32", [1, 1, 1, 2], 7, 7);
+  for (const [dx] of everyWay("MaxPoolGrad", [dy, x, y], { kernel_shape: [1, 2] }))
+    expect(Array.from(dx!)).toEqual([0, 30, 0]);
+});
+
+test("MaskedCrossEntropy leaves rows without label out, whatever they hold, in every form", () => {
+  const logits = array("float32", [3, 2], Number.NaN, Number.POSITIVE_INFINITY, 0, 0, 5, -1);
+  const labels = array("int64", [3], -1, 1, -1);
+  for (const [loss, count, correct] of everyWay("MaskedCrossEntropy", [logits, labels], {}, 3)) {
+    expect(loss![0]).toBeCloseTo(Math.log(2), 12);
+    // Of equal logits the first is the prediction.
+    expect([count![0], correct![0]]).toEqual([1, 0]);
+  }
+});
+
+test("MaskedCrossEntropy of a batch without labels is exactly 0, and so is its gradient, in every form", () => {
+  const logits = array("float32", [2, 2], Number.NaN, Number.POSITIVE_INFINITY, 3, 4);
+  const labels = array("int64", [2], -1, -1);
+  for (const results of everyWay("MaskedCrossEntropy", [logits, labels], {}, 3))
+    for (const result of results) expect(Math.abs(result[0]!)).toBe(0);
+  const infinite = array("float32", [], Number.POSITIVE_INFINITY);
+  for (const [dlogits] of everyWay("MaskedCrossEntropyGrad", [logits, labels, infinite], {}))
+    expect(Array.from(dlogits!)).toEqual([0, 0, 0, 0]);
+});
