@@ -128,7 +128,10 @@ export class TrainingDevice implements AsyncDisposable {
     const binding = await this.#bind("evaluate", []);
     const names = this.manifest.tasks.map(({ name }) => `logits/${name}`);
     const ids = names.map((name) => `evaluate:${name}`);
-    const { outputs, returned } = await this.#host.step(binding, { writes: { image: images }, reads: ids });
+    const { outputs, returned } = await this.#host.step(binding, {
+      writes: { "evaluate:image": images },
+      reads: ids,
+    });
     const logits = new Map(
       this.manifest.tasks.map(({ name }) => [
         name,
@@ -175,12 +178,12 @@ export class TrainingDevice implements AsyncDisposable {
     const { inputs, outputs } = this.#graph(graph);
     const source = (name: string): string => {
       const group = this.#groups.get(name);
-      if (group === undefined) return name;
+      if (group === undefined) return localName(graph, name);
       return zeroed.includes(group) ? `zero:${name}` : this.#current(name);
     };
     const target = (name: string): string => {
       const state = /^next\/(.*)$/s.exec(name)?.[1];
-      if (state === undefined) return graph === "evaluate" ? `evaluate:${name}` : name;
+      if (state === undefined) return localName(graph, name);
       return `${other(this.#side[this.#groups.get(state) ?? missing(state)])}:${state}`;
     };
     await this.#host.bind(binding, graph, {
@@ -203,10 +206,10 @@ export class TrainingDevice implements AsyncDisposable {
       for (const side of sides) add(`${side}:${name}`, "float32", shape);
     for (const graph of this.#graphs) {
       const { inputs, outputs } = this.#graph(graph);
-      for (const { name, dtype, shape } of inputs) if (!this.#groups.has(name)) add(name, dtype, shape);
+      for (const { name, dtype, shape } of inputs)
+        if (!this.#groups.has(name)) add(localName(graph, name), dtype, shape);
       for (const { name, dtype, shape } of outputs)
-        if (!name.startsWith(nextName("")))
-          add(graph === "evaluate" ? `evaluate:${name}` : name, dtype, shape);
+        if (!name.startsWith(nextName(""))) add(localName(graph, name), dtype, shape);
     }
     await this.#host.allocate([...buffers.values()]);
     this.#tensors = [...buffers.keys()];
@@ -231,6 +234,11 @@ function groupOf(entry: StateEntry): Group {
 
 function other(side: Side): Side {
   return side === "a" ? "b" : "a";
+}
+
+/** Tensors that are not state belong to the step's graphs together, and to evaluate alone: its batch differs. */
+function localName(graph: string, name: string): string {
+  return graph === "evaluate" ? `evaluate:${name}` : name;
 }
 
 function isMetric(output: string): boolean {
