@@ -9,6 +9,7 @@ import { INDEXING_SAMPLES } from "./indexing.ts";
 import { MATMUL_SAMPLES } from "./matmul.ts";
 import { MOVEMENT_SAMPLES } from "./movement.ts";
 import { NORMALIZATION_SAMPLES } from "./normalization.ts";
+import { OPTIMIZER_UPDATE_SAMPLES } from "./optimizerUpdates.ts";
 import { POOLING_SAMPLES } from "./pooling.ts";
 import { REDUCTION_SAMPLES } from "./reduction.ts";
 import type { Sample } from "./sample.ts";
@@ -23,6 +24,7 @@ export const SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
   ...MATMUL_SAMPLES,
   ...MOVEMENT_SAMPLES,
   ...NORMALIZATION_SAMPLES,
+  ...OPTIMIZER_UPDATE_SAMPLES,
   ...REDUCTION_SAMPLES,
   ...SHAPING_SAMPLES,
   ...POOLING_SAMPLES,
