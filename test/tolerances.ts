@@ -19,9 +19,11 @@ export const FOLDED_FLOAT32 = 1e-5;
 export const GRADIENT_CHECK = 1e-6;
 /**
  * One operator in float32 on ONNX Runtime against the float64 reference, relative to the largest expected value:
- * float32 rounds by 6e-8, and samples sum at most some hundred terms.
+ * float32 rounds by 6e-8, and samples sum at most some hundred terms (measured: 2.3e-7 at most).
  */
-export const ORT_FLOAT32 = 2e-6;
+export const ORT_FLOAT32 = 1e-6;
+/** ... and operators that need more: a sum may cancel to less than its terms (measured: 6.3e-7). */
+export const ORT_FLOAT32_OF: Readonly<Record<string, number>> = { ReduceSum: 2e-6 };
 /** ORT's float32 may end this many times as far from float64 as PyTorch's own float32 run does (batch norm in training form). */
 export const FLOAT32_GAP_FACTOR = 3;
 /** A step's mean loss in float32 against float64: losses are near 1, sums of a few rows. */

@@ -28,15 +28,12 @@ export function elementBytes(dtype: DType): number {
   return ARRAYS[dtype].BYTES_PER_ELEMENT;
 }
 
-/** Bytes of a tensor; E_SHAPE when a dimension is not a non-negative integer. */
+/** Bytes of a tensor; E_SHAPE when a dimension is not a size or all of them together are more than can be counted. */
 export function tensorSizeBytes(dtype: DType, shape: readonly number[]): number {
-  let count = 1;
-  for (const dim of shape) {
-    if (!Number.isSafeInteger(dim) || dim < 0)
-      throw new MttcError({ code: "E_SHAPE", message: `[${shape}] is not a shape: ${dim} is not a size` });
-    count *= dim;
-  }
-  return count * elementBytes(dtype);
+  const sizeBytes = shape.reduce((size, dim) => size * dim, elementBytes(dtype));
+  const areSizes = shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0);
+  if (areSizes && Number.isSafeInteger(sizeBytes)) return sizeBytes;
+  throw new MttcError({ code: "E_SHAPE", message: `[${shape}] is not the shape of a tensor` });
 }
 
 /** The typed array of `dtype` over a whole buffer. */

@@ -2,20 +2,25 @@
 // Nodes are named `<origin>/<operator>` by the compiler, so the origin is what stands before the last slash.
 import { type Location, MttcError } from "../../compiler/diagnostics.ts";
 
-// The forms in which ORT 1.29 names a node: while running, on shape inference, in type checks, and on missing kernels.
+// The forms in which ORT 1.29 names a node. Names may hold parentheses: `gradient(shared_layers[0])/Mul`.
 const NODE_PATTERNS = [
-  /node\.? ?Name:\s?'([^']+)'/i,
-  /\bNode \(([^()]+)\) Op \(/,
-  /\bnode ?\(([^()]+)\)/,
-  /\bNode: ?"?([^\s":]+)"? ?:/i,
-  /\bwith name '([^']+)'/,
+  // A kernel that fails while running: "Non-zero status code returned while running Add node. Name:'x'".
+  /\bnode\. Name:'([^']+)'/,
+  // Shape inference while loading: "Node (x) Op (Add) [ShapeInferenceError]".
+  /\bNode \((.+?)\) Op \(/,
+  // Types that differ: "bound to different types (...) in node (x)."
+  /\bin node \((.+?)\)(?:\.|$)/,
+  // Unknown operators, attributes and wrong numbers of inputs: "In Node, ("x", Foo, ".
+  /\bIn Node, \("([^"]+)"/,
+  // No kernel for the types: "Could not find an implementation for Sin(7) node with name 'x'".
+  /\bnode with name '([^']+)'/,
 ];
 
 /** The node that a message of ORT's speaks of, if it names one. */
 export function nodeOfMessage(message: string): string | undefined {
   for (const pattern of NODE_PATTERNS) {
     const name = pattern.exec(message)?.[1];
-    if (name !== undefined && name !== "") return name;
+    if (name !== undefined) return name;
   }
   return undefined;
 }
@@ -31,5 +36,5 @@ export function ortError(doing: string, message: string): MttcError {
   const node = nodeOfMessage(message);
   const origin = node === undefined ? undefined : originOfNode(node);
   const at: Location = { ...(node !== undefined && { node }), ...(origin !== undefined && { origin }) };
-  return new MttcError({ code: "E_ORT", message: `${doing}: ONNX Runtime says: ${message}`, at });
+  return new MttcError({ code: "E_ORT", message: `${doing}: ONNX Runtime says: ${message.trim()}`, at });
 }

@@ -95,7 +95,8 @@ export class OrtHost {
 
   /**
    * Writes, runs, reads: one message each way. The buffers behind `writes` are transferred, so the caller's arrays are
-   * empty until they come back in `returned`. Buffers of Node's pool (small Buffers) cannot be transferred.
+   * empty until they come back in `returned`; a slot that is still away is an InternalError. Do not write from small
+   * Buffers: they share Node's pool, which cannot be transferred.
    */
   step(binding: string, io: StepIo = {}): Promise<StepResult> {
     return this.calls.call("step", [binding, io], transferableBuffers(io.writes));

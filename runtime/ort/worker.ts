@@ -27,3 +27,8 @@ port.on("message", (request: Request) => {
   port.postMessage(reply, transferableBuffers(reply));
   if (method === "close") port.close();
 });
+
+// A request that cannot be read has no number to answer to: the thread ends, and with it every open call.
+port.on("messageerror", (error) => {
+  throw new InternalError(`an unreadable request: ${error}`);
+});

@@ -3,7 +3,13 @@
 import { Worker } from "node:worker_threads";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { unpackError } from "./faultTransfer.ts";
-import type { Method, OrtService, Reply, Request } from "./ortProtocol.ts";
+import {
+  type Method,
+  type OrtService,
+  type Reply,
+  type Request,
+  transferableBuffers,
+} from "./ortProtocol.ts";
 
 interface OpenCall {
   readonly resolve: (value: unknown) => void;
@@ -28,7 +34,7 @@ export class WorkerCalls {
     this.worker.on("error", (error) => this.end(deathOf(`failed: ${String(error)}`, error)));
     this.exited = new Promise((resolve) => {
       this.worker.on("exit", (code) => {
-        this.end(deathOf(`ended with exit code ${code}`));
+        this.end(deathOf(this.closing ? "was closed" : `ended with exit code ${code}`));
         resolve();
       });
     });
@@ -45,9 +51,9 @@ export class WorkerCalls {
     const request: Request<M> = { call, method, args };
     return new Promise((resolve, reject) => {
       try {
+        refuseDetached(args);
         this.worker.postMessage(request, transfer);
       } catch (error) {
-        // The structured clone refused the arguments: a caller inside mttc gave what cannot be sent.
         reject(new InternalError(`${method} cannot be posted: ${String(error)}`, { cause: error }));
         return;
       }
@@ -64,6 +70,7 @@ export class WorkerCalls {
 
   private async closeOnce(): Promise<void> {
     if (this.ended === null) await this.call("close", []);
+    // Between the last reply and the exit nothing else might keep the process alive.
     this.worker.ref();
     await this.exited;
   }
@@ -85,6 +92,12 @@ export class WorkerCalls {
     for (const { reject } of this.open.values()) reject(this.ended);
     this.open.clear();
   }
+}
+
+/** Throws for an array whose buffer is away: posted like that it could not be read on the other side. */
+function refuseDetached(args: unknown): void {
+  // Node 20 has no `ArrayBuffer.prototype.detached`; a view of a detached buffer cannot be made.
+  for (const buffer of transferableBuffers(args)) new Uint8Array(buffer);
 }
 
 function deathOf(how: string, cause?: unknown): MttcError {
