@@ -1,8 +1,12 @@
-// Compares arrays of numbers within a tolerance relative to the largest expected value of the whole array. Strict where
-// lax checks hide faults: lengths, non-finite numbers, all-zero expectations, and tolerances that would pass anything.
+// Compares arrays of numbers within a tolerance relative to the largest expected value of the whole array.
+// Strict where lax checks hide faults: lengths, non-finite numbers, all-zero expectations, and tolerances
+// that would pass anything.
 
 export interface Closeness {
-  /** Largest |actual - expected| allowed, as a part of the largest |expected|; a constant of test/tolerances.ts. */
+  /**
+   * Largest |actual - expected| allowed, as a part of the largest |expected|; a constant of
+   * test/tolerances.ts.
+   */
   readonly tolerance: number;
   /** What is compared, for the message. */
   readonly what: string;

@@ -82,7 +82,10 @@ function sameWithAxis(ctx: InferContext): readonly TensorType[] {
   return sameAsInput("float")(ctx);
 }
 
-/** x minus the largest of its group along the axis, the sums of the exponentials of that, and each element's group. */
+/**
+ * x minus the largest of its group along the axis, the sums of the exponentials of that, and each element's
+ * group.
+ */
 function exponentials(ctx: EvaluateContext): {
   readonly shifted: Float64Array;
   readonly sums: Float64Array;

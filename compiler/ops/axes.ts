@@ -26,7 +26,10 @@ export function range(count: number): number[] {
   return Array.from({ length: count }, (_, i) => i);
 }
 
-/** The numbers of a constant input of a node that has passed its shape rule; undefined where the input is absent. */
+/**
+ * The numbers of a constant input of a node that has passed its shape rule; undefined where the input is
+ * absent.
+ */
 export function constantNumbers(b: GraphBuilder, value: Value | undefined): number[] | undefined {
   if (!value) return undefined;
   return Array.from(b.constantData(value)?.data ?? broken(`${value.name} must be constant`));

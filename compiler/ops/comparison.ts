@@ -137,7 +137,7 @@ const Where = defineOp("Where", {
 });
 
 const ArgMax = defineOp("ArgMax", {
-  doc: "y = position (int64) of the largest element along `axis`; of equal ones the first, or the last if asked",
+  doc: "y = position (int64) of the largest along `axis`; of equal ones the first, or, if asked, the last",
   source: "ONNX ArgMax-13",
   inputs: ["x"],
   attrs: {

@@ -1,5 +1,5 @@
-// What all elementwise ops share: dtype and (numpy) broadcasting rules, loops of the reference, and the adjoint of
-// broadcasting. Ops themselves stand in arithmetic, activation and comparison.
+// What all elementwise ops share: dtype and (numpy) broadcasting rules, loops of the reference, and the
+// adjoint of broadcasting. Ops themselves stand in arithmetic, activation and comparison.
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { EvaluateContext, InferContext, NDArray, VjpContext } from "../ir/op.ts";
 import type { Dim, DType, Shape, TensorType, Value } from "../ir/types.ts";
@@ -29,7 +29,10 @@ export function sameAsInput(kind: DTypeKind): (ctx: InferContext) => readonly Te
   };
 }
 
-/** Shape rule: inputs of one dtype broadcast together; the output's dtype is theirs unless `result` says another. */
+/**
+ * Shape rule: inputs of one dtype broadcast together; the output's dtype is theirs unless `result` says
+ * another.
+ */
 export function broadcastInputs(
   kind: DTypeKind,
   result?: DType,
@@ -77,7 +80,8 @@ export function zipWith(f: (x: number, y: number) => number): (ctx: EvaluateCont
 }
 
 /**
- * The adjoint of broadcasting `shape` to the shape of `value`: sums over the axes that were stretched or added.
+ * The adjoint of broadcasting `shape` to the shape of `value`: sums over the axes that were stretched or
+ * added.
  */
 export function sumToShape(b: GraphBuilder, value: Value, shape: Shape): Value {
   const extra = value.type.shape.length - shape.length;
@@ -91,8 +95,8 @@ export function sumToShape(b: GraphBuilder, value: Value, shape: Shape): Value {
 }
 
 /**
- * Cotangents of broadcast inputs: `rules[i]` gives that of input i in the output's shape; those wanted are emitted and
- * summed back to the shapes of their inputs.
+ * Cotangents of broadcast inputs: `rules[i]` gives that of input i in the output's shape; those wanted are
+ * emitted and summed back to the shapes of their inputs.
  */
 export function unbroadcastAll(
   ctx: VjpContext,

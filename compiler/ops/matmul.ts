@@ -5,7 +5,7 @@ import { broadcastShapes, expectKind, sumToShape } from "./elementwise.ts";
 import { broadcastData, broadcastStrides, outputWith, viewOffsets, zerosForOutput } from "./strided.ts";
 
 const MatMul = defineOp("MatMul", {
-  doc: "z = x y: [.., M, K] by [.., K, N], leading axes broadcast; a vector is a row on the left, a column on the right",
+  doc: "z = x y: [.., M, K] by [.., K, N], leading axes broadcast; a vector is a row left, a column right",
   source: "ONNX MatMul-13 (numpy.matmul)",
   inputs: ["x", "y"],
   outputs: ["z"],
@@ -129,7 +129,8 @@ const Gemm = defineOp("Gemm", {
       ctx.fail(`expected a third operand that broadcasts to [${shape}], found [${c.shape}]`);
     return [{ dtype: a.dtype, shape }];
   },
-  // da' = alpha dy b'^T, db' = alpha a'^T dy, each transposed back; dc = beta dy, summed where c was broadcast
+  // da' = alpha dy b'^T, db' = alpha a'^T dy, each transposed back; dc = beta dy, summed where c was
+  // broadcast
   vjp: ({ b, dy, input, inputs, attrs, needs }) => {
     const alpha = attrs.float("alpha");
     const [transA, transB] = [attrs.int("transA"), attrs.int("transB")];

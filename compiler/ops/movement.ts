@@ -1,7 +1,7 @@
-// Ops that put elements elsewhere, repeat them or leave some out, by rules that are constants of the graph. The
-// references read or write through strided offsets.
+// Ops that put elements elsewhere, repeat them or put others around them, by rules that are constants of the
+// graph. The references read or write through strided offsets.
 import { defineOp, type InferContext, type Op } from "../ir/op.ts";
-import { concreteDim, concreteShape, type Shape, type TensorType } from "../ir/types.ts";
+import { concreteDim, type Shape, type TensorType } from "../ir/types.ts";
 import { constantNumbers, range, reshapeOperand, resolveAxis } from "./axes.ts";
 import { broadcastShapes, sumToShape } from "./elementwise.ts";
 import { broadcastData, outputWith, stridesOf, takeOffsets, viewOffsets, zerosForOutput } from "./strided.ts";
@@ -43,95 +43,6 @@ const Transpose = defineOp("Transpose", {
 
 function permutation(ctx: Pick<InferContext, "attrs">, rank: number): readonly number[] {
   return ctx.attrs.has("perm") ? ctx.attrs.ints("perm") : range(rank).reverse();
-}
-
-const Concat = defineOp("Concat", {
-  doc: "y = the inputs one behind the other along `axis`; all other sizes agree",
-  source: "ONNX Concat-13",
-  inputs: ["x", "more*"],
-  attrs: { axis: { kind: "int" } },
-  traits: ["movesData"],
-  infer: (ctx) => {
-    const { dtype, shape } = ctx.input(0);
-    const axis = resolveAxis(ctx.attrs.int("axis"), shape.length, ctx.fail);
-    let size = 0;
-    ctx.inputs.forEach((_, i) => {
-      const type = ctx.input(i);
-      const agrees = type.shape.length === shape.length && type.dtype === dtype;
-      if (!agrees || type.shape.some((dim, k) => k !== axis && dim !== shape[k]))
-        ctx.fail(`expected ${dtype}[${shape}] but for axis ${axis}, found ${type.dtype}[${type.shape}]`);
-      size += concreteDim(type.shape[axis]);
-    });
-    return [{ dtype, shape: shape.with(axis, size) }];
-  },
-  // dx_i = the slice of dy that x_i became
-  vjp: ({ b, dy, input, inputs, attrs, needs }) => {
-    const axis = resolveAxis(attrs.int("axis"), input(0).type.shape.length);
-    let start = 0;
-    return inputs.map((_, i) => {
-      const end = start + concreteDim(input(i).type.shape[axis]);
-      const slice = needs[i] ? b.slice(dy, [start], [end], [axis]) : undefined;
-      start = end;
-      return slice;
-    });
-  },
-  evaluate: (ctx) => {
-    const y = zerosForOutput(ctx);
-    const axis = resolveAxis(ctx.attrs.int("axis"), y.shape.length);
-    const strides = stridesOf(y.shape);
-    let start = 0;
-    ctx.inputs.forEach((_, i) => {
-      const x = ctx.input(i);
-      const offsets = viewOffsets(x.shape, strides, start * strides[axis]!);
-      for (let k = 0; k < offsets.length; k++) y.data[offsets[k]!] = x.data[k]!;
-      start += x.shape[axis]!;
-    });
-    return [y];
-  },
-});
-
-const Split = defineOp("Split", {
-  doc: "the parts of x along `axis`, of the sizes `split` (constant), or `num_outputs` equal ones (the last smaller)",
-  source: "ONNX Split-18",
-  inputs: ["x", "split?"],
-  outputs: ["y*"],
-  attrs: { axis: { kind: "int", default: 0 }, num_outputs: { kind: "int", default: null } },
-  traits: ["movesData"],
-  infer: (ctx) => {
-    const { dtype, shape } = ctx.input(0);
-    const axis = resolveAxis(ctx.attrs.int("axis"), shape.length, ctx.fail);
-    const size = concreteDim(shape[axis]);
-    const sizes = ctx.inputs[1] ? ctx.constant(1) : equalParts(size, ctx.attrs.int("num_outputs"));
-    if (sizes.reduce((sum, part) => sum + part, 0) !== size || sizes.some((part) => part < 0))
-      ctx.fail(`expected parts that add up to ${size}, found [${sizes}]`);
-    return sizes.map((part) => ({ dtype, shape: shape.with(axis, part) }));
-  },
-  // dx = the cotangents of the parts one behind the other
-  vjp: ({ b, input, outputs, cotangents, attrs }) => {
-    const axis = resolveAxis(attrs.int("axis"), input(0).type.shape.length);
-    const parts = outputs.map((output, i) => {
-      const zero = b.scalar(0, output.type.dtype);
-      return cotangents[i] ?? b.expand(zero, concreteShape(output.type.shape));
-    });
-    return [b.emit("Concat", parts, { axis }), undefined];
-  },
-  evaluate: (ctx) => {
-    const x = ctx.input(0);
-    const axis = resolveAxis(ctx.attrs.int("axis"), x.shape.length);
-    const strides = stridesOf(x.shape);
-    let start = 0;
-    return ctx.outputs.map((_, i) => {
-      const part = zerosForOutput(ctx, i);
-      const data = takeOffsets(x.data, viewOffsets(part.shape, strides, start * strides[axis]!));
-      start += part.shape[axis]!;
-      return { ...part, data };
-    });
-  },
-});
-
-function equalParts(size: number, count: number): number[] {
-  const part = Math.ceil(size / count);
-  return range(count).map((i) => Math.max(0, Math.min(part, size - i * part)));
 }
 
 const Expand = defineOp("Expand", {
@@ -242,4 +153,4 @@ function inferPad(ctx: InferContext): readonly TensorType[] {
 }
 
 /** Ops of this family. */
-export const MOVEMENT: readonly Op[] = [Transpose, Concat, Split, Expand, Tile, Pad];
+export const MOVEMENT: readonly Op[] = [Transpose, Expand, Tile, Pad];

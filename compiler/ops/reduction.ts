@@ -1,5 +1,5 @@
-// Reductions over axes. The axes are a constant input (opset 18); without any, all axes are reduced, or none if
-// `noop_with_empty_axes` is 1.
+// Reductions over axes. The axes are a constant input (opset 18); without any, all axes are reduced, or none
+// if `noop_with_empty_axes` is 1.
 import type { GraphBuilder } from "../ir/builder.ts";
 import {
   type AttrReader,
@@ -121,7 +121,10 @@ function withKeptAxes(ctx: VjpContext, value: Value): Value {
   return ctx.b.emit("Unsqueeze", [value, ctx.b.ints(axes)]);
 }
 
-/** A value of the output's shape, repeated along the reduced axes to the input's shape; the others may be symbols. */
+/**
+ * A value of the output's shape, repeated along the reduced axes to the input's shape; the others may be
+ * symbols.
+ */
 function stretch(ctx: VjpContext, value: Value): Value {
   const axes = axesOf(ctx);
   const { shape } = ctx.input(0).type;

@@ -1,5 +1,5 @@
-// Ops that keep the elements in their order and change how they are seen: shape, or dtype. Symbolic dimensions pass
-// through wherever the products of the dimensions prove that they may.
+// Ops that keep the elements in their order and change how they are seen: shape, or dtype. Symbolic
+// dimensions pass through wherever the products of the dimensions prove that they may.
 import { defineOp, type EvaluateContext, type InferContext, type NDArray, type Op } from "../ir/op.ts";
 import { type Dim, type DType, dtypeBytes, isFloat, type Shape } from "../ir/types.ts";
 import { constantNumbers, range, reshapeOperand, resolveAxes } from "./axes.ts";

@@ -1,5 +1,6 @@
-// Index arithmetic of the float64 references: arrays are row-major, and every way of moving, broadcasting or grouping
-// elements is a list of offsets. In: shapes and strides; out: one offset for each element, in row-major order.
+// Index arithmetic of the float64 references: arrays are row-major, and every way of moving, broadcasting or
+// grouping elements is a list of offsets. In: shapes and strides; out: one offset for each element, in
+// row-major order.
 import { InternalError } from "../diagnostics.ts";
 import type { EvaluateContext, NDArray } from "../ir/op.ts";
 import { concreteShape, elementCount } from "../ir/types.ts";

@@ -7,7 +7,9 @@ import { COMPARISON } from "./comparison.ts";
 import { Conv, ConvTranspose } from "./convolution.ts";
 import { ConvInputGrad, ConvWeightGrad } from "./convolutionGradients.ts";
 import { MaskedCrossEntropy, MaskedCrossEntropyGrad } from "./crossEntropy.ts";
+import { ELEMENTARY } from "./elementary.ts";
 import { INDEXING } from "./indexing.ts";
+import { JOINING } from "./joining.ts";
 import { MATMUL } from "./matmul.ts";
 import { MOVEMENT } from "./movement.ts";
 import { NORMALIZATION } from "./normalization.ts";
@@ -15,17 +17,21 @@ import { AdamUpdate, MomentumUpdate } from "./optimizerUpdates.ts";
 import { AveragePool, MaxPool, MaxPoolGrad, MaxUnpool } from "./pooling.ts";
 import { REDUCTION } from "./reduction.ts";
 import { SHAPING } from "./shaping.ts";
+import { SLICING } from "./slicing.ts";
 
 const ALL: readonly Op[] = [
   ...ACTIVATION,
   ...ARITHMETIC,
   ...COMPARISON,
+  ...ELEMENTARY,
   ...INDEXING,
+  ...JOINING,
   ...MATMUL,
   ...MOVEMENT,
   ...NORMALIZATION,
   ...REDUCTION,
   ...SHAPING,
+  ...SLICING,
   AdamUpdate,
   MomentumUpdate,
   BatchNormTraining,

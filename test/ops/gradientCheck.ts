@@ -1,5 +1,5 @@
-// Checks an operator's VJP against central differences of its float64 reference: for every element of every float
-// input that is not constant, and along a random direction through all of them.
+// Checks an operator's VJP against central differences of its float64 reference: for every element of every
+// float input that is not constant, and along a random direction through all of them.
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray, Op, OpTable } from "../../compiler/ir/op.ts";
 import { GRADIENT_CHECK } from "../tolerances.ts";
@@ -13,8 +13,8 @@ const STEP = 1e-5;
 const GRADIENT_FLOOR = 1e-2;
 
 /**
- * What is wrong with the derivative of `op` at this sample: wrong types, non-finite numbers, numbers that differ, an
- * expected gradient too small to prove anything. Nothing wrong: an empty list.
+ * What is wrong with the derivative of `op` at this sample: wrong types, non-finite numbers, numbers that
+ * differ, an expected gradient too small to prove anything. Nothing wrong: an empty list.
  */
 export function gradientFaults(op: Op, sample: Sample, ops: OpTable): string[] {
   const table = new Map(ops).set(op.name, op);

@@ -1,4 +1,5 @@
-// Shape rules: symbols pass through where they may, and what does not fit is refused with what was expected and found.
+// Shape rules: symbols pass through where they may, and what does not fit is refused with what was expected
+// and found.
 import { describe, expect, test } from "vitest";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";

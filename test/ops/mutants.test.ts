@@ -1,5 +1,5 @@
-// The checkers checked: faults of every usual kind are planted into derivatives and into numbers, and each must be
-// found. Without these tests a checker that finds nothing would look like code without faults.
+// The checkers checked: faults of every usual kind are planted into derivatives and into numbers, and each
+// must be found. Without these tests a checker that finds nothing would look like code without faults.
 import { describe, expect, test } from "vitest";
 import type { GraphBuilder } from "../../compiler/ir/builder.ts";
 import type { Op, Vjp, VjpContext } from "../../compiler/ir/op.ts";

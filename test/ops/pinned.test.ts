@@ -1,4 +1,5 @@
-// What derivatives are where they do not exist: kinks and ties have values that were chosen, and stay as they are.
+// What derivatives are where they do not exist: kinks and ties have values that were chosen, and stay as they
+// are.
 import { expect, test } from "vitest";
 import { appendGradients } from "../../compiler/autodiff/reverse.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";

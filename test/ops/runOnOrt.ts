@@ -1,5 +1,5 @@
-// Runs a graph of ours on ONNX Runtime, in this thread: lowered for the CPU, encoded, loaded, run once. The results come
-// back as the reference interpreter gives them.
+// Runs a graph of ours on ONNX Runtime, in this thread: lowered for the CPU, encoded, loaded, run once. The
+// results come back as the reference interpreter gives them.
 import type { NDArray, OpTable } from "../../compiler/ir/op.ts";
 import type { DType, Graph } from "../../compiler/ir/types.ts";
 import { lowerGraph } from "../../compiler/lower/lower.ts";

@@ -1,5 +1,6 @@
-// From a sample to graphs: numbers for its inputs (seeded, away from ties and from 0), the graph of the operator alone,
-// and the graph of the operator with its derivative. Gradient checks and ONNX Runtime tests run the same graphs.
+// From a sample to graphs: numbers for its inputs (seeded, away from ties and from 0), the graph of the
+// operator alone, and the graph of the operator with its derivative. Gradient checks and ONNX Runtime tests
+// run the same graphs.
 import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { type NDArray, type Op, type OpTable, readAttrs } from "../../compiler/ir/op.ts";
 import {
@@ -16,7 +17,9 @@ import type { Sample, SampleInput } from "./samples/sample.ts";
 /** Numbers that are drawn lie at least this far from each other and from 0. */
 const GAP = 1e-3;
 
-/** A sample with numbers: `arrays[i]` is input i, `feeds` holds those that are inputs of the graph, by name. */
+/**
+ * A sample with numbers: `arrays[i]` is input i, `feeds` holds those that are inputs of the graph, by name.
+ */
 export interface DrawnSample {
   readonly op: Op;
   readonly sample: Sample;
@@ -83,7 +86,10 @@ export function forwardGraph(drawn: DrawnSample, ops: OpTable): Graph {
 
 /** The derivative's graph, and which inputs it differentiates. */
 export interface DerivativeGraph {
-  /** Inputs: those of the forward graph and "cotangent<i>" of output i. Outputs: "d<i>", the cotangent of input i. */
+  /**
+   * Inputs: those of the forward graph and "cotangent<i>" of output i. Outputs: "d<i>", the cotangent of
+   * input i.
+   */
   readonly graph: Graph;
   readonly feeds: ReadonlyMap<string, NDArray>;
   /** Float inputs that are not constant. */

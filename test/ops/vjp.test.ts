@@ -1,4 +1,5 @@
-// Every operator of the table: has samples, and its derivative agrees with central differences of its reference.
+// Every operator of the table: has samples, and its derivative agrees with central differences of its
+// reference.
 import { describe, expect, test } from "vitest";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import { isFloat } from "../../compiler/ir/types.ts";
@@ -22,7 +23,7 @@ test("every operator has its doc, its source, and a reason where there is no der
 for (const op of OPS.values())
   describe(op.name, () => {
     for (const sample of SAMPLES[op.name] ?? []) {
-      test(`${op.name} with ${sample.title}: the reference gives finite numbers of the inferred shape`, () => {
+      test(`${op.name} with ${sample.title}: the reference is finite and of the inferred shape`, () => {
         const drawn = drawSample(op, sample);
         const graph = forwardGraph(drawn, OPS);
         const results = interpret(graph, drawn.feeds);
