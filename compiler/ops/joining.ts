@@ -50,7 +50,7 @@ const Concat = defineOp("Concat", {
 });
 
 const Split = defineOp("Split", {
-  doc: "the parts of x along `axis`: of sizes `split` (constant), or `num_outputs` equal ones (the last smaller)",
+  doc: "the parts of x along `axis`: sizes `split` (constant), or `num_outputs` equal ones, the last smaller",
   source: "ONNX Split-18",
   inputs: ["x", "split?"],
   outputs: ["y*"],

@@ -3,7 +3,14 @@
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray, Op, OpTable } from "../../compiler/ir/op.ts";
 import { GRADIENT_CHECK } from "../tolerances.ts";
-import { derivativeGraph, drawSample, forwardGraph, randomFrom } from "./sampleGraph.ts";
+import {
+  type DerivativeGraph,
+  type DrawnSample,
+  derivativeGraph,
+  drawSample,
+  forwardGraph,
+  randomFrom,
+} from "./sampleGraph.ts";
 import type { Sample } from "./samples/sample.ts";
 
 /** Distance of the two points of a difference from the middle. */
@@ -19,7 +26,27 @@ const GRADIENT_FLOOR = 1e-2;
 export function gradientFaults(op: Op, sample: Sample, ops: OpTable): string[] {
   const table = new Map(ops).set(op.name, op);
   const drawn = drawSample(op, sample);
-  const derivative = derivativeGraph(drawn, table);
+  const faults = checkCotangents(
+    drawn,
+    table,
+    derivativeGraph(drawn, table),
+    sample.gradientFloor ?? GRADIENT_FLOOR,
+  );
+  const count = sample.outputs ?? 1;
+  // An absent cotangent stands for zero: each output alone must give the same as with zeros for the others.
+  for (let only = 0; only < count && count > 1; only++)
+    for (const fault of checkCotangents(drawn, table, derivativeGraph(drawn, table, only), 0))
+      faults.push(`output ${only} alone: ${fault}`);
+  return faults;
+}
+
+function checkCotangents(
+  drawn: DrawnSample,
+  table: OpTable,
+  derivative: DerivativeGraph,
+  floor: number,
+): string[] {
+  const { op, sample } = drawn;
   if (derivative.faults.length > 0) return [...derivative.faults];
   const results = interpret(derivative.graph, derivative.feeds);
   const forward = forwardGraph(drawn, table);
@@ -36,7 +63,7 @@ export function gradientFaults(op: Op, sample: Sample, ops: OpTable): string[] {
     const name = `input${i}`;
     const found = results.get(`d${i}`)?.data ?? new Float64Array(drawn.arrays[i]!.data.length);
     const expected = elementDifferences(objective, drawn.feeds, name);
-    faults.push(...compare(found, expected, `input ${i}`, sample.gradientFloor ?? GRADIENT_FLOOR));
+    faults.push(...compare(found, expected, `input ${i}`, floor));
     return { name, found };
   });
   if (gradients.length === 0 || derivative.graph.outputs.length === 0) return faults;

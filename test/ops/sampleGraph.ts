@@ -100,14 +100,14 @@ export interface DerivativeGraph {
   readonly faults: readonly string[];
 }
 
-/** Calls the operator's VJP with random cotangents for all its float outputs. */
-export function derivativeGraph(drawn: DrawnSample, ops: OpTable): DerivativeGraph {
+/** Calls the operator's VJP with random cotangents for all its float outputs, or for the output `only` alone. */
+export function derivativeGraph(drawn: DrawnSample, ops: OpTable, only?: number): DerivativeGraph {
   const { op, sample } = drawn;
   const { b, inputs, outputs } = emitForward(drawn, ops);
   const random = randomFrom(`cotangents of ${op.name} ${sample.title}`);
   const feeds = new Map(drawn.feeds);
   const cotangents = outputs.map((output, i) => {
-    if (!isFloat(output.type.dtype)) return undefined;
+    if (!isFloat(output.type.dtype) || (only !== undefined && only !== i)) return undefined;
     const shape = concreteShape(output.type.shape);
     const data = Float64Array.from({ length: elementCount(shape) }, () => drawCotangent(random));
     feeds.set(`cotangent${i}`, { dtype: output.type.dtype, shape, data });
