@@ -91,8 +91,12 @@ export type OrtFunctions = {
 /** The version of the C API that the indices above belong to. */
 export const ORT_API_VERSION = 29;
 
-/** An opened library: its version and, unless it is older than API version 29, its functions. */
+/**
+ * An opened library: its version and, unless it is older than API version 29, its functions. koffi unloads a library
+ * when its handle is collected, and functions from the table do not hold it: whoever uses them must hold `handle`.
+ */
 export interface OpenedLibrary {
+  readonly handle: object;
   readonly version: string;
   readonly functions: OrtFunctions | null;
 }
@@ -104,7 +108,7 @@ export function openOrtApi(path: string): OpenedLibrary {
   const getApi = functionAt(base, 0, "void *", ["uint32_t"]);
   const version: string = functionAt(base, 1, "str", [])();
   const api: Pointer | null = getApi(ORT_API_VERSION);
-  return { version, functions: api === null ? null : bindFunctions(api) };
+  return { handle: library, version, functions: api === null ? null : bindFunctions(api) };
 }
 
 function bindFunctions(api: Pointer): OrtFunctions {

@@ -4,7 +4,14 @@ import { existsSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { MttcError } from "../../compiler/diagnostics.ts";
-import { ORT_API_VERSION, type OrtFunctions, type Out, openOrtApi, type Pointer } from "./ffi.ts";
+import {
+  type OpenedLibrary,
+  ORT_API_VERSION,
+  type OrtFunctions,
+  type Out,
+  openOrtApi,
+  type Pointer,
+} from "./ffi.ts";
 import { ortError } from "./ortErrors.ts";
 
 // ORT's own logging goes to stderr; only what ends the process is printed, since every fault is thrown as an error.
@@ -77,12 +84,15 @@ export class OrtLibrary {
   readonly path: string;
   readonly version: string;
   readonly functions: OrtFunctions;
+  /** Keeps the library loaded. */
+  readonly handle: object;
   readonly env: Pointer;
   /** ORT's CPU allocator, owned by ORT. */
   readonly allocator: Pointer;
 
-  private constructor(file: string, version: string, functions: OrtFunctions) {
+  private constructor(file: string, { handle, version }: OpenedLibrary, functions: OrtFunctions) {
     this.path = file;
+    this.handle = handle;
     this.version = version;
     this.functions = functions;
     this.env = this.make("starting", (out) => functions.CreateEnv(LOG_FATAL, "mttc", out));
@@ -92,7 +102,7 @@ export class OrtLibrary {
   /** Loads the library; E_ORT_LOAD when it cannot be loaded or is older than API version 29. */
   static open(libraryPath?: string, around = currentSurroundings()): OrtLibrary {
     const file = locateOrtLibrary(libraryPath, around);
-    let opened: ReturnType<typeof openOrtApi>;
+    let opened: OpenedLibrary;
     try {
       opened = openOrtApi(file);
     } catch (error) {
@@ -104,7 +114,7 @@ export class OrtLibrary {
         `${file} is ONNX Runtime ${opened.version}, without version ${ORT_API_VERSION} of the C API`,
         "use ONNX Runtime 1.29 or later",
       );
-    return new OrtLibrary(file, opened.version, opened.functions);
+    return new OrtLibrary(file, opened, opened.functions);
   }
 
   /** Throws E_ORT for a status that is not success; `doing` says what was asked. */

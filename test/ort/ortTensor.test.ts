@@ -22,6 +22,15 @@ test("the CPU view and the copies show the same memory", () => {
   expect(copy.data).toEqual(new Float32Array([1, 2, 3, 4]));
 });
 
+test("the library stays loaded while garbage is collected", () => {
+  // koffi unloads a library whose handle is collected, and calling into it then ends the process. Memory of tensors
+  // makes V8 collect in full: 400 MB are far beyond its limit for external memory.
+  const tensors = Array.from({ length: 200 }, (_, k) =>
+    OrtTensor.allocate(library, `t${k}`, "float32", [2 ** 19]),
+  );
+  for (const tensor of tensors) tensor[Symbol.dispose]();
+});
+
 test("every use after dispose throws", () => {
   const tensor = OrtTensor.allocate(library, "t", "int64", [2]);
   tensor[Symbol.dispose]();
