@@ -5,6 +5,9 @@ import { InternalError } from "../diagnostics.ts";
 import { inferTypes, type OpTable } from "./op.ts";
 import type { Attrs, DType, Graph, Node, Output, TensorData, TensorType, Value } from "./types.ts";
 
+/** Elements up to which equal constants are found and shared. */
+const MAX_SHARED = 64;
+
 export class GraphBuilder {
   readonly ops: OpTable;
   readonly #name: string;
@@ -69,11 +72,9 @@ export class GraphBuilder {
     this.#outputs.push({ name, value });
   }
 
-  /** A constant; small equal ones (up to 64 elements) are shared. */
+  /** A constant; small equal ones (up to 64 elements) are shared unless they are given a name. */
   constant(data: TensorData, name?: string): Value {
-    const key =
-      data.data.length <= 64 ? `${data.dtype}[${data.shape}]${Array.from(data.data, keyOf)}` : undefined;
-    const known = key === undefined ? undefined : this.#constantsByContent.get(key);
+    const known = this.#constantsByContent.get(contentKey(data));
     if (known && name === undefined) return known;
     const short =
       data.data.length <= 4
@@ -84,9 +85,8 @@ export class GraphBuilder {
       type: { dtype: data.dtype, shape: data.shape },
       origin: this.#origin,
     };
-    if (key !== undefined) this.#constantsByContent.set(key, value);
     this.#values.add(value);
-    this.#constants.set(value, data);
+    this.#keepConstant(value, data);
     return value;
   }
 
@@ -148,7 +148,7 @@ export class GraphBuilder {
   }
 
   adoptConstant(value: Value, data: TensorData): void {
-    this.#constants.set(this.#adopt(value), data);
+    this.#keepConstant(this.#adopt(value), data);
   }
 
   /**
@@ -188,6 +188,12 @@ export class GraphBuilder {
       nodes: [...this.#nodes],
       outputs: [...this.#outputs],
     };
+  }
+
+  #keepConstant(value: Value, data: TensorData): void {
+    this.#constants.set(value, data);
+    const key = UNNAMED_CONSTANT.test(value.name) ? contentKey(data) : "";
+    if (key !== "" && !this.#constantsByContent.has(key)) this.#constantsByContent.set(key, value);
   }
 
   #mapTo(here: Map<Value, Value>, value: Value): Value {
@@ -264,6 +270,14 @@ export class GraphBuilder {
     const more = steps ? [this.ints(steps)] : [];
     return this.emit("Slice", [x, this.ints(starts), this.ints(ends), this.ints(axes), ...more]);
   }
+}
+
+/** Names that `constant` gives when it is not told one: only such constants stand for each other. */
+const UNNAMED_CONSTANT = /(^|\/)const($|[/:])/;
+
+/** Equal for constants of the same type and numbers; "" for one that is too large to be shared. */
+function contentKey({ dtype, shape, data }: TensorData): string {
+  return data.length <= MAX_SHARED ? `${dtype}[${shape}]${Array.from(data, keyOf)}` : "";
 }
 
 function keyOf(value: number): string {

@@ -17,10 +17,10 @@ export function printGraph(graph: Graph, full = false): string {
     lines.push([declare(value), `Constant ${numbersText(data, full)}`, value.origin]);
   for (const node of graph.nodes)
     lines.push([node.outputs.map(declare).join(", "), nodeText(node), node.outputs[0]?.origin ?? ""]);
-  const width = Math.min(72, Math.max(0, ...lines.map(([head]) => head.length)));
-  const bodyWidth = Math.min(60, Math.max(0, ...lines.map(([, body]) => body.length)));
+  const width = lines.reduce((most, [head]) => Math.min(72, Math.max(most, head.length)), 0);
+  const bodyWidth = lines.reduce((most, [, body]) => Math.min(60, Math.max(most, body.length)), 0);
   const text = lines.map(
-    ([head, body, origin]) => `${head.padEnd(width)} = ${body.padEnd(bodyWidth)} ; ${origin}`,
+    ([head, body, origin]) => `${head.padEnd(width)} = ${body.padEnd(bodyWidth)} ; ${escapeOrigin(origin)}`,
   );
   const outputs = graph.outputs.map(({ name, value }) => `output ${escapeName(name)} = ${reference(value)}`);
   return `${[`graph ${graph.name}`, ...text, ...outputs].join("\n")}\n`;
@@ -28,7 +28,7 @@ export function printGraph(graph: Graph, full = false): string {
 
 /** Reads what printGraph wrote in full; an InternalError names the line that is not understood. */
 export function parseGraph(text: string, ops: OpTable): Graph {
-  const [first = "", ...lines] = text.trimEnd().split("\n");
+  const [first = "", ...lines] = text.replace(/\n$/, "").split("\n");
   const b = new GraphBuilder(first.replace(/^graph /, ""), ops);
   const values = new Map<string, Value>();
   const find = (name: string): Value | undefined =>
@@ -40,7 +40,8 @@ export function parseGraph(text: string, ops: OpTable): Graph {
       continue;
     }
     const match = /^(.*?) += (\S+) ?(.*?) +; (.*)$/.exec(line) ?? notUnderstood(line);
-    const [, heads = "", opName = "", rest = "", origin = ""] = match;
+    const [, heads = "", opName = "", rest = ""] = match;
+    const origin = unescapeName(match[4] ?? "");
     const outputs = heads.split(", ").map((head): Value => {
       const [name = "", type = ""] = head.trimEnd().split(/: (?=[^:]*$)/);
       const value: Value = { name: unescapeName(name.slice(1)), type: parseTypeText(type), origin };
@@ -101,6 +102,11 @@ function reference(value: Value): string {
 /** Task names may hold anything; blanks, commas and braces would break the line format. */
 function escapeName(name: string): string {
   return name.replace(/[\s,{}%]/g, (c) => `%${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/** Origins may hold blanks, but end with the line. */
+function escapeOrigin(origin: string): string {
+  return origin.replace(/[\n\r\u2028\u2029]|%(?=[0-9a-f]{4})/g, escapeName);
 }
 
 function unescapeName(name: string): string {
