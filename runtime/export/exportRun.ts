@@ -1,16 +1,15 @@
 // A trained run -> deployable ONNX files in one folder: whole model, one file per task, optionally the parts. Nothing is
 // put in place before every file has been opened, run on real images and found equal to the trainer.
-import { readdir, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
+import { InternalError } from "../../compiler/diagnostics.ts";
 import { type ExportedFile, exportModel } from "../../compiler/exportModel.ts";
 import type { ModelKind } from "../../compiler/model/modelMetadata.ts";
 import { writeDirectoryAtomically } from "../checkpoint/atomicDirectory.ts";
-import { fileError, systemCode } from "../checkpoint/fileSystem.ts";
 import { ImageReader, imageBytes, imageFormat } from "../data/images.ts";
 import { type HostTensor, OrtHost } from "../ort/ortHost.ts";
 import type { MultiTaskTrainer } from "../train/multiTaskTrainer.ts";
 import type { RuntimeOptions } from "../train/trainerOptions.ts";
+import { refuseForeignFolder } from "./ownFolder.ts";
 import { checkParity, type ParityCheck, type ParityReference } from "./parity.ts";
 
 /** Default name of an export's folder, inside the run's. */
@@ -50,7 +49,7 @@ export async function exportRun(
 ): Promise<ExportReport> {
   const manifest = await trainer.manifest();
   const directory = resolve(options.directory ?? join(trainer.directory ?? ".", EXPORT_FOLDER));
-  await refuseForeignFolder(directory);
+  await refuseForeignFolder(directory, { listFile: LIST_FILE, format: LIST_FORMAT });
   const classes = manifest.tasks.map(({ name, classes: names }) => ({ task: name, classes: names }));
   const values = await trainer.parameters();
   const { split = false } = options;
@@ -100,44 +99,6 @@ async function parityReference(
   const shape = [count, format.height, format.width, format.channels];
   const images: HostTensor = { dtype: "uint8", shape, data };
   return { images, probabilities: await trainer.predict(paths), features };
-}
-
-/** E_FILE unless `directory` is absent, empty, or holds an earlier export and nothing else. */
-async function refuseForeignFolder(directory: string): Promise<void> {
-  const refuse = (message: string, cause?: unknown): never => {
-    const hint = "choose another folder; only an earlier export is replaced";
-    throw new MttcError({ code: "E_FILE", message, at: { file: directory }, hint }, { cause });
-  };
-  let names: string[];
-  try {
-    names = await readdir(directory);
-  } catch (error) {
-    if (systemCode(error) === "ENOENT") return;
-    if (systemCode(error) === "ENOTDIR") return refuse("is not a folder", error);
-    throw fileError(error, directory, "read the folder");
-  }
-  if (names.length === 0) return;
-  if (!names.includes(LIST_FILE)) return refuse("the folder holds files that are no export of mttc");
-  const known = new Set(await listedFiles(join(directory, LIST_FILE)));
-  const foreign = names.filter((name) => !known.has(name));
-  if (foreign.length > 0) refuse(`the folder holds more than an export: ${foreign.slice(0, 5).join(", ")}`);
-}
-
-/** The files that an export's list names; none where it is not readable as one. */
-async function listedFiles(path: string): Promise<string[]> {
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    throw fileError(error, path, "read");
-  }
-  try {
-    const { format, files } = JSON.parse(text) as { format?: unknown; files?: unknown };
-    return format === LIST_FORMAT && Array.isArray(files) ? files.map(String) : [];
-  } catch {
-    // Not JSON: not our list, so nothing in the folder is known and the caller refuses it.
-    return [];
-  }
 }
 
 function missingRow(row: number): never {

@@ -1,0 +1,77 @@
+// `mttc compile SPEC -o DIR`: the bundle of ONNX files alone, without training.
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import { BUNDLE_FORMAT } from "../compiler/bundle.ts";
+import { compile } from "../compiler/compile.ts";
+import { specWarnings } from "../compiler/spec/specWarnings.ts";
+import { refuseForeignFolder } from "../runtime/export/ownFolder.ts";
+import { MANIFEST_FILE, writeBundleDirectory } from "../runtime/train/bundleDirectory.ts";
+import { dumpTrace, joinTraces, type StageTime, timingTrace } from "./graphDump.ts";
+import { loadClasses, loadExperiment } from "./specFile.ts";
+import { bytes, decimal, renderTable } from "./tables.ts";
+import type { Terminal } from "./terminal.ts";
+
+interface Flags {
+  readonly output: string;
+  readonly timing?: boolean;
+  readonly json?: boolean;
+}
+
+export function addCompileCommand(program: Command, terminal: Terminal): void {
+  program
+    .command("compile")
+    .description("compile a spec into a bundle of ONNX graphs (train, grad, apply, evaluate, trunk)")
+    .argument("<spec>", "spec file (YAML or JSON)")
+    .requiredOption("-o, --output <dir>", "folder to write; an older bundle there is replaced")
+    .option("--timing", "print how long each stage and pass took")
+    .option("--json", "print the result as JSON")
+    .addHelpText("after", "\nMTTC_DUMP=dir writes the graph after every stage and pass to dir.")
+    .action((spec: string, flags: Flags) => compileSpec(spec, flags, terminal));
+}
+
+async function compileSpec(file: string, flags: Flags, terminal: Terminal): Promise<void> {
+  const experiment = await loadExperiment(file);
+  const { classes, warnings } = await loadClasses(experiment);
+  for (const warning of [...specWarnings(experiment.spec), ...warnings])
+    terminal.note(`${terminal.noteColours.yellow("warning:")} ${warning}`);
+  const directory = resolve(flags.output);
+  await refuseForeignFolder(directory, { listFile: MANIFEST_FILE, format: BUNDLE_FORMAT });
+  const timing = timingTrace();
+  const dump = process.env.MTTC_DUMP;
+  const trace = joinTraces([...(dump ? [dumpTrace(dump)] : []), timing.trace]);
+  const started = performance.now();
+  const bundle = compile(experiment.spec, classes, { trace });
+  const milliseconds = performance.now() - started;
+  const { files } = await writeBundleDirectory(directory, bundle);
+  const sizes = Object.entries(files).map(([name, entry]) => ({ name, bytes: entry.bytes }));
+  if (flags.json) {
+    const stages = flags.timing ? { stages: timing.times } : {};
+    terminal.out(JSON.stringify({ directory, milliseconds, files: sizes, ...stages }, null, 2));
+    return;
+  }
+  if (flags.timing) terminal.out(timingTable(timing.times, terminal));
+  const rows = sizes.map((entry) => [entry.name, bytes(entry.bytes)]);
+  terminal.out(renderTable(terminal, ["file", "size"], rows, [1]));
+  terminal.out(`Compiled in ${Math.round(milliseconds)} ms; written to ${directory}`);
+  if (dump) terminal.out(`The graph after every stage and pass is in ${resolve(dump)}`);
+}
+
+/** A line per graph with its sum, and its stages below it. */
+function timingTable(times: readonly StageTime[], terminal: Terminal): string {
+  const graphs = [...new Set(times.map(({ stage }) => graphOf(stage)))];
+  const rows = graphs.flatMap((graph) => {
+    const own = times.filter(({ stage }) => graphOf(stage) === graph);
+    const sum = own.reduce((total, { ms }) => total + ms, 0);
+    const stages = own.map(({ stage, ms, nodes }) => [
+      `  ${stage.slice(graph.length + 1)}`,
+      decimal(ms, 1),
+      String(nodes),
+    ]);
+    return [[graph, decimal(sum, 1), ""], ...stages];
+  });
+  return renderTable(terminal, ["stage", "ms", "nodes"], rows, [1, 2]);
+}
+
+function graphOf(stage: string): string {
+  return stage.slice(0, stage.lastIndexOf("/"));
+}

@@ -1,0 +1,50 @@
+// Evaluation reports as text: figures beside the majority baseline, and confusion matrices.
+import type { EvaluationReport, TaskReport } from "../runtime/train/evaluationReport.ts";
+import { count, decimal, renderTable } from "./tables.ts";
+import type { Terminal } from "./terminal.ts";
+
+type Style = Pick<Terminal, "isTerminal" | "colours">;
+
+/** Up to this many classes the whole matrix is shown, beyond it the most frequent confusions. */
+const MATRIX_CLASSES = 16;
+const SHOWN_CONFUSIONS = 12;
+
+/** One line per task; "majority" is what always answering the most frequent class would reach. */
+export function evaluationTable(report: EvaluationReport, style: Style): string {
+  const head = ["task", "labelled", "loss", "accuracy", "majority", "macro recall", "majority"];
+  const rows = Object.entries(report.tasks).map(([task, figures]) => [
+    task,
+    count(figures.labelled),
+    decimal(figures.loss),
+    decimal(figures.accuracy),
+    decimal(figures.majority),
+    decimal(figures.macroRecall),
+    decimal(figures.majorityRecall),
+  ]);
+  return renderTable(style, head, rows, [1, 2, 3, 4, 5, 6]);
+}
+
+/** Rows are true classes, columns predictions; for many classes a list of the most frequent confusions. */
+export function confusionText(task: string, figures: TaskReport, style: Style): string {
+  const title = style.colours.bold(`${task}: true class (rows) and prediction (columns)`);
+  return `${title}\n${figures.classes.length <= MATRIX_CLASSES ? matrix(figures, style) : worst(figures, style)}`;
+}
+
+function matrix({ classes, confusion }: TaskReport, style: Style): string {
+  const rows = classes.map((name, i) => [name, ...(confusion[i] ?? []).map(String)]);
+  const right = classes.map((_, i) => i + 1);
+  return renderTable(style, ["", ...classes], rows, right);
+}
+
+function worst({ classes, confusion }: TaskReport, style: Style): string {
+  const pairs = confusion.flatMap((counts, i) =>
+    counts.flatMap((times, j) => (i !== j && times > 0 ? [{ i, j, times }] : [])),
+  );
+  if (pairs.length === 0) return "no image is confused";
+  const shown = pairs.toSorted((a, b) => b.times - a.times).slice(0, SHOWN_CONFUSIONS);
+  const rows = shown.map(({ i, j, times }) => {
+    const of = (confusion[i] ?? []).reduce((sum, value) => sum + value, 0);
+    return [classes[i] ?? "", classes[j] ?? "", `${times} of ${of}`];
+  });
+  return renderTable(style, ["true class", "predicted", "images"], rows, [2]);
+}

@@ -1,0 +1,49 @@
+// `mttc export RUN`: deployable ONNX files of a run's newest checkpoint, compared with the trainer before they stand.
+import type { Command } from "commander";
+import { type ExportReport, exportRun } from "../runtime/export/exportRun.ts";
+import { PARITY_TOLERANCE } from "../runtime/export/parity.ts";
+import { MultiTaskTrainer } from "../runtime/train/multiTaskTrainer.ts";
+import { type RuntimeFlags, runtimeOptions, withRuntimeOptions } from "./runtimeOptions.ts";
+import { bytes, renderTable } from "./tables.ts";
+import type { Terminal } from "./terminal.ts";
+
+interface Flags extends RuntimeFlags {
+  readonly output?: string;
+  readonly split?: boolean;
+  readonly json?: boolean;
+}
+
+export function addExportCommand(program: Command, terminal: Terminal): void {
+  const command = program
+    .command("export")
+    .description("write the model as ONNX files: uint8 images in, probabilities out, for any batch size")
+    .argument("<run>", "folder of the run (its logdir)")
+    .option("-o, --output <dir>", "folder to write (default: <run>/export); an earlier export is replaced")
+    .option("--split", "also write trunk, shared layers and heads as files that compose")
+    .option("--json", "print the result as JSON");
+  withRuntimeOptions(command).action((run: string, flags: Flags) => exportFromRun(run, flags, terminal));
+}
+
+async function exportFromRun(run: string, flags: Flags, terminal: Terminal): Promise<void> {
+  const runtime = runtimeOptions(flags);
+  await using trainer = await MultiTaskTrainer.fromRun(run, runtime);
+  const report = await exportRun(trainer, { ...runtime, directory: flags.output, split: flags.split });
+  terminal.out(flags.json ? JSON.stringify(report, null, 2) : exportText(report, terminal));
+}
+
+function exportText({ directory, files, checks, images }: ExportReport, terminal: Terminal): string {
+  const rows = files.map(({ file, kind, tasks, bytes: size }) => {
+    const largest = Math.max(
+      ...checks.filter((check) => check.file === file).map((check) => check.largestDifference),
+    );
+    return [file, kind, tasks.join(", "), bytes(size), largest.toExponential(1)];
+  });
+  const head = ["file", "kind", "tasks", "size", "largest difference"];
+  const largest = Math.max(...checks.map((check) => check.largestDifference));
+  return [
+    renderTable(terminal, head, rows, [3, 4]),
+    `Compared with the trainer on ${images} images: largest difference ${largest.toExponential(2)} (allowed ${PARITY_TOLERANCE}).`,
+    `Written to ${directory}`,
+    `Next: mttc predict ${directory}/model.onnx IMAGES...`,
+  ].join("\n");
+}

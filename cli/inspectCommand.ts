@@ -1,0 +1,109 @@
+// `mttc inspect SPEC|RUN`: what a spec amounts to before (or after) it is trained, or a graph of its compilation.
+import type { Command } from "commander";
+import { compile } from "../compiler/compile.ts";
+import { inspectModel, type LayerFacts, type ModelFacts } from "../compiler/inspect/modelFacts.ts";
+import { graphText, StageLog } from "../compiler/inspect/stages.ts";
+import { loadClasses, loadSpecOrRun } from "./specFile.ts";
+import { bytes, count, renderTable, scaled } from "./tables.ts";
+import type { Terminal } from "./terminal.ts";
+
+interface Flags {
+  readonly json?: boolean;
+  readonly stage?: string;
+  readonly at?: string;
+}
+
+export function addInspectCommand(program: Command, terminal: Terminal): void {
+  program
+    .command("inspect")
+    .description("parameters, shapes, operations, memory, and which task's loss trains which part")
+    .argument("<spec|run>", "spec file, or folder of a run")
+    .option("--json", "print the facts as JSON")
+    .option("--stage <stage>", "print the graph after a stage instead (train, grad/1-built, ...)")
+    .option("--at <origin>", "with --stage: only what comes from this place of the spec")
+    .addHelpText("after", "\nAn unknown --stage lists those that there are.")
+    .action((path: string, flags: Flags) => inspect(path, flags, terminal));
+}
+
+async function inspect(path: string, flags: Flags, terminal: Terminal): Promise<void> {
+  const experiment = await loadSpecOrRun(path);
+  const { classes, warnings } = await loadClasses(experiment);
+  if (flags.stage !== undefined) {
+    const log = new StageLog();
+    compile(experiment.spec, classes, { trace: log.trace });
+    terminal.out(graphText(log.find(flags.stage), flags.at).trimEnd());
+    return;
+  }
+  const facts = inspectModel(experiment.spec, classes);
+  const all = { ...facts, warnings: [...facts.warnings, ...warnings] };
+  terminal.out(flags.json ? JSON.stringify(all, null, 2) : factsText(all, terminal));
+}
+
+function factsText(facts: ModelFacts, terminal: Terminal): string {
+  const { bold, yellow } = terminal.colours;
+  const sections: [string, string][] = [
+    ["Parameters and operations", partTable(facts, terminal)],
+    ["Layers (one image)", layerTable(facts, terminal)],
+    ["Memory in training", memoryTable(facts, terminal)],
+    ["Which task's loss trains what", reachTable(facts, terminal)],
+  ];
+  const warnings = facts.warnings.map((warning) => `${yellow("warning:")} ${warning}`);
+  return [...sections.map(([title, text]) => `${bold(title)}\n${text}\n`), ...warnings].join("\n").trimEnd();
+}
+
+function partTable({ parts, batchSize }: ModelFacts, terminal: Terminal): string {
+  const row = (name: string, list: ModelFacts["parts"]): string[] => {
+    const sum = (pick: (part: ModelFacts["parts"][number]) => number): number =>
+      list.reduce((total, part) => total + pick(part), 0);
+    return [
+      name,
+      count(sum((part) => part.trained)),
+      count(sum((part) => part.frozen)),
+      count(sum((part) => part.statistics)),
+      scaled(sum((part) => part.forwardFlops)),
+      scaled(sum((part) => part.stepFlops)),
+    ];
+  };
+  const rows = [...parts.map((part) => row(part.part, [part])), row("all", parts)];
+  const head = ["part", "trained", "frozen", "statistics", "FLOPs/image", `FLOPs/step of ${batchSize}`];
+  return renderTable(terminal, head, rows, [1, 2, 3, 4, 5]);
+}
+
+function layerTable({ layers }: ModelFacts, terminal: Terminal): string {
+  const rows = layers.map((layer) => [layer.origin, layerName(layer), layer.shape.join(" x ")]);
+  return renderTable(terminal, ["layer", "kind", "output"], rows);
+}
+
+const LAYER_NAMES: Readonly<Record<string, string>> = {
+  p: "max pooling",
+  d: "spatial dropout",
+  r: "residual block",
+  dense: "global pooling, dense",
+};
+
+function layerName({ layer }: LayerFacts): string {
+  return typeof layer === "number" ? `convolution, ${layer} filters` : (LAYER_NAMES[layer] ?? layer);
+}
+
+function memoryTable({ memory, microBatches }: ModelFacts, terminal: Terminal): string {
+  const total = 2 * memory.state + memory.constants + memory.accumulators + memory.activations;
+  const unit = microBatches > 1 ? "micro-batch" : "batch";
+  const rows = [
+    ["state (weights, optimizer slots), two sets", bytes(2 * memory.state)],
+    ["frozen weights", bytes(memory.constants)],
+    ["gradient sums, two sets", bytes(memory.accumulators)],
+    [`intermediate values of one ${unit} (estimate)`, bytes(memory.activations)],
+    ["all", bytes(total)],
+  ];
+  return renderTable(terminal, ["what", "size"], rows, [1]);
+}
+
+function reachTable({ reach }: ModelFacts, terminal: Terminal): string {
+  const rows = reach.map(({ task, classes, weight, parts }) => [
+    task,
+    String(classes),
+    String(weight),
+    parts.join(", ") || "nothing",
+  ]);
+  return renderTable(terminal, ["task", "classes", "weight", "trains"], rows, [1]);
+}

@@ -1,0 +1,49 @@
+// The mttc command: one file per subcommand, errors to text and exit codes in one place. Loaded by cli/mttc.cjs.
+import { readFileSync } from "node:fs";
+import { Command } from "commander";
+import { addCompileCommand } from "./compileCommand.ts";
+import { reportError } from "./errorReport.ts";
+import { addEvaluateCommand } from "./evaluateCommand.ts";
+import { addExportCommand } from "./exportCommand.ts";
+import { addInitCommand } from "./initCommand.ts";
+import { addInspectCommand } from "./inspectCommand.ts";
+import { addPredictCommand } from "./predictCommand.ts";
+import { addSchemaCommand } from "./schemaCommand.ts";
+import { processTerminal } from "./terminal.ts";
+import { addTrainCommand } from "./trainCommand.ts";
+
+const COMMANDS = [
+  addInitCommand,
+  addInspectCommand,
+  addCompileCommand,
+  addTrainCommand,
+  addEvaluateCommand,
+  addExportCommand,
+  addPredictCommand,
+  addSchemaCommand,
+] as const;
+
+/** Runs the command line `args` (without node and script) and returns the exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  const terminal = processTerminal();
+  const program = new Command("mttc")
+    .description("Multi-task image models, compiled to ONNX and trained with ONNX Runtime.")
+    .version(packageVersion())
+    .exitOverride()
+    .showHelpAfterError("(--help shows what there is)");
+  for (const add of COMMANDS) add(program, terminal);
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return 0;
+  } catch (error) {
+    return reportError(error, terminal);
+  }
+}
+
+function packageVersion(): string {
+  const file = new URL("../../package.json", import.meta.url);
+  const { version } = JSON.parse(readFileSync(file, "utf8")) as { version: string };
+  return version;
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,66 @@
+// A spec file or a run's folder on the command line -> the experiment that it describes, and its classes.
+import { readFile, stat } from "node:fs/promises";
+import { MttcError } from "../compiler/diagnostics.ts";
+import type { TaskClasses } from "../compiler/model/network.ts";
+import { parseSpec } from "../compiler/spec/parseSpec.ts";
+import { fileError } from "../runtime/checkpoint/fileSystem.ts";
+import { readRun } from "../runtime/train/runDirectory.ts";
+import {
+  type Experiment,
+  experimentFromRun,
+  experimentFromSpec,
+  readLabels,
+} from "../runtime/train/trainerOptions.ts";
+
+/** Reads and checks a spec file. E_FILE, E_CONFIG_PARSE, E_CONFIG. */
+export async function loadExperiment(file: string): Promise<Experiment> {
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (error) {
+    throw fileError(error, file, "read the spec");
+  }
+  return experimentFromSpec(parseSpec(text, file), file);
+}
+
+/** The experiment of a spec file, or of a run where `path` is a folder. */
+export async function loadSpecOrRun(path: string): Promise<Experiment> {
+  let isFolder: boolean;
+  try {
+    isFolder = (await stat(path)).isDirectory();
+  } catch (error) {
+    throw fileError(error, path, "read the spec or run");
+  }
+  if (!isFolder) return await loadExperiment(path);
+  const { spec, facts } = await readRun(path);
+  return experimentFromRun(spec, facts);
+}
+
+/** Classes that are known to compile with, and what is odd about the labels. */
+export interface KnownClasses {
+  readonly classes: TaskClasses;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Classes of every task: from the run or the spec where they list them all and there is no label table, else from the
+ * label tables. E_CONFIG where there is neither; E_CSV_*, E_LABEL, E_TASK_EMPTY, E_FILE.
+ */
+export async function loadClasses(experiment: Experiment): Promise<KnownClasses> {
+  const { spec, trainRows } = experiment;
+  const listed: Readonly<Record<string, readonly string[]>> = { ...spec.classes, ...experiment.classes };
+  const named = (classes: Readonly<Record<string, readonly string[]>>) =>
+    spec.tasks.map((task) => ({ task, classes: classes[task] ?? [] }));
+  const isComplete = spec.tasks.every((task) => Object.hasOwn(listed, task));
+  if (isComplete && (experiment.classes !== undefined || (spec.train_labels === null && !trainRows)))
+    return { classes: named(listed), warnings: [] };
+  if (spec.train_labels === null && !trainRows)
+    throw new MttcError({
+      code: "E_CONFIG",
+      message: "the classes are not known",
+      at: { path: "train_labels" },
+      hint: "give train_labels, or list the classes of every task under `classes`",
+    });
+  const { classes, warnings } = await readLabels(experiment);
+  return { classes: named(classes), warnings };
+}

@@ -1,0 +1,91 @@
+// `mttc train SPEC`: a whole run, with evaluation and a checkpoint after each epoch. Ctrl-C saves and stops, a second
+// one stops at once.
+import { join, relative } from "node:path";
+import type { Command } from "commander";
+import { MttcError } from "../compiler/diagnostics.ts";
+import type { EpochReport } from "../runtime/train/events.ts";
+import { MultiTaskTrainer } from "../runtime/train/multiTaskTrainer.ts";
+import { parsePositive, type RuntimeFlags, runtimeOptions, withRuntimeOptions } from "./runtimeOptions.ts";
+import { loadExperiment } from "./specFile.ts";
+import type { Terminal } from "./terminal.ts";
+import { epochTable, showProgress } from "./trainProgress.ts";
+
+interface Flags extends RuntimeFlags {
+  readonly resume?: boolean;
+  readonly epochs?: number;
+  readonly json?: boolean;
+}
+
+const INTERRUPTED_EXIT = 130;
+
+export function addTrainCommand(program: Command, terminal: Terminal): void {
+  const command = program
+    .command("train")
+    .description("train a spec; writes the run to its logdir")
+    .argument("<spec>", "spec file (YAML or JSON)")
+    .option("--resume", "go on from the newest checkpoint of logdir")
+    .option("--epochs <n>", "train until so many epochs are done in all (default: the spec's)", parsePositive)
+    .option("--json", "print each epoch's report as a line of JSON");
+  withRuntimeOptions(command).action((spec: string, flags: Flags) => trainSpec(spec, flags, terminal));
+}
+
+async function trainSpec(file: string, flags: Flags, terminal: Terminal): Promise<void> {
+  const experiment = await loadExperiment(file);
+  const { spec } = experiment;
+  if (spec.logdir === null)
+    throw new MttcError({
+      code: "E_CONFIG",
+      message: "missing; the run needs a folder to be written to",
+      at: { file, path: "logdir" },
+      hint: "add a line such as `logdir: runs/first`",
+    });
+  const epochs = flags.epochs ?? spec.epochs;
+  const { signal, stop } = interruptSignal(terminal);
+  await using trainer = new MultiTaskTrainer(experiment, runtimeOptions(flags));
+  if (flags.json) trainer.on("epoch", (report) => terminal.out(JSON.stringify(report)));
+  const endProgress = showProgress(trainer, epochs, terminal);
+  let history: readonly EpochReport[];
+  try {
+    history = await trainer.fit(epochs, { resume: flags.resume ?? false, signal });
+  } finally {
+    endProgress();
+    stop();
+  }
+  if (!flags.json) terminal.out(closingText(trainer.directory ?? "", history, epochs, terminal));
+}
+
+/** The last epoch's figures, where everything lies, and what to do next. */
+function closingText(
+  directory: string,
+  history: readonly EpochReport[],
+  epochs: number,
+  terminal: Terminal,
+): string {
+  const last = history.at(-1);
+  const shown = relative(process.cwd(), directory);
+  const run = shown !== "" && !shown.startsWith("..") ? shown : directory;
+  const hint = history.length > epochs ? ` (${epochs} were asked for; --epochs N trains more)` : "";
+  return [
+    `${history.length} epochs are trained${hint}. The last one:`,
+    ...(last ? [epochTable(last, terminal)] : []),
+    `Checkpoints: ${join(run, "checkpoints")}`,
+    `Log:         ${join(run, "log.jsonl")}`,
+    `Next:        mttc evaluate ${run}`,
+    `             mttc export ${run}`,
+  ].join("\n");
+}
+
+/** Aborts at the first SIGINT or SIGTERM; the second ends the process at once. */
+function interruptSignal(terminal: Terminal): { signal: AbortSignal; stop: () => void } {
+  const controller = new AbortController();
+  const onSignal = (): void => {
+    if (controller.signal.aborted) process.exit(INTERRUPTED_EXIT);
+    controller.abort();
+    terminal.note("\nstopping after this step and saving; once more to stop at once");
+  };
+  for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, onSignal);
+  const stop = (): void => {
+    for (const name of ["SIGINT", "SIGTERM"] as const) process.off(name, onSignal);
+  };
+  return { signal: controller.signal, stop };
+}

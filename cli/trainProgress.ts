@@ -1,0 +1,104 @@
+// Progress of a training run: a bar on a terminal, plain lines elsewhere, and the figures of each epoch.
+import { SingleBar } from "cli-progress";
+import type { EpochReport, StepEvent } from "../runtime/train/events.ts";
+import type { MultiTaskTrainer } from "../runtime/train/multiTaskTrainer.ts";
+import { decimal, renderTable } from "./tables.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Without a bar a line is written at most this often. */
+const LINE_INTERVAL_MS = 10_000;
+
+/** Shows what `trainer` tells, on stderr; the returned function ends it. */
+export function showProgress(trainer: MultiTaskTrainer, epochs: number, terminal: Terminal): () => void {
+  const meter = terminal.drawsProgress ? barMeter(epochs) : lineMeter(epochs, terminal);
+  const stops = [
+    trainer.on("log", ({ message }) => {
+      meter.pause();
+      terminal.note(message);
+    }),
+    trainer.on("step", meter.step),
+    trainer.on("epoch", (report) => {
+      meter.pause();
+      terminal.note(epochText(report, epochs, terminal));
+    }),
+  ];
+  return () => {
+    meter.pause();
+    for (const stop of stops) stop();
+  };
+}
+
+interface Meter {
+  step(event: StepEvent): void;
+  /** Clears the line for something else to be written. */
+  pause(): void;
+}
+
+function barMeter(epochs: number): Meter {
+  let bar: SingleBar | undefined;
+  return {
+    step: ({ epoch, step, steps, losses, imagesPerSecond }) => {
+      const payload = { epoch, epochs, losses: lossesText(losses), speed: Math.round(imagesPerSecond) };
+      if (!bar) {
+        const format = "epoch {epoch}/{epochs} {bar} {value}/{total}  {speed} images/s  {losses}";
+        bar = new SingleBar({
+          format,
+          barsize: 24,
+          clearOnComplete: true,
+          hideCursor: true,
+          stream: process.stderr,
+          // Ctrl-C is the trainer's business.
+          gracefulExit: false,
+        });
+        bar.start(steps, step, payload);
+      }
+      bar.update(step, payload);
+    },
+    pause: () => {
+      bar?.stop();
+      bar = undefined;
+    },
+  };
+}
+
+function lineMeter(epochs: number, terminal: Terminal): Meter {
+  let writtenAt = performance.now();
+  return {
+    step: ({ epoch, step, steps, losses, imagesPerSecond }) => {
+      if (performance.now() - writtenAt < LINE_INTERVAL_MS) return;
+      writtenAt = performance.now();
+      const speed = `${Math.round(imagesPerSecond)} images/s`;
+      terminal.note(`epoch ${epoch}/${epochs}, step ${step}/${steps}, ${speed}, ${lossesText(losses)}`);
+    },
+    pause: () => undefined,
+  };
+}
+
+function lossesText(losses: StepEvent["losses"]): string {
+  return Object.entries(losses)
+    .map(([task, loss]) => `${task} ${decimal(loss)}`)
+    .join("  ");
+}
+
+/** One line for the epoch, and a table of its tasks; validation figures where there are validation labels. */
+function epochText(report: EpochReport, epochs: number, terminal: Terminal): string {
+  const wait =
+    report.waitShare >= 0.1 ? `, ${Math.round(100 * report.waitShare)} % of it waiting for images` : "";
+  const title = `epoch ${report.epoch}/${epochs}: ${report.steps} steps in ${decimal(report.seconds, 1)} s${wait}`;
+  const style = { isTerminal: terminal.drawsProgress, colours: terminal.noteColours };
+  return `${terminal.noteColours.bold(title)}\n${epochTable(report, style)}`;
+}
+
+/** Figures of an epoch by task: training loss and accuracy, then the validation's beside its majority baseline. */
+export function epochTable(report: EpochReport, style: Pick<Terminal, "isTerminal" | "colours">): string {
+  const { evaluation } = report;
+  const more = evaluation ? ["val loss", "val accuracy", "majority", "macro recall", "majority"] : [];
+  const head = ["task", "weight", "loss", "accuracy", ...more];
+  const rows = Object.keys(report.taskWeights).map((task) => {
+    const val = evaluation?.tasks[task];
+    const figures = [val?.loss, val?.accuracy, val?.majority, val?.macroRecall, val?.majorityRecall];
+    const train = [report.taskWeights[task], report.trainLoss[task], report.trainAccuracy[task]];
+    return [task, ...[...train, ...(evaluation ? figures : [])].map((value) => decimal(value))];
+  });
+  return renderTable(style, head, rows, [1, 2, 3, 4, 5, 6, 7, 8]);
+}
