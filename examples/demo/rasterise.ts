@@ -24,7 +24,7 @@ export type RasteriseReport = { readonly done: number } | { readonly failure: st
 export interface PrepareOptions {
   /** Width and height of the PNGs in pixels; default 48. */
   readonly size?: number;
-  /** Draws only the first so many emojis (for tests). */
+  /** Draws only so many emojis, evenly spread over the catalogue (for tests). */
   readonly limit?: number;
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
@@ -59,7 +59,7 @@ export async function prepareOpenmoji(
   const { size = 48, limit = Number.POSITIVE_INFINITY, signal } = options;
   const root = dirname(createRequire(import.meta.url).resolve("openmoji/package.json"));
   const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as { version: string };
-  const rows = readEmojiRows(await readFile(join(root, "data", "openmoji.json"), "utf8")).slice(0, limit);
+  const rows = spread(readEmojiRows(await readFile(join(root, "data", "openmoji.json"), "utf8")), limit);
   const { train, val } = splitByBase(rows);
   const paths = { trainLabels: join(folder, "train.csv"), valLabels: join(folder, "val.csv") };
   const images = join(folder, IMAGES);
@@ -72,13 +72,19 @@ export async function prepareOpenmoji(
       source: join(root, "color", "svg", `${hexcode}.svg`),
       target: join(images, `${hexcode}.png`),
     }));
-    await runChild({ files, size, background: "#ffffff" }, options.onProgress, signal);
+    await drawSvgFiles({ files, size, background: "#ffffff" }, options.onProgress, signal);
     await writeFileAtomically(paths.trainLabels, formatLabelCsv(train, IMAGES));
     await writeFileAtomically(paths.valLabels, formatLabelCsv(val, IMAGES));
     await writeFileAtomically(join(folder, MARKER), marker);
   }
   const valImages = val.map(({ hexcode }) => join(images, `${hexcode}.png`));
   return { ...paths, trainCount: train.length, valCount: val.length, valImages, reused };
+}
+
+/** `count` of the rows at equal distances, or all where there are no more. */
+function spread(rows: readonly EmojiRow[], count: number): readonly EmojiRow[] {
+  if (count >= rows.length) return rows;
+  return Array.from({ length: count }, (_, i) => rows[Math.floor((i * rows.length) / count)] as EmojiRow);
 }
 
 /** Whether the marker, which is written last, is there, and the tables and all images beside it. */
@@ -95,10 +101,11 @@ async function isComplete(folder: string, marker: string, rows: readonly EmojiRo
   }
 }
 
-function runChild(
+/** Draws SVG files as PNG files in a child process. E_FILE, or E_INTERRUPTED if `signal` fires. */
+export function drawSvgFiles(
   job: RasteriseJob,
-  onProgress: PrepareOptions["onProgress"],
-  signal: AbortSignal | undefined,
+  onProgress?: PrepareOptions["onProgress"],
+  signal?: AbortSignal,
 ): Promise<void> {
   const script = createRequire(import.meta.url).resolve("#rasterise-worker");
   const env = { ...process.env, UV_THREADPOOL_SIZE: String(availableParallelism() + 2) };
@@ -126,7 +133,7 @@ function runChild(
       const reason = failure || `the drawing process ended with ${child.signalCode ?? child.exitCode}`;
       if (signal?.aborted) reject(interrupted());
       else if (isDone) resolve();
-      else reject(new MttcError({ code: "E_FILE", message: `cannot draw the emojis: ${reason}` }));
+      else reject(new MttcError({ code: "E_FILE", message: `cannot draw the pictures: ${reason}` }));
     };
     // The last reports may arrive after the exit; the channel closes behind them.
     child.once("exit", () => (child.connected ? child.once("disconnect", finish) : finish()));
