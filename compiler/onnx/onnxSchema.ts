@@ -1,7 +1,7 @@
-// The subset of ONNX's protobuf schema (onnx.proto, IR version 8 to 10) that mttc reads and writes: the interfaces
-// that the rest of the compiler sees, and the descriptor with the field numbers that protobuf.ts gives to protobufjs.
-// Source of the numbers: onnx/onnx.proto of the ONNX project. Functions, sparse tensors, training info and types other
-// than tensors are left out; decoding skips them.
+// The subset of ONNX's protobuf schema (onnx.proto, IR version 8 to 10) that mttc reads and writes: the
+// interfaces that the rest of the compiler sees, and the descriptor with the field numbers that protobuf.ts
+// gives to protobufjs. Source of the numbers: onnx/onnx.proto of the ONNX project. Functions, sparse tensors,
+// training info and types other than tensors are left out; decoding skips them.
 
 /** Bytes per element by TensorProto.DataType code; strings (8) have no fixed size and are absent. */
 export const ONNX_ELEMENT_BYTES: ReadonlyMap<number, number> = new Map([
@@ -79,9 +79,9 @@ export interface ValueInfoProto {
 }
 
 /**
- * A tensor's type and payload. `rawData` is little-endian and row-major, of exactly the size that dims and data type
- * give; after decoding it is a view of the file's bytes (of any alignment), and absent only where the payload is
- * external or of strings.
+ * A tensor's type and payload. `rawData` is little-endian and row-major, of exactly the size that dims and
+ * data type give; after decoding it is a view of the file's bytes (of any alignment), and absent only where
+ * the payload is external or of strings.
  */
 export interface TensorProto {
   readonly name: string;
@@ -93,7 +93,10 @@ export interface TensorProto {
   readonly docString?: string;
 }
 
-/** A named attribute; `type` (ATTRIBUTE_TYPE) says which one of the other fields holds the value. Strings are UTF-8. */
+/**
+ * A named attribute; `type` (ATTRIBUTE_TYPE) says which one of the other fields holds the value. Strings are
+ * UTF-8.
+ */
 export interface AttributeProto {
   readonly name: string;
   readonly type: number;
@@ -146,8 +149,8 @@ export interface ModelProto {
 
 type FieldRow = readonly [name: string, id: number, type: string, rule?: "repeated"];
 
-// Enums are int32 on the wire. The typed payload lists of TensorProto are declared as bytes, which is what a packed
-// list is on the wire: so a hostile file cannot make protobufjs build an array of a billion numbers.
+// Enums are int32 on the wire. The typed payload lists of TensorProto are declared as bytes, which is what a
+// packed list is on the wire: so a hostile file cannot make protobufjs build an array of a billion numbers.
 const MESSAGES: Readonly<Record<string, readonly FieldRow[]>> = {
   StringStringEntryProto: [
     ["key", 1, "string"],
@@ -246,8 +249,8 @@ export interface MessageDescriptor {
 }
 
 /**
- * The descriptor for protobufjs. proto2 as onnx.proto is: a field that is there is written even when it is zero (a
- * dimension of size 0), scalar lists are written unpacked, and both forms of lists are read.
+ * The descriptor for protobufjs. proto2 as onnx.proto is: a field that is there is written even when it is
+ * zero (a dimension of size 0), scalar lists are written unpacked, and both forms of lists are read.
  */
 export function describeOnnx(): { nested: Record<string, MessageDescriptor> } {
   const nested: Record<string, MessageDescriptor> = {};

@@ -1,6 +1,7 @@
-// From protobufjs's message objects to the plain interfaces of onnxSchema.ts: absent fields stay absent, names are
-// always there, and the typed payload lists of old exporters (float_data, int64_data ...) become `rawData`.
-// In: messages as decoded by protobuf.ts (int64 fields are exact numbers). Out: data without prototypes.
+// From protobufjs's message objects to the plain interfaces of onnxSchema.ts: absent fields stay absent,
+// names are always there, and the typed payload lists of old exporters (float_data, int64_data ...) become
+// `rawData`. In: messages as decoded by protobuf.ts (int64 fields are exact numbers). Out: data without
+// prototypes.
 import { MttcError } from "../diagnostics.ts";
 import {
   type AttributeProto,
@@ -49,7 +50,9 @@ interface Budget {
   integers: number;
 }
 
-/** The plain model; E_MODEL_PARSE when there is no graph or a payload has not the size that its type gives. */
+/**
+ * The plain model; E_MODEL_PARSE when there is no graph or a payload has not the size that its type gives.
+ */
 export function readModel(raw: RawModel, maxListedIntegers: number): ModelProto {
   if (raw.graph === null) fail("not an ONNX file: it has no graph");
   return {

@@ -1,6 +1,6 @@
-// ONNX files: model <-> bytes, with protobufjs on the descriptor of onnxSchema.ts.
-// Encoding is deterministic: fields in the order of their numbers, lists in theirs. Decoding takes hostile bytes: size,
-// number of fields, depth (protobufjs's own limit) and expanded payloads are bounded, integers must be exact, and every
+// ONNX files: model <-> bytes, with protobufjs on the descriptor of onnxSchema.ts. Encoding is deterministic:
+// fields in the order of their numbers, lists in theirs. Decoding takes hostile bytes: size, number of
+// fields, depth (protobufjs's own limit) and expanded payloads are bounded, integers must be exact, and every
 // payload must have the size that its dims and data type give.
 import protobuf from "protobufjs/light.js";
 import { MttcError } from "../diagnostics.ts";
@@ -68,8 +68,8 @@ function parseError(message: string, cause?: unknown): MttcError {
 }
 
 /**
- * The bytes of an ONNX file; the same model gives the same bytes. E_MODEL_PARSE for an int64 field that is not a safe
- * integer and for a file over 2 GiB (large constants belong into external data).
+ * The bytes of an ONNX file; the same model gives the same bytes. E_MODEL_PARSE for an int64 field that is
+ * not a safe integer and for a file over 2 GiB (large constants belong into external data).
  */
 export function encodeModelProto(model: ModelProto): Uint8Array {
   try {

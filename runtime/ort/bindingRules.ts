@@ -1,6 +1,6 @@
-// Whether tensors fit a graph, before ORT sees them: every input given, names known, dtypes equal, shapes equal with
-// one size per symbol, and no tensor both read and written (ORT accepts that and, in some node orders, computes
-// silently wrong values). All faults are reported at once.
+// Whether tensors fit a graph, before ORT sees them: every input given, names known, dtypes equal, shapes
+// equal with one size per symbol, and no tensor both read and written (ORT accepts that and, in some node
+// orders, computes silently wrong values). All faults are reported at once.
 import { type Fault, MttcError, suggestName } from "../../compiler/diagnostics.ts";
 import type { DType } from "../../compiler/ir/types.ts";
 import type { TensorInfo } from "./tensorInfo.ts";

@@ -1,5 +1,5 @@
-// Errors across the worker's message channel, which keeps neither classes nor custom fields: packed as plain data on one
-// side, made into the same kind of error on the other.
+// Errors across the worker's message channel, which keeps neither classes nor custom fields: packed as plain
+// data on one side, made into the same kind of error on the other.
 import { type Fault, InternalError, MttcError } from "../../compiler/diagnostics.ts";
 
 /** An error as plain data: faults of the user's or the machine's, or a broken invariant of ours. */

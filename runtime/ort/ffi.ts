@@ -1,7 +1,8 @@
-// The C side of ONNX Runtime: the few functions of its C API that mttc calls, as typed JavaScript functions made by
-// koffi. Nothing here interprets: library.ts opens, session.ts, tensor.ts and ioBinding.ts build on it.
-// The API is one struct of function pointers whose order never changes; a row gives a function's index in the released
-// header of 1.29 (API version 29), its result and its arguments. Pointers are addresses (bigint), null is null.
+// The C side of ONNX Runtime: the few functions of its C API that mttc calls, as typed JavaScript functions
+// made by koffi. Nothing here interprets: library.ts opens, session.ts, tensor.ts and ioBinding.ts build on
+// it. The API is one struct of function pointers whose order never changes; a row gives a function's index in
+// the released header of 1.29 (API version 29), its result and its arguments. Pointers are addresses
+// (bigint), null is null.
 import koffi from "koffi";
 
 /** Address of something that ORT owns. */
@@ -92,8 +93,9 @@ export type OrtFunctions = {
 export const ORT_API_VERSION = 29;
 
 /**
- * An opened library: its version and, unless it is older than API version 29, its functions. koffi unloads a library
- * when its handle is collected, and functions from the table do not hold it: whoever uses them must hold `handle`.
+ * An opened library: its version and, unless it is older than API version 29, its functions. koffi unloads a
+ * library when its handle is collected, and functions from the table do not hold it: whoever uses them must
+ * hold `handle`.
  */
 export interface OpenedLibrary {
   readonly handle: object;
@@ -125,7 +127,7 @@ function bindFunctions(api: Pointer): OrtFunctions {
   return functions as unknown as OrtFunctions;
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: koffi's functions have no static type; bindFunctions gives them theirs.
+// biome-ignore lint/suspicious/noExplicitAny: koffi's functions have no type; bindFunctions gives them one.
 type Untyped = any;
 
 function functionAt(table: Pointer, index: number, result: string, args: Untyped[]): Untyped {

@@ -28,7 +28,10 @@ export function elementBytes(dtype: DType): number {
   return ARRAYS[dtype].BYTES_PER_ELEMENT;
 }
 
-/** Bytes of a tensor; E_SHAPE when a dimension is not a size or all of them together are more than can be counted. */
+/**
+ * Bytes of a tensor; E_SHAPE when a dimension is not a size or all of them together are more than can be
+ * counted.
+ */
 export function tensorSizeBytes(dtype: DType, shape: readonly number[]): number {
   const sizeBytes = shape.reduce((size, dim) => size * dim, elementBytes(dtype));
   const areSizes = shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0);
@@ -42,8 +45,8 @@ export function arrayOver(dtype: DType, buffer: ArrayBuffer): TensorArray {
 }
 
 /**
- * The bytes behind `data`, which must be the typed array of `dtype` (or a Uint8Array of its raw bytes) and have exactly
- * `sizeBytes` bytes; E_SHAPE otherwise. `name` is for the message.
+ * The bytes behind `data`, which must be the typed array of `dtype` (or a Uint8Array of its raw bytes) and
+ * have exactly `sizeBytes` bytes; E_SHAPE otherwise. `name` is for the message.
  */
 export function bytesOf(name: string, dtype: DType, sizeBytes: number, data: ArrayBufferView): Uint8Array {
   const fits = data instanceof ARRAYS[dtype] || data instanceof Uint8Array;

@@ -1,5 +1,5 @@
-// Tensors bound to a graph once and run many times: a step is then one call into ORT without any lookup or copy.
-// State alternates between two sets of tensors, so a training graph usually has two bindings.
+// Tensors bound to a graph once and run many times: a step is then one call into ORT without any lookup or
+// copy. State alternates between two sets of tensors, so a training graph usually has two bindings.
 import { InternalError } from "../../compiler/diagnostics.ts";
 import { checkBinding } from "./bindingRules.ts";
 import type { Pointer } from "./ffi.ts";
@@ -43,7 +43,9 @@ export class OrtBinding {
     return binding;
   }
 
-  /** Runs the graph on the bound tensors, on the calling thread. E_ORT names the failing node and its origin. */
+  /**
+   * Runs the graph on the bound tensors, on the calling thread. E_ORT names the failing node and its origin.
+   */
   run(): void {
     if (this.binding === null)
       throw new InternalError(`a binding of graph "${this.session.name}" is used after it was disposed`);

@@ -1,5 +1,5 @@
-// Finds and opens ONNX Runtime, and holds what every session and tensor needs of it: functions, environment, allocator.
-// One per worker thread; everything made from it must be disposed before it.
+// Finds and opens ONNX Runtime, and holds what every session and tensor needs of it: functions, environment,
+// allocator. One per worker thread; everything made from it must be disposed before it.
 import { existsSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -14,7 +14,8 @@ import {
 } from "./ffi.ts";
 import { ortError } from "./ortErrors.ts";
 
-// ORT's own logging goes to stderr; only what ends the process is printed, since every fault is thrown as an error.
+// ORT's own logging goes to stderr; only what ends the process is printed, since every fault is thrown as an
+// error.
 const LOG_FATAL = 4;
 
 /** Where ORT may lie, as the process was told. */
@@ -43,8 +44,8 @@ function loadError(message: string, hint: string, cause?: unknown): MttcError {
 }
 
 /**
- * The library's file: `libraryPath` (a file, or the folder that holds it), else MTTC_ORT_DIR, else the one inside the
- * onnxruntime-node package. E_ORT_LOAD says what is missing.
+ * The library's file: `libraryPath` (a file, or the folder that holds it), else MTTC_ORT_DIR, else the one
+ * inside the onnxruntime-node package. E_ORT_LOAD says what is missing.
  */
 export function locateOrtLibrary(libraryPath?: string, around = currentSurroundings()): string {
   const given = libraryPath ?? around.ortFolder;
@@ -79,7 +80,10 @@ function locateInPackage(around: Surroundings): string {
   return findInFolder(folder, around.platform, "the package onnxruntime-node");
 }
 
-/** An opened ONNX Runtime. `check` turns statuses into errors, `make` and `count` call functions with an out-argument. */
+/**
+ * An opened ONNX Runtime. `check` turns statuses into errors, `make` and `count` call functions with an
+ * out-argument.
+ */
 export class OrtLibrary {
   readonly path: string;
   readonly version: string;

@@ -1,5 +1,6 @@
-// What ORT reports, as errors of mttc: E_ORT with the graph, the node and the spec path that the node comes from.
-// Nodes are named `<origin>/<operator>` by the compiler, so the origin is what stands before the last slash.
+// What ORT reports, as errors of mttc: E_ORT with the graph, the node and the spec path that the node comes
+// from. Nodes are named `<origin>/<operator>` by the compiler, so the origin is what stands before the last
+// slash.
 import { type Location, MttcError } from "../../compiler/diagnostics.ts";
 
 // The forms in which ORT 1.29 names a node. Names may hold parentheses: `gradient(shared_layers[0])/Mul`.

@@ -1,5 +1,6 @@
-// ONNX Runtime for the main thread: every call goes to one worker thread that owns all native things, so that the event
-// loop and the loader go on while a graph runs. Calls are carried out in the order in which they are made.
+// ONNX Runtime for the main thread: every call goes to one worker thread that owns all native things, so that
+// the event loop and the loader go on while a graph runs. Calls are carried out in the order in which they
+// are made.
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 import { MttcError } from "../../compiler/diagnostics.ts";
@@ -23,9 +24,10 @@ export type { ModelSource, SessionOptions } from "./session.ts";
 export type { TensorInfo } from "./tensorInfo.ts";
 
 /**
- * The client of the ONNX Runtime thread. Graphs, tensors and bindings are known by names that the caller chooses; an
- * unknown or taken name, and tensors that do not fit a graph, are E_ORT_BINDING. ORT's own refusals are E_ORT with graph,
- * node and origin. If the thread dies, every open and later call rejects with E_ORT.
+ * The client of the ONNX Runtime thread. Graphs, tensors and bindings are known by names that the caller
+ * chooses; an unknown or taken name, and tensors that do not fit a graph, are E_ORT_BINDING. ORT's own
+ * refusals are E_ORT with graph, node and origin. If the thread dies, every open and later call rejects with
+ * E_ORT.
  */
 export class OrtHost {
   /** ONNX Runtime's version. */
@@ -94,15 +96,18 @@ export class OrtHost {
   }
 
   /**
-   * Writes, runs, reads: one message each way. The buffers behind `writes` are transferred, so the caller's arrays are
-   * empty until they come back in `returned`; a slot that is still away is an InternalError. Do not write from small
-   * Buffers: they share Node's pool, which cannot be transferred.
+   * Writes, runs, reads: one message each way. The buffers behind `writes` are transferred, so the caller's
+   * arrays are empty until they come back in `returned`; a slot that is still away is an InternalError. Do
+   * not write from small Buffers: they share Node's pool, which cannot be transferred.
    */
   step(binding: string, io: StepIo = {}): Promise<StepResult> {
     return this.calls.call("step", [binding, io], transferableBuffers(io.writes));
   }
 
-  /** Runs a graph on tensors of any fitting shape and returns the `wanted` outputs (all by default), copies all. */
+  /**
+   * Runs a graph on tensors of any fitting shape and returns the `wanted` outputs (all by default), copies
+   * all.
+   */
   run(
     graph: string,
     feeds: Readonly<Record<string, HostTensor>>,
@@ -121,7 +126,10 @@ export class OrtHost {
   }
 }
 
-/** The built file of the thread: package.json maps "#ort-worker" to dist, since Node runs no TypeScript in workers. */
+/**
+ * The built file of the thread: package.json maps "#ort-worker" to dist, since Node runs no TypeScript in
+ * workers.
+ */
 function locateWorker(): URL {
   try {
     return pathToFileURL(createRequire(import.meta.url).resolve("#ort-worker"));

@@ -1,5 +1,6 @@
-// What the main thread and the ONNX Runtime thread say to each other: the calls of OrtService as request and reply
-// messages, each tagged with the number of its call. Calls are carried out in the order in which they are made.
+// What the main thread and the ONNX Runtime thread say to each other: the calls of OrtService as request and
+// reply messages, each tagged with the number of its call. Calls are carried out in the order in which they
+// are made.
 import type { DType } from "../../compiler/ir/types.ts";
 import type { PackedError } from "./faultTransfer.ts";
 import type { HostTensor } from "./hostTensor.ts";
@@ -88,7 +89,9 @@ export type Reply =
   | { readonly call: number; readonly value: unknown }
   | { readonly call: number; readonly error: PackedError };
 
-/** Every buffer behind the typed arrays in `value` that can be transferred, each once, in order of appearance. */
+/**
+ * Every buffer behind the typed arrays in `value` that can be transferred, each once, in order of appearance.
+ */
 export function transferableBuffers(value: unknown): ArrayBuffer[] {
   const found = new Set<ArrayBuffer>();
   const visit = (item: unknown): void => {

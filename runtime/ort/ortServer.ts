@@ -1,5 +1,6 @@
-// The side of OrtHost that owns everything native: library, graphs, tensors, bindings, each known by a name. Lives on
-// one worker thread and is never used from another. Order of disposal: bindings, graphs, tensors, library.
+// The side of OrtHost that owns everything native: library, graphs, tensors, bindings, each known by a name.
+// Lives on one worker thread and is never used from another. Order of disposal: bindings, graphs, tensors,
+// library.
 import { type ErrorCode, InternalError, MttcError, suggestName } from "../../compiler/diagnostics.ts";
 import { checkBinding } from "./bindingRules.ts";
 import { type HostTensor, tensorSizeBytes } from "./hostTensor.ts";

@@ -1,5 +1,6 @@
-// One graph, loaded and optimised by ORT. From bytes, or from a file where the model has external data beside it.
-// Runs either on tensors bound once (ioBinding.ts) or, for exported models of any batch size, on tensors given each time.
+// One graph, loaded and optimised by ORT. From bytes, or from a file where the model has external data beside
+// it. Runs either on tensors bound once (ioBinding.ts) or, for exported models of any batch size, on tensors
+// given each time.
 import { InternalError } from "../../compiler/diagnostics.ts";
 import type { OrtFunctions, Pointer } from "./ffi.ts";
 import type { OrtLibrary } from "./library.ts";
@@ -16,9 +17,14 @@ export type ModelSource = { readonly bytes: Uint8Array } | { readonly path: stri
 export interface SessionOptions {
   /** Threads within an operator; ORT takes one per core by default. */
   readonly intraOpThreads?: number | undefined;
-  /** Whether idle threads of ORT spin for a while before they sleep (faster steps, busier cores); true by default. */
+  /**
+   * Whether idle threads of ORT spin for a while before they sleep (faster steps, busier cores); true by
+   * default.
+   */
   readonly allowSpinning?: boolean | undefined;
-  /** Whether numbers under 1.2e-38 count as zero, which many processors compute far faster; true by default. */
+  /**
+   * Whether numbers under 1.2e-38 count as zero, which many processors compute far faster; true by default.
+   */
   readonly flushDenormals?: boolean | undefined;
   /** Writes ORT's profile to a file whose path begins so; its name is what `endProfiling` returns. */
   readonly profilePrefix?: string | undefined;
@@ -42,7 +48,10 @@ export class OrtSession {
     this.outputs = listTensors(library, session, "output");
   }
 
-  /** Loads a graph. E_ORT when ORT refuses it, E_MODEL_OP when its inputs or outputs are not tensors that mttc uses. */
+  /**
+   * Loads a graph. E_ORT when ORT refuses it, E_MODEL_OP when its inputs or outputs are not tensors that mttc
+   * uses.
+   */
   static open(
     library: OrtLibrary,
     name: string,
@@ -77,7 +86,10 @@ export class OrtSession {
     return this.session;
   }
 
-  /** Runs on `feeds` and returns the `wanted` outputs, which the caller disposes. E_ORT names the failing node. */
+  /**
+   * Runs on `feeds` and returns the `wanted` outputs, which the caller disposes. E_ORT names the failing
+   * node.
+   */
   run(feeds: ReadonlyMap<string, OrtTensor>, wanted: readonly string[]): OrtTensor[] {
     const { functions } = this.library;
     const doing = `running graph "${this.name}"`;
@@ -111,7 +123,10 @@ export class OrtSession {
     return results;
   }
 
-  /** Ends profiling and returns the path of the profile; undefined when the graph was not opened with a prefix. */
+  /**
+   * Ends profiling and returns the path of the profile; undefined when the graph was not opened with a
+   * prefix.
+   */
   endProfiling(): string | undefined {
     if (!this.isProfiled) return undefined;
     const { library } = this;

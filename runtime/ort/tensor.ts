@@ -1,5 +1,6 @@
-// A tensor in memory that ORT owns. Data goes in and out by explicit copies (`write`, `read`), so that a tensor may one
-// day lie on another device; bindings refer to it for as long as it lives, and its address never changes.
+// A tensor in memory that ORT owns. Data goes in and out by explicit copies (`write`, `read`), so that a
+// tensor may one day lie on another device; bindings refer to it for as long as it lives, and its address
+// never changes.
 import { InternalError } from "../../compiler/diagnostics.ts";
 import type { DType } from "../../compiler/ir/types.ts";
 import { ONNX_DTYPES } from "../../compiler/onnx/tensorBytes.ts";
@@ -38,7 +39,10 @@ export class OrtTensor {
     return viewMemory(address, this.sizeBytes);
   }
 
-  /** A new tensor of zeros; `name` is for messages. E_SHAPE for what is not a shape, E_ORT when memory runs out. */
+  /**
+   * A new tensor of zeros; `name` is for messages. E_SHAPE for what is not a shape, E_ORT when memory runs
+   * out.
+   */
   static allocate(library: OrtLibrary, name: string, dtype: DType, shape: readonly number[]): OrtTensor {
     tensorSizeBytes(dtype, shape);
     const dims = BigInt64Array.from(shape, BigInt);
@@ -77,7 +81,9 @@ export class OrtTensor {
     new Uint8Array(this.living().buffer).fill(0);
   }
 
-  /** Copies `data` in: the typed array of the dtype, or raw bytes, of exactly this size. E_SHAPE otherwise. */
+  /**
+   * Copies `data` in: the typed array of the dtype, or raw bytes, of exactly this size. E_SHAPE otherwise.
+   */
   write(data: ArrayBufferView): void {
     const { buffer } = this.living();
     new Uint8Array(buffer).set(bytesOf(this.name, this.dtype, this.sizeBytes, data));

@@ -5,7 +5,9 @@ import { ONNX_DTYPES } from "../../compiler/onnx/tensorBytes.ts";
 import { type Pointer, readText } from "./ffi.ts";
 import type { OrtLibrary } from "./library.ts";
 
-/** An input or output of a graph. A dimension that is known only at run time is its symbol, or "" without one. */
+/**
+ * An input or output of a graph. A dimension that is known only at run time is its symbol, or "" without one.
+ */
 export interface TensorInfo {
   readonly name: string;
   readonly dtype: DType;

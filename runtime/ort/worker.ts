@@ -1,5 +1,6 @@
-// The ONNX Runtime thread: carries out the calls that arrive, one after the other, and posts what came of each. All of
-// ORT is loaded, run and released here and nowhere else (a CUDA graph, later, belongs to the thread that captured it).
+// The ONNX Runtime thread: carries out the calls that arrive, one after the other, and posts what came of
+// each. All of ORT is loaded, run and released here and nowhere else (a CUDA graph, later, belongs to the
+// thread that captured it).
 import { parentPort } from "node:worker_threads";
 import { InternalError } from "../../compiler/diagnostics.ts";
 import { packError } from "./faultTransfer.ts";

@@ -1,5 +1,6 @@
-// Calls to a worker thread as promises: numbered requests out, replies in. When the thread ends, for whatever reason,
-// every open call and every later one is rejected: nobody waits for ever. An idle thread does not keep the process alive.
+// Calls to a worker thread as promises: numbered requests out, replies in. When the thread ends, for whatever
+// reason, every open call and every later one is rejected: nobody waits for ever. An idle thread does not
+// keep the process alive.
 import { Worker } from "node:worker_threads";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { unpackError } from "./faultTransfer.ts";
@@ -40,7 +41,10 @@ export class WorkerCalls {
     });
   }
 
-  /** Makes a call; `transfer` lists buffers that move to the thread. Rejects with the thread's own typed error. */
+  /**
+   * Makes a call; `transfer` lists buffers that move to the thread. Rejects with the thread's own typed
+   * error.
+   */
   call<M extends Method>(
     method: M,
     args: Parameters<OrtService[M]>,

@@ -1,5 +1,5 @@
-// The ONNX Runtime thread from the main thread's side: graphs, tensors, bindings, steps, errors, measurements.
-// Needs dist/runtime/ort/worker.js (`npm run build`).
+// The ONNX Runtime thread from the main thread's side: graphs, tensors, bindings, steps, errors,
+// measurements. Needs dist/runtime/ort/worker.js (`npm run build`).
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -229,7 +229,7 @@ describe("errors", () => {
     ]);
   });
 
-  test("names that are unknown or taken, data of the wrong size or type, bound tensors that are freed", async () => {
+  test("unknown and taken names, data that does not fit, and freeing a bound tensor are refused", async () => {
     await openAdder("named");
     const code = async (action: Promise<unknown>) => (await rejection(action)).code;
     expect(await code(host.openGraph("named", { bytes: addModel() }))).toBe("E_ORT_BINDING");
@@ -248,7 +248,7 @@ describe("errors", () => {
     await host.allocate([fine]);
   });
 
-  test("a slot that is used again before it came back is an InternalError, and the host goes on", async () => {
+  test("a slot used again before it came back is an InternalError, and the host goes on", async () => {
     await openAdder("slots");
     const writes = { "slots.b": new Float32Array(4) };
     const first = host.step("slots", { writes });

@@ -23,8 +23,8 @@ test("the CPU view and the copies show the same memory", () => {
 });
 
 test("the library stays loaded while garbage is collected", () => {
-  // koffi unloads a library whose handle is collected, and calling into it then ends the process. Memory of tensors
-  // makes V8 collect in full: 400 MB are far beyond its limit for external memory.
+  // koffi unloads a library whose handle is collected, and calling into it then ends the process. Memory of
+  // tensors makes V8 collect in full: 400 MB are far beyond its limit for external memory.
   const tensors = Array.from({ length: 200 }, (_, k) =>
     OrtTensor.allocate(library, `t${k}`, "float32", [2 ** 19]),
   );

@@ -7,7 +7,8 @@ import { addModel, longModel } from "./tinyModel.ts";
 
 /** A thread that answers nothing and runs `onMessage` at its first message. */
 function worker(onMessage: string): WorkerCalls {
-  const source = `import { parentPort } from "node:worker_threads"; parentPort.on("message", () => { ${onMessage} });`;
+  const listen = `parentPort.on("message", () => { ${onMessage} });`;
+  const source = `import { parentPort } from "node:worker_threads"; ${listen}`;
   return new WorkerCalls(new URL(`data:text/javascript,${encodeURIComponent(source)}`));
 }
 
@@ -33,7 +34,7 @@ describe("a thread that ends", () => {
 });
 
 describe("closing", () => {
-  test("calls made before close are carried out, later ones are refused, closing twice is harmless", async () => {
+  test("calls made before close are carried out, later ones refused; closing twice is harmless", async () => {
     const host = await OrtHost.start({ intraOpThreads: 1 });
     const opened = host.openGraph("g", { bytes: addModel() });
     await Promise.all([host.close(), host.close()]);
