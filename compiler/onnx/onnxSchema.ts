@@ -57,6 +57,7 @@ export interface DimensionProto {
   readonly dimParam?: string;
 }
 
+/** A shape of known rank. */
 export interface TensorShapeProto {
   readonly dim: readonly DimensionProto[];
 }
@@ -72,6 +73,7 @@ export interface TypeProto {
   readonly tensorType?: TensorTypeProto;
 }
 
+/** The type of a named value. */
 export interface ValueInfoProto {
   readonly name: string;
   readonly type?: TypeProto;
@@ -124,6 +126,7 @@ export interface NodeProto {
   readonly docString?: string;
 }
 
+/** A graph: nodes in topological order, constants, typed inputs and outputs. */
 export interface GraphProto {
   readonly name: string;
   readonly node: readonly NodeProto[];

@@ -45,6 +45,7 @@ export interface StepIo {
   readonly reads?: readonly string[];
 }
 
+/** What a step gives back. */
 export interface StepResult {
   readonly outputs: ReadonlyMap<string, HostTensor>;
   /** Milliseconds within ONNX Runtime. */
@@ -75,6 +76,7 @@ export interface OrtService {
   close(): void;
 }
 
+/** Names of the calls. */
 export type Method = keyof OrtService;
 
 /** One call. */

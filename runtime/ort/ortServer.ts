@@ -20,6 +20,7 @@ import {
 import { type ModelSource, OrtSession, type SessionOptions } from "./session.ts";
 import { OrtTensor } from "./tensor.ts";
 
+/** OrtService on ONNX Runtime itself; ortHost.ts documents each call and its errors. */
 export class OrtServer implements OrtService {
   private library: OrtLibrary | null = null;
   private defaults: OrtOptions = {};

@@ -229,7 +229,7 @@ describe("errors", () => {
     ]);
   });
 
-  test("unknown and taken names, data that does not fit, and freeing a bound tensor are refused", async () => {
+  test("unknown and taken names, data that does not fit, freeing what is bound: all refused", async () => {
     await openAdder("named");
     const code = async (action: Promise<unknown>) => (await rejection(action)).code;
     expect(await code(host.openGraph("named", { bytes: addModel() }))).toBe("E_ORT_BINDING");
