@@ -1,0 +1,167 @@
+// `npm run bench`: mttc's training step beside the first prototype's, side by side in one process, and compile times.
+// Blocks of steps alternate, so that both meet the same neighbours on a shared machine; medians and their ratio.
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { availableParallelism, cpus, loadavg, tmpdir } from "node:os";
+import { join } from "node:path";
+import Table from "cli-table3";
+import { compile } from "../../compiler/compile.ts";
+import type { TaskClasses } from "../../compiler/model/network.ts";
+import { decodeSafetensors } from "../../compiler/safetensors.ts";
+import { parseSpec, resolveSpec } from "../../compiler/spec/parseSpec.ts";
+import type { LayerEntry } from "../../compiler/spec/schema.ts";
+import { OrtHost } from "../../runtime/ort/ortHost.ts";
+import { writeBundleDirectory } from "../../runtime/train/bundleDirectory.ts";
+import { type MicroBatch, TrainingDevice } from "../../runtime/train/trainingDevice.ts";
+
+interface Net {
+  readonly batch: number;
+  readonly side: number;
+  readonly fcn: readonly LayerEntry[];
+  readonly shared: readonly LayerEntry[];
+  readonly head: readonly LayerEntry[];
+  readonly classes: readonly number[];
+  readonly batchnorm: boolean;
+}
+
+type Step = () => Promise<number>;
+type PrototypeStep = (net: Net & { readonly threads: number }) => Promise<Step>;
+
+const SCRATCH = {
+  fcn: [32, "p", 64, "p", 128],
+  shared: [128, "r"],
+  head: [64, "p", "d", 128],
+  classes: [10, 20],
+} as const;
+const NETS: Readonly<Record<string, Net>> = {
+  "scratch-cnn-64-b32": { ...SCRATCH, batch: 32, side: 64, batchnorm: false },
+  "demo-48-b32": {
+    ...{ batch: 32, side: 48, fcn: [16, "p", 32, "p", 64, "p"], shared: [64], head: [64] },
+    ...{ classes: [12, 82, 5], batchnorm: false },
+  },
+  "batchnorm-cnn-64-b32": { ...SCRATCH, batch: 32, side: 64, batchnorm: true },
+};
+const BLOCK_STEPS = 4;
+const BLOCKS = 8;
+const THREADS = availableParallelism();
+
+/** One step of mttc as the trainer runs it: worker thread, bindings and all. */
+async function mttcStep(
+  host: OrtHost,
+  folder: string,
+  net: Net,
+): Promise<{ device: TrainingDevice; step: Step }> {
+  const tasks = net.classes.map((_, i) => `task${i}`);
+  const spec = resolveSpec({
+    tasks,
+    fcn: { layers: [...net.fcn] },
+    train_fcn: true,
+    shared_layers: [...net.shared],
+    task_layers: [...net.head],
+    task_weights: "adaptive",
+    batchnorm: net.batchnorm,
+    imshape: [net.side, net.side],
+    batch_size: net.batch,
+  });
+  const classes: TaskClasses = tasks.map((task, i) => ({
+    task,
+    classes: Array.from({ length: net.classes[i] ?? 2 }, (_, k) => String(k)),
+  }));
+  const bundle = compile(spec, classes);
+  const device = await TrainingDevice.open(host, folder, await writeBundleDirectory(folder, bundle));
+  const initial = decodeSafetensors(bundle.files.get("state.safetensors") ?? new Uint8Array(), "state");
+  await device.writeState(new Map([...initial.tensors].map(([name, { data }]) => [name, data])));
+  const makeBatch = (): MicroBatch => ({
+    images: Uint8Array.from(
+      { length: net.batch * net.side * net.side * 3 },
+      (_, i) => (i * 2654435761) >>> 24,
+    ),
+    labels: new Map(
+      tasks.map((task, t) => [
+        task,
+        BigInt64Array.from({ length: net.batch }, (_, row) => BigInt(row % (net.classes[t] ?? 2))),
+      ]),
+    ),
+    masks: new Map(
+      bundle.manifest.masks.map(({ name, shape, rate }) => {
+        const count = shape.reduce((product, dim) => product * dim, 1);
+        return [name, Float32Array.from({ length: count }, (_, i) => (i % 2) / (1 - rate))];
+      }),
+    ),
+  });
+  const counts = new Map(tasks.map((task) => [task, net.batch]));
+  const step = async () => {
+    const batch = makeBatch();
+    const began = performance.now();
+    await device.microBatch(batch, 0, { learningRate: 1e-4, taskWeights: new Map(), counts });
+    return performance.now() - began;
+  };
+  return { device, step };
+}
+
+async function compareSteps(folder: string): Promise<boolean> {
+  // The prototype is plain JavaScript beside this file's source; dist/ holds only what tsc compiles.
+  const source = new URL("../../../test/bench/baseline/trainStep.mjs", import.meta.url);
+  const { prototypeStep } = (await import(source.href)) as { prototypeStep: PrototypeStep };
+  const table = new Table({
+    head: ["training step", "prototype ms", "mttc ms", "mttc / prototype"],
+    style: { head: [] },
+  });
+  let isFast = true;
+  for (const [name, net] of Object.entries(NETS)) {
+    await using host = await OrtHost.start({ intraOpThreads: THREADS });
+    const baseline = await prototypeStep({ ...net, threads: THREADS });
+    const { step } = await mttcStep(host, join(folder, name), net);
+    const times: { readonly baseline: number[]; readonly mttc: number[] } = { baseline: [], mttc: [] };
+    for (let block = 0; block < BLOCKS; block++) {
+      for (let i = 0; i <= BLOCK_STEPS; i++) {
+        const ms = await baseline();
+        if (i > 0) times.baseline.push(ms);
+      }
+      for (let i = 0; i <= BLOCK_STEPS; i++) {
+        const ms = await step();
+        if (i > 0) times.mttc.push(ms);
+      }
+    }
+    const [before, now] = [median(times.baseline), median(times.mttc)];
+    isFast &&= now <= before;
+    table.push([name, before.toFixed(1), now.toFixed(1), (now / before).toFixed(2)]);
+  }
+  console.log(table.toString());
+  return isFast;
+}
+
+async function timeCompilation(): Promise<void> {
+  const table = new Table({ head: ["compiling", "ms (median of 5)"], style: { head: [] } });
+  for (const name of ["two-heads"]) {
+    const file = new URL(`../../../examples/${name}/spec.yml`, import.meta.url);
+    const spec = parseSpec(await readFile(file, "utf8"), name);
+    const classes = spec.tasks.map((task) => ({
+      task,
+      classes: Array.from({ length: 20 }, (_, i) => String(i)),
+    }));
+    const times = Array.from({ length: 5 }, () => {
+      const began = performance.now();
+      compile(spec, classes);
+      return performance.now() - began;
+    });
+    table.push([`examples/${name}`, median(times).toFixed(0)]);
+  }
+  console.log(table.toString());
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}
+
+const folder = await mkdtemp(join(tmpdir(), "mttc-bench-"));
+try {
+  console.log(`${cpus()[0]?.model}, ${THREADS} threads, load ${loadavg()[0]?.toFixed(1)} at the start`);
+  if (!(await compareSteps(folder))) {
+    console.log("slower than the prototype: E_BENCH");
+    process.exitCode = 1;
+  }
+  await timeCompilation();
+} finally {
+  await rm(folder, { recursive: true, force: true });
+}
