@@ -2,13 +2,16 @@
 // derivatives, lowerings and ONNX Runtime are compared with. Arrays in, arrays out, nothing kept.
 import { InternalError } from "../diagnostics.ts";
 import { inferTypes, type NDArray, readAttrs } from "./op.ts";
-import type { Graph, Node, TensorData, Value } from "./types.ts";
+import { type Graph, type Node, type TensorData, typeText, type Value } from "./types.ts";
 
-/** Runs `graph` on `feeds` (by input name) and returns the outputs by name. Symbolic sizes follow the feeds. */
+/**
+ * Runs `graph` on `feeds` (by input name) and returns the outputs by name. Symbolic sizes follow the feeds; a feed that
+ * is missing, or of another type than its input, is an InternalError.
+ */
 export function interpret(graph: Graph, feeds: ReadonlyMap<string, NDArray>): Map<string, NDArray> {
   const known = new Map<Value, NDArray>();
   const constants = new Map<Value, TensorData>(graph.constants);
-  for (const input of graph.inputs) known.set(input, feeds.get(input.name) ?? missing(`input ${input.name}`));
+  for (const input of graph.inputs) known.set(input, feedOf(input, feeds));
   for (const [value, data] of graph.constants) known.set(value, toArray(data));
   const lastUse = lastUses(graph);
   graph.nodes.forEach((node, position) => {
@@ -19,6 +22,16 @@ export function interpret(graph: Graph, feeds: ReadonlyMap<string, NDArray>): Ma
     for (const value of lastUse.get(position) ?? []) known.delete(value);
   });
   return new Map(graph.outputs.map(({ name, value }) => [name, known.get(value) ?? missing(name)]));
+}
+
+function feedOf({ name, type }: Value, feeds: ReadonlyMap<string, NDArray>): NDArray {
+  const feed = feeds.get(name) ?? missing(`input ${name}`);
+  const fits =
+    feed.dtype === type.dtype &&
+    feed.shape.length === type.shape.length &&
+    type.shape.every((dim, i) => typeof dim === "string" || dim === feed.shape[i]);
+  if (!fits) throw new InternalError(`input ${name} is ${typeText(type)}, its feed ${typeText(feed)}`);
+  return feed;
 }
 
 /** Evaluates one node; used by constant folding too. */

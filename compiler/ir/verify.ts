@@ -1,8 +1,16 @@
-// The IR's rules, checked after every pass: unique names, definition before use, types as the ops infer them, only
-// operators that the stage allows, an origin on every value. A broken rule is a fault of mttc, not of the user.
+// The IR's rules, checked after every pass: unique names, definition before use, attributes and types as the ops have
+// them, only operators that the stage allows, an origin on every value. A broken rule is a fault of mttc, not of the user.
 import { InternalError } from "../diagnostics.ts";
-import { inferTypes } from "./op.ts";
-import { type Graph, type Node, sameType, typeText, type Value } from "./types.ts";
+import { type AttrSpec, inferTypes } from "./op.ts";
+import {
+  type AttrValue,
+  type Graph,
+  type Node,
+  sameType,
+  type TensorType,
+  typeText,
+  type Value,
+} from "./types.ts";
 
 export interface VerifyOptions {
   /** Whether operators of our own (domain "mttc") are legal: true until lowering. */
@@ -59,18 +67,53 @@ function checkNode(graph: Graph, node: Node, options: VerifyOptions, fail: (mess
     fail(`${name}: ${node.op.name} needs ${required} inputs`);
   if (node.inputs.length > node.op.inputs.length && !node.op.inputs.at(-1)?.endsWith("*"))
     fail(`${name}: ${node.op.name} takes ${node.op.inputs.length} inputs, has ${node.inputs.length}`);
-  for (const attr of Object.keys(node.attrs))
-    if (!node.op.attrs[attr]) fail(`${name}: ${node.op.name} has no attribute ${attr}`);
-  const types = inferTypes(
-    node.op,
-    node.inputs.map((input) => input?.type),
-    node.inputs.map((input) => input && graph.constants.get(input)),
-    node.attrs,
-    name,
-  );
+  checkAttrs(node, name, fail);
+  if (node.outputs.length === 0) fail(`${name}: ${node.op.name} has no outputs`);
+  const types = inferredTypes(graph, node, name, fail);
   node.outputs.forEach((output, i) => {
     const type = types[i] ?? fail(`${name}: ${node.op.name} has no output ${i}`);
     if (!sameType(type, output.type))
       fail(`${output.name} is typed ${typeText(output.type)}, ${node.op.name} gives ${typeText(type)}`);
   });
+}
+
+function checkAttrs({ op, attrs }: Node, name: string, fail: (message: string) => never): void {
+  for (const [attr, value] of Object.entries(attrs)) {
+    const spec = op.attrs[attr] ?? fail(`${name}: ${op.name} has no attribute ${attr}`);
+    if (!isOfKind(value, spec.kind))
+      fail(`${name}: attribute ${attr} of ${op.name} is not of kind ${spec.kind}`);
+  }
+  for (const [attr, spec] of Object.entries(op.attrs))
+    if (spec.default === undefined && !(attr in attrs)) fail(`${name}: ${op.name} needs attribute ${attr}`);
+}
+
+function isOfKind(value: AttrValue, kind: AttrSpec["kind"]): boolean {
+  if (kind === "string") return typeof value === "string";
+  const numbers = Array.isArray(value) ? value : [value];
+  const isList = kind === "ints" || kind === "floats";
+  const areInts = kind === "int" || kind === "ints";
+  return (
+    Array.isArray(value) === isList &&
+    numbers.every((x) => typeof x === "number" && (!areInts || Number.isSafeInteger(x)))
+  );
+}
+
+/** The types that the op gives; whatever its shape rule refuses is a fault of who made the graph. */
+function inferredTypes(
+  graph: Graph,
+  node: Node,
+  name: string,
+  fail: (message: string) => never,
+): readonly TensorType[] {
+  try {
+    return inferTypes(
+      node.op,
+      node.inputs.map((input) => input?.type),
+      node.inputs.map((input) => input && graph.constants.get(input)),
+      node.attrs,
+      name,
+    );
+  } catch (error) {
+    return fail(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
