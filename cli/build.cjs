@@ -3,8 +3,8 @@
 "use strict";
 const {
   existsSync,
-  mkdirSync,
   readdirSync,
+  renameSync,
   rmSync,
   statSync,
   utimesSync,
@@ -30,6 +30,23 @@ function newestSource(folder) {
   return newest;
 }
 
+/** Renames `fresh` to dist: whoever runs dist meanwhile, or builds it too, never sees half of it for long. */
+function putInPlace(fresh) {
+  const old = `${fresh}-old`;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      if (existsSync(path.join(root, "dist"))) renameSync(path.join(root, "dist"), old);
+      renameSync(fresh, path.join(root, "dist"));
+      break;
+    } catch (error) {
+      // Another build put its own in place between the two calls.
+      if (attempt === 5) throw error;
+    }
+    rmSync(old, { recursive: true, force: true });
+  }
+  rmSync(old, { recursive: true, force: true });
+}
+
 /** Compiles when stale; returns false, after tsc has printed why, if the sources do not compile. */
 function build() {
   if (!existsSync(path.join(root, "tsconfig.json"))) return true;
@@ -39,13 +56,18 @@ function build() {
   const newest = Math.max(statSync(path.join(root, "tsconfig.json")).mtimeMs, ...present.map(newestSource));
   if (existsSync(stamp) && statSync(stamp).mtimeMs >= newest) return true;
   const started = new Date();
-  rmSync(path.join(root, "dist"), { recursive: true, force: true });
+  const fresh = path.join(root, `.dist-${process.pid}`);
   const tsc = path.join(path.dirname(require.resolve("typescript/package.json")), "bin", "tsc");
-  const result = spawnSync(process.execPath, [tsc, "-p", root], { stdio: ["ignore", "inherit", "inherit"] });
-  if (result.status !== 0) return false;
-  mkdirSync(path.dirname(stamp), { recursive: true });
-  writeFileSync(stamp, "");
-  utimesSync(stamp, started, started);
+  const result = spawnSync(process.execPath, [tsc, "-p", root, "--outDir", fresh], {
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  if (result.status !== 0) {
+    rmSync(fresh, { recursive: true, force: true });
+    return false;
+  }
+  writeFileSync(path.join(fresh, ".built"), "");
+  utimesSync(path.join(fresh, ".built"), started, started);
+  putInPlace(fresh);
   return true;
 }
 

@@ -1,18 +1,19 @@
 // The folder of a run: spec as resolved, classes, where relative paths start, one JSON line per epoch.
 //   <logdir>/ spec.yml  run.json  bundle/  checkpoints/  log.jsonl
-import { appendFile, readFile, stat } from "node:fs/promises";
+import { appendFile, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { parseSpec } from "../../compiler/spec/parseSpec.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
 import { writeFileAtomically } from "../checkpoint/atomicDirectory.ts";
-import { fileError } from "../checkpoint/fileSystem.ts";
+import { fileError, systemCode } from "../checkpoint/fileSystem.ts";
 import type { ClassNames } from "../data/classes.ts";
 import type { LabelRow } from "../data/labelTable.ts";
 import type { EpochReport } from "./events.ts";
 
 export const BUNDLE_FOLDER = "bundle";
+const CHECKPOINT_FOLDER = "checkpoints";
 const SPEC_FILE = "spec.yml";
 const RUN_FILE = "run.json";
 const LOG_FILE = "log.jsonl";
@@ -27,13 +28,14 @@ export interface RunFacts {
   readonly rows?: { readonly train?: readonly LabelRow[]; readonly val?: readonly LabelRow[] };
 }
 
-/** Whether `logdir` holds a run already. */
+/** Whether `logdir` holds a run with something to lose: one that has saved a checkpoint, usable or not. */
 export async function hasRun(logdir: string): Promise<boolean> {
   try {
-    await stat(join(logdir, RUN_FILE));
-    return true;
-  } catch {
-    return false;
+    const names = await readdir(join(logdir, CHECKPOINT_FOLDER));
+    return names.some((name) => name.startsWith("epoch-"));
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes(systemCode(error) ?? "")) return false;
+    throw fileError(error, logdir, "read the run's folder");
   }
 }
 
