@@ -7,6 +7,7 @@ import { specWarnings } from "../compiler/spec/specWarnings.ts";
 import { refuseForeignFolder } from "../runtime/export/ownFolder.ts";
 import { MANIFEST_FILE, writeBundleDirectory } from "../runtime/train/bundleDirectory.ts";
 import { dumpTrace, joinTraces, type StageTime, timingTrace } from "./graphDump.ts";
+import { shownPath } from "./pathText.ts";
 import { loadClasses, loadExperiment } from "./specFile.ts";
 import { bytes, decimal, renderTable } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
@@ -52,8 +53,8 @@ async function compileSpec(file: string, flags: Flags, terminal: Terminal): Prom
   if (flags.timing) terminal.out(timingTable(timing.times, terminal));
   const rows = sizes.map((entry) => [entry.name, bytes(entry.bytes)]);
   terminal.out(renderTable(terminal, ["file", "size"], rows, [1]));
-  terminal.out(`Compiled in ${Math.round(milliseconds)} ms; written to ${directory}`);
-  if (dump) terminal.out(`The graph after every stage and pass is in ${resolve(dump)}`);
+  terminal.out(`Compiled in ${Math.round(milliseconds)} ms; written to ${shownPath(directory)}`);
+  if (dump) terminal.out(`The graph after every stage and pass is in ${shownPath(resolve(dump))}`);
 }
 
 /** A line per graph with its sum, and its stages below it. */

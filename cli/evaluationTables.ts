@@ -11,7 +11,7 @@ const SHOWN_CONFUSIONS = 12;
 
 /** One line per task; "majority" is what always answering the most frequent class would reach. */
 export function evaluationTable(report: EvaluationReport, style: Style): string {
-  const head = ["task", "labelled", "loss", "accuracy", "majority", "macro recall", "majority"];
+  const head = ["task", "labelled", "loss", "accuracy", "(majority)", "macro recall", "(majority)"];
   const rows = Object.entries(report.tasks).map(([task, figures]) => [
     task,
     count(figures.labelled),

@@ -1,8 +1,10 @@
 // `mttc export RUN`: deployable ONNX files of a run's newest checkpoint, compared with the trainer before they stand.
+import { join } from "node:path";
 import type { Command } from "commander";
 import { type ExportReport, exportRun } from "../runtime/export/exportRun.ts";
 import { PARITY_TOLERANCE } from "../runtime/export/parity.ts";
 import { MultiTaskTrainer } from "../runtime/train/multiTaskTrainer.ts";
+import { shownPath } from "./pathText.ts";
 import { type RuntimeFlags, runtimeOptions, withRuntimeOptions } from "./runtimeOptions.ts";
 import { bytes, renderTable } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
@@ -43,7 +45,7 @@ function exportText({ directory, files, checks, images }: ExportReport, terminal
   return [
     renderTable(terminal, head, rows, [3, 4]),
     `Compared with the trainer on ${images} images: largest difference ${largest.toExponential(2)} (allowed ${PARITY_TOLERANCE}).`,
-    `Written to ${directory}`,
-    `Next: mttc predict ${directory}/model.onnx IMAGES...`,
+    `Written to ${shownPath(directory)}`,
+    `Next: mttc predict ${shownPath(join(directory, "model.onnx"))} IMAGES...`,
   ].join("\n");
 }

@@ -6,6 +6,7 @@ import { MttcError } from "../compiler/diagnostics.ts";
 import { parseSpec } from "../compiler/spec/parseSpec.ts";
 import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
 import { medianImageSize, readTableFacts } from "./labelColumns.ts";
+import { shownPath } from "./pathText.ts";
 import { draftSpec } from "./specDraft.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -39,8 +40,9 @@ async function writeDraft(labels: string, { output, val }: Flags, terminal: Term
   parseSpec(text, output);
   await writeFileAtomically(output, text);
   const tasks = facts.tasks.map(({ name, classes }) => `${name} (${classes.length} classes)`).join(", ");
-  terminal.out(`Written to ${output}: ${facts.rows} rows, tasks ${tasks}`);
-  terminal.out(`Next: read and edit it, then  mttc inspect ${output}  and  mttc train ${output}`);
+  const shown = shownPath(resolve(output));
+  terminal.out(`Written to ${shown}: ${facts.rows} rows, tasks ${tasks}`);
+  terminal.out(`Next: read and edit it, then  mttc inspect ${shown}  and  mttc train ${shown}`);
 }
 
 async function refuseExisting(file: string): Promise<void> {

@@ -1,10 +1,11 @@
 // `mttc train SPEC`: a whole run, with evaluation and a checkpoint after each epoch. Ctrl-C saves and stops, a second
 // one stops at once.
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import type { Command } from "commander";
 import { MttcError } from "../compiler/diagnostics.ts";
 import type { EpochReport } from "../runtime/train/events.ts";
 import { MultiTaskTrainer } from "../runtime/train/multiTaskTrainer.ts";
+import { shownPath } from "./pathText.ts";
 import { parsePositive, type RuntimeFlags, runtimeOptions, withRuntimeOptions } from "./runtimeOptions.ts";
 import { loadExperiment } from "./specFile.ts";
 import type { Terminal } from "./terminal.ts";
@@ -62,14 +63,13 @@ function closingText(
   terminal: Terminal,
 ): string {
   const last = history.at(-1);
-  const shown = relative(process.cwd(), directory);
-  const run = shown !== "" && !shown.startsWith("..") ? shown : directory;
+  const run = shownPath(directory);
   const hint = history.length > epochs ? ` (${epochs} were asked for; --epochs N trains more)` : "";
   return [
     `${history.length} epochs are trained${hint}. The last one:`,
     ...(last ? [epochTable(last, terminal)] : []),
-    `Checkpoints: ${join(run, "checkpoints")}`,
-    `Log:         ${join(run, "log.jsonl")}`,
+    `Checkpoints: ${shownPath(join(directory, "checkpoints"))}`,
+    `Log:         ${shownPath(join(directory, "log.jsonl"))}`,
     `Next:        mttc evaluate ${run}`,
     `             mttc export ${run}`,
   ].join("\n");

@@ -92,7 +92,7 @@ function epochText(report: EpochReport, epochs: number, terminal: Terminal): str
 /** Figures of an epoch by task: training loss and accuracy, then the validation's beside its majority baseline. */
 export function epochTable(report: EpochReport, style: Pick<Terminal, "isTerminal" | "colours">): string {
   const { evaluation } = report;
-  const more = evaluation ? ["val loss", "val accuracy", "majority", "macro recall", "majority"] : [];
+  const more = evaluation ? ["val loss", "val accuracy", "(majority)", "macro recall", "(majority)"] : [];
   const head = ["task", "weight", "loss", "accuracy", ...more];
   const rows = Object.keys(report.taskWeights).map((task) => {
     const val = evaluation?.tasks[task];

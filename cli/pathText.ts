@@ -1,0 +1,9 @@
+// Paths as they are shown to a person: relative where that is shorter, quoted where a shell would split them.
+import { relative } from "node:path";
+
+/** `path` as an argument for the user's shell, relative to the working directory if it lies below it. */
+export function shownPath(path: string): string {
+  const below = relative(process.cwd(), path);
+  const text = below === "" || below.startsWith("..") ? path : below;
+  return /^[\w./\\:@%+=-]+$/.test(text) ? text : `"${text}"`;
+}

@@ -1,0 +1,137 @@
+// The facts that `inspect` shows, against figures worked out by hand.
+import { expect, test } from "vitest";
+import { peakActivationBytes } from "../../compiler/inspect/graphCosts.ts";
+import { inspectModel, type ModelFacts } from "../../compiler/inspect/modelFacts.ts";
+import { graphText, StageLog } from "../../compiler/inspect/stages.ts";
+import { parseGraph } from "../../compiler/ir/print.ts";
+import { OPS } from "../../compiler/ops/table.ts";
+import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
+import type { SpecInput } from "../../compiler/spec/schema.ts";
+import { faultsOf } from "../spec/faultsOf.ts";
+
+const CLASSES = [
+  { task: "a", classes: ["x", "y", "z"] },
+  { task: "b", classes: ["x", "y"] },
+];
+
+function facts(changes: Partial<SpecInput> = {}): ModelFacts {
+  const spec = resolveSpec({
+    tasks: ["a", "b"],
+    fcn: { layers: [4, "p"] },
+    train_fcn: true,
+    shared_layers: [6, "d"],
+    task_layers: [],
+    imshape: [8, 8],
+    batch_size: 2,
+    ...changes,
+  });
+  return inspectModel(spec, CLASSES);
+}
+
+function part(found: ModelFacts, name: string): ModelFacts["parts"][number] | undefined {
+  return found.parts.find((entry) => entry.part === name);
+}
+
+test("parameters and operations of each part are those of the formulas", () => {
+  const found = facts();
+  const trunk = 2 * 64 * 4 * 27;
+  expect(part(found, "fcn")).toMatchObject({
+    trained: 4 * 27 + 4,
+    frozen: 0,
+    forwardFlops: trunk,
+    // Forward and the filters' gradient; the images need none.
+    stepFlops: 2 * 2 * trunk,
+  });
+  const shared = 2 * 16 * 6 * 36;
+  expect(part(found, "shared_layers")).toMatchObject({
+    trained: 6 * 36 + 6,
+    forwardFlops: shared,
+    stepFlops: 2 * 3 * shared,
+  });
+  const dense = 2 * 6 * 3;
+  expect(part(found, "tasks.a")).toMatchObject({
+    trained: 18 + 3,
+    forwardFlops: dense,
+    stepFlops: 2 * 3 * dense,
+  });
+});
+
+test("a frozen trunk has no trained parameters, no backward pass, and no task's loss reaches it", () => {
+  const found = facts({ train_fcn: false, batchnorm: true });
+  const trunk = 2 * 64 * 4 * 27;
+  expect(part(found, "fcn")).toMatchObject({
+    trained: 0,
+    frozen: 4 * 27 + 8,
+    statistics: 8,
+    stepFlops: 2 * trunk,
+  });
+  expect(found.reach.map(({ parts }) => parts)).toEqual([
+    ["shared_layers", "tasks.a"],
+    ["shared_layers", "tasks.b"],
+  ]);
+  expect(found.memory.constants).toBe(4 * (4 * 27 + 16));
+  expect(found.warnings.join("\n")).toContain("frozen");
+});
+
+test("a task of weight 0 trains nothing", () => {
+  const found = facts({ task_weights: [1, 0] });
+  expect(found.reach.map(({ weight, parts }) => [weight, parts])).toEqual([
+    [1, ["fcn", "shared_layers", "tasks.a"]],
+    [0, []],
+  ]);
+});
+
+test("each layer shows the shape of its result, a dropout that of its input", () => {
+  expect(facts().layers.map(({ origin, shape }) => [origin, shape])).toEqual([
+    ["fcn.layers[0]", [4, 8, 8]],
+    ["fcn.layers[1]", [4, 4, 4]],
+    ["shared_layers[0]", [6, 4, 4]],
+    ["shared_layers[1]", [6, 4, 4]],
+    ["tasks.a.dense", [3]],
+    ["tasks.b.dense", [2]],
+  ]);
+});
+
+test("state is weights and two adam slots each, and the step counter", () => {
+  const weights = 4 * 27 + 4 + 6 * 36 + 6 + 18 + 3 + 12 + 2;
+  expect(facts().memory.state).toBe(3 * 4 * weights + 8);
+  expect(facts().memory.accumulators).toBe(0);
+  expect(facts({ accumulate: 2 }).memory.accumulators).toBe(2 * 4 * weights);
+});
+
+test("the peak of a chain is the two values that are alive at once", () => {
+  const graph = parseGraph(
+    `graph t
+%x: f32[100] = Input ; t
+%a: f32[100] = Relu %x ; t
+%b: f32[100] = Relu %a ; t
+%c: f32[100] = Relu %b ; t
+%d: f32[100] = Add %a, %c ; t
+%e: f32[100] = Relu %d ; t
+output y = %e
+`,
+    OPS,
+  );
+  // a, b and c while c is made; then a, c and d.
+  expect(peakActivationBytes(graph)).toBe(3 * 400);
+});
+
+test("a stage is found by name or by its graph, and only lines of an origin are shown", () => {
+  const log = new StageLog();
+  const graph = parseGraph(
+    `graph t
+%x: f32[2] = Input ; image
+%a: f32[2] = Relu %x ; fcn.layers[0]
+output y = %a
+`,
+    OPS,
+  );
+  log.trace("t/1-built", graph);
+  log.trace("t/5-final", graph);
+  expect(log.find("t")).toBe(graph);
+  expect(graphText(graph, "layers[0]")).toMatch(/^%a: f32\[2\] = Relu %x +; fcn\.layers\[0\]\n$/);
+  expect(faultsOf(() => log.find("t/1-bilt"))[0]).toMatchObject({
+    code: "E_USAGE",
+    hint: 'did you mean "t/1-built"?',
+  });
+});
