@@ -40,12 +40,13 @@ export function epochLine({ epoch, seconds, taskWeights, evaluation }: EpochRepo
     share(accuracy).padStart(COLUMN),
   );
   const weights = Object.values(taskWeights).map((weight) => weight.toFixed(2));
-  return `     ${String(epoch).padStart(5)}${seconds.toFixed(1).padStart(10)}${accuracies.join("")}    ${weights.join(" ")}`;
+  const begin = `     ${String(epoch).padStart(5)}${seconds.toFixed(1).padStart(10)}`;
+  return `${begin}${accuracies.join("")}    ${weights.join(" ")}`;
 }
 
 /** Accuracy and macro recall per task beside always guessing the most frequent class, and the goals. */
 export function resultTable({ tasks }: EvaluationReport): string {
-  const head = ["task", "labelled", "accuracy", "always the commonest", "goal", "macro recall", "commonest"];
+  const head = ["task", "labelled", "accuracy", "majority", "goal", "macro recall", "majority"];
   const table = plainTable(head);
   for (const [task, report] of Object.entries(tasks)) {
     const { labelled, accuracy, majority, macroRecall, majorityRecall } = report;
@@ -53,7 +54,7 @@ export function resultTable({ tasks }: EvaluationReport): string {
     const shares = [accuracy, majority, goal ?? Number.NaN, macroRecall, majorityRecall];
     table.push([task, String(labelled), ...shares.map(share)]);
   }
-  return table.toString();
+  return `${table.toString()}\nmajority: what always answering the most frequent class would reach`;
 }
 
 /** A sentence for each task that is below its goal (or has no figure at all). */

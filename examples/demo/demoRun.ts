@@ -182,5 +182,5 @@ function whereThingsLie(
 Next:
   npx mttc predict ${file} ${show(join(data, "images"))}/1F60*.png
   npx mttc inspect examples/two-heads/spec.yml
-  npx mttc init YOUR_LABELS.csv > spec.yml    then: npx mttc train spec.yml`;
+  npx mttc init YOUR_LABELS.csv -o spec.yml    and then: npx mttc train spec.yml`;
 }

@@ -6,12 +6,12 @@ import { writeFileAtomically } from "../../runtime/checkpoint/atomicDirectory.ts
 import type { AnsweredImage } from "./demoReport.ts";
 import { drawSvgFiles } from "./rasterise.ts";
 
-const COLUMNS = 6;
+const COLUMNS = 5;
 /** Images of a full sheet. */
 export const SHEET_IMAGES = COLUMNS * COLUMNS;
 /** Side of a cell and of the picture in it, in pixels of the PNG. */
-const CELL = 210;
-const PICTURE = 120;
+const CELL = 260;
+const PICTURE = 160;
 const LINE = 17;
 
 /** Writes predictions.svg and predictions.png to `folder`; returns the path of the latter. E_FILE, E_DISK. */
@@ -36,8 +36,9 @@ export function sheetSvg(images: readonly AnsweredImage[], pictures: readonly st
   });
   // 72 units wide, as OpenMoji's own files: the child takes the size in pixels for dots per inch.
   const side = COLUMNS * CELL;
-  const head = `<svg xmlns="http://www.w3.org/2000/svg" width="72" height="72" viewBox="0 0 ${side} ${side}"`;
-  return `${head} font-family="sans-serif" font-size="12" text-anchor="middle">\n${cells.join("\n")}\n</svg>\n`;
+  const size = `width="72" height="72" viewBox="0 0 ${side} ${side}"`;
+  const style = 'font-family="sans-serif" font-size="12" text-anchor="middle"';
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} ${style}>\n${cells.join("\n")}\n</svg>\n`;
 }
 
 function cell({ answers }: AnsweredImage, picture: string): string {

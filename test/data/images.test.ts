@@ -1,3 +1,4 @@
+// Images: what is read, what is refused and with which code, and how pixels come out (runtime/data/images.ts).
 import { execFileSync } from "node:child_process";
 import { mkdir, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";

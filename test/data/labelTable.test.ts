@@ -1,3 +1,4 @@
+// Label tables: CSV and rows in memory, missing labels, classes, and every fault with its line.
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";

@@ -1,3 +1,4 @@
+// The loader: the same batches whatever runs at once, bounded memory, errors in their place.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";

@@ -1,3 +1,4 @@
+// Counter-based random streams: known values, independence of names, and dropout masks.
 import { describe, expect, it } from "vitest";
 import { philox4x32 } from "../../compiler/philox.ts";
 import { drawDropoutMask } from "../../runtime/data/dropoutMasks.ts";

@@ -1,3 +1,4 @@
+// The order of an epoch: balanced draws and their shares, permutations, seeds.
 import { describe, expect, it } from "vitest";
 import { epochOrder, evaluationOrder, sampleProbabilities } from "../../runtime/data/sampler.ts";
 import { DRAW_STANDARD_ERRORS, SUM_FLOAT64 } from "../tolerances.ts";

@@ -1,3 +1,4 @@
+// The spec parser: defaults, all faults at once with line and nearest name, and hostile text.
 import { describe, expect, it } from "vitest";
 import { parseSpec, resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";

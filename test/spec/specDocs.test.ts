@@ -1,3 +1,4 @@
+// The documents that are generated from the spec's schema: JSON Schema and Markdown table.
 import { describe, expect, it } from "vitest";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import { SPEC_KEYS, type SpecInput } from "../../compiler/spec/schema.ts";

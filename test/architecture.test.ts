@@ -1,0 +1,282 @@
+// The house rules that a program can check: import directions, sizes, names, dialect, tolerances, error codes. Each
+// test lists all offenders. The last block checks the checks themselves with planted offences.
+import { basename, join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { ERROR_CODES } from "../compiler/diagnostics.ts";
+import { findCycle, parseSource, readSources, type SourceFile } from "./sourceFiles.ts";
+
+const root = join(import.meta.dirname, "..");
+const sources = readSources(root, ["compiler", "runtime", "cli", "examples", "test"]);
+const shipped = sources.filter(({ path }) => !path.startsWith("test/"));
+const house = sources.filter(({ path }) => /^(compiler|runtime)\//.test(path));
+
+const STRING = /"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`(?:\\.|[^`\\])*`?/g;
+const MAX_FILE_LINES = 400;
+const MAX_FUNCTION_LINES = 60;
+const MAX_COLUMNS = 110;
+
+/**
+ * The folders of the compiler in the order of its stages, each with the files at its top that belong to it: a file
+ * imports from its own row or from rows above it.
+ */
+const COMPILER_STAGES: readonly (readonly string[])[] = [
+  ["diagnostics.ts", "philox.ts", "safetensors.ts", "safetensorsHeader.ts"],
+  ["spec"],
+  ["ir"],
+  ["ops"],
+  ["model"],
+  ["bundle.ts"],
+  ["autodiff"],
+  ["step"],
+  ["passes"],
+  ["lower"],
+  ["onnx"],
+  ["compile.ts", "exportModel.ts"],
+  ["inspect"],
+];
+/** The same for the runtime. */
+const RUNTIME_STAGES: readonly (readonly string[])[] = [
+  ["checkpoint"],
+  ["data"],
+  ["ort"],
+  ["train"],
+  ["export"],
+  ["mttc.ts"],
+];
+/** What the vocabulary of the IR may import, narrower than the order of stages. */
+const NARROW: Readonly<Record<string, readonly string[]>> = {
+  "compiler/ir": ["compiler/ir", "compiler/diagnostics.ts"],
+  "compiler/ops": ["compiler/ops", "compiler/ir", "compiler/diagnostics.ts"],
+};
+
+/** `path: what` for each match of `pattern` in `text`, by lines. */
+function offences(files: readonly SourceFile[], of: "text" | "code", pattern: RegExp): string[] {
+  return files.flatMap((file) =>
+    file[of].split("\n").flatMap((line) => (pattern.test(line) ? [`${file.path}: ${line.trim()}`] : [])),
+  );
+}
+
+/** Place of a file in a list of stages; -1 if it has none. */
+function stageOf(path: string, top: string, stages: readonly (readonly string[])[]): number {
+  const part = path.slice(top.length + 1).split("/")[0] ?? "";
+  return stages.findIndex((row) => row.includes(part));
+}
+
+function forwardImports(files: readonly SourceFile[], top: string, stages: typeof COMPILER_STAGES): string[] {
+  return files
+    .filter(({ path }) => path.startsWith(`${top}/`))
+    .flatMap(({ path, imports }) => {
+      const place = stageOf(path, top, stages);
+      if (place === -1) return [`${path} belongs to no stage: add its folder to the list`];
+      const inside = imports.filter((target) => target.startsWith(`${top}/`));
+      return inside
+        .filter((target) => stageOf(target, top, stages) > place)
+        .map((target) => `${path} -> ${target}`);
+    });
+}
+
+function importsBeyond(files: readonly SourceFile[], from: string, allowed: readonly string[]): string[] {
+  return files
+    .filter(({ path }) => path.startsWith(`${from}/`))
+    .flatMap(({ path, imports }) =>
+      imports
+        .filter((target) => !allowed.some((start) => target === start || target.startsWith(`${start}/`)))
+        .map((target) => `${path} -> ${target}`),
+    );
+}
+
+/** Functions and methods longer than the limit: from a line that opens one to the line that closes it. */
+function longFunctions({ path, lines }: SourceFile): string[] {
+  const opening = /^( {0,2})(?!(?:if|for|while|switch|catch|return)\b)(?:[a-z]+\*? )*\*?#?[\w$]+(?:<.*>)?\(/;
+  return lines.flatMap((line, start) => {
+    const indent = opening.exec(line)?.[1];
+    if (indent === undefined || !/[({]$/.test(line)) return [];
+    const rest = lines.slice(start);
+    // Parameters on lines of their own: what closes them tells a function from a call.
+    const last = line.endsWith("(") ? rest.find((later) => later.startsWith(`${indent})`)) : line;
+    if (!last?.endsWith("{")) return [];
+    const length = rest.indexOf(`${indent}}`) + 1;
+    return length > MAX_FUNCTION_LINES ? [`${path}:${start + 1}: ${length} lines`] : [];
+  });
+}
+
+/** Matchers and assertions that hold a number like 1e-5, over several lines too. */
+function bareTolerances({ path, code }: SourceFile): string[] {
+  const matcher =
+    /(?:\.to[A-Z]\w*|[aA]ssert\w*)\((?:[^;{}]*?[^\w.])?\d+(?:\.\d+)?e-\d+[^;]*;|\.toBeCloseTo\([^;]*;/g;
+  return [...code.matchAll(matcher)].map(([found]) => `${path}: ${found}`);
+}
+
+describe("imports", () => {
+  it("of compiler/ reach nothing outside it but pure packages", () => {
+    const pure = ["compiler", "yaml", "zod", "fastest-levenshtein", "protobufjs", "protobufjs/minimal.js"];
+    expect(importsBeyond(sources, "compiler", pure)).toEqual([]);
+  });
+
+  it("of runtime/ reach neither cli/ nor examples/ nor test/", () => {
+    expect(importsOf("runtime").filter((line) => /-> (cli|examples|test)\//.test(line))).toEqual([]);
+  });
+
+  it("of cli/ and examples/ do not reach test/, and those of cli/ not examples/", () => {
+    const lines = [...importsOf("cli"), ...importsOf("examples")];
+    expect(lines.filter((line) => /-> test\/|^cli\/.* -> examples\//.test(line))).toEqual([]);
+  });
+
+  it("point backwards through the stages of the compiler", () => {
+    expect(forwardImports(sources, "compiler", COMPILER_STAGES)).toEqual([]);
+    for (const [folder, allowed] of Object.entries(NARROW))
+      expect(importsBeyond(sources, folder, allowed)).toEqual([]);
+  });
+
+  it("point backwards through the runtime", () => {
+    expect(forwardImports(sources, "runtime", RUNTIME_STAGES)).toEqual([]);
+  });
+
+  it("form no cycle", () => {
+    expect(findCycle(sources)).toBeUndefined();
+  });
+
+  it("keep the pipeline on one screen", () => {
+    const pipeline = sources.find(({ path }) => path === "compiler/compile.ts");
+    expect(pipeline?.lines.length).toBeLessThanOrEqual(80);
+  });
+
+  function importsOf(folder: string): string[] {
+    return importsBeyond(sources, folder, []);
+  }
+});
+
+describe("sizes", () => {
+  it(`are at most ${MAX_FILE_LINES} lines a file`, () => {
+    const long = sources.filter(({ lines }) => lines.length - 1 > MAX_FILE_LINES);
+    expect(long.map(({ path, lines }) => `${path}: ${lines.length - 1}`)).toEqual([]);
+  });
+
+  it(`are at most ${MAX_FUNCTION_LINES} lines a function`, () => {
+    expect(shipped.flatMap(longFunctions)).toEqual([]);
+  });
+
+  it(`are at most ${MAX_COLUMNS} columns a line, not counting strings, which cannot be broken`, () => {
+    const wide = sources.flatMap(({ path, lines }) =>
+      lines.flatMap((line, i) =>
+        line.replace(STRING, '""').length > MAX_COLUMNS ? [`${path}:${i + 1}: ${line.length}`] : [],
+      ),
+    );
+    expect(wide).toEqual([]);
+  });
+});
+
+describe("names", () => {
+  it("of files are unique across compiler/ and runtime/", () => {
+    const names = house.map(({ path }) => basename(path));
+    expect(names.filter((name, i) => names.indexOf(name) !== i)).toEqual([]);
+  });
+
+  it("of files say what they define", () => {
+    const vague = /^(utils?|helpers?|misc|common|index)\./;
+    expect(sources.filter(({ path }) => vague.test(basename(path))).map(({ path }) => path)).toEqual([]);
+  });
+});
+
+describe("the dialect", () => {
+  it("has no mutable state at the top of a module", () => {
+    expect(offences(shipped, "code", /^(export )?(let|var) /)).toEqual([]);
+  });
+
+  it("has no any outside the calls of C", () => {
+    const files = sources.filter(({ path }) => path !== "runtime/ort/ffi.ts");
+    expect(offences(files, "code", /(?:[:<|&]|\bas|=>)\s*any\b(?!\()|,\s*any>/)).toEqual([]);
+  });
+
+  it("has no default exports but where a tool asks for one", () => {
+    expect(offences(sources, "code", /^export default/)).toEqual([]);
+  });
+
+  it("throws typed errors, never a bare Error, in compiler/ and runtime/", () => {
+    expect(offences(house, "code", /throw new (Range|Type)?Error\(/)).toEqual([]);
+  });
+
+  it("opens each file with a comment", () => {
+    const bare = sources.filter(({ lines }) => !/^(\/\/|\/\*|#!)/.test(lines[0] ?? ""));
+    expect(bare.map(({ path }) => path)).toEqual([]);
+  });
+
+  it("asks an operator's name only where operators are defined, translated or rewritten", () => {
+    const shared = house.filter(({ path }) => !/^compiler\/(ops|onnx|lower|passes)\//.test(path));
+    expect(
+      offences(shared, "code", /\.op\.name\s*[!=]==|[!=]==\s*[\w.]+\.op\.name|switch \([\w.]+\.op\.name\)/),
+    ).toEqual([]);
+  });
+});
+
+describe("the tests", () => {
+  it("name their tolerances: no bare literal in an assertion outside test/tolerances.ts", () => {
+    const tests = sources.filter(({ path }) => path.startsWith("test/"));
+    expect(tests.flatMap(bareTolerances)).toEqual([]);
+  });
+});
+
+describe("the catalogue of errors", () => {
+  it("has no code that nothing throws", () => {
+    const texts = shipped.filter(({ path }) => path !== "compiler/diagnostics.ts").map(({ text }) => text);
+    const unused = Object.keys(ERROR_CODES).filter(
+      (code) => !texts.some((text) => text.includes(`"${code}"`)),
+    );
+    expect(unused).toEqual([]);
+  });
+});
+
+describe("these checks", () => {
+  const planted = (path: string, text: string): SourceFile[] => [parseSource(path, text)];
+
+  it("see a forward import, one out of the compiler, and a file of no stage", () => {
+    const file = planted(
+      "compiler/ir/a.ts",
+      'import { x } from "../onnx/b.ts";\nimport { y } from "node:fs";\n',
+    );
+    expect(forwardImports(file, "compiler", COMPILER_STAGES)).toEqual([
+      "compiler/ir/a.ts -> compiler/onnx/b.ts",
+    ]);
+    expect(importsBeyond(file, "compiler", ["compiler"])).toEqual(["compiler/ir/a.ts -> node:fs"]);
+    expect(forwardImports(planted("compiler/new/a.ts", ""), "compiler", COMPILER_STAGES)).toHaveLength(1);
+  });
+
+  it("see a cycle, also through a re-export", () => {
+    const files = [
+      ...planted("runtime/a.ts", 'import {\n  b,\n} from "./b.ts";\n'),
+      ...planted("runtime/b.ts", 'export { c } from "./c.ts";\n'),
+      ...planted("runtime/c.ts", 'const a = await import("./a.ts");\n'),
+    ];
+    expect(findCycle(files)).toEqual(["runtime/a.ts", "runtime/b.ts", "runtime/c.ts", "runtime/a.ts"]);
+    expect(findCycle(files.slice(0, 2))).toBeUndefined();
+    const types = planted("runtime/c.ts", 'import { type A } from "./a.ts";\n');
+    expect(findCycle([...files.slice(0, 2), ...types])).toBeUndefined();
+    const far = planted("runtime/d/c.ts", 'import type { A } from "../a.ts";\n');
+    const back = planted("runtime/a.ts", 'import { c } from "./d/c.ts";\n');
+    expect(findCycle([...far, ...back])).toHaveLength(3);
+  });
+
+  it("see a long function but no long list", () => {
+    const filler = "  x;\n".repeat(MAX_FUNCTION_LINES);
+    expect(longFunctions(planted("a.ts", `export function f(): void {\n${filler}}\n`)[0]!)).toHaveLength(1);
+    expect(
+      longFunctions(planted("a.ts", `class A {\n  async #f(): void {\n${filler}  }\n}\n`)[0]!),
+    ).toHaveLength(1);
+    const call = `function f(): void {\n  g(\n    x,\n  );\n}\nconst list = [\n${filler}];\nif (x) {\n}\n`;
+    expect(longFunctions(planted("a.ts", call)[0]!)).toEqual([]);
+    expect(longFunctions(planted("a.ts", `const list = [\n${filler}];\n`)[0]!)).toEqual([]);
+  });
+
+  it("see a bare tolerance, on a line of its own too", () => {
+    const [file] = planted(
+      "a.ts",
+      "expect(a).toBeLessThan(\n  1e-5,\n);\nassertClose(a, b, 2.5e-3);\nconst lr = 1e-3;\n",
+    );
+    expect(bareTolerances(file!)).toHaveLength(2);
+  });
+
+  it("do not take strings and comments for code", () => {
+    const [file] = planted("a.ts", 'const a = "x as any"; // comment\n/* : any */ const b = `: any`;\n');
+    expect(file?.code).not.toMatch(/any|comment/);
+  });
+});
