@@ -34,3 +34,5 @@ export const STEP_ROUND_TRIP_MS = 3;
 export const LEAK_BYTES = 200e6;
 /** A form of one of our operators against its reference, both in float64: only the order of some hundred terms differs. */
 export const FORM_FLOAT64 = 1e-9;
+/** Compiling any example must take under this many milliseconds (the bound). */
+export const COMPILE_MS = 1000;

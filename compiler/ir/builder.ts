@@ -16,7 +16,9 @@ export class GraphBuilder {
   readonly #constantsByContent = new Map<string, Value>();
   readonly #nodes: Node[] = [];
   readonly #outputs: Output[] = [];
-  readonly #names = new Map<string, number>();
+  readonly #names = new Set<string>();
+  /** Last number that was appended to a name which was taken. */
+  readonly #suffixes = new Map<string, number>();
   readonly #values = new Set<Value>();
   /** Names that nodes still to be adopted will bring: nothing else may take them. */
   readonly #reserved = new Set<string>();
@@ -203,18 +205,25 @@ export class GraphBuilder {
 
   #adopt(value: Value, into?: Value[]): Value {
     this.#reserved.delete(value.name);
-    if (this.#unique(value.name) !== value.name) throw new InternalError(`two values named ${value.name}`);
+    if (this.#names.has(value.name)) throw new InternalError(`two values named ${value.name}`);
+    this.#names.add(value.name);
     this.#values.add(value);
     into?.push(value);
     return value;
   }
 
+  /** `base`, or with the first number from 2 on that makes a name which nothing has and nothing will bring. */
   #unique(base: string): string {
-    // A reserved name does not count as used: the node that brings it is still to come.
-    if (this.#reserved.has(base)) return this.#unique(`${base}:2`);
-    const uses = (this.#names.get(base) ?? 0) + 1;
-    this.#names.set(base, uses);
-    return uses === 1 ? base : this.#unique(`${base}:${uses}`);
+    const isFree = (name: string) => !this.#names.has(name) && !this.#reserved.has(name);
+    let name = base;
+    if (!isFree(base)) {
+      let suffix = this.#suffixes.get(base) ?? 1;
+      do name = `${base}:${++suffix}`;
+      while (!isFree(name));
+      this.#suffixes.set(base, suffix);
+    }
+    this.#names.add(name);
+    return name;
   }
 
   // ------------------------------------------------------------------ vocabulary

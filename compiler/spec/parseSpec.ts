@@ -116,7 +116,18 @@ function checkSpec(raw: unknown, locate: Locate): Spec {
     faults.push(report(path, message, hint, key));
   }
   if (faults.length > 0) throw new MttcError(faults.sort(byPlace));
-  return valid as Spec;
+  return inTaskOrder(valid as Spec);
+}
+
+/** The same spec with its classes in the order of the tasks: the order of keys in the source must not show in files. */
+function inTaskOrder(spec: Spec): Spec {
+  const { classes, tasks } = spec;
+  if (!classes) return spec;
+  const listed = tasks.flatMap((task) => {
+    const names = classes[task];
+    return names ? [[task, names] as const] : [];
+  });
+  return { ...spec, classes: Object.fromEntries(listed) };
 }
 
 /** Names that zod's records drop in silence. */

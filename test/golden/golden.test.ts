@@ -1,0 +1,122 @@
+// The compiler's text after each stage against the kept one, and what must hold for every compiled spec: same bytes
+// whatever the order of the keys, an origin on every node, less than a second.
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import type { Bundle } from "../../compiler/bundle.ts";
+import { compile } from "../../compiler/compile.ts";
+import { printGraph } from "../../compiler/ir/print.ts";
+import type { Graph } from "../../compiler/ir/types.ts";
+import { decodeModelProto } from "../../compiler/onnx/protobuf.ts";
+import { parseSpec } from "../../compiler/spec/parseSpec.ts";
+import { COMPILE_MS } from "../tolerances.ts";
+import {
+  classesOf,
+  compileGoldenCase,
+  GOLDEN_CASES,
+  GOLDEN_FOLDER,
+  goldenGraphs,
+  goldenSpecText,
+} from "./goldenCases.ts";
+import { describeDifference, wantsUpdate } from "./goldenDiffer.ts";
+
+const EXAMPLES = fileURLToPath(new URL("../../examples", import.meta.url));
+
+describe.each(GOLDEN_CASES)("golden case %s", (name) => {
+  const traced = compileGoldenCase(name);
+
+  test.each([...goldenGraphs(traced)])("%s is as kept", (file, graph) => {
+    const path = join(GOLDEN_FOLDER, name, file);
+    const text = printGraph(graph);
+    if (wantsUpdate(process.env)) writeFileSync(path, text);
+    expect(existsSync(path), `${path} is missing: UPDATE_GOLDEN=1 writes it`).toBe(true);
+    expect(describeDifference(readFileSync(path, "utf8"), text)).toBeUndefined();
+  });
+
+  test("no value is without an origin in the spec, from the built graphs to the last ones", () => {
+    for (const [stage, graph] of traced.stages)
+      for (const { name: value, origin } of valuesOf(graph)) expect(origin, `${stage} ${value}`).toMatch(ORIGIN);
+  });
+
+  test("every node of every ONNX file carries a unique name and its origin", () => {
+    for (const [file, bytes] of traced.bundle.files) {
+      if (!file.endsWith(".onnx")) continue;
+      const nodes = decodeModelProto(bytes).graph?.node ?? [];
+      expect(nodes.length, file).toBeGreaterThan(0);
+      expect(new Set(nodes.map((node) => node.name)).size, file).toBe(nodes.length);
+      for (const node of nodes) expect(node.docString, `${file} ${node.name}`).toMatch(ORIGIN);
+    }
+  });
+
+  test("compiling twice, and with the keys in another order, gives the same bytes", () => {
+    const value = parse(goldenSpecText(name)) as unknown;
+    for (const text of [goldenSpecText(name), JSON.stringify(value), JSON.stringify(reverseKeys(value))]) {
+      const spec = parseSpec(text, "spec");
+      expectSameBundle(compile(spec, classesOf(spec)), traced.bundle);
+    }
+  });
+});
+
+/** Where values come from: a place in the spec, the image, the objective, or a derivative or update of such. */
+const ORIGIN =
+  /^(gradient\(|optimizer\(|accumulated\()?(image|objective|optimizer|fcn\.layers\[\d+\]|shared_layers\[\d+\]|tasks\..+)/;
+
+function valuesOf(graph: Graph) {
+  return [...graph.inputs, ...graph.constants.keys(), ...graph.nodes.flatMap(({ outputs }) => outputs)];
+}
+
+function expectSameBundle(actual: Bundle, expected: Bundle): void {
+  expect([...actual.files.keys()]).toEqual([...expected.files.keys()]);
+  for (const [file, bytes] of expected.files)
+    expect(Buffer.compare(actual.files.get(file) ?? Buffer.alloc(0), bytes), file).toBe(0);
+  const manifests = [actual, expected].map(({ manifest }) => JSON.stringify(manifest, null, 1)) as [string, string];
+  expect(describeDifference(manifests[1], manifests[0])).toBeUndefined();
+}
+
+/** The same value with the keys of every map in reverse. */
+function reverseKeys(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(reverseKeys);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .reverse()
+      .map(([key, inner]) => [key, reverseKeys(inner)]),
+  );
+}
+
+const examples = readdirSync(EXAMPLES).filter((name) => existsSync(join(EXAMPLES, name, "spec.yml")));
+
+describe("examples", () => {
+  test("there are specs among them", () => expect(examples).toContain("two-heads"));
+
+  test.each(examples)("%s compiles within a second", (name) => {
+    const path = join(EXAMPLES, name, "spec.yml");
+    const spec = parseSpec(readFileSync(path, "utf8"), path);
+    const times = [0, 1, 2].map(() => {
+      const start = performance.now();
+      compile(spec, classesOf(spec));
+      return performance.now() - start;
+    });
+    // The fastest of three: other tests run beside this one.
+    expect(Math.min(...times)).toBeLessThan(COMPILE_MS);
+  });
+});
+
+describe("the golden differ", () => {
+  test("tells of a changed, a missing and an added line, and of nothing else", () => {
+    const text = "graph g\n%x: f32[] = Input ; x\noutput y = %x\n";
+    expect(describeDifference(text, text)).toBeUndefined();
+    expect(describeDifference(text, text.replace("f32", "f64"))).toContain("line 2");
+    expect(describeDifference(text, text.replace("output y = %x\n", ""))).toContain("line 3");
+    expect(describeDifference(text, `${text}output z = %x\n`)).toContain("+ output z");
+    expect(describeDifference(text, text.trimEnd())).toContain("line 4");
+  });
+
+  test("rewrites only when asked to, and never under CI", () => {
+    expect(wantsUpdate({})).toBe(false);
+    expect(wantsUpdate({ UPDATE_GOLDEN: "1" })).toBe(true);
+    expect(() => wantsUpdate({ UPDATE_GOLDEN: "1", CI: "true" })).toThrow("refused");
+  });
+});

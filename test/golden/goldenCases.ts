@@ -1,0 +1,48 @@
+// The golden cases: tiny specs in folders of their own, each with the text of its training graphs after three stages.
+// Tests of the IR and of the passes run on the same graphs.
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Graph } from "../../compiler/ir/types.ts";
+import type { TaskClasses } from "../../compiler/model/network.ts";
+import { parseSpec } from "../../compiler/spec/parseSpec.ts";
+import type { Spec } from "../../compiler/spec/schema.ts";
+import { compileTraced, type TracedBundle } from "../training/tracedGraphs.ts";
+
+export const GOLDEN_FOLDER = fileURLToPath(new URL(".", import.meta.url));
+
+/** Names of the cases: the folders beside this file. */
+export const GOLDEN_CASES: readonly string[] = readdirSync(GOLDEN_FOLDER, { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map((entry) => entry.name)
+  .sort();
+
+/** Text of a case's spec. */
+export function goldenSpecText(name: string): string {
+  return readFileSync(join(GOLDEN_FOLDER, name, "spec.yml"), "utf8");
+}
+
+/** A case, compiled, with the graphs of all stages. */
+export function compileGoldenCase(name: string): TracedBundle {
+  const spec = parseSpec(goldenSpecText(name), `${name}/spec.yml`);
+  return compileTraced(spec, classesOf(spec));
+}
+
+/** Classes as the spec lists them; where it does not, `count` numbered ones. */
+export function classesOf(spec: Spec, count = 10): TaskClasses {
+  const numbered = Array.from({ length: count }, (_, i) => String(i));
+  return spec.tasks.map((task) => ({ task, classes: spec.classes?.[task] ?? numbered }));
+}
+
+/** The graphs of a case whose text is kept, by the name of the file: of train, or of its halves where they are used. */
+export function goldenGraphs({ bundle, stages }: TracedBundle): Map<string, Graph> {
+  const graphs = bundle.manifest.spec.accumulate > 1 ? ["grad", "apply"] : ["train"];
+  const kept = new Map<string, Graph>();
+  for (const graph of graphs)
+    for (const stage of ["1-built", "3-lowered", "5-final"]) {
+      const found = stages.get(`${graph}/${stage}`);
+      if (!found) throw new Error(`no stage ${graph}/${stage}`);
+      kept.set(`${graph}.${stage}.txt`, found);
+    }
+  return kept;
+}
