@@ -13,40 +13,57 @@ function ints(node: Node, name: string, otherwise: readonly number[]): readonly 
   return Array.isArray(value) ? value : otherwise;
 }
 
+function groups(node: Node): number {
+  return typeof node.attrs.group === "number" ? node.attrs.group : 1;
+}
+
 /** The name of the form of an own operator for a node; an operator that is not here has no form on the CPU. */
 export const cpuForms: Readonly<Record<string, (node: Node) => string>> = {
   ConvInputGrad: inputGradientForm,
   ConvWeightGrad: weightGradientForm,
   MaxPoolGrad: poolGradientForm,
+  // 64 to 8 pixels a side, 16 to 256 channels: twoPass takes 1.5 to 2 times as long.
   BatchNormTraining: () => "trainingMode",
   BatchNormTrainingGrad: () => "channelAffine",
   MaskedCrossEntropy: () => "logSoftmax",
   MaskedCrossEntropyGrad: () => "softmax",
+  // 10 thousand to 1 million numbers: gemm takes 1.07, 1.2 and 0.9 times as long.
   AdamUpdate: () => "elementwise",
   MomentumUpdate: () => "elementwise",
 };
 
 function inputGradientForm(node: Node): string {
   const [, , p = 1, q = 1] = dims(node.inputs[0]);
-  const [k = 1, , r = 1, s = 1] = dims(node.inputs[1]);
+  const [k = 1, channels = 1, r = 1, s = 1] = dims(node.inputs[1]);
   const pads = ints(node, "pads", [0, 0, 0, 0]);
   const dilations = ints(node, "dilations", [1, 1]);
   const reach = [(r - 1) * (dilations[0] ?? 1), (s - 1) * (dilations[1] ?? 1)];
   // The flipped filters would need negative padding, or a cotangent spread over strides.
   if (ints(node, "strides", [1, 1]).some((stride) => stride !== 1)) return "convTranspose";
   if (pads.some((pad, i) => pad > (reach[i % 2] ?? 0))) return "convTranspose";
-  // 512 filters on 8x8 pixels: 138 against 119 GFLOP/s (facts), 70 against 62; elsewhere 1.1 to 4 times slower.
-  return p * q <= 64 && k >= 256 && r * s > 1 ? "convTranspose" : "flippedConv";
+  // Depthwise, 64 to 8 pixels a side: convTranspose takes 1.2 to 3.5 times as long.
+  if (groups(node) > 1) return "flippedConv";
+  // Into 3 channels at 48 and 64 pixels: flippedConv takes 1.2 to 6 times as long.
+  if (channels <= 4) return "convTranspose";
+  // 256 and 512 filters at 8x8: flippedConv takes 1.1 to 1.6 times as long (facts: 119 against 138 GFLOP/s); 64 filters
+  // at 6x6: 1.2; 1x1 with 2048 filters at 4x4: 1.5. Elsewhere convTranspose takes 1.1 to 2 times as long.
+  return p * q <= 36 || (p * q <= 64 && k >= 256) ? "convTranspose" : "flippedConv";
 }
 
 function weightGradientForm(node: Node): string {
   const [, c = 1] = dims(node.inputs[0]);
-  const [, k = 1] = dims(node.inputs[1]);
-  const group = typeof node.attrs.group === "number" ? node.attrs.group : 1;
-  if (group > 1) return group === c && group === k ? "depthwise" : "perTap";
-  // 3 channels at 48 and 64 pixels: 24 GFLOP/s, perTap 4 to 9 (its products are 3 columns wide).
-  if (c <= 8 && ints(node, "kernel_shape", [1, 1]).some((size) => size > 1)) return "im2colChannelMajor";
-  return "perTap";
+  const [, k = 1, p = 1, q = 1] = dims(node.inputs[1]);
+  const taps = ints(node, "kernel_shape", [1, 1]).reduce((product, size) => product * size, 1);
+  if (groups(node) > 1) {
+    if (groups(node) !== c || c !== k) return "perTap";
+    // Depthwise 3x3: depthwise takes 1.4 to 1.9 times as long at 8 to 24 pixels a side, as long at 32, half at 64.
+    return q <= 32 ? "rowProducts" : "depthwise";
+  }
+  // From 3 channels at 48 and 64 pixels: perTap takes 3 to 5 times as long (its products are 3 columns wide).
+  if (c <= 8 && taps > 1) return "im2colChannelMajor";
+  // 3x3 at 24 and 48 pixels: perTap takes 1.3 to 2 times as long, at 16 pixels perTapBatched 1.2, at 8 pixels 1.2 to 2.7.
+  // 1x1 at 16 and 24 pixels: perTap takes 1.4 to 1.9 times as long, at 4 pixels perTapBatched 4.
+  return p * q >= (taps > 1 ? 400 : 256) ? "perTapBatched" : "perTap";
 }
 
 function poolGradientForm(node: Node): string {
@@ -54,6 +71,6 @@ function poolGradientForm(node: Node): string {
   const dilations = ints(node, "dilations", [1, 1]);
   const strides = ints(node, "strides", [1, 1]);
   const overlap = kernel.some((size, i) => (size - 1) * (dilations[i] ?? 1) + 1 > (strides[i] ?? 1));
-  // 2x2 windows: ScatterElements takes 1.2 to 1.7 times as long.
+  // 2x2 windows, 64 to 8 pixels a side: scatterAdd takes 1.5 to 2 times as long.
   return overlap || node.attrs.ceil_mode === 1 ? "scatterAdd" : "unpool";
 }

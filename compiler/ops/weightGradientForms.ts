@@ -144,6 +144,36 @@ const im2colChannelMajor: Lowering = (ctx) => {
   return [splitTaps(b, b.emit("Gemm", [dy, matrix], { transB: 1 }), sizes)];
 };
 
+/**
+ * For each channel and filter row r, the product over all images and output rows of x's columns with dy's:
+ * A_r[j, q] = sum over n, p of x[n, row that r sees at p, j] dy[n, p, q]; then dw[r, s] is the sum of A_r along the
+ * diagonal j = column that s sees at q. More multiply-adds than needed, but in matrix products and with 3 copies of x
+ * instead of 9. For group = C = K.
+ */
+const rowProducts: Lowering = (ctx) => {
+  const { b } = ctx;
+  const sizes = sizesOf(ctx);
+  const { n, c, p, q, window, filter } = sizes;
+  const [, , r = 1, s = 1] = filter;
+  const { rows, columns } = window;
+  const dy = b.reshape(b.transpose(ctx.input(1), [1, 0, 2, 3]), [c, n * p, q]);
+  const padded = padImage(b, b.transpose(ctx.input(0), [1, 0, 2, 3]), 2, sizes);
+  const width = concreteShape(padded.type.shape)[3] ?? 1;
+  const diagonals = Array.from({ length: s * q }, (_, i) => {
+    const [tap, column] = [Math.floor(i / q), i % q];
+    return (column * columns.stride + tap * columns.dilation) * q + column;
+  });
+  const perRow = Array.from({ length: r }, (_, row) => {
+    const start = row * rows.dilation;
+    const seen = b.slice(padded, [start], [start + (p - 1) * rows.stride + 1], [2], [rows.stride]);
+    const pixels = b.transpose(b.reshape(seen, [c, n * p, width]), [0, 2, 1]);
+    const product = b.reshape(b.emit("MatMul", [pixels, dy]), [c, width * q]);
+    const picked = b.emit("Gather", [product, b.ints(diagonals)], { axis: 1 });
+    return b.reduceSum(b.reshape(picked, [c, s, q]), [2], 0);
+  });
+  return [b.reshape(perRow.length === 1 ? perRow[0]! : b.emit("Concat", perRow, { axis: 1 }), filter)];
+};
+
 /** For each tap the sum over pixels of dy x, channel by channel. For group = C = K. */
 const depthwise: Lowering = (ctx) => {
   const { b } = ctx;
@@ -162,5 +192,6 @@ export const WEIGHT_GRADIENT_FORMS: Readonly<Record<string, Lowering>> = {
   perTapBatched,
   im2col,
   im2colChannelMajor,
+  rowProducts,
   depthwise,
 };

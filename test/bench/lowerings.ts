@@ -86,7 +86,9 @@ function convolutionCases(op: "ConvInputGrad" | "ConvWeightGrad"): Case[] {
         op === "ConvInputGrad" ? { ...attrs, input_shape: x } : { ...attrs, kernel_shape: [kernel, kernel] },
       flops: (2 * n * c * k * side * side * kernel * kernel) / group,
       without:
-        group > 1 ? ["perTapChannelMajor", "perTapBatched", "im2col", "im2colChannelMajor"] : ["depthwise"],
+        group > 1
+          ? ["perTapChannelMajor", "perTapBatched", "im2col", "im2colChannelMajor"]
+          : ["depthwise", "rowProducts"],
     };
   };
   return [

@@ -25,6 +25,9 @@ const withoutGroups: Applies = (node) => groups(node) === 1;
 const shape = (node: Node, input: number): readonly number[] =>
   (node.inputs[input]?.type.shape ?? []) as readonly number[];
 
+const oneFilterAChannel: Applies = (node) =>
+  groups(node) === shape(node, 0)[1] && groups(node) === shape(node, 1)[1];
+
 /** What each form is for: the conditions that its comment states. A form that is not here fails the first test. */
 const FORMS: Readonly<Record<string, Readonly<Record<string, Applies>>>> = {
   ConvInputGrad: {
@@ -43,7 +46,8 @@ const FORMS: Readonly<Record<string, Readonly<Record<string, Applies>>>> = {
     perTapBatched: withoutGroups,
     im2col: withoutGroups,
     im2colChannelMajor: withoutGroups,
-    depthwise: (node) => groups(node) === shape(node, 0)[1] && groups(node) === shape(node, 1)[1],
+    depthwise: oneFilterAChannel,
+    rowProducts: oneFilterAChannel,
   },
   MaxPoolGrad: {
     scatterAdd: always,
