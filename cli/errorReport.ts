@@ -1,5 +1,6 @@
-// What an error becomes at the end of the program: text for the person, and an exit code for the script.
-// 0 done, 2 the input or the command line is not usable, 130 interrupted after saving, 70 a fault of mttc itself.
+// What an error becomes at the end of the program: text for the person, and an exit code for the script. 0
+// done, 2 the input or the command line is not usable, 130 interrupted after saving, 70 a fault of mttc
+// itself.
 import { CommanderError } from "commander";
 import { formatFault, MttcError } from "../compiler/diagnostics.ts";
 import type { Terminal } from "./terminal.ts";

@@ -27,7 +27,8 @@ export function evaluationTable(report: EvaluationReport, style: Style): string 
 /** Rows are true classes, columns predictions; for many classes a list of the most frequent confusions. */
 export function confusionText(task: string, figures: TaskReport, style: Style): string {
   const title = style.colours.bold(`${task}: true class (rows) and prediction (columns)`);
-  return `${title}\n${figures.classes.length <= MATRIX_CLASSES ? matrix(figures, style) : worst(figures, style)}`;
+  const body = figures.classes.length <= MATRIX_CLASSES ? matrix(figures, style) : worst(figures, style);
+  return `${title}\n${body}`;
 }
 
 function matrix({ classes, confusion }: TaskReport, style: Style): string {

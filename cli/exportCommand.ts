@@ -1,4 +1,5 @@
-// `mttc export RUN`: deployable ONNX files of a run's newest checkpoint, compared with the trainer before they stand.
+// `mttc export RUN`: deployable ONNX files of a run's newest checkpoint, compared with the trainer before
+// they stand.
 import { join } from "node:path";
 import type { Command } from "commander";
 import { type ExportReport, exportRun } from "../runtime/export/exportRun.ts";
@@ -44,7 +45,8 @@ function exportText({ directory, files, checks, images }: ExportReport, terminal
   const largest = Math.max(...checks.map((check) => check.largestDifference));
   return [
     renderTable(terminal, head, rows, [3, 4]),
-    `Compared with the trainer on ${images} images: largest difference ${largest.toExponential(2)} (allowed ${PARITY_TOLERANCE}).`,
+    `Compared with the trainer on ${images} images: largest difference ${largest.toExponential(2)}, ` +
+      `${PARITY_TOLERANCE} is allowed.`,
     `Written to ${shownPath(directory)}`,
     `Next: mttc predict ${shownPath(join(directory, "model.onnx"))} IMAGES...`,
   ].join("\n");

@@ -1,4 +1,5 @@
-// MTTC_DUMP=dir: every graph after every stage and pass as a numbered text file. --timing: how long each of them took.
+// MTTC_DUMP=dir: every graph after every stage and pass as a numbered text file. --timing: how long each of
+// them took.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { printGraph } from "../compiler/ir/print.ts";

@@ -1,4 +1,5 @@
-// `mttc inspect SPEC|RUN`: what a spec amounts to before (or after) it is trained, or a graph of its compilation.
+// `mttc inspect SPEC|RUN`: what a spec amounts to before (or after) it is trained, or a graph of its
+// compilation.
 import type { Command } from "commander";
 import { compile } from "../compiler/compile.ts";
 import { inspectModel, type LayerFacts, type ModelFacts } from "../compiler/inspect/modelFacts.ts";

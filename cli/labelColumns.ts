@@ -1,4 +1,5 @@
-// What a label table seems to hold, for `mttc init`: which column names images, which ones look like tasks, which do not.
+// What a label table seems to hold, for `mttc init`: which column names images, which ones look like tasks,
+// which do not.
 import { readFile } from "node:fs/promises";
 import { CsvError, parse } from "csv-parse/sync";
 import sharp from "sharp";
@@ -32,7 +33,10 @@ export interface TableFacts {
   readonly others: readonly { readonly name: string; readonly reason: string }[];
 }
 
-/** Reads a label table. E_FILE, E_CSV_SHAPE, and E_CSV_HEADER where no column names images or none can be a task. */
+/**
+ * Reads a label table. E_FILE, E_CSV_SHAPE, and E_CSV_HEADER where no column names images or none can be a
+ * task.
+ */
 export async function readTableFacts(file: string): Promise<TableFacts> {
   const [header = [], ...rows] = await readCsv(file);
   const names = header.map((name) => name.trim());

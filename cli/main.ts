@@ -1,4 +1,5 @@
-// The mttc command: one file per subcommand, errors to text and exit codes in one place. Loaded by cli/mttc.cjs.
+// The mttc command: one file per subcommand, errors to text and exit codes in one place. Loaded by
+// cli/mttc.cjs.
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { addCompileCommand } from "./compileCommand.ts";

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// The mttc command. CommonJS on purpose: libuv reads UV_THREADPOOL_SIZE when its pool starts, which an ES module
-// is too late to set (image decoding uses that pool).
+// The mttc command. CommonJS on purpose: libuv reads UV_THREADPOOL_SIZE when its pool starts, which an ES
+// module is too late to set (image decoding uses that pool).
 "use strict";
 const os = require("node:os");
 process.env.UV_THREADPOOL_SIZE ??= String(os.availableParallelism() + 2);

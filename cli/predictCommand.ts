@@ -83,8 +83,8 @@ export function predictionsCsv(rows: readonly Prediction[]): string {
 }
 
 /**
- * A cell that spreadsheets take for text: one that begins like a formula (= + - @, tab, return) gets an apostrophe in
- * front (OWASP, CSV injection), and is quoted; so is one with commas, quotes or line breaks.
+ * A cell that spreadsheets take for text: one that begins like a formula (= + - @, tab, return) gets an
+ * apostrophe in front (OWASP, CSV injection), and is quoted; so is one with commas, quotes or line breaks.
  */
 export function csvCell(text: string): string {
   const isFormula = /^[=+\-@\t\r]/.test(text);

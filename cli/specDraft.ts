@@ -1,4 +1,5 @@
-// The text of the spec that `mttc init` writes: what the table says, sensible defaults, and comments to choose by.
+// The text of the spec that `mttc init` writes: what the table says, sensible defaults, and comments to
+// choose by.
 import { stringify } from "yaml";
 import type { TableFacts, TaskColumn } from "./labelColumns.ts";
 

@@ -43,8 +43,8 @@ export interface KnownClasses {
 }
 
 /**
- * Classes of every task: from the run or the spec where they list them all and there is no label table, else from the
- * label tables. E_CONFIG where there is neither; E_CSV_*, E_LABEL, E_TASK_EMPTY, E_FILE.
+ * Classes of every task: from the run or the spec where they list them all and there is no label table, else
+ * from the label tables. E_CONFIG where there is neither; E_CSV_*, E_LABEL, E_TASK_EMPTY, E_FILE.
  */
 export async function loadClasses(experiment: Experiment): Promise<KnownClasses> {
   const { spec, trainRows } = experiment;

@@ -1,5 +1,5 @@
-// Tables and numbers as text. On a terminal with lines between the columns, elsewhere with blanks alone, so that the
-// output can be cut and compared.
+// Tables and numbers as text. On a terminal with lines between the columns, elsewhere with blanks alone, so
+// that the output can be cut and compared.
 import Table from "cli-table3";
 import type { Terminal } from "./terminal.ts";
 

@@ -1,5 +1,5 @@
-// Where the commands write: results to stdout, progress and errors to stderr; colours and bars only where somebody
-// looks. A reader that goes away (EPIPE, as with `| head`) ends the program quietly.
+// Where the commands write: results to stdout, progress and errors to stderr; colours and bars only where
+// somebody looks. A reader that goes away (EPIPE, as with `| head`) ends the program quietly.
 import pc from "picocolors";
 
 /** The two streams of a command, and what may be put on them. */

@@ -1,5 +1,5 @@
-// `mttc train SPEC`: a whole run, with evaluation and a checkpoint after each epoch. Ctrl-C saves and stops, a second
-// one stops at once.
+// `mttc train SPEC`: a whole run, with evaluation and a checkpoint after each epoch. Ctrl-C saves and stops,
+// a second one stops at once.
 import { join } from "node:path";
 import type { Command } from "commander";
 import { MttcError } from "../compiler/diagnostics.ts";

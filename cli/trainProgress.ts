@@ -84,12 +84,16 @@ function lossesText(losses: StepEvent["losses"]): string {
 function epochText(report: EpochReport, epochs: number, terminal: Terminal): string {
   const wait =
     report.waitShare >= 0.1 ? `, ${Math.round(100 * report.waitShare)} % of it waiting for images` : "";
-  const title = `epoch ${report.epoch}/${epochs}: ${report.steps} steps in ${decimal(report.seconds, 1)} s${wait}`;
+  const seconds = decimal(report.seconds, 1);
+  const title = `epoch ${report.epoch}/${epochs}: ${report.steps} steps in ${seconds} s${wait}`;
   const style = { isTerminal: terminal.drawsProgress, colours: terminal.noteColours };
   return `${terminal.noteColours.bold(title)}\n${epochTable(report, style)}`;
 }
 
-/** Figures of an epoch by task: training loss and accuracy, then the validation's beside its majority baseline. */
+/**
+ * Figures of an epoch by task: training loss and accuracy, then the validation's beside its majority
+ * baseline.
+ */
 export function epochTable(report: EpochReport, style: Pick<Terminal, "isTerminal" | "colours">): string {
   const { evaluation } = report;
   const more = evaluation ? ["val loss", "val accuracy", "(majority)", "macro recall", "(majority)"] : [];

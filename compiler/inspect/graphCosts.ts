@@ -1,5 +1,5 @@
-// What a graph costs: floating-point operations by part of the network, and the memory of its intermediate values.
-// Reads finished graphs; nothing here changes one.
+// What a graph costs: floating-point operations by part of the network, and the memory of its intermediate
+// values. Reads finished graphs; nothing here changes one.
 import { readAttrs } from "../ir/op.ts";
 import { dtypeBytes, elementCount, type Graph, type Node, type TensorType, type Value } from "../ir/types.ts";
 import { partOf } from "../model/parameters.ts";
@@ -7,15 +7,17 @@ import { partOf } from "../model/parameters.ts";
 /** The part of an origin that belongs to none (image, loss, optimizer). */
 export const NO_PART = "other";
 
-/** `fcn`, `shared_layers`, `tasks.<task>` or NO_PART; what was derived from a node counts to the node's part. */
+/**
+ * `fcn`, `shared_layers`, `tasks.<task>` or NO_PART; what was derived from a node counts to the node's part.
+ */
 export function partOfOrigin(origin: string): string {
   const inner = origin.replace(/^(?:gradient|optimizer|accumulated)\((.*)\)$/s, "$1");
   return /^(?:fcn|shared_layers|tasks)\b/.test(inner) ? partOf(`${inner}.`) : NO_PART;
 }
 
 /**
- * Multiplications and additions of the convolutions and matrix products by part, for the graph's batch size; a
- * multiply-add counts as 2, all other nodes as 0. Symbolic shapes are E_SHAPE.
+ * Multiplications and additions of the convolutions and matrix products by part, for the graph's batch size;
+ * a multiply-add counts as 2, all other nodes as 0. Symbolic shapes are E_SHAPE.
  */
 export function countFlops(graph: Graph): Map<string, number> {
   const flops = new Map<string, number>();
@@ -29,7 +31,10 @@ export function countFlops(graph: Graph): Map<string, number> {
 
 type FlopRule = (node: Node) => number;
 
-/** 2 x outputs x multiply-adds per output; of filters [K,C/group,R,S] each output reads C/group * R * S numbers. */
+/**
+ * 2 x outputs x multiply-adds per output; of filters [K,C/group,R,S] each output reads C/group * R * S
+ * numbers.
+ */
 const FLOPS: Readonly<Record<string, FlopRule>> = {
   Conv: (node) => 2 * size(node.outputs[0]) * size(node.inputs[1]?.type.shape.slice(1)),
   ConvInputGrad: (node) => 2 * size(node.inputs[0]) * size(node.inputs[1]?.type.shape.slice(1)),
@@ -53,9 +58,9 @@ export function valueBytes({ dtype, shape }: TensorType): number {
 }
 
 /**
- * Bytes of the intermediate values that are alive at the same time, at most, when the nodes run in their order and
- * each value is released after its last use. Inputs, constants and outputs are not counted. An estimate: ONNX Runtime
- * may fuse nodes, reuse buffers in place or run in another order.
+ * Bytes of the intermediate values that are alive at the same time, at most, when the nodes run in their
+ * order and each value is released after its last use. Inputs, constants and outputs are not counted. An
+ * estimate: ONNX Runtime may fuse nodes, reuse buffers in place or run in another order.
  */
 export function peakActivationBytes(graph: Graph): number {
   const outputs = new Set(graph.outputs.map(({ value }) => value));

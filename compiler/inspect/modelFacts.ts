@@ -1,5 +1,5 @@
-// What a spec amounts to, taken from its compiled graphs: parameters, shapes, operations, memory, and which task's loss
-// trains which part. Spec and classes in, plain data out.
+// What a spec amounts to, taken from its compiled graphs: parameters, shapes, operations, memory, and which
+// task's loss trains which part. Spec and classes in, plain data out.
 import type { Manifest } from "../bundle.ts";
 import { compile } from "../compile.ts";
 import { InternalError } from "../diagnostics.ts";
@@ -11,7 +11,10 @@ import { specWarnings } from "../spec/specWarnings.ts";
 import { countFlops, inputsReached, NO_PART, peakActivationBytes, valueBytes } from "./graphCosts.ts";
 import { StageLog } from "./stages.ts";
 
-/** One part: `fcn`, `shared_layers`, `tasks.<task>`, and `other` (image, loss, optimizer) where it costs anything. */
+/**
+ * One part: `fcn`, `shared_layers`, `tasks.<task>`, and `other` (image, loss, optimizer) where it costs
+ * anything.
+ */
 export interface PartFacts {
   readonly part: string;
   /** Numbers of parameters. */

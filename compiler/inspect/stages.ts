@@ -1,4 +1,5 @@
-// The graphs of a compilation after each stage and pass, kept by the trace: what `inspect --stage` and MTTC_DUMP show.
+// The graphs of a compilation after each stage and pass, kept by the trace: what `inspect --stage` and
+// MTTC_DUMP show.
 import { MttcError, suggestName } from "../diagnostics.ts";
 import { printGraph } from "../ir/print.ts";
 import type { Graph } from "../ir/types.ts";
@@ -25,7 +26,9 @@ export class StageLog {
     return undefined;
   }
 
-  /** The graph after a stage, named in full or by its graph alone ("train": the final one). E_USAGE otherwise. */
+  /**
+   * The graph after a stage, named in full or by its graph alone ("train": the final one). E_USAGE otherwise.
+   */
   find(stage: string): Graph {
     const graph = this.#graphs.get(stage) ?? this.#graphs.get(`${stage}/5-final`);
     if (graph) return graph;

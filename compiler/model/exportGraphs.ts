@@ -1,6 +1,7 @@
-// The graphs of a deployed model: parameters are constants, layers are in inference form, images of any number come
-// in as uint8 and probabilities go out. Whole, one per task, and optionally as parts that compose by their names:
-// trunk (image -> features), shared (features -> shared_features), head (either -> probabilities).
+// The graphs of a deployed model: parameters are constants, layers are in inference form, images of any
+// number come in as uint8 and probabilities go out. Whole, one per task, and optionally as parts that compose
+// by their names: trunk (image -> features), shared (features -> shared_features), head (either ->
+// probabilities).
 import { InternalError } from "../diagnostics.ts";
 import { GraphBuilder } from "../ir/builder.ts";
 import type { OpTable } from "../ir/op.ts";
@@ -141,8 +142,8 @@ const MAX_NAME_CHARACTERS = 50;
 const DEVICES = /^(con|prn|aux|nul|com\d|lpt\d)$/i;
 
 /**
- * A file name for each task, in order: letters, digits, ".", "_" and "-"; distinct on file systems that ignore case,
- * and none equal to another file of an export, whether split or not.
+ * A file name for each task, in order: letters, digits, ".", "_" and "-"; distinct on file systems that
+ * ignore case, and none equal to another file of an export, whether split or not.
  */
 export function safeFileNames(tasks: readonly string[]): string[] {
   const taken = new Set(["model", "trunk", "shared"]);

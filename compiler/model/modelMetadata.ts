@@ -1,5 +1,6 @@
-// What an exported ONNX file says about itself: one JSON object under the key "mttc" of the model's metadata_props.
-// Written by exportGraphs.ts, read by whoever serves the file: size and channels of the images, tasks, class names.
+// What an exported ONNX file says about itself: one JSON object under the key "mttc" of the model's
+// metadata_props. Written by exportGraphs.ts, read by whoever serves the file: size and channels of the
+// images, tasks, class names.
 import { z } from "zod";
 import { MttcError } from "../diagnostics.ts";
 
@@ -24,8 +25,8 @@ const metadataSchema = z.object({
     z.object({ name: z.string(), output: z.string(), classes: z.array(z.string()).min(1).max(1_000_000) }),
   ),
   /**
-   * What `image` holds: uint8 [N,height,width,channels], RGB or (greyscale) one channel repeated; the graph divides
-   * by `norm` itself.
+   * What `image` holds: uint8 [N,height,width,channels], RGB or (greyscale) one channel repeated; the graph
+   * divides by `norm` itself.
    */
   preprocessing: z.object({
     height: size,

@@ -1,5 +1,6 @@
-// Folds a batch norm in inference form into the convolution before it: one node less, and nothing left of the norm.
-// For exported graphs only, where all parameters are constants; the result differs from the unfolded graph by rounding.
+// Folds a batch norm in inference form into the convolution before it: one node less, and nothing left of the
+// norm. For exported graphs only, where all parameters are constants; the result differs from the unfolded
+// graph by rounding.
 import type { GraphBuilder } from "../ir/builder.ts";
 import { readAttrs } from "../ir/op.ts";
 import { rewriteGraph } from "../ir/rewrite.ts";
@@ -7,9 +8,9 @@ import type { Graph, Node, TensorData, Value } from "../ir/types.ts";
 import type { Pass } from "./pass.ts";
 
 /**
- * y = scale (conv(x, W) + B - mean) / sqrt(var + eps) + bias = conv(x, f W) + f (B - mean) + bias, with f[k] =
- * scale[k] / sqrt(var[k] + eps) (Jacob et al., arXiv 1712.05877, section 3.2). Applies where the convolution's
- * filters and bias and the norm are constants and nothing else reads the convolution's result.
+ * y = scale (conv(x, W) + B - mean) / sqrt(var + eps) + bias = conv(x, f W) + f (B - mean) + bias, with f[k]
+ * = scale[k] / sqrt(var[k] + eps) (Jacob et al., arXiv 1712.05877, section 3.2). Applies where the
+ * convolution's filters and bias and the norm are constants and nothing else reads the convolution's result.
  */
 export const batchNormFolding: Pass = {
   name: "batch-norm-folding",

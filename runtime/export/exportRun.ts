@@ -1,5 +1,6 @@
-// A trained run -> deployable ONNX files in one folder: whole model, one file per task, optionally the parts. Nothing is
-// put in place before every file has been opened, run on real images and found equal to the trainer.
+// A trained run -> deployable ONNX files in one folder: whole model, one file per task, optionally the parts.
+// Nothing is put in place before every file has been opened, run on real images and found equal to the
+// trainer.
 import { join, resolve } from "node:path";
 import { InternalError } from "../../compiler/diagnostics.ts";
 import { type ExportedFile, exportModel } from "../../compiler/exportModel.ts";
@@ -40,8 +41,8 @@ export interface ExportReport {
 }
 
 /**
- * Exports the model of `trainer` as it is now. All files or none are written. E_PARITY where one does not agree with
- * the trainer, E_FILE and E_DISK where they cannot be written, and what reading images can throw.
+ * Exports the model of `trainer` as it is now. All files or none are written. E_PARITY where one does not
+ * agree with the trainer, E_FILE and E_DISK where they cannot be written, and what reading images can throw.
  */
 export async function exportRun(
   trainer: MultiTaskTrainer,

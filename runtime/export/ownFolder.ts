@@ -1,12 +1,15 @@
-// Folders that mttc replaces as a whole (exports, bundles): only those that it wrote itself may be replaced, so that a
-// mistyped `-o .` costs nobody their files.
+// Folders that mttc replaces as a whole (exports, bundles): only those that it wrote itself may be replaced,
+// so that a mistyped `-o .` costs nobody their files.
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { fileError, systemCode } from "../checkpoint/fileSystem.ts";
 
-/** How a folder of ours is known: a JSON file in it with `format` and `files` (a list of names, or a map by name). */
+/**
+ * How a folder of ours is known: a JSON file in it with `format` and `files` (a list of names, or a map by
+ * name).
+ */
 export interface FolderMark {
   readonly listFile: string;
   readonly format: string;

@@ -1,5 +1,5 @@
-// Parity: every exported file, opened anew and run on real images, against the trainer. Files are chained by the names
-// of their tensors (trunk -> shared -> head), so that the parts are checked as they will be used.
+// Parity: every exported file, opened anew and run on real images, against the trainer. Files are chained by
+// the names of their tensors (trunk -> shared -> head), so that the parts are checked as they will be used.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Fault, InternalError, MttcError } from "../../compiler/diagnostics.ts";
@@ -35,8 +35,8 @@ export interface ParityCheck {
 }
 
 /**
- * Opens each of `files` from `folder` in a session of its own and compares. E_PARITY names every output that is off;
- * E_ORT where a file does not run.
+ * Opens each of `files` from `folder` in a session of its own and compares. E_PARITY names every output that
+ * is off; E_ORT where a file does not run.
  */
 export async function checkParity(
   host: OrtHost,
@@ -133,7 +133,9 @@ function taskRows(
   return all?.subarray(first * classes, (first + count) * classes);
 }
 
-/** Largest absolute difference, and largest expected value; NaN or another length is an infinite difference. */
+/**
+ * Largest absolute difference, and largest expected value; NaN or another length is an infinite difference.
+ */
 function compare(
   actual: ArrayLike<number | bigint>,
   expected: ArrayLike<number | bigint>,
@@ -172,7 +174,9 @@ function refuseFailures(checks: readonly ParityCheck[]): void {
     .map(
       ({ file, output, largestDifference }): Fault => ({
         code: "E_PARITY",
-        message: `${output} differs from the trainer by ${largestDifference.toExponential(2)}, at most ${PARITY_TOLERANCE} is allowed`,
+        message:
+          `${output} differs from the trainer by ${largestDifference.toExponential(2)}, ` +
+          `at most ${PARITY_TOLERANCE} is allowed`,
         at: { file },
         hint: "nothing was written; this is a fault of mttc or of ONNX Runtime, please report it",
       }),

@@ -1,5 +1,5 @@
-// An exported model at work: image files in, one row per image and task out. What size the images must have and what the
-// classes are called is read from the file itself.
+// An exported model at work: image files in, one row per image and task out. What size the images must have
+// and what the classes are called is read from the file itself.
 import { readFile } from "node:fs/promises";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { type ModelMetadata, readMetadata } from "../../compiler/model/modelMetadata.ts";
@@ -38,8 +38,8 @@ export class Predictor implements AsyncDisposable {
   }
 
   /**
-   * Opens an ONNX file that `mttc export` wrote. E_FILE, E_MODEL_PARSE (no ONNX file), E_MODEL_META (not an export, or
-   * a part that takes features), E_ORT, E_ORT_LOAD.
+   * Opens an ONNX file that `mttc export` wrote. E_FILE, E_MODEL_PARSE (no ONNX file), E_MODEL_META (not an
+   * export, or a part that takes features), E_ORT, E_ORT_LOAD.
    */
   static async open(file: string, runtime: RuntimeOptions = {}): Promise<Predictor> {
     const bytes = await readModel(file);
@@ -47,7 +47,7 @@ export class Predictor implements AsyncDisposable {
     if (metadata.kind !== "model" && metadata.kind !== "task")
       throw new MttcError({
         code: "E_MODEL_META",
-        message: `this file is the part "${metadata.kind}" of a split export and does not go from images to classes`,
+        message: `the part "${metadata.kind}" of a split export does not go from images to classes`,
         at: { file },
         hint: "use model.onnx or a task's own file",
       });
@@ -61,7 +61,10 @@ export class Predictor implements AsyncDisposable {
     return new Predictor(metadata, host);
   }
 
-  /** Predictions for image files, in their order, all tasks of an image together. Throws what reading images throws. */
+  /**
+   * Predictions for image files, in their order, all tasks of an image together. Throws what reading images
+   * throws.
+   */
   async *predict(paths: readonly string[]): AsyncGenerator<Prediction> {
     if (paths.length === 0) return;
     await using loader = new BatchLoader({

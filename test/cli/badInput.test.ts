@@ -1,4 +1,5 @@
-// Bad input on the command line: exit code 2 and a message that says where, and a run that can be begun again after it.
+// Bad input on the command line: exit code 2 and a message that says where, and a run that can be begun again
+// after it.
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";

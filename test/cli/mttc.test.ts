@@ -1,5 +1,5 @@
-// The command line from end to end on a tiny data set: a spec is drafted, inspected, compiled, trained, evaluated,
-// exported and used; results go to stdout, progress to stderr.
+// The command line from end to end on a tiny data set: a spec is drafted, inspected, compiled, trained,
+// evaluated, exported and used; results go to stdout, progress to stderr.
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";

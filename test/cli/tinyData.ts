@@ -1,5 +1,5 @@
-// A tiny data set for tests of the command line and of exports: coloured shapes of 16x16 pixels that a small net tells
-// apart, with holes in the labels, and a spec for them.
+// A tiny data set for tests of the command line and of exports: coloured shapes of 16x16 pixels that a small
+// net tells apart, with holes in the labels, and a spec for them.
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -91,7 +91,7 @@ output y = %n
   expect(after).toBe(before);
 });
 
-test("a norm with statistics that are fed, and one that no convolution precedes, are left as they are", () => {
+test("a norm whose statistics are fed, and one without a convolution before it, are left alone", () => {
   const { before, after } = fold(`graph t
 %x: f32[N,2,2,2] = Input ; image
 %fed: f32[2] = Input ; image

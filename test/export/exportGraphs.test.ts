@@ -1,5 +1,5 @@
-// The graphs of an export on the float64 reference: whole, single and split ones agree, and with the graph that
-// training evaluates with; file names are safe; metadata survives.
+// The graphs of an export on the float64 reference: whole, single and split ones agree, and with the graph
+// that training evaluates with; file names are safe; metadata survives.
 import { expect, test } from "vitest";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";

@@ -1,5 +1,5 @@
-// An export from a trained run, with ONNX Runtime: agreement with the trainer for nets of every kind, refusal of files
-// that do not agree, all files or none, and predictions from the written file.
+// An export from a trained run, with ONNX Runtime: agreement with the trainer for nets of every kind, refusal
+// of files that do not agree, all files or none, and predictions from the written file.
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
