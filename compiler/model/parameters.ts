@@ -42,6 +42,7 @@ export function isDecayed(parameter: Parameter): boolean {
 
 /** The part of the network that an origin or a parameter's name belongs to. */
 export function partOf(origin: string): string {
-  const task = /^(tasks\.[^.]+)\./.exec(origin)?.[1];
+  // Task names may hold dots; the last of what a task has inside ends the name.
+  const task = /^(tasks\..+)\.(?:task_layers\[|dense\b|loss\b|log_variance\b)/s.exec(origin)?.[1];
   return task ?? (origin.startsWith("fcn") ? "fcn" : "shared_layers");
 }

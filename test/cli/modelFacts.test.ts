@@ -1,9 +1,10 @@
 // The facts that `inspect` shows, against figures worked out by hand.
 import { expect, test } from "vitest";
-import { peakActivationBytes } from "../../compiler/inspect/graphCosts.ts";
+import { partOfOrigin, peakActivationBytes } from "../../compiler/inspect/graphCosts.ts";
 import { inspectModel, type ModelFacts } from "../../compiler/inspect/modelFacts.ts";
 import { graphText, StageLog } from "../../compiler/inspect/stages.ts";
 import { parseGraph } from "../../compiler/ir/print.ts";
+import { partOf } from "../../compiler/model/parameters.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
@@ -114,6 +115,19 @@ output y = %e
   );
   // a, b and c while c is made; then a, c and d.
   expect(peakActivationBytes(graph)).toBe(3 * 400);
+});
+
+test("a task whose name holds dots is one part", () => {
+  for (const task of ["leaf.shape", "a.dense", "a.loss.b"]) {
+    expect(partOfOrigin(`gradient(tasks.${task}.task_layers[0])`)).toBe(`tasks.${task}`);
+    expect(partOf(`tasks.${task}.dense.kernel`)).toBe(`tasks.${task}`);
+    expect(partOf(`tasks.${task}.log_variance`)).toBe(`tasks.${task}`);
+  }
+  expect(["image", "objective", "optimizer(fcn.layers[0].kernel)"].map(partOfOrigin)).toEqual([
+    "other",
+    "other",
+    "fcn",
+  ]);
 });
 
 test("a stage is found by name or by its graph, and only lines of an origin are shown", () => {
