@@ -1,6 +1,6 @@
 // Which form each operator of ours takes on the CPU, by shape. Every rule states what was measured, with the script
 // test/bench/lowerings.ts (stock ONNX Runtime, 2 threads, AVX2) or, where it says "facts", by the project's first
-// benchmark of convolutions. Where forms are within noise of each other, the one that needs less memory.
+// benchmark of convolutions. The machine was shared: ranges are over several runs, and differences under 1.2 are noise.
 import type { Node, Value } from "../ir/types.ts";
 import { concreteShape } from "../ir/types.ts";
 
@@ -43,10 +43,10 @@ function inputGradientForm(node: Node): string {
   if (pads.some((pad, i) => pad > (reach[i % 2] ?? 0))) return "convTranspose";
   // Depthwise, 64 to 8 pixels a side: convTranspose takes 1.2 to 3.5 times as long.
   if (groups(node) > 1) return "flippedConv";
-  // Into 3 channels at 48 and 64 pixels: flippedConv takes 1.2 to 6 times as long.
+  // Into 3 channels at 48 and 64 pixels: flippedConv takes 1.05 to 1.5 times as long (once 6).
   if (channels <= 4) return "convTranspose";
-  // 256 and 512 filters at 8x8: flippedConv takes 1.1 to 1.6 times as long (facts: 119 against 138 GFLOP/s); 64 filters
-  // at 6x6: 1.2; 1x1 with 2048 filters at 4x4: 1.5. Elsewhere convTranspose takes 1.1 to 2 times as long.
+  // 256 and 512 filters at 8x8: flippedConv takes 1.0 to 1.6 times as long (facts: 119 against 138 GFLOP/s); 64 filters
+  // at 6x6: 1.2 to 1.7; 1x1 with 2048 filters at 4x4: 1.5 to 2.3. Elsewhere convTranspose takes 0.9 to 2 times as long.
   return p * q <= 36 || (p * q <= 64 && k >= 256) ? "convTranspose" : "flippedConv";
 }
 
@@ -56,7 +56,8 @@ function weightGradientForm(node: Node): string {
   const taps = ints(node, "kernel_shape", [1, 1]).reduce((product, size) => product * size, 1);
   if (groups(node) > 1) {
     if (groups(node) !== c || c !== k) return "perTap";
-    // Depthwise 3x3: depthwise takes 1.4 to 1.9 times as long at 8 to 24 pixels a side, as long at 32, half at 64.
+    // Depthwise 3x3: depthwise takes 1.3 to 1.9 times as long at 8 to 24 pixels a side, 1.05 to 1.7 at 32, and 0.4 to
+    // 1.5 at 64, where it needs less memory.
     return q <= 32 ? "rowProducts" : "depthwise";
   }
   // From 3 channels at 48 and 64 pixels: perTap takes 3 to 5 times as long (its products are 3 columns wide).
