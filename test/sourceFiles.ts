@@ -18,8 +18,15 @@ export interface SourceFile {
 
 const FROM = /(?:^|\n)(import|export)( type)?\s([^;"']*?)\s?from\s+"([^"]+)"/g;
 const BARE = /(?:^|\n)import\s+"([^"]+)"|\bimport\("([^"]+)"\)/g;
+// Quotes are written as escapes, so that these lines do not mislead what they define.
 const STRING_OR_COMMENT =
-  /("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)|\/\/[^\n]*|\/\*[\s\S]*?\*\//g;
+  /(\x22(?:\\.|[^\x22\\\n])*\x22|\x27(?:\\.|[^\x27\\\n])*\x27|\x60(?:\\.|[^\x60\\])*\x60)|\/\/[^\n]*|\/\*[\s\S]*?\*\//g;
+const STRING_OF_LINE = /\x22(?:\\.|[^\x22\\])*\x22|\x27(?:\\.|[^\x27\\])*\x27|\x60(?:\\.|[^\x60\\])*\x60?/g;
+
+/** A line with its strings emptied: what is left is what could have been broken. */
+export function withoutStrings(line: string): string {
+  return line.replace(STRING_OF_LINE, '""');
+}
 
 /** All .ts files below the folders, in the order of their paths; test/bench/baseline is a committed prototype. */
 export function readSources(root: string, folders: readonly string[]): SourceFile[] {

@@ -1,0 +1,111 @@
+// The README is held to the code: the table of spec keys is the generated one, every command and option that it
+// names exists, and the walk from a label table to an exported model is run line by line. UPDATE_README=1 rewrites
+// the table (refused where CI is set).
+import { spawnSync } from "node:child_process";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { specMarkdownTable } from "../../compiler/spec/specDocs.ts";
+import { runCli } from "../cli/runCli.ts";
+import { makeTinyData, type TinyData } from "../cli/tinyData.ts";
+
+const repository = join(import.meta.dirname, "..", "..");
+const file = join(repository, "README.md");
+const table = /(<!-- spec-table:begin -->\n)([\s\S]*?)(<!-- spec-table:end -->)/;
+
+if (process.env.UPDATE_README === "1") {
+  if (process.env.CI) throw new Error("UPDATE_README is for people, not for CI");
+  const text = readFileSync(file, "utf8");
+  writeFileSync(
+    file,
+    text.replace(table, (_, begin, _old, end) => `${begin}${specMarkdownTable()}\n${end}`),
+  );
+}
+const readme = readFileSync(file, "utf8");
+
+/** Contents of the fenced blocks that follow a comment `<!-- name: ... -->`. */
+function blocksMarked(name: string): string[] {
+  const blocks = readme.matchAll(new RegExp(`<!-- ${name}: .*-->\\n\`\`\`\\w+\\n([\\s\\S]*?)\`\`\``, "g"));
+  return [...blocks].map(([, code]) => code ?? "");
+}
+
+describe("the README", () => {
+  it("holds exactly the table of keys that is generated from the spec's schema", () => {
+    expect(table.exec(readme)?.[2]).toBe(`${specMarkdownTable()}\n`);
+  });
+
+  it("names only npm scripts that exist", () => {
+    const { scripts } = JSON.parse(readFileSync(join(repository, "package.json"), "utf8"));
+    const named = [...readme.matchAll(/npm run ([\w:]+)/g)].map(([, name]) => name ?? "");
+    expect(named).toContain("demo");
+    expect(named.filter((name) => !Object.hasOwn(scripts, name))).toEqual([]);
+    expect(scripts).toHaveProperty("test");
+  });
+
+  it("names every command of mttc, and only commands and options that exist", () => {
+    const folder = join(repository, "cli");
+    const sources = readdirSync(folder).filter((name) => name.endsWith(".ts"));
+    const code = sources.map((name) => readFileSync(join(folder, name), "utf8")).join("\n");
+    const commands = [...code.matchAll(/\.command\("(\w+)"\)/g)].map(([, name]) => name);
+    const named = [...readme.matchAll(/^\| `mttc (\w+)|npx mttc (\w+)/gm)].map(([, a, b]) => a ?? b);
+    expect(new Set(named.filter((name) => name !== "works"))).toEqual(new Set(commands));
+    const flags = [...readme.matchAll(/(?<=[ `])--[a-z]+/g)].map(([flag]) => flag);
+    expect(flags.filter((flag) => !code.includes(flag))).toEqual([]);
+  });
+
+  it("links to files that exist", () => {
+    const links = [...readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map(([, path]) => path ?? "");
+    expect(links.length).toBeGreaterThan(2);
+    expect(links.filter((path) => !existsSync(join(repository, path)))).toEqual([]);
+  });
+});
+
+describe("the README's five minutes", () => {
+  let data: TinyData;
+  beforeAll(async () => {
+    data = await makeTinyData();
+    for (const name of ["train.csv", "val.csv"]) {
+      const path = join(data.folder, name);
+      const text = readFileSync(path, "utf8").replace("file,colour,its shape", "filepath,species,season");
+      writeFileSync(path, text);
+    }
+    cpSync(join(data.folder, "images", "val-0.png"), join(data.folder, "images", "001.jpg"));
+    mkdirSync(join(data.folder, "node_modules"));
+    symlinkSync(repository, join(data.folder, "node_modules", "mttc"), "junction");
+  });
+  afterAll(() => data[Symbol.asyncDispose]());
+
+  it("go from a label table to predictions, command by command", async () => {
+    const lines = (blocksMarked("walk")[0] ?? "").trim().split("\n");
+    expect(lines).toHaveLength(6);
+    for (const line of lines) {
+      const [command = ""] = line.split("#");
+      const args = command.trim().split(/\s+/);
+      expect(args.splice(0, 2)).toEqual(["npx", "mttc"]);
+      const { code, stderr } = await runCli(data.folder, args);
+      expect([command, code, /\bE_[A-Z]/.test(stderr)]).toEqual([command, 0, false]);
+    }
+    const exported = readdirSync(join(data.folder, "runs", "train", "export"));
+    expect(exported).toEqual(expect.arrayContaining(["model.onnx", "species.onnx", "season.onnx"]));
+  });
+
+  it("go on in Node: predicting with an exported file, and training by a program", () => {
+    const blocks = blocksMarked("node");
+    expect(blocks).toHaveLength(2);
+    for (const [i, block] of blocks.entries()) {
+      const script = join(data.folder, `block-${i}.mjs`);
+      writeFileSync(script, block);
+      const options = { cwd: data.folder, encoding: "utf8" } as const;
+      expect(spawnSync(process.execPath, [script], options)).toMatchObject({ status: 0, stderr: "" });
+    }
+    expect(existsSync(join(data.folder, "runs", "from-a-program", "export", "model.onnx"))).toBe(true);
+  });
+});
