@@ -1,6 +1,7 @@
-// Which form each operator of ours takes on the CPU, by shape. Every rule states what was measured, with the script
-// test/bench/lowerings.ts (stock ONNX Runtime, 2 threads, AVX2) or, where it says "facts", by the project's first
-// benchmark of convolutions. The machine was shared: ranges are over several runs, and differences under 1.2 are noise.
+// Which form each operator of ours takes on the CPU, by shape. Every rule states what was measured, with the
+// script test/bench/lowerings.ts (stock ONNX Runtime, 2 threads, AVX2) or, where it says "facts", by the
+// project's first benchmark of convolutions. The machine was shared: ranges are over several runs, and
+// differences under 1.2 are noise.
 import type { Node, Value } from "../ir/types.ts";
 import { concreteShape } from "../ir/types.ts";
 
@@ -17,7 +18,9 @@ function groups(node: Node): number {
   return typeof node.attrs.group === "number" ? node.attrs.group : 1;
 }
 
-/** The name of the form of an own operator for a node; an operator that is not here has no form on the CPU. */
+/**
+ * The name of the form of an own operator for a node; an operator that is not here has no form on the CPU.
+ */
 export const cpuForms: Readonly<Record<string, (node: Node) => string>> = {
   ConvInputGrad: inputGradientForm,
   ConvWeightGrad: weightGradientForm,
@@ -45,8 +48,9 @@ function inputGradientForm(node: Node): string {
   if (groups(node) > 1) return "flippedConv";
   // Into 3 channels at 48 and 64 pixels: flippedConv takes 1.05 to 1.5 times as long (once 6).
   if (channels <= 4) return "convTranspose";
-  // 256 and 512 filters at 8x8: flippedConv takes 1.0 to 1.6 times as long (facts: 119 against 138 GFLOP/s); 64 filters
-  // at 6x6: 1.2 to 1.7; 1x1 with 2048 filters at 4x4: 1.5 to 2.3. Elsewhere convTranspose takes 0.9 to 2 times as long.
+  // 256 and 512 filters at 8x8: flippedConv takes 1.0 to 1.6 times as long (facts: 119 against 138 GFLOP/s);
+  // 64 filters at 6x6: 1.2 to 1.7; 1x1 with 2048 filters at 4x4: 1.5 to 2.3. Elsewhere convTranspose takes
+  // 0.9 to 2 times as long.
   return p * q <= 36 || (p * q <= 64 && k >= 256) ? "convTranspose" : "flippedConv";
 }
 
@@ -56,14 +60,14 @@ function weightGradientForm(node: Node): string {
   const taps = ints(node, "kernel_shape", [1, 1]).reduce((product, size) => product * size, 1);
   if (groups(node) > 1) {
     if (groups(node) !== c || c !== k) return "perTap";
-    // Depthwise 3x3: depthwise takes 1.3 to 1.9 times as long at 8 to 24 pixels a side, 1.05 to 1.7 at 32, and 0.4 to
-    // 1.5 at 64, where it needs less memory.
+    // Depthwise 3x3: depthwise takes 1.3 to 1.9 times as long at 8 to 24 pixels a side, 1.05 to 1.7 at 32,
+    // and 0.4 to 1.5 at 64, where it needs less memory.
     return q <= 32 ? "rowProducts" : "depthwise";
   }
   // From 3 channels at 48 and 64 pixels: perTap takes 3 to 5 times as long (its products are 3 columns wide).
   if (c <= 8 && taps > 1) return "im2colChannelMajor";
-  // 3x3 at 24 and 48 pixels: perTap takes 1.3 to 2 times as long, at 16 pixels perTapBatched 1.2, at 8 pixels 1.2 to 2.7.
-  // 1x1 at 16 and 24 pixels: perTap takes 1.4 to 1.9 times as long, at 4 pixels perTapBatched 4.
+  // 3x3 at 24 and 48 pixels: perTap takes 1.3 to 2 times as long, at 16 pixels perTapBatched 1.2, at 8 pixels
+  // 1.2 to 2.7. 1x1 at 16 and 24 pixels: perTap takes 1.4 to 1.9 times as long, at 4 pixels perTapBatched 4.
   return p * q >= (taps > 1 ? 400 : 256) ? "perTapBatched" : "perTap";
 }
 

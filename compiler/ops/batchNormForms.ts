@@ -1,5 +1,6 @@
-// Spellings of batch norm in training form and of its gradient in standard ONNX operators. A BatchNormalization node in
-// inference form is the cheapest scale-and-shift by channel (one pass over memory), so it serves both ways.
+// Spellings of batch norm in training form and of its gradient in standard ONNX operators. A
+// BatchNormalization node in inference form is the cheapest scale-and-shift by channel (one pass over
+// memory), so it serves both ways.
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { LowerContext, Lowering } from "../ir/op.ts";
 import { concreteShape, type Value } from "../ir/types.ts";
@@ -50,9 +51,9 @@ const twoPass: Lowering = (ctx) => {
 };
 
 /**
- * ONNX's own training form, with momentum 0 so that its two statistics are the batch's (twice as fast as twoPass).
- * ONNX Runtime's kernel writes them INTO the buffers of inputs 3 and 4 when they are not graph outputs; so it gets
- * tensors that nobody else reads, one each, instead of the running statistics.
+ * ONNX's own training form, with momentum 0 so that its two statistics are the batch's (twice as fast as
+ * twoPass). ONNX Runtime's kernel writes them INTO the buffers of inputs 3 and 4 when they are not graph
+ * outputs; so it gets tensors that nobody else reads, one each, instead of the running statistics.
  */
 const trainingMode: Lowering = (ctx) => {
   const { b } = ctx;

@@ -1,5 +1,6 @@
-// Batch normalisation in training form as operators of our own: ONNX's BatchNormalization with training_mode=1 gives
-// the next running statistics only, not the batch's own that the gradient needs. Spellings: batchNormForms.ts.
+// Batch normalisation in training form as operators of our own: ONNX's BatchNormalization with
+// training_mode=1 gives the next running statistics only, not the batch's own that the gradient needs.
+// Spellings: batchNormForms.ts.
 import { defineOp, type EvaluateContext, type InferContext, notDifferentiable } from "../ir/op.ts";
 import type { Shape, Value } from "../ir/types.ts";
 import { BATCH_NORM_FORMS, BATCH_NORM_GRADIENT_FORMS } from "./batchNormForms.ts";
@@ -8,8 +9,9 @@ import { emptyLike } from "./convolution.ts";
 import { floatType } from "./slidingWindow.ts";
 
 /**
- * Per channel c over the m pixels of the batch: mean = sum x / m, var = sum (x - mean)^2 / m (population), inv_std =
- * 1 / sqrt(var + epsilon), y = scale (x - mean) inv_std + bias, next = momentum running + (1 - momentum) batch.
+ * Per channel c over the m pixels of the batch: mean = sum x / m, var = sum (x - mean)^2 / m (population),
+ * inv_std = 1 / sqrt(var + epsilon), y = scale (x - mean) inv_std + bias, next = momentum running + (1 -
+ * momentum) batch.
  */
 export const BatchNormTraining = defineOp("BatchNormTraining", {
   domain: "mttc",
@@ -85,8 +87,8 @@ type FiveArrays = [
 ];
 
 /**
- * With n = (x - mean) inv_std: dbias = sum dy, dscale = sum dy n, dx = scale inv_std (dy - dbias / m - n dscale / m),
- * the derivative through mean and variance included.
+ * With n = (x - mean) inv_std: dbias = sum dy, dscale = sum dy n, dx = scale inv_std (dy - dbias / m - n
+ * dscale / m), the derivative through mean and variance included.
  */
 export const BatchNormTrainingGrad = defineOp("BatchNormTrainingGrad", {
   domain: "mttc",

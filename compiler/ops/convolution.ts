@@ -1,5 +1,6 @@
-// 2-D convolution and its transpose, with strides, explicit pads, dilations and groups. Their derivatives are own
-// operators (convolutionGradients.ts), because no single spelling of them in ONNX is fastest for all shapes.
+// 2-D convolution and its transpose, with strides, explicit pads, dilations and groups. Their derivatives are
+// own operators (convolutionGradients.ts), because no single spelling of them in ONNX is fastest for all
+// shapes.
 import type { GraphBuilder } from "../ir/builder.ts";
 import {
   type AttrReader,
@@ -47,8 +48,8 @@ export interface ConvGeometry {
 }
 
 /**
- * Calls `visit` for every run of multiply-adds of a convolution: for i < count, y[yAt + i] pairs with filter element
- * w[wAt] and pixel x[xFrom + i * stride of columns]. Offsets are into row-major arrays.
+ * Calls `visit` for every run of multiply-adds of a convolution: for i < count, y[yAt + i] pairs with filter
+ * element w[wAt] and pixel x[xFrom + i * stride of columns]. Offsets are into row-major arrays.
  */
 export function visitConvRuns(
   { window, group, x, w, y }: ConvGeometry,
@@ -101,7 +102,9 @@ export const Conv = defineOp("Conv", {
   },
 });
 
-/** The gradient of Conv with respect to its input, as ONNX spells it: used by lowerings and imported models. */
+/**
+ * The gradient of Conv with respect to its input, as ONNX spells it: used by lowerings and imported models.
+ */
 export const ConvTranspose = defineOp("ConvTranspose", {
   doc: "transpose of the convolution with filters w [C,M/group,R,S]: x [N,C,P,Q] -> y [N,M,H,W]; explicit pads",
   source: "ONNX ConvTranspose-11",

@@ -1,11 +1,15 @@
-// Masked softmax cross-entropy from logits, with the counts that losses and metrics are made of, and its gradient.
-// Rows whose label is missing (-1) count nowhere: their gradient is exactly 0, whatever their logits hold.
+// Masked softmax cross-entropy from logits, with the counts that losses and metrics are made of, and its
+// gradient. Rows whose label is missing (-1) count nowhere: their gradient is exactly 0, whatever their
+// logits hold.
 import { defineOp, type InferContext, notDifferentiable } from "../ir/op.ts";
 import { emptyLike } from "./convolution.ts";
 import { CROSS_ENTROPY_FORMS, CROSS_ENTROPY_GRADIENT_FORMS } from "./crossEntropyForms.ts";
 import { floatType } from "./slidingWindow.ts";
 
-/** loss_sum = sum over labelled rows of log sum exp(logits) - logits[label]; sums, so that batches can be joined. */
+/**
+ * loss_sum = sum over labelled rows of log sum exp(logits) - logits[label]; sums, so that batches can be
+ * joined.
+ */
 export const MaskedCrossEntropy = defineOp("MaskedCrossEntropy", {
   domain: "mttc",
   doc:

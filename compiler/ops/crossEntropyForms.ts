@@ -1,5 +1,6 @@
-// Spellings of the masked cross-entropy and its gradient in standard ONNX operators. Rows are chosen with Where, never
-// by a product with a mask: an infinite or undefined logit of an unlabelled row must not reach any result.
+// Spellings of the masked cross-entropy and its gradient in standard ONNX operators. Rows are chosen with
+// Where, never by a product with a mask: an infinite or undefined logit of an unlabelled row must not reach
+// any result.
 import type { LowerContext, Lowering } from "../ir/op.ts";
 import { concreteShape, type Value } from "../ir/types.ts";
 

@@ -1,5 +1,5 @@
-// Spellings of ConvInputGrad in standard ONNX operators. Both hold for all strides, dilations and groups that their
-// comments allow; lower/cpu.ts chooses by shape.
+// Spellings of ConvInputGrad in standard ONNX operators. Both hold for all strides, dilations and groups that
+// their comments allow; lower/cpu.ts chooses by shape.
 import type { LowerContext, Lowering } from "../ir/op.ts";
 import { concreteShape } from "../ir/types.ts";
 import { convAttrs } from "./convolution.ts";
@@ -11,8 +11,8 @@ function windowOf(ctx: LowerContext): SlidingWindow {
 }
 
 /**
- * dx = Conv of dy with the filters' input and output channels exchanged (within each group) and their taps reversed,
- * padded by extent - 1 - pad. For stride 1 and pads below the window's extent.
+ * dx = Conv of dy with the filters' input and output channels exchanged (within each group) and their taps
+ * reversed, padded by extent - 1 - pad. For stride 1 and pads below the window's extent.
  */
 const flippedConv: Lowering = (ctx) => {
   const { b } = ctx;

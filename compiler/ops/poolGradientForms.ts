@@ -1,4 +1,5 @@
-// Spellings of MaxPoolGrad in standard ONNX operators. All give the cotangent to the first maximum of a window.
+// Spellings of MaxPoolGrad in standard ONNX operators. All give the cotangent to the first maximum of a
+// window.
 import type { LowerContext, Lowering } from "../ir/op.ts";
 import type { Attrs, Value } from "../ir/types.ts";
 import { concreteShape, elementCount } from "../ir/types.ts";
@@ -13,14 +14,16 @@ function poolAttrs({ attrs }: LowerContext): Attrs {
   };
 }
 
-/** Where the first maximum of each window lies in the flattened x: the pooling again, with its second output. */
+/**
+ * Where the first maximum of each window lies in the flattened x: the pooling again, with its second output.
+ */
 function maximumPlaces(ctx: LowerContext): Value {
   return ctx.b.emitAll("MaxPool", [ctx.input(1)], poolAttrs(ctx), 2)[1]!;
 }
 
 /**
- * Puts each cotangent where its maximum was. For windows that do not overlap (later ones would overwrite) and do not
- * reach over the end of the padded image (ceil_mode: ONNX Runtime refuses the shape).
+ * Puts each cotangent where its maximum was. For windows that do not overlap (later ones would overwrite) and
+ * do not reach over the end of the padded image (ceil_mode: ONNX Runtime refuses the shape).
  */
 const unpool: Lowering = (ctx) => {
   const { b, attrs } = ctx;

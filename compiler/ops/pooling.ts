@@ -1,5 +1,6 @@
-// Max and average pooling over windows, and the gradient of max pooling as an operator of our own. Of equal values
-// in a window the first in row-major order is the maximum: it alone gets the cotangent (as PyTorch and Keras do).
+// Max and average pooling over windows, and the gradient of max pooling as an operator of our own. Of equal
+// values in a window the first in row-major order is the maximum: it alone gets the cotangent (as PyTorch and
+// Keras do).
 import { type AttrSpec, defineOp, type InferContext, type NDArray, notDifferentiable } from "../ir/op.ts";
 import { concreteShape, type TensorType } from "../ir/types.ts";
 import { emitConvInputGrad, emptyLike } from "./convolution.ts";
@@ -19,7 +20,9 @@ const POOL_ATTRS: Readonly<Record<string, AttrSpec>> = {
   ceil_mode: { kind: "int", default: 0 },
 };
 
-/** y = the largest pixel of each window; `indices` its place in the flattened x. Padding is never the maximum. */
+/**
+ * y = the largest pixel of each window; `indices` its place in the flattened x. Padding is never the maximum.
+ */
 export const MaxPool = defineOp("MaxPool", {
   doc: "largest pixel of each window, x [N,C,H,W] -> y [N,C,P,Q]; indices int64, row-major in the whole of x",
   source: "ONNX MaxPool-12",
@@ -99,7 +102,8 @@ export const AveragePool = defineOp("AveragePool", {
     count_include_pad: { kind: "int", default: 0 },
   },
   infer: (ctx) => [inferPool(ctx)],
-  // dx = the transpose of a depthwise convolution with filters of ones, of dy / (pixels counted in the window)
+  // dx = the transpose of a depthwise convolution with filters of ones, of dy / (pixels counted in the
+  // window)
   vjp: ({ b, attrs, input, output, dy }) => {
     const shape = concreteShape(input(0).type.shape);
     const [, c = 1] = shape;

@@ -1,5 +1,6 @@
-// Geometry of 2-D convolution and pooling, shared by their operators: a window of taps that slides over a padded
-// image. Letters: N batch, C input channels, H W input size, K output channels, R S kernel size, P Q output size.
+// Geometry of 2-D convolution and pooling, shared by their operators: a window of taps that slides over a
+// padded image. Letters: N batch, C input channels, H W input size, K output channels, R S kernel size, P Q
+// output size.
 import type { AttrReader, AttrSpec, InferContext } from "../ir/op.ts";
 import type { Dim, TensorType } from "../ir/types.ts";
 
@@ -44,8 +45,8 @@ export function windowExtent(axis: WindowAxis): number {
 }
 
 /**
- * Number of window positions along one axis of `size` pixels (ONNX Conv-11, MaxPool-12). With `ceil` a last, partial
- * window is added if it starts inside the image or its leading padding, as ONNX Runtime does.
+ * Number of window positions along one axis of `size` pixels (ONNX Conv-11, MaxPool-12). With `ceil` a last,
+ * partial window is added if it starts inside the image or its leading padding, as ONNX Runtime does.
  */
 export function countPositions(axis: WindowAxis, size: number, ceil = false): number {
   const room = size + axis.padBegin + axis.padEnd - windowExtent(axis);
@@ -94,7 +95,9 @@ export function floatType(ctx: InferContext, shape: readonly Dim[], indexes: rea
   return { dtype, shape };
 }
 
-/** A run of output columns that one tap reads from one image row: y[at + i] pairs with x[from + i * stride]. */
+/**
+ * A run of output columns that one tap reads from one image row: y[at + i] pairs with x[from + i * stride].
+ */
 export interface TapRun {
   /** Row-major number of the tap, r * S + s. */
   readonly tap: number;

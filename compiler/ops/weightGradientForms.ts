@@ -1,6 +1,7 @@
-// Spellings of ConvWeightGrad in standard ONNX operators: dw[k,c,tap] = sum over the M = N P Q output pixels of
-// dy[k,m] x[c, pixel that tap sees at m]. They differ in how x is laid out for the matrix product: pixels first (NHWC),
-// channels first, or image by image; one product a tap, or one for all taps. lower/cpu.ts chooses by shape.
+// Spellings of ConvWeightGrad in standard ONNX operators: dw[k,c,tap] = sum over the M = N P Q output pixels
+// of dy[k,m] x[c, pixel that tap sees at m]. They differ in how x is laid out for the matrix product: pixels
+// first (NHWC), channels first, or image by image; one product a tap, or one for all taps. lower/cpu.ts
+// chooses by shape.
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { LowerContext, Lowering } from "../ir/op.ts";
 import { concreteShape, type Value } from "../ir/types.ts";
@@ -108,7 +109,10 @@ const perTapChannelMajor: Lowering = (ctx) => {
   return [joinTaps(b, products, sizes)];
 };
 
-/** For each tap and image: dy [K, P Q] times the transpose of x [C, P Q], then the sum over images. Without groups. */
+/**
+ * For each tap and image: dy [K, P Q] times the transpose of x [C, P Q], then the sum over images. Without
+ * groups.
+ */
 const perTapBatched: Lowering = (ctx) => {
   const { b } = ctx;
   const sizes = sizesOf(ctx);
@@ -146,9 +150,9 @@ const im2colChannelMajor: Lowering = (ctx) => {
 
 /**
  * For each channel and filter row r, the product over all images and output rows of x's columns with dy's:
- * A_r[j, q] = sum over n, p of x[n, row that r sees at p, j] dy[n, p, q]; then dw[r, s] is the sum of A_r along the
- * diagonal j = column that s sees at q. More multiply-adds than needed, but in matrix products and with 3 copies of x
- * instead of 9. For group = C = K.
+ * A_r[j, q] = sum over n, p of x[n, row that r sees at p, j] dy[n, p, q]; then dw[r, s] is the sum of A_r
+ * along the diagonal j = column that s sees at q. More multiply-adds than needed, but in matrix products and
+ * with 3 copies of x instead of 9. For group = C = K.
  */
 const rowProducts: Lowering = (ctx) => {
   const { b } = ctx;

@@ -1,6 +1,7 @@
-// Measures every form of our own operators on ONNX Runtime's CPU, shape by shape: the numbers behind compiler/lower/cpu.ts.
-// Run by hand, after a build: node dist/test/bench/lowerings.js [operator] [rounds]. The forms of a shape take turns and the
-// best of all rounds counts, since other work on the machine can only slow a run down. "*" marks what cpu.ts chooses.
+// Measures every form of our own operators on ONNX Runtime's CPU, shape by shape: the numbers behind
+// compiler/lower/cpu.ts. Run by hand, after a build: node dist/test/bench/lowerings.js [operator] [rounds].
+// The forms of a shape take turns and the best of all rounds counts, since other work on the machine can only
+// slow a run down. "*" marks what cpu.ts chooses.
 import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { type Op, readAttrs } from "../../compiler/ir/op.ts";
 import { rewriteGraph } from "../../compiler/ir/rewrite.ts";

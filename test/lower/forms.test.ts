@@ -1,5 +1,6 @@
-// Every form of every own operator computes what the operator's float64 reference computes, on the samples of the
-// operator that the form is for; the ties, missing labels and infinities that samples leave out are pinned here.
+// Every form of every own operator computes what the operator's float64 reference computes, on the samples of
+// the operator that the form is for; the ties, missing labels and infinities that samples leave out are
+// pinned here.
 import { describe, expect, test } from "vitest";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
@@ -28,7 +29,10 @@ const shape = (node: Node, input: number): readonly number[] =>
 const oneFilterAChannel: Applies = (node) =>
   groups(node) === shape(node, 0)[1] && groups(node) === shape(node, 1)[1];
 
-/** What each form is for: the conditions that its comment states. A form that is not here fails the first test. */
+/**
+ * What each form is for: the conditions that its comment states. A form that is not here fails the first
+ * test.
+ */
 const FORMS: Readonly<Record<string, Readonly<Record<string, Applies>>>> = {
   ConvInputGrad: {
     convTranspose: always,
@@ -164,7 +168,7 @@ test("MaskedCrossEntropy leaves rows without label out, whatever they hold, in e
   const logits = array("float32", [3, 2], Number.NaN, Number.POSITIVE_INFINITY, 0, 0, 5, -1);
   const labels = array("int64", [3], -1, 1, -1);
   for (const [loss, count, correct] of everyWay("MaskedCrossEntropy", [logits, labels], {}, 3)) {
-    expect(loss![0]).toBeCloseTo(Math.log(2), 12);
+    assertClose(loss!, [Math.log(2)], { tolerance: FORM_FLOAT64, what: "loss" });
     // Of equal logits the first is the prediction.
     expect([count![0], correct![0]]).toEqual([1, 0]);
   }

@@ -38,7 +38,10 @@ const MAX_ONLY: readonly Sample[] = [
   },
 ];
 
-/** dy, x and y of a gradient: y is what x gives, so the numbers of x are made here and y is computed from them. */
+/**
+ * dy, x and y of a gradient: y is what x gives, so the numbers of x are made here and y is computed from
+ * them.
+ */
 function gradientInputs(sample: Sample): readonly SampleInput[] {
   const shape = sample.inputs[0]?.shape ?? [];
   const [n = 1, c = 1, h = 1, w = 1] = shape;
