@@ -36,3 +36,5 @@ export const LEAK_BYTES = 200e6;
 export const FORM_FLOAT64 = 1e-9;
 /** Compiling any example must take under this many milliseconds (the bound). */
 export const COMPILE_MS = 1000;
+/** Products and sums of 25,000 float64 factors, each rounded to 1.1e-16. */
+export const CHAIN_FLOAT64 = 1e-10;

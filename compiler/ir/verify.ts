@@ -72,6 +72,8 @@ function checkNode(graph: Graph, node: Node, options: VerifyOptions, fail: (mess
   const types = inferredTypes(graph, node, name, fail);
   node.outputs.forEach((output, i) => {
     const type = types[i] ?? fail(`${name}: ${node.op.name} has no output ${i}`);
+    if (output.origin !== node.outputs[0]?.origin)
+      fail(`${output.name} is from ${output.origin}, its node from ${node.outputs[0]?.origin}`);
     if (!sameType(type, output.type))
       fail(`${output.name} is typed ${typeText(output.type)}, ${node.op.name} gives ${typeText(type)}`);
   });

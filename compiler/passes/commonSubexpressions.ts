@@ -30,10 +30,10 @@ function mergedOutputs(graph: Graph): Map<Value, readonly Value[]> {
     const [first] = node.outputs;
     if (!first || node.op.traits.includes("random")) continue;
     const key = expressionKey(node, standsFor);
-    const group = groups.get(key) ?? [];
+    const group = groups.get(key) ?? [...node.outputs];
     groups.set(key, group);
     node.outputs.forEach((output, i) => {
-      group[i] ??= output;
+      group[i] ??= { ...output, origin: group[0]?.origin ?? output.origin };
       standsFor.set(output, group[i]);
     });
     merged.set(first, group);
