@@ -38,3 +38,5 @@ export const FORM_FLOAT64 = 1e-9;
 export const COMPILE_MS = 1000;
 /** Products and sums of 25,000 float64 factors, each rounded to 1.1e-16. */
 export const CHAIN_FLOAT64 = 1e-10;
+/** A graph before and after a pass, in float64: at most a few sums are in another order. */
+export const PASS_FLOAT64 = 1e-12;

@@ -80,7 +80,7 @@ export class GraphBuilder {
     if (known && name === undefined) return known;
     const short =
       data.data.length <= 4
-        ? `const/${data.dtype}${data.shape.length ? `[${data.shape}]` : ""}(${Array.from(data.data).join(";")})`
+        ? `const/${data.dtype}${data.shape.length ? `[${data.shape.join("x")}]` : ""}(${Array.from(data.data).join(";")})`
         : `${this.#origin}/const`;
     const value: Value = {
       name: this.#unique(name ?? short),
