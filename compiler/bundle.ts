@@ -1,5 +1,5 @@
-// The contract between compiler and runtime: what a compiled experiment consists of and what its tensors mean.
-// Plain data; manifest.json is this type as JSON.
+// The contract between compiler and runtime: what a compiled experiment consists of and what its tensors
+// mean. Plain data; manifest.json is this type as JSON.
 import type { DType } from "./ir/types.ts";
 import type { InitialValue, ParameterRole } from "./model/parameters.ts";
 import type { Spec } from "./spec/schema.ts";

@@ -1,6 +1,6 @@
-// Counter-based random numbers (Philox4x32-10; Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
-// A stream is named by a key and a purpose; its n-th number is a pure function of both, so nothing is stored and
-// every draw can be repeated from anywhere.
+// Counter-based random numbers (Philox4x32-10; Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
+// SC 2011). A stream is named by a key and a purpose; its n-th number is a pure function of both, so nothing
+// is stored and every draw can be repeated from anywhere.
 
 const MULTIPLIER_0 = 0xd2511f53;
 const MULTIPLIER_1 = 0xcd9e8d57;

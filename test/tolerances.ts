@@ -1,38 +1,60 @@
 // Every tolerance of the tests: named, with its reason, never scaled by size.
-// Each is the smallest round number that the arithmetic compared honestly needs; a test names the one it uses.
-/** Standard errors that a share or mean of seeded draws may lie off: one honest draw in 15,000 is further away. */
+// Each is the smallest round number that the arithmetic compared honestly needs; a test names the one it
+// uses.
+/**
+ * Standard errors that a share or mean of seeded draws may lie off: one honest draw in 15,000 is further
+ * away.
+ */
 export const DRAW_STANDARD_ERRORS = 4;
 /** Sums of a few float64 numbers below 1, each rounded to 1.1e-16. */
 export const SUM_FLOAT64 = 1e-15;
 /** A whole run in float64 against float64 PyTorch: only the order of sums differs (the bound). */
 export const FLOAT64_RUN = 1e-8;
-/** A whole run of 50 steps in float32 on ORT against float64 PyTorch, relative to each tensor's norm (the bound). */
+/**
+ * A whole run of 50 steps in float32 on ORT against float64 PyTorch, relative to each tensor's norm (the
+ * issue's bound).
+ */
 export const FLOAT32_RUN = 1e-5;
 /** Levels of 255 by which JPEG of quality 100 may move a smooth picture (chroma subsampling included). */
 export const JPEG_LEVELS = 8;
-/** A batch norm folded into float32 filters against itself unfolded, on numbers of magnitude 10: a few roundings. */
+/**
+ * A batch norm folded into float32 filters against itself unfolded, on numbers of magnitude 10: a few
+ * roundings.
+ */
 export const FOLDED_FLOAT32 = 1e-5;
 /**
- * Derivatives against central differences with step 1e-5 in float64: truncation about 1e-10, rounding about 1e-11; a
- * thousandfold margin for large third derivatives. Relative to max(1, norm of the differences).
+ * Derivatives against central differences with step 1e-5 in float64: truncation about 1e-10, rounding about
+ * 1e-11; a thousandfold margin for large third derivatives. Relative to max(1, norm of the differences).
  */
 export const GRADIENT_CHECK = 1e-6;
 /**
- * One operator in float32 on ONNX Runtime against the float64 reference, relative to the largest expected value:
- * float32 rounds by 6e-8, and samples sum at most some hundred terms (measured: 2.3e-7 at most).
+ * One operator in float32 on ONNX Runtime against the float64 reference, relative to the largest expected
+ * value: float32 rounds by 6e-8, and samples sum at most some hundred terms (measured: 2.3e-7 at most).
  */
 export const ORT_FLOAT32 = 1e-6;
 /** ... and operators that need more: a sum may cancel to less than its terms (measured: 6.3e-7). */
 export const ORT_FLOAT32_OF: Readonly<Record<string, number>> = { ReduceSum: 2e-6 };
-/** ORT's float32 may end this many times as far from float64 as PyTorch's own float32 run does (batch norm in training form). */
+/**
+ * ORT's float32 may end this many times as far from float64 as PyTorch's own float32 run does (batch norm in
+ * training form).
+ */
 export const FLOAT32_GAP_FACTOR = 3;
 /** A step's mean loss in float32 against float64: losses are near 1, sums of a few rows. */
 export const FLOAT32_STEP_LOSS = 1e-4;
-/** Median ms of a tiny graph's step over the worker thread: 0.13 measured when idle, room for a machine with other work. */
+/**
+ * Median ms of a tiny graph's step over the worker thread: 0.13 measured when idle, room for a machine with
+ * other work.
+ */
 export const STEP_ROUND_TRIP_MS = 3;
-/** Growth of the process over 1,000 steps that move 3 MB each: a leak of any of them would be 1 GB, collection's slack is 50 MB. */
+/**
+ * Growth of the process over 1,000 steps that move 3 MB each: a leak of any of them would be 1 GB,
+ * collection's slack is 50 MB.
+ */
 export const LEAK_BYTES = 200e6;
-/** A form of one of our operators against its reference, both in float64: only the order of some hundred terms differs. */
+/**
+ * A form of one of our operators against its reference, both in float64: only the order of some hundred terms
+ * differs.
+ */
 export const FORM_FLOAT64 = 1e-9;
 /** Compiling any example must take under this many milliseconds (the bound). */
 export const COMPILE_MS = 1000;

@@ -1,11 +1,11 @@
-// Initial values of parameters, drawn from the parameter's name and the seed alone: the same name gives the same
-// numbers whatever else the network has.
+// Initial values of parameters, drawn from the parameter's name and the seed alone: the same name gives the
+// same numbers whatever else the network has.
 import { hashName, philox4x32 } from "../philox.ts";
 import type { Parameter } from "./parameters.ts";
 
 /**
- * Float32 values of a parameter, row-major. glorot_uniform: uniform in +-sqrt(6 / (fanIn + fanOut)) (Glorot & Bengio
- * 2010, Keras's default for kernels).
+ * Float32 values of a parameter, row-major. glorot_uniform: uniform in +-sqrt(6 / (fanIn + fanOut)) (Glorot &
+ * Bengio 2010, Keras's default for kernels).
  */
 export function initialValue(
   parameter: Pick<Parameter, "name" | "shape" | "initial">,

@@ -1,5 +1,6 @@
 // The layer language: integer, "p", "d", "r" -> nodes. NCHW throughout. What depends on the graph's purpose
-// (training or inference, where parameters come from, whether there are dropout masks) comes in as a LayerContext.
+// (training or inference, where parameters come from, whether there are dropout masks) comes in as a
+// LayerContext.
 import type { GraphBuilder } from "../ir/builder.ts";
 import { concreteDim, type Dim, type Value } from "../ir/types.ts";
 import type { LayerEntry, Spec } from "../spec/schema.ts";
@@ -58,7 +59,9 @@ function residualBlock(ctx: LayerContext, x: Value, origin: string): Value {
   return b.emit("Relu", [b.add(x, convolution(ctx, between, width, `${origin}.conv2`, true))]);
 }
 
-/** Convolution K x K with stride 1; separable: depthwise K x K, then pointwise 1 x 1 (Keras SeparableConv2D). */
+/**
+ * Convolution K x K with stride 1; separable: depthwise K x K, then pointwise 1 x 1 (Keras SeparableConv2D).
+ */
 function convolution(ctx: LayerContext, x: Value, filters: number, origin: string, hasBias: boolean): Value {
   const { b, spec } = ctx;
   const channels = channelsOf(x);

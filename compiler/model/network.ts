@@ -1,5 +1,5 @@
-// The whole network: uint8 images -> FCN -> shared layers -> one head per task, as parts that training, evaluation,
-// trunk and exported graphs put together. Values are NCHW float32 from the preprocessing on.
+// The whole network: uint8 images -> FCN -> shared layers -> one head per task, as parts that training,
+// evaluation, trunk and exported graphs put together. Values are NCHW float32 from the preprocessing on.
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Dim, Value } from "../ir/types.ts";
 import type { Spec } from "../spec/schema.ts";

@@ -1,5 +1,6 @@
-// The loss: masked softmax cross-entropy per task, weighted and summed. Counts of the whole logical batch come in as
-// `inv_count/<task>` (1 / labelled rows, 0 if none), so that micro-batches and ranks add up exactly.
+// The loss: masked softmax cross-entropy per task, weighted and summed. Counts of the whole logical batch
+// come in as `inv_count/<task>` (1 / labelled rows, 0 if none), so that micro-batches and ranks add up
+// exactly.
 import { InternalError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Dim, Value } from "../ir/types.ts";
@@ -38,9 +39,9 @@ export function buildTaskLoss(b: GraphBuilder, task: string, logits: Value, batc
 }
 
 /**
- * objective = sum over tasks of weight * lossSum * inv_count, a float32 scalar. The weight is exp(-s) where weights
- * are adaptive (Kendall et al., arXiv 1705.07115, classification form; the s/2 terms are added once per logical batch
- * by the step), else the input `task_weight/<task>`.
+ * objective = sum over tasks of weight * lossSum * inv_count, a float32 scalar. The weight is exp(-s) where
+ * weights are adaptive (Kendall et al., arXiv 1705.07115, classification form; the s/2 terms are added once
+ * per logical batch by the step), else the input `task_weight/<task>`.
  */
 export function buildObjective(
   b: GraphBuilder,

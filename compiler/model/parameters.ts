@@ -1,5 +1,5 @@
-// Parameters: what a network declares, independent of whether a graph feeds them, holds them as constants or trains
-// them. A model asks a ParameterSource for each one by name and gets a graph value back.
+// Parameters: what a network declares, independent of whether a graph feeds them, holds them as constants or
+// trains them. A model asks a ParameterSource for each one by name and gets a graph value back.
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
 

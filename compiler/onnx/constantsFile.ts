@@ -42,7 +42,10 @@ export class ConstantsFile {
   }
 }
 
-/** FNV-1a over the 32-bit words at a stride that keeps it cheap for large tensors; equality is checked in full. */
+/**
+ * FNV-1a over the 32-bit words at a stride that keeps it cheap for large tensors; equality is checked in
+ * full.
+ */
 function fingerprint(bytes: Uint8Array): number {
   const stride = Math.max(1, Math.floor(bytes.length / 4096));
   let hash = 0x811c9dc5;

@@ -1,5 +1,6 @@
-// Graph -> ONNX file bytes, opset 18. Node names are value names, doc strings are origins, so that profiles and ORT's
-// errors point into the spec. Large constants may go to a file of their own that several graphs share.
+// Graph -> ONNX file bytes, opset 18. Node names are value names, doc strings are origins, so that profiles
+// and ORT's errors point into the spec. Large constants may go to a file of their own that several graphs
+// share.
 import { InternalError } from "../diagnostics.ts";
 import type { AttrSpec } from "../ir/op.ts";
 import type { AttrValue, DType, Graph, Node, TensorData, TensorType, Value } from "../ir/types.ts";

@@ -1,4 +1,5 @@
-// Normalisation with given statistics: what batch norm is outside of training. x is [N, C, ...], the others [C].
+// Normalisation with given statistics: what batch norm is outside of training. x is [N, C, ...], the others
+// [C].
 import { InternalError } from "../diagnostics.ts";
 import { defineOp, type Op } from "../ir/op.ts";
 import { elementCount, type Value } from "../ir/types.ts";

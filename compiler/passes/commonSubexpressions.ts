@@ -1,6 +1,7 @@
-// Merges nodes that compute the same thing from the same values: same operator, attributes (given or by default) and
-// inputs (in any order for commutative operators). The first of them stays, and brings all outputs that any of them
-// has: a pooling and the same pooling with indices become one. Random operators are left alone.
+// Merges nodes that compute the same thing from the same values: same operator, attributes (given or by
+// default) and inputs (in any order for commutative operators). The first of them stays, and brings all
+// outputs that any of them has: a pooling and the same pooling with indices become one. Random operators are
+// left alone.
 import { rewriteGraph } from "../ir/rewrite.ts";
 import type { AttrValue, Graph, Node, Value } from "../ir/types.ts";
 import type { Pass } from "./pass.ts";

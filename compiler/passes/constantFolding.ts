@@ -1,5 +1,5 @@
-// Computes, with the float64 reference, every node whose inputs are all constants; results above MAX_FOLDED elements
-// are left to the runtime, so that a small spec cannot fold itself into a huge file.
+// Computes, with the float64 reference, every node whose inputs are all constants; results above MAX_FOLDED
+// elements are left to the runtime, so that a small spec cannot fold itself into a huge file.
 import { InternalError } from "../diagnostics.ts";
 import { evaluateNode, toArray } from "../ir/interpret.ts";
 import { rewriteGraph } from "../ir/rewrite.ts";

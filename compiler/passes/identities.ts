@@ -1,6 +1,6 @@
-// Algebraic identities that hold to the bit in float arithmetic (but for the sign of zero, which x + 0 loses):
-// operations that move or change nothing, chains of data movement that collapse, neutral elements. Each rule is one
-// function from a node to a value that replaces it.
+// Algebraic identities that hold to the bit in float arithmetic (but for the sign of zero, which x + 0
+// loses): operations that move or change nothing, chains of data movement that collapse, neutral elements.
+// Each rule is one function from a node to a value that replaces it.
 import type { GraphBuilder } from "../ir/builder.ts";
 import { rewriteGraph } from "../ir/rewrite.ts";
 import { type Node, sameType, type Value } from "../ir/types.ts";

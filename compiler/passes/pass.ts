@@ -1,5 +1,5 @@
-// What a pass is, and how a list of them runs: each result is verified at once, and a fault names the pass and those
-// that ran before it. `trace` sees the graph after every pass (MTTC_DUMP, tests).
+// What a pass is, and how a list of them runs: each result is verified at once, and a fault names the pass
+// and those that ran before it. `trace` sees the graph after every pass (MTTC_DUMP, tests).
 import type { OpTable } from "../ir/op.ts";
 import type { Graph } from "../ir/types.ts";
 import { verifyGraph } from "../ir/verify.ts";

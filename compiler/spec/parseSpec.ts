@@ -1,5 +1,6 @@
-// Text (YAML or JSON) or an object -> Spec with all defaults. Faults are collected and thrown at once: syntax as
-// E_CONFIG_PARSE, all else as E_CONFIG with file, line, column and spec path. Reads no file; the caller does.
+// Text (YAML or JSON) or an object -> Spec with all defaults. Faults are collected and thrown at once: syntax
+// as E_CONFIG_PARSE, all else as E_CONFIG with file, line, column and spec path. Reads no file; the caller
+// does.
 import { type Document, isAlias, isMap, isNode, isPair, isSeq, LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
 import { type Fault, type Location, MttcError, suggestName } from "../diagnostics.ts";
@@ -12,7 +13,9 @@ const MAX_ALIASES = 100;
 /** Where the value (or the key) at a spec path stands in its source. */
 type Locate = (path: SpecPath, key: boolean) => Location;
 
-/** Parses a spec in YAML or JSON; `file` is for messages only. Throws MttcError E_CONFIG_PARSE or E_CONFIG. */
+/**
+ * Parses a spec in YAML or JSON; `file` is for messages only. Throws MttcError E_CONFIG_PARSE or E_CONFIG.
+ */
 export function parseSpec(text: string, file: string): Spec {
   if (text.length > MAX_CHARACTERS)
     throw syntaxError(`expected at most ${MAX_CHARACTERS} characters`, { file });
@@ -89,7 +92,9 @@ function keyText(key: unknown): string {
   return isNode(key) && "value" in key ? String(key.value) : String(key);
 }
 
-/** Checks each key by its own schema, then the rules between the keys that passed; throws all faults at once. */
+/**
+ * Checks each key by its own schema, then the rules between the keys that passed; throws all faults at once.
+ */
 function checkSpec(raw: unknown, locate: Locate): Spec {
   const report = (path: SpecPath, message: string, hint?: string, key = false): Fault => {
     const at = { ...locate(path, key), path: formatSpecPath(path) };
@@ -119,7 +124,10 @@ function checkSpec(raw: unknown, locate: Locate): Spec {
   return inTaskOrder(valid as Spec);
 }
 
-/** The same spec with its classes in the order of the tasks: the order of keys in the source must not show in files. */
+/**
+ * The same spec with its classes in the order of the tasks: the order of keys in the source must not show in
+ * files.
+ */
 function inTaskOrder(spec: Spec): Spec {
   const { classes, tasks } = spec;
   if (!classes) return spec;

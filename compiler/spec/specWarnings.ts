@@ -8,8 +8,8 @@ function hasWeights(layers: readonly LayerEntry[]): boolean {
 }
 
 /**
- * What is legal but probably not meant, one sentence each, from the spec alone: frozen random weights, tasks that
- * share nothing, weights without effect.
+ * What is legal but probably not meant, one sentence each, from the spec alone: frozen random weights, tasks
+ * that share nothing, weights without effect.
  */
 export function specWarnings(spec: Spec): string[] {
   const warnings: string[] = [];

@@ -1,5 +1,5 @@
-// Forward and backward of one (micro-)batch as a graph: state and batch in, gradients, next running statistics and
-// metrics out. train and grad are both made from it, so they cannot differ.
+// Forward and backward of one (micro-)batch as a graph: state and batch in, gradients, next running
+// statistics and metrics out. train and grad are both made from it, so they cannot differ.
 import { appendGradients } from "../autodiff/reverse.ts";
 import { nextName } from "../bundle.ts";
 import { GraphBuilder } from "../ir/builder.ts";

@@ -1,5 +1,5 @@
-// The graphs of a bundle that change state: train (a whole step), and its two halves grad and apply. All three are
-// put together from the gradient graph and the update, so train = grad + apply by construction.
+// The graphs of a bundle that change state: train (a whole step), and its two halves grad and apply. All
+// three are put together from the gradient graph and the update, so train = grad + apply by construction.
 import { nextName } from "../bundle.ts";
 import { InternalError } from "../diagnostics.ts";
 import { GraphBuilder } from "../ir/builder.ts";

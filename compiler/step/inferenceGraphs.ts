@@ -1,5 +1,5 @@
-// The graphs of a bundle that change nothing: evaluate (state + images -> logits and probabilities per task) and
-// trunk (images -> features of a frozen FCN).
+// The graphs of a bundle that change nothing: evaluate (state + images -> logits and probabilities per task)
+// and trunk (images -> features of a frozen FCN).
 import { GraphBuilder } from "../ir/builder.ts";
 import type { Graph } from "../ir/types.ts";
 import type { LayerContext } from "../model/layers.ts";

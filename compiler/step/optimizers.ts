@@ -1,5 +1,6 @@
-// Optimizers in Keras's form, as fragments of a graph: from a parameter, its gradient and its slots to their next
-// values. The arithmetic itself is an own operator (ops/optimizerUpdates.ts), so that each target can spell it well.
+// Optimizers in Keras's form, as fragments of a graph: from a parameter, its gradient and its slots to their
+// next values. The arithmetic itself is an own operator (ops/optimizerUpdates.ts), so that each target can
+// spell it well.
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
 import type { Spec } from "../spec/schema.ts";
@@ -33,8 +34,8 @@ export interface Optimizer {
 }
 
 /**
- * Adam (arXiv 1412.6980 in Keras's form): w -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps). The powers are
- * taken in float64: 1 - 0.999^t loses half its digits in float32 at t = 1.
+ * Adam (arXiv 1412.6980 in Keras's form): w -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps). The powers
+ * are taken in float64: 1 - 0.999^t loses half its digits in float32 at t = 1.
  */
 const adam: Optimizer = {
   slots: ["m", "v"],

@@ -1,5 +1,5 @@
-// What happens once per logical batch, after the gradients are complete: the s/2 terms and their presence gate,
-// weight decay, the optimizer, the count of steps. Written once; train and apply both end with it.
+// What happens once per logical batch, after the gradients are complete: the s/2 terms and their presence
+// gate, weight decay, the optimizer, the count of steps. Written once; train and apply both end with it.
 import { nextName } from "../bundle.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
@@ -15,8 +15,9 @@ export function slotName(parameter: string, slot: string): string {
 }
 
 /**
- * Emits the update of `parameters` and declares the outputs `next/<name>`. `gradientOf` gives complete gradients,
- * `inputOf` the state input of a name and shape, `inverseCount` the float32 scalar 1/labelled rows (0: none) per task.
+ * Emits the update of `parameters` and declares the outputs `next/<name>`. `gradientOf` gives complete
+ * gradients, `inputOf` the state input of a name and shape, `inverseCount` the float32 scalar 1/labelled rows
+ * (0: none) per task.
  */
 export function emitUpdate(
   b: GraphBuilder,

@@ -1,5 +1,5 @@
-// Label tables -> class lists and class numbers. Classes are the sorted values of the training labels, or those that
-// the spec lists; the order of the rows never matters. Missing labels are -1 from here on.
+// Label tables -> class lists and class numbers. Classes are the sorted values of the training labels, or
+// those that the spec lists; the order of the rows never matters. Missing labels are -1 from here on.
 import { type Location, suggestName } from "../../compiler/diagnostics.ts";
 import { FaultList } from "./faultList.ts";
 import { isMissing, type LabelTable } from "./labelTable.ts";
@@ -29,8 +29,9 @@ export interface PreparedLabels {
 }
 
 /**
- * Classes and class numbers of the training table and, where there is one, the validation table; `given` are the
- * spec's `classes`. Throws E_TASK_EMPTY (no training label), E_LABEL (a label that is no class, with its places).
+ * Classes and class numbers of the training table and, where there is one, the validation table; `given` are
+ * the spec's `classes`. Throws E_TASK_EMPTY (no training label), E_LABEL (a label that is no class, with its
+ * places).
  */
 export function prepareLabels(
   train: LabelTable,
@@ -56,7 +57,9 @@ export function encodeLabels(table: LabelTable, classes: ClassNames): LabelledRo
   return rows;
 }
 
-/** Sorted by value where all are numbers, else by code units: the same on every machine and in every locale. */
+/**
+ * Sorted by value where all are numbers, else by code units: the same on every machine and in every locale.
+ */
 export function sortClasses(values: readonly string[]): string[] {
   const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
   const numeric = values.every((value) => Number.isFinite(Number(value)));

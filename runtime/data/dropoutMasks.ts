@@ -1,11 +1,11 @@
-// Dropout masks, drawn by the host because training graphs hold no random operators. A mask is a pure function of
-// (seed, layer, step): a resumed run draws the same ones.
+// Dropout masks, drawn by the host because training graphs hold no random operators. A mask is a pure
+// function of (seed, layer, step): a resumed run draws the same ones.
 import { InternalError } from "../../compiler/diagnostics.ts";
 import { RandomStream } from "./randomStream.ts";
 
 /**
- * Mask of a spatial dropout: `shape` is [N, C, 1, 1], values 0 (with probability `rate`) or 1 / (1 - rate), float32.
- * Drawn in row-major order, so the mask of a micro-batch is a slice of the whole batch's.
+ * Mask of a spatial dropout: `shape` is [N, C, 1, 1], values 0 (with probability `rate`) or 1 / (1 - rate),
+ * float32. Drawn in row-major order, so the mask of a micro-batch is a slice of the whole batch's.
  */
 export function drawDropoutMask(
   seed: number,

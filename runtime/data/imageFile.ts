@@ -1,6 +1,6 @@
-// Opens image files with care: what a label table names is not trusted to be a file at all. A FIFO would hang a
-// reader for ever and a device never ends, so only regular files below a size cap are read, into memory, and only
-// their bytes ever reach the image library.
+// Opens image files with care: what a label table names is not trusted to be a file at all. A FIFO would hang
+// a reader for ever and a device never ends, so only regular files below a size cap are read, into memory,
+// and only their bytes ever reach the image library.
 import { constants } from "node:fs";
 import { lstat, open } from "node:fs/promises";
 import { type Fault, type Location, MttcError } from "../../compiler/diagnostics.ts";
@@ -21,8 +21,8 @@ export function listedIn(place: RowPlace): { hint?: string } {
 }
 
 /**
- * The bytes of an image file. Symbolic links are not followed. Throws E_FILE (cannot be read), E_PATH_TYPE (not a
- * regular file), E_IMG_LIMIT (over 64 MiB).
+ * The bytes of an image file. Symbolic links are not followed. Throws E_FILE (cannot be read), E_PATH_TYPE
+ * (not a regular file), E_IMG_LIMIT (over 64 MiB).
  */
 export async function readImageFile(path: string, place?: RowPlace): Promise<Buffer> {
   const refuse = (code: Fault["code"], message: string, cause?: unknown): MttcError =>
@@ -30,7 +30,8 @@ export async function readImageFile(path: string, place?: RowPlace): Promise<Buf
   try {
     const type = fileTypeFault(await lstat(path));
     if (type !== undefined) throw refuse("E_PATH_TYPE", type);
-    // Between lstat and open the file may be swapped: O_NOFOLLOW, O_NONBLOCK and the handle's own stat decide.
+    // Between lstat and open the file may be swapped: O_NOFOLLOW, O_NONBLOCK and the handle's own stat
+    // decide.
     const flags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
     const handle = await open(path, flags);
     try {

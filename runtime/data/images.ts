@@ -1,6 +1,7 @@
-// Image files -> uint8 pixels, the same for training, evaluation and prediction: EXIF orientation applied, alpha
-// flattened onto white, sRGB, 8 bit, resized to imshape without keeping the aspect ratio (sharp's Lanczos 3).
-// Decoded images are kept up to a byte budget, so that later epochs of a small data set do not decode again.
+// Image files -> uint8 pixels, the same for training, evaluation and prediction: EXIF orientation applied,
+// alpha flattened onto white, sRGB, 8 bit, resized to imshape without keeping the aspect ratio (sharp's
+// Lanczos 3). Decoded images are kept up to a byte budget, so that later epochs of a small data set do not
+// decode again.
 import sharp, { type Sharp } from "sharp";
 import { type Fault, InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { listedIn, type RowPlace, readImageFile } from "./imageFile.ts";
@@ -36,8 +37,8 @@ export function imageBytes({ height, width, channels }: ImageFormat): number {
 }
 
 /**
- * Restricts the image library, process-wide: of all its readers only JPEG, PNG and WebP from memory stay, each job
- * runs on one thread, and nothing is cached. SVG, GIF, TIFF and every path are refused from then on.
+ * Restricts the image library, process-wide: of all its readers only JPEG, PNG and WebP from memory stay,
+ * each job runs on one thread, and nothing is cached. SVG, GIF, TIFF and every path are refused from then on.
  */
 export function restrictImageLibrary(): void {
   sharp.block({ operation: ["VipsForeignLoad"] });
@@ -47,8 +48,9 @@ export function restrictImageLibrary(): void {
 }
 
 /**
- * Decodes the bytes of an image. `path` and `place` are for messages. Throws E_IMG_FORMAT (not JPEG, PNG or WebP),
- * E_IMG_LIMIT (over 50 megapixels), E_IMG_SIZE (a side under 8 pixels and under imshape), E_IMG_TRUNCATED (damaged).
+ * Decodes the bytes of an image. `path` and `place` are for messages. Throws E_IMG_FORMAT (not JPEG, PNG or
+ * WebP), E_IMG_LIMIT (over 50 megapixels), E_IMG_SIZE (a side under 8 pixels and under imshape),
+ * E_IMG_TRUNCATED (damaged).
  */
 export async function decodeImage(
   bytes: Buffer,
@@ -146,8 +148,8 @@ function repeatChannel(grey: Uint8Array, channels: number): Uint8Array {
 export const DEFAULT_CACHE_BYTES = 512 * 2 ** 20;
 
 /**
- * Reads images of one format by path and keeps decoded ones until the budget is spent. Nothing is evicted: epochs
- * visit all rows, so replacing one image by another would only lose hits.
+ * Reads images of one format by path and keeps decoded ones until the budget is spent. Nothing is evicted:
+ * epochs visit all rows, so replacing one image by another would only lose hits.
  */
 export class ImageReader {
   readonly format: ImageFormat;
@@ -168,7 +170,9 @@ export class ImageReader {
     return true;
   }
 
-  /** Pixels of an image into `target` (imageBytes long, HWC). Throws what readImageFile and decodeImage throw. */
+  /**
+   * Pixels of an image into `target` (imageBytes long, HWC). Throws what readImageFile and decodeImage throw.
+   */
   async read(path: string, target: Uint8Array, place?: RowPlace): Promise<void> {
     if (this.copyKept(path, target)) return;
     const pixels = await decodeImage(await readImageFile(path, place), this.format, path, place);

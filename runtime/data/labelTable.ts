@@ -34,14 +34,16 @@ export interface TableColumns {
 /** A row in memory: the path under the name of the path column, a label or nothing under each task's name. */
 export type LabelRow = Readonly<Record<string, string | number | boolean | null | undefined>>;
 
-/** Whether a cell means "no label": empty, None, NaN, null or NA, in any case and with any blanks around it. */
+/**
+ * Whether a cell means "no label": empty, None, NaN, null or NA, in any case and with any blanks around it.
+ */
 export function isMissing(cell: string): boolean {
   return MISSING_WORDS.has(cell.trim().toLowerCase());
 }
 
 /**
- * Reads a CSV file (RFC 4180: quotes, embedded newlines, LF or CRLF, UTF-8 with or without BOM). Relative image paths
- * are relative to the table's folder. Throws E_FILE, E_CSV_HEADER, E_CSV_SHAPE, E_CSV_PATH.
+ * Reads a CSV file (RFC 4180: quotes, embedded newlines, LF or CRLF, UTF-8 with or without BOM). Relative
+ * image paths are relative to the table's folder. Throws E_FILE, E_CSV_HEADER, E_CSV_SHAPE, E_CSV_PATH.
  */
 export async function readLabelTable(file: string, columns: TableColumns): Promise<LabelTable> {
   let bytes: Buffer;
@@ -78,8 +80,8 @@ export function parseLabelTable(bytes: Uint8Array, file: string, columns: TableC
 }
 
 /**
- * A table from rows in memory, for the API; relative paths start from `folder`, `source` names it in messages.
- * Throws E_CSV_SHAPE for no rows, E_CSV_HEADER where no row has a task's key, E_CSV_PATH.
+ * A table from rows in memory, for the API; relative paths start from `folder`, `source` names it in
+ * messages. Throws E_CSV_SHAPE for no rows, E_CSV_HEADER where no row has a task's key, E_CSV_PATH.
  */
 export function labelTableFromRows(
   rows: readonly LabelRow[],

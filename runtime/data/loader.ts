@@ -1,6 +1,7 @@
-// An order of rows -> batches of uint8 images and labels, decoded ahead while the consumer works. Memory is bounded by
-// a ring of slots: a batch is decoded into a free slot, handed out in order, and given back by `release`; with no
-// free slot nothing is started. What a batch holds never depends on how many images are decoded at once.
+// An order of rows -> batches of uint8 images and labels, decoded ahead while the consumer works. Memory is
+// bounded by a ring of slots: a batch is decoded into a free slot, handed out in order, and given back by
+// `release`; with no free slot nothing is started. What a batch holds never depends on how many images are
+// decoded at once.
 import { availableParallelism } from "node:os";
 import { performance } from "node:perf_hooks";
 import { InternalError } from "../../compiler/diagnostics.ts";
@@ -16,7 +17,9 @@ export interface LoaderOptions {
   readonly order: Int32Array;
   readonly batchSize: number;
   readonly reader: ImageReader;
-  /** Images decoded at the same time; -1 (default) chooses by the machine. Has no influence on the batches. */
+  /**
+   * Images decoded at the same time; -1 (default) chooses by the machine. Has no influence on the batches.
+   */
   readonly parallel?: number;
   /** Batches in memory at the same time, those of the consumer included; at least 2. */
   readonly slots?: number;
@@ -43,8 +46,9 @@ export interface Batch {
 type Outcome = { readonly batch: Batch } | { readonly error: unknown };
 
 /**
- * Delivers the batches of one epoch in order. The consumer calls `next`, uses the images (it may transfer their buffer
- * to a worker) and returns the buffer with `release`; holding all slots while awaiting `next` would wait for ever.
+ * Delivers the batches of one epoch in order. The consumer calls `next`, uses the images (it may transfer
+ * their buffer to a worker) and returns the buffer with `release`; holding all slots while awaiting `next`
+ * would wait for ever.
  */
 export class BatchLoader implements AsyncDisposable {
   readonly batchCount: number;
@@ -82,8 +86,8 @@ export class BatchLoader implements AsyncDisposable {
   }
 
   /**
-   * The next batch, undefined after the last one or once closed. Rejects with the typed error of the first image of
-   * the batch (in row order) that cannot be read, and from then on with the same error.
+   * The next batch, undefined after the last one or once closed. Rejects with the typed error of the first
+   * image of the batch (in row order) that cannot be read, and from then on with the same error.
    */
   async next(): Promise<Batch | undefined> {
     const now = this.options.now ?? (() => performance.now());
@@ -95,7 +99,10 @@ export class BatchLoader implements AsyncDisposable {
     }
   }
 
-  /** Gives a batch's buffer back; a buffer that went through a worker comes back as a new object, which is fine. */
+  /**
+   * Gives a batch's buffer back; a buffer that went through a worker comes back as a new object, which is
+   * fine.
+   */
   release(buffer: ArrayBuffer): void {
     if (buffer.byteLength !== this.slotBytes) throw new InternalError("released a buffer that is no slot");
     if (this.free.length + this.started.length >= this.slotCount || this.free.includes(buffer)) {

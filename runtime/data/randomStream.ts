@@ -1,5 +1,6 @@
-// Named random streams over Philox: a stream is a pure function of (seed, purpose, time, index), where time is an
-// epoch or a step. Nothing is shared or stored, so any draw can be repeated from anywhere, in any order.
+// Named random streams over Philox: a stream is a pure function of (seed, purpose, time, index), where time
+// is an epoch or a step. Nothing is shared or stored, so any draw can be repeated from anywhere, in any
+// order.
 import { hashName, philox4x32 } from "../../compiler/philox.ts";
 
 /** The numbers of one stream, in order. */

@@ -1,5 +1,5 @@
-// The order of an epoch: which row stands at each place of its full batches. A pure function of the labels, the seed
-// and the epoch, so that it does not depend on threads and can be entered at any batch.
+// The order of an epoch: which row stands at each place of its full batches. A pure function of the labels,
+// the seed and the epoch, so that it does not depend on threads and can be entered at any batch.
 import { InternalError } from "../../compiler/diagnostics.ts";
 import { RandomStream } from "./randomStream.ts";
 
@@ -20,8 +20,8 @@ export function batchesPerEpoch(rows: number, batchSize: number): number {
 }
 
 /**
- * Probability of drawing each row (patchwork's balance_probs): p_i = sum over the labelled tasks t of row i of
- * 1 / (T * n_t), n_t = labelled rows of t, normalised to sum 1. Rows without labels get 0.
+ * Probability of drawing each row (patchwork's balance_probs): p_i = sum over the labelled tasks t of row i
+ * of 1 / (T * n_t), n_t = labelled rows of t, normalised to sum 1. Rows without labels get 0.
  */
 export function sampleProbabilities(labels: Int32Array, taskCount: number): Float64Array {
   const rows = labels.length / taskCount;

@@ -1,4 +1,5 @@
-// A bundle on disk: compiled graphs, constants, initial state and manifest in one folder. In memory -> folder and back.
+// A bundle on disk: compiled graphs, constants, initial state and manifest in one folder. In memory -> folder
+// and back.
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -27,7 +28,10 @@ export async function writeBundleDirectory(directory: string, bundle: Bundle): P
   return manifest;
 }
 
-/** Reads and checks the manifest of a bundle, and that every file is there as it was written. E_BUNDLE, E_FILE. */
+/**
+ * Reads and checks the manifest of a bundle, and that every file is there as it was written. E_BUNDLE,
+ * E_FILE.
+ */
 export async function readBundleDirectory(directory: string): Promise<StoredManifest> {
   const path = join(directory, MANIFEST_FILE);
   const manifest = parseManifest(await readPart(path), path);

@@ -1,6 +1,6 @@
-// One epoch: rows in the sampler's order -> micro-batches -> steps on the device. While ONNX Runtime works on one
-// micro-batch, the next is read and its dropout masks drawn. Everything is a pure function of (seed, epoch, step), so
-// an epoch may begin in its middle.
+// One epoch: rows in the sampler's order -> micro-batches -> steps on the device. While ONNX Runtime works on
+// one micro-batch, the next is read and its dropout masks drawn. Everything is a pure function of (seed,
+// epoch, step), so an epoch may begin in its middle.
 import type { Manifest } from "../../compiler/bundle.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { drawDropoutMask } from "../data/dropoutMasks.ts";
@@ -29,7 +29,10 @@ export interface EpochOptions {
   readonly onStep: (event: StepEvent) => void;
 }
 
-/** Trains from `start.step` to the epoch's end, or to the step after `signal` aborted. E_DIVERGED for a non-finite loss. */
+/**
+ * Trains from `start.step` to the epoch's end, or to the step after `signal` aborted. E_DIVERGED for a
+ * non-finite loss.
+ */
 export async function trainEpoch(session: TrainingSession, options: EpochOptions): Promise<EpochState> {
   const { manifest, labels, reader } = session;
   const { spec } = session.experiment;
@@ -125,7 +128,9 @@ function toMicroBatch(manifest: Manifest, batch: Batch, micro: number): MicroBat
   return { images: batch.images, labels, masks };
 }
 
-/** Rates, weights and the counts of labelled rows of a whole logical batch, which its rows tell in advance. */
+/**
+ * Rates, weights and the counts of labelled rows of a whole logical batch, which its rows tell in advance.
+ */
 function stepScalars(session: TrainingSession, order: Int32Array, step: number): StepScalars {
   const { spec } = session.experiment;
   const { tasks } = session.manifest;

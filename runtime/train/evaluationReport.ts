@@ -1,5 +1,5 @@
-// Evaluation on labelled rows only: masked loss, accuracy, macro recall, confusion matrix, and what always guessing
-// the most frequent class would reach. Logits in, report out; pure.
+// Evaluation on labelled rows only: masked loss, accuracy, macro recall, confusion matrix, and what always
+// guessing the most frequent class would reach. Logits in, report out; pure.
 
 /** Figures of one task over its labelled rows; NaN where there is no such row. */
 export interface TaskReport {

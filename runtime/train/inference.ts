@@ -6,7 +6,9 @@ import { evaluationOrder } from "../data/sampler.ts";
 import { type EvaluationReport, TaskEvaluation } from "./evaluationReport.ts";
 import type { TrainingSession } from "./trainingSession.ts";
 
-/** Evaluates the model as it is now on the labelled rows; stops early, with what it has, when `signal` aborts. */
+/**
+ * Evaluates the model as it is now on the labelled rows; stops early, with what it has, when `signal` aborts.
+ */
 export async function evaluateRows(
   session: TrainingSession,
   rows: LabelledRows,

@@ -1,5 +1,6 @@
-// The public trainer: construct it with labels, tasks, fcn and options, then `await trainer.fit(10)`. It compiles the
-// experiment, trains it on ONNX Runtime, evaluates after each epoch and saves a checkpoint of it.
+// The public trainer: construct it with labels, tasks, fcn and options, then `await trainer.fit(10)`. It
+// compiles the experiment, trains it on ONNX Runtime, evaluates after each epoch and saves a checkpoint of
+// it.
 import { join, resolve } from "node:path";
 import type { Manifest } from "../../compiler/bundle.ts";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
@@ -71,9 +72,10 @@ export class MultiTaskTrainer implements AsyncDisposable {
   }
 
   /**
-   * Trains until `epochs` epochs are finished in all (default: the spec's) and returns the reports of all of them.
-   * After each: evaluation on the validation labels, a line in log.jsonl, a checkpoint. E_INTERRUPTED after saving
-   * when the signal aborts; E_DIVERGED for a loss that is not finite; all errors of data and files.
+   * Trains until `epochs` epochs are finished in all (default: the spec's) and returns the reports of all of
+   * them. After each: evaluation on the validation labels, a line in log.jsonl, a checkpoint. E_INTERRUPTED
+   * after saving when the signal aborts; E_DIVERGED for a loss that is not finite; all errors of data and
+   * files.
    */
   async fit(epochs: number = this.spec.epochs, options: FitOptions = {}): Promise<readonly EpochReport[]> {
     refuseInterrupt(options.signal);
@@ -95,7 +97,9 @@ export class MultiTaskTrainer implements AsyncDisposable {
     return await predictPaths(await this.#open(true), paths);
   }
 
-  /** All parameters by name, row-major float32: trained ones as they are now, frozen ones as they always were. */
+  /**
+   * All parameters by name, row-major float32: trained ones as they are now, frozen ones as they always were.
+   */
   async parameters(): Promise<Map<string, Float32Array>> {
     const session = await this.#open(true);
     return await parameterValues(session, (parameter) => initialValue(parameter, this.spec.seed));

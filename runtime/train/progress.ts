@@ -28,8 +28,8 @@ export async function storedState(session: TrainingSession): Promise<StoredTenso
 }
 
 /**
- * Checks a checkpoint against the session. E_CKPT_MISMATCH lists every tensor that lacks, is too many or has another
- * type, and says when spec or labels are not those of the checkpoint.
+ * Checks a checkpoint against the session. E_CKPT_MISMATCH lists every tensor that lacks, is too many or has
+ * another type, and says when spec or labels are not those of the checkpoint.
  */
 export function readCheckpointState(
   session: TrainingSession,

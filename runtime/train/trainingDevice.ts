@@ -1,7 +1,7 @@
-// The device's side of training: the state of a run as tensors in ONNX Runtime, in two sets that alternate (a graph
-// reads one and writes the other), and the bindings of train, grad, apply and evaluate to them.
-// Three groups flip on their own clocks: weights (with slots and the step counter) once per logical batch, batch-norm
-// statistics and gradient accumulators once per micro-batch.
+// The device's side of training: the state of a run as tensors in ONNX Runtime, in two sets that alternate (a
+// graph reads one and writes the other), and the bindings of train, grad, apply and evaluate to them. Three
+// groups flip on their own clocks: weights (with slots and the step counter) once per logical batch,
+// batch-norm statistics and gradient accumulators once per micro-batch.
 import { join } from "node:path";
 import { type Manifest, nextName, type StateEntry } from "../../compiler/bundle.ts";
 import { InternalError } from "../../compiler/diagnostics.ts";
@@ -98,8 +98,8 @@ export class TrainingDevice implements AsyncDisposable {
   }
 
   /**
-   * Takes one micro-batch in. With `accumulate: 1` that is a whole step; otherwise its gradients are added to those of
-   * the logical batch (`index` 0 starts one), which `finishStep` then applies.
+   * Takes one micro-batch in. With `accumulate: 1` that is a whole step; otherwise its gradients are added to
+   * those of the logical batch (`index` 0 starts one), which `finishStep` then applies.
    */
   async microBatch(batch: MicroBatch, index: number, scalars: StepScalars): Promise<StepResult> {
     const writes = { ...batchWrites(batch), ...scalarWrites(scalars) };
@@ -236,7 +236,9 @@ function other(side: Side): Side {
   return side === "a" ? "b" : "a";
 }
 
-/** Tensors that are not state belong to the step's graphs together, and to evaluate alone: its batch differs. */
+/**
+ * Tensors that are not state belong to the step's graphs together, and to evaluate alone: its batch differs.
+ */
 function localName(graph: string, name: string): string {
   return graph === "evaluate" ? `evaluate:${name}` : name;
 }

@@ -1,5 +1,5 @@
-// Everything that is open while a run trains: labels, compiled bundle, ONNX Runtime's worker, device tensors, image
-// reader. Opening goes through the stages in order; closing undoes it.
+// Everything that is open while a run trains: labels, compiled bundle, ONNX Runtime's worker, device tensors,
+// image reader. Opening goes through the stages in order; closing undoes it.
 import { createHash } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
@@ -59,7 +59,9 @@ export class TrainingSession implements AsyncDisposable {
     this.#closers = closers;
   }
 
-  /** Opens everything and sets the state to its initial values. What was opened is closed again on an error. */
+  /**
+   * Opens everything and sets the state to its initial values. What was opened is closed again on an error.
+   */
   static async open(experiment: Experiment, options: SessionOptions): Promise<TrainingSession> {
     const { spec } = experiment;
     const closers: (() => Promise<void>)[] = [];

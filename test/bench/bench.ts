@@ -1,5 +1,6 @@
-// `npm run bench`: mttc's training step beside the first prototype's, side by side in one process, and compile times.
-// Blocks of steps alternate, so that both meet the same neighbours on a shared machine; medians and their ratio.
+// `npm run bench`: mttc's training step beside the first prototype's, side by side in one process, and
+// compile times. Blocks of steps alternate, so that both meet the same neighbours on a shared machine;
+// medians and their ratio.
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { availableParallelism, cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";

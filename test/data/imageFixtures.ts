@@ -1,5 +1,5 @@
-// Small images made by the tests themselves, in a temporary folder; nothing is committed. They are encoded before
-// anything restricts the image library, which is process-wide.
+// Small images made by the tests themselves, in a temporary folder; nothing is committed. They are encoded
+// before anything restricts the image library, which is process-wide.
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,7 +10,9 @@ export function makeFolder(): Promise<string> {
   return mkdtemp(join(tmpdir(), "mttc-data-"));
 }
 
-/** Raw RGB pixels of a smooth picture whose halves differ in both directions; `tint` makes pictures differ. */
+/**
+ * Raw RGB pixels of a smooth picture whose halves differ in both directions; `tint` makes pictures differ.
+ */
 export function picture(width: number, height: number, tint = 0): Buffer {
   const pixels = Buffer.alloc(width * height * 3);
   for (let y = 0; y < height; y++) {

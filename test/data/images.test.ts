@@ -1,4 +1,5 @@
-// Images: what is read, what is refused and with which code, and how pixels come out (runtime/data/images.ts).
+// Images: what is read, what is refused and with which code, and how pixels come out
+// (runtime/data/images.ts).
 import { execFileSync } from "node:child_process";
 import { mkdir, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -103,7 +104,8 @@ describe("decoding", () => {
 
   it("gives identical pixels for all eight EXIF orientations of one picture", async () => {
     const upright = Uint8Array.from(picture(24, 16));
-    // Where the stored pixel (x, y) comes from in the upright 24x16 picture: the inverse of what a viewer must do.
+    // Where the stored pixel (x, y) comes from in the upright 24x16 picture: the inverse of what a viewer
+    // must do.
     const sources: ((x: number, y: number) => [number, number])[] = [
       (x, y) => [x, y],
       (x, y) => [23 - x, y],

@@ -1,6 +1,6 @@
-// The compiled bundle on ONNX Runtime, driven as the trainer drives it, against float64 PyTorch over 50 steps:
-// every tensor within 1e-5 of its norm for nets without batch norm. With batch norm float32 itself wanders, so ORT is
-// held to a multiple of the distance that PyTorch's own float32 run has.
+// The compiled bundle on ONNX Runtime, driven as the trainer drives it, against float64 PyTorch over 50
+// steps: every tensor within 1e-5 of its norm for nets without batch norm. With batch norm float32 itself
+// wanders, so ORT is held to a multiple of the distance that PyTorch's own float32 run has.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
-// Whole training runs against an independent implementation (PyTorch, test/fixtures/training): the float64 interpreter
-// to 1e-8, for nets with and without batch norm, both as built and as lowered.
+// Whole training runs against an independent implementation (PyTorch, test/fixtures/training): the float64
+// interpreter to 1e-8, for nets with and without batch norm, both as built and as lowered.
 import { describe, expect, test } from "vitest";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";

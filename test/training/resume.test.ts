@@ -1,5 +1,6 @@
-// Runs on real (small) image files: the same seed gives the same bits for any number of loader threads, and a run that
-// is interrupted and resumed, at an epoch's end or in its middle, ends with the bits of an uninterrupted one.
+// Runs on real (small) image files: the same seed gives the same bits for any number of loader threads, and a
+// run that is interrupted and resumed, at an epoch's end or in its middle, ends with the bits of an
+// uninterrupted one.
 import { createHash } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
