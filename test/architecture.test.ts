@@ -1,5 +1,5 @@
-// The house rules that a program can check: import directions, sizes, names, dialect, tolerances, error codes. Each
-// test lists all offenders. The last block checks the checks themselves with planted offences.
+// The house rules that a program can check: import directions, sizes, names, dialect, tolerances, error
+// codes. Each test lists all offenders. The last block checks the checks themselves with planted offences.
 import { basename, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { ERROR_CODES } from "../compiler/diagnostics.ts";
@@ -15,14 +15,15 @@ const MAX_FUNCTION_LINES = 60;
 const MAX_COLUMNS = 110;
 
 /**
- * The folders of the compiler in the order of its stages, each with the files at its top that belong to it: a file
- * imports from its own row or from rows above it.
+ * The folders of the compiler in the order of its stages, each with the files at its top that belong to it: a
+ * file imports from its own row or from rows above it.
  */
 const COMPILER_STAGES: readonly (readonly string[])[] = [
   ["diagnostics.ts", "philox.ts", "safetensors.ts", "safetensorsHeader.ts"],
   ["spec"],
   ["ir"],
   ["ops"],
+  ["keras"],
   ["model"],
   ["bundle.ts"],
   ["autodiff"],

@@ -19,16 +19,21 @@ export interface SourceFile {
 const FROM = /(?:^|\n)(import|export)( type)?\s([^;"']*?)\s?from\s+"([^"]+)"/g;
 const BARE = /(?:^|\n)import\s+"([^"]+)"|\bimport\("([^"]+)"\)/g;
 // Quotes are written as escapes, so that these lines do not mislead what they define.
-const STRING_OR_COMMENT =
-  /(\x22(?:\\.|[^\x22\\\n])*\x22|\x27(?:\\.|[^\x27\\\n])*\x27|\x60(?:\\.|[^\x60\\])*\x60)|\/\/[^\n]*|\/\*[\s\S]*?\*\//g;
-const STRING_OF_LINE = /\x22(?:\\.|[^\x22\\])*\x22|\x27(?:\\.|[^\x27\\])*\x27|\x60(?:\\.|[^\x60\\])*\x60?/g;
+const QUOTED = /\x22(?:\\.|[^\x22\\\n])*\x22|\x27(?:\\.|[^\x27\\\n])*\x27/;
+const TEMPLATE = /\x60(?:\\.|[^\x60\\])*\x60/;
+const COMMENT = /\/\/[^\n]*|\/\*[\s\S]*?\*\//;
+const STRING_OR_COMMENT = new RegExp(`(${QUOTED.source}|${TEMPLATE.source})|${COMMENT.source}`, "g");
+/** A template may go on in the next line. */
+const STRING_OF_LINE = new RegExp(`${QUOTED.source}|${TEMPLATE.source}?`, "g");
 
 /** A line with its strings emptied: what is left is what could have been broken. */
 export function withoutStrings(line: string): string {
   return line.replace(STRING_OF_LINE, '""');
 }
 
-/** All .ts files below the folders, in the order of their paths; test/bench/baseline is a committed prototype. */
+/**
+ * All .ts files below the folders, in the order of their paths; test/bench/baseline is a committed prototype.
+ */
 export function readSources(root: string, folders: readonly string[]): SourceFile[] {
   return folders
     .flatMap((folder) =>
@@ -60,8 +65,9 @@ export function parseSource(path: string, text: string): SourceFile {
 }
 
 /**
- * A cycle of imports as a list of paths, the first of them again at its end; undefined if there is none. Types of one
- * folder may refer to each other across its files (a node names its operator, an operator's rules name nodes).
+ * A cycle of imports as a list of paths, the first of them again at its end; undefined if there is none.
+ * Types of one folder may refer to each other across its files (a node names its operator, an operator's
+ * rules name nodes).
  */
 export function findCycle(sources: readonly SourceFile[]): string[] | undefined {
   const known = new Set(sources.map(({ path }) => path));

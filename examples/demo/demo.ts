@@ -1,6 +1,6 @@
-// `npm run demo`: the whole way from labelled images to exported, checked ONNX files, in about two minutes. This
-// file is the command: arguments, Ctrl-C, exit code. What it does is in demoRun.ts. Exit codes: 0, 1 if an
-// accuracy is below its goal, 2 for an error of input or files, 130 after Ctrl-C, 70 for a fault of mttc.
+// `npm run demo`: the whole way from labelled images to exported, checked ONNX files, in about two minutes.
+// This file is the command: arguments, Ctrl-C, exit code. What it does is in demoRun.ts. Exit codes: 0, 1 if
+// an accuracy is below its goal, 2 for an error of input or files, 130 after Ctrl-C, 70 for a fault of mttc.
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";

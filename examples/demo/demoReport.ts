@@ -1,5 +1,5 @@
-// What the demo prints: epoch lines, the table of results with its goals, exported files, predictions. Reports in,
-// text out; pure.
+// What the demo prints: epoch lines, the table of results with its goals, exported files, predictions.
+// Reports in, text out; pure.
 import { basename } from "node:path";
 import Table from "cli-table3";
 import type { ExportReport } from "../../runtime/export/exportRun.ts";
@@ -17,8 +17,8 @@ export interface AnsweredImage {
 }
 
 /**
- * The accuracy on held-out images that each task has to reach. The same network in PyTorch reached 0.65, 0.54 and
- * 0.92; always guessing the most frequent class reaches 0.52, 0.15 and 0.20.
+ * The accuracy on held-out images that each task has to reach. The same network in PyTorch reached 0.65, 0.54
+ * and 0.92; always guessing the most frequent class reaches 0.52, 0.15 and 0.20.
  */
 const GOALS: Readonly<Record<string, (report: TaskReport) => number>> = {
   group: ({ majority }) => majority + 0.08,

@@ -1,5 +1,6 @@
-// Held-out images with what the model says of them, as one picture: SVG text -> PNG, drawn by the child process that
-// draws the emojis (this process may not read SVG). Green: right; red: wrong, the label in brackets; grey: no label.
+// Held-out images with what the model says of them, as one picture: SVG text -> PNG, drawn by the child
+// process that draws the emojis (this process may not read SVG). Green: right; red: wrong, the label in
+// brackets; grey: no label.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomically } from "../../runtime/checkpoint/atomicDirectory.ts";

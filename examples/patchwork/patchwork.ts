@@ -1,5 +1,6 @@
-// The example of patchwork's MultiTaskTrainer (docs/multitask.md there), line by line with mttc; "was:" marks what
-// differs. At small scale, so that it ends in seconds: 200 emojis of 32x32 pixels, 2 epochs. From the repository:
+// The example of patchwork's MultiTaskTrainer (docs/multitask.md there), line by line with mttc; "was:" marks
+// what differs. At small scale, so that it ends in seconds: 200 emojis of 32x32 pixels, 2 epochs. From the
+// repository:
 //   npm run example:patchwork            (-- --images 80 --epochs 1 makes it smaller still)
 import { parseArgs } from "node:util";
 import { MultiTaskTrainer, type SpecInput } from "../../runtime/mttc.ts";
@@ -10,19 +11,20 @@ const { values: size } = parseArgs({
 });
 
 // ---------- GET YOUR DATA TOGETHER ----------
-// was: train_labels = pd.read_csv("train_labels.csv"). A CSV file is given by its path; rows in memory will do too:
-// [{ filepath: "images/1F600.png", group: "smileys-emotion", skin_tone: null }, ...]
+// was: train_labels = pd.read_csv("train_labels.csv"). A CSV file is given by its path; rows in memory will
+// do too: [{ filepath: "images/1F600.png", group: "smileys-emotion", skin_tone: null }, ...]
 const data = await prepareOpenmoji("demo/patchwork", { size: 32, limit: Number(size.images) });
 const train_labels = data.trainLabels;
 const val_labels = data.valLabels;
 
 // ---------- LOAD YOUR FEATURE EXTRACTOR ----------
-// was: fcn = tf.keras.models.load_model("my_pretrained_extractor.h5"). Importing an extractor is not available yet:
-// here it is a list of layers with random initial values, which is why train_fcn is set below.
+// was: fcn = tf.keras.models.load_model("my_pretrained_extractor.h5"). Importing an extractor is not
+// available yet: here it is a list of layers with random initial values, which is why train_fcn is set below.
 const fcn: SpecInput["fcn"] = { layers: [16, "p", 32, "p", 64, "p"] };
 
 // ---------- CHOOSE AUGMENTATION PARAMETERS ----------
-// was: aug_params = {'gaussian_blur': 0.25, ...}; pw.viz.augplot(files, aug_params). Augmentation is not available yet.
+// was: aug_params = {'gaussian_blur': 0.25, ...}; pw.viz.augplot(files, aug_params). Augmentation is not
+// available yet.
 
 // train
 const shared_layers: SpecInput["shared_layers"] = [512, "r"];

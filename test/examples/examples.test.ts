@@ -1,5 +1,6 @@
-// The examples, run as a user runs them, at reduced size: the demo's core in a copy of the repository's layout, and
-// the port of patchwork's example as a process of its own (from dist/, which npm test builds first).
+// The examples, run as a user runs them, at reduced size: the demo's core in a copy of the repository's
+// layout, and the port of patchwork's example as a process of its own (from dist/, which npm test builds
+// first).
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

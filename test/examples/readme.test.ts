@@ -1,6 +1,6 @@
-// The README is held to the code: the table of spec keys is the generated one, every command and option that it
-// names exists, and the walk from a label table to an exported model is run line by line. UPDATE_README=1 rewrites
-// the table (refused where CI is set).
+// The README is held to the code: the table of spec keys is the generated one, every command and option that
+// it names exists, and the walk from a label table to an exported model is run line by line. UPDATE_README=1
+// rewrites the table (refused where CI is set).
 import { spawnSync } from "node:child_process";
 import {
   cpSync,
