@@ -62,3 +62,11 @@ export const COMPILE_MS = 1000;
 export const CHAIN_FLOAT64 = 1e-10;
 /** A graph before and after a pass, in float64: at most a few sums are in another order. */
 export const PASS_FLOAT64 = 1e-12;
+/** train.onnx against grad.onnx and apply.onnx, relative to each tensor's norm (architecture.md section 3). */
+export const GRAD_APPLY = 1e-6;
+/** Micro-batches against one batch, relative to each tensor's norm, without batch norm (architecture.md section 3). */
+export const MICRO_BATCHES = 1e-5;
+/** Gradients whose sums over tasks are taken in another order, relative to their norm, in float32: a few roundings. */
+export const SUM_ORDER_FLOAT32 = 1e-6;
+/** The same in float64. */
+export const SUM_ORDER_FLOAT64 = 1e-12;

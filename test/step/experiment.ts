@@ -1,0 +1,144 @@
+// A training run in a test: the state of a bundle, batches of random images and labels, whole steps and steps in halves.
+import type { Bundle } from "../../compiler/bundle.ts";
+import type { NDArray } from "../../compiler/ir/op.ts";
+import { decodeSafetensors } from "../../compiler/safetensors.ts";
+import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
+import type { SpecInput } from "../../compiler/spec/schema.ts";
+import { randomFrom } from "../ops/sampleGraph.ts";
+import { compileTraced, numberedClasses, type TracedBundle } from "../training/tracedGraphs.ts";
+import type { GraphRunner, Tensors } from "./graphRunner.ts";
+
+/** One logical batch, by input name of train.onnx: `image`, `label/<task>`, `mask/<layer>`. */
+export type Batch = Tensors;
+
+/** Compiles a spec whose tasks have the given numbers of classes; `initial` overrides drawn start values. */
+export function compileExperiment(
+  spec: Partial<SpecInput>,
+  classes: Readonly<Record<string, number>>,
+  initial?: ReadonlyMap<string, Float32Array>,
+): TracedBundle {
+  const base = {
+    fcn: { layers: [4, "p"] },
+    train_fcn: true,
+    task_layers: [],
+    imshape: [6, 6],
+    batch_size: 4,
+  };
+  const input = { ...base, tasks: Object.keys(classes), ...spec } as SpecInput;
+  const options = initial ? { initialValues: initial } : {};
+  return compileTraced(resolveSpec(input), numberedClasses(classes), options);
+}
+
+/** The state that training starts from. */
+export function initialState({ files }: Bundle): Map<string, NDArray> {
+  const { tensors } = decodeSafetensors(files.get("state.safetensors") ?? new Uint8Array(), "state");
+  return new Map(
+    [...tensors].map(([name, { dtype, shape, data }]) => {
+      const buffer = data.slice().buffer;
+      const numbers = dtype === "int64" ? new BigInt64Array(buffer) : new Float32Array(buffer);
+      const values = Float64Array.from(numbers as ArrayLike<number | bigint>, Number);
+      return [name, { dtype: dtype as NDArray["dtype"], shape, data: values }];
+    }),
+  );
+}
+
+/** A random batch with labels for three rows in four, at least one per task. */
+export function randomBatch({ manifest }: Bundle, seed: string): Batch {
+  const batch = new Map<string, NDArray>();
+  for (const { name, dtype, shape } of manifest.graphs.train?.inputs ?? []) {
+    const random = randomFrom(`${seed} ${name}`);
+    const sizes = shape.map(Number);
+    const count = sizes.reduce((product, dim) => product * dim, 1);
+    const fill = (draw: (i: number) => number) =>
+      batch.set(name, { dtype, shape: sizes, data: Float64Array.from({ length: count }, (_, i) => draw(i)) });
+    const task = manifest.tasks.find((entry) => name === `label/${entry.name}`);
+    if (name === "image") fill(() => Math.floor(256 * random()));
+    else if (name.startsWith("mask/")) fill(() => (random() < 0.5 ? 0 : 2));
+    else if (task) fill((i) => (i > 0 && random() < 0.25 ? -1 : Math.floor(task.classes.length * random())));
+  }
+  return batch;
+}
+
+/** The batch with all labels of a task missing. */
+export function withoutLabels(batch: Batch, task: string): Batch {
+  const labels = batch.get(`label/${task}`);
+  if (!labels) throw new Error(`no labels of ${task}`);
+  return new Map(batch).set(`label/${task}`, { ...labels, data: labels.data.map(() => -1) });
+}
+
+/** Equal parts of a batch, in order. */
+export function microBatches(batch: Batch, parts: number): Batch[] {
+  return Array.from({ length: parts }, (_, part) => {
+    const cut = ({ dtype, shape, data }: NDArray): NDArray => {
+      const [rows = 1, ...rest] = shape;
+      const size = data.length / parts;
+      return { dtype, shape: [rows / parts, ...rest], data: data.slice(part * size, (part + 1) * size) };
+    };
+    return new Map([...batch].map(([name, array]) => [name, cut(array)]));
+  });
+}
+
+/** Scalars of a step: learning rate, fixed task weights, 1 / labelled rows of the whole batch. */
+function scalarsOf({ manifest }: Bundle, batch: Batch, learningRate: number): Map<string, NDArray> {
+  const scalar = (value: number): NDArray => ({ dtype: "float32", shape: [], data: Float64Array.of(value) });
+  const scalars = new Map([["learning_rate", scalar(learningRate)]]);
+  for (const { name, weight } of manifest.tasks) {
+    if (weight !== "adaptive") scalars.set(`task_weight/${name}`, scalar(weight));
+    const count = batch.get(`label/${name}`)?.data.filter((label) => label >= 0).length ?? 0;
+    scalars.set(`inv_count/${name}`, scalar(count > 0 ? 1 / count : 0));
+  }
+  return scalars;
+}
+
+/** One step with train: all its outputs. */
+export function train(run: GraphRunner, bundle: Bundle, state: Tensors, batch: Batch, learningRate: number) {
+  return run("train", new Map([...state, ...batch, ...scalarsOf(bundle, batch, learningRate)]));
+}
+
+/** The state after a step, from the outputs of train or apply. */
+export function nextState(state: Tensors, outputs: Tensors): Map<string, NDArray> {
+  return new Map([...state].map(([name, old]) => [name, outputs.get(`next/${name}`) ?? old]));
+}
+
+/** The accumulators after grad has seen the batch in `parts` micro-batches, by parameter: the batch's gradients. */
+export function gradientsOf(
+  run: GraphRunner,
+  bundle: Bundle,
+  state: Tensors,
+  batch: Batch,
+  parts = 1,
+): Map<string, NDArray> {
+  const scalars = scalarsOf(bundle, batch, 0);
+  let sums: Tensors = new Map(
+    bundle.manifest.accumulators.map(({ name, shape }) => {
+      const count = shape.reduce((product, dim) => product * dim, 1);
+      return [name, { dtype: "float32", shape, data: new Float64Array(count) }];
+    }),
+  );
+  for (const micro of microBatches(batch, parts))
+    sums = nextState(sums, run("grad", new Map([...state, ...micro, ...scalars, ...sums])));
+  return new Map(
+    bundle.manifest.accumulators.map(({ name, parameter }) => [parameter, tensorOf(sums, name)]),
+  );
+}
+
+/** One step with grad, in `parts` micro-batches, and apply: the outputs of apply. */
+export function gradAndApply(
+  run: GraphRunner,
+  bundle: Bundle,
+  state: Tensors,
+  batch: Batch,
+  learningRate: number,
+  parts = 1,
+): Map<string, NDArray> {
+  const gradients = gradientsOf(run, bundle, state, batch, parts);
+  const sums = new Map([...gradients].map(([parameter, sum]) => [`accumulated/${parameter}`, sum]));
+  return run("apply", new Map([...state, ...sums, ...scalarsOf(bundle, batch, learningRate)]));
+}
+
+/** The tensor of that name; an Error if there is none. */
+export function tensorOf(tensors: Tensors, name: string): NDArray {
+  const found = tensors.get(name);
+  if (!found) throw new Error(`no tensor ${name}`);
+  return found;
+}
