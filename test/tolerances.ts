@@ -70,3 +70,9 @@ export const MICRO_BATCHES = 1e-5;
 export const SUM_ORDER_FLOAT32 = 1e-6;
 /** The same in float64. */
 export const SUM_ORDER_FLOAT64 = 1e-12;
+/** Reference numbers that are given with nine digits after the point. */
+export const REFERENCE_DIGITS = 1e-9;
+/** The same numbers, of magnitude 1, found in float32: a few roundings of 6e-8. */
+export const REFERENCE_FLOAT32 = 1e-6;
+/** Reference numbers that are given with six digits after the point. */
+export const SIX_DIGITS = 1e-6;
