@@ -3,6 +3,7 @@
 import type { Bundle } from "./bundle.ts";
 import type { Graph } from "./ir/types.ts";
 import { lowerGraph, type Target } from "./lower/lower.ts";
+import { type ImportedTrunk, importedValues } from "./model/importedTrunk.ts";
 import { initialValue } from "./model/initialValues.ts";
 import type { TaskClasses } from "./model/network.ts";
 import type { Parameter } from "./model/parameters.ts";
@@ -22,6 +23,8 @@ export interface CompileOptions {
   readonly target?: Target;
   /** Values to start from instead of drawn ones, by parameter name; row-major float32. */
   readonly initialValues?: ReadonlyMap<string, Float32Array>;
+  /** The network that the spec's fcn names, where it is an imported one. */
+  readonly trunk?: ImportedTrunk | undefined;
   /** Sees every graph after every stage and pass. */
   readonly trace?: Trace;
 }
@@ -31,9 +34,12 @@ export const SIMPLIFY: readonly Pass[] = [constantFolding, identities, commonSub
 
 /** Compiles a spec whose classes are known. E_SHAPE and E_NOT_DIFFERENTIABLE point into the spec. */
 export function compile(spec: Spec, classes: TaskClasses, options: CompileOptions = {}): Bundle {
+  const imported = options.trunk && importedValues(options.trunk, spec);
   const initialOf = (parameter: Parameter) =>
-    options.initialValues?.get(parameter.name) ?? initialValue(parameter, spec.seed);
-  const model: TrainingModel = { spec, classes, ops: OPS, frozenValue: initialOf };
+    options.initialValues?.get(parameter.name) ??
+    imported?.get(parameter.name) ??
+    initialValue(parameter, spec.seed);
+  const model: TrainingModel = { spec, classes, ops: OPS, frozenValue: initialOf, trunk: options.trunk };
   const whole = buildGradientGraph(model, spec.batch_size);
   const micro = spec.accumulate === 1 ? whole : buildGradientGraph(model, spec.batch_size / spec.accumulate);
   const graphs = [
@@ -41,7 +47,7 @@ export function compile(spec: Spec, classes: TaskClasses, options: CompileOption
     buildGradGraph(model, micro),
     buildApplyGraph(model, micro),
     buildEvaluateGraph(model, spec.batch_size),
-    ...(spec.train_fcn ? [] : [buildTrunkGraph(model)]),
+    ...(spec.train_fcn === false ? [buildTrunkGraph(model)] : []),
   ];
   const finished = graphs.map((graph) => finishGraph(graph, options));
   return writeBundle({ model, gradients: micro, graphs: finished, initialOf });

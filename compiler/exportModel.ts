@@ -2,6 +2,7 @@
 // The counterpart of compile.ts for a finished run; pure, and the same parameters give the same bytes.
 import { finishGraph } from "./compile.ts";
 import { buildExportGraphs } from "./model/exportGraphs.ts";
+import type { ImportedTrunk } from "./model/importedTrunk.ts";
 import { encodeMetadata, type MetadataContent } from "./model/modelMetadata.ts";
 import type { TaskClasses } from "./model/network.ts";
 import { encodeGraph, PRODUCER } from "./onnx/encodeGraph.ts";
@@ -16,6 +17,8 @@ export interface ExportOptions {
   readonly split?: boolean;
   /** Fold batch norms into the convolutions before them. Default true; false is for comparison. */
   readonly fold?: boolean;
+  /** The imported network of the spec's fcn. */
+  readonly trunk?: ImportedTrunk | undefined;
   /** Sees every graph after every stage and pass. */
   readonly trace?: Trace | undefined;
 }
@@ -36,9 +39,9 @@ export function exportModel(
   spec: Spec,
   classes: TaskClasses,
   values: ReadonlyMap<string, Float32Array>,
-  { split = false, fold = true, trace }: ExportOptions = {},
+  { split = false, fold = true, trunk, trace }: ExportOptions = {},
 ): ExportedFile[] {
-  const model = { spec, classes, values, ops: OPS, producer: PRODUCER };
+  const model = { spec, classes, values, trunk, ops: OPS, producer: PRODUCER };
   return buildExportGraphs(model, split).map(({ name, graph, metadata }) => {
     const options = { ops: OPS, allowOwnOps: true, trace, stage: `${name}/0-fold` };
     const folded = runPasses(graph, fold ? [batchNormFolding, deadValues] : [], options);

@@ -131,7 +131,8 @@ function layerFacts(spec: Spec, evaluate: Graph): LayerFacts[] {
       return { origin: here, layer, part: partOf(here), shape };
     });
   };
-  const trunk = place("fcn.layers", spec.fcn.layers, [spec.num_channels, ...spec.imshape]);
+  const layers = "layers" in spec.fcn ? spec.fcn.layers : [];
+  const trunk = place("fcn.layers", layers, [spec.num_channels, ...spec.imshape]);
   const shared = place("shared_layers", spec.shared_layers, trunk.at(-1)?.shape ?? []);
   const features = shared.at(-1)?.shape ?? trunk.at(-1)?.shape ?? [];
   const heads = spec.tasks.flatMap((task): LayerFacts[] => {

@@ -7,6 +7,7 @@ import { GraphBuilder } from "../ir/builder.ts";
 import type { OpTable } from "../ir/op.ts";
 import type { Graph, TensorType, Value } from "../ir/types.ts";
 import type { Spec } from "../spec/schema.ts";
+import type { ImportedTrunk } from "./importedTrunk.ts";
 import { buildHead, type LayerContext } from "./layers.ts";
 import type { MetadataContent, ModelKind } from "./modelMetadata.ts";
 import {
@@ -27,6 +28,7 @@ export interface TrainedModel {
   readonly spec: Spec;
   readonly classes: TaskClasses;
   readonly ops: OpTable;
+  readonly trunk?: ImportedTrunk | undefined;
   readonly values: ReadonlyMap<string, Float32Array>;
   /** Who made it, for the metadata. */
   readonly producer: string;
@@ -122,7 +124,7 @@ function begin(model: TrainedModel, name: string): { b: GraphBuilder; ctx: Layer
       throw new InternalError(`${parameter} [${shape}] has ${data?.length ?? "no"} numbers`);
     return b.constant({ dtype: "float32", shape, data }, parameter);
   };
-  return { b, ctx: { b, spec: model.spec, source, training: false } };
+  return { b, ctx: { b, spec: model.spec, source, trunk: model.trunk, training: false } };
 }
 
 function metadataOf(

@@ -1,5 +1,6 @@
 // Initial values of parameters, drawn from the parameter's name and the seed alone: the same name gives the
 // same numbers whatever else the network has.
+import { InternalError } from "../diagnostics.ts";
 import { hashName, philox4x32 } from "../philox.ts";
 import type { Parameter } from "./parameters.ts";
 
@@ -13,6 +14,7 @@ export function initialValue(
 ): Float32Array {
   const count = parameter.shape.reduce((product, dim) => product * dim, 1);
   const { initial } = parameter;
+  if (initial.kind === "imported") throw new InternalError(`${parameter.name} brings its own value`);
   if (initial.kind === "constant") return new Float32Array(count).fill(initial.value);
   const limit = Math.sqrt(6 / (initial.fanIn + initial.fanOut));
   const values = new Float32Array(count);

@@ -4,6 +4,7 @@
 import type { GraphBuilder } from "../ir/builder.ts";
 import { concreteDim, type Dim, type Value } from "../ir/types.ts";
 import type { LayerEntry, Spec } from "../spec/schema.ts";
+import type { ImportedTrunk } from "./importedTrunk.ts";
 import type { Parameter, ParameterRole, ParameterSource } from "./parameters.ts";
 import { partOf } from "./parameters.ts";
 
@@ -18,6 +19,8 @@ export interface LayerContext {
   readonly training: boolean;
   /** Declares the mask input of a dropout layer; absent at inference. */
   readonly mask?: (name: string, shape: readonly [Dim, number, 1, 1]) => Value;
+  /** The imported network that the spec's fcn names, where it names one. */
+  readonly trunk?: ImportedTrunk | undefined;
   /** Is told of the next running statistics of each batch norm in training form. */
   readonly onStatistic?: (parameter: Parameter, next: Value) => void;
 }
@@ -104,8 +107,14 @@ function batchNorm(ctx: LayerContext, x: Value, origin: string): Value {
   const shape = [channelsOf(x)];
   const scale = declare(ctx, `${origin}.scale`, "norm_scale", shape, { kind: "constant", value: 1 });
   const bias = zeros(ctx, `${origin}.bias`, "norm_bias", shape);
-  const meanParameter = describe(`${origin}.running_mean`, "running_mean", shape, 0);
-  const varParameter = describe(`${origin}.running_var`, "running_var", shape, 1);
+  const meanParameter = {
+    ...describe(ctx, `${origin}.running_mean`, "running_mean", shape),
+    initial: { kind: "constant", value: 0 },
+  } as const;
+  const varParameter = {
+    ...describe(ctx, `${origin}.running_var`, "running_var", shape),
+    initial: { kind: "constant", value: 1 },
+  } as const;
   const inputs = [x, scale, bias, ctx.source(b, meanParameter), ctx.source(b, varParameter)];
   if (!ctx.training) return b.emit("BatchNormalization", inputs, { epsilon: BATCH_NORM.epsilon });
   const [y, nextMean, nextVar] = b.emitAll("BatchNormTraining", inputs, BATCH_NORM, 5);
@@ -162,9 +171,15 @@ function declare(
   shape: readonly number[],
   initial: Parameter["initial"],
 ): Value {
-  return ctx.source(ctx.b, { name, role, shape, part: partOf(name), initial });
+  return ctx.source(ctx.b, { ...describe(ctx, name, role, shape), initial });
 }
 
-function describe(name: string, role: ParameterRole, shape: readonly number[], value: number): Parameter {
-  return { name, role, shape, part: partOf(name), initial: { kind: "constant", value } };
+function describe(
+  ctx: LayerContext,
+  name: string,
+  role: ParameterRole,
+  shape: readonly number[],
+): Omit<Parameter, "initial"> {
+  const part = partOf(name);
+  return { name, role, shape, part, trained: part !== "fcn" || ctx.spec.train_fcn !== false };
 }

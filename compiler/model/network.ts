@@ -1,8 +1,10 @@
 // The whole network: uint8 images -> FCN -> shared layers -> one head per task, as parts that training,
 // evaluation, trunk and exported graphs put together. Values are NCHW float32 from the preprocessing on.
+import { InternalError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Dim, Value } from "../ir/types.ts";
 import type { Spec } from "../spec/schema.ts";
+import { buildImportedTrunk, importedFcn } from "./importedTrunk.ts";
 import { buildHead, buildLayers, type LayerContext } from "./layers.ts";
 
 /** Classes of each task, in the order of `spec.tasks`. */
@@ -14,17 +16,34 @@ export function imageInput(b: GraphBuilder, spec: Spec, batch: Dim): Value {
   return b.within("image", () => b.input("image", "uint8", [batch, height, width, spec.num_channels]));
 }
 
-/** uint8 [N,H,W,C] -> float32 [N,C,H,W], divided by `norm`. */
+/**
+ * uint8 [N,H,W,C] -> float32 [N,C,H,W], divided by `norm`. For an imported fcn: x = (image * scale - mean) / std
+ * per channel, scale being 1/norm unless given.
+ */
 export function preprocess(b: GraphBuilder, spec: Spec, image: Value): Value {
   return b.within("image", () => {
-    const scaled = b.div(b.cast(image, "float32"), b.scalar(spec.norm));
-    return b.transpose(scaled, [0, 3, 1, 2]);
+    const { scale, mean, std } = importedFcn(spec) ?? { scale: null, mean: null, std: null };
+    const pixels = b.cast(image, "float32");
+    const scaled = scale === null ? b.div(pixels, b.scalar(spec.norm)) : b.mul(pixels, b.scalar(scale));
+    const x = b.transpose(scaled, [0, 3, 1, 2]);
+    const centred = mean === null ? x : b.sub(x, perChannel(b, spec, mean));
+    return std === null ? centred : b.div(centred, perChannel(b, spec, std));
   });
 }
 
-/** Images [N,C,H,W] -> features of the FCN. */
+/** One number for all channels, or one for each, as [1,C,1,1]. */
+function perChannel(b: GraphBuilder, spec: Spec, values: readonly number[]): Value {
+  const channels = spec.num_channels;
+  const data = Float64Array.from({ length: channels }, (_, i) => values[i % values.length] ?? 0);
+  return b.constant({ dtype: "float32", shape: [1, channels, 1, 1], data });
+}
+
+/** Images [N,C,H,W] -> features of the FCN, layered or imported. */
 export function buildFcn(ctx: LayerContext, x: Value): Value {
-  return buildLayers(ctx, x, ctx.spec.fcn.layers, "fcn.layers");
+  const { fcn } = ctx.spec;
+  if ("layers" in fcn) return buildLayers(ctx, x, fcn.layers, "fcn.layers");
+  if (!ctx.trunk) throw new InternalError("the spec names an imported fcn, and none was given");
+  return buildImportedTrunk(ctx, x, ctx.trunk);
 }
 
 /** Features of the FCN -> features of the shared layers. */

@@ -25,6 +25,7 @@ export function logVariance(task: string): Parameter {
     role: "log_variance",
     part: `tasks.${task}`,
     initial: { kind: "constant", value: INITIAL_LOG_VARIANCE },
+    trained: true,
   };
 }
 

@@ -15,7 +15,9 @@ export type ParameterRole =
 /** How a parameter starts; fans in elements, as Keras computes them. */
 export type InitialValue =
   | { readonly kind: "constant"; readonly value: number }
-  | { readonly kind: "glorot_uniform"; readonly fanIn: number; readonly fanOut: number };
+  | { readonly kind: "glorot_uniform"; readonly fanIn: number; readonly fanOut: number }
+  /** The value that an imported model brings. */
+  | { readonly kind: "imported" };
 
 export interface Parameter {
   /** `<layer origin>.<role>`, e.g. `shared_layers[1].conv1.kernel`. */
@@ -25,6 +27,8 @@ export interface Parameter {
   /** `fcn`, `shared_layers` or `tasks.<task>`. */
   readonly part: string;
   readonly initial: InitialValue;
+  /** Whether training changes it (running statistics included). */
+  readonly trained: boolean;
 }
 
 /** Gives the graph value of a declared parameter; called once per parameter, in the order of the network. */

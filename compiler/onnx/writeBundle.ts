@@ -13,7 +13,6 @@ import type { Graph, TensorData } from "../ir/types.ts";
 import { isStatistic, type Parameter } from "../model/parameters.ts";
 import { encodeSafetensors } from "../safetensors.ts";
 import type { GradientGraph, TrainingModel } from "../step/gradientGraph.ts";
-import { isTrained } from "../step/gradientGraph.ts";
 import { accumulatorName, optimizedParameters } from "../step/graphs.ts";
 import { OPTIMIZERS } from "../step/optimizers.ts";
 import { STEP_COUNTER, slotName } from "../step/update.ts";
@@ -59,7 +58,6 @@ function graphFile(graph: Graph): string {
 function manifestOf({ model, gradients, graphs }: BundleParts, state: readonly StateEntry[]): Manifest {
   const { spec, classes } = model;
   const [height, width] = spec.imshape;
-  const trained = new Set(gradients.parameters.filter((parameter) => isTrained(spec, parameter)));
   return {
     format: BUNDLE_FORMAT,
     version: BUNDLE_VERSION,
@@ -68,7 +66,7 @@ function manifestOf({ model, gradients, graphs }: BundleParts, state: readonly S
     batchSize: spec.batch_size,
     graphs: Object.fromEntries(graphs.map((graph) => [graph.name, graphEntry(graph)])),
     state,
-    accumulators: optimizedParameters(model, gradients).map(({ name, shape }) => ({
+    accumulators: optimizedParameters(gradients).map(({ name, shape }) => ({
       name: accumulatorName(name),
       parameter: name,
       shape,
@@ -79,7 +77,7 @@ function manifestOf({ model, gradients, graphs }: BundleParts, state: readonly S
       part: parameter.part,
       role: parameter.role,
       initial: parameter.initial,
-      trained: trained.has(parameter),
+      trained: parameter.trained,
     })),
     masks: gradients.masks.map(({ name, shape }) => ({ name, shape, rate: spec.dropout_rate })),
     tasks: classes.map(({ task, classes: names }, i) => ({
@@ -117,7 +115,7 @@ function stateEntries({
   const list: { entry: StateEntry; data: TensorData }[] = [];
   const push = (name: string, part: string, group: StateGroup, data: TensorData) =>
     list.push({ entry: { name, dtype: data.dtype, shape: data.shape, group, part }, data });
-  for (const parameter of gradients.parameters.filter((candidate) => isTrained(model.spec, candidate))) {
+  for (const parameter of gradients.parameters.filter((candidate) => candidate.trained)) {
     const { name, part, shape } = parameter;
     const data = initialOf(parameter);
     push(name, part, groupOf(parameter), { dtype: "float32", shape, data });

@@ -4,7 +4,15 @@
 import { type Document, isAlias, isMap, isNode, isPair, isSeq, LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
 import { type Fault, type Location, MttcError, suggestName } from "../diagnostics.ts";
-import { NOT_YET, SPEC_KEYS, type Spec, type SpecInput, type SpecKey, specSchema } from "./schema.ts";
+import {
+  IMPORTED_FCN_KEYS,
+  NOT_YET,
+  SPEC_KEYS,
+  type Spec,
+  type SpecInput,
+  type SpecKey,
+  specSchema,
+} from "./schema.ts";
 import { crossFaults, formatSpecPath, type PartialSpec, type SpecPath } from "./specRules.ts";
 
 const MAX_CHARACTERS = 1_000_000;
@@ -150,15 +158,25 @@ type Report = (path: SpecPath, message: string, hint?: string, key?: boolean) =>
 function issueFaults(key: SpecKey, issue: z.core.$ZodIssue, value: unknown, report: Report): Fault[] {
   const path: SpecPath = [key, ...issue.path.map((part) => (typeof part === "number" ? part : String(part)))];
   if (issue.code === "unrecognized_keys") {
-    const known = key === "fcn" ? ["layers"] : [];
+    const known = key === "fcn" ? (isImported(value) ? IMPORTED_FCN_KEYS : ["layers"]) : [];
     return issue.keys.map((name) =>
       report([...path, name], `unknown key "${name}"`, suggestName(name, known), true),
     );
+  }
+  if (issue.code === "invalid_union" && key === "fcn" && typeof value === "object" && value !== null) {
+    // Only the faults of the kind of fcn that was meant.
+    const meant = issue.errors[isImported(value) ? 1 : 0] ?? [];
+    if (issue.path.length === 0) return meant.flatMap((inner) => issueFaults(key, inner, value, report));
   }
   if (issue.message.startsWith(NOT_YET)) return [report(path, issue.message)];
   const found = valueAt(value, issue.path);
   if (found === undefined) return [report(path, `missing; expected ${issue.message}`)];
   return [report(path, `expected ${issue.message}, found ${showValue(found)}`)];
+}
+
+/** Whether a map given as fcn means an imported network. */
+function isImported(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !("layers" in value) && "path" in value;
 }
 
 function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {

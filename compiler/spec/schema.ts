@@ -55,20 +55,64 @@ const className = z
   .transform((name: string | number): string => String(name));
 const classesPhrase = "a map from a task's name to a list of two or more classes";
 const sidePhrase = `[height, width], each from 1 to ${MAX_SIDE}`;
+const trainFcnPhrase = "true, false or {from: name of a node}";
 const weightsPhrase = 'null, a list of numbers >= 0 (one per task) or "adaptive"';
-const fcnPhrase = "a map {layers: [...]}";
+const fcnPhrase = "a map {layers: [...]}, the path of a model file (.onnx, .h5, .keras) or a map {path: ...}";
+const channelsPhrase = "a number, or a list of one number per channel";
 
-/** The layered feature extractor; a path to a model file is what later work brings. */
-const fcn = z.strictObject(
+/** One number, or one per channel; null leaves the images as they are. */
+function perChannel() {
+  const list = z
+    .array(z.number(phrase(channelsPhrase)), phrase(channelsPhrase))
+    .min(1)
+    .max(16);
+  const one = z.number().transform((value: number): number[] => [value]);
+  return z.union([z.null(), one, list], phrase(channelsPhrase)).default(null);
+}
+
+/** A pretrained network as the feature extractor. */
+const importedFcn = z.strictObject({
+  path: text("the path of a model file (.onnx, .h5, .keras)").describe("The model file."),
+  output: text("the name of a value").nullable().default(null).describe("The value that is the feature map."),
+  mean: perChannel().describe("Subtracted from the scaled pixels."),
+  std: perChannel().describe("Divides the centred pixels."),
+  scale: z
+    .number(phrase("a number"))
+    .nullable()
+    .default(null)
+    .describe("Factor of the pixels, in place of 1/norm."),
+  layout: z
+    .enum(["auto", "NCHW", "NHWC"], phrase('"auto", "NCHW" or "NHWC"'))
+    .default("auto")
+    .describe("Layout of the model's image input."),
+  batchnorm: z
+    .enum(["frozen", "train"], phrase('"frozen" or "train"'))
+    .default("frozen")
+    .describe("Whether the trained part's batch norms train their statistics."),
+});
+
+/** Keys of a pretrained network as the feature extractor. */
+export const IMPORTED_FCN_KEYS = Object.keys(importedFcn.shape);
+
+/** The settings of an imported feature extractor. */
+export type ImportedFcn = Readonly<z.output<typeof importedFcn>>;
+
+/** The feature extractor as layers. */
+const layeredFcn = z.strictObject(
   {
     layers: layers().min(1, phrase("at least one layer")).describe("The layers, from the image on."),
   },
   {
     error: (issue) => {
       if (issue.code === "unrecognized_keys") return undefined;
-      return typeof issue.input === "string" ? `${NOT_YET}imported fcn` : fcnPhrase;
+      return fcnPhrase;
     },
   },
+);
+
+const fcn = z.preprocess(
+  (value) => (typeof value === "string" ? { path: value } : value),
+  z.union([layeredFcn, importedFcn], phrase(fcnPhrase)),
 );
 
 /** Every key of a spec, in the order in which the README lists them. */
@@ -102,8 +146,19 @@ export const specSchema = z.strictObject({
     )
     .default({})
     .describe("Classes per task in their order; a task without an entry takes those of the training labels."),
-  fcn: fcn.describe("The feature extractor (FCN), shared by all tasks: `{layers: [16, p, 32]}`."),
-  train_fcn: flag.default(false).describe("Whether the FCN is trained; false freezes it to the bit."),
+  fcn: fcn.describe(
+    "The feature extractor (FCN), shared by all tasks: `{layers: [16, p, 32]}`, the path of a model (.onnx, .h5, " +
+      ".keras), or `{path, output, mean, std, scale, layout, batchnorm}`.",
+  ),
+  train_fcn: z
+    .union(
+      [z.boolean(), z.strictObject({ from: text("the name of a node of the fcn") })],
+      phrase(trainFcnPhrase),
+    )
+    .default(false)
+    .describe(
+      "Whether the FCN is trained: false freezes it to the bit, `{from: name}` trains it from a node on.",
+    ),
   shared_layers: layers().default([]).describe("Trained layers between the FCN and the heads."),
   task_layers: layers()
     .default([128, "p", 128])

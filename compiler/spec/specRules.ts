@@ -29,6 +29,7 @@ export function crossFaults(spec: PartialSpec): RuleFault[] {
     ...taskFaults(spec),
     ...classFaults(spec),
     ...weightFaults(spec),
+    ...trainedPartFaults(spec),
     ...layerFaults(spec),
     ...sizeFaults(spec),
     ...batchFaults(spec),
@@ -61,6 +62,12 @@ function classFaults({ tasks, classes }: PartialSpec): RuleFault[] {
   return faults;
 }
 
+/** `from` names a node, which only an imported fcn has. */
+function trainedPartFaults({ fcn, train_fcn: trained }: PartialSpec): RuleFault[] {
+  if (fcn === undefined || !("layers" in fcn) || typeof trained !== "object") return [];
+  return [{ path: ["train_fcn"], message: "{from: name} is for an imported fcn; expected true or false" }];
+}
+
 function weightFaults({ tasks, task_weights: weights }: PartialSpec): RuleFault[] {
   if (!Array.isArray(weights) || tasks === undefined) return [];
   const path = ["task_weights"];
@@ -82,10 +89,15 @@ export function placeLayers(spec: PartialSpec): PlacedLayer[] {
   const place = (entries: readonly LayerEntry[] | undefined, ...base: string[]): PlacedLayer[] =>
     (entries ?? []).map((entry, index) => ({ entry, path: [...base, index] }));
   return [
-    ...place(spec.fcn?.layers, "fcn", "layers"),
+    ...place(layersOf(spec), "fcn", "layers"),
     ...place(spec.shared_layers, "shared_layers"),
     ...place(spec.task_layers, "task_layers"),
   ];
+}
+
+/** Layers of a layered fcn; an imported one has none that a rule could follow. */
+function layersOf({ fcn }: PartialSpec): readonly LayerEntry[] | undefined {
+  return fcn && "layers" in fcn ? fcn.layers : undefined;
 }
 
 function layerFaults(spec: PartialSpec): RuleFault[] {
@@ -95,7 +107,7 @@ function layerFaults(spec: PartialSpec): RuleFault[] {
     const message = 'a residual block "r" needs padding "same": with "valid" its sum would not fit';
     for (const { entry, path } of placed) if (entry === "r") faults.push({ path, message });
   }
-  if (spec.fcn !== undefined) {
+  if (layersOf(spec) !== undefined) {
     const message =
       'a residual block "r" keeps the width of the layer before it: put a number of filters first';
     const firstWidth = placed.findIndex(({ entry }) => typeof entry === "number");
@@ -111,6 +123,8 @@ function layerFaults(spec: PartialSpec): RuleFault[] {
 
 /** Follows [height, width] through the layers; the first that leaves nothing of the image is a fault. */
 function sizeFaults(spec: PartialSpec): RuleFault[] {
+  // What an imported network leaves of an image is known when it is read.
+  if (layersOf(spec) === undefined) return [];
   const { imshape, kernel_size: kernelSize, padding } = spec;
   if (imshape === undefined || kernelSize === undefined || padding === undefined) return [];
   let [height, width] = imshape;

@@ -13,9 +13,9 @@ function hasWeights(layers: readonly LayerEntry[]): boolean {
  */
 export function specWarnings(spec: Spec): string[] {
   const warnings: string[] = [];
-  const sharesTraining = spec.train_fcn || hasWeights(spec.shared_layers);
+  const sharesTraining = spec.train_fcn !== false || hasWeights(spec.shared_layers);
   const placed = placeLayers(spec);
-  if (!spec.train_fcn && hasWeights(spec.fcn.layers)) {
+  if (!spec.train_fcn && "layers" in spec.fcn && hasWeights(spec.fcn.layers)) {
     warnings.push(
       "fcn: frozen (train_fcn: false) with random initial weights; set train_fcn: true to train it",
     );

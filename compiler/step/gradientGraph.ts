@@ -5,6 +5,7 @@ import { nextName } from "../bundle.ts";
 import { GraphBuilder } from "../ir/builder.ts";
 import type { OpTable } from "../ir/op.ts";
 import { concreteShape, type Graph, type Value } from "../ir/types.ts";
+import type { ImportedTrunk } from "../model/importedTrunk.ts";
 import type { LayerContext } from "../model/layers.ts";
 import {
   buildFcn,
@@ -25,6 +26,8 @@ export interface TrainingModel {
   readonly ops: OpTable;
   /** Value of a parameter that is not trained: it becomes a constant. */
   readonly frozenValue: (parameter: Parameter) => Float32Array;
+  /** The imported network that the spec's fcn names, where it names one. */
+  readonly trunk?: ImportedTrunk | undefined;
 }
 
 export interface GradientGraph {
@@ -32,11 +35,6 @@ export interface GradientGraph {
   /** All parameters in the order of the network, frozen ones too. */
   readonly parameters: readonly Parameter[];
   readonly masks: readonly { readonly name: string; readonly shape: readonly number[] }[];
-}
-
-/** Whether training changes a parameter (running statistics included). */
-export function isTrained(spec: Spec, parameter: Parameter): boolean {
-  return parameter.part !== "fcn" || spec.train_fcn;
 }
 
 export function gradientName(parameter: string): string {
@@ -47,7 +45,7 @@ export function gradientName(parameter: string): string {
 export function trainingSource(model: TrainingModel, declared: Parameter[] = []): ParameterSource {
   return (b, parameter) => {
     declared.push(parameter);
-    if (isTrained(model.spec, parameter)) return b.input(parameter.name, "float32", parameter.shape);
+    if (parameter.trained) return b.input(parameter.name, "float32", parameter.shape);
     const data = model.frozenValue(parameter);
     return b.constant({ dtype: "float32", shape: parameter.shape, data }, parameter.name);
   };
@@ -64,6 +62,7 @@ export function buildGradientGraph(model: TrainingModel, batch: number): Gradien
     b,
     spec,
     source: trainingSource(model, parameters),
+    trunk: model.trunk,
     training: true,
     mask: (name, shape) => {
       masks.push({ name, shape: concreteShape(shape) });
@@ -72,7 +71,7 @@ export function buildGradientGraph(model: TrainingModel, batch: number): Gradien
     onStatistic: (parameter, next) => statistics.push([parameter, next]),
   };
   const features = buildFcn(
-    spec.train_fcn ? ctx : frozen(ctx),
+    spec.train_fcn === false ? frozen(ctx) : ctx,
     preprocess(b, spec, imageInput(b, spec, batch)),
   );
   const logits = buildHeads(ctx, buildShared(ctx, features), classes);
@@ -80,7 +79,7 @@ export function buildGradientGraph(model: TrainingModel, batch: number): Gradien
   for (const [task, value] of logits) losses.set(task, buildTaskLoss(b, task, value, batch));
   const objective = buildObjective(b, spec, losses, ctx.source);
 
-  const trained = parameters.filter((parameter) => isTrained(spec, parameter) && !isStatistic(parameter));
+  const trained = parameters.filter((parameter) => parameter.trained && !isStatistic(parameter));
   const values = inputsByName(b, trained);
   const gradients = appendGradients(b, objective, [...values.values()]);
   for (const [name, value] of values) b.output(gradientName(name), gradients.get(value) ?? value);

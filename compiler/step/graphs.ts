@@ -6,7 +6,7 @@ import { GraphBuilder } from "../ir/builder.ts";
 import type { Graph, Value } from "../ir/types.ts";
 import { inverseCountName, labelName } from "../model/objective.ts";
 import { isStatistic, type Parameter } from "../model/parameters.ts";
-import { type GradientGraph, gradientName, isTrained, type TrainingModel } from "./gradientGraph.ts";
+import { type GradientGraph, gradientName, type TrainingModel } from "./gradientGraph.ts";
 import { emitUpdate } from "./update.ts";
 
 export function accumulatorName(parameter: string): string {
@@ -14,10 +14,8 @@ export function accumulatorName(parameter: string): string {
 }
 
 /** Parameters that the optimizer updates, in the order of the network. */
-export function optimizedParameters(model: TrainingModel, gradients: GradientGraph): Parameter[] {
-  return gradients.parameters.filter(
-    (parameter) => isTrained(model.spec, parameter) && !isStatistic(parameter),
-  );
+export function optimizedParameters(gradients: GradientGraph): Parameter[] {
+  return gradients.parameters.filter((parameter) => parameter.trained && !isStatistic(parameter));
 }
 
 /** state + batch -> next state + metrics; the counts of labels are taken from the batch itself. */
@@ -38,7 +36,7 @@ export function buildTrainGraph(model: TrainingModel, gradients: GradientGraph):
   emitUpdate(
     b,
     model.spec,
-    optimizedParameters(model, gradients),
+    optimizedParameters(gradients),
     ({ name }) => find(outputs, gradientName(name)),
     (name, shape) => b.findInput(name) ?? b.input(name, "float32", shape),
     (task) => find(inverseCounts, task),
@@ -51,7 +49,7 @@ export function buildTrainGraph(model: TrainingModel, gradients: GradientGraph):
 export function buildGradGraph(model: TrainingModel, gradients: GradientGraph): Graph {
   const b = new GraphBuilder("grad", model.ops);
   const outputs = b.inline(gradients.graph, new Map());
-  for (const { name, shape } of optimizedParameters(model, gradients)) {
+  for (const { name, shape } of optimizedParameters(gradients)) {
     b.within(`accumulated(${name})`, () => {
       const sum = b.add(b.input(accumulatorName(name), "float32", shape), find(outputs, gradientName(name)));
       b.output(nextName(accumulatorName(name)), sum);
@@ -69,7 +67,7 @@ export function buildApplyGraph(model: TrainingModel, gradients: GradientGraph):
   emitUpdate(
     b,
     model.spec,
-    optimizedParameters(model, gradients),
+    optimizedParameters(gradients),
     ({ name, shape }) => input(accumulatorName(name), shape),
     input,
     (task) => input(inverseCountName(task), []),

@@ -35,5 +35,5 @@ export function buildTrunkGraph(model: TrainingModel): Graph {
 }
 
 function inferenceContext(model: TrainingModel, b: GraphBuilder): LayerContext {
-  return { b, spec: model.spec, source: trainingSource(model), training: false };
+  return { b, spec: model.spec, source: trainingSource(model), trunk: model.trunk, training: false };
 }

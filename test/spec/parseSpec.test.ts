@@ -98,7 +98,7 @@ describe("a faulty spec", () => {
       "dropout_rate: 1",
     ].join("\n");
     expect(printedFaults(parse(text))).toEqual([
-      "spec.yaml:1:1: fcn: missing; expected a map {layers: [...]} [E_CONFIG]",
+      "spec.yaml:1:1: fcn: missing; expected a map {layers: [...]}, the path of a model file (.onnx, .h5, .keras) or a map {path: ...} [E_CONFIG]",
       'spec.yaml:2:1: fnc: unknown key "fnc" [E_CONFIG]\n  did you mean "fcn"?',
       'spec.yaml:5:5: task_layers[1]: expected a number of filters (1 to 65536), "p", "d" or "r", found "q" [E_CONFIG]',
       "spec.yaml:6:10: imshape: expected [height, width], each from 1 to 8192, found [32] [E_CONFIG]",
@@ -124,11 +124,10 @@ describe("a faulty spec", () => {
       lr_decay: 100,
       decay_type: "cosine",
       optimizer: "lars",
-      fcn: "extractor.h5",
     };
-    const spec = { tasks: ["a"], ...later } as unknown as SpecInput;
+    const spec = { tasks: ["a"], fcn: { layers: [4] }, ...later } as unknown as SpecInput;
     const messages = faultsOf(() => resolveSpec(spec)).map((fault) => fault.message);
-    const names = Object.keys(later).map((key) => ({ optimizer: "lars", fcn: "imported fcn" })[key] ?? key);
+    const names = Object.keys(later).map((key) => ({ optimizer: "lars" })[key] ?? key);
     expect(messages.sort()).toEqual(names.map((name) => `not available yet: ${name}`).sort());
   });
 

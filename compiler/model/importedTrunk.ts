@@ -1,0 +1,157 @@
+// A pretrained network as the trunk: its graph is replayed node by node behind the preprocessing, its weights
+// become parameters (frozen, trained whole, or trained from a node on), its batch norms keep their statistics
+// or train them. Names: `fcn.<name of the tensor in the file>`.
+import { InternalError, MttcError, suggestName } from "../diagnostics.ts";
+import { readAttrs } from "../ir/op.ts";
+import type { Graph, Node, TensorData, Value } from "../ir/types.ts";
+import type { ImportedFcn, Spec } from "../spec/schema.ts";
+import type { LayerContext } from "./layers.ts";
+import type { Parameter, ParameterRole } from "./parameters.ts";
+
+/** An imported network, cut at its feature map. */
+export interface ImportedTrunk {
+  /** One float32 image input [N,C,H,W] (or [N,H,W,C]) with symbolic N, one output, weights as constants. */
+  readonly graph: Graph;
+  readonly layout: "NCHW" | "NHWC";
+  /** What was cut, removed or decided on import, one sentence each. */
+  readonly notes: readonly string[];
+  /** SHA-256 of the file, for checkpoints. */
+  readonly hash: string;
+}
+
+/** Which constants of a trunk are parameters, and which nodes are in its trained part. */
+interface TrunkPlan {
+  readonly parameters: ReadonlyMap<Value, Parameter>;
+  /** Batch norms whose statistics are trained. */
+  readonly trainedNorms: ReadonlySet<Node>;
+}
+
+/** Whether the spec's fcn is an imported network. */
+export function importedFcn(spec: Spec): ImportedFcn | undefined {
+  return "path" in spec.fcn ? spec.fcn : undefined;
+}
+
+/** Values of a trunk's parameters by parameter name, row-major float32. */
+export function importedValues(trunk: ImportedTrunk, spec: Spec): Map<string, Float32Array> {
+  const { parameters } = planTrunk(trunk, spec);
+  const data = (value: Value): TensorData => trunk.graph.constants.get(value) ?? absent(value.name);
+  return new Map([...parameters].map(([value, { name }]) => [name, Float32Array.from(data(value).data)]));
+}
+
+/** Replays the trunk on preprocessed images [N,C,H,W] and returns its features. E_SHAPE where it does not fit. */
+export function buildImportedTrunk(ctx: LayerContext, x: Value, trunk: ImportedTrunk): Value {
+  const { b } = ctx;
+  const { graph } = trunk;
+  const plan = planTrunk(trunk, ctx.spec);
+  const here = new Map<Value, Value>();
+  const image = graph.inputs[0] ?? absent("its image input");
+  const input = trunk.layout === "NCHW" ? x : b.within("fcn", () => b.transpose(x, [0, 2, 3, 1]));
+  here.set(image, input);
+  // Parameters are declared where they are first used, so that their order is the network's.
+  const read = (value: Value): Value => {
+    const known = here.get(value);
+    if (known) return known;
+    const parameter = plan.parameters.get(value);
+    const made = parameter
+      ? ctx.source(b, parameter)
+      : b.constant(graph.constants.get(value) ?? absent(value.name));
+    here.set(value, made);
+    return made;
+  };
+  for (const node of graph.nodes)
+    b.within(originOf(node), () => {
+      const inputs = node.inputs.map((value) => value && read(value));
+      const isTrainedNorm = ctx.training && plan.trainedNorms.has(node);
+      const outputs = isTrainedNorm
+        ? trainedNorm(ctx, node, inputs, plan)
+        : b.emitAll(node.op.name, inputs, node.attrs, node.outputs.length);
+      node.outputs.forEach((output, i) => {
+        here.set(output, outputs[i] ?? absent(output.name));
+      });
+    });
+  const features = here.get(graph.outputs[0]?.value ?? absent("its output")) ?? absent("its output");
+  if (features.type.shape.length !== 4)
+    throw new MttcError({
+      code: "E_SHAPE",
+      message: `expected features [N,C,H,W], found [${features.type.shape}]`,
+      at: { path: "fcn.output" },
+    });
+  return features;
+}
+
+/** Batch norm by batch statistics; the file's momentum is the share of the old running value, as in ONNX. */
+function trainedNorm(
+  ctx: LayerContext,
+  node: Node,
+  inputs: readonly (Value | undefined)[],
+  plan: TrunkPlan,
+): readonly Value[] {
+  const attrs = readAttrs(node.op, node.attrs);
+  const settings = { epsilon: attrs.float("epsilon"), momentum: attrs.float("momentum") };
+  const outputs = ctx.b.emitAll("BatchNormTraining", inputs, settings, 5);
+  [3, 4].forEach((index, i) => {
+    const statistic = node.inputs[index];
+    const parameter = statistic && plan.parameters.get(statistic);
+    const next = outputs[i + 1];
+    if (parameter && next) ctx.onStatistic?.(parameter, next);
+  });
+  return outputs.slice(0, 1);
+}
+
+function planTrunk(trunk: ImportedTrunk, spec: Spec): TrunkPlan {
+  const { graph } = trunk;
+  const first = firstTrainedNode(graph, spec);
+  const trainsStatistics = importedFcn(spec)?.batchnorm === "train";
+  const parameters = new Map<Value, Parameter>();
+  const trainedNorms = new Set<Node>();
+  graph.nodes.forEach((node, position) => {
+    const isTrained = position >= first;
+    const isNorm = node.op.name === "BatchNormalization";
+    if (isNorm && isTrained && trainsStatistics) trainedNorms.add(node);
+    node.inputs.forEach((value, index) => {
+      const data = value && graph.constants.get(value);
+      // Scalars are part of the arithmetic; what has a shape was learned.
+      if (!value || data?.dtype !== "float32" || data.shape.length === 0) return;
+      const role = roleOf(node, index, data);
+      const isStatistic = role === "running_mean" || role === "running_var";
+      const known = parameters.get(value);
+      parameters.set(value, {
+        name: `fcn.${value.name}`,
+        shape: data.shape,
+        role: known?.role ?? role,
+        part: "fcn",
+        initial: { kind: "imported" },
+        trained: known?.trained || (isTrained && (!isStatistic || trainsStatistics)),
+      });
+    });
+  });
+  return { parameters, trainedNorms };
+}
+
+/** Position of the first node whose weights are trained; past the end where none is. */
+function firstTrainedNode(graph: Graph, spec: Spec): number {
+  if (typeof spec.train_fcn === "boolean") return spec.train_fcn ? 0 : graph.nodes.length;
+  const wanted = spec.train_fcn.from;
+  const names = (node: Node) => node.outputs.flatMap(({ name, origin }) => [name, origin]);
+  const position = graph.nodes.findIndex((node) => names(node).includes(wanted));
+  if (position >= 0) return position;
+  throw new MttcError({
+    code: "E_MODEL_OUTPUT",
+    message: `the fcn has no node or value "${wanted}"`,
+    at: { path: "train_fcn.from" },
+    hint: suggestName(wanted, [...new Set(graph.nodes.flatMap(names))].slice(-200)),
+  });
+}
+
+function roleOf(node: Node, index: number, data: TensorData): ParameterRole {
+  if (node.op.name !== "BatchNormalization") return data.shape.length >= 2 ? "kernel" : "bias";
+  return (["bias", "norm_scale", "norm_bias", "running_mean", "running_var"] as const)[index] ?? "bias";
+}
+
+function originOf(node: Node): string {
+  return `fcn/${node.outputs[0]?.origin ?? node.op.name}`;
+}
+
+function absent(what: string): never {
+  throw new InternalError(`the imported trunk lacks ${what}`);
+}
