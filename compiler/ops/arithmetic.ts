@@ -143,5 +143,25 @@ const Sum = defineOp("Sum", {
   evaluate: zipWith((x, y) => x + y),
 });
 
+const Mean = defineOp("Mean", {
+  doc: "y = the mean of one or more inputs, elementwise",
+  source: "ONNX Mean-13",
+  inputs: ["x", "more*"],
+  traits: ["elementwise", "commutative"],
+  infer: broadcastInputs("float"),
+  // dx_i = dy / n for n inputs
+  vjp: (ctx) => {
+    const share = ctx.b.div(ctx.dy, scalarLike(ctx.b, ctx.inputs.length, ctx.dy));
+    return unbroadcastAll(
+      ctx,
+      ctx.inputs.map(() => () => share),
+    );
+  },
+  evaluate: (ctx) => {
+    const [sum] = zipWith((x, y) => x + y)(ctx);
+    return [{ ...sum!, data: sum!.data.map((value) => value / ctx.inputs.length) }];
+  },
+});
+
 /** Ops of this family. */
-export const ARITHMETIC: readonly Op[] = [Add, Sub, Mul, Div, Pow, Max, Min, Sum];
+export const ARITHMETIC: readonly Op[] = [Add, Sub, Mul, Div, Pow, Max, Min, Sum, Mean];

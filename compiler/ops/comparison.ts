@@ -1,6 +1,5 @@
 // Comparisons, logic and choice. Truth values are bool tensors; the derivatives of comparisons are zero.
-import { defineOp, type EvaluateContext, type NDArray, type Op, zeroDerivative } from "../ir/op.ts";
-import { resolveAxis } from "./axes.ts";
+import { defineOp, type Op, zeroDerivative } from "../ir/op.ts";
 import {
   broadcastInputs,
   broadcastShapes,
@@ -12,7 +11,7 @@ import {
   sumToShape,
   zipWith,
 } from "./elementwise.ts";
-import { broadcastData, groupOffsets, zerosForOutput } from "./strided.ts";
+import { broadcastData, zerosForOutput } from "./strided.ts";
 
 /** A bool of two tensors of one dtype, with broadcasting. */
 function defineComparison(
@@ -136,46 +135,41 @@ const Where = defineOp("Where", {
   },
 });
 
-const ArgMax = defineOp("ArgMax", {
-  doc: "y = position (int64) of the largest along `axis`; of equal ones the first, or, if asked, the last",
-  source: "ONNX ArgMax-13",
-  inputs: ["x"],
-  attrs: {
-    axis: { kind: "int", default: 0 },
-    keepdims: { kind: "int", default: 1 },
-    select_last_index: { kind: "int", default: 0 },
-  },
-  infer: (ctx) => {
-    const { shape } = ctx.input(0);
-    expectKind(ctx, ctx.input(0), "number");
-    const axis = resolveAxis(ctx.attrs.int("axis"), shape.length, ctx.fail);
-    const after = ctx.attrs.int("keepdims") === 1 ? [1] : [];
-    return [{ dtype: "int64", shape: shape.toSpliced(axis, 1, ...after) }];
-  },
-  vjp: zeroDerivative("a position does not change smoothly"),
-  evaluate: evaluateArgMax,
+const Xor = defineComparison("Xor", {
+  doc: "z = x or y, but not both",
+  source: "ONNX Xor-7",
+  kind: "bool",
+  commutative: true,
+  test: (x, y) => (x !== 0) !== (y !== 0),
 });
 
-function evaluateArgMax(ctx: EvaluateContext): readonly NDArray[] {
-  const x = ctx.input(0);
-  const axis = resolveAxis(ctx.attrs.int("axis"), x.shape.length);
-  const last = ctx.attrs.int("select_last_index") === 1;
-  const group = groupOffsets(x.shape, [axis]);
-  const inner = x.shape.slice(axis + 1).reduce((product, size) => product * size, 1);
-  const y = zerosForOutput(ctx);
-  const best = new Float64Array(y.data.length).fill(Number.NEGATIVE_INFINITY);
-  x.data.forEach((value, i) => {
-    const at = group[i]!;
-    if (value > best[at]! || (last && value === best[at])) {
-      best[at] = value;
-      y.data[at] = Math.floor(i / inner) % x.shape[axis]!;
-    }
+/** A bool of each number of one float tensor. */
+function defineNumberTest(name: string, source: string, doc: string, test: (x: number) => boolean): Op {
+  return defineOp(name, {
+    doc,
+    source,
+    inputs: ["x"],
+    traits: ["elementwise"],
+    infer: (ctx) => {
+      expectKind(ctx, ctx.input(0), "float");
+      return [{ dtype: "bool", shape: ctx.input(0).shape }];
+    },
+    vjp: zeroDerivative("truth values do not change smoothly"),
+    evaluate: mapWith((x) => (test(x) ? 1 : 0)),
   });
-  return [y];
 }
+
+const IsNaN = defineNumberTest("IsNaN", "ONNX IsNaN-13", "y = x is not a number", Number.isNaN);
+
+const IsInf = defineNumberTest(
+  "IsInf",
+  "ONNX IsInf-10",
+  "y = x is infinite, of either sign (detect_negative and detect_positive at their default, 1)",
+  (x) => Math.abs(x) === Number.POSITIVE_INFINITY,
+);
 
 /** Ops of this family. */
 export const COMPARISON: readonly Op[] = [
   ...[Equal, Greater, GreaterOrEqual, Less, LessOrEqual],
-  ...[And, Or, Not, Where, ArgMax],
+  ...[And, Or, Xor, Not, Where, IsNaN, IsInf],
 ];

@@ -3,11 +3,13 @@ import type { Op, OpTable } from "../ir/op.ts";
 import { ACTIVATION } from "./activation.ts";
 import { ARITHMETIC } from "./arithmetic.ts";
 import { BatchNormTraining, BatchNormTrainingGrad } from "./batchNormTraining.ts";
+import { CLIPPING } from "./clipping.ts";
 import { COMPARISON } from "./comparison.ts";
 import { Conv, ConvTranspose } from "./convolution.ts";
 import { ConvInputGrad, ConvWeightGrad } from "./convolutionGradients.ts";
 import { MaskedCrossEntropy, MaskedCrossEntropyGrad } from "./crossEntropy.ts";
 import { ELEMENTARY } from "./elementary.ts";
+import { EXTREMES } from "./extremes.ts";
 import { INDEXING } from "./indexing.ts";
 import { JOINING } from "./joining.ts";
 import { MATMUL } from "./matmul.ts";
@@ -15,9 +17,14 @@ import { MOVEMENT } from "./movement.ts";
 import { NORMALIZATION } from "./normalization.ts";
 import { AdamUpdate, MomentumUpdate } from "./optimizerUpdates.ts";
 import { AveragePool, MaxPool, MaxPoolGrad, MaxUnpool } from "./pooling.ts";
+import { RECTIFIERS } from "./rectifiers.ts";
 import { REDUCTION } from "./reduction.ts";
+import { REDUCTION_NORMS } from "./reductionNorms.ts";
+import { ROUNDING } from "./rounding.ts";
 import { SHAPING } from "./shaping.ts";
 import { SLICING } from "./slicing.ts";
+import { SMOOTH_ACTIVATIONS } from "./smoothActivations.ts";
+import { TRIGONOMETRY } from "./trigonometry.ts";
 
 const ALL: readonly Op[] = [
   ...ACTIVATION,
@@ -32,6 +39,13 @@ const ALL: readonly Op[] = [
   ...REDUCTION,
   ...SHAPING,
   ...SLICING,
+  ...CLIPPING,
+  ...EXTREMES,
+  ...RECTIFIERS,
+  ...REDUCTION_NORMS,
+  ...ROUNDING,
+  ...SMOOTH_ACTIVATIONS,
+  ...TRIGONOMETRY,
   AdamUpdate,
   MomentumUpdate,
   BatchNormTraining,

@@ -1,10 +1,12 @@
 // Samples of every operator: one line for each family, as in compiler/ops/table.ts.
 import { ACTIVATION_SAMPLES } from "./activation.ts";
+import { ACTIVATION_PIECE_SAMPLES } from "./activationPieces.ts";
 import { ARITHMETIC_SAMPLES } from "./arithmetic.ts";
 import { BATCH_NORM_TRAINING_SAMPLES } from "./batchNormTraining.ts";
 import { COMPARISON_SAMPLES } from "./comparison.ts";
 import { CONVOLUTION_SAMPLES } from "./convolution.ts";
 import { CROSS_ENTROPY_SAMPLES } from "./crossEntropy.ts";
+import { EXTREME_SAMPLES } from "./extremes.ts";
 import { INDEXING_SAMPLES } from "./indexing.ts";
 import { MATMUL_SAMPLES } from "./matmul.ts";
 import { MOVEMENT_SAMPLES } from "./movement.ts";
@@ -12,8 +14,10 @@ import { NORMALIZATION_SAMPLES } from "./normalization.ts";
 import { OPTIMIZER_UPDATE_SAMPLES } from "./optimizerUpdates.ts";
 import { POOLING_SAMPLES } from "./pooling.ts";
 import { REDUCTION_SAMPLES } from "./reduction.ts";
+import { ROUNDING_SAMPLES } from "./rounding.ts";
 import type { Sample } from "./sample.ts";
 import { SHAPING_SAMPLES } from "./shaping.ts";
+import { TRIGONOMETRY_SAMPLES } from "./trigonometry.ts";
 
 /** Samples by operator name. */
 export const SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
@@ -31,4 +35,8 @@ export const SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
   ...CROSS_ENTROPY_SAMPLES,
   ...CONVOLUTION_SAMPLES,
   ...BATCH_NORM_TRAINING_SAMPLES,
+  ...ACTIVATION_PIECE_SAMPLES,
+  ...EXTREME_SAMPLES,
+  ...ROUNDING_SAMPLES,
+  ...TRIGONOMETRY_SAMPLES,
 };

@@ -33,18 +33,4 @@ export const COMPARISON_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
     { title: "a column of conditions", inputs: [bools([2, 1], 1, 0), floats(2, 3), floats(2, 3)] },
     { title: "a scalar and a row", inputs: [bools([2, 3], 1, 0, 1, 0, 1, 1), floats(), floats(3)] },
   ],
-  ArgMax: [
-    { title: "the first axis, by default", inputs: [floats(3, 4)] },
-    { title: "the middle axis, dropped", inputs: [floats(2, 4, 3)], attrs: { axis: 1, keepdims: 0 } },
-    {
-      title: "the first of equal ones",
-      inputs: [{ shape: [2, 3], data: [1, 2, 2, 3, 3, 0] }],
-      attrs: { axis: -1 },
-    },
-    {
-      title: "the last of equal ones",
-      inputs: [{ shape: [2, 3], data: [1, 2, 2, 3, 3, 0] }],
-      attrs: { axis: 1, select_last_index: 1 },
-    },
-  ],
 };

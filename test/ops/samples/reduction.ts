@@ -1,5 +1,5 @@
 // Samples of the reduction family.
-import { constants, floats } from "./inputs.ts";
+import { constants, floats, positive } from "./inputs.ts";
 import type { Sample } from "./sample.ts";
 
 const REDUCED: readonly Sample[] = [
@@ -15,10 +15,34 @@ const REDUCED: readonly Sample[] = [
   },
 ];
 
+const POSITIVE: readonly Sample[] = REDUCED.map((sample) => ({
+  ...sample,
+  inputs: sample.inputs.map((input) => (input?.constant ? input : positive(...(input?.shape ?? [])))),
+}));
+
 export const REDUCTION_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
   ReduceSum: REDUCED,
   ReduceMean: REDUCED,
   ReduceMax: REDUCED,
+  ReduceMin: REDUCED,
+  ReduceProd: [
+    ...REDUCED,
+    {
+      title: "one zero in a row, and two",
+      inputs: [{ shape: [3, 3], data: [0, 2, 3, 0, 0.5, 0, 2, 1, 4] }, constants(1)],
+    },
+  ],
+  // With no axes and leave to do nothing, some versions of ONNX Runtime leave out the function too.
+  ReduceL1: REDUCED.slice(0, -1),
+  ReduceL2: REDUCED.slice(0, -1),
+  ReduceLogSum: POSITIVE.slice(0, -1),
+  ReduceLogSumExp: [
+    ...REDUCED.slice(0, -1),
+    {
+      title: "large numbers",
+      inputs: [{ shape: [2, 3], data: [800, 801, 799.5, -900, -901, -899] }, constants(1)],
+    },
+  ],
   // Without axes nothing is squared in some versions of ONNX Runtime; mttc never emits that form.
   ReduceSumSquare: REDUCED.slice(0, -1),
 };
