@@ -213,6 +213,24 @@ describe.each(RUNTIMES)("on %s", (runtime) => {
     });
   });
 
+  test("evaluation takes every image for itself, with batch norm too", () => {
+    const traced = compileExperiment({ batchnorm: true, shared_layers: [4] }, { a: 3 });
+    const { bundle } = traced;
+    withRunner(runtime, traced, (run) => {
+      const [batch, other] = [randomBatch(bundle, "first"), randomBatch(bundle, "second")];
+      const state = nextState(initialState(bundle), train(run, bundle, initialState(bundle), batch, RATE));
+      const image = tensorOf(batch, "image");
+      const firstBytes = image.data.length / 4;
+      const mixed = tensorOf(other, "image").data.slice();
+      mixed.set(image.data.slice(0, firstBytes));
+      const logits = (data: Float64Array) =>
+        tensorOf(run("evaluate", new Map([...state, ["image", { ...image, data }]])), "logits/a").data;
+      const [alone, among] = [logits(image.data), logits(mixed)];
+      expect(among.slice(0, 3)).toEqual(alone.slice(0, 3));
+      expect(among.slice(3)).not.toEqual(alone.slice(3));
+    });
+  });
+
   test("K heads with equal start values and labels give the trunk K times the gradient", () => {
     const gradients = (classes: Record<string, number>) => {
       const traced = compileExperiment({ shared_layers: [4] }, classes, headValues(Object.keys(classes)));
