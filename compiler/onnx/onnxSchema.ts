@@ -1,7 +1,7 @@
 // The subset of ONNX's protobuf schema (onnx.proto, IR version 8 to 10) that mttc reads and writes: the
 // interfaces that the rest of the compiler sees, and the descriptor with the field numbers that protobuf.ts
-// gives to protobufjs. Source of the numbers: onnx/onnx.proto of the ONNX project. Functions, sparse tensors,
-// training info and types other than tensors are left out; decoding skips them.
+// gives to protobufjs. Source of the numbers: onnx/onnx.proto of the ONNX project. Sparse tensors, training info
+// and types other than tensors are left out; decoding skips them.
 
 /** Bytes per element by TensorProto.DataType code; strings (8) have no fixed size and are absent. */
 export const ONNX_ELEMENT_BYTES: ReadonlyMap<number, number> = new Map([
@@ -113,6 +113,8 @@ export interface AttributeProto {
   readonly tensors?: readonly TensorProto[];
   readonly graphs?: readonly GraphProto[];
   readonly docString?: string;
+  /** Inside a function: the attribute of the calling node that gives the value. */
+  readonly refAttrName?: string;
 }
 
 /** One operator application; an omitted optional input is "". */
@@ -124,6 +126,22 @@ export interface NodeProto {
   readonly output: readonly string[];
   readonly attribute: readonly AttributeProto[];
   readonly docString?: string;
+  /** Which of several functions of one name is called. */
+  readonly overload?: string;
+}
+
+/** A function of the model: an operator of `domain` whose meaning is given by nodes, over its own operator sets. */
+export interface FunctionProto {
+  readonly name: string;
+  readonly domain: string;
+  readonly overload?: string;
+  readonly input: readonly string[];
+  readonly output: readonly string[];
+  /** Attributes without a default, and those that have one. */
+  readonly attribute: readonly string[];
+  readonly attributeProto: readonly AttributeProto[];
+  readonly node: readonly NodeProto[];
+  readonly opsetImport: readonly OperatorSetIdProto[];
 }
 
 /** A graph: nodes in topological order, constants, typed inputs and outputs. */
@@ -147,6 +165,7 @@ export interface ModelProto {
   readonly modelVersion?: number;
   readonly docString?: string;
   readonly graph: GraphProto;
+  readonly functions?: readonly FunctionProto[];
   readonly metadataProps?: readonly StringStringEntryProto[];
 }
 
@@ -206,6 +225,7 @@ const MESSAGES: Readonly<Record<string, readonly FieldRow[]>> = {
     ["graphs", 11, "GraphProto", "repeated"],
     ["docString", 13, "string"],
     ["type", 20, "int32"],
+    ["refAttrName", 21, "string"],
   ],
   NodeProto: [
     ["input", 1, "string", "repeated"],
@@ -215,6 +235,18 @@ const MESSAGES: Readonly<Record<string, readonly FieldRow[]>> = {
     ["attribute", 5, "AttributeProto", "repeated"],
     ["docString", 6, "string"],
     ["domain", 7, "string"],
+    ["overload", 8, "string"],
+  ],
+  FunctionProto: [
+    ["name", 1, "string"],
+    ["input", 4, "string", "repeated"],
+    ["output", 5, "string", "repeated"],
+    ["attribute", 6, "string", "repeated"],
+    ["node", 7, "NodeProto", "repeated"],
+    ["opsetImport", 9, "OperatorSetIdProto", "repeated"],
+    ["domain", 10, "string"],
+    ["attributeProto", 11, "AttributeProto", "repeated"],
+    ["overload", 13, "string"],
   ],
   GraphProto: [
     ["node", 1, "NodeProto", "repeated"],
@@ -235,6 +267,7 @@ const MESSAGES: Readonly<Record<string, readonly FieldRow[]>> = {
     ["graph", 7, "GraphProto"],
     ["opsetImport", 8, "OperatorSetIdProto", "repeated"],
     ["metadataProps", 14, "StringStringEntryProto", "repeated"],
+    ["functions", 25, "FunctionProto", "repeated"],
   ],
 };
 

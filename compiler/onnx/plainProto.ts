@@ -7,6 +7,7 @@ import {
   type AttributeProto,
   DATA_LOCATION,
   type DimensionProto,
+  type FunctionProto,
   type GraphProto,
   type ModelProto,
   type NodeProto,
@@ -40,10 +41,18 @@ interface RawGraph extends Raw<Omit<GraphProto, "node" | "initializer">> {
   readonly node: readonly RawNode[];
   readonly initializer: readonly RawTensor[];
 }
-/** ModelProto as protobufjs decodes it. */
-export interface RawModel extends Raw<Omit<ModelProto, "graph">> {
-  readonly graph: RawGraph | null;
+interface RawFunction extends Raw<Omit<FunctionProto, "node" | "attributeProto">> {
+  readonly node: readonly RawNode[];
+  readonly attributeProto: readonly RawAttribute[];
 }
+/** ModelProto as protobufjs decodes it. */
+export interface RawModel extends Raw<Omit<ModelProto, "graph" | "functions">> {
+  readonly graph: RawGraph | null;
+  readonly functions: readonly RawFunction[];
+}
+
+/** More elements than fit into the 2 GiB of a protobuf file. */
+const MAX_TENSOR_ELEMENTS = 2 ** 31;
 
 /** How many more integers may be expanded from typed payloads; shared by all tensors of a file. */
 interface Budget {
@@ -51,16 +60,37 @@ interface Budget {
 }
 
 /**
- * The plain model; E_MODEL_PARSE when there is no graph or a payload has not the size that its type gives.
+ * The plain model; E_MODEL_PARSE when there is no graph or a payload has not the size that its type gives,
+ * E_MODEL_SHAPE when a tensor's dims are negative or beyond any file.
  */
 export function readModel(raw: RawModel, maxListedIntegers: number): ModelProto {
   if (raw.graph === null) fail("not an ONNX file: it has no graph");
+  const budget = { integers: maxListedIntegers };
   return {
     irVersion: raw.irVersion ?? 0,
-    opsetImport: raw.opsetImport.map(({ domain, version }) => ({ domain, version: Number(version) })),
+    opsetImport: raw.opsetImport.map(readOpset),
     ...ownFields(raw, ["producerName", "producerVersion", "domain", "modelVersion", "docString"]),
-    graph: readGraph(raw.graph, { integers: maxListedIntegers }),
+    graph: readGraph(raw.graph, budget),
+    ...(raw.functions.length > 0 && { functions: raw.functions.map((each) => readFunction(each, budget)) }),
     ...(raw.metadataProps.length > 0 && { metadataProps: raw.metadataProps.map(readEntry) }),
+  };
+}
+
+function readOpset({ domain, version }: ModelProto["opsetImport"][number]) {
+  return { domain, version: Number(version) };
+}
+
+function readFunction(raw: RawFunction, budget: Budget): FunctionProto {
+  return {
+    name: raw.name,
+    domain: raw.domain,
+    ...ownFields(raw, ["overload"]),
+    input: [...raw.input],
+    output: [...raw.output],
+    attribute: [...raw.attribute],
+    attributeProto: raw.attributeProto.map((attribute) => readAttribute(attribute, budget)),
+    node: raw.node.map((node) => readNode(node, budget)),
+    opsetImport: raw.opsetImport.map(readOpset),
   };
 }
 
@@ -84,7 +114,7 @@ function readNode(raw: RawNode, budget: Budget): NodeProto {
     input: [...raw.input],
     output: [...raw.output],
     attribute: raw.attribute.map((attribute) => readAttribute(attribute, budget)),
-    ...ownFields(raw, ["docString"]),
+    ...ownFields(raw, ["docString", "overload"]),
   };
 }
 
@@ -92,7 +122,7 @@ function readAttribute(raw: RawAttribute, budget: Budget): AttributeProto {
   return {
     name: raw.name,
     type: raw.type,
-    ...ownFields(raw, ["f", "i", "s", "docString"]),
+    ...ownFields(raw, ["f", "i", "s", "docString", "refAttrName"]),
     ...(Object.hasOwn(raw, "t") && { t: readTensor(raw.t, budget) }),
     ...(Object.hasOwn(raw, "g") && { g: readGraph(raw.g, budget) }),
     ...(raw.floats.length > 0 && { floats: [...raw.floats] }),
@@ -145,9 +175,11 @@ function readTensor(raw: RawTensor, budget: Budget): TensorProto {
 function countElements(raw: RawTensor): number {
   let count = 1;
   for (const dim of raw.dims) {
-    if (dim < 0) fail(`tensor "${raw.name}" has the negative dimension ${dim}`);
+    if (dim < 0) failShape(`tensor "${raw.name}" has the negative dimension ${dim}`);
     count *= dim;
   }
+  if (count > MAX_TENSOR_ELEMENTS)
+    failShape(`tensor "${raw.name}" of shape [${raw.dims}] has more elements than a file can hold`);
   return count;
 }
 
@@ -206,4 +238,8 @@ function ownFields<T extends object, K extends keyof T>(raw: T, names: readonly 
 
 function fail(message: string): never {
   throw new MttcError({ code: "E_MODEL_PARSE", message });
+}
+
+function failShape(message: string): never {
+  throw new MttcError({ code: "E_MODEL_SHAPE", message });
 }

@@ -55,6 +55,8 @@ class BoundedReader extends protobuf.Reader {
     if (this.integers > this.limits.maxListedIntegers)
       throw parseError(`more than ${this.limits.maxListedIntegers} integers in lists`);
     const value = Number(super.int64());
+    // The ends of the int64 range stand for "up to the end" in slices; 2^53 - 1 says the same.
+    if (Math.abs(value) >= 2 ** 63) return (Math.sign(value) * Number.MAX_SAFE_INTEGER) as unknown as Int64;
     if (!Number.isSafeInteger(value)) throw parseError(`an int64 field holds ${value}, which is not exact`);
     // protobufjs types int64 as Long; the message is read by plainProto.ts, which expects numbers.
     return value as unknown as Int64;
@@ -80,7 +82,10 @@ export function encodeModelProto(model: ModelProto): Uint8Array {
   }
 }
 
-/** The model in an ONNX file; payloads are views of `bytes`. E_MODEL_PARSE for anything that is not one. */
+/**
+ * The model in an ONNX file; payloads are views of `bytes`. E_MODEL_PARSE for anything that is not one, E_MODEL_SHAPE
+ * for tensors with impossible dims. The ends of the int64 range are read as those of the exact integers.
+ */
 export function decodeModelProto(bytes: Uint8Array, limits: Partial<DecodeLimits> = {}): ModelProto {
   const bounds = { ...DEFAULT_DECODE_LIMITS, ...limits };
   if (bytes.length > bounds.maxBytes)

@@ -8,6 +8,7 @@ import {
   DATA_LOCATION,
   type GraphProto,
   type ModelProto,
+  type NodeProto,
 } from "../../compiler/onnx/onnxSchema.ts";
 import { decodeModelProto, encodeModelProto } from "../../compiler/onnx/protobuf.ts";
 
@@ -33,8 +34,29 @@ const attributes: AttributeProto[] = [
   { name: "graphs", type: ATTRIBUTE_TYPE.graphs, graphs: [emptyGraph] },
 ];
 
+const inner: NodeProto = {
+  name: "",
+  opType: "LeakyRelu",
+  input: ["x"],
+  output: ["y"],
+  attribute: [{ name: "alpha", type: ATTRIBUTE_TYPE.float, refAttrName: "slope" }],
+};
+
 const model: ModelProto = {
   irVersion: 8,
+  functions: [
+    {
+      name: "Leaky",
+      domain: "local",
+      overload: "float",
+      input: ["x"],
+      output: ["y"],
+      attribute: [],
+      attributeProto: [{ name: "slope", type: ATTRIBUTE_TYPE.float, f: 0.5 }],
+      node: [inner],
+      opsetImport: [{ domain: "", version: 18 }],
+    },
+  ],
   opsetImport: [
     { domain: "", version: 18 },
     { domain: "com.microsoft", version: 1 },
@@ -156,7 +178,7 @@ describe("ONNX codec", () => {
 
   test("fields that mttc does not know are skipped", () => {
     const known = encodeModelProto(model);
-    const bytes = new Uint8Array([...known, ...field(25, text("a function")), ...varint(99, 5)]);
+    const bytes = new Uint8Array([...known, ...field(26, text("a configuration")), ...varint(99, 5)]);
     expect(decodeModelProto(bytes)).toEqual(model);
   });
 
@@ -183,7 +205,9 @@ describe("hostile bytes", () => {
       for (const flip of [0x01, 0x80, 0xff]) {
         const damaged = bytes.slice();
         damaged[at] = (damaged[at] ?? 0) ^ flip;
-        expect(["E_MODEL_PARSE", "no error"]).toContain(codeOf(() => decodeModelProto(damaged)));
+        expect(["E_MODEL_PARSE", "E_MODEL_SHAPE", "no error"]).toContain(
+          codeOf(() => decodeModelProto(damaged)),
+        );
       }
   });
 
@@ -192,11 +216,16 @@ describe("hostile bytes", () => {
     ["an integer beyond 2^53", modelWith(varint(1, 2 ** 60))],
     ["a payload of the wrong size", modelWith(varint(1, 3), varint(2, 1), field(9, new Uint8Array(8)))],
     ["a payload that is missing", modelWith(varint(1, 3), varint(2, 1))],
-    ["a negative dimension", modelWith(varint(1, -1), varint(2, 1))],
-    ["a huge dimension", modelWith(varint(1, 2 ** 52), varint(1, 2 ** 52), varint(2, 1))],
     ["an integer cut short", modelWith(varint(1, 1), varint(2, 7), field(7, new Uint8Array([0x80])))],
   ])("%s is refused with E_MODEL_PARSE", (_, bytes) => {
     expect(codeOf(() => decodeModelProto(bytes))).toBe("E_MODEL_PARSE");
+  });
+
+  test.each([
+    ["a negative dimension", modelWith(varint(1, -1), varint(2, 1))],
+    ["a huge dimension", modelWith(varint(1, 2 ** 52), varint(1, 2 ** 52), varint(2, 1))],
+  ])("%s is refused with E_MODEL_SHAPE", (_, bytes) => {
+    expect(codeOf(() => decodeModelProto(bytes))).toBe("E_MODEL_SHAPE");
   });
 
   test("depth is bounded", () => {

@@ -1,0 +1,200 @@
+// Operators and forms that came after opset 18, or that have a standard meaning in smaller operators: written out in
+// operators of opset 18, or refused by name. Source of the rows: ONNX's Changelog.md; formulas: its function bodies.
+import type { Value } from "../../ir/types.ts";
+import { type ImportRule, refuseAll } from "./importRule.ts";
+import type { NodeCall, Results } from "./nodeCall.ts";
+import { standardNode } from "./standardNode.ts";
+import { elementTypeName } from "./tensorValues.ts";
+
+/** y = x / 2 (1 + erf(x / sqrt 2)), or with approximate="tanh" x / 2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))). */
+function gelu(node: NodeCall): Results {
+  const { b } = node;
+  const x = node.value(0);
+  const number = (value: number): Value => b.scalar(value, x.type.dtype);
+  const mode = node.string("approximate", "none");
+  if (mode !== "none" && mode !== "tanh") node.fail("E_MODEL_OP", `approximate=${mode} is not known`);
+  const cube = () => b.mul(x, b.mul(x, x));
+  const curve =
+    mode === "tanh"
+      ? part(node, "Tanh", b.mul(number(Math.sqrt(2 / Math.PI)), b.add(x, b.mul(number(0.044715), cube()))))
+      : part(node, "Erf", b.mul(x, number(Math.SQRT1_2)));
+  return [b.mul(b.mul(number(0.5), x), b.add(number(1), curve))];
+}
+
+/** y = x sigmoid(alpha x). */
+function swish(node: NodeCall): Results {
+  const x = node.value(0);
+  const alpha = node.float("alpha", 1);
+  const scaled = alpha === 1 ? x : node.b.mul(x, node.b.scalar(alpha, x.type.dtype));
+  return [node.b.mul(x, part(node, "Sigmoid", scaled))];
+}
+
+/** y = x max(0, min(1, x / 6 + 1/2)). */
+function hardSwish(node: NodeCall): Results {
+  const { b } = node;
+  const x = node.value(0);
+  const number = (value: number): Value => b.scalar(value, x.type.dtype);
+  const line = b.add(b.mul(x, number(1 / 6)), number(0.5));
+  return [b.mul(x, b.emit("Max", [number(0), b.emit("Min", [number(1), line])]))];
+}
+
+/** (x - mean) / sqrt(var + epsilon) with mean and population variance over `axes`. */
+function standardised(node: NodeCall, x: Value, axes: readonly number[]): Value {
+  const { b } = node;
+  const centred = b.sub(x, b.reduceMean(x, axes, 1));
+  return b.div(centred, deviation(node, b.reduceMean(b.mul(centred, centred), axes, 1)));
+}
+
+function deviation(node: NodeCall, variance: Value): Value {
+  const epsilon = node.b.scalar(node.float("epsilon", 1e-5), variance.type.dtype);
+  return part(node, "Sqrt", node.b.add(variance, epsilon));
+}
+
+/** Axes from `axis` (default -1) to the last. */
+function lastAxes(node: NodeCall, x: Value): number[] {
+  const rank = x.type.shape.length;
+  const axis = node.int("axis", -1) < 0 ? node.int("axis", -1) + rank : node.int("axis");
+  if (axis < 0 || axis >= rank) node.fail("E_MODEL_SHAPE", `axis ${axis} of [${x.type.shape}]`);
+  return Array.from({ length: rank - axis }, (_, i) => axis + i);
+}
+
+function layerNorm(node: NodeCall): Results {
+  const x = node.value(0);
+  const scaled = node.b.mul(standardised(node, x, lastAxes(node, x)), node.value(1));
+  const bias = node.optionalValue(2);
+  return [bias ? node.b.add(scaled, bias) : scaled];
+}
+
+/** y = x / sqrt(mean x^2 + epsilon) scale, the mean over the last axes. */
+function rootMeanSquareNorm(node: NodeCall): Results {
+  const x = node.value(0);
+  const square = node.b.reduceMean(node.b.mul(x, x), lastAxes(node, x), 1);
+  return [node.b.mul(node.b.div(x, deviation(node, square)), node.value(1))];
+}
+
+/**
+ * Channels in groups, each group standardised; scale and bias are per channel from 21 on, per group at 18 to 20. x is
+ * [N,C,...].
+ */
+function groupNorm(node: NodeCall): Results {
+  const { b } = node;
+  const [x, scale, bias] = [node.value(0), node.value(1), node.value(2)];
+  const [, channels = 1, ...pixels] = x.type.shape;
+  const groups = node.int("num_groups");
+  const size = Number(channels) / groups;
+  if (!Number.isInteger(size) || pixels.some((dim) => typeof dim !== "number"))
+    node.fail("E_MODEL_SHAPE", `${groups} groups of the channels of [${x.type.shape}]`);
+  const grouped = b.reshape(x, [0, groups, size, -1]);
+  const normal = b.reshape(standardised(node, grouped, [2, 3]), [0, Number(channels), ...pixels.map(Number)]);
+  const ones = pixels.map(() => 1);
+  const perChannel = (value: Value): Value => {
+    if (node.opset >= 21) return b.reshape(value, [Number(channels), ...ones]);
+    const column = b.expand(b.reshape(value, [groups, 1]), [groups, size]);
+    return b.reshape(column, [Number(channels), ...ones]);
+  };
+  return [b.add(b.mul(normal, perChannel(scale)), perChannel(bias))];
+}
+
+/** Global pooling as a reduction over all axes but the first two. */
+function globalPool(reduction: "ReduceMean" | "ReduceMax"): (node: NodeCall) => Results {
+  return (node) => {
+    const x = node.value(0);
+    const axes = x.type.shape.map((_, axis) => axis).slice(2);
+    return [node.b.emit(reduction, [x, node.b.ints(axes)], { keepdims: 1 })];
+  };
+}
+
+function castLike(node: NodeCall): Results {
+  return [node.b.cast(node.value(0), node.value(1).type.dtype)];
+}
+
+/** GridSample-20 renamed two modes. */
+function gridSampleMode(node: NodeCall): Results {
+  const names: Readonly<Record<string, string>> = { linear: "bilinear", cubic: "bicubic" };
+  const mode = node.string("mode", "linear");
+  return standardNode(node.with({ attrs: { mode: names[mode] ?? mode } }));
+}
+
+/** Cast-19 and later: `saturate` matters for 8-bit floats only, which are not read. */
+function castTo(node: NodeCall): Results {
+  if (node.int("to") === 8) node.fail("E_MODEL_OP", `to ${elementTypeName(8)} is not supported`);
+  return standardNode(node.with({ attrs: { saturate: undefined, round_mode: undefined } }));
+}
+
+/** A unary operator of the table, under the name of a function of ours. */
+function part(node: NodeCall, operator: string, x: Value): Value {
+  if (!node.b.ops.has(operator))
+    node.fail("E_MODEL_OP", `needs the operator ${operator}, which is not supported`);
+  return node.b.emit(operator, [x]);
+}
+
+function without(attribute: string, neutral: number | readonly number[], what: string) {
+  return (node: NodeCall): Results => {
+    const value = Array.isArray(neutral)
+      ? node.ints(attribute, neutral)
+      : node.int(attribute, Number(neutral));
+    const isNeutral = Array.isArray(value) ? value.every((each) => each === 1) : value === neutral;
+    if (!isNeutral) node.fail("E_MODEL_OP", `${what} is not supported`);
+    return standardNode(node.with({ attrs: { [attribute]: undefined } }));
+  };
+}
+
+function decompose(
+  operator: string,
+  sinceOpset: number,
+  reason: string,
+  convert: (node: NodeCall) => Results,
+  more: Partial<ImportRule> = {},
+): ImportRule {
+  return { operator, sinceOpset, treatment: "decomposed", reason, convert, ...more };
+}
+
+/** Forms after opset 18, and operators that have no entry of their own. */
+export const DOWNGRADES: readonly ImportRule[] = [
+  decompose("Gelu", 20, "Erf, or Tanh where approximated", gelu),
+  decompose("Swish", 24, "x Sigmoid(alpha x)", swish),
+  decompose("HardSwish", 14, "x max(0, min(1, x / 6 + 1/2))", hardSwish, { whenMissing: true }),
+  decompose("GroupNormalization", 21, "mean and variance by groups; scale and bias per channel", groupNorm),
+  decompose("GroupNormalization", 18, "mean and variance by groups; scale and bias per group", groupNorm, {
+    untilOpset: 20,
+  }),
+  decompose("RMSNormalization", 23, "x / sqrt(mean x^2 + epsilon) scale", rootMeanSquareNorm),
+  decompose("LayerNormalization", 17, "mean and variance over the last axes", layerNorm, {
+    whenMissing: true,
+  }),
+  decompose("GlobalAveragePool", 11, "ReduceMean over the pixels", globalPool("ReduceMean"), {
+    whenMissing: true,
+  }),
+  decompose("GlobalMaxPool", 11, "ReduceMax over the pixels", globalPool("ReduceMax"), { whenMissing: true }),
+  decompose("CastLike", 15, "Cast to the dtype of the other input", castLike),
+  {
+    operator: "Cast",
+    sinceOpset: 19,
+    treatment: "migrated",
+    reason: "saturate and round_mode concern 8-bit floats, which are refused",
+    convert: castTo,
+  },
+  {
+    operator: "GridSample",
+    sinceOpset: 20,
+    treatment: "migrated",
+    reason: "linear and cubic are called bilinear and bicubic at 18; volumes are refused",
+    convert: gridSampleMode,
+  },
+  {
+    operator: "AveragePool",
+    sinceOpset: 19,
+    treatment: "migrated",
+    reason: "dilations other than 1 are refused",
+    convert: without("dilations", [1, 1], "an average pooling with dilations"),
+  },
+  ...refuseAll(
+    ["Attention", "RotaryEmbedding", "TensorScatter", "LinearAttention", "CausalConvWithState"],
+    23,
+    "sequence models are not trunks of image networks",
+  ),
+  ...refuseAll(["DeformConv"], 19, "sampling positions that are learned have no derivative here"),
+  ...refuseAll(["AffineGrid", "ImageDecoder"], 20, "not part of a feature extractor"),
+  ...refuseAll(["StringConcat", "StringSplit", "RegexFullMatch"], 20, "strings are not read"),
+  ...refuseAll(["CumProd", "BitCast"], 25, "newer than the operator table, and of no use in a trunk"),
+];

@@ -1,0 +1,245 @@
+// Walks the nodes of a foreign graph, its branches and its functions, and builds the graph of opset 18 node by node by
+// the rules of structure.ts. Names must be defined before use and once; nesting and the number of nodes are bounded.
+import { type Fault, MttcError } from "../../diagnostics.ts";
+import { GraphBuilder } from "../../ir/builder.ts";
+import type { OpTable } from "../../ir/op.ts";
+import type { Dim, TensorData, Value } from "../../ir/types.ts";
+import type { AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto } from "../onnxSchema.ts";
+import { findRule } from "./importRule.ts";
+import { type ImportContext, type Imported, isSizeList, NodeCall, type Results } from "./nodeCall.ts";
+import { neededNodes, Scope } from "./scope.ts";
+import { foldSizes } from "./sizeArithmetic.ts";
+import { CUT_HINT, guarded, standardNode } from "./standardNode.ts";
+import { IMPORT_RULES } from "./structure.ts";
+import { type ExternalData, readTensorData } from "./tensorValues.ts";
+
+/** Nodes that may be converted, those in functions counted at each call. */
+const MAX_NODES = 100_000;
+/** Branches and functions inside each other. */
+const MAX_DEPTH = 32;
+/** Faults that are reported together. */
+const MAX_FAULTS = 20;
+
+export interface ImporterOptions {
+  readonly file: string;
+  readonly ops: OpTable;
+  readonly batch: Dim;
+  readonly fileBatch: number | undefined;
+  readonly functions: readonly FunctionProto[];
+  readonly externalData: ExternalData | undefined;
+}
+
+export class GraphImporter {
+  readonly b: GraphBuilder;
+  readonly notes = new Set<string>();
+  /** The file's name of each value; a value that has two keeps the first. */
+  readonly names = new Map<Value, string>();
+  readonly #options: ImporterOptions;
+  readonly #functions: ReadonlyMap<string, FunctionProto>;
+  readonly #active: FunctionProto[] = [];
+  #converted = 0;
+
+  constructor(name: string, options: ImporterOptions) {
+    this.b = new GraphBuilder(name, options.ops);
+    this.#options = options;
+    this.#functions = new Map(
+      options.functions.map((each) => [functionKey(each.domain, each.name, each.overload), each]),
+    );
+  }
+
+  /** Converts the nodes that `results` need. E_MODEL_* point at the file's node; unknown operators come together. */
+  convert(nodes: readonly NodeProto[], results: readonly string[], scope: Scope): void {
+    const needed = neededNodes(nodes, results);
+    this.#refuseUnknown(needed, scope);
+    for (const node of needed) this.#convertNode(node, scope);
+  }
+
+  /** What a name stands for; E_MODEL_PARSE if it is not defined yet. */
+  find(name: string, scope: Scope, user: string): Imported {
+    const read = (tensor: TensorProto): TensorData => this.readTensor(tensor);
+    return (
+      scope.find(name, this.b, read) ??
+      this.#fail(
+        "E_MODEL_PARSE",
+        user,
+        `"${name}" is not defined before it is used (a cycle, or nodes out of order)`,
+      )
+    );
+  }
+
+  /** The value of a name; E_MODEL_OP for symbolic sizes, which are no tensors. */
+  findValue(name: string, scope: Scope, user: string): Value {
+    const found = this.find(name, scope, user);
+    return isSizeList(found) ? this.#fail("E_MODEL_OP", user, `"${name}" holds symbolic sizes`) : found;
+  }
+
+  readTensor(tensor: TensorProto): TensorData {
+    try {
+      return readTensorData(tensor, this.#options.externalData);
+    } catch (error) {
+      if (!(error instanceof MttcError)) throw error;
+      const faults = error.faults.map((fault) => ({
+        ...fault,
+        at: { file: this.#options.file, ...fault.at },
+      }));
+      throw new MttcError(faults, { cause: error });
+    }
+  }
+
+  #convertNode(node: NodeProto, scope: Scope): void {
+    const name = `${scope.prefix}${node.name || node.output.find((output) => output !== "") || node.opType}`;
+    this.#converted += 1;
+    if (this.#converted > MAX_NODES)
+      this.#fail("E_MODEL_ALLOC", name, `more than ${MAX_NODES} nodes, those in functions included`);
+    const inputs = node.input.map((input) => (input === "" ? undefined : this.find(input, scope, name)));
+    const domain = ownDomain(node.domain);
+    const call = new NodeCall(
+      {
+        operator: node.opType,
+        domain,
+        name,
+        opset: scope.opsets.get(domain) ?? 0,
+        inputs,
+        outputs: node.output.map((output) => (output === "" ? "" : `${scope.prefix}${output}`)),
+        attributes: this.#attributes(node, scope, name),
+      },
+      this.#contextFor(scope),
+    );
+    const results = this.b.within(`fcn/${name}`, () => this.#resultsOf(call, node, scope));
+    node.output.forEach((output, i) => {
+      const result = results[i];
+      if (output === "" || result === undefined) return;
+      if (!scope.define(output, result)) this.#fail("E_MODEL_PARSE", name, `"${output}" is defined twice`);
+      if (!isSizeList(result) && !this.names.has(result)) this.names.set(result, `${scope.prefix}${output}`);
+    });
+  }
+
+  #resultsOf(call: NodeCall, node: NodeProto, scope: Scope): Results {
+    const body = this.#functions.get(functionKey(call.domain, node.opType, node.overload));
+    if (body) return this.#inlineFunction(call, body, scope);
+    const symbolic = call.domain === "" ? guarded(call, () => foldSizes(call)) : undefined;
+    if (symbolic) return symbolic;
+    const rule =
+      call.domain === "" ? findRule(IMPORT_RULES, call.operator, call.opset, this.b.ops) : undefined;
+    if (rule?.treatment === "refused")
+      return call.fail("E_MODEL_OP", `is not supported: ${rule.reason}`, CUT_HINT);
+    return guarded(call, () => rule?.convert?.(call) ?? standardNode(call));
+  }
+
+  #inlineFunction(call: NodeCall, body: FunctionProto, scope: Scope): Results {
+    if (this.#active.includes(body)) call.fail("E_MODEL_PARSE", "the function calls itself");
+    const attributes = new Map(body.attributeProto.map((each) => [each.name, each]));
+    for (const [name, attribute] of call.attributes) attributes.set(name, attribute);
+    const inner = this.#enter(call, {
+      opsets: body.opsetImport.length > 0 ? opsetVersions(body.opsetImport) : scope.opsets,
+      attributes,
+      depth: scope.depth + 1,
+    });
+    body.input.forEach((name, i) => {
+      const input = call.inputs[i];
+      if (input) inner.define(name, input);
+    });
+    this.#active.push(body);
+    // An optional input that the caller leaves out is left out inside too.
+    const absent = new Set(body.input.filter((_, i) => !call.inputs[i]));
+    const nodes = body.node.map((node) => ({
+      ...node,
+      input: node.input.map((name) => (absent.has(name) ? "" : name)),
+    }));
+    this.convert(nodes, body.output, inner);
+    this.#active.pop();
+    return body.output.map((name) => this.find(name, inner, call.name));
+  }
+
+  #convertBranch(call: NodeCall, graph: GraphProto, scope: Scope): Results {
+    const inner = this.#enter(call, {
+      opsets: scope.opsets,
+      ...(scope.attributes && { attributes: scope.attributes }),
+      depth: scope.depth + 1,
+      parent: scope,
+      initializers: graph.initializer,
+    });
+    const results = graph.output.map(({ name }) => name);
+    this.convert(graph.node, results, inner);
+    return results.map((name) => this.find(name, inner, call.name));
+  }
+
+  #enter(call: NodeCall, fields: Omit<ConstructorParameters<typeof Scope>[0], "prefix">): Scope {
+    if (fields.depth > MAX_DEPTH)
+      call.fail("E_MODEL_PARSE", `more than ${MAX_DEPTH} branches or functions inside each other`);
+    return new Scope({ prefix: `${call.name}/`, ...fields });
+  }
+
+  #contextFor(scope: Scope): ImportContext {
+    const { file, batch, fileBatch } = this.#options;
+    return {
+      b: this.b,
+      file,
+      batch,
+      fileBatch,
+      notes: this.notes,
+      readTensor: (tensor) => this.readTensor(tensor),
+      convertBranch: (call, graph) => this.#convertBranch(call, graph, scope),
+    };
+  }
+
+  /** The node's attributes, references to those of the calling node resolved. */
+  #attributes(node: NodeProto, scope: Scope, name: string): Map<string, AttributeProto> {
+    const attributes = new Map<string, AttributeProto>();
+    for (const attribute of node.attribute) {
+      if (attributes.has(attribute.name))
+        this.#fail("E_MODEL_PARSE", name, `attribute ${attribute.name} is given twice`);
+      if (!attribute.refAttrName) attributes.set(attribute.name, attribute);
+      else {
+        const given = scope.attributes?.get(attribute.refAttrName);
+        // Absent without a default: the operator's own default holds.
+        if (given) attributes.set(attribute.name, { ...given, name: attribute.name });
+      }
+    }
+    return attributes;
+  }
+
+  /** One error for all nodes whose operator cannot be imported whatever its inputs are. */
+  #refuseUnknown(nodes: readonly NodeProto[], scope: Scope): void {
+    const faults: Fault[] = [];
+    const seen = new Set<string>();
+    for (const node of nodes) {
+      const domain = ownDomain(node.domain);
+      const key = functionKey(domain, node.opType, node.overload);
+      if (this.#functions.has(key) || seen.has(key)) continue;
+      const reason = this.#unknownReason(node.opType, domain, scope);
+      if (reason === undefined) continue;
+      seen.add(key);
+      const at = { file: this.#options.file, node: `${scope.prefix}${node.name || node.output[0]}` };
+      faults.push({ code: "E_MODEL_OP", message: `${node.opType}: ${reason}`, at, hint: CUT_HINT });
+    }
+    if (faults.length > 0) throw new MttcError(faults.slice(0, MAX_FAULTS));
+  }
+
+  #unknownReason(operator: string, domain: string, scope: Scope): string | undefined {
+    if (domain !== "") return `operators of the domain ${domain} are not supported`;
+    const rule = findRule(IMPORT_RULES, operator, scope.opsets.get("") ?? 0, this.b.ops);
+    if (rule) return rule.treatment === "refused" ? `is not supported: ${rule.reason}` : undefined;
+    return this.b.ops.get(operator)?.domain === "" ? undefined : "the operator is not supported";
+  }
+
+  #fail(code: Fault["code"], node: string, message: string): never {
+    throw new MttcError({ code, message, at: { file: this.#options.file, node } });
+  }
+}
+
+/** ONNX's own domain has two spellings. */
+export function ownDomain(domain: string | undefined): string {
+  return domain === undefined || domain === "ai.onnx" ? "" : domain;
+}
+
+/** Versions of operator sets by domain. */
+export function opsetVersions(
+  imports: readonly { readonly domain: string; readonly version: number }[],
+): Map<string, number> {
+  return new Map(imports.map(({ domain, version }) => [ownDomain(domain), version]));
+}
+
+function functionKey(domain: string, name: string, overload = ""): string {
+  return JSON.stringify([ownDomain(domain), name, overload]);
+}

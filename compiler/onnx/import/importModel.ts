@@ -1,0 +1,181 @@
+// Bytes of a foreign ONNX file (opset 11 to the newest) -> a graph of the IR at opset 18. Read this first:
+// decode -> input and sizes -> walk the nodes (graphImporter.ts) -> names of the file on all values -> verify.
+import { type Fault, MttcError } from "../../diagnostics.ts";
+import type { Graph, Value } from "../../ir/types.ts";
+import { verifyGraph } from "../../ir/verify.ts";
+import { OPS } from "../../ops/table.ts";
+import type { GraphProto, ModelProto, ValueInfoProto } from "../onnxSchema.ts";
+import { decodeModelProto } from "../protobuf.ts";
+import { GraphImporter, opsetVersions } from "./graphImporter.ts";
+import { type InputOptions, type Layout, readModelInput } from "./modelInput.ts";
+import { nearestNames } from "./nearestNames.ts";
+import { Scope } from "./scope.ts";
+import type { ExternalData } from "./tensorValues.ts";
+
+/** The first operator set that is read, and the last that the written list (structure.ts) covers. */
+export const OPSETS = { oldest: 11, newest: 26 } as const;
+/** Nodes that a file may have. */
+const MAX_FILE_NODES = 100_000;
+
+export interface ImportOptions extends InputOptions {
+  /** Gives external data; without it a model that has some is refused (E_MODEL_PATH). */
+  readonly externalData?: ExternalData | undefined;
+  /**
+   * Name of the value that becomes the only output; what it does not need is not looked at. Without it, all outputs of
+   * the file.
+   */
+  readonly output?: string | undefined;
+}
+
+export interface ImportedModel {
+  /** One image input; initializers that are used are constants under their names in the file. */
+  readonly graph: Graph;
+  readonly imageInput: Value;
+  /** Of the image input; convolutions work on NCHW in either case. */
+  readonly layout: Layout;
+  /** The operator set that the file was written for. */
+  readonly opset: number;
+  /** Remarks for the log: what was left out or read otherwise than it stands. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Imports a model. E_MODEL_PARSE (not an ONNX file, or a broken one), E_MODEL_OP (an operator that is refused),
+ * E_MODEL_SHAPE, E_MODEL_DATA, E_MODEL_PATH, E_MODEL_ALLOC, E_MODEL_OUTPUT (no value named `output`).
+ */
+export function importModel(bytes: Uint8Array, options: ImportOptions): ImportedModel {
+  const model = inFile(options.file, () => decodeModelProto(bytes));
+  const opsets = opsetVersions(model.opsetImport);
+  const opset = checkOpset(opsets.get("") ?? 0, options.file);
+  const { graph } = model;
+  const wanted = wantedOutputs(graph, options);
+  const input = readModelInput(graph, options);
+  checkNames(graph, options.file);
+  const importer = new GraphImporter(graph.name || "model", {
+    file: options.file,
+    ops: OPS,
+    batch: options.batch,
+    fileBatch: input.fileBatch,
+    functions: uniqueFunctions(model, options.file),
+    externalData: options.externalData,
+  });
+  const scope = new Scope({ prefix: "", initializers: graph.initializer, opsets, depth: 0 });
+  const { b, notes } = importer;
+  const image = b.within("fcn/image", () => b.input(input.name, input.dtype, input.shape));
+  scope.define(input.name, image);
+  importer.convert(graph.node, wanted, scope);
+  for (const name of wanted) b.output(name, importer.findValue(name, scope, name));
+  const named = nameValues(b.build(), importer.names);
+  verifyGraph(named, { allowOwnOps: false, after: "import" });
+  return {
+    graph: named,
+    imageInput: image,
+    layout: input.layout,
+    opset,
+    notes: [...input.notes, ...notes],
+  };
+}
+
+function checkOpset(opset: number, file: string): number {
+  const { oldest, newest } = OPSETS;
+  if (opset >= oldest && opset <= newest) return opset;
+  const message =
+    opset === 0
+      ? "the file does not say its operator set"
+      : `operator sets ${oldest} to ${newest} are read, it has ${opset}`;
+  const hint = "export it again with opset_version=18";
+  throw new MttcError({ code: "E_MODEL_OP", message, at: { file }, hint });
+}
+
+/** Names of the outputs that are imported. */
+function wantedOutputs(graph: GraphProto, { output, file }: ImportOptions): readonly string[] {
+  const outputs = graph.output.map(({ name }: ValueInfoProto) => name);
+  if (output === undefined) {
+    if (outputs.length > 0) return outputs;
+    throw new MttcError({ code: "E_MODEL_PARSE", message: "the graph has no outputs", at: { file } });
+  }
+  const names = graph.node.flatMap((node) => node.output).filter((name) => name !== "");
+  if (names.includes(output)) return [output];
+  const hint = `the nearest names: ${nearestNames(output, names).join(", ")}`;
+  throw new MttcError({
+    code: "E_MODEL_OUTPUT",
+    message: `there is no value "${output}"`,
+    at: { file },
+    hint,
+  });
+}
+
+/** Every name is defined once, and the file is of a size that can be walked. */
+function checkNames(graph: GraphProto, file: string): void {
+  const fail = (message: string): never => {
+    throw new MttcError({ code: "E_MODEL_PARSE", message, at: { file } });
+  };
+  if (graph.node.length > MAX_FILE_NODES)
+    fail(`${graph.node.length} nodes, at most ${MAX_FILE_NODES} are read`);
+  const inputs = new Set<string>();
+  for (const { name } of graph.input) {
+    if (inputs.has(name)) fail(`two inputs are named "${name}"`);
+    inputs.add(name);
+  }
+  const defined = new Set<string>();
+  for (const { name } of graph.initializer) {
+    if (defined.has(name)) fail(`"${name}" is defined twice`);
+    defined.add(name);
+  }
+  for (const name of inputs) defined.add(name);
+  for (const node of graph.node)
+    for (const name of node.output) {
+      if (name !== "" && defined.has(name)) fail(`"${name}" is defined twice`);
+      defined.add(name);
+    }
+  const outputs = graph.output.map(({ name }) => name);
+  if (new Set(outputs).size !== outputs.length) fail("two outputs have one name");
+}
+
+function uniqueFunctions(model: ModelProto, file: string) {
+  const functions = model.functions ?? [];
+  const keys = functions.map(({ domain, name, overload = "" }) => JSON.stringify([domain, name, overload]));
+  const twice = keys.find((key, i) => keys.indexOf(key) !== i);
+  if (twice === undefined) return functions;
+  const message = `the function ${twice} is defined twice`;
+  throw new MttcError({ code: "E_MODEL_PARSE", message, at: { file } });
+}
+
+/** Gives values their names in the file, where nothing else has them; the others keep those of their origin. */
+function nameValues(graph: Graph, names: ReadonlyMap<Value, string>): Graph {
+  const taken = new Set([...graph.inputs, ...graph.constants.keys()].map(({ name }) => name));
+  const free = (base: string): string => {
+    let name = base;
+    for (let suffix = 2; taken.has(name); suffix++) name = `${base}:${suffix}`;
+    taken.add(name);
+    return name;
+  };
+  const made = graph.nodes.flatMap((node) => node.outputs);
+  const renamed = new Map<Value, Value>();
+  for (const isNamed of [true, false])
+    for (const value of made) {
+      const name = names.get(value);
+      if ((name !== undefined) === isNamed) renamed.set(value, { ...value, name: free(name ?? value.name) });
+    }
+  const current = (value: Value): Value => renamed.get(value) ?? value;
+  return {
+    ...graph,
+    nodes: graph.nodes.map((node) => ({
+      ...node,
+      inputs: node.inputs.map((input) => input && current(input)),
+      outputs: node.outputs.map(current),
+    })),
+    outputs: graph.outputs.map(({ name, value }) => ({ name, value: current(value) })),
+  };
+}
+
+/** Adds the file to the places of faults. */
+function inFile<T>(file: string, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    if (!(error instanceof MttcError)) throw error;
+    const faults = error.faults.map((fault): Fault => ({ ...fault, at: { file, ...fault.at } }));
+    throw new MttcError(faults, { cause: error });
+  }
+}

@@ -1,0 +1,183 @@
+// One node of a foreign graph, as the rules of import see it: inputs that are values of the graph under construction,
+// attributes read from protobuf, and the means to emit operators of opset 18 in its place.
+import { type ErrorCode, MttcError } from "../../diagnostics.ts";
+import type { GraphBuilder } from "../../ir/builder.ts";
+import type { Attrs, Dim, DType, TensorData, Value } from "../../ir/types.ts";
+import { ATTRIBUTE_TYPE, type AttributeProto, type GraphProto, type TensorProto } from "../onnxSchema.ts";
+
+/** Integers that hold a symbolic size, so that they are no constant: [N, 3, 224, 224]. */
+export interface SizeList {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** Row-major; numbers are numbers, symbols sizes of that name. */
+  readonly sizes: readonly Dim[];
+}
+
+/** What a name of the file stands for. */
+export type Imported = Value | SizeList;
+
+export function isSizeList(imported: Imported): imported is SizeList {
+  return "sizes" in imported;
+}
+
+/** What a rule gives for each output of the node, in order. */
+export type Results = readonly (Imported | undefined)[];
+/** Turns a node into operators of opset 18. */
+export type Convert = (node: NodeCall) => Results;
+
+/** What all nodes of an import share. */
+export interface ImportContext {
+  readonly b: GraphBuilder;
+  readonly file: string;
+  /** The batch that the graph is built for, and the one that the file has fixed, if it has. */
+  readonly batch: Dim;
+  readonly fileBatch: number | undefined;
+  /** Remarks for the log. */
+  readonly notes: Set<string>;
+  readTensor(tensor: TensorProto): TensorData;
+  /** Converts a branch in the scope of the node that holds it; values of its outputs. */
+  convertBranch(node: NodeCall, graph: GraphProto): Results;
+}
+
+export class NodeCall {
+  readonly operator: string;
+  readonly domain: string;
+  readonly name: string;
+  /** Version of the operator set that the node is written for. */
+  readonly opset: number;
+  readonly inputs: readonly (Imported | undefined)[];
+  readonly outputs: readonly string[];
+  readonly attributes: ReadonlyMap<string, AttributeProto>;
+  readonly ctx: ImportContext;
+
+  constructor(
+    fields: Pick<NodeCall, "operator" | "domain" | "name" | "opset" | "inputs" | "outputs" | "attributes">,
+    ctx: ImportContext,
+  ) {
+    this.operator = fields.operator;
+    this.domain = fields.domain;
+    this.name = fields.name;
+    this.opset = fields.opset;
+    this.inputs = fields.inputs;
+    this.outputs = fields.outputs;
+    this.attributes = fields.attributes;
+    this.ctx = ctx;
+  }
+
+  get b(): GraphBuilder {
+    return this.ctx.b;
+  }
+
+  fail(code: ErrorCode, message: string, hint?: string): never {
+    const at = { file: this.ctx.file, node: this.name };
+    const fault = { code, message: `${this.operator}: ${message}`, at };
+    throw new MttcError(hint === undefined ? fault : { ...fault, hint });
+  }
+
+  /** A compulsory input that is a value of the graph; E_MODEL_SHAPE for symbolic sizes. */
+  value(index: number): Value {
+    return this.optionalValue(index) ?? this.fail("E_MODEL_PARSE", `input ${index} is missing`);
+  }
+
+  optionalValue(index: number): Value | undefined {
+    const input = this.inputs[index];
+    if (!input || !isSizeList(input)) return input;
+    return this.fail(
+      "E_MODEL_SHAPE",
+      `input ${index}, [${input.sizes}], depends on the batch size in a way that is not followed`,
+    );
+  }
+
+  /** The numbers of an input, if it is given and constant. */
+  constant(index: number): TensorData | undefined {
+    const input = this.inputs[index];
+    return input && !isSizeList(input) ? this.b.constantData(input) : undefined;
+  }
+
+  /** The numbers of a compulsory constant input; E_MODEL_OP if they depend on the image. */
+  numbers(index: number): number[] {
+    const data = this.constant(index) ?? this.fail("E_MODEL_OP", `input ${index} must be constant`);
+    return Array.from(data.data);
+  }
+
+  has(name: string): boolean {
+    return this.attributes.has(name);
+  }
+
+  int(name: string, standard?: number): number {
+    const attribute = this.#attribute(name, "int", standard !== undefined);
+    return attribute ? (attribute.i ?? 0) : (standard ?? 0);
+  }
+
+  float(name: string, standard?: number): number {
+    const attribute = this.#attribute(name, "float", standard !== undefined);
+    return attribute ? (attribute.f ?? 0) : (standard ?? 0);
+  }
+
+  string(name: string, standard?: string): string {
+    const attribute = this.#attribute(name, "string", standard !== undefined);
+    return attribute ? text(attribute.s) : (standard ?? "");
+  }
+
+  ints(name: string, standard?: readonly number[]): readonly number[] {
+    const attribute = this.#attribute(name, "ints", standard !== undefined);
+    return attribute ? (attribute.ints ?? []) : (standard ?? []);
+  }
+
+  floats(name: string): readonly number[] {
+    return this.#attribute(name, "floats", false)?.floats ?? [];
+  }
+
+  tensor(name: string): TensorData {
+    const { t } = this.#attribute(name, "tensor", false) ?? {};
+    return this.ctx.readTensor(t ?? this.fail("E_MODEL_PARSE", `attribute ${name} holds no tensor`));
+  }
+
+  graph(name: string): GraphProto {
+    const { g } = this.#attribute(name, "graph", false) ?? {};
+    return g ?? this.fail("E_MODEL_PARSE", `attribute ${name} holds no graph`);
+  }
+
+  /** The node with other inputs or attributes; attributes that are undefined are taken away. */
+  with(changes: {
+    readonly operator?: string;
+    readonly inputs?: readonly (Imported | undefined)[];
+    readonly attrs?: Readonly<Record<string, Attrs[string] | undefined>>;
+    readonly outputs?: readonly string[];
+  }): NodeCall {
+    const attributes = new Map(this.attributes);
+    for (const [name, value] of Object.entries(changes.attrs ?? {})) {
+      if (value === undefined) attributes.delete(name);
+      else attributes.set(name, attributeOf(name, value));
+    }
+    const { operator = this.operator, inputs = this.inputs, outputs = this.outputs } = changes;
+    const { domain, name, opset } = this;
+    return new NodeCall({ operator, domain, name, opset, inputs, outputs, attributes }, this.ctx);
+  }
+
+  #attribute(
+    name: string,
+    kind: keyof typeof ATTRIBUTE_TYPE,
+    isOptional: boolean,
+  ): AttributeProto | undefined {
+    const attribute = this.attributes.get(name);
+    if (!attribute && isOptional) return undefined;
+    if (!attribute) return this.fail("E_MODEL_PARSE", `attribute ${name} is missing`);
+    if (attribute.type !== ATTRIBUTE_TYPE[kind])
+      return this.fail("E_MODEL_PARSE", `attribute ${name} is not of kind ${kind}`);
+    return attribute;
+  }
+}
+
+/** Attributes made by rules: numbers are integers, which is what the operators concerned have. */
+function attributeOf(name: string, value: Attrs[string]): AttributeProto {
+  if (typeof value === "number") return { name, type: ATTRIBUTE_TYPE.int, i: value };
+  if (typeof value === "string")
+    return { name, type: ATTRIBUTE_TYPE.string, s: new TextEncoder().encode(value) };
+  return { name, type: ATTRIBUTE_TYPE.ints, ints: value };
+}
+
+/** UTF-8 bytes as text. */
+export function text(bytes: Uint8Array | undefined): string {
+  return new TextDecoder().decode(bytes ?? new Uint8Array());
+}

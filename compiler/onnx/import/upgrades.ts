@@ -1,0 +1,178 @@
+// Operators whose form changed between opset 11 and 18, brought to that of 18: mostly attributes that became inputs.
+// Source of the rows: ONNX's Changelog.md, by operator version.
+import type { Value } from "../../ir/types.ts";
+import type { ImportRule } from "./importRule.ts";
+import { isSizeList, type NodeCall, type Results } from "./nodeCall.ts";
+import { expandOperandOf, reshapeOperandOf } from "./sizeArithmetic.ts";
+import { standardNode } from "./standardNode.ts";
+
+/** The attribute `axes` as input 1. */
+function axesAsInput(node: NodeCall): Results {
+  if (!node.has("axes")) return standardNode(node);
+  const axes = node.b.ints(node.ints("axes"));
+  return standardNode(node.with({ inputs: [node.inputs[0], axes], attrs: { axes: undefined } }));
+}
+
+/** The attribute `split` as input 1; without sizes, as many equal parts as there are outputs. */
+function splitSizes(node: NodeCall): Results {
+  if (node.has("split")) {
+    const sizes = node.b.ints(node.ints("split"));
+    return standardNode(node.with({ inputs: [node.inputs[0], sizes], attrs: { split: undefined } }));
+  }
+  const count = node.outputs.length;
+  if (node.inputs[1]) return standardNode(node.with({ attrs: { num_outputs: undefined } }));
+  if (node.int("num_outputs", count) !== count)
+    node.fail("E_MODEL_PARSE", `num_outputs is ${node.int("num_outputs")}, there are ${count} outputs`);
+  return standardNode(node.with({ attrs: { num_outputs: count } }));
+}
+
+/** Before 13 the axes from `axis` (default 1) on were normalised together, as the rows of a matrix. */
+function flattenedSoftmax(node: NodeCall): Results {
+  const x = node.value(0);
+  const rank = x.type.shape.length;
+  const axis = node.int("axis", 1) < 0 ? node.int("axis") + rank : node.int("axis", 1);
+  if (axis === rank - 1) return standardNode(node.with({ attrs: { axis } }));
+  const rows = node.with({ operator: "Flatten", inputs: [x], attrs: { axis } });
+  const [matrix] = standardNode(rows);
+  const [result] = standardNode(node.with({ inputs: [matrix], attrs: { axis: 1 } }));
+  const back = x.type.shape.map((dim, i) => (typeof dim === "number" ? dim : i === 0 ? 0 : -1));
+  // A symbol other than the first dimension is the rest; the first is copied only if the matrix has it as it is.
+  const operand = axis === 1 ? back : back.map((dim, i) => (i === 0 && dim === 0 ? -1 : dim));
+  return standardNode(
+    node.with({ operator: "Reshape", inputs: [result, node.b.ints(operand)], attrs: { axis: undefined } }),
+  );
+}
+
+/** Inference form, whatever form the file has: the first output from the running statistics. */
+function inferenceNorm(node: NodeCall): Results {
+  const isTraining = node.int("training_mode", 0) !== 0 || node.outputs.length > 1;
+  if (isTraining) node.ctx.notes.add("batch norms in training form are read in inference form");
+  const attrs = { training_mode: undefined, spatial: undefined };
+  if (node.int("spatial", 1) !== 1) node.fail("E_MODEL_OP", "spatial=0 is not supported");
+  return standardNode(node.with({ attrs, outputs: node.outputs.slice(0, 1) }));
+}
+
+function withoutDropout(node: NodeCall): Results {
+  node.ctx.notes.add("dropout layers are left out");
+  return [node.value(0)];
+}
+
+/** Operands of Reshape and Expand may hold symbols, and the batch that the file was exported for. */
+function reshapeWithBatch(node: NodeCall): Results {
+  const [x, shape] = [node.value(0), node.inputs[1]];
+  if (shape && isSizeList(shape))
+    return standardNode(node.with({ inputs: [x, node.b.ints(reshapeOperandOf(node, x, shape))] }));
+  return standardNode(node.with({ inputs: [x, rebatched(node, x, 0)] }));
+}
+
+function expandWithBatch(node: NodeCall): Results {
+  const [x, shape] = [node.value(0), node.inputs[1]];
+  if (shape && isSizeList(shape))
+    return standardNode(node.with({ inputs: [x, node.b.ints(expandOperandOf(node, x, shape))] }));
+  const isWhole = node.numbers(1).length === x.type.shape.length;
+  return standardNode(node.with({ inputs: [x, isWhole ? rebatched(node, x, 1) : shape] }));
+}
+
+/** Constant sizes whose first is the file's own batch, of an x of our batch: that one is replaced by `neutral`. */
+function rebatched(node: NodeCall, x: Value, neutral: number): Value {
+  const { batch, fileBatch } = node.ctx;
+  const sizes = node.numbers(1);
+  const isBatch = fileBatch !== undefined && sizes[0] === fileBatch && x.type.shape[0] === batch;
+  if (!isBatch || batch === fileBatch || node.int("allowzero", 0) !== 0) return node.value(1);
+  return node.b.ints([neutral, ...sizes.slice(1)]);
+}
+
+/** Empty operands of Resize are absent ones. */
+function resizeOperands(node: NodeCall): Results {
+  const inputs = node.inputs.map((input, i) => (node.constant(i)?.data.length === 0 ? undefined : input));
+  const attrs = { keep_aspect_ratio_policy: undefined };
+  if (node.string("keep_aspect_ratio_policy", "stretch") !== "stretch")
+    node.fail("E_MODEL_OP", "keep_aspect_ratio_policy other than stretch is not supported");
+  return standardNode(node.with({ inputs, attrs }));
+}
+
+const AXES_REASON = "the attribute axes became an input";
+const REDUCTIONS = ["L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "SumSquare"];
+
+/** Older forms, opset 11 to 17, and what depends on the batch. */
+export const UPGRADES: readonly ImportRule[] = [
+  ...["ReduceSum", "Squeeze", "Unsqueeze"].map(
+    (operator): ImportRule => ({
+      operator,
+      sinceOpset: 11,
+      untilOpset: 12,
+      treatment: "migrated",
+      reason: `${AXES_REASON} at 13`,
+      convert: axesAsInput,
+    }),
+  ),
+  ...REDUCTIONS.map(
+    (name): ImportRule => ({
+      operator: `Reduce${name}`,
+      sinceOpset: 11,
+      untilOpset: 17,
+      treatment: "migrated",
+      reason: `${AXES_REASON} at 18`,
+      convert: axesAsInput,
+    }),
+  ),
+  {
+    operator: "Split",
+    sinceOpset: 11,
+    treatment: "migrated",
+    reason: "the attribute split became an input at 13; without sizes, num_outputs must be given from 18 on",
+    convert: splitSizes,
+  },
+  ...["Softmax", "LogSoftmax"].map(
+    (operator): ImportRule => ({
+      operator,
+      sinceOpset: 11,
+      untilOpset: 12,
+      treatment: "migrated",
+      reason:
+        "before 13 all axes from `axis` (default 1) on were normalised together: flattened and put back",
+      convert: flattenedSoftmax,
+    }),
+  ),
+  {
+    operator: "BatchNormalization",
+    sinceOpset: 11,
+    treatment: "migrated",
+    reason: "training form (5 outputs before 14, 3 and training_mode since) is read in inference form",
+    convert: inferenceNorm,
+  },
+  {
+    operator: "Dropout",
+    sinceOpset: 11,
+    treatment: "removed",
+    reason: "does nothing at inference; ratio and training_mode are not looked at",
+    convert: withoutDropout,
+  },
+  {
+    operator: "Reshape",
+    sinceOpset: 11,
+    treatment: "migrated",
+    reason: "a batch size that the file has fixed, or a symbolic one, is copied from the input",
+    convert: reshapeWithBatch,
+  },
+  {
+    operator: "Expand",
+    sinceOpset: 11,
+    treatment: "migrated",
+    reason: "a batch size that the file has fixed, or a symbolic one, is taken from the input",
+    convert: expandWithBatch,
+  },
+  {
+    operator: "Resize",
+    sinceOpset: 11,
+    treatment: "migrated",
+    reason: "empty roi, scales or sizes (11 and 12 have no other way to leave them out) are left out",
+    convert: resizeOperands,
+  },
+  {
+    operator: "Upsample",
+    sinceOpset: 11,
+    treatment: "refused",
+    reason: "left ONNX at opset 10; exporters since write Resize",
+  },
+];
