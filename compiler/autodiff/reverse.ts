@@ -1,14 +1,15 @@
-// Reverse-mode differentiation as a transformation of a graph: appends, to the builder that holds the forward graph,
-// the nodes that compute the gradient of one scalar. Each op's `vjp` knows its own part; this file only walks.
+// Reverse-mode differentiation as a transformation of a graph: appends, to the builder that holds the forward
+// graph, the nodes that compute the gradient of one scalar. Each op's `vjp` knows its own part; this file
+// only walks.
 import { InternalError, MttcError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import { readAttrs, type VjpContext } from "../ir/op.ts";
 import { concreteShape, elementCount, isFloat, type Node, type Value } from "../ir/types.ts";
 
 /**
- * Gradient of `objective` (a float scalar) with respect to each of `parameters`, same shape and dtype as they.
- * A parameter that the objective does not depend on gets zeros. E_NOT_DIFFERENTIABLE names the node, its operator
- * and its origin when an operator without a derivative lies between them.
+ * Gradient of `objective` (a float scalar) with respect to each of `parameters`, same shape and dtype as
+ * they. A parameter that the objective does not depend on gets zeros. E_NOT_DIFFERENTIABLE names the node,
+ * its operator and its origin when an operator without a derivative lies between them.
  */
 export function appendGradients(
   b: GraphBuilder,
@@ -50,7 +51,9 @@ function differentiateNode(
     if (op.vjp.isZero) return [];
     throw new MttcError({
       code: "E_NOT_DIFFERENTIABLE",
-      message: `${op.name} lies on the way from the loss to a trained parameter and has no derivative: ${op.vjp.notDifferentiable}`,
+      message:
+        `${op.name} lies on the way from the loss to a trained parameter and has no derivative: ` +
+        op.vjp.notDifferentiable,
       at: { node: node.outputs[0]?.name ?? op.name, origin: node.outputs[0]?.origin ?? "" },
       hint: "freeze the part of the network up to this node",
     });

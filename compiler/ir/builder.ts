@@ -1,12 +1,10 @@
-// Builds a graph node by node. Names come from origins ("shared_layers[0]/Conv"), never from counters of the process,
-// so the same calls give the same graph. The short methods at the end are the vocabulary in which models,
-// derivatives, lowerings and optimizers are written.
+// Builds a graph node by node. Names come from origins ("shared_layers[0]/Conv"), never from counters of the
+// process, so the same calls give the same graph. The short methods at the end are the vocabulary in which
+// models, derivatives, lowerings and optimizers are written.
 import { InternalError } from "../diagnostics.ts";
+import { contentKey, contentName, isUnnamedConstant } from "./constantNames.ts";
 import { inferTypes, type OpTable } from "./op.ts";
 import type { Attrs, DType, Graph, Node, Output, TensorData, TensorType, Value } from "./types.ts";
-
-/** Elements up to which equal constants are found and shared. */
-const MAX_SHARED = 64;
 
 export class GraphBuilder {
   readonly ops: OpTable;
@@ -30,7 +28,9 @@ export class GraphBuilder {
     this.ops = ops;
   }
 
-  /** A builder that goes on where `graph` ends: its inputs, constants, nodes and outputs are there already. */
+  /**
+   * A builder that goes on where `graph` ends: its inputs, constants, nodes and outputs are there already.
+   */
   static extend(graph: Graph, ops: OpTable, name = graph.name): GraphBuilder {
     const b = new GraphBuilder(name, ops);
     for (const input of graph.inputs) b.adoptInput(input);
@@ -78,12 +78,8 @@ export class GraphBuilder {
   constant(data: TensorData, name?: string): Value {
     const known = this.#constantsByContent.get(contentKey(data));
     if (known && name === undefined) return known;
-    const short =
-      data.data.length <= 4
-        ? `const/${data.dtype}${data.shape.length ? `[${data.shape.join("x")}]` : ""}(${Array.from(data.data).join(";")})`
-        : `${this.#origin}/const`;
     const value: Value = {
-      name: this.#unique(name ?? short),
+      name: this.#unique(name ?? contentName(data, this.#origin)),
       type: { dtype: data.dtype, shape: data.shape },
       origin: this.#origin,
     };
@@ -97,7 +93,10 @@ export class GraphBuilder {
     return value && this.#constants.get(value);
   }
 
-  /** Emits one node and returns all its outputs; `outputCount` asks for the optional ones (default: the first only). */
+  /**
+   * Emits one node and returns all its outputs; `outputCount` asks for the optional ones (default: the first
+   * only).
+   */
   emitAll(
     opName: string,
     inputs: readonly (Value | undefined)[],
@@ -154,8 +153,8 @@ export class GraphBuilder {
   }
 
   /**
-   * Copies `graph` into this one. Inputs named in `feeds` become those values; the others become inputs here, or the
-   * input of the same name where one exists. Returns the outputs by name.
+   * Copies `graph` into this one. Inputs named in `feeds` become those values; the others become inputs here,
+   * or the input of the same name where one exists. Returns the outputs by name.
    */
   inline(graph: Graph, feeds: ReadonlyMap<string, Value>): Map<string, Value> {
     const here = new Map<Value, Value>();
@@ -194,7 +193,7 @@ export class GraphBuilder {
 
   #keepConstant(value: Value, data: TensorData): void {
     this.#constants.set(value, data);
-    const key = UNNAMED_CONSTANT.test(value.name) ? contentKey(data) : "";
+    const key = isUnnamedConstant(value.name) ? contentKey(data) : "";
     if (key !== "" && !this.#constantsByContent.has(key)) this.#constantsByContent.set(key, value);
   }
 
@@ -212,7 +211,9 @@ export class GraphBuilder {
     return value;
   }
 
-  /** `base`, or with the first number from 2 on that makes a name which nothing has and nothing will bring. */
+  /**
+   * `base`, or with the first number from 2 on that makes a name which nothing has and nothing will bring.
+   */
   #unique(base: string): string {
     const isFree = (name: string) => !this.#names.has(name) && !this.#reserved.has(name);
     let name = base;
@@ -279,18 +280,6 @@ export class GraphBuilder {
     const more = steps ? [this.ints(steps)] : [];
     return this.emit("Slice", [x, this.ints(starts), this.ints(ends), this.ints(axes), ...more]);
   }
-}
-
-/** Names that `constant` gives when it is not told one: only such constants stand for each other. */
-const UNNAMED_CONSTANT = /(^|\/)const($|[/:])/;
-
-/** Equal for constants of the same type and numbers; "" for one that is too large to be shared. */
-function contentKey({ dtype, shape, data }: TensorData): string {
-  return data.length <= MAX_SHARED ? `${dtype}[${shape}]${Array.from(data, keyOf)}` : "";
-}
-
-function keyOf(value: number): string {
-  return Object.is(value, -0) ? "-0" : String(value);
 }
 
 function missingOutput(name: string): never {

@@ -1,12 +1,12 @@
-// The float64 reference: runs a graph, operator by operator, with each op's `evaluate`. Slow and exact; it is what
-// derivatives, lowerings and ONNX Runtime are compared with. Arrays in, arrays out, nothing kept.
+// The float64 reference: runs a graph, operator by operator, with each op's `evaluate`. Slow and exact; it is
+// what derivatives, lowerings and ONNX Runtime are compared with. Arrays in, arrays out, nothing kept.
 import { InternalError } from "../diagnostics.ts";
 import { inferTypes, type NDArray, readAttrs } from "./op.ts";
 import { type Graph, type Node, type TensorData, typeText, type Value } from "./types.ts";
 
 /**
- * Runs `graph` on `feeds` (by input name) and returns the outputs by name. Symbolic sizes follow the feeds; a feed that
- * is missing, or of another type than its input, is an InternalError.
+ * Runs `graph` on `feeds` (by input name) and returns the outputs by name. Symbolic sizes follow the feeds; a
+ * feed that is missing, or of another type than its input, is an InternalError.
  */
 export function interpret(graph: Graph, feeds: ReadonlyMap<string, NDArray>): Map<string, NDArray> {
   const known = new Map<Value, NDArray>();

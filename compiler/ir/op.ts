@@ -1,5 +1,6 @@
-// What an operator is: one object with its shape rule, derivative, float64 reference and, for our own, its lowering.
-// Families of ops live in compiler/ops/, one line each in ops/table.ts. Shared code asks traits, never names.
+// What an operator is: one object with its shape rule, derivative, float64 reference and, for our own, its
+// lowering. Families of ops live in compiler/ops/, one line each in ops/table.ts. Shared code asks traits,
+// never names.
 import { InternalError, MttcError } from "../diagnostics.ts";
 import type { GraphBuilder } from "./builder.ts";
 import type { Attrs, AttrValue, TensorData, TensorType, Value } from "./types.ts";
@@ -12,13 +13,18 @@ import type { Attrs, AttrValue, TensorData, TensorType, Value } from "./types.ts
  */
 export type Trait = "elementwise" | "commutative" | "movesData" | "random";
 
-/** One attribute: its ONNX kind and its default; without a default it is compulsory, `null` means may be absent. */
+/**
+ * One attribute: its ONNX kind and its default; without a default it is compulsory, `null` means may be
+ * absent.
+ */
 export interface AttrSpec {
   readonly kind: "int" | "float" | "string" | "ints" | "floats";
   readonly default?: AttrValue | null;
 }
 
-/** A float64 array for the reference interpreter, row-major. Every dtype is held in float64; bool is 0 and 1. */
+/**
+ * A float64 array for the reference interpreter, row-major. Every dtype is held in float64; bool is 0 and 1.
+ */
 export interface NDArray {
   readonly dtype: TensorType["dtype"];
   readonly shape: readonly number[];
@@ -69,7 +75,9 @@ export type Vjp = (ctx: VjpContext) => readonly (Value | undefined)[];
 /** Stands where a derivative would: the reason appears in the error E_NOT_DIFFERENTIABLE. */
 export interface NotDifferentiable {
   readonly notDifferentiable: string;
-  /** True when the derivative is zero everywhere it exists (Greater, Floor): cotangents stop here silently. */
+  /**
+   * True when the derivative is zero everywhere it exists (Greater, Floor): cotangents stop here silently.
+   */
   readonly isZero: boolean;
 }
 

@@ -1,12 +1,12 @@
-// Rewriting: walks a graph in order and lets a rule replace nodes. The result is a new graph; values that no rule
-// touched keep their identity and name.
+// Rewriting: walks a graph in order and lets a rule replace nodes. The result is a new graph; values that no
+// rule touched keep their identity and name.
 import { GraphBuilder } from "./builder.ts";
 import type { OpTable } from "./op.ts";
 import type { Graph, Node, Value } from "./types.ts";
 
 /**
- * Replaces a node, whose inputs are mapped already, by values made with `b` (one for each output), or keeps it
- * (undefined). What is emitted takes the node's origin.
+ * Replaces a node, whose inputs are mapped already, by values made with `b` (one for each output), or keeps
+ * it (undefined). What is emitted takes the node's origin.
  */
 export type RewriteRule = (node: Node, b: GraphBuilder) => readonly Value[] | undefined;
 

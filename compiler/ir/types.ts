@@ -1,6 +1,7 @@
-// The IR's data: types, values, nodes, graphs. SSA and immutable; operators, attributes and semantics are ONNX's at
-// opset 18, plus a few operators of our own (domain "mttc") that `lower/` turns into standard ones.
-// Invariants (kept by verify.ts): every value is defined once and before its uses; names are unique in a graph.
+// The IR's data: types, values, nodes, graphs. SSA and immutable; operators, attributes and semantics are
+// ONNX's at opset 18, plus a few operators of our own (domain "mttc") that `lower/` turns into standard ones.
+// Invariants (kept by verify.ts): every value is defined once and before its uses; names are unique in a
+// graph.
 import { InternalError, MttcError } from "../diagnostics.ts";
 import type { Op } from "./op.ts";
 
@@ -39,7 +40,9 @@ export interface Node {
   readonly attrs: Attrs;
 }
 
-/** Numbers behind a constant. Integers (int64 too, up to 2^53) are stored as plain numbers; bool as 0 and 1. */
+/**
+ * Numbers behind a constant. Integers (int64 too, up to 2^53) are stored as plain numbers; bool as 0 and 1.
+ */
 export interface TensorData {
   readonly dtype: DType;
   readonly shape: readonly number[];

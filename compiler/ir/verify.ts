@@ -1,5 +1,6 @@
-// The IR's rules, checked after every pass: unique names, definition before use, attributes and types as the ops have
-// them, only operators that the stage allows, an origin on every value. A broken rule is a fault of mttc, not of the user.
+// The IR's rules, checked after every pass: unique names, definition before use, attributes and types as the
+// ops have them, only operators that the stage allows, an origin on every value. A broken rule is a fault of
+// mttc, not of the user.
 import { InternalError } from "../diagnostics.ts";
 import { type AttrSpec, inferTypes } from "./op.ts";
 import {

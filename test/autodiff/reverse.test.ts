@@ -1,5 +1,5 @@
-// The reverse sweep itself: where cotangents go, add up, end, and where it must refuse. The operators' own derivatives
-// are checked in test/ops.
+// The reverse sweep itself: where cotangents go, add up, end, and where it must refuse. The operators' own
+// derivatives are checked in test/ops.
 import { describe, expect, test } from "vitest";
 import { appendGradients } from "../../compiler/autodiff/reverse.ts";
 import { InternalError } from "../../compiler/diagnostics.ts";
@@ -11,7 +11,9 @@ import { verifyGraph } from "../../compiler/ir/verify.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { faultsOf } from "../spec/faultsOf.ts";
 
-/** Numbers of the gradients of what `body` returns with respect to the inputs x and w, for x = 3 and w = 5. */
+/**
+ * Numbers of the gradients of what `body` returns with respect to the inputs x and w, for x = 3 and w = 5.
+ */
 function gradients(body: (b: GraphBuilder, x: Value, w: Value) => Value): { dx: number; dw: number } {
   const b = new GraphBuilder("g", OPS);
   const [x, w] = [b.input("x", "float32", []), b.input("w", "float32", [])];

@@ -1,5 +1,5 @@
-// The compiler's text after each stage against the kept one, and what must hold for every compiled spec: same bytes
-// whatever the order of the keys, an origin on every node, less than a second.
+// The compiler's text after each stage against the kept one, and what must hold for every compiled spec: same
+// bytes whatever the order of the keys, an origin on every node, less than a second.
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -37,7 +37,8 @@ describe.each(GOLDEN_CASES)("golden case %s", (name) => {
 
   test("no value is without an origin in the spec, from the built graphs to the last ones", () => {
     for (const [stage, graph] of traced.stages)
-      for (const { name: value, origin } of valuesOf(graph)) expect(origin, `${stage} ${value}`).toMatch(ORIGIN);
+      for (const { name: value, origin } of valuesOf(graph))
+        expect(origin, `${stage} ${value}`).toMatch(ORIGIN);
   });
 
   test("every node of every ONNX file carries a unique name and its origin", () => {
@@ -59,9 +60,11 @@ describe.each(GOLDEN_CASES)("golden case %s", (name) => {
   });
 });
 
-/** Where values come from: a place in the spec, the image, the objective, or a derivative or update of such. */
+/**
+ * Where values come from: a place in the spec, the image, the objective, or a derivative or update of such.
+ */
 const ORIGIN =
-  /^(gradient\(|optimizer\(|accumulated\()?(image|objective|optimizer|fcn\.layers\[\d+\]|shared_layers\[\d+\]|tasks\..+)/;
+  /^((gradient|optimizer|accumulated)\()?(image|objective|optimizer|(fcn\.|shared_)layers\[\d+\]|tasks\..+)/;
 
 function valuesOf(graph: Graph) {
   return [...graph.inputs, ...graph.constants.keys(), ...graph.nodes.flatMap(({ outputs }) => outputs)];
@@ -71,8 +74,8 @@ function expectSameBundle(actual: Bundle, expected: Bundle): void {
   expect([...actual.files.keys()]).toEqual([...expected.files.keys()]);
   for (const [file, bytes] of expected.files)
     expect(Buffer.compare(actual.files.get(file) ?? Buffer.alloc(0), bytes), file).toBe(0);
-  const manifests = [actual, expected].map(({ manifest }) => JSON.stringify(manifest, null, 1)) as [string, string];
-  expect(describeDifference(manifests[1], manifests[0])).toBeUndefined();
+  const text = ({ manifest }: Bundle) => JSON.stringify(manifest, null, 1);
+  expect(describeDifference(text(expected), text(actual))).toBeUndefined();
 }
 
 /** The same value with the keys of every map in reverse. */

@@ -1,5 +1,5 @@
-// The golden cases: tiny specs in folders of their own, each with the text of its training graphs after three stages.
-// Tests of the IR and of the passes run on the same graphs.
+// The golden cases: tiny specs in folders of their own, each with the text of its training graphs after three
+// stages. Tests of the IR and of the passes run on the same graphs.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -34,7 +34,10 @@ export function classesOf(spec: Spec, count = 10): TaskClasses {
   return spec.tasks.map((task) => ({ task, classes: spec.classes?.[task] ?? numbered }));
 }
 
-/** The graphs of a case whose text is kept, by the name of the file: of train, or of its halves where they are used. */
+/**
+ * The graphs of a case whose text is kept, by the name of the file: of train, or of its halves where they are
+ * used.
+ */
 export function goldenGraphs({ bundle, stages }: TracedBundle): Map<string, Graph> {
   const graphs = bundle.manifest.spec.accumulate > 1 ? ["grad", "apply"] : ["train"];
   const kept = new Map<string, Graph>();

@@ -1,4 +1,5 @@
-// The builder: names from origins, constants that are shared, names that are kept free, graphs taken over whole.
+// The builder: names from origins, constants that are shared, names that are kept free, graphs taken over
+// whole.
 import { describe, expect, test } from "vitest";
 import { InternalError } from "../../compiler/diagnostics.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";

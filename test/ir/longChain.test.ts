@@ -1,4 +1,5 @@
-// A chain of 50,000 nodes goes through everything that walks a graph: no walk may use the call stack for depth.
+// A chain of 50,000 nodes goes through everything that walks a graph: no walk may use the call stack for
+// depth.
 import { expect, test } from "vitest";
 import { appendGradients } from "../../compiler/autodiff/reverse.ts";
 import { SIMPLIFY } from "../../compiler/compile.ts";
@@ -14,7 +15,7 @@ import { CHAIN_FLOAT64 } from "../tolerances.ts";
 
 const LENGTH = 50_000;
 
-test("50,000 nodes are built, differentiated, verified, simplified, lowered, printed, parsed, encoded and run", () => {
+test("50,000 nodes are built, differentiated, verified, simplified, lowered, printed and run", () => {
   const b = new GraphBuilder("chain", OPS);
   const [x, w] = [b.input("x", "float32", []), b.input("w", "float32", [])];
   let y = x;

@@ -1,4 +1,5 @@
-// Rewriting: rules see mapped inputs, replace nodes by values of any origin, and leave everything else as it is.
+// Rewriting: rules see mapped inputs, replace nodes by values of any origin, and leave everything else as it
+// is.
 import { expect, test } from "vitest";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { type RewriteRule, rewriteGraph } from "../../compiler/ir/rewrite.ts";

@@ -1,4 +1,5 @@
-// Every rule of the verifier, with a graph that breaks it: the message names the pass and the first bad value.
+// Every rule of the verifier, with a graph that breaks it: the message names the pass and the first bad
+// value.
 import { describe, expect, test } from "vitest";
 import { InternalError } from "../../compiler/diagnostics.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";

@@ -1,5 +1,6 @@
-// Running passes: a bad result is caught at once and names the pass, the rounds end, every change is traced. And what
-// all passes of the compiler owe: the float64 reference gives the same numbers before and after each.
+// Running passes: a bad result is caught at once and names the pass, the rounds end, every change is traced.
+// And what all passes of the compiler owe: the float64 reference gives the same numbers before and after
+// each.
 import { describe, expect, test } from "vitest";
 import { SIMPLIFY } from "../../compiler/compile.ts";
 import { InternalError } from "../../compiler/diagnostics.ts";

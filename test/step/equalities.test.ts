@@ -119,7 +119,7 @@ describe.each(RUNTIMES)("on %s", (runtime) => {
     });
   });
 
-  test("with a frozen trunk and nothing shared, a task's labels change nothing of the other heads, ever", () => {
+  test("with a frozen trunk and nothing shared, a task's labels never change another head", () => {
     const spec = { train_fcn: false, task_layers: [3], task_weights: [1, 2], weight_decay: 0.01 };
     const traced = compileExperiment(spec, { a: 3, b: 2 });
     const { bundle } = traced;
@@ -188,7 +188,7 @@ describe.each(RUNTIMES)("on %s", (runtime) => {
     expectNear(actual, expected, sumOrder(runtime));
   });
 
-  test("a frozen FCN gives the same features to the bit before and after training, and training uses them", () => {
+  test("a frozen FCN gives the same features to the bit all through, and training uses them", () => {
     const spec: Partial<SpecInput> = { train_fcn: false, fcn: { layers: [4, "d", "p"] }, batchnorm: true };
     const traced = compileExperiment(spec, { a: 3 });
     const { bundle } = traced;

@@ -1,4 +1,5 @@
-// A training run in a test: the state of a bundle, batches of random images and labels, whole steps and steps in halves.
+// A training run in a test: the state of a bundle, batches of random images and labels, whole steps and steps
+// in halves.
 import type { Bundle } from "../../compiler/bundle.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import { decodeSafetensors } from "../../compiler/safetensors.ts";
@@ -100,7 +101,10 @@ export function nextState(state: Tensors, outputs: Tensors): Map<string, NDArray
   return new Map([...state].map(([name, old]) => [name, outputs.get(`next/${name}`) ?? old]));
 }
 
-/** The accumulators after grad has seen the batch in `parts` micro-batches, by parameter: the batch's gradients. */
+/**
+ * The accumulators after grad has seen the batch in `parts` micro-batches, by parameter: the batch's
+ * gradients.
+ */
 export function gradientsOf(
   run: GraphRunner,
   bundle: Bundle,

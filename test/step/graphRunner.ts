@@ -1,5 +1,5 @@
-// Runs the graphs of a compiled bundle on tensors given by name: on the float64 reference, or on ONNX Runtime in this
-// thread. Tests of what a step means run on both.
+// Runs the graphs of a compiled bundle on tensors given by name: on the float64 reference, or on ONNX Runtime
+// in this thread. Tests of what a step means run on both.
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import type { DType } from "../../compiler/ir/types.ts";
@@ -11,7 +11,9 @@ import type { TracedBundle } from "../training/tracedGraphs.ts";
 
 export type Tensors = ReadonlyMap<string, NDArray>;
 
-/** Outputs of a graph of the bundle ("train", "grad", ...) by name; feeds that it does not take are ignored. */
+/**
+ * Outputs of a graph of the bundle ("train", "grad", ...) by name; feeds that it does not take are ignored.
+ */
 export type GraphRunner = (graph: string, feeds: Tensors) => Map<string, NDArray>;
 
 export type RuntimeName = "the float64 reference" | "ONNX Runtime";

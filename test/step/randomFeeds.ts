@@ -16,7 +16,9 @@ function randomArray({ name, type }: Value, seed: string): NDArray {
   return { dtype: type.dtype, shape, data };
 }
 
-/** Pixels, labels of two classes with holes, weights of either sign; all else is positive (variances, rates). */
+/**
+ * Pixels, labels of two classes with holes, weights of either sign; all else is positive (variances, rates).
+ */
 function numberFor(name: string, dtype: NDArray["dtype"], random: () => number): number {
   if (dtype === "uint8") return Math.floor(256 * random());
   if (dtype === "int64") return Math.floor(3 * random()) - (name.startsWith("label/") ? 1 : 0);

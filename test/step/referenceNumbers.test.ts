@@ -1,5 +1,6 @@
-// Numbers worked out elsewhere in double precision (facts of the project, sections 4.1 and 4.2), found again by the
-// compiled graphs: uncertainty weighting in patchwork's form, e^-s L + s/2, and the masked cross-entropy.
+// Numbers worked out elsewhere in double precision (facts of the project, sections 4.1 and 4.2), found again
+// by the compiled graphs: uncertainty weighting in patchwork's form, e^-s L + s/2, and the masked
+// cross-entropy.
 import { describe, expect, test } from "vitest";
 import { appendGradients } from "../../compiler/autodiff/reverse.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";

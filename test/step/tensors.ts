@@ -1,7 +1,10 @@
 // Comparing tensors of training runs: to the bit, or by their distance in the Euclidean norm.
 import type { NDArray } from "../../compiler/ir/op.ts";
 
-/** |a - b| / |b| in the Euclidean norm (|a| where b is 0); Infinity if a is missing, not finite or of another length. */
+/**
+ * |a - b| / |b| in the Euclidean norm (|a| where b is 0); Infinity if a is missing, not finite or of another
+ * length.
+ */
 export function relativeDistance(a: Float64Array | undefined, b: Float64Array): number {
   if (a?.length !== b.length) return Number.POSITIVE_INFINITY;
   const norm = Math.sqrt(b.reduce((sum, x) => sum + x * x, 0));
