@@ -1,4 +1,4 @@
-// 2-D convolution and its transpose, with strides, explicit pads, dilations and groups. Their derivatives are
+// 2-D convolution, with strides, explicit pads, dilations and groups. Their derivatives are
 // own operators (convolutionGradients.ts), because no single spelling of them in ONNX is fastest for all
 // shapes.
 import type { GraphBuilder } from "../ir/builder.ts";
@@ -9,7 +9,6 @@ import {
   type EvaluateContext,
   type InferContext,
   type NDArray,
-  notDifferentiable,
 } from "../ir/op.ts";
 import { type Attrs, concreteShape, type TensorType, type Value } from "../ir/types.ts";
 import {
@@ -98,41 +97,6 @@ export const Conv = defineOp("Conv", {
       const weight = w.data[wAt]!;
       for (let i = 0; i < count; i++) y.data[yAt + i]! += weight * x.data[xFrom + i * step]!;
     });
-    return [y];
-  },
-});
-
-/**
- * The gradient of Conv with respect to its input, as ONNX spells it: used by lowerings and imported models.
- */
-export const ConvTranspose = defineOp("ConvTranspose", {
-  doc: "transpose of the convolution with filters w [C,M/group,R,S]: x [N,C,P,Q] -> y [N,M,H,W]; explicit pads",
-  source: "ONNX ConvTranspose-11",
-  inputs: ["x", "w", "bias?"],
-  attrs: {
-    ...CONV_ATTRS,
-    kernel_shape: { kind: "ints", default: null },
-    output_padding: { kind: "ints", default: [0, 0] },
-  },
-  infer: (ctx) => {
-    const [n, c, p, q] = imageDims(ctx, 0);
-    const [k, m, r, s] = concreteShape(ctx.input(1).shape) as [number, number, number, number];
-    const group = ctx.attrs.int("group");
-    if (k !== c || c % group !== 0) ctx.fail(`x has ${c} channels, the filters take ${k} in ${group} groups`);
-    const { rows, columns } = readWindow(ctx.attrs, [r, s]);
-    const more = ctx.attrs.ints("output_padding");
-    const size = (axis: SlidingWindow["rows"], count: number, extra = 0): number =>
-      (count - 1) * axis.stride + (axis.kernel - 1) * axis.dilation + 1 + extra - axis.padBegin - axis.padEnd;
-    return [floatType(ctx, [n, m * group, size(rows, p, more[0]), size(columns, q, more[1])], [0, 1, 2])];
-  },
-  vjp: notDifferentiable("transposed convolutions are used in gradients only"),
-  evaluate: (ctx) => {
-    const y = emptyLike(ctx, 0);
-    const [x, w, bias] = [ctx.input(0), ctx.input(1), ctx.inputs[2]];
-    const [, m = 1, height = 1, width = 1] = y.shape;
-    if (bias)
-      for (let i = 0; i < y.data.length; i++) y.data[i] = bias.data[Math.floor(i / (height * width)) % m]!;
-    spreadThroughFilters(convGeometry(ctx.attrs, y.shape, w.shape, x.shape), y, w, x);
     return [y];
   },
 });

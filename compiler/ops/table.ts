@@ -2,21 +2,23 @@
 import type { Op, OpTable } from "../ir/op.ts";
 import { ACTIVATION } from "./activation.ts";
 import { ARITHMETIC } from "./arithmetic.ts";
+import { AVERAGE_POOLING } from "./averagePooling.ts";
 import { BatchNormTraining, BatchNormTrainingGrad } from "./batchNormTraining.ts";
 import { CLIPPING } from "./clipping.ts";
 import { COMPARISON } from "./comparison.ts";
-import { Conv, ConvTranspose } from "./convolution.ts";
+import { Conv } from "./convolution.ts";
 import { ConvInputGrad, ConvWeightGrad } from "./convolutionGradients.ts";
 import { MaskedCrossEntropy, MaskedCrossEntropyGrad } from "./crossEntropy.ts";
 import { ELEMENTARY } from "./elementary.ts";
 import { EXTREMES } from "./extremes.ts";
+import { GLOBAL_POOLING } from "./globalPooling.ts";
 import { INDEXING } from "./indexing.ts";
 import { JOINING } from "./joining.ts";
 import { MATMUL } from "./matmul.ts";
 import { MOVEMENT } from "./movement.ts";
 import { NORMALIZATION } from "./normalization.ts";
 import { AdamUpdate, MomentumUpdate } from "./optimizerUpdates.ts";
-import { AveragePool, MaxPool, MaxPoolGrad, MaxUnpool } from "./pooling.ts";
+import { MaxPool, MaxPoolGrad, MaxUnpool } from "./pooling.ts";
 import { RECTIFIERS } from "./rectifiers.ts";
 import { REDUCTION } from "./reduction.ts";
 import { REDUCTION_NORMS } from "./reductionNorms.ts";
@@ -24,6 +26,7 @@ import { ROUNDING } from "./rounding.ts";
 import { SHAPING } from "./shaping.ts";
 import { SLICING } from "./slicing.ts";
 import { SMOOTH_ACTIVATIONS } from "./smoothActivations.ts";
+import { ConvTranspose } from "./transposedConvolution.ts";
 import { TRIGONOMETRY } from "./trigonometry.ts";
 
 const ALL: readonly Op[] = [
@@ -46,6 +49,8 @@ const ALL: readonly Op[] = [
   ...ROUNDING,
   ...SMOOTH_ACTIVATIONS,
   ...TRIGONOMETRY,
+  ...AVERAGE_POOLING,
+  ...GLOBAL_POOLING,
   AdamUpdate,
   MomentumUpdate,
   BatchNormTraining,
@@ -56,7 +61,6 @@ const ALL: readonly Op[] = [
   ConvWeightGrad,
   MaskedCrossEntropy,
   MaskedCrossEntropyGrad,
-  AveragePool,
   MaxPool,
   MaxPoolGrad,
   MaxUnpool,

@@ -82,5 +82,15 @@ export const CONVOLUTION_SAMPLES: Readonly<Record<string, readonly Sample[]>> = 
       inputs: [{ shape: [2, 4, 3, 2] }, { shape: [4, 2, 3, 2] }, { shape: [4] }],
       attrs: { strides: [2, 3], pads: [1, 0, 0, 1], output_padding: [1, 2], group: 2, dilations: [2, 1] },
     },
+    {
+      title: "one group a channel and stride 2",
+      inputs: [{ shape: [1, 3, 3, 2] }, { shape: [3, 1, 2, 2] }],
+      attrs: { strides: [2, 2], group: 3 },
+    },
+    {
+      title: "a bias, and stride 2 that doubles the size",
+      inputs: [{ shape: [1, 2, 2, 3] }, { shape: [2, 2, 3, 3] }, { shape: [2] }],
+      attrs: { strides: [2, 2], pads: [1, 1, 1, 1], output_padding: [1, 1] },
+    },
   ],
 };

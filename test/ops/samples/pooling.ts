@@ -70,10 +70,45 @@ function gradientInputs(sample: Sample): readonly SampleInput[] {
   return [{ shape: out }, { shape, data: x }, { shape: out, data: y }];
 }
 
+/** Partial last windows, with pads before and after them. */
+const CEIL: readonly Sample[] = [
+  {
+    title: "ceil_mode and a last window that is partial on both axes",
+    inputs: [{ shape: [1, 2, 5, 6] }],
+    attrs: { kernel_shape: [2, 3], strides: [2, 2], ceil_mode: 1 },
+  },
+  {
+    title: "ceil_mode and pads on all sides",
+    inputs: [{ shape: [1, 1, 6, 5] }],
+    attrs: { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1], ceil_mode: 1 },
+  },
+  {
+    title: "ceil_mode and asymmetric pads",
+    inputs: [{ shape: [1, 1, 6, 4] }],
+    attrs: { kernel_shape: [3, 2], strides: [2, 3], pads: [0, 1, 1, 0], ceil_mode: 1 },
+  },
+  {
+    title: "ceil_mode where the last window would begin in the padding",
+    inputs: [{ shape: [1, 1, 4, 4] }],
+    attrs: { kernel_shape: [2, 2], strides: [3, 3], pads: [1, 1, 1, 1], ceil_mode: 1 },
+  },
+];
+
+const GLOBAL: readonly Sample[] = [
+  { title: "images", inputs: [{ shape: [2, 3, 3, 2] }] },
+  { title: "rows", inputs: [{ shape: [2, 2, 4] }] },
+];
+
 export const POOLING_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
-  MaxPool: [...CASES, ...MAX_ONLY],
+  MaxPool: [...CASES, ...MAX_ONLY, ...CEIL],
   AveragePool: [
     ...CASES,
+    ...CEIL,
+    ...CEIL.map((sample) => ({
+      ...sample,
+      title: `${sample.title}, padding that counts`,
+      attrs: { ...sample.attrs, count_include_pad: 1 },
+    })),
     {
       title: "padding that counts",
       inputs: [{ shape: [1, 2, 4, 5] }],
@@ -81,6 +116,29 @@ export const POOLING_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
     },
   ],
   MaxPoolGrad: [...CASES, ...MAX_ONLY].map((sample) => ({ ...sample, inputs: gradientInputs(sample) })),
+  LpPool: [
+    ...CASES,
+    // ONNX's shape inference of LpPool counts a window that begins in the padding, ONNX Runtime's kernel does not.
+    ...CEIL.slice(0, -1),
+    ...MAX_ONLY,
+    ...CASES.slice(0, 3).map((sample) => ({
+      ...sample,
+      title: `${sample.title} and p = 3`,
+      attrs: { ...sample.attrs, p: 3 },
+    })),
+    {
+      title: "p = 1",
+      inputs: [{ shape: [1, 2, 3, 4] }],
+      attrs: { kernel_shape: [2, 2], p: 1 },
+    },
+  ],
+  GlobalAveragePool: GLOBAL,
+  GlobalMaxPool: GLOBAL,
+  GlobalLpPool: [
+    ...GLOBAL,
+    { title: "p = 1", inputs: [{ shape: [1, 2, 2, 3] }], attrs: { p: 1 } },
+    { title: "p = 3", inputs: [{ shape: [1, 2, 2, 3] }], attrs: { p: 3 } },
+  ],
   MaxUnpool: [
     {
       title: "places in any order",

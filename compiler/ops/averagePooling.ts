@@ -1,0 +1,77 @@
+// Pooling that sums over windows: means, and powers of any order. Gradients spread over the windows again.
+import { defineOp, type Op } from "../ir/op.ts";
+import { concreteShape } from "../ir/types.ts";
+import { emptyLike } from "./convolution.ts";
+import { scalarLike } from "./elementwise.ts";
+import {
+  inferPool,
+  POOL_ATTRS,
+  poolWindow,
+  spreadOverWindows,
+  visitWindows,
+  windowCounts,
+} from "./poolWindows.ts";
+import { signedPower } from "./signedPower.ts";
+import { WINDOW_ATTRS } from "./slidingWindow.ts";
+
+/** y = the mean of each window; padding counts as zeros with count_include_pad, else not at all. */
+const AveragePool = defineOp("AveragePool", {
+  doc: "mean of each window, x [N,C,H,W] -> y [N,C,P,Q]; ceil_mode adds a partial last window",
+  source: "ONNX AveragePool-11",
+  inputs: ["x"],
+  attrs: {
+    strides: WINDOW_ATTRS.strides,
+    pads: WINDOW_ATTRS.pads,
+    kernel_shape: { kind: "ints" },
+    ceil_mode: { kind: "int", default: 0 },
+    count_include_pad: { kind: "int", default: 0 },
+  },
+  infer: (ctx) => [inferPool(ctx)],
+  // dx = dy / (pixels counted in the window), summed over the windows of each pixel
+  vjp: ({ b, attrs, input, output, dy }) => {
+    const shape = concreteShape(input(0).type.shape);
+    const [, , p = 1, q = 1] = concreteShape(output(0).type.shape);
+    const counts = windowCounts(poolWindow(attrs), shape, [p, q], attrs.int("count_include_pad") === 1);
+    const shares = { dtype: dy.type.dtype, shape: [1, 1, p, q], data: counts.map((n) => 1 / n) };
+    return [spreadOverWindows(b, b.mul(dy, b.constant(shares)), attrs, shape)];
+  },
+  evaluate: (ctx) => {
+    const [x, y] = [ctx.input(0), emptyLike(ctx, 0)];
+    const [, , p = 1, q = 1] = y.shape;
+    const window = poolWindow(ctx.attrs);
+    visitWindows(window, x.shape, y.shape, (at, pixels) => {
+      for (const place of pixels) y.data[at]! += x.data[place]!;
+    });
+    const counts = windowCounts(window, x.shape, [p, q], ctx.attrs.int("count_include_pad") === 1);
+    return [{ ...y, data: y.data.map((sum, i) => sum / counts[i % (p * q)]!) }];
+  },
+});
+
+const LpPool = defineOp("LpPool", {
+  doc: "(sum of |x|^p)^(1/p) of each window, x [N,C,H,W] -> y [N,C,P,Q]; the derivative at y = 0 is 0",
+  source: "ONNX LpPool-18",
+  inputs: ["x"],
+  attrs: { ...POOL_ATTRS, p: { kind: "int", default: 2 } },
+  infer: (ctx) => [inferPool(ctx)],
+  // dx = sign(x) |x|^(p-1) times dy y^(1-p), the latter summed over the windows of each pixel
+  vjp: ({ b, attrs, input, output, dy }) => {
+    const x = input(0);
+    const p = attrs.int("p");
+    const y = output(0);
+    const isZero = b.emit("Equal", [y, scalarLike(b, 0, y)]);
+    const power = b.emit("Pow", [b.where(isZero, scalarLike(b, 1, y), y), scalarLike(b, 1 - p, y)]);
+    const spread = spreadOverWindows(b, b.mul(dy, power), attrs, concreteShape(x.type.shape));
+    return [b.mul(signedPower(b, x, p - 1), spread)];
+  },
+  evaluate: (ctx) => {
+    const [x, y] = [ctx.input(0), emptyLike(ctx, 0)];
+    const p = ctx.attrs.int("p");
+    visitWindows(poolWindow(ctx.attrs), x.shape, y.shape, (at, pixels) => {
+      for (const place of pixels) y.data[at]! += Math.abs(x.data[place]!) ** p;
+    });
+    return [{ ...y, data: y.data.map((sum) => sum ** (1 / p)) }];
+  },
+});
+
+/** Ops of this family. */
+export const AVERAGE_POOLING: readonly Op[] = [AveragePool, LpPool];
