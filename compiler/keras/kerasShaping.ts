@@ -1,0 +1,132 @@
+// Keras layers that move, cut, repeat or reorder elements. Only those that mix axes (Flatten, Reshape, Permute) may need
+// a transpose between Keras's order and NCHW; kerasLayout.ts leaves it out where sizes of 1 make it a reshape.
+import type { Value } from "../ir/types.ts";
+import { imageSize } from "./kerasConvolution.ts";
+import { kerasShape, reshapeAsKeras, storedPermutation } from "./kerasLayout.ts";
+import type { LayerCall, LayerRule } from "./layerCall.ts";
+import { resamplingMatrix } from "./resampling.ts";
+
+/** Layers that do nothing at inference: dropouts, noise, regularisers. */
+export const identityLayer: LayerRule = ({ x }) => x;
+
+/** Random augmentation layers: nothing at inference, and nothing that training here would repeat. */
+export const augmentationLayer: LayerRule = ({ x, className, note }) => {
+  note(`${className} was left out: it augments in training only; use the spec's \`augment\``);
+  return x;
+};
+
+/** Flatten: in Keras's order of elements. */
+export const flattenLayer: LayerRule = (call) => {
+  const { b, x, layout } = call;
+  const size = sizesAfterBatch(call).reduce((product, dim) => product * dim, 1);
+  if (x.type.shape.length === 2) return x;
+  // Keras moves the channels of a channels_first image behind its pixels first.
+  const isFirst = layout === "channels_first" && call.config.string("data_format", "") === "channels_first";
+  const ordered = isFirst && x.type.shape.length === 4 ? b.transpose(x, [0, 2, 3, 1]) : x;
+  return reshapeAsKeras(b, ordered, [size], layout);
+};
+
+/** Reshape: `target_shape` without the batch axis, one entry may be -1. */
+export const reshapeLayer: LayerRule = (call) => {
+  const target = call.config.ints("target_shape", -1) ?? call.fail("E_MODEL_PARSE", "it has no target_shape");
+  const total = sizesAfterBatch(call).reduce((product, dim) => product * dim, 1);
+  const known = target.filter((dim) => dim !== -1).reduce((product, dim) => product * dim, 1);
+  const to = target.map((dim) => (dim === -1 ? total / known : dim));
+  const product = to.reduce((all, dim) => all * dim, 1);
+  if (product !== total || to.some((dim) => !Number.isInteger(dim) || dim < 1))
+    call.fail("E_SHAPE", `[${sizesAfterBatch(call)}] cannot become [${target}]`);
+  return reshapeAsKeras(call.b, call.x, to, call.layout);
+};
+
+/** Permute: `dims` counts from 1, without the batch axis. */
+export const permuteLayer: LayerRule = (call) => {
+  const dims = call.config.ints("dims") ?? [];
+  const rank = call.x.type.shape.length;
+  const isPermutation = dims.length === rank - 1 && dims.every((_, i) => dims.includes(i + 1));
+  if (!isPermutation)
+    call.fail("E_MODEL_PARSE", `dims [${dims}] do not permute the ${rank - 1} axes of its input`);
+  const perm = storedPermutation([0, ...dims], call.layout);
+  return perm.every((axis, i) => axis === i) ? call.x : call.b.transpose(call.x, perm);
+};
+
+/** ZeroPadding2D: padding [[top, bottom], [left, right]]. */
+export const zeroPaddingLayer: LayerRule = (call) => {
+  imageSize(call);
+  const [[top, bottom], [left, right]] = borders(call, "padding");
+  if (top + bottom + left + right === 0) return call.x;
+  return call.b.emit("Pad", [call.x, call.b.ints([0, 0, top, left, 0, 0, bottom, right])]);
+};
+
+/** Cropping2D: cropping [[top, bottom], [left, right]]. */
+export const croppingLayer: LayerRule = (call) => {
+  const [, height, width] = imageSize(call);
+  const [[top, bottom], [left, right]] = borders(call, "cropping");
+  if (top + bottom >= height || left + right >= width)
+    call.fail("E_SHAPE", `it crops away the whole image of ${height}x${width}`);
+  return call.b.slice(call.x, [top, left], [height - bottom, width - right], [2, 3]);
+};
+
+type Border = readonly [number, number];
+
+/** [[top, bottom], [left, right]]; a number for one side or all stands for both. */
+function borders(call: LayerCall, name: "padding" | "cropping"): readonly [Border, Border] {
+  const value = call.config.raw(name) ?? (name === "padding" ? 1 : 0);
+  const list: unknown[] = Array.isArray(value) ? value : [value, value];
+  const [rows, columns] = list.map((entry): Border => {
+    const pair: unknown[] = Array.isArray(entry) ? entry : [entry, entry];
+    const [begin, end] = pair.map((pixels) =>
+      typeof pixels === "number" && Number.isInteger(pixels) && pixels >= 0 && pixels <= 1 << 14
+        ? pixels
+        : undefined,
+    );
+    if (pair.length !== 2 || begin === undefined || end === undefined)
+      return call.fail("E_MODEL_PARSE", `its ${name} is not one or two pairs of pixels`);
+    return [begin, end];
+  });
+  if (list.length !== 2 || !rows || !columns)
+    return call.fail("E_MODEL_PARSE", `its ${name} is not one or two pairs of pixels`);
+  return [rows, columns];
+}
+
+/** UpSampling2D: each pixel repeated, or bilinear with half-pixel centres. */
+export const upSamplingLayer: LayerRule = (call) => {
+  const { b, x, config } = call;
+  const [channels, height, width] = imageSize(call);
+  const [rows, columns] = config.pair("size", [2, 2]);
+  if (config.oneOf("interpolation", ["nearest", "bilinear"], "nearest") === "bilinear")
+    return resample(call, height * rows, width * columns, "bilinear");
+  const apart = b.reshape(x, [0, channels, height, 1, width, 1]);
+  return b.reshape(b.expand(apart, [1, 1, 1, rows, 1, columns]), [
+    0,
+    channels,
+    height * rows,
+    width * columns,
+  ]);
+};
+
+/** Resizing without keeping the aspect ratio: bilinear or nearest with half-pixel centres, no antialiasing. */
+export const resizingLayer: LayerRule = (call) => {
+  const { config } = call;
+  for (const option of ["crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias"])
+    if (config.boolean(option, false)) call.fail("E_MODEL_OP", `${option} is not supported`);
+  const method = config.oneOf("interpolation", ["bilinear", "nearest"], "bilinear");
+  return resample(call, config.int("height"), config.int("width"), method);
+};
+
+/** y = R x C^T for every channel, R and C the resampling matrices of rows and columns. */
+function resample(call: LayerCall, height: number, width: number, method: "bilinear" | "nearest"): Value {
+  const { b, x, fail } = call;
+  const [, fromHeight, fromWidth] = imageSize(call);
+  const limit = 1 << 14;
+  if (height > limit || width > limit) fail("E_MODEL_OP", `images of ${height}x${width} are too large`);
+  const rows = resamplingMatrix(fromHeight, height, method);
+  const columns = resamplingMatrix(fromWidth, width, method);
+  const stretched =
+    height === fromHeight ? x : b.emit("MatMul", [call.constant([height, fromHeight], rows), x]);
+  if (width === fromWidth) return stretched;
+  return b.emit("MatMul", [stretched, b.transpose(call.constant([width, fromWidth], columns), [1, 0])]);
+}
+
+function sizesAfterBatch({ x, layout }: LayerCall): number[] {
+  return kerasShape(x, layout).slice(1).map(Number);
+}
