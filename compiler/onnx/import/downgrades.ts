@@ -5,6 +5,7 @@ import { type ImportRule, refuseAll } from "./importRule.ts";
 import type { NodeCall, Results } from "./nodeCall.ts";
 import { standardNode } from "./standardNode.ts";
 import { elementTypeName } from "./tensorValues.ts";
+import { resizeOperands } from "./upgrades.ts";
 
 /** y = x / 2 (1 + erf(x / sqrt 2)), or with approximate="tanh" x / 2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))). */
 function gelu(node: NodeCall): Results {
@@ -139,6 +140,21 @@ function without(attribute: string, neutral: number | readonly number[], what: s
   };
 }
 
+/** Refuses one value of a string attribute that opset 18 does not have. */
+function withoutMode(attribute: string, refused: string): (node: NodeCall) => Results {
+  return (node) => {
+    if (node.string(attribute, "") === refused)
+      node.fail("E_MODEL_OP", `${attribute}=${refused} is not supported`);
+    return standardNode(node);
+  };
+}
+
+/** ReduceMax-20 and ReduceMin-20 take bool too. */
+function numbersOnly(node: NodeCall): Results {
+  if (node.value(0).type.dtype === "bool") node.fail("E_MODEL_OP", "of truth values is not supported");
+  return standardNode(node);
+}
+
 function decompose(
   operator: string,
   sinceOpset: number,
@@ -188,13 +204,47 @@ export const DOWNGRADES: readonly ImportRule[] = [
     reason: "dilations other than 1 are refused",
     convert: without("dilations", [1, 1], "an average pooling with dilations"),
   },
+  {
+    operator: "Pad",
+    sinceOpset: 19,
+    treatment: "migrated",
+    reason: "the mode wrap is refused",
+    convert: withoutMode("mode", "wrap"),
+  },
+  {
+    operator: "Resize",
+    sinceOpset: 19,
+    treatment: "migrated",
+    reason:
+      "the coordinates of half_pixel_symmetric are refused, as are antialias and keep_aspect_ratio_policy",
+    convert: resizeOperands,
+  },
+  ...["ReduceMax", "ReduceMin"].map(
+    (operator): ImportRule => ({
+      operator,
+      sinceOpset: 20,
+      treatment: "migrated",
+      reason: "bool is refused",
+      convert: numbersOnly,
+    }),
+  ),
+  {
+    operator: "SpaceToDepth",
+    sinceOpset: 28,
+    treatment: "migrated",
+    reason: "the mode CRD is refused",
+    convert: (node) => {
+      if (node.string("mode", "DCR") !== "DCR") node.fail("E_MODEL_OP", "mode=CRD is not supported");
+      return standardNode(node.with({ attrs: { mode: undefined } }));
+    },
+  },
   ...refuseAll(
-    ["Attention", "RotaryEmbedding", "TensorScatter", "LinearAttention", "CausalConvWithState"],
+    ["Attention", "RotaryEmbedding", "TensorScatter", "LinearAttention", "CausalConvWithState", "SwiGLU"],
     23,
     "sequence models are not trunks of image networks",
   ),
   ...refuseAll(["DeformConv"], 19, "sampling positions that are learned have no derivative here"),
   ...refuseAll(["AffineGrid", "ImageDecoder"], 20, "not part of a feature extractor"),
   ...refuseAll(["StringConcat", "StringSplit", "RegexFullMatch"], 20, "strings are not read"),
-  ...refuseAll(["CumProd", "BitCast"], 25, "newer than the operator table, and of no use in a trunk"),
+  ...refuseAll(["CumProd", "BitCast"], 26, "newer than the operator table, and of no use in a trunk"),
 ];

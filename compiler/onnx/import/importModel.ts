@@ -4,6 +4,7 @@ import { type Fault, MttcError } from "../../diagnostics.ts";
 import type { Graph, Value } from "../../ir/types.ts";
 import { verifyGraph } from "../../ir/verify.ts";
 import { OPS } from "../../ops/table.ts";
+import { deadValues } from "../../passes/deadValues.ts";
 import type { GraphProto, ModelProto, ValueInfoProto } from "../onnxSchema.ts";
 import { decodeModelProto } from "../protobuf.ts";
 import { GraphImporter, opsetVersions } from "./graphImporter.ts";
@@ -13,7 +14,7 @@ import { Scope } from "./scope.ts";
 import type { ExternalData } from "./tensorValues.ts";
 
 /** The first operator set that is read, and the last that the written list (structure.ts) covers. */
-export const OPSETS = { oldest: 11, newest: 26 } as const;
+export const OPSETS = { oldest: 11, newest: 28 } as const;
 /** Nodes that a file may have. */
 const MAX_FILE_NODES = 100_000;
 
@@ -65,7 +66,8 @@ export function importModel(bytes: Uint8Array, options: ImportOptions): Imported
   scope.define(input.name, image);
   importer.convert(graph.node, wanted, scope);
   for (const name of wanted) b.output(name, importer.findValue(name, scope, name));
-  const named = nameValues(b.build(), importer.names);
+  // Operands of what was folded are left behind.
+  const named = deadValues.run(nameValues(b.build(), importer.names), OPS);
   verifyGraph(named, { allowOwnOps: false, after: "import" });
   return {
     graph: named,

@@ -32,10 +32,18 @@ export function foldSizes(node: NodeCall): Results | undefined {
   const controls = node.operator === "Concat" ? [] : node.inputs.slice(1);
   const isMoved = MOVERS.includes(node.operator) && first && isSizeList(first);
   if (node.operator === "Concat" || (isMoved && !controls.some((each) => each && isSizeList(each))))
-    return moveSizes(node);
+    return moveSizes(withInputs(node));
   if (node.operator === "Where") return [chooseSizes(node)];
   const rule = ELEMENT_RULES[node.operator];
   return rule && [combineSizes(node, rule)];
+}
+
+/** Squeeze, Unsqueeze and Split before opset 13 have attributes for what are inputs since. */
+function withInputs(node: NodeCall): NodeCall {
+  const name = ["axes", "split"].find((each) => node.has(each));
+  if (name === undefined) return node;
+  const operand = node.b.ints(node.ints(name));
+  return node.with({ inputs: [node.inputs[0], operand], attrs: { [name]: undefined } });
 }
 
 /** Shape-15: the sizes of x from `start` to before `end`. */

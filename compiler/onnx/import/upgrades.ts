@@ -83,7 +83,10 @@ function rebatched(node: NodeCall, x: Value, neutral: number): Value {
 }
 
 /** Empty operands of Resize are absent ones. */
-function resizeOperands(node: NodeCall): Results {
+export function resizeOperands(node: NodeCall): Results {
+  const mode = node.string("coordinate_transformation_mode", "half_pixel");
+  if (mode === "half_pixel_symmetric" || mode === "tf_half_pixel_for_nn")
+    node.fail("E_MODEL_OP", `coordinate_transformation_mode ${mode} is not supported`);
   const inputs = node.inputs.map((input, i) => (node.constant(i)?.data.length === 0 ? undefined : input));
   const attrs = { keep_aspect_ratio_policy: undefined };
   if (node.string("keep_aspect_ratio_policy", "stretch") !== "stretch")
@@ -165,8 +168,11 @@ export const UPGRADES: readonly ImportRule[] = [
   {
     operator: "Resize",
     sinceOpset: 11,
+    untilOpset: 18,
     treatment: "migrated",
-    reason: "empty roi, scales or sizes (11 and 12 have no other way to leave them out) are left out",
+    reason:
+      "empty roi, scales or sizes (11 and 12 have no other way to leave them out) are left out; " +
+      "keep_aspect_ratio_policy and the coordinates of tf_half_pixel_for_nn are refused",
     convert: resizeOperands,
   },
   {
