@@ -3,6 +3,7 @@
 import type { Bundle } from "./bundle.ts";
 import type { Graph } from "./ir/types.ts";
 import { lowerGraph, type Target } from "./lower/lower.ts";
+import type { Teacher } from "./model/distillation.ts";
 import { type ImportedTrunk, importedValues } from "./model/importedTrunk.ts";
 import { initialValue } from "./model/initialValues.ts";
 import type { TaskClasses } from "./model/network.ts";
@@ -25,6 +26,8 @@ export interface CompileOptions {
   readonly initialValues?: ReadonlyMap<string, Float32Array>;
   /** The network that the spec's fcn names, where it is an imported one. */
   readonly trunk?: ImportedTrunk | undefined;
+  /** The network that the spec's `teacher` names. */
+  readonly teacher?: Teacher | undefined;
   /** Sees every graph after every stage and pass. */
   readonly trace?: Trace;
 }
@@ -34,12 +37,13 @@ export const SIMPLIFY: readonly Pass[] = [constantFolding, identities, commonSub
 
 /** Compiles a spec whose classes are known. E_SHAPE and E_NOT_DIFFERENTIABLE point into the spec. */
 export function compile(spec: Spec, classes: TaskClasses, options: CompileOptions = {}): Bundle {
-  const imported = options.trunk && importedValues(options.trunk, spec);
+  const { trunk, teacher } = options;
+  const imported = trunk && importedValues(trunk, spec);
   const initialOf = (parameter: Parameter) =>
     options.initialValues?.get(parameter.name) ??
     imported?.get(parameter.name) ??
     initialValue(parameter, spec.seed);
-  const model: TrainingModel = { spec, classes, ops: OPS, frozenValue: initialOf, trunk: options.trunk };
+  const model: TrainingModel = { spec, classes, ops: OPS, frozenValue: initialOf, trunk, teacher };
   const whole = buildGradientGraph(model, spec.batch_size);
   const micro = spec.accumulate === 1 ? whole : buildGradientGraph(model, spec.batch_size / spec.accumulate);
   const graphs = [

@@ -10,15 +10,7 @@ import type { Spec } from "../spec/schema.ts";
 import type { ImportedTrunk } from "./importedTrunk.ts";
 import { buildHead, type LayerContext } from "./layers.ts";
 import type { MetadataContent, ModelKind } from "./modelMetadata.ts";
-import {
-  buildFcn,
-  buildHeads,
-  buildShared,
-  imageInput,
-  preprocess,
-  probabilities,
-  type TaskClasses,
-} from "./network.ts";
+import { buildFcn, buildHeads, buildShared, imageInput, probabilities, type TaskClasses } from "./network.ts";
 
 /** Name of the symbolic batch dimension of exported graphs. */
 const BATCH = "N";
@@ -62,7 +54,7 @@ function imageGraph(
   outputOf: (task: string) => string,
 ): ExportGraph {
   const { b, ctx } = begin(model, name);
-  const features = buildFcn(ctx, preprocess(b, model.spec, imageInput(b, model.spec, BATCH)));
+  const features = buildFcn(ctx, imageInput(b, model.spec, BATCH));
   for (const [task, logits] of buildHeads(ctx, buildShared(ctx, features), classes))
     b.output(outputOf(task), probabilities(b, task, logits));
   const tasks = classes.map(({ task, classes: list }) => ({
@@ -76,7 +68,7 @@ function imageGraph(
 function splitGraphs(model: TrainedModel, names: readonly string[]): ExportGraph[] {
   const { spec, classes } = model;
   const trunk = part(model, "trunk", (b, ctx) => {
-    const features = buildFcn(ctx, preprocess(b, spec, imageInput(b, spec, BATCH)));
+    const features = buildFcn(ctx, imageInput(b, spec, BATCH));
     b.output("features", features);
     return features;
   });

@@ -7,6 +7,7 @@ import type { Graph, Node, TensorData, Value } from "../ir/types.ts";
 import type { ImportedFcn, Spec } from "../spec/schema.ts";
 import type { LayerContext } from "./layers.ts";
 import type { Parameter, ParameterRole } from "./parameters.ts";
+import { replayGraph } from "./replay.ts";
 
 /** An imported network, cut at its feature map. */
 export interface ImportedTrunk {
@@ -38,38 +39,24 @@ export function importedValues(trunk: ImportedTrunk, spec: Spec): Map<string, Fl
   return new Map([...parameters].map(([value, { name }]) => [name, Float32Array.from(data(value).data)]));
 }
 
-/** Replays the trunk on preprocessed images [N,C,H,W] and returns its features. E_SHAPE where it does not fit. */
-export function buildImportedTrunk(ctx: LayerContext, x: Value, trunk: ImportedTrunk): Value {
+/**
+ * Replays the trunk on images (float32 [N,C,H,W] preprocessed, or uint8 [N,H,W,C] where it takes bytes) and
+ * returns its features [N,C,H,W]. E_SHAPE where they do not fit.
+ */
+export function buildImportedTrunk(ctx: LayerContext, image: Value, trunk: ImportedTrunk): Value {
   const { b } = ctx;
-  const { graph } = trunk;
+  const { graph, layout } = trunk;
   const plan = planTrunk(trunk, ctx.spec);
-  const here = new Map<Value, Value>();
-  const image = graph.inputs[0] ?? absent("its image input");
-  const input = trunk.layout === "NCHW" ? x : b.within("fcn", () => b.transpose(x, [0, 2, 3, 1]));
-  here.set(image, input);
-  // Parameters are declared where they are first used, so that their order is the network's.
-  const read = (value: Value): Value => {
-    const known = here.get(value);
-    if (known) return known;
-    const parameter = plan.parameters.get(value);
-    const made = parameter
-      ? ctx.source(b, parameter)
-      : b.constant(graph.constants.get(value) ?? absent(value.name));
-    here.set(value, made);
-    return made;
-  };
-  for (const node of graph.nodes)
-    b.within(originOf(node), () => {
-      const inputs = node.inputs.map((value) => value && read(value));
-      const isTrainedNorm = ctx.training && plan.trainedNorms.has(node);
-      const outputs = isTrainedNorm
-        ? trainedNorm(ctx, node, inputs, plan)
-        : b.emitAll(node.op.name, inputs, node.attrs, node.outputs.length);
-      node.outputs.forEach((output, i) => {
-        here.set(output, outputs[i] ?? absent(output.name));
-      });
-    });
-  const features = here.get(graph.outputs[0]?.value ?? absent("its output")) ?? absent("its output");
+  const outputs = replayGraph(b, {
+    ...{ graph, layout, image, prefix: "fcn" },
+    constant: (value, data) => {
+      const parameter = plan.parameters.get(value);
+      return parameter ? ctx.source(b, parameter) : b.constant(data);
+    },
+    special: (node, inputs) =>
+      ctx.training && plan.trainedNorms.has(node) ? trainedNorm(ctx, node, inputs, plan) : undefined,
+  });
+  const [features = absent("its output")] = outputs.values();
   if (features.type.shape.length !== 4)
     throw new MttcError({
       code: "E_SHAPE",
@@ -146,10 +133,6 @@ function firstTrainedNode(graph: Graph, spec: Spec): number {
 function roleOf(node: Node, index: number, data: TensorData): ParameterRole {
   if (node.op.name !== "BatchNormalization") return data.shape.length >= 2 ? "kernel" : "bias";
   return (["bias", "norm_scale", "norm_bias", "running_mean", "running_var"] as const)[index] ?? "bias";
-}
-
-function originOf(node: Node): string {
-  return `fcn/${node.outputs[0]?.origin ?? node.op.name}`;
 }
 
 function absent(what: string): never {

@@ -38,12 +38,15 @@ function perChannel(b: GraphBuilder, spec: Spec, values: readonly number[]): Val
   return b.constant({ dtype: "float32", shape: [1, channels, 1, 1], data });
 }
 
-/** Images [N,C,H,W] -> features of the FCN, layered or imported. */
-export function buildFcn(ctx: LayerContext, x: Value): Value {
-  const { fcn } = ctx.spec;
-  if ("layers" in fcn) return buildLayers(ctx, x, fcn.layers, "fcn.layers");
-  if (!ctx.trunk) throw new InternalError("the spec names an imported fcn, and none was given");
-  return buildImportedTrunk(ctx, x, ctx.trunk);
+/** Images (uint8 [N,H,W,C]) -> features [N,C,H,W] of the FCN, layered or imported. */
+export function buildFcn(ctx: LayerContext, image: Value): Value {
+  const { b, spec, trunk } = ctx;
+  if ("layers" in spec.fcn)
+    return buildLayers(ctx, preprocess(b, spec, image), spec.fcn.layers, "fcn.layers");
+  if (!trunk) throw new InternalError("the spec names an imported fcn, and none was given");
+  // A model that takes bytes does its own preprocessing (exports of mttc do).
+  const takesBytes = trunk.graph.inputs[0]?.type.dtype === "uint8";
+  return buildImportedTrunk(ctx, takesBytes ? image : preprocess(b, spec, image), trunk);
 }
 
 /** Features of the FCN -> features of the shared layers. */

@@ -211,8 +211,15 @@ export const specSchema = z.strictObject({
   weight_decay: atLeastZero("a number >= 0")
     .default(0)
     .describe("L2 penalty on the trained kernels (adamw: decoupled decay)."),
-  teacher: later("teacher", null).describe("Model to distill from."),
-  distill_weight: later("distill_weight", 0).describe("Weight of the distillation loss."),
+  teacher: text("the path of a model file")
+    .nullable()
+    .default(null)
+    .describe(
+      "ONNX model to distill from: an image in, probabilities per task out (an export of mttc, say).",
+    ),
+  distill_weight: atLeastZero("a number >= 0")
+    .default(0)
+    .describe("Weight of the distillation loss, the mean KL(teacher || student) summed over the heads."),
   global_pooling: z
     .enum(["max", "average"], phrase('"max" or "average"'))
     .default("max")

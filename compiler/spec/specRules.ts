@@ -30,6 +30,7 @@ export function crossFaults(spec: PartialSpec): RuleFault[] {
     ...classFaults(spec),
     ...weightFaults(spec),
     ...trainedPartFaults(spec),
+    ...teacherFaults(spec),
     ...layerFaults(spec),
     ...sizeFaults(spec),
     ...batchFaults(spec),
@@ -66,6 +67,13 @@ function classFaults({ tasks, classes }: PartialSpec): RuleFault[] {
 function trainedPartFaults({ fcn, train_fcn: trained }: PartialSpec): RuleFault[] {
   if (fcn === undefined || !("layers" in fcn) || typeof trained !== "object") return [];
   return [{ path: ["train_fcn"], message: "{from: name} is for an imported fcn; expected true or false" }];
+}
+
+function teacherFaults({ teacher, distill_weight: weight }: PartialSpec): RuleFault[] {
+  if (teacher === undefined || weight === undefined || (teacher === null) === (weight === 0)) return [];
+  const message =
+    teacher === null ? "a weight without a teacher" : "a teacher needs a distill_weight above 0";
+  return [{ path: [teacher === null ? "distill_weight" : "teacher"], message }];
 }
 
 function weightFaults({ tasks, task_weights: weights }: PartialSpec): RuleFault[] {

@@ -5,16 +5,10 @@ import { nextName } from "../bundle.ts";
 import { GraphBuilder } from "../ir/builder.ts";
 import type { OpTable } from "../ir/op.ts";
 import { concreteShape, type Graph, type Value } from "../ir/types.ts";
+import { buildDistillation, type Teacher } from "../model/distillation.ts";
 import type { ImportedTrunk } from "../model/importedTrunk.ts";
 import type { LayerContext } from "../model/layers.ts";
-import {
-  buildFcn,
-  buildHeads,
-  buildShared,
-  imageInput,
-  preprocess,
-  type TaskClasses,
-} from "../model/network.ts";
+import { buildFcn, buildHeads, buildShared, imageInput, type TaskClasses } from "../model/network.ts";
 import { buildObjective, buildTaskLoss, type TaskLoss } from "../model/objective.ts";
 import { isStatistic, type Parameter, type ParameterSource } from "../model/parameters.ts";
 import type { Spec } from "../spec/schema.ts";
@@ -28,6 +22,8 @@ export interface TrainingModel {
   readonly frozenValue: (parameter: Parameter) => Float32Array;
   /** The imported network that the spec's fcn names, where it names one. */
   readonly trunk?: ImportedTrunk | undefined;
+  /** The network that the heads are distilled from. */
+  readonly teacher?: Teacher | undefined;
 }
 
 export interface GradientGraph {
@@ -70,14 +66,16 @@ export function buildGradientGraph(model: TrainingModel, batch: number): Gradien
     },
     onStatistic: (parameter, next) => statistics.push([parameter, next]),
   };
-  const features = buildFcn(
-    spec.train_fcn === false ? frozen(ctx) : ctx,
-    preprocess(b, spec, imageInput(b, spec, batch)),
-  );
+  const image = imageInput(b, spec, batch);
+  const features = buildFcn(spec.train_fcn === false ? frozen(ctx) : ctx, image);
   const logits = buildHeads(ctx, buildShared(ctx, features), classes);
   const losses = new Map<string, TaskLoss>();
   for (const [task, value] of logits) losses.set(task, buildTaskLoss(b, task, value, batch));
-  const objective = buildObjective(b, spec, losses, ctx.source);
+  const supervised = buildObjective(b, spec, losses, ctx.source);
+  const objective =
+    model.teacher && spec.distill_weight > 0
+      ? b.add(supervised, buildDistillation(b, spec, model.teacher, image, logits))
+      : supervised;
 
   const trained = parameters.filter((parameter) => parameter.trained && !isStatistic(parameter));
   const values = inputsByName(b, trained);

@@ -3,14 +3,7 @@
 import { GraphBuilder } from "../ir/builder.ts";
 import type { Graph } from "../ir/types.ts";
 import type { LayerContext } from "../model/layers.ts";
-import {
-  buildFcn,
-  buildHeads,
-  buildShared,
-  imageInput,
-  preprocess,
-  probabilities,
-} from "../model/network.ts";
+import { buildFcn, buildHeads, buildShared, imageInput, probabilities } from "../model/network.ts";
 import { type TrainingModel, trainingSource } from "./gradientGraph.ts";
 
 /** Batches of `batch` images; outputs `logits/<task>` and `probabilities/<task>`, float32 [N, classes]. */
@@ -18,7 +11,7 @@ export function buildEvaluateGraph(model: TrainingModel, batch: number): Graph {
   const { spec } = model;
   const b = new GraphBuilder("evaluate", model.ops);
   const ctx = inferenceContext(model, b);
-  const features = buildFcn(ctx, preprocess(b, spec, imageInput(b, spec, batch)));
+  const features = buildFcn(ctx, imageInput(b, spec, batch));
   for (const [task, logits] of buildHeads(ctx, buildShared(ctx, features), model.classes)) {
     b.output(`logits/${task}`, logits);
     b.output(`probabilities/${task}`, probabilities(b, task, logits));
@@ -30,7 +23,7 @@ export function buildEvaluateGraph(model: TrainingModel, batch: number): Graph {
 export function buildTrunkGraph(model: TrainingModel): Graph {
   const b = new GraphBuilder("trunk", model.ops);
   const ctx = inferenceContext(model, b);
-  b.output("features", buildFcn(ctx, preprocess(b, model.spec, imageInput(b, model.spec, "N"))));
+  b.output("features", buildFcn(ctx, imageInput(b, model.spec, "N")));
   return b.build();
 }
 

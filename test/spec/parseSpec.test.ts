@@ -114,8 +114,6 @@ describe("a faulty spec", () => {
     const later = {
       augment: true,
       sobel: true,
-      teacher: "t.onnx",
-      distill_weight: 0.5,
       strategy: "mpi",
       downstream_labels: "d.csv",
       class_weights: { a: [1, 2] },

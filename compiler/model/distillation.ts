@@ -1,0 +1,59 @@
+// Distillation: a teacher's probabilities for the same images pull the heads towards them. The teacher is a frozen
+// graph; its weights are constants.
+import { InternalError } from "../diagnostics.ts";
+import type { GraphBuilder } from "../ir/builder.ts";
+import type { Graph, Value } from "../ir/types.ts";
+import type { Spec } from "../spec/schema.ts";
+import { preprocess } from "./network.ts";
+import { replayGraph } from "./replay.ts";
+
+export interface Teacher {
+  /** One image input, one output [N, classes] of probabilities for each task that it knows. */
+  readonly graph: Graph;
+  readonly layout: "NCHW" | "NHWC";
+  /** Output of the graph by task. */
+  readonly outputs: ReadonlyMap<string, string>;
+  /** SHA-256 of the file, for checkpoints. */
+  readonly hash: string;
+}
+
+/** Probabilities below this count as 0: the logarithm stays finite, and p log p vanishes there. */
+const LEAST_PROBABILITY = 1e-30;
+
+/**
+ * distill_weight * sum over heads of the mean over the images of KL(teacher || student), float32 scalar (Hinton et
+ * al., arXiv 1503.02531, at temperature 1). The mean is over the whole logical batch, so that micro-batches add up.
+ */
+export function buildDistillation(
+  b: GraphBuilder,
+  spec: Spec,
+  teacher: Teacher,
+  image: Value,
+  logits: ReadonlyMap<string, Value>,
+): Value {
+  const takesBytes = teacher.graph.inputs[0]?.type.dtype === "uint8";
+  const outputs = replayGraph(b, {
+    graph: teacher.graph,
+    layout: teacher.layout,
+    image: takesBytes ? image : preprocess(b, spec, image),
+    prefix: "teacher",
+    constant: (_value, data) => b.constant(data),
+  });
+  const terms = [...teacher.outputs].map(([task, output]) =>
+    b.within(`tasks.${task}.distillation`, () => {
+      const p = outputs.get(output) ?? absent(`an output ${output}`);
+      const student = b.emit("LogSoftmax", [logits.get(task) ?? absent(`a task ${task}`)], { axis: 1 });
+      const log = b.emit("Log", [b.emit("Max", [p, b.scalar(LEAST_PROBABILITY)])]);
+      return b.reduceSum(b.mul(p, b.sub(log, student)), [0, 1], 0);
+    }),
+  );
+  return b.within("distillation", () => {
+    const [first = absent("a task"), ...others] = terms;
+    const sum = others.reduce((total, term) => b.add(total, term), first);
+    return b.mul(sum, b.scalar(spec.distill_weight / spec.batch_size));
+  });
+}
+
+function absent(what: string): never {
+  throw new InternalError(`distillation lacks ${what}`);
+}
