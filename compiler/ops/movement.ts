@@ -1,8 +1,8 @@
-// Ops that put elements elsewhere, repeat them or put others around them, by rules that are constants of the
+// Ops that put elements elsewhere or repeat them, by rules that are constants of the
 // graph. The references read or write through strided offsets.
 import { defineOp, type InferContext, type Op } from "../ir/op.ts";
-import { concreteDim, type Shape, type TensorType } from "../ir/types.ts";
-import { constantNumbers, range, reshapeOperand, resolveAxis } from "./axes.ts";
+import { concreteDim, type Shape } from "../ir/types.ts";
+import { constantNumbers, range, reshapeOperand } from "./axes.ts";
 import { broadcastShapes, sumToShape } from "./elementwise.ts";
 import { broadcastData, outputWith, stridesOf, takeOffsets, viewOffsets, zerosForOutput } from "./strided.ts";
 
@@ -93,64 +93,5 @@ const Tile = defineOp("Tile", {
   },
 });
 
-const Pad = defineOp("Pad", {
-  doc: "y = x with `pads` (constant, not negative) elements of one value before and after each axis",
-  source: "ONNX Pad-18",
-  inputs: ["x", "pads", "value?", "axes?"],
-  attrs: { mode: { kind: "string", default: "constant" } },
-  traits: ["movesData"],
-  infer: inferPad,
-  // dx = the slice of dy that x became
-  vjp: ({ b, dy, input, inputs }) => {
-    const { shape } = input(0).type;
-    const axes = paddedAxes(constantNumbers(b, inputs[3]), shape.length);
-    const before = (constantNumbers(b, inputs[1]) ?? []).slice(0, axes.length);
-    const padded = range(axes.length).filter((i) => typeof shape[axes[i]!] === "number");
-    if (padded.length === 0) return [dy];
-    const starts = padded.map((i) => before[i]!);
-    const ends = padded.map((i) => before[i]! + concreteDim(shape[axes[i]!]));
-    return [
-      b.slice(
-        dy,
-        starts,
-        ends,
-        padded.map((i) => axes[i]!),
-      ),
-    ];
-  },
-  evaluate: (ctx) => {
-    const x = ctx.input(0);
-    const y = zerosForOutput(ctx);
-    y.data.fill(ctx.inputs[2]?.data[0] ?? 0);
-    const axes = paddedAxes(ctx.inputs[3] && Array.from(ctx.inputs[3].data), x.shape.length);
-    const strides = stridesOf(y.shape);
-    const start = axes.reduce((sum, axis, i) => sum + ctx.input(1).data[i]! * strides[axis]!, 0);
-    const offsets = viewOffsets(x.shape, strides, start);
-    for (let k = 0; k < offsets.length; k++) y.data[offsets[k]!] = x.data[k]!;
-    return [y];
-  },
-});
-
-function paddedAxes(listed: readonly number[] | undefined, rank: number): number[] {
-  return listed ? listed.map((axis) => resolveAxis(axis, rank)) : range(rank);
-}
-
-function inferPad(ctx: InferContext): readonly TensorType[] {
-  const { dtype, shape } = ctx.input(0);
-  const mode = ctx.attrs.string("mode");
-  if (mode !== "constant") ctx.fail(`expected the mode "constant", found "${mode}"`);
-  if (ctx.inputs[2]) ctx.constant(2);
-  const axes = paddedAxes(ctx.inputs[3] ? ctx.constant(3) : undefined, shape.length);
-  const pads = ctx.constant(1);
-  if (pads.length !== 2 * axes.length || pads.some((pad) => pad < 0))
-    ctx.fail(`expected ${2 * axes.length} pads of 0 or more, found [${pads}]`);
-  const padded = [...shape];
-  axes.forEach((axis, i) => {
-    const more = pads[i]! + pads[i + axes.length]!;
-    if (more > 0) padded[axis] = concreteDim(shape[axis]) + more;
-  });
-  return [{ dtype, shape: padded }];
-}
-
 /** Ops of this family. */
-export const MOVEMENT: readonly Op[] = [Transpose, Expand, Tile, Pad];
+export const MOVEMENT: readonly Op[] = [Transpose, Expand, Tile];

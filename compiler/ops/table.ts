@@ -4,28 +4,34 @@ import { ACTIVATION } from "./activation.ts";
 import { ARITHMETIC } from "./arithmetic.ts";
 import { AVERAGE_POOLING } from "./averagePooling.ts";
 import { BatchNormTraining, BatchNormTrainingGrad } from "./batchNormTraining.ts";
+import { BLOCKS } from "./blocks.ts";
 import { CLIPPING } from "./clipping.ts";
 import { COMPARISON } from "./comparison.ts";
 import { Conv } from "./convolution.ts";
 import { ConvInputGrad, ConvWeightGrad } from "./convolutionGradients.ts";
 import { MaskedCrossEntropy, MaskedCrossEntropyGrad } from "./crossEntropy.ts";
+import { PRODUCTS } from "./einsum.ts";
 import { ELEMENTARY } from "./elementary.ts";
 import { EXTREMES } from "./extremes.ts";
 import { GLOBAL_POOLING } from "./globalPooling.ts";
 import { INDEXING } from "./indexing.ts";
 import { JOINING } from "./joining.ts";
+import { MAGNITUDES } from "./magnitudes.ts";
 import { MATMUL } from "./matmul.ts";
 import { MOVEMENT } from "./movement.ts";
 import { NORMALIZATION } from "./normalization.ts";
 import { AdamUpdate, MomentumUpdate } from "./optimizerUpdates.ts";
+import { PADDING } from "./padding.ts";
 import { MaxPool, MaxPoolGrad, MaxUnpool } from "./pooling.ts";
 import { RECTIFIERS } from "./rectifiers.ts";
 import { REDUCTION } from "./reduction.ts";
 import { REDUCTION_NORMS } from "./reductionNorms.ts";
+import { RESIZING } from "./resize.ts";
 import { ROUNDING } from "./rounding.ts";
 import { SHAPING } from "./shaping.ts";
 import { SLICING } from "./slicing.ts";
 import { SMOOTH_ACTIVATIONS } from "./smoothActivations.ts";
+import { STANDARDIZATION } from "./standardization.ts";
 import { ConvTranspose } from "./transposedConvolution.ts";
 import { TRIGONOMETRY } from "./trigonometry.ts";
 
@@ -51,6 +57,12 @@ const ALL: readonly Op[] = [
   ...TRIGONOMETRY,
   ...AVERAGE_POOLING,
   ...GLOBAL_POOLING,
+  ...PADDING,
+  ...BLOCKS,
+  ...STANDARDIZATION,
+  ...MAGNITUDES,
+  ...PRODUCTS,
+  ...RESIZING,
   AdamUpdate,
   MomentumUpdate,
   BatchNormTraining,

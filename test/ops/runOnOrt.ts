@@ -17,26 +17,34 @@ export function runOnOrt(
   ops: OpTable,
 ): Map<string, NDArray> {
   const bytes = encodeGraph(lowerGraph(graph, "cpu", ops));
-  const session = OrtSession.open(
+  return runBytesOnOrt(
     library,
-    graph.name,
-    { bytes },
-    { intraOpThreads: 1, allowSpinning: false },
+    { name: graph.name, bytes, outputs: graph.outputs.map(({ name }) => name) },
+    feeds,
   );
+}
+
+/** Outputs, in their order, of a model that is a file already. */
+export function runBytesOnOrt(
+  library: OrtLibrary,
+  model: { readonly name: string; readonly bytes: Uint8Array; readonly outputs: readonly string[] },
+  feeds: ReadonlyMap<string, NDArray>,
+): Map<string, NDArray> {
+  const { name, bytes, outputs } = model;
+  const session = OrtSession.open(library, name, { bytes }, { intraOpThreads: 1, allowSpinning: false });
   const given = new Map<string, OrtTensor>();
   let results: OrtTensor[] = [];
   try {
     // ORT drops no input, but refuses feeds that the graph does not have.
-    for (const { name } of session.inputs) {
-      const feed = feeds.get(name);
-      if (!feed) throw new Error(`${graph.name}: nothing to feed ${name} with`);
-      const tensor = OrtTensor.allocate(library, name, feed.dtype, feed.shape);
-      given.set(name, tensor);
+    for (const input of session.inputs) {
+      const feed = feeds.get(input.name);
+      if (!feed) throw new Error(`${name}: nothing to feed ${input.name} with`);
+      const tensor = OrtTensor.allocate(library, input.name, feed.dtype, feed.shape);
+      given.set(input.name, tensor);
       tensor.write(toTyped(feed));
     }
-    const wanted = graph.outputs.map(({ name }) => name);
-    results = session.run(given, wanted);
-    return new Map(results.map((result, i) => [wanted[i]!, toNumbers(result)]));
+    results = session.run(given, outputs);
+    return new Map(results.map((result, i) => [outputs[i]!, toNumbers(result)]));
   } finally {
     for (const tensor of [...given.values(), ...results]) tensor[Symbol.dispose]();
     session[Symbol.dispose]();

@@ -3,6 +3,7 @@ import { ACTIVATION_SAMPLES } from "./activation.ts";
 import { ACTIVATION_PIECE_SAMPLES } from "./activationPieces.ts";
 import { ARITHMETIC_SAMPLES } from "./arithmetic.ts";
 import { BATCH_NORM_TRAINING_SAMPLES } from "./batchNormTraining.ts";
+import { BLOCK_SAMPLES } from "./blocks.ts";
 import { COMPARISON_SAMPLES } from "./comparison.ts";
 import { CONVOLUTION_SAMPLES } from "./convolution.ts";
 import { CROSS_ENTROPY_SAMPLES } from "./crossEntropy.ts";
@@ -14,9 +15,11 @@ import { NORMALIZATION_SAMPLES } from "./normalization.ts";
 import { OPTIMIZER_UPDATE_SAMPLES } from "./optimizerUpdates.ts";
 import { POOLING_SAMPLES } from "./pooling.ts";
 import { REDUCTION_SAMPLES } from "./reduction.ts";
+import { RESIZE_SAMPLES } from "./resize.ts";
 import { ROUNDING_SAMPLES } from "./rounding.ts";
 import type { Sample } from "./sample.ts";
 import { SHAPING_SAMPLES } from "./shaping.ts";
+import { STANDARDIZATION_SAMPLES } from "./standardization.ts";
 import { TRIGONOMETRY_SAMPLES } from "./trigonometry.ts";
 
 /** Samples by operator name. */
@@ -39,4 +42,7 @@ export const SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
   ...EXTREME_SAMPLES,
   ...ROUNDING_SAMPLES,
   ...TRIGONOMETRY_SAMPLES,
+  ...STANDARDIZATION_SAMPLES,
+  ...BLOCK_SAMPLES,
+  ...RESIZE_SAMPLES,
 };

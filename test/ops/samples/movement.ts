@@ -37,5 +37,23 @@ export const MOVEMENT_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
       inputs: [floats(2, 3), constants(1, 2), { shape: [], data: [0.5], constant: true }, constants(-1)],
     },
     { title: "nothing to add", inputs: [floats(2, 2), constants(0, 0, 0, 0)] },
+    { title: "reflection", inputs: [floats(3, 4), constants(1, 2, 2, 3)], attrs: { mode: "reflect" } },
+    {
+      title: "reflection before one axis only",
+      inputs: [floats(2, 3), constants(2, 0), undefined, constants(1)],
+      attrs: { mode: "reflect" },
+    },
+    { title: "the edge repeated", inputs: [floats(2, 3), constants(2, 1, 1, 3)], attrs: { mode: "edge" } },
+    { title: "cropping, and zeros elsewhere", inputs: [floats(4, 5), constants(-1, 1, -2, -1)] },
+    {
+      title: "cropping on one side, reflection on the other",
+      inputs: [floats(5, 6), constants(-1, 2, 2, -2)],
+      attrs: { mode: "reflect" },
+    },
+    {
+      title: "cropping on one side, the edge on the other",
+      inputs: [floats(4, 3), constants(2, -1, -1, 2)],
+      attrs: { mode: "edge" },
+    },
   ],
 };

@@ -1,0 +1,221 @@
+// Normalisation by statistics of the numbers themselves: over the last axes, over pixels, over groups of
+// channels. All share one rule: h = (x - mean) / s over some axes, then a scale and a bias.
+import type { GraphBuilder } from "../ir/builder.ts";
+import { defineOp, type InferContext, type NDArray, type Op, type VjpContext } from "../ir/op.ts";
+import { concreteShape, elementCount, type Shape, type Value } from "../ir/types.ts";
+import { range, resolveAxes, resolveAxis } from "./axes.ts";
+import { expectKind, sameAsInput, scalarLike, sumToShape } from "./elementwise.ts";
+import { broadcastData, groupOffsets, outputWith } from "./strided.ts";
+
+/** h = (x - mean) / s over `axes`; s is sqrt(variance + inside) + outside. */
+interface Standardization {
+  readonly axes: readonly number[];
+  readonly inside: number;
+  readonly outside: number;
+}
+
+/** h and, for dh, the cotangent of x: (dh - mean(dh) - (x - mean) mean(dh h) / sqrt(variance + inside)) / s. */
+function standardize(b: GraphBuilder, x: Value, { axes, inside, outside }: Standardization) {
+  const mean = (value: Value): Value => b.reduceMean(value, axes, 1);
+  const centred = b.sub(x, mean(x));
+  const variance = b.add(mean(b.mul(centred, centred)), scalarLike(b, inside, x));
+  const root = b.emit("Sqrt", [variance]);
+  const deviation = outside === 0 ? root : b.add(root, scalarLike(b, outside, x));
+  const h = b.div(centred, deviation);
+  const cotangent = (dh: Value): Value => {
+    // With `outside`, a root of 0 would make this 0 / 0; the deviation, 1e-9 larger, stands for it.
+    const slope = b.div(mean(b.mul(dh, h)), outside === 0 ? root : deviation);
+    return b.div(b.sub(b.sub(dh, mean(dh)), b.mul(centred, slope)), deviation);
+  };
+  return { h, cotangent };
+}
+
+/** The reference of h. */
+function standardized(x: NDArray, { axes, inside, outside }: Standardization): Float64Array {
+  const group = groupOffsets(x.shape, axes);
+  const sums = new Float64Array(x.data.length);
+  const squares = new Float64Array(x.data.length);
+  const count = axes.reduce((product, axis) => product * x.shape[axis]!, 1);
+  x.data.forEach((value, i) => {
+    sums[group[i]!]! += value / count;
+  });
+  const centred = x.data.map((value, i) => value - sums[group[i]!]!);
+  centred.forEach((value, i) => {
+    squares[group[i]!]! += value ** 2 / count;
+  });
+  return centred.map((value, i) => value / (Math.sqrt(squares[group[i]!]! + inside) + outside));
+}
+
+/** Cotangents of x, scale and bias for y = h scale' + bias', both broadcast from the shape `wide`. */
+function differentiateAffine(
+  ctx: VjpContext,
+  rule: Standardization,
+  wide: readonly number[],
+  x = ctx.input(0),
+): readonly (Value | undefined)[] {
+  const { b, needs, inputs } = ctx;
+  const shape = concreteShape(x.type.shape);
+  const dy = b.reshape(ctx.dy, shape);
+  const { h, cotangent } = standardize(b, x, rule);
+  const back = (value: Value, i: number): Value =>
+    b.reshape(sumToShape(b, value, wide), concreteShape(ctx.input(i).type.shape));
+  const dx = () => cotangent(b.mul(dy, b.reshape(ctx.input(1), wide)));
+  return [
+    needs[0] ? b.reshape(dx(), concreteShape(ctx.input(0).type.shape)) : undefined,
+    needs[1] ? back(b.mul(dy, h), 1) : undefined,
+    inputs[2] && needs[2] ? back(dy, 2) : undefined,
+  ];
+}
+
+function affine(
+  h: Float64Array,
+  shape: readonly number[],
+  wide: readonly number[],
+  [scale, bias]: readonly [NDArray, NDArray | undefined],
+): Float64Array {
+  const factors = broadcastData({ ...scale, shape: wide }, shape);
+  const shifts = bias && broadcastData({ ...bias, shape: wide }, shape);
+  return h.map((value, i) => value * factors[i]! + (shifts?.[i] ?? 0));
+}
+
+function expectVectors(ctx: InferContext, count: Shape[number] | undefined, what: string): void {
+  for (const i of [1, 2]) {
+    const { shape } = ctx.input(i);
+    if (shape.length !== 1 || shape[0] !== count)
+      ctx.fail(`expected [${count}], one for each ${what}, found [${shape}]`);
+  }
+}
+
+const LayerNormalization = defineOp("LayerNormalization", {
+  doc: "y = (x - mean) / sqrt(var + epsilon) scale + bias, statistics over the axes from `axis` on (y only)",
+  source: "ONNX LayerNormalization-17 (Ba et al. 2016)",
+  inputs: ["x", "scale", "bias?"],
+  attrs: {
+    axis: { kind: "int", default: -1 },
+    epsilon: { kind: "float", default: 1e-5 },
+    stash_type: { kind: "int", default: 1 },
+  },
+  infer: (ctx) => {
+    const x = ctx.input(0);
+    const first = resolveAxis(ctx.attrs.int("axis"), x.shape.length, ctx.fail);
+    const inner = concreteShape(x.shape.slice(first));
+    for (const i of ctx.inputs[2] ? [1, 2] : [1])
+      if (String(ctx.input(i).shape) !== String(inner))
+        ctx.fail(`expected [${inner}], a number for each that is normalised, found [${ctx.input(i).shape}]`);
+    return sameAsInput("float")(ctx);
+  },
+  vjp: (ctx) => {
+    const first = resolveAxis(ctx.attrs.int("axis"), ctx.input(0).type.shape.length);
+    const { shape } = ctx.input(0).type;
+    return differentiateAffine(
+      ctx,
+      layerRule(first, shape.length, ctx.attrs.float("epsilon")),
+      innerShape(shape, first),
+    );
+  },
+  evaluate: (ctx) => {
+    const x = ctx.input(0);
+    const first = resolveAxis(ctx.attrs.int("axis"), x.shape.length);
+    const h = standardized(x, layerRule(first, x.shape.length, ctx.attrs.float("epsilon")));
+    return outputWith(ctx, affine(h, x.shape, innerShape(x.shape, first), [ctx.input(1), ctx.inputs[2]]));
+  },
+});
+
+function layerRule(first: number, rank: number, inside: number): Standardization {
+  return { axes: range(rank).slice(first), inside, outside: 0 };
+}
+
+function innerShape(shape: Shape, first: number): number[] {
+  return shape.map((dim, axis) => (axis < first ? 1 : Number(dim)));
+}
+
+const InstanceNormalization = defineOp("InstanceNormalization", {
+  doc: "y = (x - mean) / sqrt(var + epsilon) scale + bias by channel, statistics over each image's pixels",
+  source: "ONNX InstanceNormalization-6 (Ulyanov et al. 2016)",
+  inputs: ["x", "scale", "bias"],
+  attrs: { epsilon: { kind: "float", default: 1e-5 } },
+  infer: (ctx) => {
+    const { shape } = ctx.input(0);
+    if (shape.length < 3) ctx.fail(`expected [N,C,...] with pixels, found [${shape}]`);
+    expectVectors(ctx, shape[1], "channel");
+    return sameAsInput("float")(ctx);
+  },
+  vjp: (ctx) => {
+    const { shape } = ctx.input(0).type;
+    return differentiateAffine(ctx, pixelRule(shape, ctx.attrs.float("epsilon")), channelShape(shape));
+  },
+  evaluate: (ctx) => {
+    const x = ctx.input(0);
+    const h = standardized(x, pixelRule(x.shape, ctx.attrs.float("epsilon")));
+    return outputWith(ctx, affine(h, x.shape, channelShape(x.shape), [ctx.input(1), ctx.input(2)]));
+  },
+});
+
+function pixelRule(shape: Shape, inside: number): Standardization {
+  return { axes: range(shape.length).slice(2), inside, outside: 0 };
+}
+
+function channelShape(shape: Shape): number[] {
+  return shape.map((dim, axis) => (axis === 1 ? Number(dim) : 1));
+}
+
+const GroupNormalization = defineOp("GroupNormalization", {
+  doc: "y = (x - mean) / sqrt(var + epsilon) scale + bias, all four by group of channels (scale [num_groups])",
+  source: "ONNX GroupNormalization-18 (Wu and He 2018)",
+  inputs: ["x", "scale", "bias"],
+  attrs: { epsilon: { kind: "float", default: 1e-5 }, num_groups: { kind: "int" } },
+  infer: (ctx) => {
+    const [, c] = ctx.input(0).shape;
+    const groups = ctx.attrs.int("num_groups");
+    if (typeof c !== "number" || c % groups !== 0)
+      ctx.fail(`expected [N,C,...] with C a multiple of ${groups}, found [${ctx.input(0).shape}]`);
+    expectVectors(ctx, groups, "group");
+    return sameAsInput("float")(ctx);
+  },
+  vjp: (ctx) => {
+    const grouped = groupedShape(concreteShape(ctx.input(0).type.shape), ctx.attrs.int("num_groups"));
+    const x = ctx.b.reshape(ctx.input(0), grouped);
+    return differentiateAffine(ctx, pixelRule(grouped, ctx.attrs.float("epsilon")), channelShape(grouped), x);
+  },
+  evaluate: (ctx) => {
+    const shape = groupedShape(ctx.input(0).shape, ctx.attrs.int("num_groups"));
+    const h = standardized({ ...ctx.input(0), shape }, pixelRule(shape, ctx.attrs.float("epsilon")));
+    return outputWith(ctx, affine(h, shape, channelShape(shape), [ctx.input(1), ctx.input(2)]));
+  },
+});
+
+/** [N, groups, numbers of a group]. */
+function groupedShape(shape: readonly number[], groups: number): number[] {
+  return [shape[0]!, groups, elementCount(shape.slice(1)) / groups];
+}
+
+/** ONNX adds this to the deviation of MeanVarianceNormalization. */
+const MVN_OUTSIDE = 1e-9;
+
+const MeanVarianceNormalization = defineOp("MeanVarianceNormalization", {
+  doc: "y = (x - mean) / (sqrt(var) + 1e-9), statistics over `axes`",
+  source: "ONNX MeanVarianceNormalization-13",
+  inputs: ["x"],
+  attrs: { axes: { kind: "ints", default: [0, 2, 3] } },
+  infer: (ctx) => {
+    expectKind(ctx, ctx.input(0), "float");
+    resolveAxes(ctx.attrs.ints("axes"), ctx.input(0).shape.length, ctx.fail);
+    return [ctx.input(0)];
+  },
+  vjp: ({ b, dy, input, attrs }) => {
+    const axes = resolveAxes(attrs.ints("axes"), input(0).type.shape.length);
+    return [standardize(b, input(0), { axes, inside: 0, outside: MVN_OUTSIDE }).cotangent(dy)];
+  },
+  evaluate: (ctx) => {
+    const axes = resolveAxes(ctx.attrs.ints("axes"), ctx.input(0).shape.length);
+    return outputWith(ctx, standardized(ctx.input(0), { axes, inside: 0, outside: MVN_OUTSIDE }));
+  },
+});
+
+/** Ops of this family. */
+export const STANDARDIZATION: readonly Op[] = [
+  LayerNormalization,
+  InstanceNormalization,
+  GroupNormalization,
+  MeanVarianceNormalization,
+];
