@@ -14,6 +14,7 @@ import { PRODUCTS } from "./einsum.ts";
 import { ELEMENTARY } from "./elementary.ts";
 import { EXTREMES } from "./extremes.ts";
 import { GLOBAL_POOLING } from "./globalPooling.ts";
+import { GRID_SAMPLING } from "./gridSample.ts";
 import { INDEXING } from "./indexing.ts";
 import { JOINING } from "./joining.ts";
 import { MAGNITUDES } from "./magnitudes.ts";
@@ -22,12 +23,14 @@ import { MOVEMENT } from "./movement.ts";
 import { NORMALIZATION } from "./normalization.ts";
 import { AdamUpdate, MomentumUpdate } from "./optimizerUpdates.ts";
 import { PADDING } from "./padding.ts";
+import { PLACES } from "./places.ts";
 import { MaxPool, MaxPoolGrad, MaxUnpool } from "./pooling.ts";
 import { RECTIFIERS } from "./rectifiers.ts";
 import { REDUCTION } from "./reduction.ts";
 import { REDUCTION_NORMS } from "./reductionNorms.ts";
 import { RESIZING } from "./resize.ts";
 import { ROUNDING } from "./rounding.ts";
+import { SEQUENCES } from "./sequences.ts";
 import { SHAPING } from "./shaping.ts";
 import { SLICING } from "./slicing.ts";
 import { SMOOTH_ACTIVATIONS } from "./smoothActivations.ts";
@@ -63,6 +66,9 @@ const ALL: readonly Op[] = [
   ...MAGNITUDES,
   ...PRODUCTS,
   ...RESIZING,
+  ...GRID_SAMPLING,
+  ...SEQUENCES,
+  ...PLACES,
   AdamUpdate,
   MomentumUpdate,
   BatchNormTraining,

@@ -8,6 +8,7 @@ import { COMPARISON_SAMPLES } from "./comparison.ts";
 import { CONVOLUTION_SAMPLES } from "./convolution.ts";
 import { CROSS_ENTROPY_SAMPLES } from "./crossEntropy.ts";
 import { EXTREME_SAMPLES } from "./extremes.ts";
+import { GRID_SAMPLE_SAMPLES } from "./gridSample.ts";
 import { INDEXING_SAMPLES } from "./indexing.ts";
 import { MATMUL_SAMPLES } from "./matmul.ts";
 import { MOVEMENT_SAMPLES } from "./movement.ts";
@@ -18,6 +19,7 @@ import { REDUCTION_SAMPLES } from "./reduction.ts";
 import { RESIZE_SAMPLES } from "./resize.ts";
 import { ROUNDING_SAMPLES } from "./rounding.ts";
 import type { Sample } from "./sample.ts";
+import { SEQUENCE_SAMPLES } from "./sequences.ts";
 import { SHAPING_SAMPLES } from "./shaping.ts";
 import { STANDARDIZATION_SAMPLES } from "./standardization.ts";
 import { TRIGONOMETRY_SAMPLES } from "./trigonometry.ts";
@@ -45,4 +47,6 @@ export const SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
   ...STANDARDIZATION_SAMPLES,
   ...BLOCK_SAMPLES,
   ...RESIZE_SAMPLES,
+  ...GRID_SAMPLE_SAMPLES,
+  ...SEQUENCE_SAMPLES,
 };
