@@ -5,6 +5,7 @@ import { ARITHMETIC } from "./arithmetic.ts";
 import { AVERAGE_POOLING } from "./averagePooling.ts";
 import { BatchNormTraining, BatchNormTrainingGrad } from "./batchNormTraining.ts";
 import { BLOCKS } from "./blocks.ts";
+import { CLASS_LOSSES } from "./classLosses.ts";
 import { CLIPPING } from "./clipping.ts";
 import { COMPARISON } from "./comparison.ts";
 import { Conv } from "./convolution.ts";
@@ -13,6 +14,7 @@ import { MaskedCrossEntropy, MaskedCrossEntropyGrad } from "./crossEntropy.ts";
 import { PRODUCTS } from "./einsum.ts";
 import { ELEMENTARY } from "./elementary.ts";
 import { EXTREMES } from "./extremes.ts";
+import { FACTS } from "./facts.ts";
 import { GLOBAL_POOLING } from "./globalPooling.ts";
 import { GRID_SAMPLING } from "./gridSample.ts";
 import { INDEXING } from "./indexing.ts";
@@ -23,6 +25,7 @@ import { MOVEMENT } from "./movement.ts";
 import { NORMALIZATION } from "./normalization.ts";
 import { AdamUpdate, MomentumUpdate } from "./optimizerUpdates.ts";
 import { PADDING } from "./padding.ts";
+import { PASSING } from "./passing.ts";
 import { PLACES } from "./places.ts";
 import { MaxPool, MaxPoolGrad, MaxUnpool } from "./pooling.ts";
 import { RECTIFIERS } from "./rectifiers.ts";
@@ -69,6 +72,9 @@ const ALL: readonly Op[] = [
   ...GRID_SAMPLING,
   ...SEQUENCES,
   ...PLACES,
+  ...CLASS_LOSSES,
+  ...PASSING,
+  ...FACTS,
   AdamUpdate,
   MomentumUpdate,
   BatchNormTraining,

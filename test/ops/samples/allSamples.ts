@@ -4,6 +4,7 @@ import { ACTIVATION_PIECE_SAMPLES } from "./activationPieces.ts";
 import { ARITHMETIC_SAMPLES } from "./arithmetic.ts";
 import { BATCH_NORM_TRAINING_SAMPLES } from "./batchNormTraining.ts";
 import { BLOCK_SAMPLES } from "./blocks.ts";
+import { CLASS_LOSS_SAMPLES } from "./classLosses.ts";
 import { COMPARISON_SAMPLES } from "./comparison.ts";
 import { CONVOLUTION_SAMPLES } from "./convolution.ts";
 import { CROSS_ENTROPY_SAMPLES } from "./crossEntropy.ts";
@@ -49,4 +50,5 @@ export const SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
   ...RESIZE_SAMPLES,
   ...GRID_SAMPLE_SAMPLES,
   ...SEQUENCE_SAMPLES,
+  ...CLASS_LOSS_SAMPLES,
 };
