@@ -9,7 +9,7 @@ import type { Dim } from "../../compiler/ir/types.ts";
 import { importModel } from "../../compiler/onnx/import/importModel.ts";
 import { importTrunk } from "../../compiler/onnx/import/importTrunk.ts";
 import { assertClose } from "../assertClose.ts";
-import { FOLDED_FLOAT32 } from "../tolerances.ts";
+import { IMPORTED_FLOAT32 } from "../tolerances.ts";
 
 const FOLDER = join(import.meta.dirname, "../fixtures/import");
 const NAMES = readdirSync(FOLDER)
@@ -47,14 +47,14 @@ describe.each(NAMES)("%s", (name) => {
     expect([opset, layout]).toEqual([expected.opset, "NCHW"]);
     const logits = interpret(graph, new Map([["image", IMAGE]])).get("logits");
     expect(logits?.shape).toEqual([2, 3]);
-    assertClose(logits?.data ?? [], expected.logits, { tolerance: FOLDED_FLOAT32, what: name });
+    assertClose(logits?.data ?? [], expected.logits, { tolerance: IMPORTED_FLOAT32, what: name });
   });
 
   test("its trunk, cut by itself, gives PyTorch's features", () => {
     const { graph, output } = importTrunk(bytes, optionsFor(name, "N"));
     const features = interpret(graph, new Map([["image", IMAGE]])).get(output);
     expect(features?.shape).toEqual(expected.shape);
-    assertClose(features?.data ?? [], expected.features, { tolerance: FOLDED_FLOAT32, what: name });
+    assertClose(features?.data ?? [], expected.features, { tolerance: IMPORTED_FLOAT32, what: name });
   });
 
   test("nothing of the classifier is left in the trunk, and no constant is unused", () => {

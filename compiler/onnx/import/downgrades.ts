@@ -1,5 +1,4 @@
-// Operators and forms that came after opset 18, or that have a standard meaning in smaller operators: written out in
-// operators of opset 18, or refused by name. Source of the rows: ONNX's Changelog.md; formulas: its function bodies.
+// Operators and forms that came after opset 18: written out in operators of opset 18, or refused by name. Source of the rows: ONNX's Changelog.md; formulas: its function bodies.
 import type { Value } from "../../ir/types.ts";
 import { type ImportRule, refuseAll } from "./importRule.ts";
 import type { NodeCall, Results } from "./nodeCall.ts";
@@ -30,22 +29,6 @@ function swish(node: NodeCall): Results {
   return [node.b.mul(x, part(node, "Sigmoid", scaled))];
 }
 
-/** y = x max(0, min(1, x / 6 + 1/2)). */
-function hardSwish(node: NodeCall): Results {
-  const { b } = node;
-  const x = node.value(0);
-  const number = (value: number): Value => b.scalar(value, x.type.dtype);
-  const line = b.add(b.mul(x, number(1 / 6)), number(0.5));
-  return [b.mul(x, b.emit("Max", [number(0), b.emit("Min", [number(1), line])]))];
-}
-
-/** (x - mean) / sqrt(var + epsilon) with mean and population variance over `axes`. */
-function standardised(node: NodeCall, x: Value, axes: readonly number[]): Value {
-  const { b } = node;
-  const centred = b.sub(x, b.reduceMean(x, axes, 1));
-  return b.div(centred, deviation(node, b.reduceMean(b.mul(centred, centred), axes, 1)));
-}
-
 function deviation(node: NodeCall, variance: Value): Value {
   const epsilon = node.b.scalar(node.float("epsilon", 1e-5), variance.type.dtype);
   return part(node, "Sqrt", node.b.add(variance, epsilon));
@@ -59,13 +42,6 @@ function lastAxes(node: NodeCall, x: Value): number[] {
   return Array.from({ length: rank - axis }, (_, i) => axis + i);
 }
 
-function layerNorm(node: NodeCall): Results {
-  const x = node.value(0);
-  const scaled = node.b.mul(standardised(node, x, lastAxes(node, x)), node.value(1));
-  const bias = node.optionalValue(2);
-  return [bias ? node.b.add(scaled, bias) : scaled];
-}
-
 /** y = x / sqrt(mean x^2 + epsilon) scale, the mean over the last axes. */
 function rootMeanSquareNorm(node: NodeCall): Results {
   const x = node.value(0);
@@ -73,36 +49,23 @@ function rootMeanSquareNorm(node: NodeCall): Results {
   return [node.b.mul(node.b.div(x, deviation(node, square)), node.value(1))];
 }
 
-/**
- * Channels in groups, each group standardised; scale and bias are per channel from 21 on, per group at 18 to 20. x is
- * [N,C,...].
- */
+/** x [N,C,...] standardised by groups of channels; scale and bias [C] are per channel since 21. */
 function groupNorm(node: NodeCall): Results {
   const { b } = node;
   const [x, scale, bias] = [node.value(0), node.value(1), node.value(2)];
-  const [, channels = 1, ...pixels] = x.type.shape;
+  const { dtype, shape } = x.type;
+  const [, channels = 1, ...pixels] = shape;
   const groups = node.int("num_groups");
-  const size = Number(channels) / groups;
-  if (!Number.isInteger(size) || pixels.some((dim) => typeof dim !== "number"))
-    node.fail("E_MODEL_SHAPE", `${groups} groups of the channels of [${x.type.shape}]`);
-  const grouped = b.reshape(x, [0, groups, size, -1]);
-  const normal = b.reshape(standardised(node, grouped, [2, 3]), [0, Number(channels), ...pixels.map(Number)]);
-  const ones = pixels.map(() => 1);
-  const perChannel = (value: Value): Value => {
-    if (node.opset >= 21) return b.reshape(value, [Number(channels), ...ones]);
-    const column = b.expand(b.reshape(value, [groups, 1]), [groups, size]);
-    return b.reshape(column, [Number(channels), ...ones]);
-  };
-  return [b.add(b.mul(normal, perChannel(scale)), perChannel(bias))];
-}
-
-/** Global pooling as a reduction over all axes but the first two. */
-function globalPool(reduction: "ReduceMean" | "ReduceMax"): (node: NodeCall) => Results {
-  return (node) => {
-    const x = node.value(0);
-    const axes = x.type.shape.map((_, axis) => axis).slice(2);
-    return [node.b.emit(reduction, [x, node.b.ints(axes)], { keepdims: 1 })];
-  };
+  if (!(groups > 0 && Number(channels) % groups === 0) || pixels.some((dim) => typeof dim !== "number"))
+    node.fail("E_MODEL_SHAPE", `${groups} groups of the channels of [${shape}]`);
+  const same = (value: number): Value =>
+    b.constant({ dtype, shape: [groups], data: new Float64Array(groups).fill(value) });
+  const epsilon = node.float("epsilon", 1e-5);
+  const grouped = b.reshape(x, [0, groups, -1]);
+  const normal = b.emit("InstanceNormalization", [grouped, same(1), same(0)], { epsilon });
+  const back = b.reshape(normal, [0, Number(channels), ...pixels.map(Number)]);
+  const column = (value: Value): Value => b.reshape(value, [Number(channels), ...pixels.map(() => 1)]);
+  return [b.add(b.mul(back, column(scale)), column(bias))];
 }
 
 function castLike(node: NodeCall): Results {
@@ -160,28 +123,21 @@ function decompose(
   sinceOpset: number,
   reason: string,
   convert: (node: NodeCall) => Results,
-  more: Partial<ImportRule> = {},
 ): ImportRule {
-  return { operator, sinceOpset, treatment: "decomposed", reason, convert, ...more };
+  return { operator, sinceOpset, treatment: "decomposed", reason, convert };
 }
 
-/** Forms after opset 18, and operators that have no entry of their own. */
+/** What came after opset 18 (CastLike came at 15, but is no more than a Cast). */
 export const DOWNGRADES: readonly ImportRule[] = [
   decompose("Gelu", 20, "Erf, or Tanh where approximated", gelu),
   decompose("Swish", 24, "x Sigmoid(alpha x)", swish),
-  decompose("HardSwish", 14, "x max(0, min(1, x / 6 + 1/2))", hardSwish, { whenMissing: true }),
-  decompose("GroupNormalization", 21, "mean and variance by groups; scale and bias per channel", groupNorm),
-  decompose("GroupNormalization", 18, "mean and variance by groups; scale and bias per group", groupNorm, {
-    untilOpset: 20,
-  }),
+  decompose(
+    "GroupNormalization",
+    21,
+    "InstanceNormalization of groups as channels; scale and bias are per channel since 21",
+    groupNorm,
+  ),
   decompose("RMSNormalization", 23, "x / sqrt(mean x^2 + epsilon) scale", rootMeanSquareNorm),
-  decompose("LayerNormalization", 17, "mean and variance over the last axes", layerNorm, {
-    whenMissing: true,
-  }),
-  decompose("GlobalAveragePool", 11, "ReduceMean over the pixels", globalPool("ReduceMean"), {
-    whenMissing: true,
-  }),
-  decompose("GlobalMaxPool", 11, "ReduceMax over the pixels", globalPool("ReduceMax"), { whenMissing: true }),
   decompose("CastLike", 15, "Cast to the dtype of the other input", castLike),
   {
     operator: "Cast",

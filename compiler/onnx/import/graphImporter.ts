@@ -119,8 +119,7 @@ export class GraphImporter {
     if (body) return this.#inlineFunction(call, body, scope);
     const symbolic = call.domain === "" ? guarded(call, () => foldSizes(call)) : undefined;
     if (symbolic) return symbolic;
-    const rule =
-      call.domain === "" ? findRule(IMPORT_RULES, call.operator, call.opset, this.b.ops) : undefined;
+    const rule = call.domain === "" ? findRule(IMPORT_RULES, call.operator, call.opset) : undefined;
     if (rule?.treatment === "refused")
       return call.fail("E_MODEL_OP", `is not supported: ${rule.reason}`, CUT_HINT);
     return guarded(call, () => rule?.convert?.(call) ?? standardNode(call));
@@ -218,7 +217,7 @@ export class GraphImporter {
 
   #unknownReason(operator: string, domain: string, scope: Scope): string | undefined {
     if (domain !== "") return `operators of the domain ${domain} are not supported`;
-    const rule = findRule(IMPORT_RULES, operator, scope.opsets.get("") ?? 0, this.b.ops);
+    const rule = findRule(IMPORT_RULES, operator, scope.opsets.get("") ?? 0);
     if (rule) return rule.treatment === "refused" ? `is not supported: ${rule.reason}` : undefined;
     return this.b.ops.get(operator)?.domain === "" ? undefined : "the operator is not supported";
   }

@@ -1,6 +1,5 @@
 // The written list of what import does to operators: one row for each change between opset 11 and the newest. A row
 // says from which to which opset it holds; operators without a row stand in the table as they are, or are not known.
-import type { OpTable } from "../../ir/op.ts";
 import type { Convert } from "./nodeCall.ts";
 
 /**
@@ -22,8 +21,6 @@ export interface ImportRule {
   readonly reason: string;
   /** Absent for what is refused. */
   readonly convert?: Convert;
-  /** The row holds only while the operator table has no such operator. */
-  readonly whenMissing?: true;
 }
 
 /** The row for an operator of ONNX's own domain at an opset, if there is one. */
@@ -31,14 +28,9 @@ export function findRule(
   rules: readonly ImportRule[],
   operator: string,
   opset: number,
-  ops: OpTable,
 ): ImportRule | undefined {
   return rules.find(
-    (rule) =>
-      rule.operator === operator &&
-      rule.sinceOpset <= opset &&
-      opset <= (rule.untilOpset ?? opset) &&
-      !(rule.whenMissing && ops.has(operator)),
+    (rule) => rule.operator === operator && rule.sinceOpset <= opset && opset <= (rule.untilOpset ?? opset),
   );
 }
 
