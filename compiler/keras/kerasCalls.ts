@@ -16,6 +16,8 @@ export type Operand = TensorReference | number;
 export interface KerasLayerCall {
   readonly operands: readonly Operand[];
   readonly options: JsonObject;
+  /** Whether it is written as Keras 3 does. */
+  readonly isMarked: boolean;
 }
 
 /** The `inbound_nodes` of a layer; none for input layers. E_MODEL_PARSE. */
@@ -68,7 +70,7 @@ function readListed(node: unknown, place: KerasPlace): KerasLayerCall {
       else options[key] = value;
     }
   }
-  return { operands, options };
+  return { operands, options, isMarked: false };
 }
 
 function isListedEntry(value: unknown): value is readonly [string, unknown, unknown, unknown] {
@@ -87,7 +89,7 @@ function readMarked({ args, kwargs }: JsonObject, place: KerasPlace): KerasLayer
       for (const entry of list) operands.push(readMarkedOperand(entry, place));
     else options[key] = value;
   }
-  return { operands, options };
+  return { operands, options, isMarked: true };
 }
 
 function readMarkedOperand(arg: unknown, place: KerasPlace): Operand {

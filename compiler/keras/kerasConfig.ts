@@ -1,7 +1,13 @@
 // The JSON of a Keras model -> its layers and how they are connected, the same for sequential and functional models,
 // for Keras 2 and 3, and for models inside models. Everything is checked: names, references, nesting. Which classes of
 // layers there are is not known here.
-import { type KerasLayerCall, readCalls, readReferences, type TensorReference } from "./kerasCalls.ts";
+import {
+  type KerasLayerCall,
+  type Operand,
+  readCalls,
+  readReferences,
+  type TensorReference,
+} from "./kerasCalls.ts";
 import { isObject, type JsonObject, type KerasPlace, refuse } from "./layerConfig.ts";
 
 /** Models inside models: as deep as anybody nests, and no deeper than the stack allows. */
@@ -66,11 +72,48 @@ function readModel(description: unknown, place: KerasPlace, depth: number): Kera
     if (references.length === 0) refuse("E_MODEL_PARSE", place, `the model lists no ${key}`);
     return references;
   };
+  const counted = countCallsFromZero(layers, ports("output_layers"));
   return {
     name,
-    layers: new Map(layers.map((layer) => [layer.name, layer])),
+    layers: new Map(counted.layers.map((layer) => [layer.name, layer])),
     inputs: ports("input_layers"),
-    outputs: ports("output_layers"),
+    outputs: counted.outputs,
+  };
+}
+
+/**
+ * References count the calls of a layer from 0; but a model's own making may be its call 0: in Keras 2 always, in Keras 3
+ * for functional models among the outputs only. Takes that off, so that all references count the calls listed.
+ */
+function countCallsFromZero(
+  layers: readonly KerasLayer[],
+  outputs: readonly TensorReference[],
+): { layers: readonly KerasLayer[]; outputs: readonly TensorReference[] } {
+  const models = new Map(layers.flatMap((layer) => (layer.model ? [[layer.name, layer]] : [])));
+  if (models.size === 0) return { layers, outputs };
+  const isKeras3 = layers.some(({ calls }) => calls.some(({ isMarked }) => isMarked));
+  const used = layers.flatMap(({ calls }) => calls.flatMap(({ operands }) => operands));
+  // A model of Keras 2 of which call 0 is used was counted from 0 after all.
+  const fromZero = new Set(
+    [...used, ...outputs].flatMap((operand) =>
+      typeof operand !== "number" && operand.node === 0 ? [operand.layer] : [],
+    ),
+  );
+  const shift = (reference: TensorReference, isOutput: boolean): TensorReference => {
+    const model = models.get(reference.layer);
+    const isShifted = isKeras3
+      ? isOutput && model?.className !== "Sequential"
+      : !fromZero.has(reference.layer);
+    return model && isShifted ? { ...reference, node: reference.node - 1 } : reference;
+  };
+  const shiftOperand = (operand: Operand): Operand =>
+    typeof operand === "number" ? operand : shift(operand, false);
+  return {
+    layers: layers.map((layer) => ({
+      ...layer,
+      calls: layer.calls.map((call) => ({ ...call, operands: call.operands.map(shiftOperand) })),
+    })),
+    outputs: outputs.map((reference) => shift(reference, true)),
   };
 }
 
@@ -136,7 +179,9 @@ function chain(name: string, list: readonly KerasLayer[], config: JsonObject, pl
   const reference = (layer: string): TensorReference => ({ layer, node: 0, tensor: 0 });
   const connected = layers.map((layer, i): KerasLayer => {
     const before = layers[i - 1];
-    return before ? { ...layer, calls: [{ operands: [reference(before.name)], options: {} }] } : layer;
+    return before
+      ? { ...layer, calls: [{ operands: [reference(before.name)], options: {}, isMarked: false }] }
+      : layer;
   });
   return {
     name,

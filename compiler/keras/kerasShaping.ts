@@ -120,11 +120,16 @@ function resample(call: LayerCall, height: number, width: number, method: "bilin
   const limit = 1 << 14;
   if (height > limit || width > limit) fail("E_MODEL_OP", `images of ${height}x${width} are too large`);
   const rows = resamplingMatrix(fromHeight, height, method);
-  const columns = resamplingMatrix(fromWidth, width, method);
+  const columns = transposed(resamplingMatrix(fromWidth, width, method), width, fromWidth);
   const stretched =
     height === fromHeight ? x : b.emit("MatMul", [call.constant([height, fromHeight], rows), x]);
   if (width === fromWidth) return stretched;
-  return b.emit("MatMul", [stretched, b.transpose(call.constant([width, fromWidth], columns), [1, 0])]);
+  return b.emit("MatMul", [stretched, call.constant([fromWidth, width], columns)]);
+}
+
+/** The transpose of a row-major matrix. */
+function transposed(matrix: readonly number[], rows: number, columns: number): number[] {
+  return matrix.map((_, at) => matrix[(at % rows) * columns + Math.floor(at / rows)] ?? 0);
 }
 
 function sizesAfterBatch({ x, layout }: LayerCall): number[] {

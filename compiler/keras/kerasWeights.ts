@@ -83,6 +83,9 @@ function findByName(
   let mine = own === undefined ? all : all.filter(({ parts }) => parts.at(-2) === own);
   if (own !== undefined && mine.length > declarations.length)
     mine = mine.filter(({ parts }) => inner.every((name) => parts.includes(name)));
+  // A model further in may have a layer of the same name: its paths are longer.
+  const shortest = Math.min(...mine.map(({ parts }) => parts.length));
+  if (mine.length > declarations.length) mine = mine.filter(({ parts }) => parts.length === shortest);
   if (mine.length > declarations.length) refuseExtra(place, declarations.length);
   return declarations.map(({ names }) => mine.find(({ parts }) => names.includes(parts.at(-1) ?? ""))?.array);
 }

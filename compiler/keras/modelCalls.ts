@@ -3,7 +3,7 @@
 // be as long as it likes. References that lead nowhere or in circles are E_MODEL_PARSE.
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { TensorData, Value } from "../ir/types.ts";
-import type { KerasLayerCall, Operand, TensorReference } from "./kerasCalls.ts";
+import type { KerasLayerCall, TensorReference } from "./kerasCalls.ts";
 import type { KerasLayer, KerasModel } from "./kerasConfig.ts";
 import type { ImageLayout } from "./kerasLayout.ts";
 import {
@@ -49,8 +49,6 @@ export function applyModel(
   const at: KerasPlace = { file: state.file, layer: place.names.join("/") };
   if (model.inputs.length !== inputs.length)
     refuse("E_MODEL_PARSE", at, `it has ${model.inputs.length} inputs and is called with ${inputs.length}`);
-  const offsets = nodeOffsets(model);
-  const keyOf = ({ layer, node }: TensorReference): string => `${node - (offsets.get(layer) ?? 0)} ${layer}`;
   const done = new Map<string, readonly Value[]>();
   model.inputs.forEach((reference, i) => {
     const input = inputs[i];
@@ -59,8 +57,8 @@ export function applyModel(
   const result = (reference: TensorReference): Value =>
     done.get(keyOf(reference))?.[reference.tensor] ??
     refuse("E_MODEL_PARSE", at, `layer ${reference.layer} has no result ${reference.tensor}`);
-  for (const reference of callOrder(model, keyOf, new Set(done.keys()), at)) {
-    const { layer, call } = findCall(model, reference, keyOf, at);
+  for (const reference of callOrder(model, new Set(done.keys()), at)) {
+    const { layer, call } = findCall(model, reference, at);
     const names = [...place.names, layer.name];
     const operands = call.operands.map((operand) =>
       typeof operand === "number" ? operand : result(operand),
@@ -72,44 +70,27 @@ export function applyModel(
   return model.outputs.map(result);
 }
 
-/**
- * Keras 2 counts the calls of a model inside a model from 1 (its own making is call 0), everything else from 0: the
- * number to take off, for each layer, so that references count the calls that are listed.
- */
-function nodeOffsets(model: KerasModel): ReadonlyMap<string, number> {
-  const offsets = new Map<string, number>();
-  const see = (operand: Operand): void => {
-    if (typeof operand === "number") return;
-    const layer = model.layers.get(operand.layer);
-    if (layer?.model && operand.node >= layer.calls.length) offsets.set(layer.name, 1);
-  };
-  for (const { calls } of model.layers.values()) for (const { operands } of calls) operands.forEach(see);
-  model.outputs.forEach(see);
-  return offsets;
+/** One call of one layer, as a key. */
+function keyOf({ layer, node }: TensorReference): string {
+  return `${node} ${layer}`;
 }
 
 function findCall(
   model: KerasModel,
   reference: TensorReference,
-  keyOf: (reference: TensorReference) => string,
   at: KerasPlace,
 ): { layer: KerasLayer; call: KerasLayerCall } {
   const layer = model.layers.get(reference.layer);
   if (!layer)
     return refuse("E_MODEL_PARSE", at, `there is no layer ${reference.layer}, which another one uses`);
-  const call = layer.calls[Number(keyOf(reference).split(" ", 1)[0])];
+  const call = layer.calls[reference.node];
   if (call) return { layer, call };
   const inner = { ...at, layer: [at.layer, layer.name].filter((name) => name !== "").join("/") };
   return refuse("E_MODEL_PARSE", inner, `call ${reference.node} of it is used, but not listed`);
 }
 
 /** The calls that the outputs need, each after those that it needs itself. */
-function callOrder(
-  model: KerasModel,
-  keyOf: (reference: TensorReference) => string,
-  given: ReadonlySet<string>,
-  at: KerasPlace,
-): TensorReference[] {
+function callOrder(model: KerasModel, given: ReadonlySet<string>, at: KerasPlace): TensorReference[] {
   const order: TensorReference[] = [];
   const finished = new Set(given);
   const entered = new Set<string>();
@@ -117,7 +98,7 @@ function callOrder(
   for (let reference = stack.pop(); reference; reference = stack.pop()) {
     const key = keyOf(reference);
     if (finished.has(key)) continue;
-    const { call } = findCall(model, reference, keyOf, at);
+    const { call } = findCall(model, reference, at);
     const needs = call.operands.filter((operand) => typeof operand !== "number");
     const open = needs.filter((operand) => !finished.has(keyOf(operand)));
     if (open.length === 0) {
@@ -143,7 +124,10 @@ function applyLayer(
 ): readonly Value[] {
   const path = names.join("/");
   const place: WeightPlace = { file: state.file, layer: path, names, path: folder };
-  if (options.training === true)
+  if (
+    options.training === true &&
+    (layer.model || /^BatchNorm|Dropout|Noise|^StochasticDepth/.test(layer.className))
+  )
     refuse("E_MODEL_OP", place, "it is called with training=True: it would not be in inference form");
   if (layer.model) {
     const values = operands.filter((operand) => typeof operand !== "number");
