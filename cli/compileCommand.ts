@@ -5,6 +5,7 @@ import { BUNDLE_FORMAT } from "../compiler/bundle.ts";
 import { compile } from "../compiler/compile.ts";
 import { specWarnings } from "../compiler/spec/specWarnings.ts";
 import { refuseForeignFolder } from "../runtime/export/ownFolder.ts";
+import { readForeignModels } from "../runtime/models/foreignModels.ts";
 import { MANIFEST_FILE, writeBundleDirectory } from "../runtime/train/bundleDirectory.ts";
 import { dumpTrace, joinTraces, type StageTime, timingTrace } from "./graphDump.ts";
 import { shownPath } from "./pathText.ts";
@@ -33,6 +34,8 @@ export function addCompileCommand(program: Command, terminal: Terminal): void {
 async function compileSpec(file: string, flags: Flags, terminal: Terminal): Promise<void> {
   const experiment = await loadExperiment(file);
   const { classes, warnings } = await loadClasses(experiment);
+  const models = await readForeignModels(experiment.spec, experiment.baseDirectory, classes);
+  for (const note of models.notes) terminal.note(note);
   for (const warning of [...specWarnings(experiment.spec), ...warnings])
     terminal.note(`${terminal.noteColours.yellow("warning:")} ${warning}`);
   const directory = resolve(flags.output);
@@ -41,7 +44,7 @@ async function compileSpec(file: string, flags: Flags, terminal: Terminal): Prom
   const dump = process.env.MTTC_DUMP;
   const trace = joinTraces([...(dump ? [dumpTrace(dump)] : []), timing.trace]);
   const started = performance.now();
-  const bundle = compile(experiment.spec, classes, { trace });
+  const bundle = compile(experiment.spec, classes, { ...models, trace });
   const milliseconds = performance.now() - started;
   const { files } = await writeBundleDirectory(directory, bundle);
   const sizes = Object.entries(files).map(([name, entry]) => ({ name, bytes: entry.bytes }));

@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { compile } from "../compiler/compile.ts";
 import { inspectModel, type LayerFacts, type ModelFacts } from "../compiler/inspect/modelFacts.ts";
 import { graphText, StageLog } from "../compiler/inspect/stages.ts";
+import { readForeignModels } from "../runtime/models/foreignModels.ts";
 import { loadClasses, loadSpecOrRun } from "./specFile.ts";
 import { bytes, count, renderTable, scaled } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
@@ -29,14 +30,15 @@ export function addInspectCommand(program: Command, terminal: Terminal): void {
 async function inspect(path: string, flags: Flags, terminal: Terminal): Promise<void> {
   const experiment = await loadSpecOrRun(path);
   const { classes, warnings } = await loadClasses(experiment);
+  const models = await readForeignModels(experiment.spec, experiment.baseDirectory, classes);
   if (flags.stage !== undefined) {
     const log = new StageLog();
-    compile(experiment.spec, classes, { trace: log.trace });
+    compile(experiment.spec, classes, { ...models, trace: log.trace });
     terminal.out(graphText(log.find(flags.stage), flags.at).trimEnd());
     return;
   }
-  const facts = inspectModel(experiment.spec, classes);
-  const all = { ...facts, warnings: [...facts.warnings, ...warnings] };
+  const facts = inspectModel(experiment.spec, classes, models);
+  const all = { ...facts, warnings: [...models.notes, ...facts.warnings, ...warnings] };
   terminal.out(flags.json ? JSON.stringify(all, null, 2) : factsText(all, terminal));
 }
 
@@ -80,6 +82,7 @@ const LAYER_NAMES: Readonly<Record<string, string>> = {
   d: "spatial dropout",
   r: "residual block",
   dense: "global pooling, dense",
+  imported: "imported network",
 };
 
 function layerName({ layer }: LayerFacts): string {

@@ -10,6 +10,7 @@ import type { TaskClasses } from "./model/network.ts";
 import type { Parameter } from "./model/parameters.ts";
 import { writeBundle } from "./onnx/writeBundle.ts";
 import { OPS } from "./ops/table.ts";
+import { batchNormFolding } from "./passes/batchNormFolding.ts";
 import { commonSubexpressions } from "./passes/commonSubexpressions.ts";
 import { constantFolding } from "./passes/constantFolding.ts";
 import { deadValues } from "./passes/deadValues.ts";
@@ -32,8 +33,19 @@ export interface CompileOptions {
   readonly trace?: Trace;
 }
 
+export interface FinishOptions extends Pick<CompileOptions, "target" | "trace"> {
+  /** Fold batch norms whose numbers are all constant into the convolutions before them. Default true. */
+  readonly foldNorms?: boolean;
+}
+
 /** Cheap simplifications, run before and after lowering until nothing changes. */
-export const SIMPLIFY: readonly Pass[] = [constantFolding, identities, commonSubexpressions, deadValues];
+export const SIMPLIFY: readonly Pass[] = [
+  constantFolding,
+  batchNormFolding,
+  identities,
+  commonSubexpressions,
+  deadValues,
+];
 
 /** Compiles a spec whose classes are known. E_SHAPE and E_NOT_DIFFERENTIABLE point into the spec. */
 export function compile(spec: Spec, classes: TaskClasses, options: CompileOptions = {}): Bundle {
@@ -58,18 +70,19 @@ export function compile(spec: Spec, classes: TaskClasses, options: CompileOption
 }
 
 /** Simplifies, lowers and simplifies again: what an exported graph goes through too. */
-export function finishGraph(graph: Graph, options: CompileOptions = {}): Graph {
-  const { trace, target = "cpu" } = options;
+export function finishGraph(graph: Graph, options: FinishOptions = {}): Graph {
+  const { trace, target = "cpu", foldNorms = true } = options;
+  const simplify = foldNorms ? SIMPLIFY : SIMPLIFY.filter((pass) => pass !== batchNormFolding);
   const passes = { ops: OPS, trace };
   trace?.(`${graph.name}/1-built`, graph);
-  const simple = runPasses(graph, SIMPLIFY, {
+  const simple = runPasses(graph, simplify, {
     ...passes,
     allowOwnOps: true,
     stage: `${graph.name}/2-simplify`,
   });
   const lowered = lowerGraph(simple, target, OPS);
   trace?.(`${graph.name}/3-lowered`, lowered);
-  const final = runPasses(lowered, SIMPLIFY, {
+  const final = runPasses(lowered, simplify, {
     ...passes,
     allowOwnOps: false,
     stage: `${graph.name}/4-simplify`,

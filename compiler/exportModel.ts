@@ -7,9 +7,7 @@ import { encodeMetadata, type MetadataContent } from "./model/modelMetadata.ts";
 import type { TaskClasses } from "./model/network.ts";
 import { encodeGraph, PRODUCER } from "./onnx/encodeGraph.ts";
 import { OPS } from "./ops/table.ts";
-import { batchNormFolding } from "./passes/batchNormFolding.ts";
-import { deadValues } from "./passes/deadValues.ts";
-import { runPasses, type Trace } from "./passes/pass.ts";
+import type { Trace } from "./passes/pass.ts";
 import type { Spec } from "./spec/schema.ts";
 
 export interface ExportOptions {
@@ -43,9 +41,7 @@ export function exportModel(
 ): ExportedFile[] {
   const model = { spec, classes, values, trunk, ops: OPS, producer: PRODUCER };
   return buildExportGraphs(model, split).map(({ name, graph, metadata }) => {
-    const options = { ops: OPS, allowOwnOps: true, trace, stage: `${name}/0-fold` };
-    const folded = runPasses(graph, fold ? [batchNormFolding, deadValues] : [], options);
-    const finished = finishGraph(folded, trace ? { trace } : {});
+    const finished = finishGraph(graph, { foldNorms: fold, ...(trace ? { trace } : {}) });
     return {
       file: `${name}.onnx`,
       bytes: encodeGraph(finished, { metadata: encodeMetadata(metadata) }),

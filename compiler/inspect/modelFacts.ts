@@ -1,7 +1,7 @@
 // What a spec amounts to, taken from its compiled graphs: parameters, shapes, operations, memory, and which
 // task's loss trains which part. Spec and classes in, plain data out.
 import type { Manifest } from "../bundle.ts";
-import { compile } from "../compile.ts";
+import { type CompileOptions, compile } from "../compile.ts";
 import { InternalError } from "../diagnostics.ts";
 import type { Dim, Graph } from "../ir/types.ts";
 import type { TaskClasses } from "../model/network.ts";
@@ -31,7 +31,7 @@ export interface PartFacts {
 /** One layer; `shape` is that of its result for one image: [C,H,W], or [classes] of a dense layer. */
 export interface LayerFacts {
   readonly origin: string;
-  readonly layer: LayerEntry | "dense";
+  readonly layer: LayerEntry | "dense" | "imported";
   readonly part: string;
   readonly shape: readonly Dim[];
 }
@@ -67,9 +67,13 @@ export interface ModelFacts {
 }
 
 /** Compiles and reports; E_SHAPE as compile. */
-export function inspectModel(spec: Spec, classes: TaskClasses): ModelFacts {
+export function inspectModel(
+  spec: Spec,
+  classes: TaskClasses,
+  models: Pick<CompileOptions, "trunk" | "teacher"> = {},
+): ModelFacts {
   const log = new StageLog();
-  const { manifest } = compile(spec, classes, { trace: log.trace });
+  const { manifest } = compile(spec, classes, { ...models, trace: log.trace });
   const evaluate = graphOf(log, "evaluate/1-");
   // Before lowering, where a gradient of a convolution is still one node, whatever form the target gives it.
   const train = graphOf(log, "train/2-", "train/1-");
@@ -131,8 +135,10 @@ function layerFacts(spec: Spec, evaluate: Graph): LayerFacts[] {
       return { origin: here, layer, part: partOf(here), shape };
     });
   };
-  const layers = "layers" in spec.fcn ? spec.fcn.layers : [];
-  const trunk = place("fcn.layers", layers, [spec.num_channels, ...spec.imshape]);
+  const trunk =
+    "layers" in spec.fcn
+      ? place("fcn.layers", spec.fcn.layers, [spec.num_channels, ...spec.imshape])
+      : [{ origin: "fcn", layer: "imported", part: "fcn", shape: lastShape(evaluate, "fcn/") } as const];
   const shared = place("shared_layers", spec.shared_layers, trunk.at(-1)?.shape ?? []);
   const features = shared.at(-1)?.shape ?? trunk.at(-1)?.shape ?? [];
   const heads = spec.tasks.flatMap((task): LayerFacts[] => {
@@ -141,6 +147,12 @@ function layerFacts(spec: Spec, evaluate: Graph): LayerFacts[] {
     return [...place(`tasks.${task}.task_layers`, spec.task_layers, features), dense];
   });
   return [...trunk, ...shared, ...heads];
+}
+
+/** Shape, without the batch, of the last value whose origin starts so. */
+function lastShape(graph: Graph, origin: string): readonly Dim[] {
+  const values = graph.nodes.flatMap((node) => node.outputs);
+  return values.findLast((value) => value.origin.startsWith(origin))?.type.shape.slice(1) ?? [];
 }
 
 function memoryFacts(manifest: Manifest, step: Graph): MemoryFacts {

@@ -54,8 +54,9 @@ export async function exportRun(
   const classes = manifest.tasks.map(({ name, classes: names }) => ({ task: name, classes: names }));
   const values = await trainer.parameters();
   const { split = false } = options;
-  const files = exportModel(manifest.spec, classes, values, { split });
-  const plain = split ? exportModel(manifest.spec, classes, values, { split, fold: false }) : [];
+  const trunk = await trainer.trunk();
+  const files = exportModel(manifest.spec, classes, values, { split, trunk });
+  const plain = split ? exportModel(manifest.spec, classes, values, { split, trunk, fold: false }) : [];
   const features = plain.filter(({ metadata: { kind } }) => kind === "trunk" || kind === "shared");
   const reference = await parityReference(trainer, features);
   const contents = new Map(files.map(({ file, bytes }) => [file, bytes]));

@@ -4,6 +4,7 @@
 import { join, resolve } from "node:path";
 import type { Manifest } from "../../compiler/bundle.ts";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
+import { type ImportedTrunk, importedValues } from "../../compiler/model/importedTrunk.ts";
 import { initialValue } from "../../compiler/model/initialValues.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
 import { loadNewestCheckpoint, saveCheckpoint } from "../checkpoint/checkpoints.ts";
@@ -102,7 +103,17 @@ export class MultiTaskTrainer implements AsyncDisposable {
    */
   async parameters(): Promise<Map<string, Float32Array>> {
     const session = await this.#open(true);
-    return await parameterValues(session, (parameter) => initialValue(parameter, this.spec.seed));
+    const { trunk } = session.models;
+    const imported = trunk && importedValues(trunk, this.spec);
+    return await parameterValues(
+      session,
+      (parameter) => imported?.get(parameter.name) ?? initialValue(parameter, this.spec.seed),
+    );
+  }
+
+  /** The imported network behind the spec's fcn, where there is one. */
+  async trunk(): Promise<ImportedTrunk | undefined> {
+    return (await this.#open(true)).models.trunk;
   }
 
   /** What was compiled: tensors, tasks with their classes, preprocessing. */

@@ -13,6 +13,7 @@ import { acquireRunLock, type RunLock } from "../checkpoint/runLock.ts";
 import type { PreparedLabels } from "../data/classes.ts";
 import { checkImageFiles } from "../data/imageFile.ts";
 import { ImageReader, imageFormat } from "../data/images.ts";
+import { type ForeignModels, readForeignModels } from "../models/foreignModels.ts";
 import { OrtHost } from "../ort/ortHost.ts";
 import { type StoredManifest, writeBundleDirectory } from "./bundleDirectory.ts";
 import { BUNDLE_FOLDER, hasRun, writeRun } from "./runDirectory.ts";
@@ -40,6 +41,7 @@ export class TrainingSession implements AsyncDisposable {
   /** The run's folder; a temporary one, removed on close, where the spec has no logdir. */
   readonly directory: string;
   readonly fingerprint: Fingerprint;
+  readonly models: ForeignModels;
   readonly warnings: readonly string[];
   readonly #closers: readonly (() => Promise<void>)[];
 
@@ -55,6 +57,7 @@ export class TrainingSession implements AsyncDisposable {
     this.reader = parts.reader;
     this.directory = parts.directory;
     this.fingerprint = parts.fingerprint;
+    this.models = parts.models;
     this.warnings = parts.warnings;
     this.#closers = closers;
   }
@@ -69,7 +72,8 @@ export class TrainingSession implements AsyncDisposable {
       const labels = await readLabels(experiment);
       for (const rows of [labels.train, labels.val]) if (rows) await checkImageFiles(rows.paths, rows.locate);
       const classes = spec.tasks.map((task) => ({ task, classes: labels.classes[task] ?? [] }));
-      const bundle = compile(spec, classes);
+      const models = await readForeignModels(spec, experiment.baseDirectory, classes);
+      const bundle = compile(spec, classes, models);
       const directory = await prepareDirectory(experiment, labels, options, closers);
       const manifest = await writeBundleDirectory(join(directory, BUNDLE_FOLDER), bundle);
       const host = await OrtHost.start({
@@ -84,10 +88,10 @@ export class TrainingSession implements AsyncDisposable {
       );
       await device.writeState(new Map([...initial.tensors].map(([name, { data }]) => [name, data])));
       const reader = new ImageReader(imageFormat(spec));
-      const fingerprint = { spec: hashSpec(spec), data: hashLabels(labels) };
-      const warnings = [...specWarnings(spec), ...labels.warnings];
+      const fingerprint = { spec: hashSpec(spec, models), data: hashLabels(labels) };
+      const warnings = [...models.notes, ...specWarnings(spec), ...labels.warnings];
       return new TrainingSession(
-        { experiment, labels, manifest, device, host, reader, directory, fingerprint, warnings },
+        { experiment, labels, manifest, device, host, reader, directory, fingerprint, models, warnings },
         closers,
       );
     } catch (error) {
@@ -135,10 +139,12 @@ async function prepareDirectory(
 }
 
 /** Hash of the keys that decide what a step computes; the others may change between two halves of a run. */
-function hashSpec(spec: Experiment["spec"]): string {
+function hashSpec(spec: Experiment["spec"], { trunk, teacher }: ForeignModels): string {
   const { epochs: _e, notes: _n, logdir: _l, num_parallel_calls: _p, ...decisive } = spec;
   const { train_labels: _t, val_labels: _v, filepaths: _f, ...rest } = decisive;
-  return createHash("sha256").update(JSON.stringify(rest)).digest("hex");
+  return createHash("sha256")
+    .update(JSON.stringify([rest, trunk?.hash, teacher?.hash]))
+    .digest("hex");
 }
 
 /** Hash of labels, classes and image names in order, not of where the folder lies. */

@@ -1,0 +1,149 @@
+// The models that a spec names: its fcn (ONNX or Keras) and its teacher (ONNX), read from disk and imported, as the
+// compiler takes them.
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { resolve } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { MttcError } from "../../compiler/diagnostics.ts";
+import type { Graph } from "../../compiler/ir/types.ts";
+import type { Teacher } from "../../compiler/model/distillation.ts";
+import { type ImportedTrunk, importedFcn } from "../../compiler/model/importedTrunk.ts";
+import { readMetadata } from "../../compiler/model/modelMetadata.ts";
+import type { TaskClasses } from "../../compiler/model/network.ts";
+import { cutTrunk } from "../../compiler/onnx/import/cutTrunk.ts";
+import { type ImportedModel, importModel } from "../../compiler/onnx/import/importModel.ts";
+import { decodeModelProto } from "../../compiler/onnx/protobuf.ts";
+import { OPS } from "../../compiler/ops/table.ts";
+import type { ImportedFcn, Spec } from "../../compiler/spec/schema.ts";
+import { importKerasFile, isKerasPath } from "./kerasFile.ts";
+import { readModelFile } from "./modelFile.ts";
+
+/** Imported models of an experiment; notes are for the log. */
+export interface ForeignModels {
+  readonly trunk: ImportedTrunk | undefined;
+  readonly teacher: Teacher | undefined;
+  readonly notes: readonly string[];
+}
+
+/**
+ * Reads what the spec names; relative paths start from `baseDirectory`. E_FILE, E_PATH_TYPE, E_MODEL_* with file and
+ * node; E_MODEL_SHAPE where a teacher's outputs are not the tasks' classes.
+ */
+export async function readForeignModels(
+  spec: Spec,
+  baseDirectory: string,
+  classes: TaskClasses,
+): Promise<ForeignModels> {
+  const settings = importedFcn(spec);
+  const trunk = settings && (await readTrunk(spec, settings, resolve(baseDirectory, settings.path)));
+  const teacher =
+    spec.teacher === null
+      ? undefined
+      : await readTeacher(spec, resolve(baseDirectory, spec.teacher), classes);
+  return { trunk, teacher, notes: (trunk?.notes ?? []).map((note) => `fcn: ${note}`) };
+}
+
+async function readTrunk(spec: Spec, settings: ImportedFcn, path: string): Promise<ImportedTrunk> {
+  const whole = isKerasPath(path) ? await readKeras(spec, settings, path) : readOnnx(spec, settings, path);
+  const cut = cutTrunk(whole.graph, whole.output);
+  if (settings.layout !== "auto" && settings.layout !== whole.layout)
+    throw new MttcError({
+      code: "E_MODEL_SHAPE",
+      message: `the model takes ${whole.layout}, the spec says ${settings.layout}`,
+      at: { file: path, path: "fcn.layout" },
+    });
+  const notes = [...whole.notes, ...cut.notes, ...normNotes(spec, settings, cut.graph)];
+  return { graph: cut.graph, layout: whole.layout, notes, hash: await hashFile(path) };
+}
+
+interface WholeModel {
+  readonly graph: Graph;
+  readonly layout: "NCHW" | "NHWC";
+  readonly notes: readonly string[];
+  /** Name of the value to cut at, where the spec asks for one. */
+  readonly output: string | undefined;
+}
+
+function readOnnx(spec: Spec, settings: ImportedFcn, path: string): WholeModel {
+  const output = settings.output ?? undefined;
+  const { graph, layout, notes } = importOnnx(spec, path, output);
+  return { graph, layout, notes, output };
+}
+
+async function readKeras(spec: Spec, settings: ImportedFcn, path: string): Promise<WholeModel> {
+  const model = await importKerasFile(path, { ops: OPS, imshape: spec.imshape, batch: "N" });
+  const channels = model.graph.inputs[0]?.type.shape[1];
+  if (channels !== spec.num_channels)
+    throw new MttcError({
+      code: "E_MODEL_SHAPE",
+      message: `the model takes images of ${channels} channels, num_channels is ${spec.num_channels}`,
+      at: { file: path, path: "fcn" },
+    });
+  const { output } = settings;
+  const layer = output === null ? undefined : model.layers.get(output)?.name;
+  return {
+    graph: model.graph,
+    layout: model.layout,
+    notes: model.notes,
+    output: layer ?? output ?? undefined,
+  };
+}
+
+function importOnnx(spec: Spec, path: string, output?: string): ImportedModel {
+  const { bytes, externalData } = readModelFile(path);
+  const { imshape, num_channels: channels } = spec;
+  return importModel(bytes, { file: path, imshape, channels, batch: "N", externalData, output });
+}
+
+/** A trunk without batch norms has nothing that `batchnorm: train` could train: say how to export one that has. */
+function normNotes(spec: Spec, settings: ImportedFcn, graph: Graph): string[] {
+  const hasNorm = graph.nodes.some((node) => node.op.name === "BatchNormalization");
+  if (settings.batchnorm !== "train") return [];
+  if (spec.train_fcn === false) return ["batchnorm: train has no effect on a frozen fcn (train_fcn: false)"];
+  if (hasNorm) return [];
+  return [
+    "batchnorm: train finds no batch norm: PyTorch's default export folds them into the convolutions. Export with " +
+      "torch.onnx.export(..., training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False, dynamo=False)",
+  ];
+}
+
+/** A teacher gives `probabilities/<task>`, or an output of the task's name, for at least one task. */
+async function readTeacher(spec: Spec, path: string, classes: TaskClasses): Promise<Teacher> {
+  const { graph, layout } = importOnnx(spec, path);
+  const named = new Map(graph.outputs.map(({ name, value }) => [name, value]));
+  const listed = teacherClasses(path);
+  const outputs = new Map<string, string>();
+  for (const { task, classes: names } of classes) {
+    const output = [`probabilities/${task}`, task].find((name) => named.has(name));
+    if (output === undefined) continue;
+    const shape = named.get(output)?.type.shape ?? [];
+    const theirs = listed.get(task) ?? names;
+    if (shape.length !== 2 || shape[1] !== names.length || String(theirs) !== String(names))
+      throw new MttcError({
+        code: "E_MODEL_SHAPE",
+        message: `output "${output}" is [${shape}] of ${theirs}; expected [N,${names.length}] of ${names}`,
+        at: { file: path, path: "teacher" },
+      });
+    outputs.set(task, output);
+  }
+  if (outputs.size === 0)
+    throw new MttcError({
+      code: "E_MODEL_OUTPUT",
+      message: `expected an output "probabilities/${spec.tasks[0]}", found ${[...named.keys()].join(", ")}`,
+      at: { file: path, path: "teacher" },
+    });
+  return { graph, layout, outputs, hash: await hashFile(path) };
+}
+
+/** Class names per task of a file that mttc exported; other files do not say them. */
+function teacherClasses(path: string): Map<string, readonly string[]> {
+  const { metadataProps = [] } = decodeModelProto(readModelFile(path).bytes);
+  if (!metadataProps.some(({ key }) => key === "mttc")) return new Map();
+  return new Map(readMetadata(metadataProps, path).tasks.map(({ name, classes }) => [name, classes]));
+}
+
+async function hashFile(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(path), hash);
+  return hash.digest("hex");
+}

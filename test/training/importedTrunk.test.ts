@@ -1,0 +1,148 @@
+// Training on an imported trunk, end to end on ONNX Runtime: PyTorch's export of a small residual network with its
+// batch norms, and a Keras model. Frozen to the bit, trained whole, trained from a node on; exported with parity.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { SpecInput } from "../../compiler/spec/schema.ts";
+import { exportRun } from "../../runtime/export/exportRun.ts";
+import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
+import type { TrainerOptions } from "../../runtime/train/trainerOptions.ts";
+import { faultsOfAsync } from "../spec/faultsOf.ts";
+import { writePatternImages } from "./patternImages.ts";
+
+const RESIDUAL = resolve("test/fixtures/import/residual-17-training.onnx");
+const FOLDED = resolve("test/fixtures/import/residual-11.onnx");
+let folder: string;
+let options: Omit<TrainerOptions, "fcn">;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "mttc-imported-"));
+  const rows = await writePatternImages(join(folder, "images"), 24);
+  options = {
+    train_labels: rows.slice(0, 16),
+    val_labels: rows.slice(16),
+    tasks: ["hue", "stripes"],
+    shared_layers: [6],
+    task_layers: [4],
+    imshape: [32, 32],
+    batch_size: 8,
+    lr: 0.01,
+  };
+});
+
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Parameters of the fcn before and after an epoch; the names of those that changed. */
+async function changedByTraining(
+  fcn: SpecInput["fcn"],
+  train_fcn: SpecInput["train_fcn"],
+): Promise<string[]> {
+  await using trainer = new MultiTaskTrainer({ ...options, fcn, train_fcn });
+  const before = await trainer.parameters();
+  await trainer.fit(1);
+  const after = await trainer.parameters();
+  const own = [...before].filter(([name]) => name.startsWith("fcn."));
+  expect(own.length).toBeGreaterThan(10);
+  return own.flatMap(([name, values]) => (String(values) === String(after.get(name)) ? [] : [name]));
+}
+
+const isStatistic = (name: string): boolean => /running_(mean|var)$/.test(name);
+
+describe("an imported trunk", () => {
+  test("that is frozen does not change by a bit", async () => {
+    expect(await changedByTraining(RESIDUAL, false)).toEqual([]);
+  });
+
+  test("trained whole with frozen batch norms changes all but the statistics", async () => {
+    const changed = await changedByTraining(RESIDUAL, true);
+    expect(changed.length).toBe(10);
+    expect(changed.filter(isStatistic)).toEqual([]);
+  });
+
+  test("trained with its batch norms changes the statistics too", async () => {
+    const changed = await changedByTraining({ path: RESIDUAL, batchnorm: "train" }, true);
+    expect(changed.filter(isStatistic).length).toBeGreaterThan(3);
+  });
+
+  test("trained from a node on leaves what is before it", async () => {
+    const whole = await changedByTraining(RESIDUAL, true);
+    await using trainer = new MultiTaskTrainer({ ...options, fcn: RESIDUAL, train_fcn: true });
+    const { graph } = (await trainer.trunk()) ?? { graph: undefined };
+    const from = graph?.nodes.at(-4)?.outputs[0]?.name ?? "";
+    const changed = await changedByTraining(RESIDUAL, { from });
+    expect(changed.length).toBeGreaterThan(0);
+    expect(changed.length).toBeLessThan(whole.length);
+    expect(whole).toEqual(expect.arrayContaining(changed));
+  });
+
+  test("without batch norms says how to export one that has them", async () => {
+    const messages: string[] = [];
+    const fcn = { path: FOLDED, batchnorm: "train" } as const;
+    await using trainer = new MultiTaskTrainer({ ...options, fcn, train_fcn: true });
+    trainer.on("log", ({ message }) => messages.push(message));
+    await trainer.fit(1);
+    expect(messages.join("\n")).toMatch(/finds no batch norm.*TrainingMode\.PRESERVE/);
+  });
+
+  test.each([
+    ["ONNX, frozen", RESIDUAL, false],
+    ["ONNX, trained", { path: RESIDUAL, batchnorm: "train", mean: [0.5, 0.4, 0.3], std: 0.2 } as const, true],
+    ["Keras .h5", resolve("test/fixtures/keras/mobile.h5"), false],
+    ["Keras .keras", resolve("test/fixtures/keras/mobile.keras"), true],
+  ])("exports files that agree with the trainer: %s", async (name, fcn, train_fcn) => {
+    const logdir = join(folder, name);
+    await using trainer = new MultiTaskTrainer({ ...options, fcn, train_fcn, logdir });
+    await trainer.fit(1);
+    const report = await exportRun(trainer, { split: true });
+    expect(report.checks.length).toBeGreaterThan(5);
+    await trainer.close();
+    await using again = await MultiTaskTrainer.fromRun(logdir);
+    expect(await again.evaluate()).toEqual(trainer.history[0]?.evaluation);
+  });
+
+  test("of an unknown output names the nearest ones", async () => {
+    await using trainer = new MultiTaskTrainer({ ...options, fcn: { path: RESIDUAL, output: "layer1" } });
+    const [fault] = await faultsOfAsync(() => trainer.fit(1));
+    expect(fault?.code).toBe("E_MODEL_OUTPUT");
+    expect(fault?.hint).toMatch(/nearest names: /);
+  });
+});
+
+describe("a teacher", () => {
+  test("pulls the heads towards its probabilities", async () => {
+    const logdir = join(folder, "teacher");
+    await using teacher = new MultiTaskTrainer({ ...options, fcn: { layers: [4] }, train_fcn: true, logdir });
+    await teacher.fit(6);
+    await exportRun(teacher);
+    const paths = (await teacher.evaluationRows()).paths;
+    const theirs = await teacher.predict(paths);
+    const student = async (more: Partial<TrainerOptions>): Promise<number> => {
+      const fcn = { layers: [4] };
+      await using trainer = new MultiTaskTrainer({ ...options, fcn, train_fcn: true, seed: 9, ...more });
+      await trainer.fit(6);
+      return divergence(theirs, await trainer.predict(paths));
+    };
+    const distilled = await student({ teacher: join(logdir, "export", "model.onnx"), distill_weight: 20 });
+    expect(distilled).toBeLessThan((await student({})) / 2);
+  });
+
+  test("without the tasks' outputs is refused", async () => {
+    const spec = { ...options, fcn: { layers: [4] }, teacher: RESIDUAL, distill_weight: 1 } as const;
+    await using trainer = new MultiTaskTrainer(spec);
+    const [fault] = await faultsOfAsync(() => trainer.fit(1));
+    expect(fault?.code).toBe("E_MODEL_OUTPUT");
+  });
+});
+
+/** Summed KL(p || q) over all rows and tasks. */
+function divergence(p: ReadonlyMap<string, Float32Array>, q: ReadonlyMap<string, Float32Array>): number {
+  let sum = 0;
+  for (const [task, values] of p)
+    values.forEach((value, i) => {
+      sum += value * Math.log(value / (q.get(task)?.[i] ?? Number.NaN));
+    });
+  return sum;
+}
