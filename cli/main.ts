@@ -6,8 +6,10 @@ import { addCompileCommand } from "./compileCommand.ts";
 import { reportError } from "./errorReport.ts";
 import { addEvaluateCommand } from "./evaluateCommand.ts";
 import { addExportCommand } from "./exportCommand.ts";
+import { addImportCommand } from "./importCommand.ts";
 import { addInitCommand } from "./initCommand.ts";
 import { addInspectCommand } from "./inspectCommand.ts";
+import { addOpsCommand } from "./opsCommand.ts";
 import { addPredictCommand } from "./predictCommand.ts";
 import { addSchemaCommand } from "./schemaCommand.ts";
 import { processTerminal } from "./terminal.ts";
@@ -16,12 +18,14 @@ import { addTrainCommand } from "./trainCommand.ts";
 const COMMANDS = [
   addInitCommand,
   addInspectCommand,
+  addImportCommand,
   addCompileCommand,
   addTrainCommand,
   addEvaluateCommand,
   addExportCommand,
   addPredictCommand,
   addSchemaCommand,
+  addOpsCommand,
 ] as const;
 
 /** Runs the command line `args` (without node and script) and returns the exit code. */

@@ -1,0 +1,80 @@
+// `mttc import MODEL -o FILE.onnx`: a Keras model as an ONNX file: images float32 [N,C,H,W] in, the model's outputs out.
+import { writeFile } from "node:fs/promises";
+import { basename, resolve } from "node:path";
+import type { Command } from "commander";
+import { MttcError } from "../compiler/diagnostics.ts";
+import { typeText } from "../compiler/ir/types.ts";
+import { encodeGraph } from "../compiler/onnx/encodeGraph.ts";
+import { OPS } from "../compiler/ops/table.ts";
+import { fileError } from "../runtime/checkpoint/fileSystem.ts";
+import { importKerasFile, isKerasPath } from "../runtime/models/kerasFile.ts";
+import { shownPath } from "./pathText.ts";
+import { parsePositive } from "./runtimeOptions.ts";
+import { bytes, count, renderTable } from "./tables.ts";
+import type { Terminal } from "./terminal.ts";
+
+interface Flags {
+  readonly output: string;
+  readonly imshape?: readonly number[];
+  readonly json?: boolean;
+}
+
+export function addImportCommand(program: Command, terminal: Terminal): void {
+  program
+    .command("import")
+    .description("convert a Keras model (.h5, .keras) to ONNX; specs can also name it directly")
+    .argument("<model>", "Keras model file")
+    .requiredOption("-o, --output <file>", "ONNX file to write; an older one is replaced")
+    .option("--imshape <pixels...>", "height and width, where the model leaves them open", collectPixels)
+    .option("--json", "print the result as JSON")
+    .action((model: string, flags: Flags) => importModel(model, flags, terminal));
+}
+
+function collectPixels(text: string, before: readonly number[] = []): readonly number[] {
+  return [...before, parsePositive(text)];
+}
+
+async function importModel(model: string, flags: Flags, terminal: Terminal): Promise<void> {
+  if (!isKerasPath(model))
+    throw new MttcError({
+      code: "E_USAGE",
+      message: "is not named like a Keras model (.h5, .hdf5, .keras)",
+      at: { file: model },
+      hint: "ONNX files need no import: name them in the spec",
+    });
+  const [height, width, ...more] = flags.imshape ?? [];
+  if (flags.imshape && (height === undefined || width === undefined || more.length > 0))
+    throw new MttcError({ code: "E_USAGE", message: "--imshape takes two numbers: height, width" });
+  const imshape = height === undefined || width === undefined ? undefined : ([height, width] as const);
+  const { graph, imageInput, notes } = await importKerasFile(model, { ops: OPS, imshape });
+  const encoded = encodeGraph(graph, { metadata: { source: basename(model) } });
+  const file = resolve(flags.output);
+  try {
+    await writeFile(file, encoded);
+  } catch (error) {
+    throw fileError(error, file, "write the ONNX file");
+  }
+  const ports = [
+    ...graph.inputs.map(({ name, type }) => ["input", name, typeText(type)]),
+    ...graph.outputs.map(({ name, value }) => ["output", name, typeText(value.type)]),
+  ];
+  const weights = [...graph.constants.values()].reduce((sum, { data }) => sum + data.length, 0);
+  if (flags.json) {
+    const facts = {
+      file,
+      bytes: encoded.length,
+      nodes: graph.nodes.length,
+      numbers: weights,
+      imageInput,
+      notes,
+    };
+    terminal.out(JSON.stringify({ ...facts, ports }, null, 2));
+    return;
+  }
+  terminal.out(renderTable(terminal, ["", "name", "type"], ports));
+  for (const note of notes) terminal.note(`${terminal.noteColours.yellow("note:")} ${note}`);
+  terminal.out(
+    `${count(graph.nodes.length)} nodes, ${count(weights)} numbers, ${bytes(encoded.length)}; ` +
+      `written to ${shownPath(file)}`,
+  );
+}
