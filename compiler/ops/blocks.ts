@@ -1,4 +1,5 @@
-// Blocks of pixels that become channels, and back: x [N,C,H,W], square blocks. Each is the other's derivative.
+// Blocks of pixels that become channels, and back: x [N,C,H,W], square blocks. Each is the other's
+// derivative.
 import type { GraphBuilder } from "../ir/builder.ts";
 import { defineOp, type InferContext, type NDArray, type Op } from "../ir/op.ts";
 import { concreteShape, type Value } from "../ir/types.ts";

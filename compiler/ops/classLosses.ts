@@ -1,5 +1,5 @@
-// Losses of class scores as ONNX has them: scores [N,C,...], targets [N,...] of integers, weights [C]. The own
-// MaskedCrossEntropy is what mttc trains with; these stand for imported graphs.
+// Losses of class scores as ONNX has them: scores [N,C,...], targets [N,...] of integers, weights [C]. The
+// own MaskedCrossEntropy is what mttc trains with; these stand for imported graphs.
 import type { GraphBuilder } from "../ir/builder.ts";
 import {
   type AttrReader,
@@ -82,9 +82,9 @@ function inferLoss(ctx: InferContext): TensorType {
 }
 
 /**
- * With h the targets as one-hot rows and w the weight of each target (0 where it is ignored):
- * dx = -h w dy, for the mean divided by the sum of w; dweight[c] = sum over the targets t = c of -x[t] dy, for
- * the mean of (-x[t] - loss) dy / sum of w.
+ * With h the targets as one-hot rows and w the weight of each target (0 where it is ignored): dx = -h w dy,
+ * for the mean divided by the sum of w; dweight[c] = sum over the targets t = c of -x[t] dy, for the mean
+ * of (-x[t] - loss) dy / sum of w.
  */
 function differentiateLikelihood(
   b: GraphBuilder,

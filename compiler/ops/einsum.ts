@@ -104,8 +104,9 @@ function letterSizes({ terms }: Equation, shapes: readonly Shape[], fail = inval
 }
 
 /**
- * dx_i = einsum(dy, the other operands -> the letters of x_i). Letters of x_i that stand nowhere else come from
- * ones; a letter that x_i repeats (a diagonal) gets another name and is tied to the first by an identity matrix.
+ * dx_i = einsum(dy, the other operands -> the letters of x_i). Letters of x_i that stand nowhere else come
+ * from ones; a letter that x_i repeats (a diagonal) gets another name and is tied to the first by an
+ * identity matrix.
  */
 function differentiateEinsum({
   b,

@@ -1,4 +1,5 @@
-// Pooling over all pixels of a channel: x [N,C,...] -> y [N,C,1,...]. Spatial sizes are known, N may be a symbol.
+// Pooling over all pixels of a channel: x [N,C,...] -> y [N,C,1,...]. Spatial sizes are known, N may be a
+// symbol.
 import { defineOp, type EvaluateContext, type InferContext, type NDArray, type Op } from "../ir/op.ts";
 import { concreteShape, elementCount, type TensorType, type Value } from "../ir/types.ts";
 import { expectKind, scalarLike } from "./elementwise.ts";

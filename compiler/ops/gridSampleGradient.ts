@@ -1,5 +1,6 @@
-// The gradient of GridSample in standard operators: each coordinate reads up to four pixels ("taps"), and each
-// tap is a gather whose adjoint is a scatter. Letters: image x [N,C,H,W], grid [N,P,Q,2], S = P Q places.
+// The gradient of GridSample in standard operators: each coordinate reads up to four pixels ("taps"), and
+// each tap is a gather whose adjoint is a scatter. Letters: image x [N,C,H,W], grid [N,P,Q,2], S = P Q
+// places.
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { VjpContext } from "../ir/op.ts";
 import { concreteShape, type Value } from "../ir/types.ts";
@@ -22,9 +23,9 @@ interface Tap {
 }
 
 /**
- * With taps t of weights a_t (rows) b_t (columns) at pixels k_t:
- * dx[k_t] += dy a_t b_t; drow = sum over t, c of dy x[k_t] a'_t b_t, and so on for columns; outside of the image
- * (padding mode zeros) a tap counts for nothing. Coordinates that are clamped have the derivative 0.
+ * With taps t of weights a_t (rows) b_t (columns) at pixels k_t: dx[k_t] += dy a_t b_t; drow = sum over t,
+ * c of dy x[k_t] a'_t b_t, and so on for columns; outside of the image (padding mode zeros) a tap counts
+ * for nothing. Coordinates that are clamped have the derivative 0.
  */
 export function differentiateGridSample(ctx: VjpContext): readonly (Value | undefined)[] {
   const { b, dy, needs, attrs } = ctx;

@@ -78,7 +78,8 @@ const LpNormalization = defineOp("LpNormalization", {
     if (![1, 2].includes(ctx.attrs.int("p"))) ctx.fail(`expected p 1 or 2, found ${ctx.attrs.int("p")}`);
     return sameAsInput("float")(ctx);
   },
-  // dx = (dy - g sum(dy y)) / m with g the derivative of m: sign(x) for p = 1, y for p = 2; m = 1 in place of 0
+  // dx = (dy - g sum(dy y)) / m with g the derivative of m: sign(x) for p = 1, y for p = 2; m = 1 in place
+  // of 0
   vjp: ({ b, dy, input, output, attrs }) => {
     const [x, axis, one] = [input(0), b.ints([attrs.int("axis")]), attrs.int("p") === 1];
     const m = b.emit(one ? "ReduceL1" : "ReduceL2", [x, axis], { keepdims: 1 });

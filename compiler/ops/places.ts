@@ -1,5 +1,5 @@
-// Elements picked and placed by tuples of indices: the last axis of the indices is a place in x. Negative ones
-// count from the end.
+// Elements picked and placed by tuples of indices: the last axis of the indices is a place in x. Negative
+// ones count from the end.
 import { MttcError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import { defineOp, type InferContext, type NDArray, type Op, type VjpContext } from "../ir/op.ts";

@@ -14,7 +14,9 @@ interface Standardization {
   readonly outside: number;
 }
 
-/** h and, for dh, the cotangent of x: (dh - mean(dh) - (x - mean) mean(dh h) / sqrt(variance + inside)) / s. */
+/**
+ * h and, for dh, the cotangent of x: (dh - mean(dh) - (x - mean) mean(dh h) / sqrt(variance + inside)) / s.
+ */
 function standardize(b: GraphBuilder, x: Value, { axes, inside, outside }: Standardization) {
   const mean = (value: Value): Value => b.reduceMean(value, axes, 1);
   const centred = b.sub(x, mean(x));

@@ -1,4 +1,5 @@
-// The table of operators: one line each. Frozen; handed to builders, never reached for by shared code.
+// The table of operators, by family: one line for each file of ops. Frozen; handed to builders, never reached
+// for by shared code.
 import type { Op, OpTable } from "../ir/op.ts";
 import { ACTIVATION } from "./activation.ts";
 import { ARITHMETIC } from "./arithmetic.ts";
@@ -41,54 +42,45 @@ import { STANDARDIZATION } from "./standardization.ts";
 import { ConvTranspose } from "./transposedConvolution.ts";
 import { TRIGONOMETRY } from "./trigonometry.ts";
 
-const ALL: readonly Op[] = [
-  ...ACTIVATION,
-  ...ARITHMETIC,
-  ...COMPARISON,
-  ...ELEMENTARY,
-  ...INDEXING,
-  ...JOINING,
-  ...MATMUL,
-  ...MOVEMENT,
-  ...NORMALIZATION,
-  ...REDUCTION,
-  ...SHAPING,
-  ...SLICING,
-  ...CLIPPING,
-  ...EXTREMES,
-  ...RECTIFIERS,
-  ...REDUCTION_NORMS,
-  ...ROUNDING,
-  ...SMOOTH_ACTIVATIONS,
-  ...TRIGONOMETRY,
-  ...AVERAGE_POOLING,
-  ...GLOBAL_POOLING,
-  ...PADDING,
-  ...BLOCKS,
-  ...STANDARDIZATION,
-  ...MAGNITUDES,
-  ...PRODUCTS,
-  ...RESIZING,
-  ...GRID_SAMPLING,
-  ...SEQUENCES,
-  ...PLACES,
-  ...CLASS_LOSSES,
-  ...PASSING,
-  ...FACTS,
-  AdamUpdate,
-  MomentumUpdate,
-  BatchNormTraining,
-  BatchNormTrainingGrad,
-  Conv,
-  ConvTranspose,
-  ConvInputGrad,
-  ConvWeightGrad,
-  MaskedCrossEntropy,
-  MaskedCrossEntropyGrad,
-  MaxPool,
-  MaxPoolGrad,
-  MaxUnpool,
-];
+/** Families of operators, each the ops of one or two files. */
+export const OP_FAMILIES: Readonly<Record<string, readonly Op[]>> = {
+  arithmetic: ARITHMETIC,
+  elementary: ELEMENTARY,
+  trigonometry: TRIGONOMETRY,
+  rounding: ROUNDING,
+  comparison: COMPARISON,
+  activation: ACTIVATION,
+  rectifier: RECTIFIERS,
+  clipping: CLIPPING,
+  "smooth activation": SMOOTH_ACTIVATIONS,
+  reduction: [...REDUCTION, ...REDUCTION_NORMS],
+  extreme: EXTREMES,
+  "matrix product": [...MATMUL, ...PRODUCTS],
+  convolution: [Conv, ConvTranspose, ConvInputGrad, ConvWeightGrad],
+  pooling: [MaxPool, MaxUnpool, MaxPoolGrad, ...AVERAGE_POOLING, ...GLOBAL_POOLING],
+  normalization: [
+    ...NORMALIZATION,
+    BatchNormTraining,
+    BatchNormTrainingGrad,
+    ...STANDARDIZATION,
+    ...MAGNITUDES,
+  ],
+  resizing: [...RESIZING, ...GRID_SAMPLING],
+  shaping: SHAPING,
+  movement: [...MOVEMENT, ...PADDING, ...BLOCKS],
+  joining: JOINING,
+  slicing: SLICING,
+  indexing: [...INDEXING, ...PLACES],
+  sequence: SEQUENCES,
+  passing: PASSING,
+  fact: FACTS,
+  loss: [...CLASS_LOSSES, MaskedCrossEntropy, MaskedCrossEntropyGrad],
+  "optimizer update": [AdamUpdate, MomentumUpdate],
+};
 
 /** Every operator that mttc knows, by name. */
-export const OPS: OpTable = new Map(ALL.map((op) => [op.name, op]));
+export const OPS: OpTable = new Map(
+  Object.values(OP_FAMILIES)
+    .flat()
+    .map((op) => [op.name, op]),
+);

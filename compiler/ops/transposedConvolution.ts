@@ -1,5 +1,6 @@
-// The transpose of a 2-D convolution: what upsampling networks learn, and one spelling of Conv's own gradient.
-// Letters as for the convolution that it transposes: x [N,C,P,Q] takes the place of that one's output.
+// The transpose of a 2-D convolution: what upsampling networks learn, and one spelling of Conv's own
+// gradient. Letters as for the convolution that it transposes: x [N,C,P,Q] takes the place of that one's
+// output.
 import { defineOp } from "../ir/op.ts";
 import { concreteShape } from "../ir/types.ts";
 import {
@@ -42,7 +43,8 @@ export const ConvTranspose = defineOp("ConvTranspose", {
     if (height < 1 || width < 1) ctx.fail(`pads [${ctx.attrs.ints("pads")}] leave nothing of the image`);
     return [floatType(ctx, [n, m * group, height, width], [0, 1, 2])];
   },
-  // dx = Conv(dy, w); dw = ConvWeightGrad(dy, x): the two images change places; dB[m] = sum of dy over n, h, w
+  // dx = Conv(dy, w); dw = ConvWeightGrad(dy, x): the two images change places; dB[m] = sum of dy over n,
+  // h, w
   vjp: ({ b, dy, attrs, needs, input }) => {
     const [x, w] = [input(0), input(1)];
     const window = convAttrs(attrs);

@@ -1,5 +1,5 @@
-// Samples of GridSample. Coordinates stay away from pixels' centres and edges, where the derivative jumps: they
-// are named in pixels of the image and turned into the grid's units.
+// Samples of GridSample. Coordinates stay away from pixels' centres and edges, where the derivative jumps:
+// they are named in pixels of the image and turned into the grid's units.
 import { floats } from "./inputs.ts";
 import type { Sample } from "./sample.ts";
 
