@@ -1,7 +1,7 @@
 // The subset of ONNX's protobuf schema (onnx.proto, IR version 8 to 10) that mttc reads and writes: the
 // interfaces that the rest of the compiler sees, and the descriptor with the field numbers that protobuf.ts
-// gives to protobufjs. Source of the numbers: onnx/onnx.proto of the ONNX project. Sparse tensors, training info
-// and types other than tensors are left out; decoding skips them.
+// gives to protobufjs. Source of the numbers: onnx/onnx.proto of the ONNX project. Sparse tensors, training
+// info and types other than tensors are left out; decoding skips them.
 
 /** Bytes per element by TensorProto.DataType code; strings (8) have no fixed size and are absent. */
 export const ONNX_ELEMENT_BYTES: ReadonlyMap<number, number> = new Map([
@@ -130,7 +130,10 @@ export interface NodeProto {
   readonly overload?: string;
 }
 
-/** A function of the model: an operator of `domain` whose meaning is given by nodes, over its own operator sets. */
+/**
+ * A function of the model: an operator of `domain` whose meaning is given by nodes, over its own operator
+ * sets.
+ */
 export interface FunctionProto {
   readonly name: string;
   readonly domain: string;

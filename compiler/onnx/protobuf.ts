@@ -83,8 +83,9 @@ export function encodeModelProto(model: ModelProto): Uint8Array {
 }
 
 /**
- * The model in an ONNX file; payloads are views of `bytes`. E_MODEL_PARSE for anything that is not one, E_MODEL_SHAPE
- * for tensors with impossible dims. The ends of the int64 range are read as those of the exact integers.
+ * The model in an ONNX file; payloads are views of `bytes`. E_MODEL_PARSE for anything that is not one,
+ * E_MODEL_SHAPE for tensors with impossible dims. The ends of the int64 range are read as those of the
+ * exact integers.
  */
 export function decodeModelProto(bytes: Uint8Array, limits: Partial<DecodeLimits> = {}): ModelProto {
   const bounds = { ...DEFAULT_DECODE_LIMITS, ...limits };

@@ -1,6 +1,7 @@
-// Moves transpositions towards the outputs, through everything that works element by element or along axes, until they
-// meet their inverse and cancel (identities.ts). So NHWC graphs, as tf2onnx writes them around NCHW convolutions, come
-// out clean. Values are the same to the bit, except that reductions may sum in another order.
+// Moves transpositions towards the outputs, through everything that works element by element or along axes,
+// until they meet their inverse and cancel (identities.ts). So NHWC graphs, as tf2onnx writes them around
+// NCHW convolutions, come out clean. Values are the same to the bit, except that reductions may sum in
+// another order.
 import type { GraphBuilder } from "../ir/builder.ts";
 import { rewriteGraph } from "../ir/rewrite.ts";
 import type { Node, Shape, TensorData, Value } from "../ir/types.ts";
@@ -52,7 +53,10 @@ function ruleFor(node: Node): Rule | undefined {
   return rule ?? (node.op.traits.includes("elementwise") ? throughElementwise : undefined);
 }
 
-/** f(T x, T y, constants) = T f(x, y, constants); at least one input is transposed, all those by one permutation. */
+/**
+ * f(T x, T y, constants) = T f(x, y, constants); at least one input is transposed, all those by one
+ * permutation.
+ */
 const throughElementwise: Rule = ({ node, b, find, producer }) => {
   const perm = node.inputs.map(find).find((each) => each)?.perm;
   const rank = node.outputs[0]?.type.shape.length;
@@ -62,7 +66,10 @@ const throughElementwise: Rule = ({ node, b, find, producer }) => {
   return [b.transpose(b.emit(node.op.name, inputs, node.attrs), perm)];
 };
 
-/** x such that T x is the input: its source, a constant with its axes put back, or a reshape that moves nothing. */
+/**
+ * x such that T x is the input: its source, a constant with its axes put back, or a reshape that moves
+ * nothing.
+ */
 function untransposed(
   input: Value,
   perm: readonly number[],

@@ -1,6 +1,6 @@
-// Reads ONNX files from disk with care, before anything else sees them: only regular files under a size cap, and
-// external data only from plain files of the model's own folder, which no link leads out of. ONNX Runtime's own checks
-// came late and have had holes (hard links, NUL in names), so ours stand first.
+// Reads ONNX files from disk with care, before anything else sees them: only regular files under a size
+// cap, and external data only from plain files of the model's own folder, which no link leads out of. ONNX
+// Runtime's own checks came late and have had holes (hard links, NUL in names), so ours stand first.
 import {
   closeSync,
   constants,
@@ -28,7 +28,10 @@ export interface ModelFile {
   readonly externalData: (location: string, offset: number, length: number) => Uint8Array;
 }
 
-/** Reads a model. E_FILE (cannot be read), E_PATH_TYPE (not a regular file), E_MODEL_ALLOC (over `maxBytes`). */
+/**
+ * Reads a model. E_FILE (cannot be read), E_PATH_TYPE (not a regular file), E_MODEL_ALLOC (over
+ * `maxBytes`).
+ */
 export function readModelFile(path: string, maxBytes = MAX_MODEL_BYTES): ModelFile {
   const bytes = withFile(path, 0, path, (handle, stat) => {
     if (!stat.isFile()) refuse("E_PATH_TYPE", path, "expected a regular file");

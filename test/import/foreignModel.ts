@@ -1,5 +1,5 @@
-// Foreign ONNX models for the tests of import, written with mttc's codec: nodes in one line each, any operator set,
-// one image "x" and outputs of any shape.
+// Foreign ONNX models for the tests of import, written with mttc's codec: nodes in one line each, any
+// operator set, one image "x" and outputs of any shape.
 import type { NDArray } from "../../compiler/ir/op.ts";
 import type { DType } from "../../compiler/ir/types.ts";
 import { ATTRIBUTE_TYPE } from "../../compiler/onnx/onnxSchema.ts";

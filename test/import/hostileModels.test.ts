@@ -1,5 +1,6 @@
-// Hostile ONNX files: rows 36 to 41 of the list of hostile inputs. Each ends at once in a typed error that names the
-// file (and the node where there is one); nothing hangs, nothing is allocated that the file asks for.
+// Hostile ONNX files: rows 36 to 41 of the list of hostile inputs. Each ends at once in a typed error that
+// names the file (and the node where there is one); nothing hangs, nothing is allocated that the file asks
+// for.
 import { describe, expect, test } from "vitest";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { importModel } from "../../compiler/onnx/import/importModel.ts";

@@ -1,4 +1,5 @@
-// Reading model files from disk: rows 34 and 35 of the hostile inputs, places beyond the end, and what is no file.
+// Reading model files from disk: rows 34 and 35 of the hostile inputs, places beyond the end, and what is
+// no file.
 import { execFileSync } from "node:child_process";
 import { linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,5 +1,5 @@
-// Our own exported models come back: random specs -> export -> import, the same numbers on the reference. And an NHWC
-// network as tf2onnx writes it, against ONNX Runtime on the file as it is.
+// Our own exported models come back: random specs -> export -> import, the same numbers on the reference.
+// And an NHWC network as tf2onnx writes it, against ONNX Runtime on the file as it is.
 import { afterAll, describe, expect, test } from "vitest";
 import { finishGraph } from "../../compiler/compile.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
@@ -91,15 +91,17 @@ describe("exported models", () => {
             tolerance: IMPORTED_FLOAT32,
             what: output,
           });
-        // What was imported once is imported again to the same bytes.
-        const once = encodeGraph(imported.graph);
-        expect(encodeGraph(importModel(once, options).graph)).toEqual(once);
+        const again = importModel(encodeGraph(imported.graph), options);
+        expect(withoutOrigins(again.graph)).toBe(withoutOrigins(imported.graph));
       }
     },
   );
 });
 
-/** Two convolutions between transpositions, biases, padding, a gate and the classifier on channels-last maps. */
+/**
+ * Two convolutions between transpositions, biases, padding, a gate and the classifier on channels-last
+ * maps.
+ */
 const TF_NODES: readonly NodeText[] = [
   ["Sub(x, mean) -> centred"],
   ["Transpose(centred) -> t0", { perm: [0, 3, 1, 2] }],

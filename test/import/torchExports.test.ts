@@ -1,5 +1,6 @@
-// Networks exported by PyTorch's two exporters at several operator sets (fixtures and script: test/fixtures/import):
-// whole and cut where mttc cuts by itself, they give PyTorch's float64 numbers on the reference.
+// Networks exported by PyTorch's two exporters at several operator sets (fixtures and script:
+// test/fixtures/import): whole and cut where mttc cuts by itself, they give PyTorch's float64 numbers on
+// the reference.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";

@@ -11,7 +11,9 @@ import { transposePushing } from "../../compiler/passes/transposePushing.ts";
 import { assertClose } from "../assertClose.ts";
 import { SUM_FLOAT64 } from "../tolerances.ts";
 
-/** An NHWC image turned to NCHW, convolved there, turned back: what tf2onnx writes around each convolution. */
+/**
+ * An NHWC image turned to NCHW, convolved there, turned back: what tf2onnx writes around each convolution.
+ */
 const HEAD = `graph net
 %x: f32[2,4,6,3]  = Input ; x
 %a: f32[2,3,4,6]  = Transpose %x {perm=[0,3,1,2]} ; a

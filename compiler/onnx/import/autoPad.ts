@@ -1,5 +1,5 @@
-// Windows of convolutions and poolings as the table has them: 2-D, every list of its full length, pads explicit. What
-// auto_pad and output_shape say is computed from the image's size, which is known at import.
+// Windows of convolutions and poolings as the table has them: 2-D, every list of its full length, pads
+// explicit. What auto_pad and output_shape say is computed from the image's size, which is known at import.
 import type { Value } from "../../ir/types.ts";
 import type { NodeCall } from "./nodeCall.ts";
 
@@ -51,7 +51,8 @@ function windowPads(node: NodeCall, axes: readonly Axis[]): readonly number[] | 
     node.fail("E_MODEL_OP", `auto_pad ${mode} is not known`);
   const totals = axes.map((axis) => (isTranspose ? transposedPad(node, axis) : samePad(axis)));
   // What is odd goes to the end with SAME_UPPER, to the beginning with SAME_LOWER; of a transposed
-  // convolution, where pads are cut off, ONNX Runtime gives the larger half to the beginning unless SAME_UPPER.
+  // convolution, where pads are cut off, ONNX Runtime gives the larger half to the beginning unless
+  // SAME_UPPER.
   const before = totals.map((total) => {
     const isLarger = isTranspose ? mode !== "SAME_UPPER" : mode === "SAME_LOWER";
     return isLarger ? Math.ceil(total / 2) : Math.floor(total / 2);

@@ -1,6 +1,6 @@
-// Cuts a feature extractor out of a whole network: everything up to one value, which becomes the only output. Without a
-// name it is the last feature map [N,C,H,W] that all of the network's results depend on, before the global pooling and
-// the classifier.
+// Cuts a feature extractor out of a whole network: everything up to one value, which becomes the only
+// output. Without a name it is the last feature map [N,C,H,W] that all of the network's results depend on,
+// before the global pooling and the classifier.
 import { MttcError } from "../../diagnostics.ts";
 import type { Graph, Node, Value } from "../../ir/types.ts";
 import { deadValues } from "../../passes/deadValues.ts";
@@ -16,8 +16,9 @@ export interface Trunk {
 }
 
 /**
- * The part of `graph` that `output` (a value's or an output's name) needs. E_MODEL_OUTPUT for an unknown name, with the
- * nearest ones; E_MODEL_SHAPE unless it is [N,C,H,W] of the image's batch, or if nothing fits.
+ * The part of `graph` that `output` (a value's or an output's name) needs. E_MODEL_OUTPUT for an unknown
+ * name, with the nearest ones; E_MODEL_SHAPE unless it is [N,C,H,W] of the image's batch, or if nothing
+ * fits.
  */
 export function cutTrunk(graph: Graph, output?: string): Trunk {
   const features = channelsFirst(
@@ -37,7 +38,9 @@ export function cutTrunk(graph: Graph, output?: string): Trunk {
   const how = output === undefined ? "features are taken from" : "features are, as asked,";
   const cut = deadValues.run({ ...graph, outputs: [{ name: features.name, value: features }] }, new Map());
   const left = graph.nodes.length - cut.nodes.length;
-  const note = `${how} "${features.name}": ${channels} channels of ${height}x${width}; ${left} nodes after it are left out`;
+  const note =
+    `${how} "${features.name}": ${channels} channels of ${height}x${width}; ` +
+    `${left} nodes after it are left out`;
   return { graph: cut, output: features.name, notes: [note] };
 }
 
@@ -59,8 +62,9 @@ function findValue(graph: Graph, name: string): Value {
 }
 
 /**
- * Of the nodes that every way from the image to the results passes: the last one that gives [N,C,H,W] before the first
- * global pooling among them. (A squeeze-and-excitation pools too, but there is a way around it.)
+ * Of the nodes that every way from the image to the results passes: the last one that gives [N,C,H,W]
+ * before the first global pooling among them. (A squeeze-and-excitation pools too, but there is a way
+ * around it.)
  */
 function lastFeatureMap(graph: Graph): Value {
   let best: Value | undefined;
@@ -74,9 +78,9 @@ function lastFeatureMap(graph: Graph): Value {
 }
 
 /**
- * The nodes, in order, that all ways from the inputs to the outputs pass: the dominators of the outputs. Each node's
- * closest dominator is where the ways to its inputs first part, walking back (Cooper, Harvey, Kennedy: "A Simple, Fast
- * Dominance Algorithm", 2001; one sweep suffices, since the graph has no cycle).
+ * The nodes, in order, that all ways from the inputs to the outputs pass: the dominators of the outputs.
+ * Each node's closest dominator is where the ways to its inputs first part, walking back (Cooper, Harvey,
+ * Kennedy: "A Simple, Fast Dominance Algorithm", 2001; one sweep suffices, since the graph has no cycle).
  */
 function commonNodes(graph: Graph): readonly Node[] {
   interface Place {

@@ -1,4 +1,5 @@
-// Operators and forms that came after opset 18: written out in operators of opset 18, or refused by name. Source of the rows: ONNX's Changelog.md; formulas: its function bodies.
+// Operators and forms that came after opset 18: written out in operators of opset 18, or refused by name.
+// Source of the rows: ONNX's Changelog.md; formulas: its function bodies.
 import type { Value } from "../../ir/types.ts";
 import { type ImportRule, refuseAll } from "./importRule.ts";
 import type { NodeCall, Results } from "./nodeCall.ts";
@@ -6,7 +7,10 @@ import { standardNode } from "./standardNode.ts";
 import { elementTypeName } from "./tensorValues.ts";
 import { resizeOperands } from "./upgrades.ts";
 
-/** y = x / 2 (1 + erf(x / sqrt 2)), or with approximate="tanh" x / 2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))). */
+/**
+ * y = x / 2 (1 + erf(x / sqrt 2)), or with approximate="tanh" x / 2 (1 + tanh(sqrt(2/pi) (x + 0.044715
+ * x^3))).
+ */
 function gelu(node: NodeCall): Results {
   const { b } = node;
   const x = node.value(0);

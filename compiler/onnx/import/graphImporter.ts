@@ -1,5 +1,6 @@
-// Walks the nodes of a foreign graph, its branches and its functions, and builds the graph of opset 18 node by node by
-// the rules of structure.ts. Names must be defined before use and once; nesting and the number of nodes are bounded.
+// Walks the nodes of a foreign graph, its branches and its functions, and builds the graph of opset 18 node
+// by node by the rules of structure.ts. Names must be defined before use and once; nesting and the number
+// of nodes are bounded.
 import { type Fault, MttcError } from "../../diagnostics.ts";
 import { GraphBuilder } from "../../ir/builder.ts";
 import type { OpTable } from "../../ir/op.ts";
@@ -47,7 +48,10 @@ export class GraphImporter {
     );
   }
 
-  /** Converts the nodes that `results` need. E_MODEL_* point at the file's node; unknown operators come together. */
+  /**
+   * Converts the nodes that `results` need. E_MODEL_* point at the file's node; unknown operators come
+   * together.
+   */
   convert(nodes: readonly NodeProto[], results: readonly string[], scope: Scope): void {
     const needed = neededNodes(nodes, results);
     this.#refuseUnknown(needed, scope);

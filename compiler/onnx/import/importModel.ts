@@ -1,5 +1,6 @@
 // Bytes of a foreign ONNX file (opset 11 to the newest) -> a graph of the IR at opset 18. Read this first:
-// decode -> input and sizes -> walk the nodes (graphImporter.ts) -> names of the file on all values -> verify.
+// decode -> input and sizes -> walk the nodes (graphImporter.ts) -> names of the file on all values ->
+// verify.
 import { type Fault, MttcError } from "../../diagnostics.ts";
 import type { Graph, Value } from "../../ir/types.ts";
 import { verifyGraph } from "../../ir/verify.ts";
@@ -22,8 +23,8 @@ export interface ImportOptions extends InputOptions {
   /** Gives external data; without it a model that has some is refused (E_MODEL_PATH). */
   readonly externalData?: ExternalData | undefined;
   /**
-   * Name of the value that becomes the only output; what it does not need is not looked at. Without it, all outputs of
-   * the file.
+   * Name of the value that becomes the only output; what it does not need is not looked at. Without it, all
+   * outputs of the file.
    */
   readonly output?: string | undefined;
 }
@@ -41,8 +42,9 @@ export interface ImportedModel {
 }
 
 /**
- * Imports a model. E_MODEL_PARSE (not an ONNX file, or a broken one), E_MODEL_OP (an operator that is refused),
- * E_MODEL_SHAPE, E_MODEL_DATA, E_MODEL_PATH, E_MODEL_ALLOC, E_MODEL_OUTPUT (no value named `output`).
+ * Imports a model. E_MODEL_PARSE (not an ONNX file, or a broken one), E_MODEL_OP (an operator that is
+ * refused), E_MODEL_SHAPE, E_MODEL_DATA, E_MODEL_PATH, E_MODEL_ALLOC, E_MODEL_OUTPUT (no value named
+ * `output`).
  */
 export function importModel(bytes: Uint8Array, options: ImportOptions): ImportedModel {
   const model = inFile(options.file, () => decodeModelProto(bytes));
@@ -143,7 +145,9 @@ function uniqueFunctions(model: ModelProto, file: string) {
   throw new MttcError({ code: "E_MODEL_PARSE", message, at: { file } });
 }
 
-/** Gives values their names in the file, where nothing else has them; the others keep those of their origin. */
+/**
+ * Gives values their names in the file, where nothing else has them; the others keep those of their origin.
+ */
 function nameValues(graph: Graph, names: ReadonlyMap<Value, string>): Graph {
   const taken = new Set([...graph.inputs, ...graph.constants.keys()].map(({ name }) => name));
   const free = (base: string): string => {

@@ -1,5 +1,5 @@
-// A foreign ONNX file as a feature extractor: import -> transpositions of NHWC graphs out of the way -> cut. What specs
-// with `fcn: extractor.onnx` go through.
+// A foreign ONNX file as a feature extractor: import -> transpositions of NHWC graphs out of the way ->
+// cut. What specs with `fcn: extractor.onnx` go through.
 import type { Graph } from "../../ir/types.ts";
 import { OPS } from "../../ops/table.ts";
 import { deadValues } from "../../passes/deadValues.ts";
@@ -19,7 +19,10 @@ export interface ImportedTrunk extends ImportedModel {
   readonly output: string;
 }
 
-/** Imports a model up to `options.output`, or up to its last feature map. Throws what importModel and cutTrunk throw. */
+/**
+ * Imports a model up to `options.output`, or up to its last feature map. Throws what importModel and
+ * cutTrunk throw.
+ */
 export function importTrunk(bytes: Uint8Array, options: ImportOptions): ImportedTrunk {
   const model = importModel(bytes, options);
   const isLast = model.layout === "NHWC";

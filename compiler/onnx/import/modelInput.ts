@@ -1,5 +1,5 @@
-// The image input of a foreign model: which one it is, its layout, and the sizes that it gets. Symbolic sizes become
-// those of the spec; a fixed batch is replaced; a fixed height or width that differs is noted.
+// The image input of a foreign model: which one it is, its layout, and the sizes that it gets. Symbolic
+// sizes become those of the spec; a fixed batch is replaced; a fixed height or width that differs is noted.
 import { type ErrorCode, MttcError } from "../../diagnostics.ts";
 import type { Dim, DType, Shape } from "../../ir/types.ts";
 import type { GraphProto, ValueInfoProto } from "../onnxSchema.ts";
@@ -62,7 +62,10 @@ export function readModelInput(graph: GraphProto, options: InputOptions): ModelI
   return { name: input.name, dtype, shape: sized, layout, fileBatch: n, notes };
 }
 
-/** From the sizes where they tell; else NHWC only if the first thing that happens to the image is a transposition. */
+/**
+ * From the sizes where they tell; else NHWC only if the first thing that happens to the image is a
+ * transposition.
+ */
 function layoutOf(
   graph: GraphProto,
   input: ValueInfoProto,

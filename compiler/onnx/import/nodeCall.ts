@@ -1,5 +1,5 @@
-// One node of a foreign graph, as the rules of import see it: inputs that are values of the graph under construction,
-// attributes read from protobuf, and the means to emit operators of opset 18 in its place.
+// One node of a foreign graph, as the rules of import see it: inputs that are values of the graph under
+// construction, attributes read from protobuf, and the means to emit operators of opset 18 in its place.
 import { type ErrorCode, MttcError } from "../../diagnostics.ts";
 import type { GraphBuilder } from "../../ir/builder.ts";
 import type { Attrs, Dim, DType, TensorData, Value } from "../../ir/types.ts";

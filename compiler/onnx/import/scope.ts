@@ -1,5 +1,6 @@
-// Names of a foreign graph and what they stand for: the graph's own values, and those around it that a branch sees.
-// Initializers become constants when they are first asked for, so that unused ones are never read.
+// Names of a foreign graph and what they stand for: the graph's own values, and those around it that a
+// branch sees. Initializers become constants when they are first asked for, so that unused ones are never
+// read.
 
 import type { GraphBuilder } from "../../ir/builder.ts";
 import type { TensorData } from "../../ir/types.ts";

@@ -1,6 +1,7 @@
-// Shape arithmetic: exporters compute the operands of Reshape and its like from Shape, Gather, Concat and so on. Known
-// sizes are constants and fold by themselves; here are the lists that hold a symbol (the batch), and the operators
-// that make constants out of types. Each function gives undefined where it has nothing to say.
+// Shape arithmetic: exporters compute the operands of Reshape and its like from Shape, Gather, Concat and
+// so on. Known sizes are constants and fold by themselves; here are the lists that hold a symbol (the
+// batch), and the operators that make constants out of types. Each function gives undefined where it has
+// nothing to say.
 import { evaluateNode, toArray } from "../../ir/interpret.ts";
 import { concreteDim, type Dim, type TensorData, type Value } from "../../ir/types.ts";
 import { type Imported, isSizeList, type NodeCall, type Results, type SizeList } from "./nodeCall.ts";
@@ -118,8 +119,8 @@ function listOf(node: NodeCall, index: number): SizeList {
 }
 
 /**
- * Moves symbols as their operator moves any elements: it runs on positions, and the positions that come out say which
- * elements those are.
+ * Moves symbols as their operator moves any elements: it runs on positions, and the positions that come out
+ * say which elements those are.
  */
 function moveSizes(node: NodeCall): Results {
   const op = node.b.ops.get(node.operator) ?? unknownSize(node, []);
@@ -209,8 +210,8 @@ function chooseSizes(node: NodeCall): Imported {
 }
 
 /**
- * Operand of a Reshape of `x` to sizes with symbols: a symbol is copied where x has it in the same place, and may stand
- * as the rest (-1) once.
+ * Operand of a Reshape of `x` to sizes with symbols: a symbol is copied where x has it in the same place,
+ * and may stand as the rest (-1) once.
  */
 export function reshapeOperandOf(node: NodeCall, x: Value, { sizes }: SizeList): number[] {
   const operand = sizes.map((size, i) =>

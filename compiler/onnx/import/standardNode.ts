@@ -1,5 +1,5 @@
-// A node that the table has at opset 18: attributes checked against the operator's own list, windows with explicit pads,
-// types inferred and bounded, constants computed at once. All rules of import end here.
+// A node that the table has at opset 18: attributes checked against the operator's own list, windows with
+// explicit pads, types inferred and bounded, constants computed at once. All rules of import end here.
 import { MttcError } from "../../diagnostics.ts";
 import { evaluateNode, toArray } from "../../ir/interpret.ts";
 import { type AttrSpec, inferTypes, type Op } from "../../ir/op.ts";
@@ -74,7 +74,10 @@ function emitStandard(node: NodeCall, op: Op, inputs: readonly (Value | undefine
   return guarded(node, () => node.b.emitAll(op.name, inputs, attrs, Math.max(1, outputs)));
 }
 
-/** Types of the outputs; E_MODEL_SHAPE if the operator refuses its inputs, E_MODEL_ALLOC if they are too large. */
+/**
+ * Types of the outputs; E_MODEL_SHAPE if the operator refuses its inputs, E_MODEL_ALLOC if they are too
+ * large.
+ */
 function boundedTypes(
   node: NodeCall,
   op: Op,
@@ -121,8 +124,8 @@ function rounded({ dtype, shape, data }: TensorData): TensorData {
 }
 
 /**
- * Runs a rule of the operator table on what a foreign file asks of it. Its E_SHAPE becomes E_MODEL_SHAPE; that it
- * stumbles over lists of lengths it does not expect is the file's fault too.
+ * Runs a rule of the operator table on what a foreign file asks of it. Its E_SHAPE becomes E_MODEL_SHAPE;
+ * that it stumbles over lists of lengths it does not expect is the file's fault too.
  */
 export function guarded<T>(node: NodeCall, body: () => T): T {
   try {
@@ -137,7 +140,8 @@ export function guarded<T>(node: NodeCall, body: () => T): T {
 
 function readAttributes(node: NodeCall, op: Op): Attrs {
   const attrs: Record<string, AttrValue> = {};
-  for (const [name, attribute] of node.attributes) {
+  // Sorted, so that the order in the file does not show.
+  for (const [name, attribute] of [...node.attributes].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const spec = Object.hasOwn(op.attrs, name) ? op.attrs[name] : undefined;
     const value =
       op.name === "Cast" && name === "to" ? castType(node, attribute) : attributeValue(node, attribute);

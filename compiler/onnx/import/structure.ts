@@ -1,5 +1,6 @@
-// What import does to operators that are about the graph itself (constants, copies, branches) or that no image trunk
-// can have: control flow that depends on the image, random numbers, quantised integers, sequences, strings.
+// What import does to operators that are about the graph itself (constants, copies, branches) or that no
+// image trunk can have: control flow that depends on the image, random numbers, quantised integers,
+// sequences, strings.
 import type { TensorData } from "../../ir/types.ts";
 import { ATTRIBUTE_TYPE, type AttributeProto } from "../onnxSchema.ts";
 import { DOWNGRADES } from "./downgrades.ts";
@@ -94,7 +95,7 @@ const STRUCTURE: readonly ImportRule[] = [
 ];
 
 /**
- * All rows, for the documentation and for findRule: what import does to operators of ONNX's own domain. Operators of
- * other domains are refused unless the file brings a function for them, which is inlined.
+ * All rows, for the documentation and for findRule: what import does to operators of ONNX's own domain.
+ * Operators of other domains are refused unless the file brings a function for them, which is inlined.
  */
 export const IMPORT_RULES: readonly ImportRule[] = [...STRUCTURE, ...UPGRADES, ...DOWNGRADES];

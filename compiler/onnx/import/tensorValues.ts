@@ -1,5 +1,6 @@
-// Numbers of a foreign file -> TensorData of the IR. Payloads lie in the file (views of its bytes) or outside it, where
-// only a callback of the caller reads them, after its own checks of the place. Half precision becomes float32.
+// Numbers of a foreign file -> TensorData of the IR. Payloads lie in the file (views of its bytes) or
+// outside it, where only a callback of the caller reads them, after its own checks of the place. Half
+// precision becomes float32.
 import { type ErrorCode, MttcError } from "../../diagnostics.ts";
 import type { DType, TensorData } from "../../ir/types.ts";
 import { DATA_LOCATION, ONNX_ELEMENT_BYTES, type TensorProto } from "../onnxSchema.ts";
@@ -53,9 +54,9 @@ export function elementTypeName(code: number): string {
 }
 
 /**
- * The numbers of a tensor. E_MODEL_SHAPE (impossible dims), E_MODEL_DATA (type not read; payload missing, of a wrong
- * size or at an impossible place), E_MODEL_PATH (external data where none can be read, or a location that is not a
- * plain relative name). int64 beyond 2^53 saturates: such numbers mean "to the end".
+ * The numbers of a tensor. E_MODEL_SHAPE (impossible dims), E_MODEL_DATA (type not read; payload missing,
+ * of a wrong size or at an impossible place), E_MODEL_PATH (external data where none can be read, or a
+ * location that is not a plain relative name). int64 beyond 2^53 saturates: such numbers mean "to the end".
  */
 export function readTensorData(tensor: TensorProto, external: ExternalData | undefined): TensorData {
   const count = countElements(tensor);
@@ -105,7 +106,9 @@ function readExternal(tensor: TensorProto, length: number, external: ExternalDat
   return external(location, offset, length);
 }
 
-/** Why a location is not the plain name of a file in the model's folder or below it; undefined if it is one. */
+/**
+ * Why a location is not the plain name of a file in the model's folder or below it; undefined if it is one.
+ */
 export function locationFault(location: string): string | undefined {
   if (location === "") return "it is empty";
   if (location.length > 1024) return "it is too long";

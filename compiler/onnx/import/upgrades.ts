@@ -1,5 +1,5 @@
-// Operators whose form changed between opset 11 and 18, brought to that of 18: mostly attributes that became inputs.
-// Source of the rows: ONNX's Changelog.md, by operator version.
+// Operators whose form changed between opset 11 and 18, brought to that of 18: mostly attributes that
+// became inputs. Source of the rows: ONNX's Changelog.md, by operator version.
 import type { Value } from "../../ir/types.ts";
 import type { ImportRule } from "./importRule.ts";
 import { isSizeList, type NodeCall, type Results } from "./nodeCall.ts";
@@ -36,7 +36,8 @@ function flattenedSoftmax(node: NodeCall): Results {
   const [matrix] = standardNode(rows);
   const [result] = standardNode(node.with({ inputs: [matrix], attrs: { axis: 1 } }));
   const back = x.type.shape.map((dim, i) => (typeof dim === "number" ? dim : i === 0 ? 0 : -1));
-  // A symbol other than the first dimension is the rest; the first is copied only if the matrix has it as it is.
+  // A symbol other than the first dimension is the rest; the first is copied only if the matrix has it as
+  // it is.
   const operand = axis === 1 ? back : back.map((dim, i) => (i === 0 && dim === 0 ? -1 : dim));
   return standardNode(
     node.with({ operator: "Reshape", inputs: [result, node.b.ints(operand)], attrs: { axis: undefined } }),
@@ -73,7 +74,10 @@ function expandWithBatch(node: NodeCall): Results {
   return standardNode(node.with({ inputs: [x, isWhole ? rebatched(node, x, 1) : shape] }));
 }
 
-/** Constant sizes whose first is the file's own batch, of an x of our batch: that one is replaced by `neutral`. */
+/**
+ * Constant sizes whose first is the file's own batch, of an x of our batch: that one is replaced by
+ * `neutral`.
+ */
 function rebatched(node: NodeCall, x: Value, neutral: number): Value {
   const { batch, fileBatch } = node.ctx;
   const sizes = node.numbers(1);
