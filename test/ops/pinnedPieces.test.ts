@@ -1,5 +1,5 @@
-// Derivatives and values at kinks, ties and other places that samples keep away from: chosen, and kept as they
-// are. Beside pinned.test.ts, for the operators that imported graphs bring.
+// Derivatives and values at kinks, ties and other places that samples keep away from: chosen, and kept as
+// they are. Beside pinned.test.ts, for the operators that imported graphs bring.
 import { describe, expect, test } from "vitest";
 import { appendGradients } from "../../compiler/autodiff/reverse.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";
