@@ -152,6 +152,15 @@ describe("what stays", () => {
     expect(pushed(lines)).toEqual(["Transpose", "Conv", "Transpose", "Add"]);
   });
 
+  test("sums of two different transpositions keep both", () => {
+    const lines = `%s: i64[4] = Constant [2 4 3 6] ; s
+      %d: f32[2,4,3,6] = Reshape %x, %s ; d
+      %e: f32[2,4,6,3] = Transpose %d {perm=[0,1,3,2]} ; e
+      %y: f32[2,4,6,3] = Add %c, %e ; y
+      output y = %y`;
+    expect(pushed(lines).filter((name) => name === "Transpose")).toHaveLength(3);
+  });
+
   test("a graph without transpositions is the same object", () => {
     const graph = parseGraph(
       "graph g\n%x: f32[2] = Input  ; x\n%y: f32[2] = Relu %x  ; y\noutput y = %y\n",
