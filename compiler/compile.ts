@@ -1,8 +1,8 @@
 // The pipeline: spec -> model -> backward -> step -> passes -> lower -> ONNX bundle. Read this first.
 // Pure: data in, bytes out. The same spec and classes give the same bytes.
 import type { Bundle } from "./bundle.ts";
-import type { Graph } from "./ir/types.ts";
-import { lowerGraph, type Target } from "./lower/lower.ts";
+import { finishGraph } from "./lower/finishGraph.ts";
+import type { Target } from "./lower/lower.ts";
 import type { Teacher } from "./model/distillation.ts";
 import { type ImportedTrunk, importedValues } from "./model/importedTrunk.ts";
 import { initialValue } from "./model/initialValues.ts";
@@ -10,12 +10,7 @@ import type { TaskClasses } from "./model/network.ts";
 import type { Parameter } from "./model/parameters.ts";
 import { writeBundle } from "./onnx/writeBundle.ts";
 import { OPS } from "./ops/table.ts";
-import { batchNormFolding } from "./passes/batchNormFolding.ts";
-import { commonSubexpressions } from "./passes/commonSubexpressions.ts";
-import { constantFolding } from "./passes/constantFolding.ts";
-import { deadValues } from "./passes/deadValues.ts";
-import { identities } from "./passes/identities.ts";
-import { type Pass, runPasses, type Trace } from "./passes/pass.ts";
+import type { Trace } from "./passes/pass.ts";
 import type { Spec } from "./spec/schema.ts";
 import { buildGradientGraph, type TrainingModel } from "./step/gradientGraph.ts";
 import { buildApplyGraph, buildGradGraph, buildTrainGraph } from "./step/graphs.ts";
@@ -32,20 +27,6 @@ export interface CompileOptions {
   /** Sees every graph after every stage and pass. */
   readonly trace?: Trace;
 }
-
-export interface FinishOptions extends Pick<CompileOptions, "target" | "trace"> {
-  /** Fold batch norms whose numbers are all constant into the convolutions before them. Default true. */
-  readonly foldNorms?: boolean;
-}
-
-/** Cheap simplifications, run before and after lowering until nothing changes. */
-export const SIMPLIFY: readonly Pass[] = [
-  constantFolding,
-  batchNormFolding,
-  identities,
-  commonSubexpressions,
-  deadValues,
-];
 
 /** Compiles a spec whose classes are known. E_SHAPE and E_NOT_DIFFERENTIABLE point into the spec. */
 export function compile(spec: Spec, classes: TaskClasses, options: CompileOptions = {}): Bundle {
@@ -67,26 +48,4 @@ export function compile(spec: Spec, classes: TaskClasses, options: CompileOption
   ];
   const finished = graphs.map((graph) => finishGraph(graph, options));
   return writeBundle({ model, gradients: micro, graphs: finished, initialOf });
-}
-
-/** Simplifies, lowers and simplifies again: what an exported graph goes through too. */
-export function finishGraph(graph: Graph, options: FinishOptions = {}): Graph {
-  const { trace, target = "cpu", foldNorms = true } = options;
-  const simplify = foldNorms ? SIMPLIFY : SIMPLIFY.filter((pass) => pass !== batchNormFolding);
-  const passes = { ops: OPS, trace };
-  trace?.(`${graph.name}/1-built`, graph);
-  const simple = runPasses(graph, simplify, {
-    ...passes,
-    allowOwnOps: true,
-    stage: `${graph.name}/2-simplify`,
-  });
-  const lowered = lowerGraph(simple, target, OPS);
-  trace?.(`${graph.name}/3-lowered`, lowered);
-  const final = runPasses(lowered, simplify, {
-    ...passes,
-    allowOwnOps: false,
-    stage: `${graph.name}/4-simplify`,
-  });
-  trace?.(`${graph.name}/5-final`, final);
-  return final;
 }

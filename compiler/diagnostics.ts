@@ -1,5 +1,6 @@
-// Every way in which mttc refuses its input. One catalogue of stable codes; an error says where, what was expected,
-// what was found, and, where it can, what to do. The CLI prints them without a stack and exits with their exit code.
+// Every way in which mttc refuses its input. One catalogue of stable codes; an error says where, what was
+// expected, what was found, and, where it can, what to do. The CLI prints them without a stack and exits
+// with their exit code.
 import { distance } from "fastest-levenshtein";
 
 /** Stable error codes, each with the one-line meaning that `mttc` documents. */

@@ -1,6 +1,7 @@
 // From trained parameters to deployable ONNX files: build -> fold batch norms -> simplify, lower -> encode.
 // The counterpart of compile.ts for a finished run; pure, and the same parameters give the same bytes.
-import { finishGraph } from "./compile.ts";
+
+import { finishGraph } from "./lower/finishGraph.ts";
 import { buildExportGraphs } from "./model/exportGraphs.ts";
 import type { ImportedTrunk } from "./model/importedTrunk.ts";
 import { encodeMetadata, type MetadataContent } from "./model/modelMetadata.ts";

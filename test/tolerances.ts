@@ -62,11 +62,19 @@ export const COMPILE_MS = 1000;
 export const CHAIN_FLOAT64 = 1e-10;
 /** A graph before and after a pass, in float64: at most a few sums are in another order. */
 export const PASS_FLOAT64 = 1e-12;
-/** train.onnx against grad.onnx and apply.onnx, relative to each tensor's norm (architecture.md section 3). */
+/**
+ * train.onnx against grad.onnx and apply.onnx, relative to each tensor's norm (architecture.md section 3).
+ */
 export const GRAD_APPLY = 1e-6;
-/** Micro-batches against one batch, relative to each tensor's norm, without batch norm (architecture.md section 3). */
+/**
+ * Micro-batches against one batch, relative to each tensor's norm, without batch norm (architecture.md
+ * section 3).
+ */
 export const MICRO_BATCHES = 1e-5;
-/** Gradients whose sums over tasks are taken in another order, relative to their norm, in float32: a few roundings. */
+/**
+ * Gradients whose sums over tasks are taken in another order, relative to their norm, in float32: a few
+ * roundings.
+ */
 export const SUM_ORDER_FLOAT32 = 1e-6;
 /** The same in float64. */
 export const SUM_ORDER_FLOAT64 = 1e-12;
@@ -76,14 +84,20 @@ export const REFERENCE_DIGITS = 1e-9;
 export const REFERENCE_FLOAT32 = 1e-6;
 /** Reference numbers that are given with six digits after the point. */
 export const SIX_DIGITS = 1e-6;
-/** A small Keras model in float32 on ORT against Keras's own float32 (the bound; measured: 6e-7 at most). */
+/**
+ * A small Keras model in float32 on ORT against Keras's own float32 (the issue's bound; measured: 6e-7 at
+ * most).
+ */
 export const KERAS_FLOAT32 = 1e-5;
 /**
- * ... and on the float64 interpreter against Keras in float64, which rounds some constants to float32 on the way: means
- * of Normalization, sqrt 2 of gelu (measured: 1.3e-8 at most).
+ * ... and on the float64 interpreter against Keras in float64, which rounds some constants to float32 on
+ * the way: means of Normalization, sqrt 2 of gelu (measured: 1.3e-8 at most).
  */
 export const KERAS_FLOAT64 = 1e-7;
 /** ... where it resizes images: TensorFlow does that in float32 always (measured: 3e-7). */
 export const KERAS_RESIZED = 1e-6;
-/** A small imported model in float32 (ONNX Runtime, or PyTorch's folding of norms) against float64: a few roundings in a row. */
+/**
+ * A small imported model in float32 (ONNX Runtime, or PyTorch's folding of norms) against float64: a few
+ * roundings in a row.
+ */
 export const IMPORTED_FLOAT32 = 1e-5;

@@ -9,9 +9,10 @@ import type { Attrs, AttrValue, TensorData, TensorType, Value } from "./types.ts
  * - elementwise: output element i depends on element i of the (broadcast) inputs only
  * - commutative: the two inputs may be exchanged
  * - movesData: moves elements, computes nothing
+ * - runningStatistics: inputs 3 and 4 are running mean and variance, which training by batches would update
  * - random: results differ between runs (never folded, never merged)
  */
-export type Trait = "elementwise" | "commutative" | "movesData" | "random";
+export type Trait = "elementwise" | "commutative" | "movesData" | "random" | "runningStatistics";
 
 /**
  * One attribute: its ONNX kind and its default; without a default it is compulsory, `null` means may be

@@ -1,6 +1,7 @@
-// A Keras model -> a graph of the IR. In: the model's JSON and its arrays, as runtime/models/kerasFile.ts reads them;
-// out: an inference graph in NCHW whose nodes have their layers as origins and whose weights are constants named
-// `<layer>.<weight>`. Images are [N,C,H,W] all the way; nothing is transposed but where a layer mixes axes.
+// A Keras model -> a graph of the IR. In: the model's JSON and its arrays, as runtime/models/kerasFile.ts
+// reads them; out: an inference graph in NCHW whose nodes have their layers as origins and whose weights
+// are constants named `<layer>.<weight>`. Images are [N,C,H,W] all the way; nothing is transposed but where
+// a layer mixes axes.
 import { type Fault, MttcError, nearestName } from "../diagnostics.ts";
 import { GraphBuilder } from "../ir/builder.ts";
 import type { OpTable } from "../ir/op.ts";
@@ -31,7 +32,10 @@ export interface KerasImportOptions {
   readonly batch?: Dim | undefined;
 }
 
-/** A foreign model as a graph: input float32 [batch,C,H,W] `imageInput`; outputs named like the layers that make them. */
+/**
+ * A foreign model as a graph: input float32 [batch,C,H,W] `imageInput`; outputs named like the layers that
+ * make them.
+ */
 export interface ImportedKeras {
   readonly graph: Graph;
   readonly imageInput: string;
@@ -43,8 +47,9 @@ export interface ImportedKeras {
 }
 
 /**
- * Builds the graph. E_MODEL_PARSE (damaged, missing weights, wrong shapes), E_MODEL_OP (a class, activation or option
- * that is not supported; all unknown classes at once), E_SHAPE; each names the file and the layer.
+ * Builds the graph. E_MODEL_PARSE (damaged, missing weights, wrong shapes), E_MODEL_OP (a class, activation
+ * or option that is not supported; all unknown classes at once), E_SHAPE; each names the file and the
+ * layer.
  */
 export function importKeras(source: KerasSource, options: KerasImportOptions): ImportedKeras {
   const model = readKerasModel(source.model, source.file);

@@ -1,5 +1,6 @@
-// Keras's activation functions, by their names in a layer's `activation`, and the layers that are activations. In: an
-// IR value; out: an IR value. Formulas are those of keras.activations; where Keras 2 differs from 3, it is said.
+// Keras's activation functions, by their names in a layer's `activation`, and the layers that are
+// activations. In: an IR value; out: an IR value. Formulas are those of keras.activations; where Keras 2
+// differs from 3, it is said.
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
 import { storedAxis } from "./kerasLayout.ts";
@@ -58,7 +59,9 @@ const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   mish: (b, x) => b.emit("Mish", [x]),
 };
 
-/** Operators of Keras 3 that are activations without parameters (`keras.ops.silu(x)` in a functional model). */
+/**
+ * Operators of Keras 3 that are activations without parameters (`keras.ops.silu(x)` in a functional model).
+ */
 const OPERATORS: Readonly<Record<string, string>> = {
   HardSigmoid: "hard_sigmoid",
   HardSilu: "hard_silu",
@@ -99,7 +102,10 @@ export function applyActivation(call: LayerCall, x: Value): Value {
 /** Activation: the function of that name. */
 export const activationLayer: LayerRule = (call) => applyActivation(call, call.x);
 
-/** Keras's ReLU layer: f(x) = max_value if x >= max_value, x if x >= threshold, else negative_slope (x - threshold). */
+/**
+ * Keras's ReLU layer: f(x) = max_value if x >= max_value, x if x >= threshold, else negative_slope (x -
+ * threshold).
+ */
 export const reluLayer: LayerRule = (call) => {
   const { b, x, config } = call;
   const slope = config.number(["negative_slope", "alpha"], 0);

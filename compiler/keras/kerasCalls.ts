@@ -1,5 +1,6 @@
-// How Keras writes the calls of layers: "inbound_nodes". Keras 2 has lists of [layer, node, tensor, keywords], Keras 3
-// objects with args and kwargs in which tensors are marked. Both become operands in order, and the other keywords.
+// How Keras writes the calls of layers: "inbound_nodes". Keras 2 has lists of [layer, node, tensor,
+// keywords], Keras 3 objects with args and kwargs in which tensors are marked. Both become operands in
+// order, and the other keywords.
 import { isObject, type JsonObject, type KerasPlace, refuse } from "./layerConfig.ts";
 
 /** Result number `tensor` of call number `node` of a layer. */
@@ -51,7 +52,10 @@ function toReference([layer, node, tensor]: ListedReference): TensorReference {
   return { layer, node, tensor };
 }
 
-/** Keras 2: [[layer, node, tensor, {...}], ...], or one such entry where an operator of TensorFlow is the layer. */
+/**
+ * Keras 2: [[layer, node, tensor, {...}], ...], or one such entry where an operator of TensorFlow is the
+ * layer.
+ */
 function readListed(node: unknown, place: KerasPlace): KerasLayerCall {
   const entries = isListedEntry(node) ? [node] : node;
   if (!Array.isArray(entries)) return malformed(place);

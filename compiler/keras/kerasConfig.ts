@@ -1,6 +1,6 @@
-// The JSON of a Keras model -> its layers and how they are connected, the same for sequential and functional models,
-// for Keras 2 and 3, and for models inside models. Everything is checked: names, references, nesting. Which classes of
-// layers there are is not known here.
+// The JSON of a Keras model -> its layers and how they are connected, the same for sequential and
+// functional models, for Keras 2 and 3, and for models inside models. Everything is checked: names,
+// references, nesting. Which classes of layers there are is not known here.
 import {
   type KerasLayerCall,
   type Operand,
@@ -33,7 +33,10 @@ export interface KerasModel {
   readonly outputs: readonly TensorReference[];
 }
 
-/** Reads the description of a whole model. E_MODEL_PARSE, naming the layer; E_MODEL_OP for a model that is a class of its own. */
+/**
+ * Reads the description of a whole model. E_MODEL_PARSE, naming the layer; E_MODEL_OP for a model that is a
+ * class of its own.
+ */
 export function readKerasModel(description: unknown, file: string): KerasModel {
   return readModel(description, { file, layer: "" }, 0);
 }
@@ -82,8 +85,9 @@ function readModel(description: unknown, place: KerasPlace, depth: number): Kera
 }
 
 /**
- * References count the calls of a layer from 0; but a model's own making may be its call 0: in Keras 2 always, in Keras 3
- * for functional models among the outputs only. Takes that off, so that all references count the calls listed.
+ * References count the calls of a layer from 0; but a model's own making may be its call 0: in Keras 2
+ * always, in Keras 3 for functional models among the outputs only. Takes that off, so that all references
+ * count the calls listed.
  */
 function countCallsFromZero(
   layers: readonly KerasLayer[],
@@ -163,7 +167,10 @@ function nextFolder(counts: Map<string, number>, className: string): string {
   return before === 0 ? base : `${base}_${before}`;
 }
 
-/** A sequential model as a functional one; without an input layer it gets one from what its first layer says. */
+/**
+ * A sequential model as a functional one; without an input layer it gets one from what its first layer
+ * says.
+ */
 function chain(name: string, list: readonly KerasLayer[], config: JsonObject, place: KerasPlace): KerasModel {
   const [first] = list;
   if (!first) return refuse("E_MODEL_PARSE", place, "the model has no layers");

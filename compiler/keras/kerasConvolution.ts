@@ -1,5 +1,6 @@
-// Keras's convolutions and dense layers. Kernels come as [R,S,C,K] and become filters [K,C,R,S]; "same" padding is
-// TensorFlow's: as much as the stride needs, the odd pixel at the end. Letters as in ops/slidingWindow.ts.
+// Keras's convolutions and dense layers. Kernels come as [R,S,C,K] and become filters [K,C,R,S]; "same"
+// padding is TensorFlow's: as much as the stride needs, the odd pixel at the end. Letters as in
+// ops/slidingWindow.ts.
 import type { Value } from "../ir/types.ts";
 import { applyActivation } from "./kerasActivation.ts";
 import type { WeightDeclaration } from "./kerasWeights.ts";
@@ -109,8 +110,8 @@ function convolve(
 }
 
 /**
- * Conv2DTranspose: kernel [R,S,K,C]. The output is that of TensorFlow's gradient of a convolution: with "same", stride
- * times the input; with "valid", every pixel that a tap reaches, and zeros up to the stride.
+ * Conv2DTranspose: kernel [R,S,K,C]. The output is that of TensorFlow's gradient of a convolution: with
+ * "same", stride times the input; with "valid", every pixel that a tap reaches, and zeros up to the stride.
  */
 export const convTransposeLayer: LayerRule = (call) => {
   const { b, config, x } = call;

@@ -1,5 +1,5 @@
-// Keras sees images as [N,H,W,C], the IR as [N,C,H,W]: the axis arithmetic between the two, and the few places where
-// numbers must really be reordered. Invariant: only values with four axes differ.
+// Keras sees images as [N,H,W,C], the IR as [N,C,H,W]: the axis arithmetic between the two, and the few
+// places where numbers must really be reordered. Invariant: only values with four axes differ.
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Shape, Value } from "../ir/types.ts";
 

@@ -1,5 +1,6 @@
-// Layers and operators that join several tensors, or a tensor and a number: Add, Multiply, Concatenate and the like, as
-// layers of Keras, as operators of Keras 3 (`x + y` in a functional model) and as TensorFlow's in Keras 2.
+// Layers and operators that join several tensors, or a tensor and a number: Add, Multiply, Concatenate and
+// the like, as layers of Keras, as operators of Keras 3 (`x + y` in a functional model) and as TensorFlow's
+// in Keras 2.
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
 import { activate, activationOfOperator } from "./kerasActivation.ts";

@@ -1,5 +1,6 @@
-// Keras's normalisations, in inference form, and the layers that scale. In: an IR value, statistics and gains from the
-// file; out: an IR value. Batch norm stays one node with its four constants, so that passes can fold or train it.
+// Keras's normalisations, in inference form, and the layers that scale. In: an IR value, statistics and
+// gains from the file; out: an IR value. Batch norm stays one node with its four constants, so that passes
+// can fold or train it.
 import type { Value } from "../ir/types.ts";
 import { storedAxis } from "./kerasLayout.ts";
 import type { WeightDeclaration } from "./kerasWeights.ts";
@@ -8,7 +9,10 @@ import type { LayerCall, LayerRule } from "./layerCall.ts";
 /** keras.config.epsilon() */
 const KERAS_EPSILON = 1e-7;
 
-/** BatchNormalization over the channels of [N,C,...]; gamma and beta that the layer does without are 1 and 0. */
+/**
+ * BatchNormalization over the channels of [N,C,...]; gamma and beta that the layer does without are 1 and
+ * 0.
+ */
 export const batchNormLayer: LayerRule = (call) => {
   const { b, x, config } = call;
   const axis = onlyAxis(call);
@@ -105,7 +109,10 @@ export const rescalingLayer: LayerRule = (call) => {
   return scaleAndShift(call, x, scale, offset);
 };
 
-/** Normalization: (x - mean) / max(sqrt(variance), 1e-7), from the configuration or as adapted; `invert` undoes it. */
+/**
+ * Normalization: (x - mean) / max(sqrt(variance), 1e-7), from the configuration or as adapted; `invert`
+ * undoes it.
+ */
 export const normalizationLayer: LayerRule = (call) => {
   const { b, x, config } = call;
   const axes = config.raw("axis") === undefined ? [] : (config.numbers("axis") ?? []);

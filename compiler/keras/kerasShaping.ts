@@ -1,5 +1,6 @@
-// Keras layers that move, cut, repeat or reorder elements. Only those that mix axes (Flatten, Reshape, Permute) may need
-// a transpose between Keras's order and NCHW; kerasLayout.ts leaves it out where sizes of 1 make it a reshape.
+// Keras layers that move, cut, repeat or reorder elements. Only those that mix axes (Flatten, Reshape,
+// Permute) may need a transpose between Keras's order and NCHW; kerasLayout.ts leaves it out where sizes of
+// 1 make it a reshape.
 import type { Value } from "../ir/types.ts";
 import { imageSize } from "./kerasConvolution.ts";
 import { kerasShape, reshapeAsKeras, storedPermutation } from "./kerasLayout.ts";
@@ -54,7 +55,10 @@ export const zeroPaddingLayer: LayerRule = (call) => {
   imageSize(call);
   const [[top, bottom], [left, right]] = borders(call, "padding");
   if (top + bottom + left + right === 0) return call.x;
-  return call.b.emit("Pad", [call.x, call.b.ints([0, 0, top, left, 0, 0, bottom, right])]);
+  const { b, x } = call;
+  // ONNX Runtime moves a Pad without axes into a max pooling behind it, which pads with -infinity instead
+  // of 0.
+  return b.emit("Pad", [x, b.ints([top, left, bottom, right]), b.scalar(0), b.ints([2, 3])]);
 };
 
 /** Cropping2D: cropping [[top, bottom], [left, right]]. */
@@ -104,7 +108,9 @@ export const upSamplingLayer: LayerRule = (call) => {
   ]);
 };
 
-/** Resizing without keeping the aspect ratio: bilinear or nearest with half-pixel centres, no antialiasing. */
+/**
+ * Resizing without keeping the aspect ratio: bilinear or nearest with half-pixel centres, no antialiasing.
+ */
 export const resizingLayer: LayerRule = (call) => {
   const { config } = call;
   for (const option of ["crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias"])

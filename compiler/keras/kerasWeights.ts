@@ -1,6 +1,6 @@
-// The arrays of a Keras file and how they are found: the whole-model .h5 keeps them by the names of layers and
-// variables, .keras by classes and positions ("layers/conv2d_1/vars/0"). In: a layer's place and the weights that its
-// class declares; out: those arrays, their shapes checked. A fault names the layer.
+// The arrays of a Keras file and how they are found: the whole-model .h5 keeps them by the names of layers
+// and variables, .keras by classes and positions ("layers/conv2d_1/vars/0"). In: a layer's place and the
+// weights that its class declares; out: those arrays, their shapes checked. A fault names the layer.
 import { type KerasPlace, refuse } from "./layerConfig.ts";
 
 /** One weight as the layer's class declares it. */
@@ -27,7 +27,10 @@ export interface NamedArray {
 }
 
 export type KerasWeights =
-  /** Whole-model .h5: top-level layer -> its variables (for a nested model: those of all its layers), in order. */
+  /**
+   * Whole-model .h5: top-level layer -> its variables (for a nested model: those of all its layers), in
+   * order.
+   */
   | { readonly kind: "by-name"; readonly layers: ReadonlyMap<string, readonly NamedArray[]> }
   /** .keras: path in model.weights.h5 -> array. */
   | { readonly kind: "by-path"; readonly arrays: ReadonlyMap<string, StoredArray> };
@@ -79,7 +82,8 @@ function findByName(
     array,
   }));
   const own = inner.at(-1);
-  // Inside a nested model a variable is its layer's by the name before its own; models around it settle what is left.
+  // Inside a nested model a variable is its layer's by the name before its own; models around it settle
+  // what is left.
   let mine = own === undefined ? all : all.filter(({ parts }) => parts.at(-2) === own);
   if (own !== undefined && mine.length > declarations.length)
     mine = mine.filter(({ parts }) => inner.every((name) => parts.includes(name)));

@@ -1,6 +1,6 @@
-// What the rules of Keras layers are written against: one call of one layer, its inputs as IR values, its weights by
-// declaration. In: a LayerCall; out: the layer's result. Invariant: a value with four axes is stored as NCHW whatever
-// the Keras model's data_format; all others have their axes as in Keras.
+// What the rules of Keras layers are written against: one call of one layer, its inputs as IR values, its
+// weights by declaration. In: a LayerCall; out: the layer's result. Invariant: a value with four axes is
+// stored as NCHW whatever the Keras model's data_format; all others have their axes as in Keras.
 import type { ErrorCode } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
@@ -33,5 +33,7 @@ export interface LayerCall {
   fail(code: ErrorCode, message: string, hint?: string): never;
 }
 
-/** Builds one layer. Throws E_MODEL_OP for what mttc cannot express, E_MODEL_PARSE for what cannot be right. */
+/**
+ * Builds one layer. Throws E_MODEL_OP for what mttc cannot express, E_MODEL_PARSE for what cannot be right.
+ */
 export type LayerRule = (call: LayerCall) => Value;

@@ -1,5 +1,6 @@
-// Typed access to the JSON of one Keras layer. Everything in a model file is foreign: each getter checks kind and
-// range, and a fault names the layer. In: JSON as parsed; out: numbers, strings and lists that can be relied on.
+// Typed access to the JSON of one Keras layer. Everything in a model file is foreign: each getter checks
+// kind and range, and a fault names the layer. In: JSON as parsed; out: numbers, strings and lists that can
+// be relied on.
 import { type ErrorCode, type Location, MttcError } from "../diagnostics.ts";
 
 /** Sizes, counts and paddings beyond this are taken for damage. */

@@ -1,6 +1,6 @@
-// Walks the calls of a Keras model from its outputs back and builds them in an order in which every input is there
-// first. Models inside models are walked the same way, with paths `outer/inner`. No recursion over layers: a chain may
-// be as long as it likes. References that lead nowhere or in circles are E_MODEL_PARSE.
+// Walks the calls of a Keras model from its outputs back and builds them in an order in which every input
+// is there first. Models inside models are walked the same way, with paths `outer/inner`. No recursion over
+// layers: a chain may be as long as it likes. References that lead nowhere or in circles are E_MODEL_PARSE.
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { TensorData, Value } from "../ir/types.ts";
 import type { KerasLayerCall, TensorReference } from "./kerasCalls.ts";

@@ -1,5 +1,5 @@
-// Lowering: replaces our own operators by standard ONNX ones, in the form that the target's table chooses. After it,
-// no operator of domain "mttc" is left.
+// Lowering: replaces our own operators by standard ONNX ones, in the form that the target's table chooses.
+// After it, no operator of domain "mttc" is left.
 import { InternalError } from "../diagnostics.ts";
 import { type OpTable, readAttrs } from "../ir/op.ts";
 import { rewriteGraph } from "../ir/rewrite.ts";
@@ -14,7 +14,10 @@ export type FormTable = Readonly<Record<string, (node: Node) => string>>;
 
 const TARGETS: Readonly<Record<Target, FormTable>> = { cpu: cpuForms };
 
-/** Lowers every own operator of `graph` for `target`; the result is verified to hold standard operators only. */
+/**
+ * Lowers every own operator of `graph` for `target`; the result is verified to hold standard operators
+ * only.
+ */
 export function lowerGraph(graph: Graph, target: Target, ops: OpTable): Graph {
   const forms = TARGETS[target];
   let current = graph;

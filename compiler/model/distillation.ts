@@ -1,5 +1,5 @@
-// Distillation: a teacher's probabilities for the same images pull the heads towards them. The teacher is a frozen
-// graph; its weights are constants.
+// Distillation: a teacher's probabilities for the same images pull the heads towards them. The teacher is a
+// frozen graph; its weights are constants.
 import { InternalError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Graph, Value } from "../ir/types.ts";
@@ -21,8 +21,9 @@ export interface Teacher {
 const LEAST_PROBABILITY = 1e-30;
 
 /**
- * distill_weight * sum over heads of the mean over the images of KL(teacher || student), float32 scalar (Hinton et
- * al., arXiv 1503.02531, at temperature 1). The mean is over the whole logical batch, so that micro-batches add up.
+ * distill_weight * sum over heads of the mean over the images of KL(teacher || student), float32 scalar
+ * (Hinton et al., arXiv 1503.02531, at temperature 1). The mean is over the whole logical batch, so that
+ * micro-batches add up.
  */
 export function buildDistillation(
   b: GraphBuilder,

@@ -93,7 +93,7 @@ function planTrunk(trunk: ImportedTrunk, spec: Spec): TrunkPlan {
   const trainedNorms = new Set<Node>();
   graph.nodes.forEach((node, position) => {
     const isTrained = position >= first;
-    const isNorm = node.op.name === "BatchNormalization";
+    const isNorm = node.op.traits.includes("runningStatistics");
     if (isNorm && isTrained && trainsStatistics) trainedNorms.add(node);
     node.inputs.forEach((value, index) => {
       const data = value && graph.constants.get(value);
@@ -131,7 +131,7 @@ function firstTrainedNode(graph: Graph, spec: Spec): number {
 }
 
 function roleOf(node: Node, index: number, data: TensorData): ParameterRole {
-  if (node.op.name !== "BatchNormalization") return data.shape.length >= 2 ? "kernel" : "bias";
+  if (!node.op.traits.includes("runningStatistics")) return data.shape.length >= 2 ? "kernel" : "bias";
   return (["bias", "norm_scale", "norm_bias", "running_mean", "running_var"] as const)[index] ?? "bias";
 }
 

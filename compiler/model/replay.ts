@@ -1,12 +1,15 @@
-// Replays a foreign graph inside the graph that is being built: node by node, so that types follow the images that
-// come in (another batch size, say). Used for an imported trunk and for a teacher.
+// Replays a foreign graph inside the graph that is being built: node by node, so that types follow the
+// images that come in (another batch size, say). Used for an imported trunk and for a teacher.
 import { InternalError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Graph, Node, TensorData, Value } from "../ir/types.ts";
 
 export interface Replay {
   readonly graph: Graph;
-  /** What stands for the graph's image input: float32 [N,C,H,W], or uint8 [N,H,W,C] for a graph that takes bytes. */
+  /**
+   * What stands for the graph's image input: float32 [N,C,H,W], or uint8 [N,H,W,C] for a graph that takes
+   * bytes.
+   */
   readonly image: Value;
   readonly layout: "NCHW" | "NHWC";
   /** Prefix of the origins: `<prefix>/<origin in the graph>`. */
@@ -23,7 +26,10 @@ const PERMUTATIONS: Readonly<Record<string, readonly number[]>> = {
   "NHWC to NCHW": [0, 3, 1, 2],
 };
 
-/** Emits the graph's nodes and returns what became of its outputs, by name. E_SHAPE where the images do not fit. */
+/**
+ * Emits the graph's nodes and returns what became of its outputs, by name. E_SHAPE where the images do not
+ * fit.
+ */
 export function replayGraph(b: GraphBuilder, replay: Replay): Map<string, Value> {
   const { graph, image, layout, prefix } = replay;
   const here = new Map<Value, Value>();

@@ -52,7 +52,10 @@ const LpPool = defineOp("LpPool", {
   source: "ONNX LpPool-18",
   inputs: ["x"],
   attrs: { ...POOL_ATTRS, p: { kind: "int", default: 2 } },
-  infer: (ctx) => [inferPool(ctx)],
+  infer: (ctx) => {
+    if (ctx.attrs.int("p") < 1) ctx.fail(`expected p of 1 or more, found ${ctx.attrs.int("p")}`);
+    return [inferPool(ctx)];
+  },
   // dx = sign(x) |x|^(p-1) times dy y^(1-p), the latter summed over the windows of each pixel
   vjp: ({ b, attrs, input, output, dy }) => {
     const x = input(0);

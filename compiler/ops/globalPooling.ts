@@ -43,7 +43,10 @@ const GlobalLpPool = defineOp("GlobalLpPool", {
   source: "ONNX GlobalLpPool-2",
   inputs: ["x"],
   attrs: { p: { kind: "int", default: 2 } },
-  infer: inferGlobalPool,
+  infer: (ctx) => {
+    if (ctx.attrs.int("p") < 1) ctx.fail(`expected p of 1 or more, found ${ctx.attrs.int("p")}`);
+    return inferGlobalPool(ctx);
+  },
   // dx = sign(x) |x|^(p-1) y^(1-p) dy
   vjp: ({ b, dy, input, output, attrs }) => {
     const p = attrs.int("p");

@@ -14,6 +14,7 @@ const BatchNormalization = defineOp("BatchNormalization", {
   source: "ONNX BatchNormalization-15",
   inputs: ["x", "scale", "bias", "mean", "var"],
   outputs: ["y", "running_mean?", "running_var?"],
+  traits: ["runningStatistics"],
   attrs: {
     epsilon: { kind: "float", default: 1e-5 },
     momentum: { kind: "float", default: 0.9 },

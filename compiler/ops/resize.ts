@@ -95,7 +95,7 @@ function resizedAxes(
         ? fail(`expected a known size at axis ${axis}, found ${dim}`)
         : concreteDim(dim);
     const to = sizes?.[i] ?? Math.floor(from * (scale ?? 1));
-    if (to < 1) fail?.(`nothing would be left of axis ${axis}`);
+    if (!(to >= 1)) fail?.(`nothing would be left of axis ${axis}`);
     return to === from && scale === undefined ? [] : [{ axis, from, to, scale: scale ?? to / from }];
   });
 }

@@ -1,6 +1,6 @@
-// Folds a batch norm in inference form into the convolution before it: one node less, and nothing left of the
-// norm. Fires where all parameters are constants: exported graphs and frozen trunks. The result differs from the
-// unfolded graph by rounding.
+// Folds a batch norm in inference form into the convolution before it: one node less, and nothing left of
+// the norm. Fires where all parameters are constants: exported graphs and frozen trunks. The result differs
+// from the unfolded graph by rounding.
 import type { GraphBuilder } from "../ir/builder.ts";
 import { readAttrs } from "../ir/op.ts";
 import { rewriteGraph } from "../ir/rewrite.ts";

@@ -1,5 +1,5 @@
-// The models that a spec names: its fcn (ONNX or Keras) and its teacher (ONNX), read from disk and imported, as the
-// compiler takes them.
+// The models that a spec names: its fcn (ONNX or Keras) and its teacher (ONNX), read from disk and
+// imported, as the compiler takes them.
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { resolve } from "node:path";
@@ -26,8 +26,8 @@ export interface ForeignModels {
 }
 
 /**
- * Reads what the spec names; relative paths start from `baseDirectory`. E_FILE, E_PATH_TYPE, E_MODEL_* with file and
- * node; E_MODEL_SHAPE where a teacher's outputs are not the tasks' classes.
+ * Reads what the spec names; relative paths start from `baseDirectory`. E_FILE, E_PATH_TYPE, E_MODEL_* with
+ * file and node; E_MODEL_SHAPE where a teacher's outputs are not the tasks' classes.
  */
 export async function readForeignModels(
   spec: Spec,
@@ -95,9 +95,12 @@ function importOnnx(spec: Spec, path: string, output?: string): ImportedModel {
   return importModel(bytes, { file: path, imshape, channels, batch: "N", externalData, output });
 }
 
-/** A trunk without batch norms has nothing that `batchnorm: train` could train: say how to export one that has. */
+/**
+ * A trunk without batch norms has nothing that `batchnorm: train` could train: say how to export one that
+ * has.
+ */
 function normNotes(spec: Spec, settings: ImportedFcn, graph: Graph): string[] {
-  const hasNorm = graph.nodes.some((node) => node.op.name === "BatchNormalization");
+  const hasNorm = graph.nodes.some((node) => node.op.traits.includes("runningStatistics"));
   if (settings.batchnorm !== "train") return [];
   if (spec.train_fcn === false) return ["batchnorm: train has no effect on a frozen fcn (train_fcn: false)"];
   if (hasNorm) return [];

@@ -1,11 +1,14 @@
-// What a Keras model keeps in HDF5, read with h5wasm. Runs in the thread of hdf5Worker.ts only. Sizes are checked before
-// anything is allocated: arrays may hold no more than a multiple of the file's size. In: a file that lies in the
-// library's memory; out: texts and arrays as plain data.
+// What a Keras model keeps in HDF5, read with h5wasm. Runs in the thread of hdf5Worker.ts only. Sizes are
+// checked before anything is allocated: arrays may hold no more than a multiple of the file's size. In: a
+// file that lies in the library's memory; out: texts and arrays as plain data.
 import { Dataset, type File, Group } from "h5wasm";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import type { NamedArray, StoredArray } from "../../compiler/keras/kerasWeights.ts";
 
-/** Arrays may be compressed, but not absurdly: bytes of arrays for each byte of the file, above a free allowance. */
+/**
+ * Arrays may be compressed, but not absurdly: bytes of arrays for each byte of the file, above a free
+ * allowance.
+ */
 const MAX_EXPANSION = 8;
 const FREE_BYTES = 64 << 20;
 const MAX_TEXT_BYTES = 64 << 20;
@@ -43,7 +46,9 @@ export function readContent(file: File, fileBytes: number, kind: Hdf5Kind): Hdf5
   };
 }
 
-/** The group model_weights: a group for each layer, whose attribute weight_names lists its arrays in order. */
+/**
+ * The group model_weights: a group for each layer, whose attribute weight_names lists its arrays in order.
+ */
 function readLayers(file: File, reader: ArrayReader): Map<string, readonly NamedArray[]> {
   const group = file.get("model_weights");
   if (!(group instanceof Group)) return refuse("the file has no group model_weights", WHOLE_MODEL);
@@ -62,7 +67,9 @@ function readLayers(file: File, reader: ArrayReader): Map<string, readonly Named
 
 const WHOLE_MODEL = "save the whole model: model.save(...), not model.save_weights(...)";
 
-/** A list of names in one attribute, or, where it would not fit, in several: layer_names0, layer_names1, ... */
+/**
+ * A list of names in one attribute, or, where it would not fit, in several: layer_names0, layer_names1, ...
+ */
 function nameList(group: Group, name: string): string[] {
   const whole = attribute(group, name);
   const parts: unknown[] = [];

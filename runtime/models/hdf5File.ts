@@ -1,5 +1,5 @@
-// HDF5 bytes -> content, through a thread that is given up when it takes too long. In: bytes and what is wanted of them;
-// out: plain data; errors name the file.
+// HDF5 bytes -> content, through a thread that is given up when it takes too long. In: bytes and what is
+// wanted of them; out: plain data; errors name the file.
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
@@ -51,7 +51,10 @@ function replyOf(worker: Worker): Promise<Hdf5Reply> {
   });
 }
 
-/** The built file of the thread: package.json maps "#hdf5-worker" to dist, since Node runs no TypeScript in workers. */
+/**
+ * The built file of the thread: package.json maps "#hdf5-worker" to dist, since Node runs no TypeScript in
+ * workers.
+ */
 function locateWorker(): URL {
   try {
     return pathToFileURL(createRequire(import.meta.url).resolve("#hdf5-worker"));

@@ -1,6 +1,7 @@
-// Reads one HDF5 file in a thread of its own: the HDF5 library is C compiled to WebAssembly, which a damaged file can
-// bring into a state from which nothing more can be read, or keep busy for ever. In: the bytes; out: texts and arrays,
-// or a fault. The file lies in the thread's memory alone, so its links lead nowhere.
+// Reads one HDF5 file in a thread of its own: the HDF5 library is C compiled to WebAssembly, which a
+// damaged file can bring into a state from which nothing more can be read, or keep busy for ever. In: the
+// bytes; out: texts and arrays, or a fault. The file lies in the thread's memory alone, so its links lead
+// nowhere.
 import { parentPort, workerData } from "node:worker_threads";
 import { File, ready } from "h5wasm";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";

@@ -1,6 +1,7 @@
-// Reads the files that Keras writes: whole models in HDF5 (.h5, Keras 2 and 3) and the .keras archive (config.json,
-// metadata.json, model.weights.h5). In: a path; out: the model's JSON and arrays, or the graph made of them. Files are
-// foreign: sizes are capped, nothing is extracted to disk, no code in them is run.
+// Reads the files that Keras writes: whole models in HDF5 (.h5, Keras 2 and 3) and the .keras archive
+// (config.json, metadata.json, model.weights.h5). In: a path; out: the model's JSON and arrays, or the
+// graph made of them. Files are foreign: sizes are capped, nothing is extracted to disk, no code in them is
+// run.
 import { readFile, stat } from "node:fs/promises";
 import { unzipSync } from "fflate";
 import { MttcError } from "../../compiler/diagnostics.ts";
@@ -31,8 +32,8 @@ export function isKerasPath(path: string): boolean {
 }
 
 /**
- * The graph of a Keras model (compiler/keras/importKeras.ts). E_FILE, E_PATH_TYPE; E_MODEL_PARSE and E_MODEL_ALLOC for
- * files that are damaged or hostile; E_MODEL_OP and E_SHAPE as importKeras.
+ * The graph of a Keras model (compiler/keras/importKeras.ts). E_FILE, E_PATH_TYPE; E_MODEL_PARSE and
+ * E_MODEL_ALLOC for files that are damaged or hostile; E_MODEL_OP and E_SHAPE as importKeras.
  */
 export async function importKerasFile(path: string, options: KerasImportOptions): Promise<ImportedKeras> {
   return importKeras(await readKerasFile(path), options);
@@ -86,7 +87,10 @@ async function readArchive(bytes: Uint8Array, file: string): Promise<KerasSource
   };
 }
 
-/** The members that are needed; sizes are checked as declared, and unpacking never exceeds what was declared. */
+/**
+ * The members that are needed; sizes are checked as declared, and unpacking never exceeds what was
+ * declared.
+ */
 function unpack(bytes: Uint8Array, file: string): Map<string, Uint8Array> {
   try {
     const found = unzipSync(bytes, {

@@ -1,11 +1,11 @@
 // Our own exported models come back: random specs -> export -> import, the same numbers on the reference.
 // And an NHWC network as tf2onnx writes it, against ONNX Runtime on the file as it is.
 import { afterAll, describe, expect, test } from "vitest";
-import { finishGraph } from "../../compiler/compile.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import { printGraph } from "../../compiler/ir/print.ts";
 import type { Graph } from "../../compiler/ir/types.ts";
+import { finishGraph } from "../../compiler/lower/finishGraph.ts";
 import { buildExportGraphs } from "../../compiler/model/exportGraphs.ts";
 import { initialValue } from "../../compiler/model/initialValues.ts";
 import { encodeGraph } from "../../compiler/onnx/encodeGraph.ts";

@@ -1,5 +1,5 @@
-// Keras files that are damaged, incomplete or hostile: a typed error that names the file, and the layer where there is
-// one; no crash, no hang, no code run.
+// Keras files that are damaged, incomplete or hostile: a typed error that names the file, and the layer
+// where there is one; no crash, no hang, no code run.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,5 +1,6 @@
-// Models that Keras 2 and 3 saved (test/fixtures/keras), imported and run: on the float64 interpreter against Keras's
-// float64, on ONNX Runtime against its float32. Keras sees images as NHWC; graphs of ours take and give NCHW.
+// Models that Keras 2 and 3 saved (test/fixtures/keras), imported and run: on the float64 interpreter
+// against Keras's float64, on ONNX Runtime against its float32. Keras sees images as NHWC; graphs of ours
+// take and give NCHW.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";

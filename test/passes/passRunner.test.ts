@@ -2,10 +2,10 @@
 // And what all passes of the compiler owe: the float64 reference gives the same numbers before and after
 // each.
 import { describe, expect, test } from "vitest";
-import { SIMPLIFY } from "../../compiler/compile.ts";
 import { InternalError } from "../../compiler/diagnostics.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import { type Graph, isFloat } from "../../compiler/ir/types.ts";
+import { SIMPLIFY } from "../../compiler/lower/finishGraph.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { deadValues } from "../../compiler/passes/deadValues.ts";
 import { identities } from "../../compiler/passes/identities.ts";

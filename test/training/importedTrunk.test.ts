@@ -1,5 +1,6 @@
-// Training on an imported trunk, end to end on ONNX Runtime: PyTorch's export of a small residual network with its
-// batch norms, and a Keras model. Frozen to the bit, trained whole, trained from a node on; exported with parity.
+// Training on an imported trunk, end to end on ONNX Runtime: PyTorch's export of a small residual network
+// with its batch norms, and a Keras model. Frozen to the bit, trained whole, trained from a node on;
+// exported with parity.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";

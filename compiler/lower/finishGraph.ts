@@ -1,0 +1,50 @@
+// From a graph as built to one that is written: simplify, lower for the target, simplify again. Every graph
+// goes through it, those of a bundle and those of an export.
+import type { Graph } from "../ir/types.ts";
+import { OPS } from "../ops/table.ts";
+import { batchNormFolding } from "../passes/batchNormFolding.ts";
+import { commonSubexpressions } from "../passes/commonSubexpressions.ts";
+import { constantFolding } from "../passes/constantFolding.ts";
+import { deadValues } from "../passes/deadValues.ts";
+import { identities } from "../passes/identities.ts";
+import { type Pass, runPasses, type Trace } from "../passes/pass.ts";
+import { lowerGraph, type Target } from "./lower.ts";
+
+export interface FinishOptions {
+  readonly target?: Target | undefined;
+  /** Sees the graph after every stage and pass. */
+  readonly trace?: Trace | undefined;
+  /** Fold batch norms whose numbers are all constant into the convolutions before them. Default true. */
+  readonly foldNorms?: boolean;
+}
+
+/** Cheap simplifications, run before and after lowering until nothing changes. */
+export const SIMPLIFY: readonly Pass[] = [
+  constantFolding,
+  batchNormFolding,
+  identities,
+  commonSubexpressions,
+  deadValues,
+];
+
+/** Simplifies, lowers and simplifies again: what an exported graph goes through too. */
+export function finishGraph(graph: Graph, options: FinishOptions = {}): Graph {
+  const { trace, target = "cpu", foldNorms = true } = options;
+  const simplify = foldNorms ? SIMPLIFY : SIMPLIFY.filter((pass) => pass !== batchNormFolding);
+  const passes = { ops: OPS, trace };
+  trace?.(`${graph.name}/1-built`, graph);
+  const simple = runPasses(graph, simplify, {
+    ...passes,
+    allowOwnOps: true,
+    stage: `${graph.name}/2-simplify`,
+  });
+  const lowered = lowerGraph(simple, target, OPS);
+  trace?.(`${graph.name}/3-lowered`, lowered);
+  const final = runPasses(lowered, simplify, {
+    ...passes,
+    allowOwnOps: false,
+    stage: `${graph.name}/4-simplify`,
+  });
+  trace?.(`${graph.name}/5-final`, final);
+  return final;
+}
