@@ -1,22 +1,27 @@
-// `mttc ops`: the operators that mttc knows, and how the derivative of each is proved.
+// `mttc ops`: the operators that mttc knows, how the derivative of each is proved, and what import does to others.
 import type { Command } from "commander";
-import { type OpRow, opsMarkdown, opsSummary, opsTable, PROOF } from "../compiler/ops/opsTable.ts";
+import { importRows, opsetsText, opsMarkdown } from "../compiler/inspect/opsDocs.ts";
+import { type OpRow, opsSummary, opsTable, PROOF } from "../compiler/ops/opsTable.ts";
 import { renderTable } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
 
 export function addOpsCommand(program: Command, terminal: Terminal): void {
   program
     .command("ops")
-    .description("list the operators, with what is proved of their derivatives")
+    .description("list the operators, what is proved of their derivatives, and what import does to others")
     .option("--json", "print the table as JSON")
     .option("--markdown", "print the table as Markdown")
     .action(({ json, markdown }: { json?: boolean; markdown?: boolean }) => {
       const table = opsTable();
-      if (json) return terminal.out(JSON.stringify(table, null, 2));
-      if (markdown) return terminal.out(opsMarkdown(table));
+      const imports = importRows();
+      if (json) return terminal.out(JSON.stringify({ ...table, imports }, null, 2));
+      if (markdown) return terminal.out(opsMarkdown(table, imports));
       terminal.out(rowsText(terminal, table.standard));
       terminal.out("\nOperators of our own, lowered to ONNX's before a graph is written:\n");
       terminal.out(rowsText(terminal, table.own));
+      terminal.out("\nWhat import does to operators of other opsets, and which it refuses:\n");
+      const changes = imports.map((row) => [row.operator, opsetsText(row), row.treatment, row.reason]);
+      terminal.out(renderTable(terminal, ["operator", "opsets", "treatment", "how, or why"], changes));
       terminal.out(`\n${opsSummary(table)}\n${PROOF}`);
     });
 }

@@ -72,7 +72,7 @@ const Range = defineOp("Range", {
     const [start = 0, limit = 0, delta = 1] = [0, 1, 2].map((i) => ctx.constant(i)[0] ?? 0);
     const { dtype } = ctx.input(0);
     expectKind(ctx, ctx.input(0), "number");
-    if (delta === 0) ctx.fail("expected a delta, found 0");
+    if (!Number.isFinite((limit - start) / delta)) ctx.fail(`no range from ${start} to ${limit} by ${delta}`);
     return [{ dtype, shape: [Math.max(0, Math.ceil((limit - start) / delta))] }];
   },
   vjp: zeroDerivative("its inputs are constants"),

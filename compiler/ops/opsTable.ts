@@ -67,25 +67,3 @@ export function opsSummary({ standard, own, differentiable }: OpsTable): string 
     `zero${rest}. ${own.length} operators of our own, which do not count.`
   );
 }
-
-/** The table as Markdown: ONNX's operators, the own ones, the proof and the count. */
-export function opsMarkdown(table: OpsTable = opsTable()): string {
-  const cell = (text: string): string => text.replaceAll("|", "\\|");
-  const lines = (rows: readonly OpRow[]): string[] => [
-    "| operator | family | derivative | source | meaning |",
-    "|---|---|---|---|---|",
-    ...rows.map(({ name, family, derivative, reason, source, doc }) => {
-      const how = reason === "" ? derivative : `${derivative}: ${reason}`;
-      return `| \`${name}\` | ${family} | ${cell(how)} | ${cell(source)} | ${cell(doc)} |`;
-    }),
-  ];
-  return [
-    ...lines(table.standard),
-    "",
-    "Operators of our own, lowered to ONNX's before a graph is written:",
-    "",
-    ...lines(table.own),
-    "",
-    `${opsSummary(table)} ${PROOF}`,
-  ].join("\n");
-}

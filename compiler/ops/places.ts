@@ -18,6 +18,7 @@ const GatherND = defineOp("GatherND", {
     const batch = ctx.attrs.int("batch_dims");
     const { shape: at } = ctx.input(1);
     const depth = tupleSize(ctx, batch);
+    if (batch < 0) ctx.fail(`expected batch_dims of 0 or more, found ${batch}`);
     if (String(shape.slice(0, batch)) !== String(at.slice(0, batch)))
       ctx.fail(`expected ${batch} common axes, found [${shape}] and [${at}]`);
     return [{ dtype, shape: [...at.slice(0, -1), ...shape.slice(batch + depth)] }];
@@ -139,6 +140,7 @@ const OneHot = defineOp("OneHot", {
     if (dtype !== "int64" && dtype !== "int32") ctx.fail(`expected integer indices, found ${dtype}`);
     if (String(values.shape) !== "2") ctx.fail(`expected two values, found [${values.shape}]`);
     const [depth = 0] = ctx.constant(1);
+    if (!(depth >= 1)) ctx.fail(`expected a depth of 1 or more, found ${depth}`);
     const axis = resolveAxis(ctx.attrs.int("axis"), shape.length + 1, ctx.fail);
     return [{ dtype: values.dtype, shape: shape.toSpliced(axis, 0, depth) }];
   },

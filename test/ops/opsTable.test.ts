@@ -6,8 +6,9 @@ import pc from "picocolors";
 import { describe, expect, test } from "vitest";
 import { addOpsCommand } from "../../cli/opsCommand.ts";
 import type { Terminal } from "../../cli/terminal.ts";
+import { importRows, opsMarkdown } from "../../compiler/inspect/opsDocs.ts";
 import { isFloat } from "../../compiler/ir/types.ts";
-import { opsMarkdown, opsSummary, opsTable } from "../../compiler/ops/opsTable.ts";
+import { opsSummary, opsTable } from "../../compiler/ops/opsTable.ts";
 import { OP_FAMILIES, OPS } from "../../compiler/ops/table.ts";
 import { SAMPLES } from "./samples/allSamples.ts";
 import type { Sample } from "./samples/sample.ts";
@@ -50,6 +51,12 @@ test("every source of a standard operator names an ONNX operator of opset 18 or 
   }
 });
 
+test("what import refuses is not in the table", () => {
+  const refused = importRows().filter(({ treatment, untilOpset }) => treatment === "refused" && !untilOpset);
+  expect(refused.length).toBeGreaterThan(0);
+  for (const { operator } of refused) expect(OPS.has(operator), operator).toBe(false);
+});
+
 test("operators of our own do not count", () => {
   expect(table.own.map(({ name }) => name)).toContain("MaxPoolGrad");
   expect(table.standard.map(({ name }) => name)).not.toContain("MaxPoolGrad");
@@ -78,10 +85,11 @@ describe("mttc ops", () => {
     expect(text).toMatch(/^GridSample +resizing +ONNX GridSample-16 +central differences \+ ORT$/m);
     expect(text).toMatch(/^Floor .*zero: it is constant between integers$/m);
     expect(text).toContain(opsSummary(table));
+    expect(text).toMatch(/^Gelu +20 on +decomposed +Erf/m);
   });
 
   test("prints JSON", () => {
-    expect(JSON.parse(run("--json"))).toEqual(table);
+    expect(JSON.parse(run("--json"))).toEqual({ ...table, imports: importRows() });
   });
 
   test("prints Markdown, a row for each operator", () => {
