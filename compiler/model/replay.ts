@@ -43,7 +43,7 @@ export function replayGraph(b: GraphBuilder, replay: Replay): Map<string, Value>
     return made;
   };
   for (const node of graph.nodes)
-    b.within(`${prefix}/${node.outputs[0]?.origin ?? node.op.name}`, () => {
+    b.within(originWithin(prefix, node), () => {
       const inputs = node.inputs.map((value) => value && read(value));
       const outputs =
         replay.special?.(node, inputs) ?? b.emitAll(node.op.name, inputs, node.attrs, node.outputs.length);
@@ -52,6 +52,12 @@ export function replayGraph(b: GraphBuilder, replay: Replay): Map<string, Value>
       });
     });
   return new Map(graph.outputs.map(({ name, value }) => [name, read(value)]));
+}
+
+/** Importers give origins within the prefix already; others are put there. */
+function originWithin(prefix: string, node: Node): string {
+  const origin = node.outputs[0]?.origin ?? node.op.name;
+  return origin.startsWith(`${prefix}/`) ? origin : `${prefix}/${origin}`;
 }
 
 function absent(what: string): never {

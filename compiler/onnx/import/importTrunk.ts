@@ -12,7 +12,7 @@ import { type ImportedModel, type ImportOptions, importModel } from "./importMod
 /** Passes that take the transpositions out of graphs for [N,H,W,C]. */
 const TO_CHANNELS_FIRST: readonly Pass[] = [transposePushing, identities, deadValues];
 
-export interface ImportedTrunk extends ImportedModel {
+export interface CutModel extends ImportedModel {
   /** One image input and one output, features [N,C,H,W], named `output`. */
   readonly graph: Graph;
   /** Name of the value that was cut at; that of the file where no transposition was moved. */
@@ -23,7 +23,7 @@ export interface ImportedTrunk extends ImportedModel {
  * Imports a model up to `options.output`, or up to its last feature map. Throws what importModel and
  * cutTrunk throw.
  */
-export function importTrunk(bytes: Uint8Array, options: ImportOptions): ImportedTrunk {
+export function importTrunk(bytes: Uint8Array, options: ImportOptions): CutModel {
   const model = importModel(bytes, options);
   const isLast = model.layout === "NHWC";
   const passes = { ops: OPS, allowOwnOps: false, stage: "import" };
