@@ -11,7 +11,8 @@ import { type ImportedTrunk, importedFcn } from "../../compiler/model/importedTr
 import { readMetadata } from "../../compiler/model/modelMetadata.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";
 import { cutTrunk } from "../../compiler/onnx/import/cutTrunk.ts";
-import { type ImportedModel, importModel } from "../../compiler/onnx/import/importModel.ts";
+import { type ImportOptions, importModel } from "../../compiler/onnx/import/importModel.ts";
+import { importTrunk } from "../../compiler/onnx/import/importTrunk.ts";
 import { decodeModelProto } from "../../compiler/onnx/protobuf.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import type { ImportedFcn, Spec } from "../../compiler/spec/schema.ts";
@@ -44,33 +45,26 @@ export async function readForeignModels(
 }
 
 async function readTrunk(spec: Spec, settings: ImportedFcn, path: string): Promise<ImportedTrunk> {
-  const whole = isKerasPath(path) ? await readKeras(spec, settings, path) : readOnnx(spec, settings, path);
-  const cut = cutTrunk(whole.graph, whole.output);
-  if (settings.layout !== "auto" && settings.layout !== whole.layout)
+  const model = isKerasPath(path)
+    ? await readKeras(spec, settings, path)
+    : importTrunk(...onnxImport(spec, path, settings.output ?? undefined));
+  if (settings.layout !== "auto" && settings.layout !== model.layout)
     throw new MttcError({
       code: "E_MODEL_SHAPE",
-      message: `the model takes ${whole.layout}, the spec says ${settings.layout}`,
+      message: `the model takes ${model.layout}, the spec says ${settings.layout}`,
       at: { file: path, path: "fcn.layout" },
     });
-  const notes = [...whole.notes, ...cut.notes, ...normNotes(spec, settings, cut.graph)];
-  return { graph: cut.graph, layout: whole.layout, notes, hash: await hashFile(path) };
+  const { graph, layout } = model;
+  const notes = [...model.notes, ...normNotes(spec, settings, graph)];
+  return { graph, layout, notes, hash: await hashFile(path) };
 }
 
-interface WholeModel {
-  readonly graph: Graph;
-  readonly layout: "NCHW" | "NHWC";
-  readonly notes: readonly string[];
-  /** Name of the value to cut at, where the spec asks for one. */
-  readonly output: string | undefined;
-}
-
-function readOnnx(spec: Spec, settings: ImportedFcn, path: string): WholeModel {
-  const output = settings.output ?? undefined;
-  const { graph, layout, notes } = importOnnx(spec, path, output);
-  return { graph, layout, notes, output };
-}
-
-async function readKeras(spec: Spec, settings: ImportedFcn, path: string): Promise<WholeModel> {
+/** Cuts at the layer, or value, that the spec names. */
+async function readKeras(
+  spec: Spec,
+  settings: ImportedFcn,
+  path: string,
+): Promise<Pick<ImportedTrunk, "graph" | "layout" | "notes">> {
   const model = await importKerasFile(path, { ops: OPS, imshape: spec.imshape, batch: "N" });
   const channels = model.graph.inputs[0]?.type.shape[1];
   if (channels !== spec.num_channels)
@@ -79,20 +73,17 @@ async function readKeras(spec: Spec, settings: ImportedFcn, path: string): Promi
       message: `the model takes images of ${channels} channels, num_channels is ${spec.num_channels}`,
       at: { file: path, path: "fcn" },
     });
-  const { output } = settings;
-  const layer = output === null ? undefined : model.layers.get(output)?.name;
-  return {
-    graph: model.graph,
-    layout: model.layout,
-    notes: model.notes,
-    output: layer ?? output ?? undefined,
-  };
+  const asked = settings.output ?? undefined;
+  const layer = asked === undefined ? undefined : model.layers.get(asked)?.name;
+  const { graph, notes } = cutTrunk(model.graph, layer ?? asked);
+  return { graph, layout: model.layout, notes: [...model.notes, ...notes] };
 }
 
-function importOnnx(spec: Spec, path: string, output?: string): ImportedModel {
+/** What importing an ONNX file takes: its bytes and what the spec says of its images. */
+function onnxImport(spec: Spec, path: string, output?: string): [bytes: Uint8Array, options: ImportOptions] {
   const { bytes, externalData } = readModelFile(path);
   const { imshape, num_channels: channels } = spec;
-  return importModel(bytes, { file: path, imshape, channels, batch: "N", externalData, output });
+  return [bytes, { file: path, imshape, channels, batch: "N", externalData, output }];
 }
 
 /**
@@ -112,7 +103,7 @@ function normNotes(spec: Spec, settings: ImportedFcn, graph: Graph): string[] {
 
 /** A teacher gives `probabilities/<task>`, or an output of the task's name, for at least one task. */
 async function readTeacher(spec: Spec, path: string, classes: TaskClasses): Promise<Teacher> {
-  const { graph, layout } = importOnnx(spec, path);
+  const { graph, layout } = importModel(...onnxImport(spec, path));
   const named = new Map(graph.outputs.map(({ name, value }) => [name, value]));
   const listed = teacherClasses(path);
   const outputs = new Map<string, string>();
