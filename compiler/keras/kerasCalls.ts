@@ -19,6 +19,8 @@ export interface KerasLayerCall {
   readonly options: JsonObject;
   /** Whether it is written as Keras 3 does. */
   readonly isMarked: boolean;
+  /** Zeros to put around the image first: a padding layer that was taken out (paddingFold.ts). */
+  readonly border?: readonly [top: number, left: number, bottom: number, right: number];
 }
 
 /** The `inbound_nodes` of a layer; none for input layers. E_MODEL_PARSE. */

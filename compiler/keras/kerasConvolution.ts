@@ -22,7 +22,7 @@ export function windowPads(
   strides: readonly [number, number],
   dilations: readonly [number, number] = [1, 1],
 ): number[] {
-  if (call.config.oneOf("padding", ["valid", "same"], "valid") === "valid") return [0, 0, 0, 0];
+  if (call.config.oneOf("padding", ["valid", "same"], "valid") === "valid") return [...call.border];
   const total = ([0, 1] as const).map((i) => {
     const positions = Math.ceil(size[i] / strides[i]);
     return Math.max((positions - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1 - size[i], 0);

@@ -5,6 +5,7 @@ import type { Value } from "../ir/types.ts";
 import { imageSize } from "./kerasConvolution.ts";
 import { kerasShape, reshapeAsKeras, storedPermutation } from "./kerasLayout.ts";
 import type { LayerCall, LayerRule } from "./layerCall.ts";
+import { type Border, readBorder } from "./paddingFold.ts";
 import { resamplingMatrix } from "./resampling.ts";
 
 /** Layers that do nothing at inference: dropouts, noise, regularisers. */
@@ -53,7 +54,7 @@ export const permuteLayer: LayerRule = (call) => {
 /** ZeroPadding2D: padding [[top, bottom], [left, right]]. */
 export const zeroPaddingLayer: LayerRule = (call) => {
   imageSize(call);
-  const [[top, bottom], [left, right]] = borders(call, "padding");
+  const [top, left, bottom, right] = borderOf(call, "padding");
   if (top + bottom + left + right === 0) return call.x;
   const { b, x } = call;
   // ONNX Runtime moves a Pad without axes into a max pooling behind it, which pads with -infinity instead
@@ -64,32 +65,15 @@ export const zeroPaddingLayer: LayerRule = (call) => {
 /** Cropping2D: cropping [[top, bottom], [left, right]]. */
 export const croppingLayer: LayerRule = (call) => {
   const [, height, width] = imageSize(call);
-  const [[top, bottom], [left, right]] = borders(call, "cropping");
+  const [top, left, bottom, right] = borderOf(call, "cropping");
   if (top + bottom >= height || left + right >= width)
     call.fail("E_SHAPE", `it crops away the whole image of ${height}x${width}`);
   return call.b.slice(call.x, [top, left], [height - bottom, width - right], [2, 3]);
 };
 
-type Border = readonly [number, number];
-
-/** [[top, bottom], [left, right]]; a number for one side or all stands for both. */
-function borders(call: LayerCall, name: "padding" | "cropping"): readonly [Border, Border] {
+function borderOf(call: LayerCall, name: "padding" | "cropping"): Border {
   const value = call.config.raw(name) ?? (name === "padding" ? 1 : 0);
-  const list: unknown[] = Array.isArray(value) ? value : [value, value];
-  const [rows, columns] = list.map((entry): Border => {
-    const pair: unknown[] = Array.isArray(entry) ? entry : [entry, entry];
-    const [begin, end] = pair.map((pixels) =>
-      typeof pixels === "number" && Number.isInteger(pixels) && pixels >= 0 && pixels <= 1 << 14
-        ? pixels
-        : undefined,
-    );
-    if (pair.length !== 2 || begin === undefined || end === undefined)
-      return call.fail("E_MODEL_PARSE", `its ${name} is not one or two pairs of pixels`);
-    return [begin, end];
-  });
-  if (list.length !== 2 || !rows || !columns)
-    return call.fail("E_MODEL_PARSE", `its ${name} is not one or two pairs of pixels`);
-  return [rows, columns];
+  return readBorder(value) ?? call.fail("E_MODEL_PARSE", `its ${name} is not one or two pairs of pixels`);
 }
 
 /** UpSampling2D: each pixel repeated, or bilinear with half-pixel centres. */

@@ -91,8 +91,17 @@ function findByName(
   const shortest = Math.min(...mine.map(({ parts }) => parts.length));
   if (mine.length > declarations.length) mine = mine.filter(({ parts }) => parts.length === shortest);
   if (mine.length > declarations.length) refuseExtra(place, declarations.length);
-  return declarations.map(({ names }) => mine.find(({ parts }) => names.includes(parts.at(-1) ?? ""))?.array);
+  const named = declarations.map(
+    ({ names }) => mine.find(({ parts }) => names.includes(parts.at(-1) ?? ""))?.array,
+  );
+  if (named.every((array) => array !== undefined)) return named;
+  // Variables without a name of their own are numbered over the whole model ("variable_17"): their order counts.
+  const isUnnamed =
+    mine.length === declarations.length && mine.every(({ parts }) => UNNAMED.test(parts.at(-1) ?? ""));
+  return isUnnamed ? mine.map(({ array }) => array) : named;
 }
+
+const UNNAMED = /^variable(_\d+)?$/i;
 
 function refuseExtra(place: WeightPlace, expected: number): never {
   return refuse(

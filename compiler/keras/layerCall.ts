@@ -18,6 +18,8 @@ export interface LayerCall {
   readonly operands: readonly (Value | number)[];
   /** The only input. */
   readonly x: Value;
+  /** Zeros around the image of a convolution that does not pad itself, in the order of ONNX's pads. */
+  readonly border: readonly number[];
   /** How the Keras model sees tensors with four axes. */
   readonly layout: ImageLayout;
   /** Major version of the Keras that wrote the file: some functions changed. */

@@ -17,6 +17,7 @@ import {
 import type { LayerCall } from "./layerCall.ts";
 import { type KerasPlace, LayerConfig, refuse } from "./layerConfig.ts";
 import { layerRule } from "./layerTable.ts";
+import { foldPadding } from "./paddingFold.ts";
 
 /** What all calls of an import share. */
 export interface ImportState {
@@ -41,11 +42,12 @@ interface ModelPlace {
 
 /** Results of a model for the inputs given, in the order of its outputs. */
 export function applyModel(
-  model: KerasModel,
+  original: KerasModel,
   inputs: readonly Value[],
   state: ImportState,
   place: ModelPlace = { names: [], folder: "" },
 ): readonly Value[] {
+  const model = foldPadding(original);
   const at: KerasPlace = { file: state.file, layer: place.names.join("/") };
   if (model.inputs.length !== inputs.length)
     refuse("E_MODEL_PARSE", at, `it has ${model.inputs.length} inputs and is called with ${inputs.length}`);
@@ -116,7 +118,7 @@ function callOrder(model: KerasModel, given: ReadonlySet<string>, at: KerasPlace
 
 function applyLayer(
   layer: KerasLayer,
-  { options }: KerasLayerCall,
+  { options, border }: KerasLayerCall,
   operands: readonly (Value | number)[],
   names: readonly string[],
   folder: string,
@@ -135,12 +137,13 @@ function applyLayer(
   }
   const rule = layerRule(layer.className);
   if (!rule) return refuse("E_MODEL_OP", place, `layers of the class ${layer.className} are not supported`);
-  return state.b.within(path, () => [rule(layerCall(layer, operands, place, state))]);
+  return state.b.within(path, () => [rule(layerCall(layer, operands, border, place, state))]);
 }
 
 function layerCall(
   layer: KerasLayer,
   operands: readonly (Value | number)[],
+  border: KerasLayerCall["border"],
   place: WeightPlace,
   state: ImportState,
 ): LayerCall {
@@ -153,6 +156,7 @@ function layerCall(
     className: layer.className,
     config: new LayerConfig(layer.config, place),
     operands,
+    border: border ?? [0, 0, 0, 0],
     layout,
     version,
     get x() {
