@@ -20,6 +20,8 @@ const MAX_NODES = 100_000;
 const MAX_DEPTH = 32;
 /** Faults that are reported together. */
 const MAX_FAULTS = 20;
+/** Numbers of a list that is about an image's axes (factors of a resize), not learned. */
+const AXIS_NUMBERS = 4;
 
 export interface ImporterOptions {
   readonly file: string;
@@ -38,6 +40,7 @@ export class GraphImporter {
   readonly #options: ImporterOptions;
   readonly #functions: ReadonlyMap<string, FunctionProto>;
   readonly #active: FunctionProto[] = [];
+  readonly #weights = new Set<Value>();
   #converted = 0;
 
   constructor(name: string, options: ImporterOptions) {
@@ -60,15 +63,20 @@ export class GraphImporter {
 
   /** What a name stands for; E_MODEL_PARSE if it is not defined yet. */
   find(name: string, scope: Scope, user: string): Imported {
-    const read = (tensor: TensorProto): TensorData => this.readTensor(tensor);
-    return (
+    let isNew = false;
+    const read = (tensor: TensorProto): TensorData => {
+      isNew = true;
+      return this.readTensor(tensor);
+    };
+    const found =
       scope.find(name, this.b, read) ??
       this.#fail(
         "E_MODEL_PARSE",
         user,
         `"${name}" is not defined before it is used (a cycle, or nodes out of order)`,
-      )
-    );
+      );
+    if (isNew && !isSizeList(found) && isWeight(this.b.constantData(found))) this.#weights.add(found);
+    return found;
   }
 
   /** The value of a name; E_MODEL_OP for symbolic sizes, which are no tensors. */
@@ -181,6 +189,7 @@ export class GraphImporter {
       batch,
       fileBatch,
       notes: this.notes,
+      weights: this.#weights,
       readTensor: (tensor) => this.readTensor(tensor),
       convertBranch: (call, graph) => this.#convertBranch(call, graph, scope),
     };
@@ -229,6 +238,11 @@ export class GraphImporter {
   #fail(code: Fault["code"], node: string, message: string): never {
     throw new MttcError({ code, message, at: { file: this.#options.file, node } });
   }
+}
+
+/** Whether an initializer may have been learned: floats, more than one for each axis of an image. */
+function isWeight(data: TensorData | undefined): boolean {
+  return data?.dtype === "float32" && data.data.length > AXIS_NUMBERS;
 }
 
 /** ONNX's own domain has two spellings. */

@@ -34,6 +34,11 @@ export interface ImportContext {
   readonly fileBatch: number | undefined;
   /** Remarks for the log. */
   readonly notes: Set<string>;
+  /**
+   * Initializers that may be trained: nothing is computed from them at import, so that they keep their names, and a
+   * standardized weight is trained as the weight that it was made from.
+   */
+  readonly weights: ReadonlySet<Value>;
   readTensor(tensor: TensorProto): TensorData;
   /** Converts a branch in the scope of the node that holds it; values of its outputs. */
   convertBranch(node: NodeCall, graph: GraphProto): Results;

@@ -110,7 +110,8 @@ function isFolded(
   const largest = Math.max(...sizes);
   if (largest > MAX_FOLDED_ELEMENTS)
     node.fail("E_MODEL_ALLOC", `a constant of ${largest} elements is asked for`);
-  if (op.traits.includes("random")) return false;
+  if (op.traits.includes("random") || inputs.some((input) => input && node.ctx.weights.has(input)))
+    return false;
   if (op.traits.includes("elementwise") || op.traits.includes("movesData")) return true;
   if (op.name.startsWith("Reduce") || op.name === "Flatten" || op.name === "Reshape") return true;
   if (/queeze$/.test(op.name)) return true;
