@@ -1,4 +1,5 @@
-// `mttc import MODEL -o FILE.onnx`: a Keras model as an ONNX file: images float32 [N,C,H,W] in, the model's outputs out.
+// `mttc import MODEL -o FILE.onnx`: a Keras model as an ONNX file. Images float32 [N,C,H,W] go in, the model's
+// outputs come out.
 import { writeFile } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import type { Command } from "commander";

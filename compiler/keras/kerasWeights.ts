@@ -95,7 +95,7 @@ function findByName(
     ({ names }) => mine.find(({ parts }) => names.includes(parts.at(-1) ?? ""))?.array,
   );
   if (named.every((array) => array !== undefined)) return named;
-  // Variables without a name of their own are numbered over the whole model ("variable_17"): their order counts.
+  // Variables without a name of their own are numbered over the whole model ("variable_17"): order counts.
   const isUnnamed =
     mine.length === declarations.length && mine.every(({ parts }) => UNNAMED.test(parts.at(-1) ?? ""));
   return isUnnamed ? mine.map(({ array }) => array) : named;
@@ -117,21 +117,22 @@ export function permuteArray({ shape, data }: StoredArray, perm: readonly number
   const to = perm.map((axis) => shape[axis] ?? 1);
   const steps = perm.map((axis) => strides[axis] ?? 1);
   const result = data instanceof Float32Array ? new Float32Array(data.length) : new Float64Array(data.length);
+  const [run, step] = [to.at(-1) ?? 1, steps.at(-1) ?? 0];
   const index = to.map(() => 0);
   let from = 0;
-  for (let at = 0; at < result.length; at++) {
-    result[at] = data[from] ?? 0;
-    // The odometer's last wheel turns first.
-    for (let axis = to.length - 1; axis >= 0; axis--) {
-      const [size, step] = [to[axis] ?? 1, steps[axis] ?? 0];
+  for (let at = 0; at < result.length; at += run) {
+    for (let i = 0; i < run; i++) result[at + i] = data[from + i * step] ?? 0;
+    // To the next run: an odometer over the other axes, the last wheel first.
+    for (let axis = to.length - 2; axis >= 0; axis--) {
+      const [size, stride] = [to[axis] ?? 1, steps[axis] ?? 0];
       const next = (index[axis] ?? 0) + 1;
-      from += step;
+      from += stride;
       if (next < size) {
         index[axis] = next;
         break;
       }
       index[axis] = 0;
-      from -= size * step;
+      from -= size * stride;
     }
   }
   return { shape: to, data: result };

@@ -1,6 +1,6 @@
-// ZeroPadding2D before convolutions that do not pad themselves becomes padding of the convolutions: half of Keras's
-// applications are written so, and a Pad node of its own costs a copy of the image. In: a model; out: the same model
-// with such layers bypassed.
+// ZeroPadding2D before convolutions that do not pad themselves becomes padding of the convolutions: half of
+// Keras's applications are written so, and a Pad node of its own costs a copy of the image. In: a model; out:
+// the same model with such layers bypassed.
 import type { KerasLayerCall, Operand, TensorReference } from "./kerasCalls.ts";
 import type { KerasLayer, KerasModel } from "./kerasConfig.ts";
 import type { JsonObject } from "./layerConfig.ts";
@@ -11,7 +11,10 @@ export type Border = readonly [top: number, left: number, bottom: number, right:
 const MAX_BORDER = 1 << 14;
 const CONVOLUTIONS: readonly string[] = ["Conv2D", "DepthwiseConv2D"];
 
-/** `padding` or `cropping` of a layer: [[top, bottom], [left, right]], [rows, columns] or a number; undefined if it is none. */
+/**
+ * `padding` or `cropping` of a layer: [[top, bottom], [left, right]], [rows, columns] or a number; undefined for
+ * anything else.
+ */
 export function readBorder(value: unknown): Border | undefined {
   const list: unknown[] = Array.isArray(value) ? value : [value, value];
   const sides = list.map((entry) => (Array.isArray(entry) ? (entry as unknown[]) : [entry, entry]));
