@@ -62,10 +62,16 @@ function toNchw(array: NDArray): NDArray {
   return reorder(array, [0, 3, 1, 2]);
 }
 
-/** Imports a fixture for the size of its input. */
+const imported = new Map<string, Promise<ImportedKeras>>();
+
+/** Imports a fixture for the size of its input, once. */
 function importFixture(file: string): Promise<ImportedKeras> {
+  const known = imported.get(file);
+  if (known) return known;
   const [, height = 0, width = 0] = readFixture(file, "float32").input.shape;
-  return importKerasFile(join(folder, file), { ops: OPS, imshape: [height, width] });
+  const result = importKerasFile(join(folder, file), { ops: OPS, imshape: [height, width] });
+  imported.set(file, result);
+  return result;
 }
 
 function compare(
