@@ -3,8 +3,8 @@
 
 /**
  * The matrix [to, from], row-major, that resamples an axis of `from` pixels to `to`. Pixel i of the result
- * lies at p = (i + 1/2) from / to - 1/2: bilinear mixes floor(p) and floor(p) + 1, clamped to the axis; nearest
- * takes floor((i + 1/2) from / to).
+ * lies at p = (i + 1/2) from / to - 1/2. Bilinear mixes floor(p) and floor(p) + 1, clamped to the axis;
+ * nearest takes floor((i + 1/2) from / to).
  */
 export function resamplingMatrix(from: number, to: number, method: "bilinear" | "nearest"): number[] {
   const matrix = new Array<number>(from * to).fill(0);
