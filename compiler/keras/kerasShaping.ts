@@ -107,8 +107,10 @@ export const resizingLayer: LayerRule = (call) => {
 function resample(call: LayerCall, height: number, width: number, method: "bilinear" | "nearest"): Value {
   const { b, x, fail } = call;
   const [, fromHeight, fromWidth] = imageSize(call);
-  const limit = 1 << 14;
-  if (height > limit || width > limit) fail("E_MODEL_OP", `images of ${height}x${width} are too large`);
+  // Elements of a resampling matrix: enough for images of 4096 pixels a side.
+  const limit = 1 << 24;
+  if (height * fromHeight > limit || width * fromWidth > limit)
+    fail("E_MODEL_OP", `images of ${height}x${width} are too large`);
   const rows = resamplingMatrix(fromHeight, height, method);
   const columns = transposed(resamplingMatrix(fromWidth, width, method), width, fromWidth);
   const stretched =
