@@ -6,6 +6,7 @@ import { rewriteGraph } from "../ir/rewrite.ts";
 import type { Graph, Node } from "../ir/types.ts";
 import { verifyGraph } from "../ir/verify.ts";
 import { cpuForms } from "./cpu.ts";
+import { guardPads } from "./ortGuards.ts";
 
 export type Target = "cpu";
 
@@ -37,6 +38,7 @@ export function lowerGraph(graph: Graph, target: Target, ops: OpTable): Graph {
       });
     }).graph;
   }
+  current = guardPads(current, ops);
   verifyGraph(current, { allowOwnOps: false, after: `lower for ${target}` });
   return current;
 }
