@@ -101,3 +101,19 @@ export const KERAS_RESIZED = 1e-6;
  * roundings in a row.
  */
 export const IMPORTED_FLOAT32 = 1e-5;
+/**
+ * Augmentation against TensorFlow's float32 results, kept in 65535ths; pixels are in [0, 1] (the issue's bound).
+ */
+export const AUGMENT_FLOAT32 = 1e-4;
+/** Simulated JPEG against TensorFlow's codec: mean difference of pixels in [0, 1] (the bound). */
+export const AUGMENT_JPEG_MEAN = 3 / 255;
+/**
+ * A whole family in float32 on ONNX Runtime against float64 PyTorch, relative to each tensor's norm (the
+ * issue's bound; measured: 2e-5 at most with frozen norms).
+ */
+export const FAMILY_FLOAT32 = 1e-4;
+/**
+ * A gradient whose norm is below this part of the mean norm of all is zero but for rounding: in float64, the sums of a
+ * bias before a norm in training form cancel to 1e-14 of their terms.
+ */
+export const VANISHING_GRADIENT = 1e-9;

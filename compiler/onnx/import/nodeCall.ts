@@ -35,8 +35,8 @@ export interface ImportContext {
   /** Remarks for the log. */
   readonly notes: Set<string>;
   /**
-   * Initializers that may be trained: nothing is computed from them at import, so that they keep their names, and a
-   * standardized weight is trained as the weight that it was made from.
+   * Initializers that may be trained: nothing is computed from them at import, so that they keep their
+   * names, and a standardized weight is trained as the weight that it was made from.
    */
   readonly weights: ReadonlySet<Value>;
   readTensor(tensor: TensorProto): TensorData;

@@ -1,0 +1,67 @@
+// The fixtures of test/fixtures/families (made by make_families.py there): graphs of whole families without
+// their weights, and what PyTorch computes from weights drawn by name.
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
+import type { ImportedTrunk } from "../../compiler/model/importedTrunk.ts";
+import { importTrunk } from "../../compiler/onnx/import/importTrunk.ts";
+import type { ExternalData } from "../../compiler/onnx/import/tensorValues.ts";
+import { decodeModelProto } from "../../compiler/onnx/protobuf.ts";
+import { drawValue } from "./drawnValues.ts";
+
+const FOLDER = join(import.meta.dirname, "../fixtures/families");
+
+/** Batch norms by running statistics, or by those of the batch. */
+export type NormForm = "frozen" | "training";
+
+/** Norm, products with two directions, and how far PyTorch's float32 is away (norm of the difference). */
+export type Measured = readonly [norm: number, first: number, second: number, gap: number];
+
+export interface FamilyFixture {
+  readonly family: string;
+  /** Height and width of the images. */
+  readonly side: number;
+  readonly opset: number;
+  readonly export: "preserving" | "traced" | "captured";
+  /** What the image and the cotangent are drawn from. */
+  readonly image: string;
+  /** Shape of the features. */
+  readonly features: readonly number[];
+  /** In PyTorch's float64: "features", and the gradient by each parameter under its name in the graph. */
+  readonly frozen: Readonly<Record<string, Measured>>;
+  /** Absent for a family without batch norms, or with folded ones. */
+  readonly training?: Readonly<Record<string, Measured>>;
+}
+
+/** Names of all families. */
+export const FAMILIES: readonly string[] = readdirSync(FOLDER)
+  .filter((name) => name.endsWith(".json.gz"))
+  .map((name) => name.replace(".json.gz", ""));
+
+export function readFixture(family: string): FamilyFixture {
+  const text = gunzipSync(readFileSync(join(FOLDER, `${family}.json.gz`))).toString("utf8");
+  return JSON.parse(text) as FamilyFixture;
+}
+
+/** A graph's bytes, and its weights as external data that is drawn where it is asked for. */
+export function readGraph(family: string): {
+  readonly bytes: Uint8Array;
+  readonly externalData: ExternalData;
+} {
+  const bytes = new Uint8Array(gunzipSync(readFileSync(join(FOLDER, `${family}.onnx.gz`))));
+  const initializers = decodeModelProto(bytes).graph.initializer;
+  // The script wrote the position among the initializers where a file would have the place of the bytes.
+  const externalData: ExternalData = (_location, position) => {
+    const { name, dims } = initializers[position]!;
+    return new Uint8Array(drawValue(name, dims).buffer);
+  };
+  return { bytes, externalData };
+}
+
+/** The family as mttc imports it: whole, since the fixtures end with the features. */
+export function importFamily({ family, side }: FamilyFixture): ImportedTrunk {
+  const settings = { file: `${family}.onnx`, imshape: [side, side], batch: "N" } as const;
+  const { bytes, externalData } = readGraph(family);
+  const { graph, layout, notes } = importTrunk(bytes, { ...settings, externalData });
+  return { graph, layout, notes, hash: "" };
+}
