@@ -102,7 +102,8 @@ export const KERAS_RESIZED = 1e-6;
  */
 export const IMPORTED_FLOAT32 = 1e-5;
 /**
- * Augmentation against TensorFlow's float32 results, kept in 65535ths; pixels are in [0, 1] (the issue's bound).
+ * Augmentation against TensorFlow's float32 results, kept in 65535ths of the range of pixels (the issue's
+ * bound).
  */
 export const AUGMENT_FLOAT32 = 1e-4;
 /** Simulated JPEG against TensorFlow's codec: mean difference of pixels in [0, 1] (the bound). */

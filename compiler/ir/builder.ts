@@ -142,6 +142,11 @@ export class GraphBuilder {
     return this.#inputs.find((input) => input.name === name);
   }
 
+  /** The constant that was given that name, if there is one. */
+  findConstant(name: string): Value | undefined {
+    return [...this.#constants.keys()].find((constant) => constant.name === name);
+  }
+
   /** Takes over a node of another graph as it is; its inputs must be here already. */
   adoptNode(node: Node): void {
     for (const output of node.outputs) this.#adopt(output);

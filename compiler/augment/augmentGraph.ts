@@ -1,0 +1,54 @@
+// Augmentation as a graph: uint8 images and a row of parameters for each -> augmented images in [0, 1]. The
+// same fragment is augment.onnx and the front of the training graphs. Without operations it is x / 255.
+import { InternalError } from "../diagnostics.ts";
+import { GraphBuilder } from "../ir/builder.ts";
+import type { OpTable } from "../ir/op.ts";
+import type { Dim, Graph, Value } from "../ir/types.ts";
+import type { AugmentSettings } from "../spec/augmentKeys.ts";
+import { AUGMENT_OPERATIONS, activeOperations, augmentColumns } from "./augmentTable.ts";
+import { clip, type ImageSize } from "./operation.ts";
+
+/** Input of the parameter rows, float32 [N,P]. */
+export const AUGMENT_INPUT = "augment";
+
+/**
+ * Emits the operations of `settings` on images (uint8 [N,H,W,C]); declares the input `augment`, float32
+ * [N,P], P >= 1. Returns float32 [N,C,H,W] in [0, 1].
+ */
+export function emitAugmentation(b: GraphBuilder, settings: AugmentSettings, image: Value): Value {
+  const [batch = 1, height = 1, width = 1, channels = 1] = image.type.shape;
+  const size: ImageSize = { height: Number(height), width: Number(width), channels: Number(channels) };
+  const columns = augmentColumns(settings);
+  const [rows, start] = b.within("augment", () => {
+    const rows = b.input(AUGMENT_INPUT, "float32", [batch, columns.length]);
+    const pixels = b.div(b.cast(image, "float32"), b.scalar(255));
+    return [b.reshape(rows, [0, columns.length, 1, 1]), b.transpose(pixels, [0, 3, 1, 2])];
+  });
+  let x = start;
+  for (const name of activeOperations(settings)) {
+    const column = (parameter: string): Value => {
+      const place = columns.indexOf(`${name}/${parameter}`);
+      if (place === -1) throw new InternalError(`augment.${name} has no column ${parameter}`);
+      return b.slice(rows, [place], [place + 1], [1]);
+    };
+    x = b.within(`augment.${name}`, () => AUGMENT_OPERATIONS[name].emit({ b, x, column, ...size }));
+  }
+  return b.within("augment", () => clip(b, x, 0, 1));
+}
+
+/**
+ * `augment`: image uint8 [N,H,W,C] and augment float32 [N,P] -> output `augmented`, float32 [N,C,H,W] in
+ * [0, 1].
+ */
+export function buildAugmentGraph(
+  ops: OpTable,
+  settings: AugmentSettings,
+  size: ImageSize,
+  batch: Dim = "N",
+): Graph {
+  const b = new GraphBuilder("augment", ops);
+  const shape = [batch, size.height, size.width, size.channels];
+  const image = b.within("image", () => b.input("image", "uint8", shape));
+  b.output("augmented", emitAugmentation(b, settings, image));
+  return b.build();
+}

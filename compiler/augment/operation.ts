@@ -1,0 +1,85 @@
+// What an augmentation operation is: one object with the columns of its parameters, how the host draws them,
+// and its piece of the graph. All randomness is in the columns; the graph holds no random operator.
+// Images are float32 [N,C,H,W], nominally in [0, 1] (some operations overshoot; the end of the graph clips).
+import type { GraphBuilder } from "../ir/builder.ts";
+import type { Value } from "../ir/types.ts";
+
+/** Size of the images that are augmented. */
+export interface ImageSize {
+  readonly height: number;
+  readonly width: number;
+  readonly channels: number;
+}
+
+/** What a piece of the graph is made from. */
+export interface FragmentContext extends ImageSize {
+  readonly b: GraphBuilder;
+  /** The images so far, float32 [N,C,H,W]. */
+  readonly x: Value;
+  /** A column of the operation by its name, float32 [N,1,1,1]. */
+  readonly column: (name: string) => Value;
+}
+
+/** What the parameters of one image are drawn from. */
+export interface DrawContext extends ImageSize {
+  /** The next number of the image's stream for this operation, uniform in [0, 1). */
+  readonly uniform: () => number;
+  /** The operation's number in the spec. */
+  readonly strength: number;
+}
+
+export interface AugmentOperation {
+  /** Where the formula comes from, and what is odd about it. */
+  readonly doc: string;
+  /** Names of the parameters of an image, in the order in which `draw` gives them. */
+  readonly columns: readonly string[];
+  /** Draws the parameters of one image. */
+  readonly draw: (ctx: DrawContext) => readonly number[];
+  /** Emits the operation and returns the images after it, float32 [N,C,H,W]. */
+  readonly emit: (ctx: FragmentContext) => Value;
+}
+
+/** A number in [from, to). */
+export function drawBetween({ uniform }: DrawContext, from: number, to: number): number {
+  return from + uniform() * (to - from);
+}
+
+/** An integer in [from, to); `from` where that is empty. */
+export function drawInteger({ uniform }: DrawContext, from: number, to: number): number {
+  return from + Math.floor(uniform() * Math.max(to - from, 0));
+}
+
+/** Whether an operation with a chance is applied. */
+export function drawChoice({ uniform, strength }: DrawContext): boolean {
+  return uniform() < strength;
+}
+
+/** Whether a column holds more than a half: bool [N,1,1,1]. */
+export function isSet(ctx: FragmentContext, column: string): Value {
+  return ctx.b.emit("Greater", [ctx.column(column), ctx.b.scalar(0.5)]);
+}
+
+/** Clips to [least, most]. */
+export function clip(b: GraphBuilder, x: Value, least: number, most: number): Value {
+  return b.emit("Clip", [x, b.scalar(least), b.scalar(most)]);
+}
+
+/** A float32 constant. */
+export function numbers(b: GraphBuilder, shape: readonly number[], data: Iterable<number>): Value {
+  return b.constant({ dtype: "float32", shape, data: Float64Array.from(data) });
+}
+
+/** 0, 1, ... size - 1 as a float32 constant of the given shape. */
+export function ramp(b: GraphBuilder, size: number, shape: readonly number[]): Value {
+  return numbers(
+    b,
+    shape,
+    Float64Array.from({ length: size }, (_, i) => i),
+  );
+}
+
+/** left x right^T applied to each channel: [N,1,P,H] and [N,1,Q,W] on [N,C,H,W] give [N,C,P,Q]. */
+export function applyToSides(b: GraphBuilder, rows: Value, x: Value, columns: Value): Value {
+  const turned = b.transpose(columns, [0, 1, 3, 2]);
+  return b.emit("MatMul", [b.emit("MatMul", [rows, x]), turned]);
+}

@@ -1,0 +1,119 @@
+// Crops that are resized to the whole image. Both are separable: one matrix of weights for the rows and one
+// for the columns of each image, two matrix products.
+import type { Value } from "../ir/types.ts";
+import {
+  type AugmentOperation,
+  applyToSides,
+  clip,
+  type DrawContext,
+  drawBetween,
+  drawInteger,
+  type FragmentContext,
+  ramp,
+} from "./operation.ts";
+
+const ATTEMPTS = 100;
+/** TensorFlow looks its cubic weights up in a table of this many steps a pixel. */
+const TABLE_STEPS = 1024;
+
+/** [row, column, height, width] in pixels. */
+type Box = readonly [number, number, number, number];
+
+/**
+ * A crop as TensorFlow's sample_distorted_bounding_box draws it: aspect ratio 3/4 to 4/3 of the image's, at
+ * least `strength` of its area; the whole image after 100 vain tries.
+ */
+function drawBox(ctx: DrawContext): Box {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const box = tryBox(ctx, drawBetween(ctx, 3 / 4, 4 / 3) * (ctx.width / ctx.height));
+    if (box) return box;
+  }
+  return [0, 0, ctx.height, ctx.width];
+}
+
+function tryBox(ctx: DrawContext, aspect: number): Box | undefined {
+  const { height: imageHeight, width: imageWidth, strength } = ctx;
+  const mostArea = imageHeight * imageWidth;
+  const leastArea = strength * mostArea;
+  const widthOf = (height: number): number => Math.round(height * aspect);
+  let tallest = Math.round(Math.sqrt(mostArea / aspect));
+  if (widthOf(tallest) > imageWidth) tallest = Math.floor((imageWidth + 0.5) / aspect);
+  if (widthOf(tallest) > imageWidth) tallest -= 1;
+  tallest = Math.min(tallest, imageHeight);
+  const shortest = Math.min(Math.round(Math.sqrt(leastArea / aspect)), tallest);
+  let height = drawInteger(ctx, shortest, tallest + 1);
+  // Rounding may have taken the area over a bound: one pixel back.
+  if (widthOf(height) * height < leastArea) height += 1;
+  if (widthOf(height) * height > mostArea) height -= 1;
+  const width = widthOf(height);
+  const fits = height >= 1 && width >= 1 && height <= imageHeight && width <= imageWidth;
+  if (!fits || width * height < leastArea || width * height > mostArea) return undefined;
+  return [drawInteger(ctx, 0, imageHeight - height), drawInteger(ctx, 0, imageWidth - width), height, width];
+}
+
+/**
+ * Weights [N,1,size,size] of the pixels of an axis for a resize of [start, start + length) to `size`: Keys's
+ * cubic with A = -0.5, taps outside the crop left out, the rest brought to the sum 1.
+ */
+function cubicWeights({ b }: FragmentContext, size: number, start: Value, length: Value): Value {
+  const target = b.add(ramp(b, size, [1, 1, size, 1]), b.scalar(0.5));
+  const exact = b.sub(b.mul(target, b.mul(length, b.scalar(1 / size))), b.scalar(0.5));
+  const whole = b.emit("Floor", [exact]);
+  const steps = b.emit("Round", [b.mul(b.sub(exact, whole), b.scalar(TABLE_STEPS))]);
+  const place = b.add(whole, b.mul(steps, b.scalar(1 / TABLE_STEPS)));
+  // Pixel of the crop that each pixel of the image is.
+  const pixel = b.sub(ramp(b, size, [1, 1, 1, size]), start);
+  const distance = b.emit("Abs", [b.sub(place, pixel)]);
+  const square = b.mul(distance, distance);
+  // d < 1: 1.5 d^3 - 2.5 d^2 + 1; d < 2: -0.5 d^3 + 2.5 d^2 - 4 d + 2
+  const near = b.add(b.mul(square, b.sub(b.mul(distance, b.scalar(1.5)), b.scalar(2.5))), b.scalar(1));
+  const middle = b.mul(square, b.sub(b.scalar(2.5), b.mul(distance, b.scalar(0.5))));
+  const far = b.add(b.sub(middle, b.mul(distance, b.scalar(4))), b.scalar(2));
+  const zero = b.scalar(0);
+  const cubic = b.where(
+    b.emit("Less", [distance, b.scalar(1)]),
+    near,
+    b.where(b.emit("Less", [distance, b.scalar(2)]), far, zero),
+  );
+  // Half a pixel inside both ends of the crop: |pixel - (length - 1) / 2| < length / 2.
+  const half = b.mul(length, b.scalar(0.5));
+  const fromCentre = b.emit("Abs", [b.sub(pixel, b.sub(half, b.scalar(0.5)))]);
+  const inside = b.where(b.emit("Less", [fromCentre, half]), cubic, zero);
+  return b.div(inside, b.reduceSum(inside, [3], 1));
+}
+
+const zoom: AugmentOperation = {
+  doc: "tf.image.crop_to_bounding_box, then tf.image.resize by bicubic, without antialiasing",
+  columns: ["row", "column", "height", "width"],
+  draw: drawBox,
+  emit: (ctx) =>
+    applyToSides(
+      ctx.b,
+      cubicWeights(ctx, ctx.height, ctx.column("row"), ctx.column("height")),
+      ctx.x,
+      cubicWeights(ctx, ctx.width, ctx.column("column"), ctx.column("width")),
+    ),
+};
+
+/** Weights [N,1,size,size] for reading an axis from margin to 1 - margin, ends on ends, bilinear. */
+function centreWeights({ b }: FragmentContext, size: number, margin: Value): Value {
+  const last = b.scalar(size - 1);
+  const kept = b.sub(b.scalar(1), b.mul(margin, b.scalar(2)));
+  const step = b.mul(kept, b.scalar((size - 1) / Math.max(size - 1, 1)));
+  const place = b.add(b.mul(margin, last), b.mul(ramp(b, size, [1, 1, size, 1]), step));
+  const distance = b.emit("Abs", [b.sub(place, ramp(b, size, [1, 1, 1, size]))]);
+  return clip(b, b.sub(b.scalar(1), distance), 0, 1);
+}
+
+const centerZoom: AugmentOperation = {
+  doc: "tf.image.crop_and_resize of the box [z, z, 1 - z, 1 - z], z to (1 - scale) / 2; corners go to corners",
+  columns: ["margin"],
+  draw: (ctx) => [drawBetween(ctx, 0, (1 - ctx.strength) / 2)],
+  emit: (ctx) => {
+    const margin = ctx.column("margin");
+    const [rows, columns] = [centreWeights(ctx, ctx.height, margin), centreWeights(ctx, ctx.width, margin)];
+    return applyToSides(ctx.b, rows, ctx.x, columns);
+  },
+};
+
+export const ZOOMS = { zoom_scale: zoom, center_zoom_scale: centerZoom };
