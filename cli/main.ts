@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { addCompileCommand } from "./compileCommand.ts";
+import { addDataCommand } from "./dataCommand.ts";
 import { reportError } from "./errorReport.ts";
 import { addEvaluateCommand } from "./evaluateCommand.ts";
 import { addExportCommand } from "./exportCommand.ts";
@@ -20,6 +21,7 @@ const COMMANDS = [
   addInspectCommand,
   addImportCommand,
   addCompileCommand,
+  addDataCommand,
   addTrainCommand,
   addEvaluateCommand,
   addExportCommand,

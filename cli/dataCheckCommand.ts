@@ -1,0 +1,169 @@
+// `mttc data check SPEC|TABLE`: tries every image before training does, in processes of their own, and
+// reports all faults at once. Exit code 2 where there are any, unless --drop may leave their rows out.
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { Command, InvalidArgumentError } from "commander";
+import { MttcError } from "../compiler/diagnostics.ts";
+import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
+import { fileError } from "../runtime/checkpoint/fileSystem.ts";
+import {
+  type CheckedTable,
+  type CheckReport,
+  checkImages,
+  writeCheckedTables,
+} from "../runtime/data/imageCheck.ts";
+import { type ImageFormat, imageFormat } from "../runtime/data/images.ts";
+import { NOTE_TEXTS } from "../runtime/data/inspection.ts";
+import { readLabelTable } from "../runtime/data/labelTable.ts";
+import { readLabels } from "../runtime/train/trainerOptions.ts";
+import { shownPath } from "./pathText.ts";
+import { loadSpecOrRun } from "./specFile.ts";
+import { count, renderTable } from "./tables.ts";
+import type { Terminal } from "./terminal.ts";
+
+interface Flags {
+  readonly filepaths: string;
+  readonly root?: string;
+  readonly drop?: number | true;
+  readonly manifest?: string;
+  readonly writeManifest?: string;
+  readonly json?: boolean;
+}
+
+/** Format that images of a table without a spec are tried in. */
+const PLAIN_FORMAT: ImageFormat = { height: 256, width: 256, channels: 3, greyscale: false };
+const DEFAULT_DROP = 0.01;
+const MANIFEST_FORMAT = "mttc-image-hashes";
+const PROGRESS_MS = 10_000;
+
+export function addDataCheckCommand(data: Command, terminal: Terminal): void {
+  const command = new Command("check")
+    .description("try every image of a spec, a run or a label table, and report all faults")
+    .argument("<spec>", "spec file (.yml, .yaml, .json), a run's folder, or a label table")
+    .option("--filepaths <column>", "column of image paths, for a label table", "filepath")
+    .option("--root <folder>", "folder that all images must lie in (default: that of each table)")
+    .option(
+      "--drop [share]",
+      `write TABLE.checked.csv without the faulty rows, up to this share of all (default ${DEFAULT_DROP})`,
+      parseShare,
+    )
+    .option("--manifest <file>", "refuse images whose SHA-256 is not that of an earlier --write-manifest")
+    .option("--write-manifest <file>", "write the SHA-256 of every usable image as JSON")
+    .option("--json", "print the report as JSON")
+    .action((spec: string, flags: Flags) => check(spec, flags, terminal));
+  data.addCommand(command);
+}
+
+async function check(file: string, flags: Flags, terminal: Terminal): Promise<void> {
+  const { tables, format } = await readTables(file, flags.filepaths);
+  let shownAt = performance.now();
+  const report = await checkImages(tables, {
+    format,
+    ...(flags.root === undefined ? {} : { root: resolve(flags.root) }),
+    ...(flags.manifest === undefined ? {} : { hashes: await readManifest(flags.manifest) }),
+    onProgress: (done, total) => {
+      if (performance.now() - shownAt < PROGRESS_MS) return;
+      shownAt = performance.now();
+      terminal.note(`${count(done)} of ${count(total)} images tried`);
+    },
+  });
+  terminal.out(flags.json ? reportJson(report) : reportText(report, terminal));
+  if (flags.writeManifest !== undefined) {
+    const manifest = { format: MANIFEST_FORMAT, sha256: Object.fromEntries(report.hashes) };
+    await writeFileAtomically(resolve(flags.writeManifest), `${JSON.stringify(manifest, null, 1)}\n`);
+  }
+  if (report.faulty.length === 0) return;
+  if (flags.drop === undefined) throw faultSummary(report);
+  const share = flags.drop === true ? DEFAULT_DROP : flags.drop;
+  for (const { path, dropped } of await writeCheckedTables(tables, report, share))
+    terminal.note(`${shownPath(path)}: ${dropped} rows left out; name it in the spec to train without them`);
+}
+
+/** Label tables and the format to decode to. E_FILE, E_CONFIG*, E_CSV_*, E_LABEL, E_TASK_EMPTY. */
+async function readTables(
+  file: string,
+  filepaths: string,
+): Promise<{ tables: CheckedTable[]; format: ImageFormat }> {
+  if (/\.(csv|tsv|jsonl|ndjson|parquet)$/i.test(file)) {
+    const table = await readLabelTable(resolve(file), { tasks: [], filepaths });
+    return { tables: [table], format: PLAIN_FORMAT };
+  }
+  const experiment = await loadSpecOrRun(file);
+  const { train, val } = await readLabels(experiment);
+  const tables = [train, val].flatMap((rows) => {
+    if (rows === undefined) return [];
+    const source = rows.locate(0).file ?? resolve(experiment.baseDirectory, "labels");
+    return [{ source, paths: rows.paths, locate: rows.locate }];
+  });
+  return { tables, format: imageFormat(experiment.spec) };
+}
+
+async function readManifest(file: string): Promise<Map<string, string>> {
+  try {
+    const manifest: unknown = JSON.parse(await readFile(file, "utf8"));
+    if (isManifest(manifest)) return new Map(Object.entries(manifest.sha256));
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw fileError(error, file, "read the manifest");
+  }
+  throw new MttcError({ code: "E_FILE", message: "is no manifest of image hashes", at: { file } });
+}
+
+function isManifest(value: unknown): value is { sha256: Record<string, string> } {
+  if (typeof value !== "object" || value === null) return false;
+  return "format" in value && value.format === MANIFEST_FORMAT && "sha256" in value;
+}
+
+function reportText(report: CheckReport, terminal: Terminal): string {
+  const files = `${count(report.fileCount)} images of ${count(report.rowCount)} rows`;
+  const good = report.fileCount - report.faulty.length;
+  const faults = report.faulty.map(({ path, fault, rows }) => [
+    fault.code,
+    shownPath(path),
+    rowsText(rows),
+    fault.message,
+  ]);
+  const notes = [...report.notes].map(([kind, paths]) => [
+    count(paths.length),
+    NOTE_TEXTS[kind],
+    shownPath(paths[0] ?? ""),
+  ]);
+  return [
+    `${files}: ${count(good)} usable, ${count(report.faulty.length)} not`,
+    ...(faults.length > 0 ? [renderTable(terminal, ["fault", "image", "listed in", "why"], faults)] : []),
+    ...(notes.length > 0 ? [renderTable(terminal, ["images", "note", "such as"], notes, [0])] : []),
+  ].join("\n");
+}
+
+function rowsText(rows: CheckReport["faulty"][number]["rows"]): string {
+  const [first] = rows;
+  const at = first?.table.locate(first.row);
+  const place = [at?.file === undefined ? at?.path : shownPath(at.file), at?.line].filter(Boolean).join(":");
+  return rows.length > 1 ? `${place} and ${rows.length - 1} more` : place;
+}
+
+function reportJson(report: CheckReport): string {
+  const faults = report.faulty.map(({ path, fault, rows }) => ({
+    code: fault.code,
+    image: path,
+    message: fault.message,
+    rows: rows.map(({ table, row }) => table.locate(row)),
+  }));
+  const notes = [...report.notes].map(([kind, images]) => ({ kind, text: NOTE_TEXTS[kind], images }));
+  const { rowCount: rows, fileCount: images } = report;
+  return JSON.stringify({ rows, images, faults, notes }, null, 2);
+}
+
+function faultSummary({ faulty, fileCount }: CheckReport): MttcError {
+  const [first] = faulty;
+  const message = `${count(faulty.length)} of ${count(fileCount)} images are not usable`;
+  const hint = "mend them, or write tables without their rows with --drop";
+  const at = first?.fault.at ?? {};
+  return new MttcError({ code: first?.fault.code ?? "E_IMG_FORMAT", message, at, hint });
+}
+
+function parseShare(text: string): number {
+  const share = Number(text);
+  if (text.trim() === "" || !(share >= 0 && share <= 1))
+    throw new InvalidArgumentError("expected a share from 0 to 1");
+  return share;
+}

@@ -1,0 +1,161 @@
+// `mttc data check`: every image that label tables name, tried once before any training. In: tables; out: a
+// report of all faults and of what is worth knowing, and tables without the faulty rows.
+import { readFile } from "node:fs/promises";
+import { dirname, extname } from "node:path";
+import { type Fault, type Location, MttcError } from "../../compiler/diagnostics.ts";
+import { writeFileAtomically } from "../checkpoint/atomicDirectory.ts";
+import { listedIn } from "./imageFile.ts";
+import type { ImageFormat } from "./images.ts";
+import type { Inspection, NoteKind } from "./inspection.ts";
+import { type InspectionLimits, InspectionPool } from "./inspectionPool.ts";
+import { PathScope } from "./pathScope.ts";
+
+/** A label table as the check sees it; `source` is its file. */
+export interface CheckedTable {
+  readonly source: string;
+  readonly paths: Iterable<string> & { readonly length: number };
+  readonly locate: (row: number) => Location;
+}
+
+export interface CheckOptions {
+  readonly format: ImageFormat;
+  /** Folder that all images must lie in; default: that of each table. */
+  readonly root?: string;
+  /** SHA-256 by path of an earlier check: a file that differs is E_IMG_HASH. */
+  readonly hashes?: ReadonlyMap<string, string>;
+  readonly limits?: InspectionLimits;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** A file that is not usable, with every row that names it. */
+export interface FaultyFile {
+  readonly path: string;
+  readonly fault: Fault;
+  readonly rows: readonly { readonly table: CheckedTable; readonly row: number }[];
+}
+
+export interface CheckReport {
+  readonly rowCount: number;
+  readonly fileCount: number;
+  readonly faulty: readonly FaultyFile[];
+  /** Files by what is legal but worth knowing. */
+  readonly notes: ReadonlyMap<NoteKind, readonly string[]>;
+  /** SHA-256 of every usable file by path. */
+  readonly hashes: ReadonlyMap<string, string>;
+}
+
+/** Tries every file once, in child processes. Faults are in the report, in the order of the rows. */
+export async function checkImages(
+  tables: readonly CheckedTable[],
+  options: CheckOptions,
+): Promise<CheckReport> {
+  const rowsOf = new Map<string, { table: CheckedTable; row: number }[]>();
+  for (const table of tables) {
+    let row = 0;
+    for (const path of table.paths) {
+      const rows = rowsOf.get(path) ?? [];
+      rowsOf.set(path, rows);
+      rows.push({ table, row: row++ });
+    }
+  }
+  const files = [...rowsOf];
+  const scopes = new Map(
+    tables.map((table) => [table, new PathScope(options.root ?? dirname(table.source))]),
+  );
+  const inspections: Inspection[] = [];
+  await using pool = new InspectionPool(options);
+  let [next, done] = [0, 0];
+  const work = async (): Promise<void> => {
+    for (let index = next++; index < files.length; index = next++) {
+      const [path, rows] = files[index] ?? ["", []];
+      inspections[index] = await inspectOne(path, rows, scopes, pool, options);
+      options.onProgress?.(++done, files.length);
+    }
+  };
+  await Promise.all(Array.from({ length: pool.processes }, work));
+  return summarise(files, inspections);
+}
+
+async function inspectOne(
+  path: string,
+  rows: FaultyFile["rows"],
+  scopes: ReadonlyMap<CheckedTable, PathScope>,
+  pool: InspectionPool,
+  { hashes }: CheckOptions,
+): Promise<Inspection> {
+  const [first] = rows;
+  const place = first?.table.locate(first.row);
+  for (const { table, row } of rows) {
+    const fault = await scopes.get(table)?.fault(path, table.locate(row));
+    if (fault) return { faults: [fault], notes: [], trailingBytes: 0, sha256: "", sizeBytes: 0 };
+  }
+  const inspection = await pool.inspect(path, place);
+  const expected = hashes?.get(path);
+  if (inspection.sha256 === "" || expected === undefined || expected === inspection.sha256) return inspection;
+  const message = "the content is not what the manifest was written from";
+  const changed: Fault = { code: "E_IMG_HASH", message, at: { file: path }, ...listedIn(place) };
+  return { ...inspection, faults: [changed, ...inspection.faults] };
+}
+
+function summarise(
+  files: readonly (readonly [string, FaultyFile["rows"]])[],
+  inspections: readonly Inspection[],
+): CheckReport {
+  const faulty: FaultyFile[] = [];
+  const notes = new Map<NoteKind, string[]>();
+  const hashes = new Map<string, string>();
+  let rowCount = 0;
+  for (const [index, [path, rows]] of files.entries()) {
+    rowCount += rows.length;
+    const inspection = inspections[index];
+    const fault = inspection?.faults[0];
+    if (fault) faulty.push({ path, fault, rows });
+    else hashes.set(path, inspection?.sha256 ?? "");
+    for (const kind of inspection?.notes ?? []) {
+      const paths = notes.get(kind) ?? [];
+      notes.set(kind, paths);
+      paths.push(path);
+    }
+  }
+  return { rowCount, fileCount: files.length, faulty, notes, hashes };
+}
+
+/**
+ * Writes `<table>.checked<ext>` beside each table, without its faulty rows, and returns their paths. The
+ * tables themselves stay as they are: training never drops anything by itself. All faults are thrown where
+ * more than `share` of the rows are faulty.
+ */
+export async function writeCheckedTables(
+  tables: readonly CheckedTable[],
+  report: CheckReport,
+  share: number,
+): Promise<{ readonly path: string; readonly dropped: number }[]> {
+  const dropped = report.faulty.reduce((sum, { rows }) => sum + rows.length, 0);
+  if (dropped > share * report.rowCount) throw tooManyFaults(report, dropped, share);
+  return await Promise.all(
+    tables.map(async (table) => {
+      const rows = report.faulty.flatMap((file) => file.rows.filter((row) => row.table === table));
+      const text = await readFile(table.source, "utf8");
+      const extension = extname(table.source);
+      const path = `${table.source.slice(0, table.source.length - extension.length)}.checked${extension}`;
+      await writeFileAtomically(path, withoutRows(text, table, new Set(rows.map(({ row }) => row))));
+      return { path, dropped: rows.length };
+    }),
+  );
+}
+
+function tooManyFaults({ faulty, rowCount }: CheckReport, dropped: number, share: number): MttcError {
+  const message = `${dropped} of ${rowCount} rows are faulty, --drop allows ${Math.floor(share * rowCount)}`;
+  return new MttcError({ code: faulty[0]?.fault.code ?? "E_IMG_FORMAT", message });
+}
+
+/** A row reaches from its line to that of the next row, quoted newlines included. */
+function withoutRows(text: string, table: CheckedTable, dropped: ReadonlySet<number>): string {
+  const lines = text.split(/(?<=\n)/);
+  for (const row of dropped) {
+    const first = table.locate(row).line ?? Number.NaN;
+    const after = row + 1 < table.paths.length ? table.locate(row + 1).line : undefined;
+    for (let line = first; line < (after ?? lines.length + 1); line++) lines[line - 1] = "";
+  }
+  return lines.join("");
+}

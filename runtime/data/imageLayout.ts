@@ -1,0 +1,95 @@
+// What the bytes of an image file say before anything decodes them: the format by its signature, where the
+// image ends (what follows is not part of it: a polyglot), whether it is animated. In: bytes; out: facts.
+// Nothing is trusted: every offset is checked against the length.
+import { extname } from "node:path";
+
+/** The formats that are read. */
+export type ImageKind = "jpeg" | "png" | "webp";
+
+/** Layout of an image file. */
+export interface ImageLayout {
+  readonly kind: ImageKind;
+  /** Bytes after the image's own end; 0 where the end is not found. */
+  readonly trailingBytes: number;
+  /** A WebP with several frames; only the first is used. */
+  readonly animated: boolean;
+}
+
+const EXTENSIONS: Readonly<Record<string, ImageKind>> = {
+  ".jpg": "jpeg",
+  ".jpeg": "jpeg",
+  ".jpe": "jpeg",
+  ".jfif": "jpeg",
+  ".png": "png",
+  ".webp": "webp",
+};
+const PNG_SIGNATURE = "\x89PNG\r\n\x1a\n";
+/** Bit of the flags of a WebP's VP8X chunk. */
+const WEBP_ANIMATION = 0x02;
+
+/** The layout of a JPEG, PNG or WebP; undefined for anything else. */
+export function imageLayout(bytes: Buffer): ImageLayout | undefined {
+  const kind = imageKind(bytes);
+  if (kind === undefined) return undefined;
+  const end = { jpeg: jpegEnd, png: pngEnd, webp: webpEnd }[kind](bytes);
+  const trailingBytes = end === undefined ? 0 : Math.max(0, bytes.length - end);
+  const animated =
+    kind === "webp" &&
+    bytes.toString("latin1", 12, 16) === "VP8X" &&
+    ((bytes[20] ?? 0) & WEBP_ANIMATION) !== 0;
+  return { kind, trailingBytes, animated };
+}
+
+/** The format that the name of a file promises; undefined for an extension that is not known. */
+export function kindOfName(path: string): ImageKind | undefined {
+  return EXTENSIONS[extname(path).toLowerCase()];
+}
+
+function imageKind(bytes: Buffer): ImageKind | undefined {
+  if (bytes[0] === 0xff && bytes[1] === 0xd8 && bytes[2] === 0xff) return "jpeg";
+  if (bytes.toString("latin1", 0, 8) === PNG_SIGNATURE) return "png";
+  const isRiff = bytes.toString("latin1", 0, 4) === "RIFF" && bytes.toString("latin1", 8, 12) === "WEBP";
+  return isRiff ? "webp" : undefined;
+}
+
+/** Segments carry their length; the data of a scan ends at the next marker that is no stuffing or restart. */
+function jpegEnd(bytes: Buffer): number | undefined {
+  let at = 2;
+  while (at + 1 < bytes.length) {
+    if (bytes[at] !== 0xff) return undefined;
+    const marker = bytes[at + 1] ?? 0;
+    if (marker === 0xff) at += 1;
+    else if (marker === 0xd9) return at + 2;
+    else if (at + 3 >= bytes.length) return undefined;
+    else {
+      at += 2 + bytes.readUInt16BE(at + 2);
+      if (marker === 0xda) at = scanEnd(bytes, at);
+    }
+  }
+  return undefined;
+}
+
+function scanEnd(bytes: Buffer, from: number): number {
+  for (let at = bytes.indexOf(0xff, from); at !== -1; at = bytes.indexOf(0xff, at + 1)) {
+    const next = bytes[at + 1] ?? 0;
+    const isData = next === 0 || next === 0xff || (next >= 0xd0 && next <= 0xd7);
+    if (!isData) return at;
+  }
+  return bytes.length;
+}
+
+function pngEnd(bytes: Buffer): number | undefined {
+  for (let at = 8; at + 12 <= bytes.length; ) {
+    const end = at + 12 + bytes.readUInt32BE(at);
+    if (bytes.toString("latin1", at + 4, at + 8) === "IEND") return end;
+    at = end;
+  }
+  return undefined;
+}
+
+/** A RIFF chunk is padded to an even length. */
+function webpEnd(bytes: Buffer): number | undefined {
+  if (bytes.length < 12) return undefined;
+  const size = bytes.readUInt32LE(4);
+  return 8 + size + (size % 2);
+}

@@ -1,0 +1,65 @@
+// One image file looked at as closely as training will: read, decoded, hashed, and everything noted that is
+// legal but worth knowing. In: a path; out: plain data, which travels between processes.
+import { createHash } from "node:crypto";
+import sharp from "sharp";
+import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
+import { type RowPlace, readImageFile } from "./imageFile.ts";
+import { imageLayout, kindOfName } from "./imageLayout.ts";
+import { decodeImage, type ImageFormat } from "./images.ts";
+
+/** What is legal but worth a line of the report, with what mttc does about it. */
+export const NOTE_TEXTS = {
+  trailing: "bytes after the image's end (a second file may hide there); ignored",
+  extension: "the extension names another format than the content; the content counts",
+  animated: "animated; only the first frame is used",
+  orientation: "EXIF orientation; applied",
+  cmyk: "CMYK; converted to sRGB",
+  deep: "16 bits per channel; reduced to 8",
+  alpha: "alpha channel; flattened onto white",
+} as const;
+
+export type NoteKind = keyof typeof NOTE_TEXTS;
+
+/** What became of one file: usable where `faults` is empty. */
+export interface Inspection {
+  readonly faults: readonly Fault[];
+  readonly notes: readonly NoteKind[];
+  /** Bytes after the image's end. */
+  readonly trailingBytes: number;
+  /** SHA-256 of the file in hex; empty where it could not be read. */
+  readonly sha256: string;
+  readonly sizeBytes: number;
+}
+
+/** Reads and decodes a file; what readImageFile and decodeImage throw becomes `faults`. */
+export async function inspectImage(path: string, format: ImageFormat, place: RowPlace): Promise<Inspection> {
+  let found: Omit<Inspection, "faults"> = { notes: [], trailingBytes: 0, sha256: "", sizeBytes: 0 };
+  try {
+    const bytes = await readImageFile(path, place);
+    const sha256 = createHash("sha256").update(bytes).digest("hex");
+    found = { ...found, sha256, sizeBytes: bytes.length };
+    await decodeImage(bytes, format, path, place);
+    return { ...found, ...(await notesOf(bytes, path)), faults: [] };
+  } catch (error) {
+    if (error instanceof MttcError) return { ...found, faults: error.faults };
+    throw error;
+  }
+}
+
+/** Of an image that has been decoded, so that its header is sound. */
+async function notesOf(bytes: Buffer, path: string): Promise<Pick<Inspection, "notes" | "trailingBytes">> {
+  const layout = imageLayout(bytes);
+  const { orientation = 1, space, depth, hasAlpha } = await sharp(bytes, { pages: 1 }).metadata();
+  const named = kindOfName(path);
+  const present: Record<NoteKind, boolean> = {
+    trailing: (layout?.trailingBytes ?? 0) > 0,
+    extension: named !== undefined && named !== layout?.kind,
+    animated: layout?.animated ?? false,
+    orientation: orientation !== 1,
+    cmyk: space === "cmyk",
+    deep: depth === "ushort",
+    alpha: hasAlpha === true,
+  };
+  const notes = (Object.keys(present) as NoteKind[]).filter((kind) => present[kind]);
+  return { notes, trailingBytes: layout?.trailingBytes ?? 0 };
+}

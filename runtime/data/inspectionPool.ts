@@ -1,0 +1,180 @@
+// Child processes that decode foreign images under a watchdog: what takes too long, grows too large or
+// crashes is killed, becomes a fault of its file, and a fresh process goes on. The memory is polled, since a
+// cap on the address space keeps Node from starting. Without /proc (outside Linux) only the time is watched.
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { availableParallelism } from "node:os";
+import { type ErrorCode, InternalError } from "../../compiler/diagnostics.ts";
+import { listedIn, type RowPlace } from "./imageFile.ts";
+import type { ImageFormat } from "./images.ts";
+import type { Inspection } from "./inspection.ts";
+
+/** What a child is asked. */
+export interface InspectionRequest {
+  readonly path: string;
+  readonly format: ImageFormat;
+  readonly place: RowPlace;
+}
+
+/** What one file may cost. */
+export interface InspectionLimits {
+  readonly seconds: number;
+  /** Resident memory of the child process. */
+  readonly memoryBytes: number;
+}
+
+export const DEFAULT_LIMITS: InspectionLimits = { seconds: 5, memoryBytes: 512 * 2 ** 20 };
+const POLL_MS = 10;
+const START_MS = 60_000;
+/** /proc counts in pages. */
+const PAGE_BYTES = 4_096;
+
+export interface InspectionPoolOptions {
+  readonly format: ImageFormat;
+  readonly limits?: InspectionLimits;
+  /** Child processes; default: one per core, at most 8. */
+  readonly processes?: number;
+}
+
+/** Inspects files, as many at a time as it has processes; close it to end them. */
+export class InspectionPool implements AsyncDisposable {
+  private readonly format: ImageFormat;
+  private readonly idle: WatchedChild[];
+  private readonly waiting: ((lane: WatchedChild) => void)[] = [];
+  private readonly lanes: readonly WatchedChild[];
+
+  constructor({ format, limits = DEFAULT_LIMITS, processes }: InspectionPoolOptions) {
+    this.format = format;
+    const count = processes ?? Math.min(availableParallelism(), 8);
+    this.lanes = Array.from({ length: count }, () => new WatchedChild(limits));
+    this.idle = [...this.lanes];
+  }
+
+  /** How many files are inspected at a time. */
+  get processes(): number {
+    return this.lanes.length;
+  }
+
+  /** Never rejects for a fault of the file: E_IMG_LIMIT for time and memory, E_IMG_FORMAT for a crash. */
+  async inspect(path: string, place: RowPlace): Promise<Inspection> {
+    const lane = this.idle.pop() ?? (await new Promise<WatchedChild>((take) => this.waiting.push(take)));
+    try {
+      return await lane.ask({ path, format: this.format, place });
+    } finally {
+      const next = this.waiting.shift();
+      if (next) next(lane);
+      else this.idle.push(lane);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.lanes.map((lane) => lane.end()));
+  }
+}
+
+/** One child process, started when it is needed and again after it was killed. */
+class WatchedChild {
+  private child: ChildProcess | undefined;
+  private readonly limits: InspectionLimits;
+
+  constructor(limits: InspectionLimits) {
+    this.limits = limits;
+  }
+
+  async ask(request: InspectionRequest): Promise<Inspection> {
+    this.child ??= await startChild();
+    const { child, limits } = this;
+    const outcome = await watched(child, request, limits);
+    if (typeof outcome === "string") {
+      await this.end();
+      const code: ErrorCode = outcome.startsWith("crash") ? "E_IMG_FORMAT" : "E_IMG_LIMIT";
+      const fault = { code, message: outcomeText(outcome), at: { file: request.path } };
+      const faults = [{ ...fault, ...listedIn(request.place) }];
+      return { faults, notes: [], trailingBytes: 0, sha256: "", sizeBytes: 0 };
+    }
+    // What a large image left behind must not be charged to the next.
+    if ((residentBytes(child.pid) ?? 0) > limits.memoryBytes / 2) await this.end();
+    return outcome;
+  }
+
+  async end(): Promise<void> {
+    const { child } = this;
+    this.child = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const exit = once(child, "exit");
+    child.kill("SIGKILL");
+    await exit;
+  }
+}
+
+async function startChild(): Promise<ChildProcess> {
+  const child = fork(locateWorker(), {
+    execArgv: [],
+    env: { ...process.env, UV_THREADPOOL_SIZE: "2" },
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+  });
+  const timer = setTimeout(() => child.kill("SIGKILL"), START_MS);
+  try {
+    const [message] = await Promise.race([once(child, "message"), once(child, "exit")]);
+    if (message !== "ready") throw new InternalError("the process that inspects images does not start");
+    return child;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The built file of the process: package.json maps "#inspection-worker" to dist. */
+function locateWorker(): string {
+  try {
+    return createRequire(import.meta.url).resolve("#inspection-worker");
+  } catch (error) {
+    throw new InternalError("the file of the inspection is missing: run `npm run build`", { cause: error });
+  }
+}
+
+type Outcome = Inspection | `time ${number}` | `memory ${number}` | `crash ${string}`;
+
+/** Sends the request and waits for the answer, the end of the process, or a limit. */
+function watched(
+  child: ChildProcess,
+  request: InspectionRequest,
+  { seconds, memoryBytes }: InspectionLimits,
+): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const settle = (outcome: Outcome): void => {
+      clearInterval(poll);
+      clearTimeout(timer);
+      child.off("message", onMessage).off("exit", onExit);
+      resolve(outcome);
+    };
+    const isTooLarge = (): boolean => (residentBytes(child.pid) ?? 0) > memoryBytes;
+    const onMessage = (inspection: Inspection): void =>
+      settle(isTooLarge() ? `memory ${memoryBytes}` : inspection);
+    const onExit = (code: number | null, signal: string | null): void => settle(`crash ${signal ?? code}`);
+    const timer = setTimeout(() => settle(`time ${seconds}`), seconds * 1000);
+    const poll = setInterval(() => {
+      if (isTooLarge()) settle(`memory ${memoryBytes}`);
+    }, POLL_MS);
+    child.on("message", onMessage).on("exit", onExit);
+    child.send(request);
+  });
+}
+
+function outcomeText(outcome: Exclude<Outcome, Inspection>): string {
+  const [what, value = ""] = outcome.split(" ");
+  if (what === "time") return `decoding takes more than ${value} s`;
+  if (what === "memory") return `decoding takes more than ${Math.round(Number(value) / 2 ** 20)} MiB`;
+  return `the image library crashed on it (${value})`;
+}
+
+/** Resident memory of a process; undefined where the system does not tell. */
+function residentBytes(pid: number | undefined): number | undefined {
+  try {
+    return Number(readFileSync(`/proc/${pid}/statm`, "latin1").split(" ")[1]) * PAGE_BYTES;
+  } catch {
+    // No /proc, or the process has just ended, which its exit event tells.
+    return undefined;
+  }
+}
