@@ -1,13 +1,16 @@
 // The example of patchwork's MultiTaskTrainer (docs/multitask.md there), line by line with mttc; "was:" marks
-// what differs. At small scale, so that it ends in seconds: 200 emojis of 32x32 pixels, 2 epochs. From the
-// repository:
+// what differs. At small scale, so that it ends in half a minute: 200 emojis of 32x32 pixels. From the repository:
 //   npm run example:patchwork            (-- --images 80 --epochs 1 makes it smaller still)
+// To expect: after 10 epochs of 6 steps, accuracy on the held-out images of about 0.79 for group, where always
+// answering the commonest gives 0.62. skin_tone, of which the extractor knows nothing and val has 12 images, needs
+// more: with --images 400 --epochs 7, 0.52 where the commonest gives 0.32.
+// spec.yml, beside this file, is the same experiment for the command line.
 import { parseArgs } from "node:util";
 import { MultiTaskTrainer, type SpecInput } from "../../runtime/mttc.ts";
 import { prepareOpenmoji } from "../demo/rasterise.ts";
 
 const { values: size } = parseArgs({
-  options: { images: { type: "string", default: "200" }, epochs: { type: "string", default: "2" } },
+  options: { images: { type: "string", default: "200" }, epochs: { type: "string", default: "10" } },
 });
 
 // ---------- GET YOUR DATA TOGETHER ----------
@@ -18,9 +21,10 @@ const train_labels = data.trainLabels;
 const val_labels = data.valLabels;
 
 // ---------- LOAD YOUR FEATURE EXTRACTOR ----------
-// was: fcn = tf.keras.models.load_model("my_pretrained_extractor.h5"). Importing an extractor is not
-// available yet: here it is a list of layers with random initial values, which is why train_fcn is set below.
-const fcn: SpecInput["fcn"] = { layers: [16, "p", 32, "p", 64, "p"] };
+// was: fcn = tf.keras.models.load_model("my_pretrained_extractor.h5"). The path will do. make_extractor.py,
+// beside it, made this one with Keras: three convolutions that learned the groups of 3,642 emojis, none of them
+// of those that are evaluated here. As in patchwork it stays as it is; train_fcn: true would train it.
+const fcn = "examples/patchwork/my_pretrained_extractor.h5";
 
 // ---------- CHOOSE AUGMENTATION PARAMETERS ----------
 // was: aug_params = {'gaussian_blur': 0.25, ...}; pw.viz.augplot(files, aug_params). Augmentation is not
@@ -36,7 +40,6 @@ await using trainer = new MultiTaskTrainer({
   val_labels,
   tasks,
   fcn,
-  train_fcn: true, // was: left out, for the pretrained extractor stayed as it was
   shared_layers,
   task_layers,
   task_weights: "adaptive",
@@ -63,4 +66,4 @@ trainer.on("epoch", ({ epoch, trainLoss, taskWeights, evaluation }) => {
   }
 });
 
-await trainer.fit(Number(size.epochs)); // was: trainer.fit(10)
+await trainer.fit(Number(size.epochs)); // 10, as it was

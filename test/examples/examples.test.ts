@@ -15,6 +15,7 @@ import { type DemoResult, runDemo } from "../../examples/demo/demoRun.ts";
 import { SHEET_IMAGES, sheetSvg } from "../../examples/demo/predictionSheet.ts";
 import { PARITY_TOLERANCE } from "../../runtime/export/parity.ts";
 import type { TaskReport } from "../../runtime/train/evaluationReport.ts";
+import { runCli } from "../cli/runCli.ts";
 
 const repository = join(import.meta.dirname, "..", "..");
 /** Emojis of the reduced demo: enough that every task has labels in train and val. */
@@ -143,9 +144,11 @@ describe("the spec to copy", () => {
 describe("the port of patchwork's example", () => {
   const folder = mkdtempSync(join(tmpdir(), "mttc-patchwork-"));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  const own = join("examples", "patchwork");
 
-  it("runs as it stands and reports both tasks", () => {
-    const script = join(repository, "dist", "examples", "patchwork", "patchwork.js");
+  it("runs as it stands, on a Keras extractor, and reports both tasks", () => {
+    cpSync(join(repository, own), join(folder, own), { recursive: true });
+    const script = join(repository, "dist", own, "patchwork.js");
     const options = { cwd: folder, encoding: "utf8" } as const;
     const { status, stdout, stderr } = spawnSync(
       process.execPath,
@@ -155,5 +158,18 @@ describe("the port of patchwork's example", () => {
     expect([status, stderr]).toEqual([0, ""]);
     expect(stdout).toMatch(/^epoch 1 {2}group: loss \d+\.\d+, weight 0\.\d+, accuracy/m);
     expect(stdout).toMatch(/^epoch 1 {2}skin_tone: /m);
+  });
+
+  it("is a spec too, which the command line shows and trains on the same images", async () => {
+    const spec = join(own, "spec.yml");
+    const shown = await runCli(folder, ["inspect", spec, "--json"]);
+    expect([shown.code, shown.stderr]).toEqual([0, ""]);
+    const facts = JSON.parse(shown.stdout);
+    expect(facts.layers[0]).toMatchObject({ layer: "imported", shape: [64, 4, 4] });
+    expect(facts.parts[0]).toMatchObject({ part: "fcn", trained: 0, statistics: 240 });
+    const trained = await runCli(folder, ["train", spec, "--epochs", "1"]);
+    expect(trained.code).toBe(0);
+    const log = readFileSync(join(folder, "demo", "patchwork", "runs", "initial", "log.jsonl"), "utf8");
+    expect(Object.keys(JSON.parse(log).evaluation.tasks)).toEqual(["group", "skin_tone"]);
   });
 });
