@@ -1,5 +1,5 @@
-// Compares the features and gradients of a family with PyTorch's float64: every tensor's norm, and its
-// products with two directions of its own, each relative to the norm that PyTorch finds.
+// Compares the features and gradients of a family with the reference's float64: every tensor's norm, and its
+// products with two directions of its own, each relative to the norm that the reference finds.
 import type { NDArray } from "../../compiler/ir/op.ts";
 import { VANISHING_GRADIENT } from "../tolerances.ts";
 import { measure } from "./drawnValues.ts";

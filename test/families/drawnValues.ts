@@ -18,15 +18,23 @@ export function drawUniform(text: string, purpose: Purpose, count: number): Floa
 
 /** The value of the tensor `name`, row-major. */
 export function drawValue(name: string, shape: readonly number[]): Float32Array {
-  const size = (dims: readonly number[]): number => dims.reduce((product, dim) => product * dim, 1);
+  const bound = Math.sqrt(6 / fanIn(name, shape));
   const place = (u: number): number => {
-    if (name.endsWith("running_var")) return 1 + u / 2;
-    if (name.endsWith("running_mean")) return u / 2;
+    if (/(running_var|moving_variance)$/.test(name)) return 1 + u / 2;
+    if (/(running_mean|moving_mean)$/.test(name)) return u / 2;
     if (shape.length > 1) return u * bound;
-    return name.endsWith("weight") ? 1 + u / 4 : u / 8;
+    return /(weight|gamma)$/.test(name) ? 1 + u / 4 : u / 8;
   };
-  const bound = Math.sqrt(6 / size(shape.slice(1)));
-  return Float32Array.from(drawUniform(name, "value", size(shape)), place);
+  return Float32Array.from(drawUniform(name, "value", elements(shape)), place);
+}
+
+function fanIn(name: string, shape: readonly number[]): number {
+  if (name.endsWith("depthwise_kernel")) return elements(shape.slice(0, 2));
+  return elements(name.endsWith("kernel") ? shape.slice(0, -1) : shape.slice(1));
+}
+
+function elements(shape: readonly number[]): number {
+  return shape.reduce((product, dim) => product * dim, 1);
 }
 
 /** Norm of an array and its products with the two directions of its name. */

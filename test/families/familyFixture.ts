@@ -3,10 +3,14 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
+import { importKeras } from "../../compiler/keras/importKeras.ts";
+import type { NamedArray } from "../../compiler/keras/kerasWeights.ts";
 import type { ImportedTrunk } from "../../compiler/model/importedTrunk.ts";
+import { cutTrunk } from "../../compiler/onnx/import/cutTrunk.ts";
 import { importTrunk } from "../../compiler/onnx/import/importTrunk.ts";
 import type { ExternalData } from "../../compiler/onnx/import/tensorValues.ts";
 import { decodeModelProto } from "../../compiler/onnx/protobuf.ts";
+import { OPS } from "../../compiler/ops/table.ts";
 import { drawValue } from "./drawnValues.ts";
 
 const FOLDER = join(import.meta.dirname, "../fixtures/families");
@@ -14,20 +18,22 @@ const FOLDER = join(import.meta.dirname, "../fixtures/families");
 /** Batch norms by running statistics, or by those of the batch. */
 export type NormForm = "frozen" | "training";
 
-/** Norm, products with two directions, and how far PyTorch's float32 is away (norm of the difference). */
+/**
+ * Norm, products with two directions, and how far the float32 of PyTorch or Keras is away (norm of the
+ * difference).
+ */
 export type Measured = readonly [norm: number, first: number, second: number, gap: number];
 
 export interface FamilyFixture {
   readonly family: string;
   /** Height and width of the images. */
   readonly side: number;
-  readonly opset: number;
-  readonly export: "preserving" | "traced" | "captured";
+  readonly export: "preserving" | "traced" | "captured" | "keras";
   /** What the image and the cotangent are drawn from. */
   readonly image: string;
   /** Shape of the features. */
   readonly features: readonly number[];
-  /** In PyTorch's float64: "features", and the gradient by each parameter under its name in the graph. */
+  /** In float64: "features", and the gradient by each parameter under its name in the graph. */
   readonly frozen: Readonly<Record<string, Measured>>;
   /** Absent for a family without batch norms, or with folded ones. */
   readonly training?: Readonly<Record<string, Measured>>;
@@ -58,10 +64,33 @@ export function readGraph(family: string): {
   return { bytes, externalData };
 }
 
+/** A Keras application: its JSON, and names and shapes of each layer's weights. */
+interface KerasFixture {
+  readonly model: unknown;
+  readonly weights: Readonly<Record<string, readonly (readonly [name: string, shape: readonly number[]])[]>>;
+}
+
 /** The family as mttc imports it: whole, since the fixtures end with the features. */
-export function importFamily({ family, side }: FamilyFixture): ImportedTrunk {
+export function importFamily(fixture: FamilyFixture): ImportedTrunk {
+  const { family, side } = fixture;
+  if (fixture.export === "keras") return importApplication(fixture);
   const settings = { file: `${family}.onnx`, imshape: [side, side], batch: "N" } as const;
   const { bytes, externalData } = readGraph(family);
-  const { graph, layout, notes } = importTrunk(bytes, { ...settings, externalData });
+  const { graph, layout, notes } = importTrunk(bytes, { ...settings, externalData, output: "features" });
   return { graph, layout, notes, hash: "" };
+}
+
+function importApplication({ family, side }: FamilyFixture): ImportedTrunk {
+  const file = join(FOLDER, `${family}.keras.gz`);
+  const { model, weights } = JSON.parse(gunzipSync(readFileSync(file)).toString("utf8")) as KerasFixture;
+  const layers = Object.entries(weights).map(([layer, variables]): [string, readonly NamedArray[]] => [
+    layer,
+    variables.map(([name, shape]) => ({
+      name,
+      array: { shape, data: drawValue(`${layer}.${name}`, shape) },
+    })),
+  ]);
+  const source = { file, model, version: 3, weights: { kind: "by-name", layers: new Map(layers) } } as const;
+  const { graph, layout, notes } = importKeras(source, { ops: OPS, imshape: [side, side], batch: "N" });
+  return { graph: cutTrunk(graph, graph.outputs[0]?.name).graph, layout, notes, hash: "" };
 }

@@ -1,5 +1,5 @@
 // The families that have batch norms, in training form: the float64 interpreter against PyTorch's float64,
-// ONNX Runtime against the interpreter, no further away than PyTorch's own float32.
+// ONNX Runtime against the interpreter, no further away than their own float32.
 import { afterAll, describe, expect, test } from "vitest";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import { OrtLibrary } from "../../runtime/ort/library.ts";
@@ -20,11 +20,11 @@ describe.each(WITH_NORMS)("%s", (family) => {
   const built = buildFamilyGraph(fixture, importFamily(fixture), "training");
   const exact = interpret(built.graph, built.feeds);
 
-  test("with batch norms in training form: the interpreter has PyTorch's float64 numbers", () => {
+  test("with batch norms in training form: the interpreter gives the same float64 numbers", () => {
     expect(deviations(exact, expected, FLOAT64_RUN)).toEqual([]);
   });
 
-  test("... and ONNX Runtime is at most three times as far from them as PyTorch's float32", () => {
+  test("... and ONNX Runtime is at most three times as far from them as their own float32", () => {
     const found = runFamilyOnOrt(library, built);
     const scaleOf = scales(expected);
     for (const [name, [, , , gap]] of Object.entries(expected)) {
