@@ -70,6 +70,12 @@ export interface Preprocessing {
   readonly norm: number;
 }
 
+/** How the training images are augmented: what the rows of the input `augment`, float32 [N,P], mean. */
+export interface AugmentEntry {
+  /** `<operation>/<parameter>` of each of the P columns. */
+  readonly columns: readonly string[];
+}
+
 /** A parameter, trained or frozen, as `inspect` and `export` see it. */
 export interface ParameterEntry {
   readonly name: string;
@@ -93,6 +99,8 @@ export interface Manifest {
   readonly masks: readonly MaskEntry[];
   readonly tasks: readonly TaskEntry[];
   readonly preprocessing: Preprocessing;
+  /** Absent without augmentation. */
+  readonly augment?: AugmentEntry;
   readonly spec: Spec;
 }
 

@@ -1,5 +1,6 @@
 // The pipeline: spec -> model -> backward -> step -> passes -> lower -> ONNX bundle. Read this first.
 // Pure: data in, bytes out. The same spec and classes give the same bytes.
+import { buildAugmentGraph, imageSize } from "./augment/augmentGraph.ts";
 import type { Bundle } from "./bundle.ts";
 import { finishGraph } from "./lower/finishGraph.ts";
 import type { Target } from "./lower/lower.ts";
@@ -11,6 +12,7 @@ import type { Parameter } from "./model/parameters.ts";
 import { writeBundle } from "./onnx/writeBundle.ts";
 import { OPS } from "./ops/table.ts";
 import type { Trace } from "./passes/pass.ts";
+import { augmentSettings } from "./spec/augmentKeys.ts";
 import type { Spec } from "./spec/schema.ts";
 import { buildGradientGraph, type TrainingModel } from "./step/gradientGraph.ts";
 import { buildApplyGraph, buildGradGraph, buildTrainGraph } from "./step/graphs.ts";
@@ -39,12 +41,14 @@ export function compile(spec: Spec, classes: TaskClasses, options: CompileOption
   const model: TrainingModel = { spec, classes, ops: OPS, frozenValue: initialOf, trunk, teacher };
   const whole = buildGradientGraph(model, spec.batch_size);
   const micro = spec.accumulate === 1 ? whole : buildGradientGraph(model, spec.batch_size / spec.accumulate);
+  const augment = augmentSettings(spec.augment);
   const graphs = [
     buildTrainGraph(model, whole),
     buildGradGraph(model, micro),
     buildApplyGraph(model, micro),
     buildEvaluateGraph(model, spec.batch_size),
     ...(spec.train_fcn === false ? [buildTrunkGraph(model)] : []),
+    ...(augment ? [buildAugmentGraph(OPS, augment, imageSize(spec))] : []),
   ];
   const finished = graphs.map((graph) => finishGraph(graph, options));
   return writeBundle({ model, gradients: micro, graphs: finished, initialOf });

@@ -5,11 +5,18 @@ import { GraphBuilder } from "../ir/builder.ts";
 import type { OpTable } from "../ir/op.ts";
 import type { Dim, Graph, Value } from "../ir/types.ts";
 import type { AugmentSettings } from "../spec/augmentKeys.ts";
+import type { Spec } from "../spec/schema.ts";
 import { AUGMENT_OPERATIONS, activeOperations, augmentColumns } from "./augmentTable.ts";
 import { clip, type ImageSize } from "./operation.ts";
 
 /** Input of the parameter rows, float32 [N,P]. */
 export const AUGMENT_INPUT = "augment";
+
+/** The size of a spec's images. */
+export function imageSize(spec: Pick<Spec, "imshape" | "num_channels">): ImageSize {
+  const [height, width] = spec.imshape;
+  return { height, width, channels: spec.num_channels };
+}
 
 /**
  * Emits the operations of `settings` on images (uint8 [N,H,W,C]); declares the input `augment`, float32

@@ -4,7 +4,7 @@ import { InternalError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Graph, Value } from "../ir/types.ts";
 import type { Spec } from "../spec/schema.ts";
-import { preprocess } from "./network.ts";
+import { asBytes, preprocess } from "./network.ts";
 import { replayGraph } from "./replay.ts";
 
 export interface Teacher {
@@ -36,7 +36,7 @@ export function buildDistillation(
   const outputs = replayGraph(b, {
     graph: teacher.graph,
     layout: teacher.layout,
-    image: takesBytes ? image : preprocess(b, spec, image),
+    image: takesBytes ? asBytes(b, image) : preprocess(b, spec, image),
     prefix: "teacher",
     constant: (_value, data) => b.constant(data),
   });

@@ -17,17 +17,28 @@ export function imageInput(b: GraphBuilder, spec: Spec, batch: Dim): Value {
 }
 
 /**
- * uint8 [N,H,W,C] -> float32 [N,C,H,W], divided by `norm`. For an imported fcn: x = (image * scale - mean) / std
- * per channel, scale being 1/norm unless given.
+ * Images as they are read (uint8 [N,H,W,C]) or augmented (float32 [N,C,H,W] of [0, 1]) -> float32 [N,C,H,W],
+ * divided by `norm`. For an imported fcn: x = (image * scale - mean) / std per channel, scale being 1/norm
+ * unless given.
  */
 export function preprocess(b: GraphBuilder, spec: Spec, image: Value): Value {
   return b.within("image", () => {
     const { scale, mean, std } = importedFcn(spec) ?? { scale: null, mean: null, std: null };
-    const pixels = b.cast(image, "float32");
+    const isRead = image.type.dtype === "uint8";
+    const pixels = isRead ? b.cast(image, "float32") : b.mul(image, b.scalar(255));
     const scaled = scale === null ? b.div(pixels, b.scalar(spec.norm)) : b.mul(pixels, b.scalar(scale));
-    const x = b.transpose(scaled, [0, 3, 1, 2]);
+    const x = isRead ? b.transpose(scaled, [0, 3, 1, 2]) : scaled;
     const centred = mean === null ? x : b.sub(x, perChannel(b, spec, mean));
     return std === null ? centred : b.div(centred, perChannel(b, spec, std));
+  });
+}
+
+/** The same images for a model that takes bytes: uint8 [N,H,W,C]. */
+export function asBytes(b: GraphBuilder, image: Value): Value {
+  if (image.type.dtype === "uint8") return image;
+  return b.within("image", () => {
+    const rounded = b.emit("Round", [b.mul(image, b.scalar(255))]);
+    return b.cast(b.transpose(rounded, [0, 2, 3, 1]), "uint8");
   });
 }
 
@@ -38,7 +49,7 @@ function perChannel(b: GraphBuilder, spec: Spec, values: readonly number[]): Val
   return b.constant({ dtype: "float32", shape: [1, channels, 1, 1], data });
 }
 
-/** Images (uint8 [N,H,W,C]) -> features [N,C,H,W] of the FCN, layered or imported. */
+/** Images, as read or augmented -> features [N,C,H,W] of the FCN, layered or imported. */
 export function buildFcn(ctx: LayerContext, image: Value): Value {
   const { b, spec, trunk } = ctx;
   if ("layers" in spec.fcn)
@@ -46,7 +57,7 @@ export function buildFcn(ctx: LayerContext, image: Value): Value {
   if (!trunk) throw new InternalError("the spec names an imported fcn, and none was given");
   // A model that takes bytes does its own preprocessing (exports of mttc do).
   const takesBytes = trunk.graph.inputs[0]?.type.dtype === "uint8";
-  return buildImportedTrunk(ctx, takesBytes ? image : preprocess(b, spec, image), trunk);
+  return buildImportedTrunk(ctx, takesBytes ? asBytes(b, image) : preprocess(b, spec, image), trunk);
 }
 
 /** Features of the FCN -> features of the shared layers. */

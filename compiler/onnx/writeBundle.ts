@@ -1,4 +1,5 @@
 // Finished graphs -> the files of a bundle and its manifest: ONNX files, shared constants, initial state.
+import { augmentColumns } from "../augment/augmentTable.ts";
 import {
   BUNDLE_FORMAT,
   BUNDLE_VERSION,
@@ -12,6 +13,7 @@ import {
 import type { Graph, TensorData } from "../ir/types.ts";
 import { isStatistic, type Parameter } from "../model/parameters.ts";
 import { encodeSafetensors } from "../safetensors.ts";
+import { augmentSettings } from "../spec/augmentKeys.ts";
 import type { GradientGraph, TrainingModel } from "../step/gradientGraph.ts";
 import { accumulatorName, optimizedParameters } from "../step/graphs.ts";
 import { OPTIMIZERS } from "../step/optimizers.ts";
@@ -58,6 +60,7 @@ function graphFile(graph: Graph): string {
 function manifestOf({ model, gradients, graphs }: BundleParts, state: readonly StateEntry[]): Manifest {
   const { spec, classes } = model;
   const [height, width] = spec.imshape;
+  const augment = augmentSettings(spec.augment);
   return {
     format: BUNDLE_FORMAT,
     version: BUNDLE_VERSION,
@@ -92,6 +95,7 @@ function manifestOf({ model, gradients, graphs }: BundleParts, state: readonly S
       greyscale: spec.single_channel,
       norm: spec.norm,
     },
+    ...(augment ? { augment: { columns: augmentColumns(augment) } } : {}),
     spec,
   };
 }

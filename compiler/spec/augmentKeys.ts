@@ -59,6 +59,33 @@ export const AUGMENT_NAMES = Object.keys(AUGMENT_KEYS) as readonly AugmentName[]
 /** The operations of a spec that are on, each with its number; a flag's is 1. In the order of the names. */
 export type AugmentSettings = Readonly<Partial<Record<AugmentName, number>>>;
 
+/** The operations as a resolved spec lists them: a number each, or true for a flag; false for none. */
+export type ResolvedAugment = false | Readonly<Partial<Record<AugmentName, number | true>>>;
+
+/** The operations of a resolved spec; undefined where there are none. */
+export function augmentSettings(augment: ResolvedAugment): AugmentSettings | undefined {
+  if (augment === false) return undefined;
+  return Object.fromEntries(Object.entries(augment).map(([name, value]) => [name, Number(value)]));
+}
+
+/**
+ * Numbers for every operation that is on, in the order of the names: `true` becomes the usual number, and
+ * what is false or null is left out. False if nothing is on.
+ */
+export function resolveAugment(
+  given: boolean | Readonly<Partial<Record<AugmentName, number | boolean | null | undefined>>>,
+): ResolvedAugment {
+  if (given === false) return false;
+  const listed = given === true ? AUGMENT_DEFAULTS : given;
+  const entries = AUGMENT_NAMES.flatMap((name) => {
+    const value = listed[name];
+    if (value === undefined || value === null || value === false) return [];
+    const { kind, normal } = AUGMENT_KEYS[name];
+    return [[name, kind === "flag" ? true : value === true ? normal : value] as const];
+  });
+  return entries.length === 0 ? false : Object.fromEntries(entries);
+}
+
 /** What `augment: true` stands for. */
 export const AUGMENT_DEFAULTS: AugmentSettings = {
   flip_left_right: 1,

@@ -4,6 +4,7 @@
 import { type Document, isAlias, isMap, isNode, isPair, isSeq, LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
 import { type Fault, type Location, MttcError, suggestName } from "../diagnostics.ts";
+import { AUGMENT_NAMES } from "./augmentKeys.ts";
 import {
   IMPORTED_FCN_KEYS,
   NOT_YET,
@@ -158,20 +159,32 @@ type Report = (path: SpecPath, message: string, hint?: string, key?: boolean) =>
 function issueFaults(key: SpecKey, issue: z.core.$ZodIssue, value: unknown, report: Report): Fault[] {
   const path: SpecPath = [key, ...issue.path.map((part) => (typeof part === "number" ? part : String(part)))];
   if (issue.code === "unrecognized_keys") {
-    const known = key === "fcn" ? (isImported(value) ? IMPORTED_FCN_KEYS : ["layers"]) : [];
+    const known = knownKeys(key, value);
     return issue.keys.map((name) =>
       report([...path, name], `unknown key "${name}"`, suggestName(name, known), true),
     );
   }
-  if (issue.code === "invalid_union" && key === "fcn" && typeof value === "object" && value !== null) {
-    // Only the faults of the kind of fcn that was meant.
-    const meant = issue.errors[isImported(value) ? 1 : 0] ?? [];
-    if (issue.path.length === 0) return meant.flatMap((inner) => issueFaults(key, inner, value, report));
-  }
+  const meant = issue.code === "invalid_union" ? issue.errors[meantVariant(key, value) ?? -1] : undefined;
+  if (meant && issue.path.length === 0)
+    return meant.flatMap((inner) => issueFaults(key, inner, value, report));
   if (issue.message.startsWith(NOT_YET)) return [report(path, issue.message)];
   const found = valueAt(value, issue.path);
   if (found === undefined) return [report(path, `missing; expected ${issue.message}`)];
   return [report(path, `expected ${issue.message}, found ${showValue(found)}`)];
+}
+
+/** Which of the forms of a key was meant by a map, where it has several: only its faults are told. */
+function meantVariant(key: SpecKey, value: unknown): number | undefined {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+  if (key === "augment") return 1;
+  return key === "fcn" ? Number(isImported(value)) : undefined;
+}
+
+/** Keys of a map that is the value of a key. */
+function knownKeys(key: SpecKey, value: unknown): readonly string[] {
+  if (key === "augment") return AUGMENT_NAMES;
+  if (key !== "fcn") return [];
+  return isImported(value) ? IMPORTED_FCN_KEYS : ["layers"];
 }
 
 /** Whether a map given as fcn means an imported network. */

@@ -2,6 +2,7 @@
 // The parser, the JSON Schema for editors and the README's table are all generated from it.
 // Each `error` phrase completes the sentence "expected ..."; keys of later work accept their off value alone.
 import { z } from "zod";
+import { AUGMENT_KEYS, AUGMENT_NAMES, type AugmentName, resolveAugment } from "./augmentKeys.ts";
 
 /** How a refusal of something that later work will bring begins; the parser prints such a phrase as it is. */
 export const NOT_YET = "not available yet: ";
@@ -115,6 +116,30 @@ const fcn = z.preprocess(
   z.union([layeredFcn, importedFcn], phrase(fcnPhrase)),
 );
 
+const augmentPhrase = "true, false or a map of operations";
+
+/** An augmentation operation: a flag, or a number; true is its usual number, false and null are off. */
+function augmentEntry(name: AugmentName) {
+  const { kind, least, most, normal, doc } = AUGMENT_KEYS[name];
+  if (kind === "flag") return flag.nullish().describe(`${doc}.`);
+  const expected = `a number from ${least} to ${most}, true (${normal}) or false`;
+  const number = z.number(phrase(expected)).min(least, phrase(expected)).max(most, phrase(expected));
+  return z.union([number, z.boolean()], phrase(expected)).nullish().describe(`${doc}; usually ${normal}.`);
+}
+
+const augmentMap = z.strictObject(
+  Object.fromEntries(AUGMENT_NAMES.map((name) => [name, augmentEntry(name)])) as Record<
+    AugmentName,
+    ReturnType<typeof augmentEntry>
+  >,
+  { error: (issue) => (issue.code === "unrecognized_keys" ? undefined : augmentPhrase) },
+);
+
+const augment = z
+  .union([z.boolean(), augmentMap], phrase(augmentPhrase))
+  .transform(resolveAugment)
+  .prefault(false);
+
 /** Every key of a spec, in the order in which the README lists them. */
 export const specSchema = z.strictObject({
   logdir: text("the path of a folder")
@@ -170,7 +195,10 @@ export const specSchema = z.strictObject({
   balance_probs: flag
     .default(true)
     .describe("Draw training images so that tasks with few labels are seen as often as others."),
-  augment: later("augment", false).describe("Augmentation of the training images."),
+  augment: augment.describe(
+    "Augmentation of the training images: true for patchwork's usual operations, or a map of operations with " +
+      "their numbers (see Augmentation).",
+  ),
   imshape: z
     .tuple([integer(1, MAX_SIDE), integer(1, MAX_SIDE)], phrase(sidePhrase))
     .default([256, 256])

@@ -2,6 +2,7 @@
 // Both are pure functions of schema.ts, so that neither can go out of date.
 import { z } from "zod";
 import { InternalError } from "../diagnostics.ts";
+import { AUGMENT_DEFAULTS, AUGMENT_KEYS, AUGMENT_NAMES } from "./augmentKeys.ts";
 import { SPEC_KEYS, specSchema } from "./schema.ts";
 
 /** A JSON Schema object (draft 2020-12). */
@@ -23,6 +24,17 @@ export function specMarkdownTable(): string {
     return `| \`${key}\` | ${fallback} | ${property.description.replaceAll("|", "\\|")}${laterNote(property)} |`;
   });
   return ["| key | default | meaning |", "|---|---|---|", ...rows].join("\n");
+}
+
+/** Markdown table of the augmentation operations in their order: number, usual one, part of `augment: true`. */
+export function augmentMarkdownTable(): string {
+  const rows = AUGMENT_NAMES.map((name) => {
+    const { kind, least, most, normal, doc } = AUGMENT_KEYS[name];
+    const numbers = kind === "flag" ? "true | true" : `${least} to ${most} | ${normal}`;
+    return `| \`${name}\` | ${numbers} | ${kind === "flag" && AUGMENT_DEFAULTS[name] ? true : (AUGMENT_DEFAULTS[name] ?? "")} | ${doc} |`;
+  });
+  const head = "| operation | value | usual | with `augment: true` | meaning |";
+  return [head, "|---|---|---|---|---|", ...rows].join("\n");
 }
 
 /** A key that accepts its default alone is one whose work comes later. */

@@ -34,6 +34,7 @@ export function crossFaults(spec: PartialSpec): RuleFault[] {
     ...layerFaults(spec),
     ...sizeFaults(spec),
     ...batchFaults(spec),
+    ...augmentFaults(spec),
   ];
 }
 
@@ -149,6 +150,22 @@ function sizeFaults(spec: PartialSpec): RuleFault[] {
     return [{ path, message, hint: `use fewer "p" or an imshape above ${imshape[0]}x${imshape[1]}` }];
   }
   return [];
+}
+
+/** Quarter turns exchange the sides of an image; the filter of edges needs neighbours. */
+function augmentFaults({ augment, imshape }: PartialSpec): RuleFault[] {
+  if (!augment || imshape === undefined) return [];
+  const size = imshape.join("x");
+  const faults: RuleFault[] = [];
+  if (augment.rot90 && imshape[0] !== imshape[1])
+    faults.push({
+      path: ["augment", "rot90"],
+      message: `quarter turns need a square imshape, found ${size}`,
+      hint: "list the operations without rot90, or use a square imshape",
+    });
+  if (augment.sobel_prob !== undefined && Math.min(...imshape) < 2)
+    faults.push({ path: ["augment", "sobel_prob"], message: `an image of ${size} has no edges` });
+  return faults;
 }
 
 function batchFaults({ batch_size: batch, accumulate }: PartialSpec): RuleFault[] {

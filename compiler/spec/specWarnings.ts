@@ -41,6 +41,11 @@ export function specWarnings(spec: Spec): string[] {
     const rows = spec.batch_size / spec.accumulate;
     warnings.push(`accumulate: batch norm sees micro-batches of ${rows} images, not the whole batch`);
   }
+  if (spec.augment && spec.augment.gaussian_blur !== undefined && spec.imshape[0] < 20) {
+    warnings.push(
+      `augment.gaussian_blur: does nothing to images ${spec.imshape[0]} pixels high; it takes 20`,
+    );
+  }
   if (spec.dropout_rate === 0 && placed.some(({ entry }) => entry === "d")) {
     warnings.push('dropout_rate: 0, so the "d" layers do nothing');
   }

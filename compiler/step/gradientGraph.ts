@@ -1,5 +1,6 @@
 // Forward and backward of one (micro-)batch as a graph: state and batch in, gradients, next running
 // statistics and metrics out. train and grad are both made from it, so they cannot differ.
+import { emitAugmentation } from "../augment/augmentGraph.ts";
 import { appendGradients } from "../autodiff/reverse.ts";
 import { nextName } from "../bundle.ts";
 import { GraphBuilder } from "../ir/builder.ts";
@@ -11,6 +12,7 @@ import type { LayerContext } from "../model/layers.ts";
 import { buildFcn, buildHeads, buildShared, imageInput, type TaskClasses } from "../model/network.ts";
 import { buildObjective, buildTaskLoss, type TaskLoss } from "../model/objective.ts";
 import { isStatistic, type Parameter, type ParameterSource } from "../model/parameters.ts";
+import { augmentSettings } from "../spec/augmentKeys.ts";
 import type { Spec } from "../spec/schema.ts";
 
 /** What a training graph is made from. */
@@ -66,7 +68,10 @@ export function buildGradientGraph(model: TrainingModel, batch: number): Gradien
     },
     onStatistic: (parameter, next) => statistics.push([parameter, next]),
   };
-  const image = imageInput(b, spec, batch);
+  const augment = augmentSettings(spec.augment);
+  const read = imageInput(b, spec, batch);
+  // A teacher sees the images that its student sees.
+  const image = augment ? emitAugmentation(b, augment, read) : read;
   const features = buildFcn(spec.train_fcn === false ? frozen(ctx) : ctx, image);
   const logits = buildHeads(ctx, buildShared(ctx, features), classes);
   const losses = new Map<string, TaskLoss>();

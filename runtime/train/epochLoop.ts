@@ -1,8 +1,11 @@
 // One epoch: rows in the sampler's order -> micro-batches -> steps on the device. While ONNX Runtime works on
-// one micro-batch, the next is read and its dropout masks drawn. Everything is a pure function of (seed,
-// epoch, step), so an epoch may begin in its middle.
+// one micro-batch, the next is read, and its dropout masks and augmentation drawn. Everything is a pure
+// function of (seed, epoch, step), so an epoch may begin in its middle.
+import { imageSize } from "../../compiler/augment/augmentGraph.ts";
 import type { Manifest } from "../../compiler/bundle.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
+import { augmentSettings } from "../../compiler/spec/augmentKeys.ts";
+import { drawAugmentRows } from "../augment/augmentRows.ts";
 import { drawDropoutMask } from "../data/dropoutMasks.ts";
 import { type Batch, BatchLoader } from "../data/loader.ts";
 import { epochOrder } from "../data/sampler.ts";
@@ -59,7 +62,7 @@ export async function trainEpoch(session: TrainingSession, options: EpochOptions
   const prepare = async (index: number): Promise<MicroBatch | undefined> => {
     if (index >= steps * micros) return undefined;
     const batch = await loader.next();
-    return batch && toMicroBatch(manifest, batch, (epoch - 1) * steps * micros + index);
+    return batch && toMicroBatch(manifest, batch, epoch, (epoch - 1) * steps * micros + index);
   };
   const sums = new Map(Object.entries(start.sums));
   let step = start.step;
@@ -104,8 +107,8 @@ export function stepsPerEpoch(session: TrainingSession): number {
   return Math.ceil(session.labels.train.paths.length / spec.batch_size);
 }
 
-/** Images, labels by task and dropout masks; `micro` counts micro-batches from the run's begin. */
-function toMicroBatch(manifest: Manifest, batch: Batch, micro: number): MicroBatch {
+/** Images, labels by task, masks and augmentation; `micro` counts micro-batches from the run's begin. */
+function toMicroBatch(manifest: Manifest, batch: Batch, epoch: number, micro: number): MicroBatch {
   const { spec, tasks } = manifest;
   const labels = new Map(
     tasks.map(({ name }, t) => [
@@ -125,7 +128,11 @@ function toMicroBatch(manifest: Manifest, batch: Batch, micro: number): MicroBat
       return [name, spec.accumulate === 1 ? mask : mask.slice(part * size, (part + 1) * size)];
     }),
   );
-  return { images: batch.images, labels, masks };
+  const settings = augmentSettings(spec.augment);
+  const count = batch.rows.length;
+  const draws = settings && { settings, size: imageSize(spec), seed: spec.seed, epoch };
+  const augment = draws && drawAugmentRows(draws, batch.index * count, count);
+  return { images: batch.images, labels, masks, augment };
 }
 
 /**

@@ -3,16 +3,21 @@
 // groups flip on their own clocks: weights (with slots and the step counter) once per logical batch,
 // batch-norm statistics and gradient accumulators once per micro-batch.
 import { join } from "node:path";
+import { AUGMENT_INPUT } from "../../compiler/augment/augmentGraph.ts";
 import { type Manifest, nextName, type StateEntry } from "../../compiler/bundle.ts";
 import { InternalError } from "../../compiler/diagnostics.ts";
 import { inverseCountName, labelName, taskWeightName } from "../../compiler/model/objective.ts";
 import type { HostTensor, OrtHost } from "../ort/ortHost.ts";
 
-/** One micro-batch: uint8 NHWC images, int64 labels per task (-1 = missing), dropout masks by input name. */
+/**
+ * One micro-batch: uint8 NHWC images, int64 labels per task (-1 = missing), dropout masks by input name, and
+ * rows of augmentation parameters [N,P] where the graph augments.
+ */
 export interface MicroBatch {
   readonly images: Uint8Array;
   readonly labels: ReadonlyMap<string, BigInt64Array>;
   readonly masks: ReadonlyMap<string, Float32Array>;
+  readonly augment?: Float32Array | undefined;
 }
 
 /** Sums over the labelled rows of a task. */
@@ -247,11 +252,12 @@ function isMetric(output: string): boolean {
   return /^(loss_sum|count|correct)\//.test(output);
 }
 
-function batchWrites({ images, labels, masks }: MicroBatch): Record<string, ArrayBufferView> {
+function batchWrites({ images, labels, masks, augment }: MicroBatch): Record<string, ArrayBufferView> {
   return {
     image: images,
     ...Object.fromEntries([...labels].map(([task, values]) => [labelName(task), values])),
     ...Object.fromEntries(masks),
+    ...(augment ? { [AUGMENT_INPUT]: augment } : {}),
   };
 }
 

@@ -13,21 +13,25 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { specMarkdownTable } from "../../compiler/spec/specDocs.ts";
+import { augmentMarkdownTable, specMarkdownTable } from "../../compiler/spec/specDocs.ts";
 import { runCli } from "../cli/runCli.ts";
 import { makeTinyData, type TinyData } from "../cli/tinyData.ts";
 
 const repository = join(import.meta.dirname, "..", "..");
 const file = join(repository, "README.md");
-const table = /(<!-- spec-table:begin -->\n)([\s\S]*?)(<!-- spec-table:end -->)/;
+const TABLES = { "spec-table": specMarkdownTable(), "augment-table": augmentMarkdownTable() };
+
+/** A generated table between its comments. */
+function tableOf(name: string): RegExp {
+  return new RegExp(`(<!-- ${name}:begin -->\\n)([\\s\\S]*?)(<!-- ${name}:end -->)`);
+}
 
 if (process.env.UPDATE_README === "1") {
   if (process.env.CI) throw new Error("UPDATE_README is for people, not for CI");
-  const text = readFileSync(file, "utf8");
-  writeFileSync(
-    file,
-    text.replace(table, (_, begin, _old, end) => `${begin}${specMarkdownTable()}\n${end}`),
-  );
+  let text = readFileSync(file, "utf8");
+  for (const [name, lines] of Object.entries(TABLES))
+    text = text.replace(tableOf(name), (_, begin, _old, end) => `${begin}${lines}\n${end}`);
+  writeFileSync(file, text);
 }
 const readme = readFileSync(file, "utf8");
 
@@ -38,8 +42,8 @@ function blocksMarked(name: string): string[] {
 }
 
 describe("the README", () => {
-  it("holds exactly the table of keys that is generated from the spec's schema", () => {
-    expect(table.exec(readme)?.[2]).toBe(`${specMarkdownTable()}\n`);
+  it.each(Object.entries(TABLES))("holds exactly the %s that is generated from the code", (name, lines) => {
+    expect(tableOf(name).exec(readme)?.[2]).toBe(`${lines}\n`);
   });
 
   it("names only npm scripts that exist", () => {

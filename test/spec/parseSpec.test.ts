@@ -112,7 +112,6 @@ describe("a faulty spec", () => {
 
   it("refuses each key of later work by name instead of ignoring it", () => {
     const later = {
-      augment: true,
       sobel: true,
       strategy: "mpi",
       downstream_labels: "d.csv",

@@ -21,7 +21,7 @@ describe("documents made from the schema", () => {
     expect(rows).toHaveLength(SPEC_KEYS.length + 2);
     expect(rows).toContain("| `norm` | `255` | Pixel values (0 to 255) are divided by this. |");
     expect(rows.find((row) => row.startsWith("| `tasks`"))).toContain("required");
-    expect(rows.find((row) => row.startsWith("| `augment`"))).toContain("Not available yet.");
+    expect(rows.find((row) => row.startsWith("| `sobel`"))).toContain("Not available yet.");
     expect(rows.find((row) => row.startsWith("| `lr` "))).not.toContain("Not available yet.");
   });
 });

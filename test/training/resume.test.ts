@@ -70,6 +70,25 @@ describe("a seeded run", () => {
   });
 });
 
+describe("a seeded run with augmentation", () => {
+  test("gives the same weights whatever the number of loader threads, and others than without", async () => {
+    const augmented = await trainAndHash({ augment: true, num_parallel_calls: 1 }, 2);
+    expect(await trainAndHash({ augment: true, num_parallel_calls: 8 }, 2)).toBe(augmented);
+    expect(await trainAndHash({}, 2)).not.toBe(augmented);
+  });
+
+  test.each([1, 2])(
+    "interrupted in its middle resumes to the same bits, in %i micro-batches",
+    async (accumulate) => {
+      const more = { augment: { flip_left_right: true, zoom_scale: 0.4, gaussian_noise: 0.5 }, accumulate };
+      const whole = await trainAndHash(more, 3);
+      const logdir = join(folder, `augmented-${accumulate}`);
+      await interruptAt(logdir, 2, 2, more);
+      expect(await trainAndHash({ ...more, logdir }, 3, true)).toBe(whole);
+    },
+  );
+});
+
 describe("a run directory", () => {
   test("that holds a run is refused without resume", async () => {
     const logdir = join(folder, "taken");

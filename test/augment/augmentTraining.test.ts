@@ -1,0 +1,116 @@
+// Augmentation compiled into training: it is the front of train and grad, nowhere else, and a step on
+// augmented images is the step that the same images would give.
+import { describe, expect, test } from "vitest";
+import { buildAugmentGraph } from "../../compiler/augment/augmentGraph.ts";
+import type { NDArray } from "../../compiler/ir/op.ts";
+import { finishGraph } from "../../compiler/lower/finishGraph.ts";
+import { OPS } from "../../compiler/ops/table.ts";
+import { AUGMENT_KEYS, AUGMENT_NAMES } from "../../compiler/spec/augmentKeys.ts";
+import { assertClose } from "../assertClose.ts";
+import { compileExperiment, gradAndApply, initialState, randomBatch, train } from "../step/experiment.ts";
+import { withRunner } from "../step/graphRunner.ts";
+import { GRAD_APPLY, PASS_FLOAT64 } from "../tolerances.ts";
+
+const CLASSES = { a: 3, b: 2 };
+const BATCH = 4;
+const SIDE = 6;
+
+/** Images [N,H,W,C], those of `flipped` mirrored. */
+function mirrored(image: NDArray, flipped: readonly number[]): NDArray {
+  const data = image.data.map((_, i) => {
+    const [channel, column, line] = [i % 3, Math.floor(i / 3) % SIDE, Math.floor(i / (3 * SIDE))];
+    const from = flipped[Math.floor(line / SIDE)] === 1 ? SIDE - 1 - column : column;
+    return image.data[(line * SIDE + from) * 3 + channel]!;
+  });
+  return { ...image, data };
+}
+
+describe("a bundle", () => {
+  test("augments in train and grad, never in evaluate, and says what the columns are", () => {
+    const { bundle } = compileExperiment({ augment: { zoom_scale: 0.5, mask: 1 } }, CLASSES);
+    const inputsOf = (graph: string) => bundle.manifest.graphs[graph]?.inputs ?? [];
+    const columns = ["row", "column", "height", "width"];
+    expect(bundle.manifest.augment?.columns).toEqual([
+      ...columns.map((name) => `zoom_scale/${name}`),
+      ...columns.map((name) => `mask/${name}`),
+    ]);
+    for (const graph of ["train", "grad"])
+      expect(inputsOf(graph)).toContainEqual({ name: "augment", dtype: "float32", shape: [BATCH, 8] });
+    for (const graph of ["apply", "evaluate"])
+      expect(inputsOf(graph).map(({ name }) => name)).not.toContain("augment");
+    expect(inputsOf("augment").map(({ name, shape }) => [name, shape])).toEqual([
+      ["image", ["N", SIDE, SIDE, 3]],
+      ["augment", ["N", 8]],
+    ]);
+    expect(bundle.files.has("augment.onnx")).toBe(true);
+  });
+
+  test("without augmentation has no trace of it", () => {
+    const { bundle } = compileExperiment({}, CLASSES);
+    expect(bundle.files.has("augment.onnx")).toBe(false);
+    expect(bundle.manifest.augment).toBeUndefined();
+    expect(bundle.manifest.graphs.train?.inputs.map(({ name }) => name)).not.toContain("augment");
+  });
+
+  test("is the same whatever the order of the operations in the spec", () => {
+    const one = compileExperiment({ augment: { mask: 1, hue_delta: 0.1 } }, CLASSES).bundle;
+    const other = compileExperiment({ augment: { hue_delta: 0.1, mask: 1 } }, CLASSES).bundle;
+    expect(JSON.stringify(other.manifest)).toBe(JSON.stringify(one.manifest));
+    expect(other.files.get("train.onnx")).toEqual(one.files.get("train.onnx"));
+  });
+});
+
+describe("a step", () => {
+  const spec = { optimizer: "momentum", global_pooling: "average" } as const;
+  const plain = compileExperiment(spec, CLASSES);
+  const augmented = compileExperiment({ ...spec, augment: { flip_left_right: true } }, CLASSES);
+  const batch = randomBatch(plain.bundle, "flips");
+  const flips = [1, 0, 1, 0];
+  const rows: NDArray = { dtype: "float32", shape: [BATCH, 1], data: Float64Array.from(flips) };
+  const state = initialState(plain.bundle);
+
+  test("on augmented images is the step on images that were augmented before", () => {
+    const before = new Map(batch).set("image", mirrored(batch.get("image")!, flips));
+    const expected = withRunner("the float64 reference", plain, (run) =>
+      train(run, plain.bundle, state, before, 0.1),
+    );
+    const unmoved = withRunner("the float64 reference", plain, (run) =>
+      train(run, plain.bundle, state, batch, 0.1),
+    );
+    const found = withRunner("the float64 reference", augmented, (run) =>
+      train(run, augmented.bundle, state, new Map(batch).set("augment", rows), 0.1),
+    );
+    for (const [name, { data }] of expected)
+      assertClose(found.get(name)!.data, data, { tolerance: PASS_FLOAT64, what: name, allowZero: true });
+    const lossOf = (outputs: ReadonlyMap<string, NDArray>) => outputs.get("loss_sum/a")!.data[0]!;
+    expect(Math.abs(lossOf(found) - lossOf(unmoved))).toBeGreaterThan(0.001);
+  });
+
+  test("is the same whole and in micro-batches, each with its rows", () => {
+    const with2 = compileExperiment({ ...spec, augment: { flip_left_right: true }, accumulate: 2 }, CLASSES);
+    const feeds = new Map(batch).set("augment", rows);
+    const whole = withRunner("ONNX Runtime", with2, (run) => train(run, with2.bundle, state, feeds, 0.1));
+    const halves = withRunner("ONNX Runtime", with2, (run) =>
+      gradAndApply(run, with2.bundle, state, feeds, 0.1, 2),
+    );
+    for (const [name, { data }] of halves)
+      assertClose(data, whole.get(name)!.data, { tolerance: GRAD_APPLY, what: name, allowZero: true });
+  });
+});
+
+/** Operators with a CUDA kernel in stock ONNX Runtime at opset 18, of those that augmentation may need. */
+const CUDA_OPERATORS = new Set(
+  (
+    "Abs Add AveragePool Cast Clip Concat Conv Div Exp Expand Floor Gather Greater GreaterOrEqual GridSample Less " +
+    "MatMul Max Min Mul Pad ReduceMax ReduceMean ReduceMin ReduceSum Reshape Resize Round Slice Sub Transpose Where"
+  ).split(" "),
+);
+
+test("every node of the augmentation has a CUDA kernel, and none is random", () => {
+  const settings = Object.fromEntries(AUGMENT_NAMES.map((name) => [name, AUGMENT_KEYS[name].normal]));
+  const size = { height: 40, width: 40, channels: 3 };
+  const { nodes } = finishGraph(buildAugmentGraph(OPS, settings, size));
+  expect(nodes.length).toBeGreaterThan(100);
+  expect(nodes.filter(({ op }) => !CUDA_OPERATORS.has(op.name)).map(({ op }) => op.name)).toEqual([]);
+  expect(nodes.filter(({ op }) => op.traits.includes("random"))).toEqual([]);
+});
