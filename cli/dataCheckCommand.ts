@@ -14,7 +14,7 @@ import {
 } from "../runtime/data/imageCheck.ts";
 import { type ImageFormat, imageFormat } from "../runtime/data/images.ts";
 import { NOTE_TEXTS } from "../runtime/data/inspection.ts";
-import { readLabelTable } from "../runtime/data/labelTable.ts";
+import { readLabelTable } from "../runtime/data/labelFiles.ts";
 import { readLabels } from "../runtime/train/trainerOptions.ts";
 import { shownPath } from "./pathText.ts";
 import { loadSpecOrRun } from "./specFile.ts";

@@ -13,6 +13,7 @@ export const ERROR_CODES = {
   E_PATH_ESCAPE: "a path leads out of the folder that it must stay in",
   E_CSV_HEADER: "the first line of a label table is not usable",
   E_CSV_SHAPE: "a label table has no rows, or rows of unequal length",
+  E_CSV_LINE: "a line of a label table is too long",
   E_CSV_PATH: "a file path in a label table is not usable",
   E_LABEL: "a label is not one of the task's classes",
   E_TASK_EMPTY: "a task has no labels",

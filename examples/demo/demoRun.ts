@@ -149,7 +149,7 @@ async function predictHeldOut(trainer: MultiTaskTrainer, exported: ExportReport)
   if (!whole) throw new InternalError("the export has no whole model");
   await using model = await Predictor.open(join(exported.directory, whole.file));
   const predictions = new Map<string, string>();
-  const file = (row: number): string => paths[row] ?? "";
+  const file = (row: number): string => paths.at(row) ?? "";
   for await (const answer of model.predict(rows.map(file)))
     predictions.set(`${answer.task}\n${answer.file}`, answer.class);
   return rows.map((row) => ({

@@ -2,7 +2,8 @@
 // those that the spec lists; the order of the rows never matters. Missing labels are -1 from here on.
 import { type Location, suggestName } from "../../compiler/diagnostics.ts";
 import { FaultList } from "./faultList.ts";
-import { isMissing, type LabelTable } from "./labelTable.ts";
+import { isMissing, type LabelColumn, type LabelTable } from "./labelTable.ts";
+import type { PathList } from "./stringTable.ts";
 
 const MAX_NAMED = 5;
 
@@ -13,7 +14,7 @@ export type ClassNames = Readonly<Record<string, readonly string[]>>;
 export interface LabelledRows {
   readonly tasks: readonly string[];
   /** Absolute path of each row's image. */
-  readonly paths: readonly string[];
+  readonly paths: PathList;
   /** Class numbers, row-major [rows x tasks]; -1 = missing. */
   readonly labels: Int32Array;
   readonly locate: (row: number) => Location;
@@ -66,13 +67,14 @@ export function sortClasses(values: readonly string[]): string[] {
   return [...values].sort((a, b) => (numeric && Number(a) - Number(b)) || byText(a, b));
 }
 
-function present(cells: readonly (string | null)[] | undefined): Set<string> {
-  return new Set((cells ?? []).filter((cell) => cell !== null));
+/** The labels that a table has of a task. */
+function present(column: LabelColumn | undefined): Set<string> {
+  return new Set(column?.names);
 }
 
 function resolveClasses(train: LabelTable, given: ClassNames, faults: FaultList): ClassNames {
   const entries = train.tasks.map((task, index): [string, readonly string[]] => {
-    const values = present(train.cells[index]);
+    const values = present(train.columns[index]);
     if (values.size === 0) {
       const message = `task "${task}" has no label in ${train.source}`;
       faults.add({ code: "E_TASK_EMPTY", message, at: { path: `tasks[${index}]` } });
@@ -98,36 +100,47 @@ function encodeTable(
   const labels = new Int32Array(table.paths.length * count).fill(-1);
   for (const [index, task] of table.tasks.entries()) {
     const names = classes[task] ?? [];
+    const { names: found, codes } = table.columns[index] ?? { names: [], codes: new Int32Array() };
     const numbers = new Map(names.map((name, number) => [name, number]));
-    const strangers = new Map<string, number[]>();
-    for (const [row, cell] of (table.cells[index] ?? []).entries()) {
-      if (cell === null) continue;
-      const number = numbers.get(cell);
-      if (number !== undefined) {
-        labels[row * count + index] = number;
-        continue;
-      }
-      const rows = strangers.get(cell) ?? [];
-      strangers.set(cell, rows);
-      rows.push(row);
+    const numberOf = Int32Array.from(found, (name) => numbers.get(name) ?? -1);
+    const strangers = new Map<string, Places>();
+    for (let row = 0; row < codes.length; row++) {
+      const code = codes[row] ?? -1;
+      if (code === -1) continue;
+      const number = numberOf[code] ?? -1;
+      if (number === -1) addPlace(strangers, found[code] ?? "", row);
+      else labels[row * count + index] = number;
     }
     const origin = Object.hasOwn(given, task) ? "the spec lists" : "the training labels have";
     for (const value of sortClasses([...strangers.keys()])) {
-      const rows = strangers.get(value) ?? [];
+      const rows = strangers.get(value) ?? { first: [], count: 0 };
       const message = `task "${task}": "${value}" is not one of the classes that ${origin} (${placesOf(table, rows)})`;
       const hint = classHint(value, names);
-      faults.add({ code: "E_LABEL", message, at: table.locate(rows[0] ?? 0), hint });
+      faults.add({ code: "E_LABEL", message, at: table.locate(rows.first[0] ?? 0), hint });
     }
   }
   return { tasks: table.tasks, paths: table.paths, labels, locate: table.locate };
 }
 
-function placesOf(table: LabelTable, rows: readonly number[]): string {
-  const places = rows.slice(0, MAX_NAMED).map((row) => {
+/** Rows that share a fault: the first few, and how many there are. */
+interface Places {
+  readonly first: number[];
+  count: number;
+}
+
+function addPlace(places: Map<string, Places>, label: string, row: number): void {
+  const known = places.get(label) ?? { first: [], count: 0 };
+  places.set(label, known);
+  known.count++;
+  if (known.first.length < MAX_NAMED) known.first.push(row);
+}
+
+function placesOf(table: LabelTable, rows: Places): string {
+  const places = rows.first.map((row) => {
     const { line, path } = table.locate(row);
     return line === undefined ? String(path ?? row) : `line ${line}`;
   });
-  const rest = rows.length - places.length;
+  const rest = rows.count - places.length;
   return `${places.join(", ")}${rest > 0 ? ` and ${rest} more` : ""}`;
 }
 
@@ -146,8 +159,8 @@ function labelWarnings(classes: ClassNames, train: LabelTable, val: LabelTable |
   const warnings: string[] = [];
   for (const [index, task] of train.tasks.entries()) {
     const names = classes[task] ?? [];
-    const trained = present(train.cells[index]);
-    const validated = present(val?.cells[index]);
+    const trained = present(train.columns[index]);
+    const validated = present(val?.columns[index]);
     const untrained = names.filter((name) => !trained.has(name));
     const unseen = names.filter((name) => trained.has(name) && !validated.has(name));
     if (names.length === 1) warnings.push(`task "${task}" has a single class: there is nothing to learn`);
@@ -158,10 +171,25 @@ function labelWarnings(classes: ClassNames, train: LabelTable, val: LabelTable |
     if (validated.size === 0) warnings.push(`task "${task}" has no label in ${val.source}`);
     else if (unseen.length > 0) warnings.push(`task "${task}": no validation label of ${listNames(unseen)}`);
   }
-  const empty = train.paths.filter((_, row) => train.cells.every((cells) => cells[row] === null)).length;
+  const empty = rowsWithoutLabel(train);
   if (empty > 0) warnings.push(`${empty} training rows have no label at all`);
-  const trainPaths = new Set(train.paths);
-  const shared = (val?.paths ?? []).filter((path) => trainPaths.has(path)).length;
+  const shared = val === undefined ? 0 : sharedRows(train, val);
   if (shared > 0) warnings.push(`${shared} validation rows name images that are training images too`);
-  return warnings;
+  return [...train.notes, ...(val?.notes ?? []), ...warnings];
+}
+
+function rowsWithoutLabel({ paths, columns }: LabelTable): number {
+  let empty = 0;
+  for (let row = 0; row < paths.length; row++) if (columns.every(({ codes }) => codes[row] === -1)) empty++;
+  return empty;
+}
+
+/** Validation rows whose path is a training row's; of the larger table nothing is kept in memory. */
+function sharedRows(train: LabelTable, val: LabelTable): number {
+  const known = new Set(val.paths);
+  const shared = new Set<string>();
+  for (const path of train.paths) if (known.has(path)) shared.add(path);
+  let rows = 0;
+  for (const path of val.paths) if (shared.has(path)) rows++;
+  return rows;
 }

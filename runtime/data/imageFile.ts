@@ -5,6 +5,7 @@ import { constants } from "node:fs";
 import { lstat, open } from "node:fs/promises";
 import { type Fault, type Location, MttcError } from "../../compiler/diagnostics.ts";
 import { FaultList } from "./faultList.ts";
+import type { PathList } from "./stringTable.ts";
 
 /** Largest image file that is read, in bytes. */
 export const MAX_IMAGE_FILE_BYTES = 64 * 2 ** 20;
@@ -66,15 +67,12 @@ function fileTypeFault(stat: FileType): string | undefined {
  * Looks at every file of a list once, before any training, so that all missing ones are reported together.
  * Throws E_FILE and E_PATH_TYPE. Reads no content.
  */
-export async function checkImageFiles(
-  paths: readonly string[],
-  locate: (row: number) => Location,
-): Promise<void> {
+export async function checkImageFiles(paths: PathList, locate: (row: number) => Location): Promise<void> {
   const found = new Map<number, Fault>();
   let next = 0;
   const work = async (): Promise<void> => {
     for (let row = next++; row < paths.length; row = next++) {
-      const fault = await imageFileFault(paths[row] ?? "", locate(row));
+      const fault = await imageFileFault(paths.at(row) ?? "", locate(row));
       if (fault !== undefined) found.set(row, fault);
     }
   };

@@ -1,27 +1,38 @@
-// Label tables: CSV text or rows in memory -> image paths and, per task, a cell per row (null = missing).
-// Nothing is interpreted here beyond the missing-value words; classes.ts turns cells into class numbers.
-// All faults of a table are reported at once, each with its line.
-import { readFile } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
-import { CsvError, parse } from "csv-parse/sync";
-import { type Location, MttcError, suggestName } from "../../compiler/diagnostics.ts";
+// Label tables in memory: image paths in one string table and, per task, the number of a label in a
+// dictionary for every row (-1 = missing). Nothing is interpreted here beyond the missing-value words;
+// classes.ts turns dictionary numbers into class numbers. labelFiles.ts fills tables from files. All faults
+// of a table are reported at once, each with its place.
+import { resolve } from "node:path";
+import { type Fault, type Location, MttcError, suggestName } from "../../compiler/diagnostics.ts";
 import { FaultList } from "./faultList.ts";
+import { MappedList, NumberList, type PathList, StringTable } from "./stringTable.ts";
 
-const MAX_RECORD_CHARACTERS = 1_000_000;
 const MAX_PATH_CHARACTERS = 4_096;
+const MAX_LABEL_CHARACTERS = 1_000;
+/** More different labels than this are no classes: a number to regress, or a text. */
+const MAX_LABELS = 65_536;
 const MISSING_WORDS: ReadonlySet<string> = new Set(["", "none", "nan", "null", "na"]);
 
-/** A label table as read: paths and cells, without classes. */
+/** The labels of one task: `names[codes[row]]`, -1 = missing. */
+export interface LabelColumn {
+  /** The different labels, trimmed, in order of appearance. */
+  readonly names: readonly string[];
+  readonly codes: Int32Array;
+}
+
+/** A label table as read: paths and labels, without classes. */
 export interface LabelTable {
   /** Name for messages: the file, or what the caller calls the rows. */
   readonly source: string;
   readonly tasks: readonly string[];
   /** Absolute path of each row's image. */
-  readonly paths: readonly string[];
-  /** `cells[task][row]`: the trimmed label, null where it is missing. */
-  readonly cells: readonly (readonly (string | null)[])[];
+  readonly paths: PathList;
+  /** One per task, in the order of `tasks`. */
+  readonly columns: readonly LabelColumn[];
   /** Where a row stands: file and line, or the position in the list of rows. */
   readonly locate: (row: number) => Location;
+  /** What was left out, one sentence each. */
+  readonly notes: readonly string[];
 }
 
 /** Which columns of a table matter. */
@@ -41,47 +52,87 @@ export function isMissing(cell: string): boolean {
   return MISSING_WORDS.has(cell.trim().toLowerCase());
 }
 
-/**
- * Reads a CSV file (RFC 4180: quotes, embedded newlines, LF or CRLF, UTF-8 with or without BOM). Relative
- * image paths are relative to the table's folder. Throws E_FILE, E_CSV_HEADER, E_CSV_SHAPE, E_CSV_PATH.
- */
-export async function readLabelTable(file: string, columns: TableColumns): Promise<LabelTable> {
-  let bytes: Buffer;
-  try {
-    bytes = await readFile(file);
-  } catch (cause) {
-    const message = `cannot read the label table: ${cause instanceof Error ? cause.message : String(cause)}`;
-    throw new MttcError({ code: "E_FILE", message, at: { file } }, { cause });
-  }
-  return parseLabelTable(bytes, file, columns);
-}
+/** A table that grows row by row; what is wrong with a row is kept as a fault. */
+export class LabelTableBuilder {
+  readonly faults = new FaultList();
+  readonly #paths = new StringTable();
+  readonly #columns: { readonly numbers: Map<string, number>; readonly codes: NumberList }[];
+  readonly #places = new NumberList();
+  readonly #source: string;
+  readonly #tasks: readonly string[];
+  readonly #locate: (place: number) => Location;
 
-/** The same from bytes; `file` names the table in messages and is what relative paths start from. */
-export function parseLabelTable(bytes: Uint8Array, file: string, columns: TableColumns): LabelTable {
-  const records = parseCsv(decodeText(bytes, file), file);
-  const [header, ...body] = records;
-  if (header === undefined) throw shapeError("the label table is empty", { file });
-  const places = findColumns(header.cells, columns, file);
-  if (body.length === 0) throw shapeError("the label table has a header but no rows", { file });
-  const faults = new FaultList();
-  for (const { cells, line } of body) {
-    if (cells.length === header.cells.length) continue;
-    const message = `expected ${header.cells.length} cells as in the header, found ${cells.length}`;
-    faults.add({ code: "E_CSV_SHAPE", message, at: { file, line } });
+  /** `locate` says where a row stands by the place (a line, say) that it was added with. */
+  constructor(source: string, tasks: readonly string[], locate: (place: number) => Location) {
+    this.#source = source;
+    this.#tasks = tasks;
+    this.#locate = locate;
+    this.#columns = tasks.map(() => ({ numbers: new Map(), codes: new NumberList() }));
   }
-  const table: LabelTable = {
-    source: file,
-    tasks: columns.tasks,
-    paths: body.map(({ cells }) => cells[places.filepath] ?? ""),
-    cells: places.tasks.map((place) => body.map(({ cells }) => presentOrNull(cells[place] ?? ""))),
-    locate: (row) => ({ file, line: body[row]?.line ?? 1 }),
-  };
-  return finishTable(table, dirname(file), faults);
+
+  get rows(): number {
+    return this.#places.length;
+  }
+
+  /** Adds a row: `cells` in the order of the tasks. Faults: E_CSV_PATH, E_LABEL. */
+  add(path: string, cells: readonly string[], place: number): void {
+    this.#places.push(place);
+    const fault = pathFault(path);
+    if (fault !== undefined) this.fault("E_CSV_PATH", fault, place);
+    this.#paths.push(fault === undefined ? path : "");
+    for (const [task, column] of this.#columns.entries()) {
+      column.codes.push(this.#code(column.numbers, cells[task] ?? "", task, place));
+    }
+  }
+
+  fault(code: Fault["code"], message: string, place: number): void {
+    this.faults.add({ code, message, at: this.#locate(place) });
+  }
+
+  /** The table, its paths made absolute from `folder`; throws what was collected, E_CSV_SHAPE for no rows. */
+  finish(folder: string, notes: readonly string[] = []): LabelTable {
+    this.faults.throwIfAny();
+    if (this.rows === 0)
+      throw new MttcError({
+        code: "E_CSV_SHAPE",
+        message: "the label table has no rows",
+        at: this.#locate(0),
+      });
+    const places = this.#places.values();
+    return {
+      source: this.#source,
+      tasks: this.#tasks,
+      paths: new MappedList(this.#paths, (path) => resolve(folder, path)),
+      columns: this.#columns.map(({ numbers, codes }) => ({
+        names: [...numbers.keys()],
+        codes: codes.values(),
+      })),
+      locate: (row) => this.#locate(places[row] ?? 0),
+      notes,
+    };
+  }
+
+  #code(numbers: Map<string, number>, cell: string, task: number, place: number): number {
+    const known = numbers.get(cell);
+    if (known !== undefined) return known;
+    const label = cell.trim();
+    if (isMissing(label)) return -1;
+    const number = numbers.get(label);
+    if (number !== undefined) return number;
+    const fault = labelFault(label, numbers.size);
+    if (fault !== undefined) {
+      this.fault("E_LABEL", `task "${this.#tasks[task]}": ${fault}`, place);
+      return -1;
+    }
+    // A copy: a slice of the text that was read would keep all of it in memory.
+    numbers.set(Buffer.from(label).toString(), numbers.size);
+    return numbers.size - 1;
+  }
 }
 
 /**
  * A table from rows in memory, for the API; relative paths start from `folder`, `source` names it in
- * messages. Throws E_CSV_SHAPE for no rows, E_CSV_HEADER where no row has a task's key, E_CSV_PATH.
+ * messages. Throws E_CSV_SHAPE for no rows, E_CSV_HEADER where no row has a task's key, E_CSV_PATH, E_LABEL.
  */
 export function labelTableFromRows(
   rows: readonly LabelRow[],
@@ -89,40 +140,34 @@ export function labelTableFromRows(
   folder: string = process.cwd(),
   source = "rows",
 ): LabelTable {
-  if (rows.length === 0) throw shapeError("no rows", { path: source });
-  const faults = new FaultList();
+  if (rows.length === 0)
+    throw new MttcError({ code: "E_CSV_SHAPE", message: "no rows", at: { path: source } });
+  const builder = new LabelTableBuilder(source, columns.tasks, (row) => ({ path: `${source}[${row}]` }));
   const keys = new Set(rows.flatMap((row) => Object.keys(row)));
   for (const task of columns.tasks) {
     if (keys.has(task)) continue;
     const hint = suggestName(task, [...keys]);
-    faults.add({ code: "E_CSV_HEADER", message: `no row has a label "${task}"`, at: { path: source }, hint });
+    const message = `no row has a label "${task}"`;
+    builder.faults.add({ code: "E_CSV_HEADER", message, at: { path: source }, hint });
   }
   const cellOf = (row: LabelRow, name: string): string => {
     const value = Object.hasOwn(row, name) ? row[name] : undefined;
     return value === undefined || value === null ? "" : String(value);
   };
-  const table: LabelTable = {
-    source,
-    tasks: columns.tasks,
-    paths: rows.map((row) => cellOf(row, columns.filepaths)),
-    cells: columns.tasks.map((task) => rows.map((row) => presentOrNull(cellOf(row, task)))),
-    locate: (row) => ({ path: `${source}[${row}]` }),
-  };
-  return finishTable(table, folder, faults);
-}
-
-function presentOrNull(cell: string): string | null {
-  return isMissing(cell) ? null : cell.trim();
-}
-
-/** Checks the paths, makes them absolute and throws what was collected. */
-function finishTable(table: LabelTable, folder: string, faults: FaultList): LabelTable {
-  for (const [row, path] of table.paths.entries()) {
-    const message = pathFault(path);
-    if (message !== undefined) faults.add({ code: "E_CSV_PATH", message, at: table.locate(row) });
+  for (const [place, row] of rows.entries()) {
+    const cells = columns.tasks.map((task) => cellOf(row, task));
+    builder.add(cellOf(row, columns.filepaths), cells, place);
   }
-  faults.throwIfAny();
-  return { ...table, paths: table.paths.map((path) => resolve(folder, path)) };
+  return builder.finish(folder);
+}
+
+function labelFault(label: string, known: number): string | undefined {
+  if (label.length > MAX_LABEL_CHARACTERS) return `a label of over ${MAX_LABEL_CHARACTERS} characters`;
+  const isNumber =
+    /^[+-]?(\.?\d|inf(inity)?$)/i.test(label) && !Number.isNaN(Number(label.replace(/^.?inf.*$/i, "0")));
+  if (isNumber && !Number.isFinite(Number(label))) return `"${label}" is not a finite number`;
+  if (known >= MAX_LABELS) return `more than ${MAX_LABELS} different labels: these are no classes`;
+  return undefined;
 }
 
 function pathFault(path: string): string | undefined {
@@ -132,75 +177,4 @@ function pathFault(path: string): string | undefined {
   if (/\p{Cc}/u.test(path)) return `the image path has control characters: ${JSON.stringify(path)}`;
   if (/^[a-z][a-z0-9+.-]+:/i.test(path)) return `expected the path of a file, found an address: ${path}`;
   return undefined;
-}
-
-interface CsvRecord {
-  readonly cells: readonly string[];
-  readonly line: number;
-}
-
-function shapeError(message: string, at: Location, cause?: unknown): MttcError {
-  return new MttcError({ code: "E_CSV_SHAPE", message, at }, { cause });
-}
-
-function decodeText(bytes: Uint8Array, file: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw shapeError("the label table is not UTF-8 text", { file }, cause);
-  }
-}
-
-function parseCsv(text: string, file: string): CsvRecord[] {
-  const records: CsvRecord[] = [];
-  try {
-    parse(text, {
-      relax_column_count: true,
-      skip_empty_lines: true,
-      max_record_size: MAX_RECORD_CHARACTERS,
-      on_record: (cells: string[], { lines }) => {
-        // `lines` counts to the record's end; quoted cells may span several lines.
-        const spanned = cells.reduce((count, cell) => count + cell.split("\n").length - 1, 0);
-        records.push({ cells, line: lines - spanned });
-        return null;
-      },
-    });
-  } catch (cause) {
-    if (!(cause instanceof CsvError)) throw cause;
-    const line = typeof cause.lines === "number" ? { line: cause.lines } : {};
-    throw shapeError(cause.message, { file, ...line }, cause);
-  }
-  return records;
-}
-
-interface ColumnPlaces {
-  readonly filepath: number;
-  readonly tasks: readonly number[];
-}
-
-/** Finds the path column and the tasks' columns in the header; throws all faults of the header at once. */
-function findColumns(
-  header: readonly string[],
-  { tasks, filepaths }: TableColumns,
-  file: string,
-): ColumnPlaces {
-  const names = header.map((name) => name.trim());
-  const faults = new FaultList();
-  const at = { file, line: 1 };
-  for (const [place, name] of names.entries()) {
-    if (name === "" || names.indexOf(name) === place) continue;
-    faults.add({ code: "E_CSV_HEADER", message: `column "${name}" stands twice in the header`, at });
-  }
-  const [only] = names;
-  const separator = names.length === 1 && only !== undefined ? /[;\t|]/.exec(only)?.[0] : undefined;
-  for (const name of [filepaths, ...tasks]) {
-    if (names.includes(name)) continue;
-    const hint =
-      separator === undefined
-        ? suggestName(name, names)
-        : `cells must be separated by commas, found ${JSON.stringify(separator)}`;
-    faults.add({ code: "E_CSV_HEADER", message: `no column "${name}"`, at, hint });
-  }
-  faults.throwIfAny();
-  return { filepath: names.indexOf(filepaths), tasks: tasks.map((task) => names.indexOf(task)) };
 }

@@ -178,7 +178,7 @@ export class BatchLoader implements AsyncDisposable {
         continue;
       }
       labels.set(table.labels.subarray(row * taskCount, (row + 1) * taskCount), place * taskCount);
-      const path = table.paths[row];
+      const path = table.paths.at(row);
       if (path === undefined) throw new InternalError(`row ${row} is not in the table`);
       if (reader.copyKept(path, target)) continue;
       reads.push(this.readOne(path, target, row));

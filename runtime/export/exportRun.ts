@@ -88,7 +88,7 @@ async function parityReference(
   const rows = await trainer.evaluationRows();
   const count = Math.min(PARITY_IMAGES, rows.paths.length);
   const chosen = Array.from({ length: count }, (_, i) => Math.floor((i * rows.paths.length) / count));
-  const paths = chosen.map((row) => rows.paths[row] ?? missingRow(row));
+  const paths = chosen.map((row) => rows.paths.at(row) ?? missingRow(row));
   const format = imageFormat(trainer.spec);
   const reader = new ImageReader(format, 0);
   const size = imageBytes(format);

@@ -3,7 +3,8 @@ import { dirname, resolve } from "node:path";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { Spec, SpecInput } from "../../compiler/spec/schema.ts";
 import { type ClassNames, type PreparedLabels, prepareLabels } from "../data/classes.ts";
-import { type LabelRow, type LabelTable, labelTableFromRows, readLabelTable } from "../data/labelTable.ts";
+import { readLabelTable } from "../data/labelFiles.ts";
+import { type LabelRow, type LabelTable, labelTableFromRows } from "../data/labelTable.ts";
 import type { RunFacts } from "./runDirectory.ts";
 
 /** Label tables may be files or rows in memory. */

@@ -82,7 +82,7 @@ describe("a loader", () => {
     const all = await readAll(new BatchLoader(makeOptions()));
     const broken = {
       ...rows,
-      paths: rows.paths.map((path, row) => ([0, 7, 14, 21].includes(row) ? "/nowhere" : path)),
+      paths: [...rows.paths].map((path, row) => ([0, 7, 14, 21].includes(row) ? "/nowhere" : path)),
     };
     const order = Int32Array.from([0, 7, 14, 21, 5, 12, 19, 3]);
     const [only, ...rest] = await readAll(
@@ -124,7 +124,7 @@ describe("a loader", () => {
   it("delivers the batches before a bad image, then rejects with its typed error, and keeps to it", async () => {
     const bad = join(folder, "bad.png");
     await writeFile(bad, "no image");
-    const paths = rows.paths.map((path, row) => (row === 10 ? bad : row === 11 ? "/nowhere.png" : path));
+    const paths = [...rows.paths].map((path, row) => (row === 10 ? bad : row === 11 ? "/nowhere.png" : path));
     const order = Int32Array.from({ length: 20 }, (_, place) => place);
     const loader = new BatchLoader(makeOptions({ rows: { ...rows, paths }, order }));
     for (const index of [0, 1]) {

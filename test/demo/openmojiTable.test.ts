@@ -15,7 +15,8 @@ import {
   splitByBase,
 } from "../../examples/demo/openmojiTable.ts";
 import { prepareOpenmoji } from "../../examples/demo/rasterise.ts";
-import { readLabelTable } from "../../runtime/data/labelTable.ts";
+import { readLabelTable } from "../../runtime/data/labelFiles.ts";
+import { tableCells } from "../data/tableCells.ts";
 
 const root = dirname(createRequire(import.meta.url).resolve("openmoji/package.json"));
 const rows = readEmojiRows(readFileSync(join(root, "data", "openmoji.json"), "utf8"));
@@ -103,10 +104,10 @@ describe("drawing", () => {
     const first = await prepareOpenmoji(folder, { limit: 120, onProgress });
     expect([first.reused, first.trainCount + first.valCount, progress.at(-1)]).toEqual([false, 120, 120]);
     const columns = { tasks: ["group", "subgroup", "skin_tone"], filepaths: "filepath" };
-    const { paths, cells } = await readLabelTable(first.trainLabels, columns);
-    const hasHoles = new Set(cells[2]?.map((cell) => cell === null));
-    expect([paths.length, hasHoles]).toEqual([first.trainCount, new Set([true, false])]);
-    expect(paths.every((path) => existsSync(path))).toBe(true);
+    const table = await readLabelTable(first.trainLabels, columns);
+    const hasHoles = new Set(tableCells(table)[2]?.map((cell) => cell === null));
+    expect([table.paths.length, hasHoles]).toEqual([first.trainCount, new Set([true, false])]);
+    expect([...table.paths].every((path) => existsSync(path))).toBe(true);
     const { data, info } = await sharp(first.valImages[0]).raw().toBuffer({ resolveWithObject: true });
     expect([info.width, info.height, info.channels]).toEqual([48, 48, 3]);
     expect([...data.subarray(0, 3)]).toEqual([255, 255, 255]);

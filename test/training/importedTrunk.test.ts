@@ -118,7 +118,7 @@ describe("a teacher", () => {
     await using teacher = new MultiTaskTrainer({ ...options, fcn: { layers: [4] }, train_fcn: true, logdir });
     await teacher.fit(6);
     await exportRun(teacher);
-    const paths = (await teacher.evaluationRows()).paths;
+    const paths = [...(await teacher.evaluationRows()).paths];
     const theirs = await teacher.predict(paths);
     const student = async (more: Partial<TrainerOptions>): Promise<number> => {
       const fcn = { layers: [4] };

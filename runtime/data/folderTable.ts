@@ -1,0 +1,61 @@
+// A folder as a label table: <root>/<class>/<image files> labels one task, each image with its folder's name.
+// Classes and files come in the order of their code units, so that rows do not depend on the file system.
+import { opendir } from "node:fs/promises";
+import { join } from "node:path";
+import { type Location, MttcError } from "../../compiler/diagnostics.ts";
+import { type LabelTable, LabelTableBuilder, type TableColumns } from "./labelTable.ts";
+import { StringTable } from "./stringTable.ts";
+
+const IMAGE_NAME = /\.(png|jpe?g|webp|tiff?)$/i;
+
+/**
+ * Reads the tree at `root`. Hidden entries are left out, and so, with a note, is what is no image by its name.
+ * Throws E_CONFIG for several tasks, E_CSV_SHAPE for images outside of a class's folder, for folders within
+ * one, and where there is no image.
+ */
+export async function readFolderTable(root: string, { tasks }: TableColumns): Promise<LabelTable> {
+  const [task, ...others] = tasks;
+  if (task === undefined || others.length > 0) {
+    const message = `${root} is a folder with a folder per class, which labels one task; found ${tasks.length}`;
+    const hint = "give a table with a column per task";
+    throw new MttcError({ code: "E_CONFIG", message, at: { path: "tasks" }, hint });
+  }
+  let skipped = 0;
+  const files = new StringTable();
+  const locate = (place: number): Location => ({ file: join(root, files.at(place) ?? "") });
+  const builder = new LabelTableBuilder(root, tasks, locate);
+  const refuse = (message: string, file: string): void => {
+    builder.faults.add({ code: "E_CSV_SHAPE", message, at: { file } });
+  };
+  for (const { name, isFolder } of await listFolder(root)) {
+    if (!isFolder) {
+      if (IMAGE_NAME.test(name)) refuse("an image outside of the classes' folders", join(root, name));
+      else skipped++;
+      continue;
+    }
+    for (const entry of await listFolder(join(root, name))) {
+      const path = join(root, name, entry.name);
+      if (entry.isFolder) refuse("a folder within a class's folder", path);
+      else if (!IMAGE_NAME.test(entry.name)) skipped++;
+      else {
+        files.push(join(name, entry.name));
+        builder.add(join(name, entry.name), [name], files.length - 1);
+      }
+    }
+  }
+  const notes = skipped > 0 ? [`${skipped} files in ${root} are no images by their names (left out)`] : [];
+  builder.faults.throwIfAny();
+  if (files.length === 0) {
+    const message = "expected a folder of images per class, found no image";
+    throw new MttcError({ code: "E_CSV_SHAPE", message, at: { file: root } });
+  }
+  return builder.finish(root, notes);
+}
+
+async function listFolder(folder: string): Promise<{ name: string; isFolder: boolean }[]> {
+  const entries: { name: string; isFolder: boolean }[] = [];
+  for await (const entry of await opendir(folder)) {
+    if (!entry.name.startsWith(".")) entries.push({ name: entry.name, isFolder: entry.isDirectory() });
+  }
+  return entries.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+}
