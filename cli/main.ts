@@ -2,6 +2,7 @@
 // cli/mttc.cjs.
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { addAugplotCommand } from "./augplotCommand.ts";
 import { addCompileCommand } from "./compileCommand.ts";
 import { addDataCommand } from "./dataCommand.ts";
 import { reportError } from "./errorReport.ts";
@@ -22,6 +23,7 @@ const COMMANDS = [
   addImportCommand,
   addCompileCommand,
   addDataCommand,
+  addAugplotCommand,
   addTrainCommand,
   addEvaluateCommand,
   addExportCommand,

@@ -1,6 +1,7 @@
 // The public API of mttc.
 export { type ErrorCode, type Fault, MttcError } from "../compiler/diagnostics.ts";
 export type { Spec, SpecInput } from "../compiler/spec/schema.ts";
+export { type AugplotSpec, augplot } from "./augment/augplot.ts";
 export type { LabelRow } from "./data/labelTable.ts";
 export { type ExportReport, type ExportRunOptions, exportRun } from "./export/exportRun.ts";
 export { type Prediction, Predictor } from "./export/predictor.ts";

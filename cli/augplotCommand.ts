@@ -1,0 +1,57 @@
+// `mttc augplot SPEC|RUN`: a contact sheet of the augmentation on training images, to tune it by eye.
+import type { Command } from "commander";
+import { MttcError } from "../compiler/diagnostics.ts";
+import { drawAugmentSheet } from "../runtime/augment/augmentSheet.ts";
+import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
+import { readLabels } from "../runtime/train/trainerOptions.ts";
+import { parsePositive } from "./runtimeOptions.ts";
+import { loadSpecOrRun } from "./specFile.ts";
+import type { Terminal } from "./terminal.ts";
+
+interface Flags {
+  readonly output: string;
+  readonly each?: boolean;
+  readonly images?: number;
+  readonly samples?: number;
+  readonly ort?: string;
+}
+
+const IMAGES = 4;
+
+export function addAugplotCommand(program: Command, terminal: Terminal): void {
+  program
+    .command("augplot")
+    .description("a picture of the augmentation: originals beside samples of what training sees")
+    .argument("<spec|run>", "spec file, or folder of a run")
+    .option("-o, --output <file>", "PNG to write", "augment.png")
+    .option("--each", "every operation alone at its strength, on one image")
+    .option(
+      "--images <n>",
+      `images of the training table, evenly chosen (default: ${IMAGES}, with --each 1)`,
+      parsePositive,
+    )
+    .option("--samples <n>", "samples beside each original (default: 8)", parsePositive)
+    .option("--ort <path>", "another libonnxruntime, or its folder (default: that of onnxruntime-node)")
+    .action((path: string, flags: Flags) => plot(path, flags, terminal));
+}
+
+async function plot(path: string, flags: Flags, terminal: Terminal): Promise<void> {
+  const experiment = await loadSpecOrRun(path);
+  const { spec } = experiment;
+  if (spec.augment === false && !flags.each)
+    throw new MttcError({
+      code: "E_CONFIG",
+      message: "the spec has no augmentation to show",
+      at: { file: path, path: "augment" },
+      hint: "set augment: true, or list operations; --each shows all there are",
+    });
+  const { train } = await readLabels(experiment);
+  const count = Math.min(flags.images ?? (flags.each ? 1 : IMAGES), train.paths.length);
+  const paths = Array.from({ length: count }, (_, i) => {
+    return train.paths.at(Math.floor(((i + 0.5) * train.paths.length) / count)) ?? "";
+  });
+  const { samples, each, ort } = flags;
+  const png = await drawAugmentSheet(spec, { paths, samples, each, ortLibrary: ort });
+  await writeFileAtomically(flags.output, png);
+  terminal.note(`written to ${flags.output}`);
+}
