@@ -60,6 +60,7 @@ const trainFcnPhrase = "true, false or {from: name of a node}";
 const weightsPhrase = 'null, a list of numbers >= 0 (one per task) or "adaptive"';
 const fcnPhrase = "a map {layers: [...]}, the path of a model file (.onnx, .h5, .keras) or a map {path: ...}";
 const channelsPhrase = "a number, or a list of one number per channel";
+const packPhrase = '"auto", true, false or the path of a folder';
 
 /** One number, or one per channel; null leaves the images as they are. */
 function perChannel() {
@@ -221,6 +222,13 @@ export const specSchema = z.strictObject({
     .union([z.literal(-1), integer(1, 1_024)], phrase("-1 (automatic) or an integer from 1 to 1024"))
     .default(-1)
     .describe("Images read at the same time; -1 chooses by the machine."),
+  pack: z
+    .union([z.literal("auto"), z.boolean(), text("a folder")], phrase(packPhrase))
+    .default("auto")
+    .describe(
+      "Keep the decoded images on disk, so that later epochs decode nothing: true in `logdir`/cache, a path in a folder " +
+        "that runs share, false never, auto where they do not fit into memory.",
+    ),
   epochs: integer(1, 1_000_000).default(10).describe("Epochs that `mttc train` runs."),
   optimizer: z
     .enum(["adam", "adamw", "momentum"], {

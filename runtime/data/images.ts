@@ -144,6 +144,12 @@ function repeatChannel(grey: Uint8Array, channels: number): Uint8Array {
   return repeated;
 }
 
+/** Where pixels may come from without decoding: the packed cache. */
+export interface PixelSource {
+  /** Pixels of an image into `target`; false where it has none of it. */
+  read(path: string, target: Uint8Array): Promise<boolean>;
+}
+
 /** Default budget of decoded images kept in memory, in bytes. */
 export const DEFAULT_CACHE_BYTES = 512 * 2 ** 20;
 
@@ -155,11 +161,17 @@ export class ImageReader {
   readonly format: ImageFormat;
   private readonly kept = new Map<string, Uint8Array>();
   private freeBytes: number;
+  private packed: PixelSource | undefined;
 
   constructor(format: ImageFormat, cacheBytes = DEFAULT_CACHE_BYTES) {
     this.format = format;
     this.freeBytes = cacheBytes;
     restrictImageLibrary();
+  }
+
+  /** Reads from `packed` from now on what it has; undefined: decodes everything again. */
+  usePacked(packed: PixelSource | undefined): void {
+    this.packed = packed;
   }
 
   /** Copies a kept image into `target`; false where it has to be decoded. */
@@ -175,6 +187,7 @@ export class ImageReader {
    */
   async read(path: string, target: Uint8Array, place?: RowPlace): Promise<void> {
     if (this.copyKept(path, target)) return;
+    if (await this.packed?.read(path, target)) return;
     const pixels = await decodeImage(await readImageFile(path, place), this.format, path, place);
     target.set(pixels);
     if (this.kept.has(path) || pixels.length > this.freeBytes) return;

@@ -83,6 +83,7 @@ export class MultiTaskTrainer implements AsyncDisposable {
     const fresh = this.#session === undefined;
     const session = await this.#open(options.resume ?? false);
     if (fresh && options.resume) await this.#resume(session);
+    await session.packImages((message) => this.#events.emit("log", { message }));
     while (this.#history.length < epochs) await this.#epoch(session, options.signal);
     return this.#history;
   }

@@ -17,6 +17,7 @@ import { type ForeignModels, readForeignModels } from "../models/foreignModels.t
 import { OrtHost } from "../ort/ortHost.ts";
 import { type StoredManifest, writeBundleDirectory } from "./bundleDirectory.ts";
 import { BUNDLE_FOLDER, hasRun, writeRun } from "./runDirectory.ts";
+import { openPack } from "./runPack.ts";
 import { type Experiment, type RuntimeOptions, readLabels } from "./trainerOptions.ts";
 import { TrainingDevice } from "./trainingDevice.ts";
 
@@ -43,10 +44,11 @@ export class TrainingSession implements AsyncDisposable {
   readonly fingerprint: Fingerprint;
   readonly models: ForeignModels;
   readonly warnings: readonly string[];
-  readonly #closers: readonly (() => Promise<void>)[];
+  readonly #closers: (() => Promise<void>)[];
+  #isPacked = false;
 
   private constructor(
-    parts: Omit<TrainingSession, "close" | typeof Symbol.asyncDispose>,
+    parts: Omit<TrainingSession, "close" | "packImages" | typeof Symbol.asyncDispose>,
     closers: (() => Promise<void>)[],
   ) {
     this.experiment = parts.experiment;
@@ -100,6 +102,19 @@ export class TrainingSession implements AsyncDisposable {
     }
   }
 
+  /**
+   * Packs the images as the spec's `pack` says and reads them from there; does nothing the second time.
+   * Throws what PackedImages.open throws; `log` is told what takes long.
+   */
+  async packImages(log: (message: string) => void): Promise<void> {
+    if (this.#isPacked) return;
+    const packed = await openPack(this, log);
+    this.#isPacked = true;
+    if (packed === undefined) return;
+    this.#closers.push(() => packed[Symbol.asyncDispose]());
+    this.reader.usePacked(packed);
+  }
+
   async close(): Promise<void> {
     await closeAll(this.#closers);
   }
@@ -140,7 +155,7 @@ async function prepareDirectory(
 
 /** Hash of the keys that decide what a step computes; the others may change between two halves of a run. */
 function hashSpec(spec: Experiment["spec"], { trunk, teacher }: ForeignModels): string {
-  const { epochs: _e, notes: _n, logdir: _l, num_parallel_calls: _p, ...decisive } = spec;
+  const { epochs: _e, notes: _n, logdir: _l, num_parallel_calls: _p, pack: _k, ...decisive } = spec;
   const { train_labels: _t, val_labels: _v, filepaths: _f, ...rest } = decisive;
   return createHash("sha256")
     .update(JSON.stringify([rest, trunk?.hash, teacher?.hash]))

@@ -54,6 +54,7 @@ describe("a good spec", () => {
       strategy: null,
       downstream_labels: null,
       seed: 0,
+      pack: "auto",
       notes: null,
     });
   });

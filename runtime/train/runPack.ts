@@ -1,0 +1,83 @@
+// The spec's `pack`: whether a run reads its images from a packed cache, and where that lies.
+import { statfs } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import type { Spec } from "../../compiler/spec/schema.ts";
+import type { LabelledRows, PreparedLabels } from "../data/classes.ts";
+import { DEFAULT_CACHE_BYTES, type ImageFormat, imageBytes } from "../data/images.ts";
+import { PackedImages } from "../data/packedImages.ts";
+import type { PackItem } from "../data/packWriter.ts";
+
+const PACK_FOLDER = "cache";
+/** `auto` takes at most this share of the free disk. */
+const DISK_SHARE = 0.5;
+const PROGRESS_MS = 10_000;
+
+/** What the decision depends on; a training session has all of it. */
+export interface PackContext {
+  readonly experiment: { readonly spec: Spec; readonly baseDirectory: string };
+  readonly labels: PreparedLabels;
+  readonly reader: { readonly format: ImageFormat };
+  /** The run's folder. */
+  readonly directory: string;
+}
+
+/** Folder of packs: the spec's `pack` where it is a path, else `cache` in the run's folder. */
+export function packFolder({ spec, baseDirectory }: PackContext["experiment"], directory: string): string {
+  const isPath = typeof spec.pack === "string" && spec.pack !== "auto";
+  return isPath ? resolve(baseDirectory, String(spec.pack)) : join(directory, PACK_FOLDER);
+}
+
+/** Every row of the training and validation labels. */
+export function packItems({ train, val }: PreparedLabels): PackItem[] {
+  return [train, val].flatMap((rows) => (rows === undefined ? [] : itemsOf(rows)));
+}
+
+/**
+ * The packed images of a run, brought up to date; undefined where the spec's `pack` says so, or "auto" finds
+ * that they fit into memory, are read once only, or do not fit on the disk (which `log` is told).
+ */
+export async function openPack(
+  context: PackContext,
+  log: (message: string) => void,
+): Promise<PackedImages | undefined> {
+  const { experiment, labels, reader, directory } = context;
+  const { pack, epochs, logdir } = experiment.spec;
+  if (pack === false) return undefined;
+  const items = packItems(labels);
+  if (pack === "auto") {
+    const bytes = new Set(items.map(({ path }) => path)).size * imageBytes(reader.format);
+    if (bytes <= DEFAULT_CACHE_BYTES || epochs === 1 || logdir === null) return undefined;
+    const { bavail, bsize } = await statfs(directory);
+    if (bytes > DISK_SHARE * bavail * bsize) {
+      const room = `${gigabytes(bytes)} GB of ${gigabytes(bavail * bsize)} GB that are free`;
+      log(
+        `the images are decoded in every epoch: packing them takes ${room} (\`pack: true\` does it anyway)`,
+      );
+      return undefined;
+    }
+  }
+  let shownAt = performance.now();
+  const packed = await PackedImages.open(items, {
+    folder: packFolder(experiment, directory),
+    format: reader.format,
+    onProgress: (done, total) => {
+      if (performance.now() - shownAt < PROGRESS_MS) return;
+      shownAt = performance.now();
+      log(`${done} of ${total} images packed`);
+    },
+  });
+  const { summary } = packed;
+  const size = `${gigabytes(summary.sizeBytes)} GB in ${summary.folder}`;
+  log(`${summary.images} images are read from the packed cache (${size}); ${summary.packed} were packed now`);
+  return packed;
+}
+
+function itemsOf(rows: LabelledRows): PackItem[] {
+  const items: PackItem[] = [];
+  for (const path of rows.paths) items.push({ path, place: rows.locate(items.length) });
+  return items;
+}
+
+function gigabytes(bytes: number): string {
+  return (bytes / 1e9).toFixed(2);
+}

@@ -1,0 +1,173 @@
+// The packed cache: the same pixels as decoding, packed once, every change or damage found before training.
+import { mkdir, open, readdir, readFile, rm, truncate, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { beforeEach, describe, expect, it } from "vitest";
+import { type ImageFormat, ImageReader, imageBytes } from "../../runtime/data/images.ts";
+import { PackedImages, type PackOptions } from "../../runtime/data/packedImages.ts";
+import { HEADER_BYTES } from "../../runtime/data/packShard.ts";
+import { runCli } from "../cli/runCli.ts";
+import { makeTinyData } from "../cli/tinyData.ts";
+import { faultsOfAsync } from "../spec/faultsOf.ts";
+import { makeFolder, pictureImage, writePictures } from "./imageFixtures.ts";
+
+const format: ImageFormat = { height: 8, width: 10, channels: 3, greyscale: false };
+const count = 40;
+let folder = "";
+let paths: string[] = [];
+
+beforeEach(async () => {
+  folder = await makeFolder();
+  paths = await writePictures(folder, count);
+});
+
+function openPack(options: Partial<PackOptions> = {}, of: readonly string[] = paths): Promise<PackedImages> {
+  const items = of.map((path, row) => ({ path, place: { file: "t.csv", line: row + 2 } }));
+  return PackedImages.open(items, { folder: join(folder, "pack"), format, ...options });
+}
+
+async function packTwice(): Promise<{ file: string; index: string }> {
+  await (await openPack())[Symbol.asyncDispose]();
+  const [recipe = ""] = await readdir(join(folder, "pack"));
+  const shard = join(folder, "pack", recipe, "shard-00000");
+  return { file: `${shard}.bin`, index: `${shard}.json` };
+}
+
+async function codesOf(): Promise<(string | undefined)[]> {
+  const faults = await faultsOfAsync(() => openPack());
+  return faults.map(({ code }) => code);
+}
+
+async function pixels(reader: ImageReader, path: string): Promise<Uint8Array> {
+  const target = new Uint8Array(imageBytes(format));
+  await reader.read(path, target);
+  return target;
+}
+
+describe("a pack", () => {
+  it("gives the bytes that decoding gives, and decodes nothing the second time", async () => {
+    const decoding = new ImageReader(format);
+    const expected = await Promise.all(paths.map((path) => pixels(decoding, path)));
+    for (const packed of [count, 0]) {
+      await using pack = await openPack();
+      expect(pack.summary).toMatchObject({ images: count, packed });
+      const reader = new ImageReader(format);
+      reader.usePacked(pack);
+      expect(await Promise.all(paths.map((path) => pixels(reader, path)))).toEqual(expected);
+    }
+  });
+
+  it("does not open the sources of what it has", async () => {
+    await using pack = await openPack();
+    await rm(paths[3] ?? "");
+    expect(await pack.read(paths[3] ?? "", new Uint8Array(imageBytes(format)))).toBe(true);
+    expect(await pack.read("other.png", new Uint8Array(imageBytes(format)))).toBe(false);
+  });
+
+  it("grows by what is new, and keeps formats apart", async () => {
+    await (await openPack({}, paths.slice(0, 30)))[Symbol.asyncDispose]();
+    await using grown = await openPack();
+    expect(grown.summary.packed).toBe(10);
+    await using other = await openPack({ format: { ...format, height: 9 } });
+    expect(other.summary.packed).toBe(count);
+    expect(other.summary.folder).not.toBe(grown.summary.folder);
+  });
+
+  it("takes a copied file for the same, a changed one for E_DATA_CHANGED until it is packed anew", async () => {
+    await packTwice();
+    await utimes(paths[5] ?? "", 1, 1);
+    await (await openPack())[Symbol.asyncDispose]();
+    for (const row of [7, 9])
+      await writeFile(paths[row] ?? "", await pictureImage(12, 10, 99).png().toBuffer());
+    const faults = await faultsOfAsync(() => openPack());
+    expect(faults.map(({ code, at }) => [code, at?.file])).toEqual([
+      ["E_DATA_CHANGED", paths[7]],
+      ["E_DATA_CHANGED", paths[9]],
+    ]);
+    expect(faults[0]?.hint).toMatch(/t.csv:9.*--refresh/);
+    await using fresh = await openPack({ refresh: true });
+    expect(fresh.summary.packed).toBe(2);
+    const reader = new ImageReader(format);
+    const target = new Uint8Array(imageBytes(format));
+    await fresh.read(paths[7] ?? "", target);
+    expect(target).toEqual(await pixels(reader, paths[7] ?? ""));
+    await using again = await openPack();
+    expect(again.summary.packed).toBe(0);
+  });
+
+  it("reports all unreadable images together and leaves no half of a shard", async () => {
+    for (const row of [3, 38]) await writeFile(paths[row] ?? "", "no image");
+    const faults = await faultsOfAsync(() => openPack());
+    expect(faults.map(({ code, hint }) => [code, hint])).toEqual([
+      ["E_IMG_FORMAT", "listed in t.csv:5"],
+      ["E_IMG_FORMAT", "listed in t.csv:40"],
+    ]);
+    const [recipe = ""] = await readdir(join(folder, "pack"));
+    expect(await readdir(join(folder, "pack", recipe))).toEqual([]);
+  });
+});
+
+describe("a damaged shard", () => {
+  it("with a flipped bit is E_SHARD_CRC and names the image", async () => {
+    const { file } = await packTwice();
+    await using handle = await open(file, "r+");
+    const at = HEADER_BYTES + 6 * imageBytes(format) + 17;
+    const byte = Buffer.alloc(1);
+    await handle.read(byte, 0, 1, at);
+    await handle.write(Buffer.from([(byte[0] ?? 0) ^ 1]), 0, 1, at);
+    const faults = await faultsOfAsync(() => openPack());
+    expect(faults.map(({ code }) => code)).toEqual(["E_SHARD_CRC"]);
+    expect(faults[0]?.message).toContain(`1 images (${paths[6]})`);
+  });
+
+  it("that is cut, has another header, recipe or count, or no index, is E_SHARD_META", async () => {
+    const { file, index } = await packTwice();
+    const [bytes, text] = [await readFile(file), await readFile(index, "utf8")];
+    await truncate(file, bytes.length - 1);
+    expect(await codesOf()).toEqual(["E_SHARD_META"]);
+    const header = Buffer.from(bytes);
+    header[24] = 1;
+    await writeFile(file, header);
+    expect(await codesOf()).toEqual(["E_SHARD_META"]);
+    await writeFile(file, bytes);
+    const parsed = JSON.parse(text) as { sources: unknown[] };
+    for (const wrong of [
+      "{",
+      "[]",
+      JSON.stringify({ ...parsed, recipe: "other" }),
+      JSON.stringify({ ...parsed, sources: parsed.sources.slice(1) }),
+      JSON.stringify({ ...parsed, sources: [["x"]] }),
+    ]) {
+      await writeFile(index, wrong);
+      expect(await codesOf(), wrong.slice(0, 40)).toEqual(["E_SHARD_META"]);
+    }
+    await writeFile(index, text);
+    await (await openPack())[Symbol.asyncDispose]();
+  });
+});
+
+describe("training from a pack", () => {
+  it("gives the same weights to the bit as decoding, and refuses a changed image before step 1", async () => {
+    await using plain = await makeTinyData({ logdir: "runs/a", epochs: "2", pack: "false" });
+    const other = join(plain.folder, "packed.yml");
+    const spec = await readFile(join(plain.folder, "spec.yml"), "utf8");
+    await writeFile(other, spec.replace("runs/a", "runs/b").replace("pack: false", "pack: true"));
+    await mkdir(join(plain.folder, "runs"));
+    expect((await runCli(plain.folder, ["train", "spec.yml"])).code).toBe(0);
+    const packed = await runCli(plain.folder, ["data", "pack", "packed.yml", "--json"]);
+    expect(JSON.parse(packed.stdout), packed.stderr).toMatchObject({ images: 48, packed: 48 });
+    const trained = await runCli(plain.folder, ["train", "packed.yml"]);
+    expect(trained.code, trained.stderr).toBe(0);
+    expect(trained.stderr).toMatch(/48 images are read from the packed cache .*; 0 were packed now/);
+    const states = await Promise.all(
+      ["a", "b"].map((run) =>
+        readFile(join(plain.folder, "runs", run, "checkpoints", "epoch-0002", "state.safetensors")),
+      ),
+    );
+    expect(states[0]?.equals(states[1] ?? Buffer.alloc(0))).toBe(true);
+    const [image = ""] = await readdir(join(plain.folder, "images"));
+    await writeFile(join(plain.folder, "images", image), await pictureImage(16, 16).png().toBuffer());
+    const refused = await runCli(plain.folder, ["train", "packed.yml", "--resume", "--epochs", "3"]);
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toContain("[E_DATA_CHANGED]");
+  });
+});
