@@ -55,6 +55,16 @@ function fingerprint(bytes: Uint8Array): number {
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  if (a.buffer === b.buffer && a.byteOffset === b.byteOffset) return true;
+  const [x, y] = [inWords(a), inWords(b)];
+  const isWhole = x.length === y.length;
+  const [from, to] = isWhole ? [x, y] : [a, b];
+  for (let i = 0; i < from.length; i++) if (from[i] !== to[i]) return false;
   return true;
+}
+
+/** The bytes as 32-bit words where they lie so; else as they are. */
+function inWords(bytes: Uint8Array): Uint8Array | Int32Array {
+  const isAligned = bytes.byteOffset % 4 === 0 && bytes.length % 4 === 0;
+  return isAligned ? new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4) : bytes;
 }

@@ -54,11 +54,12 @@ function fold(norm: Node, conv: Node, b: GraphBuilder): Value | undefined {
   return b.emit(conv.op.name, inputs, conv.attrs);
 }
 
-/** Filter k of weights [K,...] times factors[k]. */
-function scaleFilters(weights: TensorData, factors: Float32Array | Float64Array): TensorData {
-  const size = weights.data.length / factors.length;
-  const scaled = Float64Array.from(weights.data, (w, i) => w * (factors[Math.floor(i / size)] ?? 0));
-  return asFloat32(weights.shape, scaled);
+/** Filter k of weights [K,...] times factors[k]. A plain loop: `from` with a function boxes every number. */
+function scaleFilters({ shape, data }: TensorData, factors: Float32Array | Float64Array): TensorData {
+  const size = data.length / factors.length;
+  const scaled = new Float32Array(data.length);
+  for (let i = 0; i < data.length; i++) scaled[i] = (data[i] ?? 0) * (factors[Math.floor(i / size)] ?? 0);
+  return { dtype: "float32", shape, data: scaled };
 }
 
 function asFloat32(shape: readonly number[], data: Float64Array): TensorData {

@@ -1,0 +1,54 @@
+// The whole of torchvision's resnet50, 25 million parameters: what importing and compiling it costs,
+// measured in a process of its own.
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { decodeModelProto, encodeModelProto } from "../../compiler/onnx/protobuf.ts";
+import { RESNET50_BYTES, RESNET50_MS } from "../tolerances.ts";
+import { readGraph } from "./familyFixture.ts";
+
+// npm test builds it first.
+const CHILD = join(import.meta.dirname, "../../dist/test/families/compileChild.js");
+const folder = mkdtempSync(join(tmpdir(), "mttc-resnet50-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+interface Cost {
+  readonly importMs: number;
+  readonly compileMs: number;
+  readonly growthBytes: number;
+  readonly bundleBytes: number;
+}
+
+beforeAll(() => {
+  const { bytes, externalData } = readGraph("resnet50");
+  const model = decodeModelProto(bytes);
+  // The same file with its weights inside.
+  const initializer = model.graph.initializer.map((tensor, position) => {
+    const { name, dims, dataType, rawData } = tensor;
+    return { name, dims, dataType, rawData: rawData ?? externalData("drawn", position, 0) };
+  });
+  const whole = encodeModelProto({ ...model, graph: { ...model.graph, initializer } });
+  expect(whole.length).toBeGreaterThan(100e6);
+  writeFileSync(join(folder, "resnet50.onnx"), whole);
+});
+
+test.each(["frozen", "trained"])(
+  "resnet50 as a %s trunk is imported and compiled in time and memory",
+  (form) => {
+    // The machine may be busy: the best of three.
+    const costs = [1, 2, 3].map((): Cost => {
+      const { stdout, stderr } = spawnSync(process.execPath, [CHILD, folder, form], { encoding: "utf8" });
+      expect(stderr).toBe("");
+      return JSON.parse(stdout) as Cost;
+    });
+    for (const { growthBytes, bundleBytes } of costs) {
+      expect(bundleBytes).toBeGreaterThan(90e6);
+      expect(growthBytes).toBeLessThan(RESNET50_BYTES);
+    }
+    expect(Math.min(...costs.map(({ importMs, compileMs }) => importMs + compileMs))).toBeLessThan(
+      RESNET50_MS,
+    );
+  },
+);
