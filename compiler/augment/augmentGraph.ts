@@ -7,7 +7,7 @@ import type { Dim, Graph, Value } from "../ir/types.ts";
 import type { AugmentSettings } from "../spec/augmentKeys.ts";
 import type { Spec } from "../spec/schema.ts";
 import { AUGMENT_OPERATIONS, activeOperations, augmentColumns } from "./augmentTable.ts";
-import { clip, type ImageSize } from "./operation.ts";
+import { clip, type ImageSize, type Mirrored, mirror } from "./operation.ts";
 
 /** Input of the parameter rows, float32 [N,P]. */
 export const AUGMENT_INPUT = "augment";
@@ -31,16 +31,22 @@ export function emitAugmentation(b: GraphBuilder, settings: AugmentSettings, ima
     const pixels = b.div(b.cast(image, "float32"), b.scalar(255));
     return [b.reshape(rows, [0, columns.length, 1, 1]), b.transpose(pixels, [0, 3, 1, 2])];
   });
-  let x = start;
+  let images: Mirrored = { x: start, mirrorings: {} };
   for (const name of activeOperations(settings)) {
     const column = (parameter: string): Value => {
       const place = columns.indexOf(`${name}/${parameter}`);
       if (place === -1) throw new InternalError(`augment.${name} has no column ${parameter}`);
       return b.slice(rows, [place], [place + 1], [1]);
     };
-    x = b.within(`augment.${name}`, () => AUGMENT_OPERATIONS[name].emit({ b, x, column, ...size }));
+    const operation = AUGMENT_OPERATIONS[name];
+    images = b.within(`augment.${name}`, () => {
+      const ctx = { b, column, ...size };
+      if ("emitMirrored" in operation)
+        return operation.emitMirrored({ ...ctx, x: images.x }, images.mirrorings);
+      return { x: operation.emit({ ...ctx, x: mirror(ctx, images) }), mirrorings: {} };
+    });
   }
-  return b.within("augment", () => clip(b, x, 0, 1));
+  return b.within("augment", () => clip(b, mirror({ b, ...size }, images), 0, 1));
 }
 
 /**

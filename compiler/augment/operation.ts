@@ -28,15 +28,67 @@ export interface DrawContext extends ImageSize {
   readonly strength: number;
 }
 
-export interface AugmentOperation {
+/**
+ * Mirrorings that the images still need: along rows (upside down) and along columns, 1 or 0 for each image,
+ * float32 [N,1,1,1]. A zoom does them on its way, at no cost.
+ */
+export interface Mirrorings {
+  readonly rows?: Value | undefined;
+  readonly columns?: Value | undefined;
+}
+
+/** Images, and the mirrorings that they still need. */
+export interface Mirrored {
+  readonly x: Value;
+  readonly mirrorings: Mirrorings;
+}
+
+/** What all operations have. */
+export interface OperationFacts {
   /** Where the formula comes from, and what is odd about it. */
   readonly doc: string;
   /** Names of the parameters of an image, in the order in which `draw` gives them. */
   readonly columns: readonly string[];
   /** Draws the parameters of one image. */
   readonly draw: (ctx: DrawContext) => readonly number[];
-  /** Emits the operation and returns the images after it, float32 [N,C,H,W]. */
-  readonly emit: (ctx: FragmentContext) => Value;
+}
+
+/** An operation takes images as they are, or, where it can put mirrorings off or do them, with those. */
+export type AugmentOperation = OperationFacts &
+  (
+    | {
+        /** Emits the operation and returns the images after it, float32 [N,C,H,W]. */
+        readonly emit: (ctx: FragmentContext) => Value;
+      }
+    | { readonly emitMirrored: (ctx: FragmentContext, before: Mirrorings) => Mirrored }
+  );
+
+/** Mirrors the images where they still need it. */
+export function mirror({ b, height, width }: Omit<FragmentContext, "x" | "column">, images: Mirrored): Value {
+  const { rows, columns } = images.mirrorings;
+  const along = (x: Value, flag: Value | undefined, axis: number, size: number): Value => {
+    if (!flag) return x;
+    const reversed = b.slice(x, [-1], [-size - 1], [axis], [-1]);
+    return b.where(b.emit("Greater", [flag, b.scalar(0.5)]), reversed, x);
+  };
+  return along(along(images.x, rows, 2, height), columns, 3, width);
+}
+
+/** Numbers 0 to size - 1 in the given shape, counted from the other end where the flag is 1. */
+export function pixelNumbers(
+  b: GraphBuilder,
+  size: number,
+  shape: readonly number[],
+  flag: Value | undefined,
+): Value {
+  const pixels = ramp(b, size, shape);
+  if (!flag) return pixels;
+  const ahead = numbers(
+    b,
+    shape,
+    Float64Array.from({ length: size }, (_, i) => size - 1 - 2 * i),
+  );
+  return b.add(pixels, b.mul(flag, ahead));
 }
 
 /** A number in [from, to). */

@@ -6,21 +6,24 @@ import {
   drawInteger,
   type FragmentContext,
   isSet,
+  type Mirrorings,
   ramp,
 } from "./operation.ts";
 
-/** The images reversed along an axis of [N,C,H,W]. */
-function reversed({ b, height, width }: FragmentContext, x: Value, axis: 2 | 3): Value {
-  const size = axis === 2 ? height : width;
-  return b.slice(x, [-1], [-size - 1], [axis], [-1]);
+/** One of two flags is 1, the other 0; an absent one is 0. */
+function exclusiveOr({ b }: FragmentContext, one: Value, other: Value | undefined): Value {
+  return other ? b.sub(b.add(one, other), b.mul(b.scalar(2), b.mul(one, other))) : one;
 }
 
-function flip(axis: 2 | 3): AugmentOperation {
+function flip(side: keyof Mirrorings): AugmentOperation {
   return {
     doc: "tf.image.random_flip_left_right, random_flip_up_down: with a chance of one half",
     columns: ["flip"],
     draw: ({ uniform }) => [uniform() < 0.5 ? 1 : 0],
-    emit: (ctx) => ctx.b.where(isSet(ctx, "flip"), reversed(ctx, ctx.x, axis), ctx.x),
+    emitMirrored: (ctx, before) => ({
+      x: ctx.x,
+      mirrorings: { ...before, [side]: exclusiveOr(ctx, ctx.column("flip"), before[side]) },
+    }),
   };
 }
 
@@ -31,11 +34,19 @@ const rot90: AugmentOperation = {
     const turns = drawInteger(ctx, 0, 4);
     return [turns % 2, turns === 1 || turns === 2 ? 1 : 0, turns >= 2 ? 1 : 0];
   },
-  emit: (ctx) => {
-    const { b, x } = ctx;
-    const transposed = b.where(isSet(ctx, "transpose"), b.transpose(x, [0, 1, 3, 2]), x);
-    const upright = b.where(isSet(ctx, "flip_rows"), reversed(ctx, transposed, 2), transposed);
-    return b.where(isSet(ctx, "flip_columns"), reversed(ctx, upright, 3), upright);
+  emitMirrored: (ctx, before) => {
+    const { b, column } = ctx;
+    const isTransposed = isSet(ctx, "transpose");
+    // A transposition exchanges what was to be mirrored along rows and along columns.
+    const after = (flag: Value | undefined, other: Value | undefined): Value | undefined =>
+      flag || other ? b.where(isTransposed, other ?? b.scalar(0), flag ?? b.scalar(0)) : undefined;
+    return {
+      x: b.where(isTransposed, b.transpose(ctx.x, [0, 1, 3, 2]), ctx.x),
+      mirrorings: {
+        rows: exclusiveOr(ctx, column("flip_rows"), after(before.rows, before.columns)),
+        columns: exclusiveOr(ctx, column("flip_columns"), after(before.columns, before.rows)),
+      },
+    };
   },
 };
 
@@ -68,4 +79,4 @@ const shear: AugmentOperation = {
   },
 };
 
-export const TURNS = { flip_left_right: flip(3), flip_up_down: flip(2), rot90, shear };
+export const TURNS = { flip_left_right: flip("columns"), flip_up_down: flip("rows"), rot90, shear };

@@ -9,6 +9,7 @@ import {
   drawBetween,
   drawInteger,
   type FragmentContext,
+  pixelNumbers,
   ramp,
 } from "./operation.ts";
 
@@ -55,14 +56,22 @@ function tryBox(ctx: DrawContext, aspect: number): Box | undefined {
  * Weights [N,1,size,size] of the pixels of an axis for a resize of [start, start + length) to `size`: Keys's
  * cubic with A = -0.5, taps outside the crop left out, the rest brought to the sum 1.
  */
-function cubicWeights({ b }: FragmentContext, size: number, start: Value, length: Value): Value {
+function cubicWeights(
+  { b }: FragmentContext,
+  size: number,
+  {
+    start,
+    length,
+    mirrored,
+  }: { readonly start: Value; readonly length: Value; readonly mirrored: Value | undefined },
+): Value {
   const target = b.add(ramp(b, size, [1, 1, size, 1]), b.scalar(0.5));
   const exact = b.sub(b.mul(target, b.mul(length, b.scalar(1 / size))), b.scalar(0.5));
   const whole = b.emit("Floor", [exact]);
   const steps = b.emit("Round", [b.mul(b.sub(exact, whole), b.scalar(TABLE_STEPS))]);
   const place = b.add(whole, b.mul(steps, b.scalar(1 / TABLE_STEPS)));
   // Pixel of the crop that each pixel of the image is.
-  const pixel = b.sub(ramp(b, size, [1, 1, 1, size]), start);
+  const pixel = b.sub(pixelNumbers(b, size, [1, 1, 1, size], mirrored), start);
   const distance = b.emit("Abs", [b.sub(place, pixel)]);
   const square = b.mul(distance, distance);
   // d < 1: 1.5 d^3 - 2.5 d^2 + 1; d < 2: -0.5 d^3 + 2.5 d^2 - 4 d + 2
@@ -86,22 +95,23 @@ const zoom: AugmentOperation = {
   doc: "tf.image.crop_to_bounding_box, then tf.image.resize by bicubic, without antialiasing",
   columns: ["row", "column", "height", "width"],
   draw: drawBox,
-  emit: (ctx) =>
-    applyToSides(
-      ctx.b,
-      cubicWeights(ctx, ctx.height, ctx.column("row"), ctx.column("height")),
-      ctx.x,
-      cubicWeights(ctx, ctx.width, ctx.column("column"), ctx.column("width")),
-    ),
+  emitMirrored: (ctx, { rows, columns }) => {
+    const { b, x, column } = ctx;
+    const vertical = { start: column("row"), length: column("height"), mirrored: rows };
+    const horizontal = { start: column("column"), length: column("width"), mirrored: columns };
+    const left = cubicWeights(ctx, ctx.height, vertical);
+    return { x: applyToSides(b, left, x, cubicWeights(ctx, ctx.width, horizontal)), mirrorings: {} };
+  },
 };
 
 /** Weights [N,1,size,size] for reading an axis from margin to 1 - margin, ends on ends, bilinear. */
-function centreWeights({ b }: FragmentContext, size: number, margin: Value): Value {
+function centreWeights({ b, column }: FragmentContext, size: number, mirrored: Value | undefined): Value {
+  const margin = column("margin");
   const last = b.scalar(size - 1);
   const kept = b.sub(b.scalar(1), b.mul(margin, b.scalar(2)));
   const step = b.mul(kept, b.scalar((size - 1) / Math.max(size - 1, 1)));
   const place = b.add(b.mul(margin, last), b.mul(ramp(b, size, [1, 1, size, 1]), step));
-  const distance = b.emit("Abs", [b.sub(place, ramp(b, size, [1, 1, 1, size]))]);
+  const distance = b.emit("Abs", [b.sub(place, pixelNumbers(b, size, [1, 1, 1, size], mirrored))]);
   return clip(b, b.sub(b.scalar(1), distance), 0, 1);
 }
 
@@ -109,10 +119,10 @@ const centerZoom: AugmentOperation = {
   doc: "tf.image.crop_and_resize of the box [z, z, 1 - z, 1 - z], z to (1 - scale) / 2; corners go to corners",
   columns: ["margin"],
   draw: (ctx) => [drawBetween(ctx, 0, (1 - ctx.strength) / 2)],
-  emit: (ctx) => {
-    const margin = ctx.column("margin");
-    const [rows, columns] = [centreWeights(ctx, ctx.height, margin), centreWeights(ctx, ctx.width, margin)];
-    return applyToSides(ctx.b, rows, ctx.x, columns);
+  emitMirrored: (ctx, { rows, columns }) => {
+    const left = centreWeights(ctx, ctx.height, rows);
+    const x = applyToSides(ctx.b, left, ctx.x, centreWeights(ctx, ctx.width, columns));
+    return { x, mirrorings: {} };
   },
 };
 

@@ -86,6 +86,33 @@ describe.each(Object.entries(RUNNERS))("on %s", (_, run) => {
   });
 });
 
+describe("flips and turns", () => {
+  const { image, shape } = CASES.find(({ operations }) => operations.includes("rot90"))!;
+  const size = { height: shape[0], width: shape[1], channels: shape[2] };
+  const bytesOf = (settings: AugmentSettings, x: Uint8Array, row: number[]): Uint8Array =>
+    Uint8Array.from(augment(interpret, settings, size, [x], [row])[0]!, (value) => Math.round(255 * value));
+
+  test.each(
+    [0, 1, 2, 3, 4, 5, 6, 7].flatMap((flags) => [0, 1, 2, 3].map((turns) => [flags, turns] as const)),
+  )(
+    "in a row, with flips %i and %i turns, and a zoom at their end, are as one after the other",
+    (flags, turns) => {
+      const [leftRight, upDown, isCentre] = [flags & 1, (flags >> 1) & 1, (flags >> 2) & 1];
+      const turn = [turns % 2, turns === 1 || turns === 2 ? 1 : 0, turns >= 2 ? 1 : 0];
+      const zoom: AugmentSettings = isCentre ? { center_zoom_scale: 1 } : { zoom_scale: 1 };
+      const box = isCentre ? [0.2] : [2, 5, 13, 11];
+      const flipped = bytesOf({ flip_left_right: 1, flip_up_down: 1 }, image, [leftRight, upDown]);
+      const turned = bytesOf({ rot90: 1 }, flipped, turn);
+      const [expected] = augment(interpret, zoom, size, [turned], [box]);
+      const together = { flip_left_right: 1, flip_up_down: 1, rot90: 1, ...zoom };
+      const row = [leftRight, upDown, ...turn, ...box];
+      const [found] = augment(interpret, together, size, [image], [row]);
+      const worst = found!.reduce((most, x, i) => Math.max(most, Math.abs(x - expected![i]!)), 0);
+      expect(worst).toBeLessThan(AUGMENT_FLOAT32);
+    },
+  );
+});
+
 describe("noise", () => {
   const size = { height: 48, width: 64, channels: 3 };
   const grey = new Uint8Array(48 * 64 * 3).fill(128);
