@@ -82,8 +82,7 @@ function lossesText(losses: StepEvent["losses"]): string {
 
 /** One line for the epoch, and a table of its tasks; validation figures where there are validation labels. */
 function epochText(report: EpochReport, epochs: number, terminal: Terminal): string {
-  const wait =
-    report.waitShare >= 0.1 ? `, ${Math.round(100 * report.waitShare)} % of it waiting for images` : "";
+  const wait = `, ${Math.round(100 * report.waitShare)} % of it waiting for images`;
   const seconds = decimal(report.seconds, 1);
   const title = `epoch ${report.epoch}/${epochs}: ${report.steps} steps in ${seconds} s${wait}`;
   const style = { isTerminal: terminal.drawsProgress, colours: terminal.noteColours };

@@ -25,6 +25,7 @@ export const ERROR_CODES = {
   E_DATA_CHANGED: "an image is not what it was when it was packed",
   E_SHARD_META: "a file of packed images is cut or of another recipe",
   E_SHARD_CRC: "a file of packed images is damaged",
+  E_DATA_STUCK: "reading an image does not end",
   E_SHAPE: "shapes do not fit together",
   E_NOT_DIFFERENTIABLE: "an operator on the way to a trained parameter has no derivative",
   E_MODEL_PARSE: "a model file cannot be parsed",

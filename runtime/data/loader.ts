@@ -4,12 +4,16 @@
 // decoded at once.
 import { availableParallelism } from "node:os";
 import { performance } from "node:perf_hooks";
-import { InternalError } from "../../compiler/diagnostics.ts";
+import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
+import { systemCode } from "../checkpoint/fileSystem.ts";
 import type { LabelledRows } from "./classes.ts";
+import { listedIn } from "./imageFile.ts";
 import { type ImageReader, imageBytes } from "./images.ts";
 import { evaluationOrder } from "./sampler.ts";
 
 const DEFAULT_SLOTS = 3;
+/** Decoding the largest image that is read takes seconds; what takes this long hangs (a lost file server). */
+const STUCK_MS = 60_000;
 
 /** What a loader reads; `order` holds row numbers, batchSize per batch, -1 = padding (see sampler.ts). */
 export interface LoaderOptions {
@@ -25,6 +29,8 @@ export interface LoaderOptions {
   readonly slots?: number;
   /** First batch to deliver: a resumed epoch starts in the middle at no cost. */
   readonly startBatch?: number;
+  /** An image that is read for longer than this while the consumer waits is E_DATA_STUCK. */
+  readonly stuckMs?: number;
   /** Clock in milliseconds, for `waitedMs`. */
   readonly now?: () => number;
 }
@@ -61,9 +67,12 @@ export class BatchLoader implements AsyncDisposable {
   private readonly started: Promise<Outcome>[] = [];
   private readonly running = new Set<Promise<Outcome>>();
   private readonly waiting: (() => void)[] = [];
+  /** Rows whose images are being read and since when, the oldest first. */
+  private readonly reading = new Map<symbol, { readonly row: number; readonly since: number }>();
   private nextToStart: number;
   private failure: { readonly error: unknown } | undefined;
   private closed = false;
+  private isStuck = false;
   private waited = 0;
 
   constructor(options: LoaderOptions) {
@@ -87,7 +96,8 @@ export class BatchLoader implements AsyncDisposable {
 
   /**
    * The next batch, undefined after the last one or once closed. Rejects with the typed error of the first
-   * image of the batch (in row order) that cannot be read, and from then on with the same error.
+   * image of the batch (in row order) that cannot be read, and from then on with the same error;
+   * E_DATA_STUCK where reading one does not end.
    */
   async next(): Promise<Batch | undefined> {
     const now = this.options.now ?? (() => performance.now());
@@ -113,10 +123,14 @@ export class BatchLoader implements AsyncDisposable {
     this.wake();
   }
 
-  /** Starts nothing more and waits until no image is being read. A pending `next` yields undefined. */
+  /**
+   * Starts nothing more and waits until no image is being read, unless one is stuck. A pending `next` yields
+   * undefined.
+   */
   async close(): Promise<void> {
     this.closed = true;
     this.wake();
+    if (this.isStuck) return;
     await Promise.all(this.running);
   }
 
@@ -129,10 +143,36 @@ export class BatchLoader implements AsyncDisposable {
       if (this.failure !== undefined) throw this.failure.error;
       if (this.closed) return undefined;
       const first = this.started.shift();
-      if (first !== undefined) return this.open(await first);
+      if (first !== undefined) return this.open(await this.watched(first));
       if (this.nextToStart >= this.batchCount) return undefined;
       await new Promise<void>((resume) => this.waiting.push(resume));
     }
+  }
+
+  /** The outcome, or E_DATA_STUCK once the oldest image in work has been read for too long. */
+  private async watched(outcome: Promise<Outcome>): Promise<Outcome> {
+    const { stuckMs = STUCK_MS } = this.options;
+    let timer: NodeJS.Timeout | undefined;
+    const stuck = new Promise<Outcome>((resolve) => {
+      timer = setInterval(() => {
+        const [oldest] = this.reading.values();
+        if (oldest === undefined || performance.now() - oldest.since < stuckMs) return;
+        this.isStuck = true;
+        resolve({ error: this.stuckError(oldest.row, stuckMs) });
+      }, stuckMs / 4);
+    });
+    try {
+      return await Promise.race([outcome, stuck]);
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
+  private stuckError(row: number, stuckMs: number): MttcError {
+    const { paths, locate } = this.options.rows;
+    const message = `reading the image has not ended after ${stuckMs / 1000} s`;
+    const at = { file: paths.at(row) ?? "" };
+    return new MttcError({ code: "E_DATA_STUCK", message, at, ...listedIn(locate(row)) });
   }
 
   private open(outcome: Outcome): Batch | undefined {
@@ -192,13 +232,25 @@ export class BatchLoader implements AsyncDisposable {
 
   private async readOne(path: string, target: Uint8Array, row: number): Promise<void> {
     await this.gate.enter();
+    const key = Symbol();
     try {
       if (this.closed) return;
-      await this.options.reader.read(path, target, this.options.rows.locate(row));
+      this.reading.set(key, { row, since: performance.now() });
+      const place = this.options.rows.locate(row);
+      await this.options.reader.read(path, target, place).catch((error: unknown) => {
+        // A file server may fail once.
+        if (!isIoError(error)) throw error;
+        return this.options.reader.read(path, target, place);
+      });
     } finally {
+      this.reading.delete(key);
       this.gate.leave();
     }
   }
+}
+
+function isIoError(error: unknown): boolean {
+  return error instanceof MttcError && systemCode(error.cause) === "EIO";
 }
 
 /** A loader over all rows in order; the last batch is padded with zero images and labels -1. */

@@ -2,7 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { InternalError } from "../../compiler/diagnostics.ts";
+import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import type { LabelledRows } from "../../runtime/data/classes.ts";
 import { type ImageFormat, ImageReader } from "../../runtime/data/images.ts";
 import { type Batch, BatchLoader, evaluationBatches, type LoaderOptions } from "../../runtime/data/loader.ts";
@@ -153,6 +153,43 @@ describe("a loader", () => {
     const waiting = starved.next();
     await starved[Symbol.asyncDispose]();
     expect(await waiting).toBeUndefined();
+  });
+
+  it("calls an image that is read for ever E_DATA_STUCK, names the oldest, and closes without it", async () => {
+    class HangingReader extends ImageReader {
+      override read(path: string, target: Uint8Array): Promise<void> {
+        return path.endsWith("7.png") ? new Promise(() => undefined) : super.read(path, target);
+      }
+    }
+    const reader = new HangingReader(format, 0);
+    const order = Int32Array.from([1, 2, 3, 4, 5, 7, 6, 8, 17, 9, 10, 11]);
+    const loader = new BatchLoader(makeOptions({ reader, order, stuckMs: 200 }));
+    expect((await loader.next())?.index).toBe(0);
+    for (const _ of [1, 2]) {
+      const faults = await faultsOfAsync(() => loader.next());
+      expect(faults.map(({ code, at, hint }) => [code, at?.file, hint])).toEqual([
+        ["E_DATA_STUCK", join(folder, "7.png"), "listed in t.csv:9"],
+      ]);
+    }
+    await loader.close();
+  });
+
+  it("tries once more after EIO, and once only", async () => {
+    class FlakyReader extends ImageReader {
+      readonly attempts = new Map<string, number>();
+      override read(path: string, target: Uint8Array): Promise<void> {
+        const attempt = (this.attempts.get(path) ?? 0) + 1;
+        this.attempts.set(path, attempt);
+        if (attempt > (path.endsWith("5.png") ? 2 : 1)) return super.read(path, target);
+        const cause = Object.assign(new Error("i/o error"), { code: "EIO" });
+        return Promise.reject(new MttcError({ code: "E_FILE", message: "cannot read it" }, { cause }));
+      }
+    }
+    const once = makeOptions({ reader: new FlakyReader(format, 0), order: Int32Array.from([1, 2, 3, 4]) });
+    expect(await readAll(new BatchLoader(once))).toHaveLength(1);
+    const twice = makeOptions({ reader: new FlakyReader(format, 0), order: Int32Array.from([1, 2, 5, 4]) });
+    await using loader = new BatchLoader(twice);
+    expect((await faultsOfAsync(() => loader.next())).map(({ code }) => code)).toEqual(["E_FILE"]);
   });
 
   it("measures the time that the consumer waits", async () => {
