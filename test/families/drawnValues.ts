@@ -29,8 +29,9 @@ export function drawValue(name: string, shape: readonly number[]): Float32Array 
 }
 
 function fanIn(name: string, shape: readonly number[]): number {
-  if (name.endsWith("depthwise_kernel")) return elements(shape.slice(0, 2));
-  return elements(name.endsWith("kernel") ? shape.slice(0, -1) : shape.slice(1));
+  if (!name.endsWith("kernel")) return elements(shape.slice(1));
+  const isDepthwise = shape.length === 4 && shape[3] === 1;
+  return elements(isDepthwise ? shape.slice(0, 2) : shape.slice(0, -1));
 }
 
 function elements(shape: readonly number[]): number {
