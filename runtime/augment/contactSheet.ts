@@ -17,8 +17,9 @@ const GAP = 6;
 const WIDE_GAP = 22;
 const MARGIN = 20;
 const TEXT_HEIGHT = 22;
-const BACKGROUND = "#ffffff";
-const TEXT_COLOUR = "#333333";
+/** Neither the white nor the black of an image. */
+const BACKGROUND = "#dcdfe4";
+const TEXT_COLOUR = "#222222";
 /** Pixels that the longest label may take. */
 const MOST_LABEL = 190;
 
