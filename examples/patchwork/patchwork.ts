@@ -1,10 +1,11 @@
-// The example of patchwork's MultiTaskTrainer (docs/multitask.md there), line by line with mttc; "was:" marks
-// what differs. At small scale, so that it ends in half a minute: 200 emojis of 32x32 pixels. From the repository:
+// The example of patchwork's MultiTaskTrainer (docs/multitask.md there), line by line with mttc; "was:"
+// marks what differs. At small scale, so that it ends in half a minute: 200 emojis of 32x32 pixels. From
+// the repository:
 //   npm run example:patchwork            (-- --images 80 --epochs 1 makes it smaller still)
-// To expect: after 10 epochs of 6 steps, accuracy on the held-out images of about 0.72 for group, where always
-// answering the commonest gives 0.62 (without augmentation 0.79: so short a run has little use for it). skin_tone,
-// of which the extractor knows nothing and val has 12 images, needs more of them (--images) and more epochs.
-// spec.yml, beside this file, is the same experiment for the command line.
+// To expect: after 10 epochs of 6 steps, accuracy on the held-out images of about 0.72 for group, where
+// always answering the commonest gives 0.62 (without augmentation 0.79: so short a run has little use for
+// it). skin_tone, of which the extractor knows nothing and val has 12 images, needs more of them
+// (--images) and more epochs. spec.yml, beside this file, is the same experiment for the command line.
 import { readdir, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { augplot, MultiTaskTrainer, type SpecInput } from "../../runtime/mttc.ts";
@@ -22,9 +23,10 @@ const train_labels = data.trainLabels;
 const val_labels = data.valLabels;
 
 // ---------- LOAD YOUR FEATURE EXTRACTOR ----------
-// was: fcn = tf.keras.models.load_model("my_pretrained_extractor.h5"). The path will do. make_extractor.py,
-// beside it, made this one with Keras: three convolutions that learned the groups of 3,642 emojis, none of them
-// of those that are evaluated here. As in patchwork it stays as it is; train_fcn: true would train it.
+// was: fcn = tf.keras.models.load_model("my_pretrained_extractor.h5"). The path will do.
+// make_extractor.py, beside it, made this one with Keras: three convolutions that learned the groups of
+// 3,642 emojis, none of them of those that are evaluated here. As in patchwork it stays as it is;
+// train_fcn: true would train it.
 const fcn = "examples/patchwork/my_pretrained_extractor.h5";
 
 // ---------- CHOOSE AUGMENTATION PARAMETERS ----------
