@@ -40,6 +40,24 @@ export function imageLayout(bytes: Buffer): ImageLayout | undefined {
   return { kind, trailingBytes, animated };
 }
 
+/**
+ * Width and height as the header of a JPEG or PNG gives them, before any orientation; undefined where they
+ * are not found at once. Never more than a hint: only the decoder knows.
+ */
+export function headerSize(bytes: Buffer): { width: number; height: number } | undefined {
+  const kind = imageKind(bytes);
+  if (kind === "png" && bytes.length >= 24)
+    return { width: bytes.readUInt32BE(16), height: bytes.readUInt32BE(20) };
+  if (kind !== "jpeg") return undefined;
+  for (let at = 2; at + 9 <= bytes.length && bytes[at] === 0xff; at += 2 + bytes.readUInt16BE(at + 2)) {
+    const marker = bytes[at + 1] ?? 0;
+    const isFrame = marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker);
+    if (isFrame) return { width: bytes.readUInt16BE(at + 7), height: bytes.readUInt16BE(at + 5) };
+    if (marker < 0xc0 || marker === 0xda) return undefined;
+  }
+  return undefined;
+}
+
 /** The format that the name of a file promises; undefined for an extension that is not known. */
 export function kindOfName(path: string): ImageKind | undefined {
   return EXTENSIONS[extname(path).toLowerCase()];

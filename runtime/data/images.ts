@@ -2,13 +2,24 @@
 // alpha flattened onto white, sRGB, 8 bit, resized to imshape without keeping the aspect ratio (sharp's
 // Lanczos 3). Decoded images are kept up to a byte budget, so that later epochs of a small data set do not
 // decode again.
-import sharp, { type Sharp } from "sharp";
+import sharp, { type SharpOptions } from "sharp";
 import { type Fault, InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { listedIn, type RowPlace, readImageFile } from "./imageFile.ts";
+import { headerSize } from "./imageLayout.ts";
 
 const MAX_PIXELS = 50_000_000;
 const MIN_SIDE = 8;
 const ALPHA_BACKGROUND = "#ffffff";
+/** How every image is read: nothing past a fault, nothing past the limits. */
+const INPUT: SharpOptions = {
+  failOn: "warning",
+  limitInputPixels: MAX_PIXELS,
+  limitInputChannels: 5,
+  autoOrient: true,
+  sequentialRead: true,
+  pages: 1,
+  unlimited: false,
+};
 const LOADERS = ["VipsForeignLoadJpegBuffer", "VipsForeignLoadPngBuffer", "VipsForeignLoadWebpBuffer"];
 
 /** What an image becomes: height x width x channels uint8, row-major HWC. */
@@ -60,23 +71,20 @@ export async function decodeImage(
 ): Promise<Uint8Array> {
   const refuse = (code: Fault["code"], message: string, cause?: unknown): MttcError =>
     new MttcError({ code, message, at: { file: path }, ...listedIn(place) }, { cause });
-  const image = await openImage(bytes, refuse);
-  const { width: sourceWidth, height: sourceHeight } = image.size;
-  if (sourceWidth < Math.min(MIN_SIDE, format.width) || sourceHeight < Math.min(MIN_SIDE, format.height)) {
-    throw refuse(
-      "E_IMG_SIZE",
-      `the image is ${sourceWidth}x${sourceHeight}, the least is ${MIN_SIDE}x${MIN_SIDE}`,
-    );
-  }
+  // Having the library read the header costs a tenth of the decoding; most headers are sound and plain.
+  const hint = headerSize(bytes);
+  const isPlain = hint !== undefined && Math.min(hint.width, hint.height) >= MIN_SIDE;
+  if (!isPlain) await checkHeader(bytes, format, refuse);
   const { height, width, channels, greyscale } = format;
-  const shaped = image.pipeline
+  const shaped = sharp(bytes, INPUT)
     .flatten({ background: ALPHA_BACKGROUND })
     .resize(width, height, { fit: "fill" });
   const coloured = greyscale ? shaped.greyscale().toColourspace("b-w") : shaped.toColourspace("srgb");
   const decoded = await coloured
     .raw({ depth: "uchar" })
     .toBuffer({ resolveWithObject: true })
-    .catch((cause: unknown) => {
+    .catch(async (cause: unknown) => {
+      await checkHeader(bytes, format, refuse);
       throw refuse("E_IMG_TRUNCATED", `the image is damaged or cut short: ${reasonOf(cause)}`, cause);
     });
   const { data, info } = decoded;
@@ -88,32 +96,21 @@ export async function decodeImage(
   return read === channels ? data : repeatChannel(data, channels);
 }
 
-interface OpenedImage {
-  readonly pipeline: Sharp;
-  /** Size after orientation. */
-  readonly size: { readonly width: number; readonly height: number };
-}
-
 /** Reads the header only. */
-async function openImage(
+async function checkHeader(
   bytes: Buffer,
+  format: ImageFormat,
   refuse: (code: Fault["code"], message: string, cause?: unknown) => MttcError,
-): Promise<OpenedImage> {
+): Promise<void> {
   try {
-    const pipeline = sharp(bytes, {
-      failOn: "warning",
-      limitInputPixels: MAX_PIXELS,
-      limitInputChannels: 5,
-      autoOrient: true,
-      sequentialRead: true,
-      pages: 1,
-      unlimited: false,
-    });
-    const { autoOrient, width, height } = await pipeline.metadata();
+    const { autoOrient, width, height } = await sharp(bytes, INPUT).metadata();
     if (width * height > MAX_PIXELS) {
       throw refuse("E_IMG_LIMIT", `the image is ${width}x${height}, the limit is ${MAX_PIXELS} pixels`);
     }
-    return { pipeline, size: autoOrient };
+    const isNarrow = autoOrient.width < Math.min(MIN_SIDE, format.width);
+    if (!isNarrow && autoOrient.height >= Math.min(MIN_SIDE, format.height)) return;
+    const size = `${autoOrient.width}x${autoOrient.height}`;
+    throw refuse("E_IMG_SIZE", `the image is ${size}, the least is ${MIN_SIDE}x${MIN_SIDE}`);
   } catch (error) {
     if (error instanceof MttcError) throw error;
     const reason = reasonOf(error);
@@ -146,6 +143,7 @@ function repeatChannel(grey: Uint8Array, channels: number): Uint8Array {
 
 /** Where pixels may come from without decoding: the packed cache. */
 export interface PixelSource {
+  has(path: string): boolean;
   /** Pixels of an image into `target`; false where it has none of it. */
   read(path: string, target: Uint8Array): Promise<boolean>;
 }
@@ -172,6 +170,11 @@ export class ImageReader {
   /** Reads from `packed` from now on what it has; undefined: decodes everything again. */
   usePacked(packed: PixelSource | undefined): void {
     this.packed = packed;
+  }
+
+  /** Whether reading the image is a plain read of its pixels, without decoding. */
+  isPacked(path: string): boolean {
+    return this.packed?.has(path) ?? false;
   }
 
   /** Copies a kept image into `target`; false where it has to be decoded. */

@@ -12,6 +12,8 @@ import { type ImageReader, imageBytes } from "./images.ts";
 import { evaluationOrder } from "./sampler.ts";
 
 const DEFAULT_SLOTS = 3;
+/** More are read at a time than are decoded, so that no core waits for a file. */
+const IMAGES_PER_CORE = 4;
 /** Decoding the largest image that is read takes seconds; what takes this long hangs (a lost file server). */
 const STUCK_MS = 60_000;
 
@@ -84,7 +86,7 @@ export class BatchLoader implements AsyncDisposable {
     this.slotBytes = batchSize * imageBytes(reader.format);
     this.slotCount = slots;
     this.free = Array.from({ length: slots }, () => new ArrayBuffer(this.slotBytes));
-    this.gate = new Gate(parallel === -1 ? 2 * availableParallelism() : parallel);
+    this.gate = new Gate(parallel === -1 ? IMAGES_PER_CORE * availableParallelism() : parallel);
     this.nextToStart = startBatch;
     this.startBatches();
   }
@@ -231,7 +233,9 @@ export class BatchLoader implements AsyncDisposable {
   }
 
   private async readOne(path: string, target: Uint8Array, row: number): Promise<void> {
-    await this.gate.enter();
+    // Packed images need no memory but their slot: as many are read at a time as there are places.
+    const isPacked = this.options.reader.isPacked(path);
+    if (!isPacked) await this.gate.enter();
     const key = Symbol();
     try {
       if (this.closed) return;
@@ -244,7 +248,7 @@ export class BatchLoader implements AsyncDisposable {
       });
     } finally {
       this.reading.delete(key);
-      this.gate.leave();
+      if (!isPacked) this.gate.leave();
     }
   }
 }

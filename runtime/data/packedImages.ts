@@ -89,6 +89,10 @@ export class PackedImages implements PixelSource, AsyncDisposable {
     return await PackedImages.openShards(summary, distinct, entries, shards, format);
   }
 
+  has(path: string): boolean {
+    return this.places.has(path);
+  }
+
   /** Pixels of an image into `target`; false where it is not in the pack. E_SHARD_META where the file ends. */
   read(path: string, target: Uint8Array): Promise<boolean> {
     const place = this.places.get(path);

@@ -1,0 +1,190 @@
+// `npm run bench -- data`: the loader beside the bare library, in one run: decoding beside sharp on all
+// cores, packed batches beside plain reads of the same bytes, and what the loader takes while nobody reads.
+// Rounds alternate, so that both meet the same neighbours; medians and their ratio.
+import { read } from "node:fs";
+import { copyFile, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import Table from "cli-table3";
+import sharp from "sharp";
+import type { LabelledRows } from "../../runtime/data/classes.ts";
+import { type ImageFormat, ImageReader, imageBytes } from "../../runtime/data/images.ts";
+import { BatchLoader } from "../../runtime/data/loader.ts";
+import { PackedImages } from "../../runtime/data/packedImages.ts";
+import { HEADER_BYTES } from "../../runtime/data/packShard.ts";
+import { evaluationOrder } from "../../runtime/data/sampler.ts";
+
+const format: ImageFormat = { height: 256, width: 256, channels: 3, greyscale: false };
+const BATCH = 32;
+/** Of 500x375 pixels with noise, about 90 kB each. */
+const JPEGS = 192;
+const RECORDS = 1_536;
+const ROUNDS = 9;
+const WANTED = { decode: 0.9, packed: 0.8 } as const;
+const SLEEP_MS = 2_000;
+/** Reads at a time of the plain reader; more than the threads that serve them. */
+const PLAIN_READS = 32;
+
+/** Prints the rates; false where one is below what is wanted. */
+export async function compareDataRates(): Promise<boolean> {
+  const folder = await mkdtemp(join(tmpdir(), "mttc-bench-data-"));
+  try {
+    const jpegs = await writeJpegs(folder);
+    const many = await copies(folder, jpegs);
+    const decode = await alternate(
+      () => loaderRate(new ImageReader(format, 0), jpegs),
+      () => bareDecodeRate(jpegs),
+    );
+    const items = many.map((path) => ({ path, place: {} }));
+    await using pack = await PackedImages.open(items, { folder: join(folder, "pack"), format });
+    const reader = new ImageReader(format, 0);
+    reader.usePacked(pack);
+    const shard = join(pack.summary.folder, "shard-00000.bin");
+    const packed = await alternate(
+      () => loaderRate(reader, many),
+      () => bareReadRate(shard),
+    );
+    const table = new Table({ head: ["images/s", "mttc", "bare", "ratio", "wanted"] });
+    table.push(["decode + resize to 256x256x3", ...rateCells(decode, WANTED.decode)]);
+    table.push(["packed batches of 256x256x3", ...rateCells(packed, WANTED.packed)]);
+    console.log(table.toString());
+    console.log(await sleepingMemory(jpegs));
+    return decode.ratio >= WANTED.decode && packed.ratio >= WANTED.packed;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+interface Pair {
+  readonly mttc: number;
+  readonly bare: number;
+  /** Median of the ratios of neighbouring rounds. */
+  readonly ratio: number;
+}
+
+function rateCells(pair: Pair, wanted: number): string[] {
+  return [pair.mttc.toFixed(0), pair.bare.toFixed(0), pair.ratio.toFixed(2), `>= ${wanted}`];
+}
+
+/** One round of each to warm up, then medians of alternating rounds. */
+async function alternate(mttc: () => Promise<number>, bare: () => Promise<number>): Promise<Pair> {
+  const rates: { mttc: number[]; bare: number[] } = { mttc: [], bare: [] };
+  await mttc();
+  await bare();
+  for (let round = 0; round < ROUNDS; round++) {
+    rates.mttc.push(await mttc());
+    rates.bare.push(await bare());
+  }
+  const ratios = rates.mttc.map((rate, round) => rate / (rates.bare[round] ?? Number.NaN));
+  return { mttc: median(rates.mttc), bare: median(rates.bare), ratio: median(ratios) };
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+}
+
+/** Images a second of `work`, which handles `count`. */
+async function rateOf(count: number, work: () => Promise<unknown>): Promise<number> {
+  const started = performance.now();
+  await work();
+  return (1000 * count) / (performance.now() - started);
+}
+
+function rowsOf(paths: readonly string[]): LabelledRows {
+  return { tasks: ["a"], paths, labels: new Int32Array(paths.length), locate: () => ({}) };
+}
+
+function openLoader(reader: ImageReader, paths: readonly string[]): BatchLoader {
+  const order = evaluationOrder(paths.length, BATCH);
+  return new BatchLoader({ rows: rowsOf(paths), order, batchSize: BATCH, reader });
+}
+
+function loaderRate(reader: ImageReader, paths: readonly string[]): Promise<number> {
+  return rateOf(paths.length, async () => {
+    await using loader = openLoader(reader, paths);
+    for (let batch = await loader.next(); batch; batch = await loader.next())
+      loader.release(batch.images.buffer);
+  });
+}
+
+/** sharp alone: as many files in flight as keep all cores busy, the pixels dropped. */
+function bareDecodeRate(paths: readonly string[]): Promise<number> {
+  return rateOf(paths.length, () =>
+    inParallel(paths.length, 4 * availableParallelism(), async (index) => {
+      const bytes = await readFile(paths[index] ?? "");
+      await sharp(bytes).resize(format.width, format.height, { fit: "fill" }).raw().toBuffer();
+    }),
+  );
+}
+
+/** Plain reads of every record of a shard, in order, into as many buffers as the loader has. */
+async function bareReadRate(shard: string): Promise<number> {
+  const file = await open(shard, "r");
+  const sizeBytes = imageBytes(format);
+  const target = Buffer.alloc(3 * BATCH * sizeBytes);
+  const readAt = (index: number): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const offset = (index % (3 * BATCH)) * sizeBytes;
+      const position = HEADER_BYTES + index * sizeBytes;
+      read(file.fd, target, offset, sizeBytes, position, (error) => (error ? reject(error) : resolve()));
+    });
+  try {
+    return await rateOf(RECORDS, () => inParallel(RECORDS, PLAIN_READS, readAt));
+  } finally {
+    await file.close();
+  }
+}
+
+async function inParallel(
+  count: number,
+  lanes: number,
+  work: (index: number) => Promise<unknown>,
+): Promise<void> {
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    for (let index = next++; index < count; index = next++) await work(index);
+  };
+  await Promise.all(Array.from({ length: lanes }, lane));
+}
+
+/** What the process holds more after a while in which nobody took a batch. */
+async function sleepingMemory(paths: readonly string[]): Promise<string> {
+  await using loader = openLoader(new ImageReader(format, 0), paths);
+  await loader.next();
+  await sleep(SLEEP_MS / 4);
+  const before = process.memoryUsage.rss();
+  await sleep(SLEEP_MS);
+  const grown = (process.memoryUsage.rss() - before) / 2 ** 20;
+  const slots = (3 * loader.slotBytes) / 2 ** 20;
+  return `while the consumer slept ${SLEEP_MS / 1000} s the loader (${slots.toFixed(0)} MiB of slots) took ${grown.toFixed(1)} MiB more`;
+}
+
+async function writeJpegs(folder: string): Promise<string[]> {
+  const [width, height] = [500, 375];
+  const paths: string[] = [];
+  for (let image = 0; image < JPEGS; image++) {
+    const pixels = Buffer.alloc(width * height * 3);
+    for (let at = 0; at < pixels.length; at++)
+      pixels[at] = ((at / 1_500) & 127) + ((Math.imul(at + image * 7_919, 2_654_435_761) >>> 26) & 63);
+    const path = join(folder, `${image}.jpg`);
+    await writeFile(
+      path,
+      await sharp(pixels, { raw: { width, height, channels: 3 } })
+        .jpeg()
+        .toBuffer(),
+    );
+    paths.push(path);
+  }
+  return paths;
+}
+
+async function copies(folder: string, jpegs: readonly string[]): Promise<string[]> {
+  const paths: string[] = [];
+  for (let copy = 0; copy < RECORDS; copy++) {
+    const path = join(folder, `copy-${copy}.jpg`);
+    await copyFile(jpegs[copy % jpegs.length] ?? "", path);
+    paths.push(path);
+  }
+  return paths;
+}
