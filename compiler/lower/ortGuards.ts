@@ -1,11 +1,13 @@
-// What stock ONNX Runtime gets wrong and how a graph is written so that it does not: rewrites that change no result.
+// What stock ONNX Runtime gets wrong and how a graph is written so that it does not: rewrites that change
+// no result.
 import type { OpTable } from "../ir/op.ts";
 import { rewriteGraph } from "../ir/rewrite.ts";
 import type { Graph, Node, Value } from "../ir/types.ts";
 
 /**
- * ORT 1.29 fuses a constant Pad into the pooling behind it and then pads with -infinity (MaxPool) or leaves the zeros
- * out of the mean; it does not where the Pad names its axes, so those before a pooling name them all.
+ * ORT 1.29 fuses a constant Pad into the pooling behind it and then pads with -infinity (MaxPool) or leaves
+ * the zeros out of the mean; it does not where the Pad names its axes, so those before a pooling name them
+ * all.
  */
 export function guardPads(graph: Graph, ops: OpTable): Graph {
   const pooled = new Set<Value>();
