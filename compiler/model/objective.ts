@@ -13,6 +13,8 @@ export const INITIAL_LOG_VARIANCE = 1.0;
 export interface TaskLoss {
   /** Summed cross-entropy of the labelled rows, float32 scalar. */
   readonly lossSum: Value;
+  /** The same with each row times the weight of its class; only where the task has class weights. */
+  readonly weightedSum?: Value;
   readonly count: Value;
   readonly correct: Value;
 }
@@ -29,18 +31,46 @@ export function logVariance(task: string): Parameter {
   };
 }
 
-/** Cross-entropy of one task; declares `label/<task>` (int64 [N], -1 = missing). */
-export function buildTaskLoss(b: GraphBuilder, task: string, logits: Value, batch: Dim): TaskLoss {
+/** Whether the spec weighs the classes of a task: its step then takes `class_weight/<task>`. */
+export function hasClassWeights({ class_weights: weights }: Spec, task: string): boolean {
+  return weights === "balanced" || (weights !== null && Object.hasOwn(weights, task));
+}
+
+/**
+ * Cross-entropy of one task; declares `label/<task>` (int64 [N], -1 = missing) and, with class weights,
+ * `class_weight/<task>` (float32 [K]). Metrics stay unweighted, so that they compare with an evaluation's.
+ */
+export function buildTaskLoss(
+  b: GraphBuilder,
+  task: string,
+  logits: Value,
+  batch: Dim,
+  isWeighted = false,
+): TaskLoss {
   return b.within(`tasks.${task}.loss`, () => {
     const labels = b.input(labelName(task), "int64", [batch]);
     const [lossSum, count, correct] = b.emitAll("MaskedCrossEntropy", [logits, labels], {}, 3);
     if (!lossSum || !count || !correct) throw new InternalError("MaskedCrossEntropy has three outputs");
-    return { lossSum, count, correct };
+    if (!isWeighted) return { lossSum, count, correct };
+    const weights = b.input(classWeightName(task), "float32", logits.type.shape.slice(1));
+    return { lossSum, weightedSum: weightedLossSum(b, logits, labels, weights), count, correct };
   });
 }
 
 /**
- * objective = sum over tasks of weight * lossSum * inv_count, a float32 scalar. The weight is exp(-s) where
+ * sum over labelled rows of w[label] ce: PyTorch's CrossEntropyLoss with `weight` and reduction "sum". Rows
+ * without label are replaced before the softmax: whatever their logits hold, their gradient is exactly 0.
+ */
+function weightedLossSum(b: GraphBuilder, logits: Value, labels: Value, weights: Value): Value {
+  const labelled = b.emit("GreaterOrEqual", [labels, b.scalar(0, "int64")]);
+  const column = b.emit("Unsqueeze", [labelled, b.ints([1])]);
+  const given = b.where(column, logits, b.scalar(0));
+  return b.emit("SoftmaxCrossEntropyLoss", [given, labels, weights], { reduction: "sum", ignore_index: -1 });
+}
+
+/**
+ * objective = sum over tasks of weight * lossSum * inv_count (class weights: weightedSum, and inv_count is
+ * 1 / sum of the labelled rows' weights), a float32 scalar. The weight is exp(-s) where
  * weights are adaptive (Kendall et al., arXiv 1705.07115, classification form; the s/2 terms are added once
  * per logical batch by the step), else the input `task_weight/<task>`.
  */
@@ -50,9 +80,9 @@ export function buildObjective(
   losses: ReadonlyMap<string, TaskLoss>,
   source: ParameterSource,
 ): Value {
-  const terms = [...losses].map(([task, { lossSum }]) =>
+  const terms = [...losses].map(([task, { lossSum, weightedSum }]) =>
     b.within(`tasks.${task}.loss`, () => {
-      const mean = b.mul(lossSum, b.input(inverseCountName(task), "float32", []));
+      const mean = b.mul(weightedSum ?? lossSum, b.input(inverseCountName(task), "float32", []));
       const weight =
         spec.task_weights === "adaptive"
           ? b.emit("Exp", [b.neg(source(b, logVariance(task)))])
@@ -69,6 +99,10 @@ export function labelName(task: string): string {
 
 export function inverseCountName(task: string): string {
   return `inv_count/${task}`;
+}
+
+export function classWeightName(task: string): string {
+  return `class_weight/${task}`;
 }
 
 export function taskWeightName(task: string): string {

@@ -141,20 +141,43 @@ const augment = z
   .transform(resolveAugment)
   .prefault(false);
 
+const classWeightsPhrase = 'null, "balanced" or a map {task: {class: weight}}';
+const classWeightPhrase = "a number > 0";
+const classWeights = z.union(
+  [
+    z.null(),
+    z.literal("balanced"),
+    z.record(
+      taskName,
+      z.record(
+        z.string().min(1, phrase(classPhrase)).max(1_000, phrase(classPhrase)),
+        z
+          .number(phrase(classWeightPhrase))
+          .positive(phrase(classWeightPhrase))
+          .max(1e6, phrase("a number <= 1e6")),
+      ),
+    ),
+  ],
+  phrase(classWeightsPhrase),
+);
+
 /** Every key of a spec, in the order in which the README lists them. */
 export const specSchema = z.strictObject({
   logdir: text("the path of a folder")
     .nullable()
     .default(null)
     .describe("Folder that the run is written to: log, checkpoints, spec as resolved."),
-  train_labels: text("the path of a CSV file")
+  train_labels: text("the path of a label table")
     .nullable()
     .default(null)
-    .describe("CSV with a column of image paths and a column per task; empty cells are missing labels."),
-  val_labels: text("the path of a CSV file")
+    .describe(
+      "Label table (.csv, .tsv, .jsonl, .parquet) with a column of image paths and a column per task; empty " +
+        "cells are missing labels. Or, for one task, a folder with a folder of images per class.",
+    ),
+  val_labels: text("the path of a label table")
     .nullable()
     .default(null)
-    .describe("CSV of the same form, for evaluation after each epoch."),
+    .describe("Label table of the same form, for evaluation after each epoch."),
   filepaths: text("the name of a column").default("filepath").describe("Name of the column of image paths."),
   tasks: z
     .array(taskName, phrase("a list of task names (columns of the label table)"))
@@ -196,6 +219,15 @@ export const specSchema = z.strictObject({
   balance_probs: flag
     .default(true)
     .describe("Draw training images so that tasks with few labels are seen as often as others."),
+  balance_classes: flag
+    .default(false)
+    .describe("With balance_probs: draw the classes of each task equally often too."),
+  class_weights: classWeights
+    .default(null)
+    .describe(
+      'Weights of the classes in the loss, sum(w loss) / sum(w): "balanced" (rows / (classes * rows of the ' +
+        "class)) or a map {task: {class: weight}}, where what is left out weighs 1.",
+    ),
   augment: augment.describe(
     "Augmentation of the training images: true for patchwork's usual operations, or a map of operations with " +
       "their numbers (see Augmentation).",
@@ -274,7 +306,6 @@ export const specSchema = z.strictObject({
   separable: flag.default(false).describe("Depthwise separable convolutions."),
   batchnorm: flag.default(false).describe("Batch normalisation after each convolution."),
   sobel: later("sobel", false).describe("Sobel filter in place of colours."),
-  class_weights: later("class_weights", null).describe("Weights of the classes in the loss."),
   cache_features: later("cache_features", false).describe("Keep a frozen FCN's features on disk."),
   precision: later("precision", "float32").describe("Number format of the training step."),
   strategy: later("strategy", null).describe("Training on several devices."),

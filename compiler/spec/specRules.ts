@@ -29,6 +29,7 @@ export function crossFaults(spec: PartialSpec): RuleFault[] {
     ...taskFaults(spec),
     ...classFaults(spec),
     ...weightFaults(spec),
+    ...classBalanceFaults(spec),
     ...trainedPartFaults(spec),
     ...teacherFaults(spec),
     ...layerFaults(spec),
@@ -85,6 +86,27 @@ function weightFaults({ tasks, task_weights: weights }: PartialSpec): RuleFault[
   }
   if (weights.every((weight) => weight === 0)) return [{ path, message: "all task weights are 0" }];
   return [];
+}
+
+/** Class weights of unknown tasks and classes; classes drawn equally often where tasks are not. */
+function classBalanceFaults(spec: PartialSpec): RuleFault[] {
+  const { tasks, classes, class_weights: weights, balance_probs: probs, balance_classes: balance } = spec;
+  const faults: RuleFault[] = [];
+  if (balance === true && probs === false)
+    faults.push({ path: ["balance_classes"], message: "refines balance_probs, which is false" });
+  if (weights === "balanced") return faults;
+  for (const [task, byClass] of Object.entries(weights ?? {})) {
+    const refuse = (path: SpecPath, message: string, names: readonly string[]): void => {
+      faults.push({ path, message, hint: suggestName(String(path.at(-1)), names), key: true });
+    };
+    if (tasks !== undefined && !tasks.includes(task))
+      refuse(["class_weights", task], `class weights of an unknown task "${task}"`, tasks);
+    const names = classes && Object.hasOwn(classes, task) ? classes[task] : undefined;
+    for (const name of names ? Object.keys(byClass) : [])
+      if (!names?.includes(name))
+        refuse(["class_weights", task, name], `task "${task}" has no class "${name}"`, names ?? []);
+  }
+  return faults;
 }
 
 /** A layer and its spec path. */

@@ -10,7 +10,7 @@ import { buildDistillation, type Teacher } from "../model/distillation.ts";
 import type { ImportedTrunk } from "../model/importedTrunk.ts";
 import type { LayerContext } from "../model/layers.ts";
 import { buildFcn, buildHeads, buildShared, imageInput, type TaskClasses } from "../model/network.ts";
-import { buildObjective, buildTaskLoss, type TaskLoss } from "../model/objective.ts";
+import { buildObjective, buildTaskLoss, hasClassWeights, type TaskLoss } from "../model/objective.ts";
 import { isStatistic, type Parameter, type ParameterSource } from "../model/parameters.ts";
 import { augmentSettings } from "../spec/augmentKeys.ts";
 import type { Spec } from "../spec/schema.ts";
@@ -75,7 +75,8 @@ export function buildGradientGraph(model: TrainingModel, batch: number): Gradien
   const features = buildFcn(spec.train_fcn === false ? frozen(ctx) : ctx, image);
   const logits = buildHeads(ctx, buildShared(ctx, features), classes);
   const losses = new Map<string, TaskLoss>();
-  for (const [task, value] of logits) losses.set(task, buildTaskLoss(b, task, value, batch));
+  for (const [task, value] of logits)
+    losses.set(task, buildTaskLoss(b, task, value, batch, hasClassWeights(spec, task)));
   const supervised = buildObjective(b, spec, losses, ctx.source);
   const objective =
     model.teacher && spec.distill_weight > 0

@@ -4,7 +4,7 @@ import { nextName } from "../bundle.ts";
 import { InternalError } from "../diagnostics.ts";
 import { GraphBuilder } from "../ir/builder.ts";
 import type { Graph, Value } from "../ir/types.ts";
-import { inverseCountName, labelName } from "../model/objective.ts";
+import { classWeightName, inverseCountName, labelName } from "../model/objective.ts";
 import { isStatistic, type Parameter } from "../model/parameters.ts";
 import { type GradientGraph, gradientName, type TrainingModel } from "./gradientGraph.ts";
 import { emitUpdate } from "./update.ts";
@@ -26,9 +26,12 @@ export function buildTrainGraph(model: TrainingModel, gradients: GradientGraph):
   for (const input of gradients.graph.inputs) if (!computed.has(input.name)) b.adoptInput(input);
   for (const { task } of model.classes) {
     const labels = inputOf(b, labelName(task));
+    const weights = b.findInput(classWeightName(task));
     inverseCounts.set(
       task,
-      b.within(`tasks.${task}.loss`, () => inverseCountOf(b, labels)),
+      b.within(`tasks.${task}.loss`, () =>
+        weights ? inverseWeightOf(b, labels, weights) : inverseCountOf(b, labels),
+      ),
     );
   }
   const feeds = new Map([...inverseCounts].map(([task, value]) => [inverseCountName(task), value]));
@@ -81,6 +84,16 @@ function inverseCountOf(b: GraphBuilder, labels: Value): Value {
   const count = b.reduceSum(b.cast(present, "float32"), [0], 0);
   const any = b.cast(b.emit("Greater", [count, b.scalar(0)]), "float32");
   return b.div(any, b.emit("Max", [count, b.scalar(1)]));
+}
+
+/** 1 / sum of w[label] over labels >= 0, and 0 if there is none: from int64 [N] and float32 [K]. */
+function inverseWeightOf(b: GraphBuilder, labels: Value, weights: Value): Value {
+  const zero = b.scalar(0, "int64");
+  const present = b.emit("GreaterOrEqual", [labels, zero]);
+  const ofRows = b.emit("Gather", [weights, b.where(present, labels, zero)], { axis: 0 });
+  const sum = b.reduceSum(b.where(present, ofRows, b.scalar(0)), [0], 0);
+  const any = b.emit("Greater", [sum, b.scalar(0)]);
+  return b.div(b.cast(any, "float32"), b.where(any, sum, b.scalar(1)));
 }
 
 function inputOf(b: GraphBuilder, name: string): Value {

@@ -10,6 +10,8 @@ export interface EpochOrderOptions {
   readonly batchSize: number;
   /** The spec's balance_probs. */
   readonly balanced: boolean;
+  /** The spec's balance_classes; only with `balanced`. */
+  readonly byClass?: boolean;
   readonly seed: number;
   readonly epoch: number;
 }
@@ -21,17 +23,27 @@ export function batchesPerEpoch(rows: number, batchSize: number): number {
 
 /**
  * Probability of drawing each row (patchwork's balance_probs): p_i = sum over the labelled tasks t of row i
- * of 1 / (T * n_t), n_t = labelled rows of t, normalised to sum 1. Rows without labels get 0.
+ * of 1 / (T * n_t), n_t = labelled rows of t, normalised to sum 1. With `byClass` (balance_classes) the rows
+ * of each class that a task has share alike: sum of 1 / (T * C_t * n_tc), C_t = classes of t that have rows,
+ * n_tc = rows of the row's class. Rows without labels get 0.
  */
-export function sampleProbabilities(labels: Int32Array, taskCount: number): Float64Array {
+export function sampleProbabilities(labels: Int32Array, taskCount: number, byClass = false): Float64Array {
   const rows = labels.length / taskCount;
-  const counts = new Float64Array(taskCount);
-  for (const [place, label] of labels.entries()) if (label >= 0) counts[place % taskCount]! += 1;
+  const counts = Array.from({ length: taskCount }, () => [] as number[]);
+  for (let place = 0; place < labels.length; place++) {
+    const [ofTask, label] = [counts[place % taskCount]!, labels[place]!];
+    if (label < 0) continue;
+    const group = byClass ? label : 0;
+    ofTask[group] = (ofTask[group] ?? 0) + 1;
+  }
+  const groups = counts.map((ofTask) => ofTask.filter((count) => count > 0).length);
   const probabilities = new Float64Array(rows);
   let total = 0;
   for (let row = 0; row < rows; row++) {
     for (let task = 0; task < taskCount; task++) {
-      if (labels[row * taskCount + task]! >= 0) probabilities[row]! += 1 / (taskCount * counts[task]!);
+      const label = labels[row * taskCount + task]!;
+      if (label < 0) continue;
+      probabilities[row]! += 1 / (taskCount * groups[task]! * counts[task]![byClass ? label : 0]!);
     }
     total += probabilities[row]!;
   }
@@ -44,11 +56,11 @@ export function sampleProbabilities(labels: Int32Array, taskCount: number): Floa
  * `sampleProbabilities`; else a permutation of all rows, wrapped round.
  */
 export function epochOrder(options: EpochOrderOptions): Int32Array {
-  const { labels, taskCount, batchSize, balanced, seed, epoch } = options;
+  const { labels, taskCount, batchSize, balanced, byClass = false, seed, epoch } = options;
   const rows = labels.length / taskCount;
   const places = batchesPerEpoch(rows, batchSize) * batchSize;
   const random = new RandomStream(seed, "epoch order", epoch);
-  if (balanced) return drawRows(sampleProbabilities(labels, taskCount), places, random);
+  if (balanced) return drawRows(sampleProbabilities(labels, taskCount, byClass), places, random);
   const permutation = permuteRows(rows, random);
   return Int32Array.from({ length: places }, (_, place) => permutation[place % rows]!);
 }

@@ -45,6 +45,7 @@ export async function trainEpoch(session: TrainingSession, options: EpochOptions
     taskCount: spec.tasks.length,
     batchSize: spec.batch_size,
     balanced: spec.balance_probs,
+    byClass: spec.balance_classes,
     seed: spec.seed,
     epoch,
   });
@@ -136,22 +137,28 @@ function toMicroBatch(manifest: Manifest, batch: Batch, epoch: number, micro: nu
 }
 
 /**
- * Rates, weights and the counts of labelled rows of a whole logical batch, which its rows tell in advance.
+ * Rates, weights and the counts (with class weights: sums of weights) of labelled rows of a whole logical
+ * batch, which its rows tell in advance.
  */
 function stepScalars(session: TrainingSession, order: Int32Array, step: number): StepScalars {
   const { spec } = session.experiment;
   const { tasks } = session.manifest;
-  const { labels } = session.labels.train;
+  const { train, classWeights } = session.labels;
+  const { labels } = train;
   const rows = order.subarray(step * spec.batch_size, (step + 1) * spec.batch_size);
   const counts = tasks.map(({ name }, t) => {
+    const ofClasses = classWeights.get(name);
     let count = 0;
-    for (const row of rows) if ((labels[row * tasks.length + t] ?? -1) >= 0) count++;
+    for (const row of rows) {
+      const label = labels[row * tasks.length + t] ?? -1;
+      if (label >= 0) count += ofClasses ? (ofClasses[label] ?? 1) : 1;
+    }
     return [name, count] as const;
   });
   const weights = tasks.flatMap(({ name, weight }) =>
     weight === "adaptive" ? [] : [[name, weight] as const],
   );
-  return { learningRate: spec.lr, taskWeights: new Map(weights), counts: new Map(counts) };
+  return { learningRate: spec.lr, taskWeights: new Map(weights), counts: new Map(counts), classWeights };
 }
 
 function addSums(sums: Map<string, TaskSums>, more: ReadonlyMap<string, TaskSums>): void {

@@ -3,6 +3,7 @@ import { dirname, resolve } from "node:path";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { Spec, SpecInput } from "../../compiler/spec/schema.ts";
 import { type ClassNames, type PreparedLabels, prepareLabels } from "../data/classes.ts";
+import { type ClassWeights, resolveClassWeights } from "../data/classWeights.ts";
 import { readLabelTable } from "../data/labelFiles.ts";
 import { type LabelRow, type LabelTable, labelTableFromRows } from "../data/labelTable.ts";
 import type { RunFacts } from "./runDirectory.ts";
@@ -67,8 +68,13 @@ export function experimentFromRun(spec: Spec, facts: RunFacts): Experiment {
   };
 }
 
-/** Reads and checks the label tables. E_FILE, E_CSV_*, E_LABEL, E_TASK_EMPTY. */
-export async function readLabels(experiment: Experiment): Promise<PreparedLabels> {
+/** The labels of a run, and what its classes weigh. */
+export interface RunLabels extends PreparedLabels {
+  readonly classWeights: ClassWeights;
+}
+
+/** Reads and checks the label tables. E_FILE, E_CSV_*, E_LABEL, E_TASK_EMPTY, E_CONFIG (class_weights). */
+export async function readLabels(experiment: Experiment): Promise<RunLabels> {
   const { spec, baseDirectory, trainRows, valRows } = experiment;
   const columns = { tasks: spec.tasks, filepaths: spec.filepaths };
   const read = async (path: string | null, rows: readonly LabelRow[] | undefined, source: string) => {
@@ -77,7 +83,9 @@ export async function readLabels(experiment: Experiment): Promise<PreparedLabels
   };
   const train = (await read(spec.train_labels, trainRows, "train_labels")) ?? noTrainLabels(columns);
   const val = await read(spec.val_labels, valRows, "val_labels");
-  return prepareLabels(train, val, { ...spec.classes, ...experiment.classes });
+  const prepared = prepareLabels(train, val, { ...spec.classes, ...experiment.classes });
+  const classWeights = resolveClassWeights(spec.class_weights, prepared.classes, prepared.train);
+  return { ...prepared, classWeights };
 }
 
 /** An empty table is what labelTableFromRows refuses with the right message. */

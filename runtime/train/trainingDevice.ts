@@ -6,7 +6,12 @@ import { join } from "node:path";
 import { AUGMENT_INPUT } from "../../compiler/augment/augmentGraph.ts";
 import { type Manifest, nextName, type StateEntry } from "../../compiler/bundle.ts";
 import { InternalError } from "../../compiler/diagnostics.ts";
-import { inverseCountName, labelName, taskWeightName } from "../../compiler/model/objective.ts";
+import {
+  classWeightName,
+  inverseCountName,
+  labelName,
+  taskWeightName,
+} from "../../compiler/model/objective.ts";
 import type { HostTensor, OrtHost } from "../ort/ortHost.ts";
 
 /**
@@ -34,6 +39,8 @@ export interface StepScalars {
   readonly taskWeights: ReadonlyMap<string, number>;
   /** Labelled rows of the whole logical batch. */
   readonly counts: ReadonlyMap<string, number>;
+  /** Weights of the classes, [classes], where the spec has any; `counts` then holds sums of weights. */
+  readonly classWeights?: ReadonlyMap<string, Float32Array>;
 }
 
 export interface StepResult {
@@ -261,9 +268,12 @@ function batchWrites({ images, labels, masks, augment }: MicroBatch): Record<str
   };
 }
 
-function scalarWrites({ learningRate, taskWeights, counts }: StepScalars): Record<string, ArrayBufferView> {
+function scalarWrites(scalars: StepScalars): Record<string, ArrayBufferView> {
+  const { learningRate, taskWeights, counts, classWeights = new Map<string, Float32Array>() } = scalars;
   const writes: Record<string, ArrayBufferView> = { learning_rate: Float32Array.of(learningRate) };
   for (const [task, weight] of taskWeights) writes[taskWeightName(task)] = Float32Array.of(weight);
+  // A copy: what is written goes to the worker for good.
+  for (const [task, weights] of classWeights) writes[classWeightName(task)] = weights.slice();
   for (const [task, count] of counts)
     writes[inverseCountName(task)] = Float32Array.of(count > 0 ? 1 / count : 0);
   return writes;

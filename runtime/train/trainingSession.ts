@@ -18,7 +18,7 @@ import { OrtHost } from "../ort/ortHost.ts";
 import { type StoredManifest, writeBundleDirectory } from "./bundleDirectory.ts";
 import { BUNDLE_FOLDER, hasRun, writeRun } from "./runDirectory.ts";
 import { openPack } from "./runPack.ts";
-import { type Experiment, type RuntimeOptions, readLabels } from "./trainerOptions.ts";
+import { type Experiment, type RunLabels, type RuntimeOptions, readLabels } from "./trainerOptions.ts";
 import { TrainingDevice } from "./trainingDevice.ts";
 
 /** Hashes that a checkpoint must share with the run that resumes from it. */
@@ -34,7 +34,7 @@ export interface SessionOptions extends RuntimeOptions {
 
 export class TrainingSession implements AsyncDisposable {
   readonly experiment: Experiment;
-  readonly labels: PreparedLabels;
+  readonly labels: RunLabels;
   readonly manifest: StoredManifest;
   readonly device: TrainingDevice;
   readonly host: OrtHost;

@@ -20,6 +20,17 @@ describe("balanced sampling", () => {
     expect(Math.abs(probabilities.reduce((sum, value) => sum + value) - 1)).toBeLessThan(SUM_FLOAT64);
   });
 
+  it("over classes too gives each class of a task the same share", () => {
+    // Task 0: classes 0 (row 0, 2), 1 (row 1); task 1: class 0 (row 0), 5 (rows 2, 3).
+    const classes = Int32Array.from([0, 0, 1, -1, 0, 5, -1, 5, -1, -1]);
+    const probabilities = sampleProbabilities(classes, 2, true);
+    const wanted = [1 / 8 + 1 / 4, 1 / 4, 1 / 8 + 1 / 8, 1 / 8, 0];
+    for (const [row, value] of wanted.entries())
+      expect(Math.abs(probabilities[row]! - value)).toBeLessThan(SUM_FLOAT64);
+    const drawn = order({ labels: classes, taskCount: 2, byClass: true, batchSize: 64 });
+    expect(drawn).not.toEqual(order({ labels: classes, taskCount: 2, batchSize: 64 }));
+  });
+
   it("draws each row as often as its probability says, and an unlabelled row never", () => {
     const draws = Array.from({ length: 20_000 }, (_, epoch) => [...order({ epoch })]).flat();
     expect(draws).toHaveLength(160_000);

@@ -79,13 +79,24 @@ export function microBatches(batch: Batch, parts: number): Batch[] {
   });
 }
 
-/** Scalars of a step: learning rate, fixed task weights, 1 / labelled rows of the whole batch. */
+/** Class weights of a task in these tests: 0.5, 1.5, 2.5 and so on. */
+const weightOf = (label: number): number => 0.5 + label;
+
+/**
+ * Scalars of a step: learning rate, fixed task weights, 1 / labelled rows of the whole batch; with class
+ * weights those too, and 1 / the sum of the rows' weights.
+ */
 function scalarsOf({ manifest }: Bundle, batch: Batch, learningRate: number): Map<string, NDArray> {
   const scalar = (value: number): NDArray => ({ dtype: "float32", shape: [], data: Float64Array.of(value) });
   const scalars = new Map([["learning_rate", scalar(learningRate)]]);
+  const inputs = manifest.graphs.train?.inputs ?? [];
   for (const { name, weight } of manifest.tasks) {
     if (weight !== "adaptive") scalars.set(`task_weight/${name}`, scalar(weight));
-    const count = batch.get(`label/${name}`)?.data.filter((label) => label >= 0).length ?? 0;
+    const weights = inputs.find((input) => input.name === `class_weight/${name}`);
+    const data = Float64Array.from({ length: Number(weights?.shape[0] ?? 0) }, (_, label) => weightOf(label));
+    if (weights) scalars.set(weights.name, { dtype: "float32", shape: [data.length], data });
+    const labels = Array.from(batch.get(`label/${name}`)?.data ?? []).filter((label) => label >= 0);
+    const count = labels.reduce((sum, label) => sum + (weights ? weightOf(label) : 1), 0);
     scalars.set(`inv_count/${name}`, scalar(count > 0 ? 1 / count : 0));
   }
   return scalars;
