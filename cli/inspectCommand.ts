@@ -4,6 +4,9 @@ import type { Command } from "commander";
 import { compile } from "../compiler/compile.ts";
 import { inspectModel, type LayerFacts, type ModelFacts } from "../compiler/inspect/modelFacts.ts";
 import { graphText, StageLog } from "../compiler/inspect/stages.ts";
+import type { TrunkFacts } from "../compiler/inspect/trunkFacts.ts";
+import { importedFcn } from "../compiler/model/importedTrunk.ts";
+import type { Spec } from "../compiler/spec/schema.ts";
 import { readForeignModels } from "../runtime/models/foreignModels.ts";
 import { loadClasses, loadSpecOrRun } from "./specFile.ts";
 import { bytes, count, renderTable, scaled } from "./tables.ts";
@@ -38,20 +41,55 @@ async function inspect(path: string, flags: Flags, terminal: Terminal): Promise<
     return;
   }
   const facts = inspectModel(experiment.spec, classes, models);
-  const all = { ...facts, warnings: [...models.notes, ...facts.warnings, ...warnings] };
-  terminal.out(flags.json ? JSON.stringify(all, null, 2) : factsText(all, terminal));
+  const all = { ...facts, notes: models.notes, warnings: [...facts.warnings, ...warnings] };
+  terminal.out(flags.json ? JSON.stringify(all, null, 2) : factsText(experiment.spec, all, terminal));
 }
 
-function factsText(facts: ModelFacts, terminal: Terminal): string {
-  const { bold, yellow } = terminal.colours;
+/** Facts, and what was decided while models were read. */
+interface ShownFacts extends ModelFacts {
+  readonly notes: readonly string[];
+}
+
+function factsText(spec: Spec, facts: ShownFacts, terminal: Terminal): string {
+  const { bold, dim, yellow } = terminal.colours;
   const sections: [string, string][] = [
+    ...(facts.trunk ? [["Imported trunk", trunkTable(spec, facts.trunk, terminal)] as [string, string]] : []),
     ["Parameters and operations", partTable(facts, terminal)],
     ["Layers (one image)", layerTable(facts, terminal)],
     ["Memory in training", memoryTable(facts, terminal)],
     ["Which task's loss trains what", reachTable(facts, terminal)],
   ];
   const warnings = facts.warnings.map((warning) => `${yellow("warning:")} ${warning}`);
-  return [...sections.map(([title, text]) => `${bold(title)}\n${text}\n`), ...warnings].join("\n").trimEnd();
+  const notes = facts.notes.map((note) => `${dim("note:")} ${note}`);
+  const texts = sections.map(([title, text]) => `${bold(title)}\n${text}\n`);
+  return [...texts, ...notes, ...warnings].join("\n").trimEnd();
+}
+
+function trunkTable(spec: Spec, facts: TrunkFacts, terminal: Terminal): string {
+  const { file, layout, cutAt, features } = facts;
+  const images = [spec.num_channels, ...spec.imshape].join(" x ");
+  const rows = [
+    ["file", file],
+    ["image input", layout],
+    ["cut at", importedFcn(spec)?.output == null ? `${cutAt} (chosen; fcn.output changes it)` : cutAt],
+    ["features", `${features.join(" x ")}, of images ${images}`],
+    ["trains", trainedText(spec, facts)],
+    ["batch norms", normText(facts)],
+  ];
+  return renderTable(terminal, ["what", "value"], rows);
+}
+
+function trainedText({ train_fcn: trained }: Spec, { nodes, trainedNodes, from }: TrunkFacts): string {
+  if (trained === false) return "nothing (train_fcn: false)";
+  if (trained === true) return `all of its ${nodes} nodes (train_fcn: true)`;
+  return `the last ${trainedNodes} of ${nodes} nodes, from ${from} on`;
+}
+
+function normText({ norms, trainedNorms }: TrunkFacts): string {
+  if (norms === 0) return "none";
+  return trainedNorms === 0
+    ? `${norms}, frozen`
+    : `${norms}, of which ${trainedNorms} train their statistics`;
 }
 
 function partTable({ parts, batchSize }: ModelFacts, terminal: Terminal): string {

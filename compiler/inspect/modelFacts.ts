@@ -10,6 +10,7 @@ import type { LayerEntry, Spec } from "../spec/schema.ts";
 import { specWarnings } from "../spec/specWarnings.ts";
 import { countFlops, inputsReached, NO_PART, peakActivationBytes, valueBytes } from "./graphCosts.ts";
 import { StageLog } from "./stages.ts";
+import { type TrunkFacts, trunkFacts } from "./trunkFacts.ts";
 
 /**
  * One part: `fcn`, `shared_layers`, `tasks.<task>`, and `other` (image, loss, optimizer) where it costs
@@ -63,6 +64,8 @@ export interface ModelFacts {
   readonly layers: readonly LayerFacts[];
   readonly memory: MemoryFacts;
   readonly reach: readonly ReachFacts[];
+  /** Of an imported fcn. */
+  readonly trunk?: TrunkFacts;
   readonly warnings: readonly string[];
 }
 
@@ -72,6 +75,7 @@ export function inspectModel(
   classes: TaskClasses,
   models: Pick<CompileOptions, "trunk" | "teacher"> = {},
 ): ModelFacts {
+  const trunk = trunkFacts(spec, models.trunk);
   const log = new StageLog();
   const { manifest } = compile(spec, classes, { ...models, trace: log.trace });
   const evaluate = graphOf(log, "evaluate/1-");
@@ -85,6 +89,7 @@ export function inspectModel(
     layers: layerFacts(spec, evaluate),
     memory: memoryFacts(manifest, step),
     reach: reachFacts(manifest, train),
+    ...(trunk && { trunk }),
     warnings: specWarnings(spec),
   };
 }

@@ -1,7 +1,7 @@
 // A pretrained network as the trunk: its graph is replayed node by node behind the preprocessing, its weights
 // become parameters (frozen, trained whole, or trained from a node on), its batch norms keep their statistics
 // or train them. Names: `fcn.<name of the tensor in the file>`.
-import { InternalError, MttcError, suggestName } from "../diagnostics.ts";
+import { InternalError, MttcError, nearestName } from "../diagnostics.ts";
 import { readAttrs } from "../ir/op.ts";
 import type { Graph, Node, TensorData, Value } from "../ir/types.ts";
 import type { ImportedFcn, Spec } from "../spec/schema.ts";
@@ -85,6 +85,27 @@ function trainedNorm(
   return outputs.slice(0, 1);
 }
 
+/** What of a trunk is trained. */
+export interface TrunkShare {
+  readonly nodes: number;
+  readonly trainedNodes: number;
+  /** Node that training begins at, undefined where nothing is trained. */
+  readonly from: string | undefined;
+  readonly norms: number;
+  /** Batch norms whose statistics are trained. */
+  readonly trainedNorms: number;
+}
+
+/** Counts what of a trunk is trained, by the spec; E_MODEL_OUTPUT as buildImportedTrunk. */
+export function trunkShare(trunk: ImportedTrunk, spec: Spec): TrunkShare {
+  const { nodes } = trunk.graph;
+  const first = firstTrainedNode(trunk.graph, spec);
+  const [from] = nodes[first] ? nodeNames(nodes[first]).slice(-1) : [];
+  const norms = nodes.filter((node) => node.op.traits.includes("runningStatistics")).length;
+  const trainedNorms = planTrunk(trunk, spec).trainedNorms.size;
+  return { nodes: nodes.length, trainedNodes: nodes.length - first, from, norms, trainedNorms };
+}
+
 function planTrunk(trunk: ImportedTrunk, spec: Spec): TrunkPlan {
   const { graph } = trunk;
   const first = firstTrainedNode(graph, spec);
@@ -119,15 +140,21 @@ function planTrunk(trunk: ImportedTrunk, spec: Spec): TrunkPlan {
 function firstTrainedNode(graph: Graph, spec: Spec): number {
   if (typeof spec.train_fcn === "boolean") return spec.train_fcn ? 0 : graph.nodes.length;
   const wanted = spec.train_fcn.from;
-  const names = (node: Node) => node.outputs.flatMap(({ name, origin }) => [name, origin]);
-  const position = graph.nodes.findIndex((node) => names(node).includes(wanted));
+  const position = graph.nodes.findIndex((node) => nodeNames(node).includes(wanted));
   if (position >= 0) return position;
+  const names = [...new Set(graph.nodes.flatMap(nodeNames))];
+  const near = nearestName(wanted, names);
   throw new MttcError({
     code: "E_MODEL_OUTPUT",
     message: `the fcn has no node or value "${wanted}"`,
     at: { path: "train_fcn.from" },
-    hint: suggestName(wanted, [...new Set(graph.nodes.flatMap(names))].slice(-200)),
+    hint: near === undefined ? `the last ones are ${names.slice(-8).join(", ")}` : `did you mean "${near}"?`,
   });
+}
+
+/** Names that a spec may call a node by: those of its values, its origin, and its own in the file. */
+function nodeNames(node: Node): string[] {
+  return node.outputs.flatMap(({ name, origin }) => [name, origin, origin.replace(/^fcn\//, "")]);
 }
 
 function roleOf(node: Node, index: number, data: TensorData): ParameterRole {

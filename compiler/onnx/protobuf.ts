@@ -97,7 +97,7 @@ export function decodeModelProto(bytes: Uint8Array, limits: Partial<DecodeLimits
   } catch (error) {
     if (error instanceof MttcError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
-    throw parseError(`not an ONNX file: ${reason}`, error);
+    throw parseError(`not an ONNX file, or cut short (${reason})`, error);
   }
   return readModel(raw as unknown as RawModel, bounds.maxListedIntegers);
 }

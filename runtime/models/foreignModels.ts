@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { MttcError } from "../../compiler/diagnostics.ts";
+import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
 import type { Graph } from "../../compiler/ir/types.ts";
 import type { Teacher } from "../../compiler/model/distillation.ts";
 import { type ImportedTrunk, importedFcn } from "../../compiler/model/importedTrunk.ts";
@@ -36,12 +36,59 @@ export async function readForeignModels(
   classes: TaskClasses,
 ): Promise<ForeignModels> {
   const settings = importedFcn(spec);
-  const trunk = settings && (await readTrunk(spec, settings, resolve(baseDirectory, settings.path)));
+  const read = <T>(key: ModelKey, name: string, body: (path: string) => Promise<T>): Promise<T> => {
+    const path = resolve(baseDirectory, name);
+    return placed({ key, path, spec }, () => body(path));
+  };
+  const trunk = settings && (await read("fcn", settings.path, (path) => readTrunk(spec, settings, path)));
   const teacher =
     spec.teacher === null
       ? undefined
-      : await readTeacher(spec, resolve(baseDirectory, spec.teacher), classes);
+      : await read("teacher", spec.teacher, (path) => readTeacher(spec, path, classes));
   return { trunk, teacher, notes: (trunk?.notes ?? []).map((note) => `fcn: ${note}`) };
+}
+
+/** Keys of a spec that name models. */
+type ModelKey = "fcn" | "teacher";
+
+interface ModelPlace {
+  readonly key: ModelKey;
+  readonly path: string;
+  readonly spec: Spec;
+}
+
+/** Faults that `body` throws, with the file, the key that names it, and what the user can do about them. */
+async function placed<T>(place: ModelPlace, body: () => Promise<T>): Promise<T> {
+  try {
+    return await body();
+  } catch (error) {
+    if (!(error instanceof MttcError)) throw error;
+    const faults = error.faults.map((fault): Fault => {
+      const { code, at } = fault;
+      const key = code === "E_MODEL_OUTPUT" && place.key === "fcn" ? "fcn.output" : place.key;
+      const where = at?.node === undefined && at?.path === undefined ? { path: key } : {};
+      const hint = fault.hint ?? hintFor(fault, place);
+      return { ...fault, at: { file: place.path, ...where, ...at }, ...(hint !== undefined && { hint }) };
+    });
+    throw new MttcError(faults, { cause: error });
+  }
+}
+
+function hintFor({ code, at }: Fault, { key, path, spec }: ModelPlace): string | undefined {
+  if (code === "E_FILE") return "relative paths start from the spec's folder";
+  if (code === "E_PATH_TYPE")
+    return "a TensorFlow SavedModel, which is a folder, cannot be read: save it as .keras, or export it to ONNX";
+  const isShape = code === "E_SHAPE" || code === "E_MODEL_SHAPE";
+  const isInside = at?.node !== undefined || (at?.path !== undefined && !at.path.startsWith(key));
+  if (isShape && isInside) {
+    const { imshape, num_channels: channels } = spec;
+    return `the images are ${imshape.join("x")} (imshape) with ${channels} channels (num_channels)`;
+  }
+  if (code !== "E_MODEL_PARSE") return undefined;
+  if (key === "teacher" && isKerasPath(path))
+    return "a teacher is an ONNX file; `mttc import` converts Keras models";
+  if (key === "teacher" || /\.(onnx|h5|hdf5|keras)$/i.test(path)) return undefined;
+  return "files named .h5, .hdf5 or .keras are read as Keras models, all others as ONNX";
 }
 
 async function readTrunk(spec: Spec, settings: ImportedFcn, path: string): Promise<ImportedTrunk> {
@@ -54,6 +101,15 @@ async function readTrunk(spec: Spec, settings: ImportedFcn, path: string): Promi
       message: `the model takes ${model.layout}, the spec says ${settings.layout}`,
       at: { file: path, path: "fcn.layout" },
     });
+  for (const key of ["mean", "std"] as const) {
+    const count = settings[key]?.length ?? 1;
+    if (count !== 1 && count !== spec.num_channels)
+      throw new MttcError({
+        code: "E_CONFIG",
+        message: `expected one number, or ${spec.num_channels} (num_channels), found ${count}`,
+        at: { path: `fcn.${key}` },
+      });
+  }
   const { graph, layout } = model;
   const notes = [...model.notes, ...normNotes(spec, settings, graph)];
   return { graph, layout, notes, hash: await hashFile(path) };

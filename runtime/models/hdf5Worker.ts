@@ -25,7 +25,9 @@ async function carryOut({ bytes, kind }: Hdf5Request): Promise<Hdf5Reply> {
   } catch (error) {
     if (error instanceof MttcError) return { faults: error.faults };
     const reason = error instanceof Error ? error.message : String(error);
-    return { faults: [{ code: "E_MODEL_PARSE", message: `the HDF5 file is damaged (${reason})` }] };
+    return {
+      faults: [{ code: "E_MODEL_PARSE", message: `the HDF5 file is damaged or cut short (${reason})` }],
+    };
   }
 }
 

@@ -109,7 +109,8 @@ function unpack(bytes: Uint8Array, file: string): Map<string, Uint8Array> {
     return new Map(Object.entries(found));
   } catch (error) {
     if (error instanceof MttcError) throw error;
-    return refuse(file, `the archive is damaged (${error instanceof Error ? error.message : String(error)})`);
+    const reason = error instanceof Error ? error.message : String(error);
+    return refuse(file, `the archive is damaged or cut short (${reason})`);
   }
 }
 
@@ -119,7 +120,7 @@ async function readWhole(path: string): Promise<Uint8Array> {
     if (!facts.isFile())
       throw new MttcError({
         code: "E_PATH_TYPE",
-        message: "is not a file",
+        message: facts.isDirectory() ? "expected a model file, found a folder" : "expected a regular file",
         at: { file: path },
         hint: "a SavedModel folder cannot be read: save the model as .keras or .h5, or export it to ONNX",
       });

@@ -14,6 +14,7 @@ import {
 import { dirname, join, sep } from "node:path";
 import { type ErrorCode, MttcError } from "../../compiler/diagnostics.ts";
 import { locationFault } from "../../compiler/onnx/import/tensorValues.ts";
+import { fileError } from "../checkpoint/fileSystem.ts";
 
 /** Largest model file: protobuf itself ends there. */
 export const MAX_MODEL_BYTES = 2 ** 31 - 1;
@@ -34,6 +35,7 @@ export interface ModelFile {
  */
 export function readModelFile(path: string, maxBytes = MAX_MODEL_BYTES): ModelFile {
   const bytes = withFile(path, 0, path, (handle, stat) => {
+    if (stat.isDirectory()) refuse("E_PATH_TYPE", path, "expected a model file, found a folder");
     if (!stat.isFile()) refuse("E_PATH_TYPE", path, "expected a regular file");
     if (stat.size > maxBytes)
       refuse("E_MODEL_ALLOC", path, `the file has ${stat.size} bytes, the limit is ${maxBytes}`);
@@ -74,10 +76,10 @@ function readExternal(model: string, folder: string, { location, offset, length 
 }
 
 function checkPlace(model: string, folder: string, path: string, shown: string): void {
-  const stat = orRefuse(model, `cannot read the data file ${shown}`, () => lstatSync(path));
+  const stat = orRefuse(model, `read the data file ${shown}`, () => lstatSync(path));
   const fault = plainFileFault(stat);
   if (fault !== undefined) refuse("E_MODEL_PATH", model, `names the data file ${shown}: ${fault}`);
-  const real = orRefuse(model, `cannot read the data file ${shown}`, () => realpathSync(path));
+  const real = orRefuse(model, `read the data file ${shown}`, () => realpathSync(path));
   if (!real.startsWith(folder.endsWith(sep) ? folder : folder + sep) || real !== path)
     refuse("E_MODEL_PATH", model, `names the data file ${shown}: a link leads to it`);
 }
@@ -92,11 +94,11 @@ function plainFileFault(stat: Stats): string | undefined {
 /** Opens without waiting for a writer, which a pipe would ask for, and closes whatever happens. */
 function withFile<T>(path: string, flags: number, at: string, body: (handle: number, stat: Stats) => T): T {
   const mode = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | flags;
-  const handle = orRefuse(at, "cannot read the model", () => openSync(path, mode));
+  const handle = orRefuse(at, "read the model", () => openSync(path, mode));
   try {
     return body(
       handle,
-      orRefuse(at, "cannot read the model", () => fstatSync(handle)),
+      orRefuse(at, "read the model", () => fstatSync(handle)),
     );
   } finally {
     closeSync(handle);
@@ -107,21 +109,18 @@ function readRange(handle: number, path: string, offset: number, length: number)
   const bytes = new Uint8Array(length);
   for (let at = 0; at < length; ) {
     const wanted = Math.min(length - at, 2 ** 30);
-    const count = orRefuse(path, "cannot read the model", () =>
-      readSync(handle, bytes, at, wanted, offset + at),
-    );
+    const count = orRefuse(path, "read the model", () => readSync(handle, bytes, at, wanted, offset + at));
     if (count === 0) refuse("E_MODEL_DATA", path, "the file was cut short while it was read");
     at += count;
   }
   return bytes;
 }
 
-function orRefuse<T>(file: string, what: string, body: () => T): T {
+function orRefuse<T>(file: string, action: string, body: () => T): T {
   try {
     return body();
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new MttcError({ code: "E_FILE", message: `${what}: ${reason}`, at: { file } }, { cause: error });
+    throw fileError(error, file, action);
   }
 }
 

@@ -38,9 +38,8 @@ export function cutTrunk(graph: Graph, output?: string): Trunk {
   const how = output === undefined ? "features are taken from" : "features are, as asked,";
   const cut = deadValues.run({ ...graph, outputs: [{ name: features.name, value: features }] }, new Map());
   const left = graph.nodes.length - cut.nodes.length;
-  const note =
-    `${how} "${features.name}": ${channels} channels of ${height}x${width}; ` +
-    `${left} nodes after it are left out`;
+  const rest = left === 0 ? "" : `; ${left} nodes after it are left out`;
+  const note = `${how} "${features.name}": ${channels} channels of ${height}x${width}${rest}`;
   return { graph: cut, output: features.name, notes: [note] };
 }
 

@@ -23,8 +23,8 @@ export interface ImportOptions extends InputOptions {
   /** Gives external data; without it a model that has some is refused (E_MODEL_PATH). */
   readonly externalData?: ExternalData | undefined;
   /**
-   * Name of the value that becomes the only output; what it does not need is not looked at. Without it, all
-   * outputs of the file.
+   * Name of the value, or of the node that makes it, that becomes the only output; what it does not need
+   * is not looked at. Without it, all outputs of the file.
    */
   readonly output?: string | undefined;
 }
@@ -66,7 +66,7 @@ export function importModel(bytes: Uint8Array, options: ImportOptions): Imported
   const { b, notes } = importer;
   const image = b.within("fcn/image", () => b.input(input.name, input.dtype, input.shape));
   scope.define(input.name, image);
-  importer.convert(graph.node, wanted, scope);
+  withFileSize(input.notes, () => importer.convert(graph.node, wanted, scope));
   for (const name of wanted) b.output(name, importer.findValue(name, scope, name));
   // Operands of what was folded are left behind.
   const named = deadValues.run(nameValues(b.build(), importer.names), OPS);
@@ -100,6 +100,8 @@ function wantedOutputs(graph: GraphProto, { output, file }: ImportOptions): read
   }
   const names = graph.node.flatMap((node) => node.output).filter((name) => name !== "");
   if (names.includes(output)) return [output];
+  const [made] = graph.node.find(({ name }) => name === output)?.output ?? [];
+  if (made) return [made];
   const hint = `the nearest names: ${nearestNames(output, names).join(", ")}`;
   throw new MttcError({
     code: "E_MODEL_OUTPUT",
@@ -173,6 +175,21 @@ function nameValues(graph: Graph, names: ReadonlyMap<Value, string>): Graph {
     })),
     outputs: graph.outputs.map(({ name, value }) => ({ name, value: current(value) })),
   };
+}
+
+/** Where the images' size is not the one that the file has fixed, faults of shape say so. */
+function withFileSize(notes: readonly string[], body: () => void): void {
+  try {
+    body();
+  } catch (error) {
+    const [note] = notes;
+    if (!(error instanceof MttcError) || error.code !== "E_MODEL_SHAPE" || note === undefined) throw error;
+    const hint = `${note}: take its size as imshape, or export it with symbolic height and width`;
+    throw new MttcError(
+      error.faults.map((fault): Fault => ({ hint, ...fault })),
+      { cause: error },
+    );
+  }
 }
 
 /** Adds the file to the places of faults. */
