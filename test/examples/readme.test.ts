@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parseSpec } from "../../compiler/spec/parseSpec.ts";
 import { augmentMarkdownTable, specMarkdownTable } from "../../compiler/spec/specDocs.ts";
 import { runCli } from "../cli/runCli.ts";
 import { makeTinyData, type TinyData } from "../cli/tinyData.ts";
@@ -58,11 +59,22 @@ describe("the README", () => {
     const folder = join(repository, "cli");
     const sources = readdirSync(folder).filter((name) => name.endsWith(".ts"));
     const code = sources.map((name) => readFileSync(join(folder, name), "utf8")).join("\n");
-    const commands = [...code.matchAll(/\.command\("(\w+)"\)/g)].map(([, name]) => name);
-    const named = [...readme.matchAll(/^\| `mttc (\w+)|npx mttc (\w+)/gm)].map(([, a, b]) => a ?? b);
+    const declared = /^export function add(\w+)Command\([\s\S]*?(?:\.c|new C)ommand\("(\w+)"\)/gm;
+    const commands = [...code.matchAll(declared)].map(([, file = "", name = ""]) =>
+      /^Data./.test(file) ? `data ${name}` : name,
+    );
+    const places = /(?:^\| `|npx )mttc (data \w+|\w+)/gm;
+    const named = [...readme.matchAll(places)].flatMap(([, name = ""]) => [name, ...name.split(" ", 1)]);
     expect(new Set(named.filter((name) => name !== "works"))).toEqual(new Set(commands));
     const flags = [...readme.matchAll(/(?<=[ `])--[a-z]+/g)].map(([flag]) => flag);
     expect(flags.filter((flag) => !code.includes(flag))).toEqual([]);
+  });
+
+  it("shows an imported extractor in keys and forms that the spec has", () => {
+    const [block = ""] = blocksMarked("fcn");
+    const spec = parseSpec(`tasks: [kind]\n${block}`, "README.md");
+    expect(spec.fcn).toMatchObject({ path: "backbone.onnx", batchnorm: "train" });
+    expect(spec.train_fcn).toHaveProperty("from");
   });
 
   it("links to files that exist", () => {
