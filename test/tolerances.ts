@@ -118,7 +118,10 @@ export const FAMILY_FLOAT32 = 1e-4;
  * sums of a bias before a norm in training form cancel to 1e-14 of their terms.
  */
 export const VANISHING_GRADIENT = 1e-9;
-/** Milliseconds of processor time that importing and compiling a ResNet-50-sized trunk may take (the bound). */
+/**
+ * Milliseconds of processor time that importing and compiling a ResNet-50-sized trunk may take (the issue's
+ * bound).
+ */
 export const RESNET50_MS = 3000;
 /** ... and must let the process grow by less than this (the bound). */
 export const RESNET50_BYTES = 1e9;
