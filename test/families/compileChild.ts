@@ -15,7 +15,9 @@ const spec = resolveSpec({
   shared_layers: [64],
   task_layers: [],
 });
-/** Milliseconds of work, which neighbours on a busy machine do not lengthen as they do the time that passes. */
+/**
+ * Milliseconds of work, which neighbours on a busy machine do not lengthen as they do the time that passes.
+ */
 function cpuMs(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;

@@ -1,6 +1,7 @@
 // What `mttc ops` claims: enough ONNX operators with a derivative, each with samples at which the derivative is
 // really checked, and our own operators apart.
 
+import { readFileSync, writeFileSync } from "node:fs";
 import { Command } from "commander";
 import pc from "picocolors";
 import { describe, expect, test } from "vitest";
@@ -96,5 +97,12 @@ describe("mttc ops", () => {
     const text = run("--markdown");
     expect(text).toBe(opsMarkdown());
     for (const name of OPS.keys()) expect(text).toContain(`\n| \`${name}\` |`);
+  });
+
+  test("is what OPERATORS.md holds; UPDATE_README=1 rewrites it, but not in CI", () => {
+    const page = new URL("../../compiler/ops/OPERATORS.md", import.meta.url);
+    const expected = `# Operators\n\nMade by \`mttc ops --markdown\`; a test holds it to the code.\n\n${opsMarkdown().trimEnd()}\n`;
+    if (process.env.UPDATE_README === "1" && !process.env.CI) writeFileSync(page, expected);
+    expect(readFileSync(page, "utf8")).toBe(expected);
   });
 });
