@@ -114,6 +114,11 @@ export const AUGMENT_JPEG_MEAN = 3 / 255;
  */
 export const FAMILY_FLOAT32 = 1e-4;
 /**
+ * Eight roundings of a float32, relative to a tensor's norm: where the reference's own float32 run happens to be
+ * nearer than that, three times its distance would ask for less than rounding.
+ */
+export const FLOAT32_ROUNDING = 1e-6;
+/**
  * A gradient whose norm is below this part of the mean norm of all is zero but for rounding: in float64, the
  * sums of a bias before a norm in training form cancel to 1e-14 of their terms.
  */

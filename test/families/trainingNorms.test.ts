@@ -3,7 +3,7 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import { OrtLibrary } from "../../runtime/ort/library.ts";
-import { FAMILY_FLOAT32, FLOAT32_GAP_FACTOR, FLOAT64_RUN } from "../tolerances.ts";
+import { FLOAT32_GAP_FACTOR, FLOAT32_ROUNDING, FLOAT64_RUN } from "../tolerances.ts";
 import { deviations, distance, scales } from "./compareFamily.ts";
 import { FAMILIES, importFamily, readFixture } from "./familyFixture.ts";
 import { buildFamilyGraph } from "./familyGraph.ts";
@@ -28,7 +28,7 @@ describe.each(WITH_NORMS)("%s", (family) => {
     const found = runFamilyOnOrt(library, built);
     const scaleOf = scales(expected);
     for (const [name, [, , , gap]] of Object.entries(expected)) {
-      const allowed = Math.max(FLOAT32_GAP_FACTOR * gap, FAMILY_FLOAT32 * scaleOf.get(name)!);
+      const allowed = Math.max(FLOAT32_GAP_FACTOR * gap, FLOAT32_ROUNDING * scaleOf.get(name)!);
       expect(distance(found.get(name)!.data, exact.get(name)!.data), name).toBeLessThanOrEqual(allowed);
     }
   });
