@@ -283,7 +283,7 @@ export const specSchema = z.strictObject({
     .nullable()
     .default(null)
     .describe(
-      "ONNX model to distill from: an image in, probabilities per task out (an export of mttc, say).",
+      "Model to distill from (.onnx, .h5, .keras): an image in, probabilities per task out (an export of mttc, say).",
     ),
   distill_weight: atLeastZero("a number >= 0")
     .default(0)

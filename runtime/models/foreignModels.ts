@@ -1,4 +1,4 @@
-// The models that a spec names: its fcn (ONNX or Keras) and its teacher (ONNX), read from disk and
+// The models that a spec names: its fcn (ONNX or Keras) and its teacher, read from disk and
 // imported, as the compiler takes them.
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
@@ -159,7 +159,9 @@ function normNotes(spec: Spec, settings: ImportedFcn, graph: Graph): string[] {
 
 /** A teacher gives `probabilities/<task>`, or an output of the task's name, for at least one task. */
 async function readTeacher(spec: Spec, path: string, classes: TaskClasses): Promise<Teacher> {
-  const { graph, layout } = importModel(...onnxImport(spec, path));
+  const { graph, layout } = isKerasPath(path)
+    ? await importKerasFile(path, { ops: OPS, imshape: spec.imshape, batch: "N" })
+    : importModel(...onnxImport(spec, path));
   const named = new Map(graph.outputs.map(({ name, value }) => [name, value]));
   const listed = teacherClasses(path);
   const outputs = new Map<string, string>();
@@ -187,6 +189,7 @@ async function readTeacher(spec: Spec, path: string, classes: TaskClasses): Prom
 
 /** Class names per task of a file that mttc exported; other files do not say them. */
 function teacherClasses(path: string): Map<string, readonly string[]> {
+  if (isKerasPath(path)) return new Map();
   const { metadataProps = [] } = decodeModelProto(readModelFile(path).bytes);
   if (!metadataProps.some(({ key }) => key === "mttc")) return new Map();
   return new Map(readMetadata(metadataProps, path).tasks.map(({ name, classes }) => [name, classes]));

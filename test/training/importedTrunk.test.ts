@@ -5,8 +5,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { interpret } from "../../compiler/ir/interpret.ts";
+import { OPS } from "../../compiler/ops/table.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
+import { ImageReader } from "../../runtime/data/images.ts";
 import { exportRun } from "../../runtime/export/exportRun.ts";
+import { importKerasFile } from "../../runtime/models/kerasFile.ts";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import type { TrainerOptions } from "../../runtime/train/trainerOptions.ts";
 import { faultsOfAsync } from "../spec/faultsOf.ts";
@@ -130,6 +134,41 @@ describe("a teacher", () => {
     expect(distilled).toBeLessThan((await student({})) / 2);
   });
 
+  test("may be a Keras model whose output has the task's name", async () => {
+    const rows = Array.isArray(options.train_labels) ? options.train_labels : [];
+    const labelled = rows.map((row, i) => ({
+      filepath: String(row.filepath),
+      classes: "abcd"[i % 4] ?? "a",
+    }));
+    const student = {
+      train_labels: labelled,
+      tasks: ["classes"],
+      fcn: { layers: [8, "p", 8] },
+      train_fcn: true,
+      task_layers: [8],
+      imshape: [13, 11],
+      batch_size: 8,
+      lr: 0.01,
+    } satisfies TrainerOptions;
+    const teacher = resolve("test/fixtures/keras/sequential.h5");
+    const probabilities = async (more: Partial<TrainerOptions>): Promise<Float32Array> => {
+      await using trainer = new MultiTaskTrainer({ ...student, ...more });
+      await trainer.fit(8);
+      return (
+        (await trainer.predict(labelled.map(({ filepath }) => filepath))).get("classes") ?? new Float32Array()
+      );
+    };
+    const theirs = await probabilitiesOfKeras(
+      teacher,
+      labelled.map(({ filepath }) => filepath),
+    );
+    const far = divergence(new Map([["classes", theirs]]), new Map([["classes", await probabilities({})]]));
+    const distilled = await probabilities({ teacher, distill_weight: 50 });
+    expect(divergence(new Map([["classes", theirs]]), new Map([["classes", distilled]]))).toBeLessThan(
+      far / 2,
+    );
+  });
+
   test("without the tasks' outputs is refused", async () => {
     const spec = { ...options, fcn: { layers: [4] }, teacher: RESIDUAL, distill_weight: 1 } as const;
     await using trainer = new MultiTaskTrainer(spec);
@@ -137,6 +176,24 @@ describe("a teacher", () => {
     expect(fault?.code).toBe("E_MODEL_OUTPUT");
   });
 });
+
+/** Probabilities of a Keras classifier on image files, by the float64 interpreter on pixels / 255. */
+async function probabilitiesOfKeras(file: string, paths: readonly string[]): Promise<Float32Array> {
+  const { graph, imageInput } = await importKerasFile(file, { ops: OPS, imshape: [13, 11], batch: 1 });
+  const reader = new ImageReader({ height: 13, width: 11, channels: 3, greyscale: false });
+  const rows: number[] = [];
+  for (const path of paths) {
+    const pixels = new Uint8Array(13 * 11 * 3);
+    await reader.read(path, pixels);
+    const data = Float64Array.from({ length: pixels.length }, (_, i) => {
+      const [channel, place] = [Math.floor(i / (13 * 11)), i % (13 * 11)];
+      return (pixels[place * 3 + channel] ?? 0) / 255;
+    });
+    const feeds = new Map([[imageInput, { dtype: "float32", shape: [1, 3, 13, 11], data } as const]]);
+    rows.push(...(interpret(graph, feeds).values().next().value?.data ?? []));
+  }
+  return Float32Array.from(rows);
+}
 
 /** Summed KL(p || q) over all rows and tasks. */
 function divergence(p: ReadonlyMap<string, Float32Array>, q: ReadonlyMap<string, Float32Array>): number {
