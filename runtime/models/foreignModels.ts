@@ -85,9 +85,7 @@ function hintFor({ code, at }: Fault, { key, path, spec }: ModelPlace): string |
     return `the images are ${imshape.join("x")} (imshape) with ${channels} channels (num_channels)`;
   }
   if (code !== "E_MODEL_PARSE") return undefined;
-  if (key === "teacher" && isKerasPath(path))
-    return "a teacher is an ONNX file; `mttc import` converts Keras models";
-  if (key === "teacher" || /\.(onnx|h5|hdf5|keras)$/i.test(path)) return undefined;
+  if (/\.(onnx|h5|hdf5|keras)$/i.test(path)) return undefined;
   return "files named .h5, .hdf5 or .keras are read as Keras models, all others as ONNX";
 }
 

@@ -111,9 +111,9 @@ describe("a model that cannot be used", () => {
       /fcn\.mean: expected one number, or 3 .*E_CONFIG/,
     ],
     [
-      "a teacher of Keras",
+      "a Keras teacher without the tasks",
       "fcn: residual.onnx\nteacher: mobile.h5\ndistill_weight: 1",
-      /mobile\.h5: teacher: .*E_MODEL_PARSE[\s\S]*mttc import/,
+      /mobile\.h5: teacher: .*probabilities\/kind.*E_MODEL_OUTPUT/,
     ],
     [
       "a size that the file has fixed",
