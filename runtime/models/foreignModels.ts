@@ -8,16 +8,19 @@ import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
 import type { Graph } from "../../compiler/ir/types.ts";
 import type { Teacher } from "../../compiler/model/distillation.ts";
 import { type ImportedTrunk, importedFcn } from "../../compiler/model/importedTrunk.ts";
-import { readMetadata } from "../../compiler/model/modelMetadata.ts";
+import { METADATA_KEY, readMetadata } from "../../compiler/model/modelMetadata.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";
 import { cutTrunk } from "../../compiler/onnx/import/cutTrunk.ts";
-import { type ImportOptions, importModel } from "../../compiler/onnx/import/importModel.ts";
+import {
+  type ImportedModel,
+  type ImportOptions,
+  importModel,
+} from "../../compiler/onnx/import/importModel.ts";
 import { importTrunk } from "../../compiler/onnx/import/importTrunk.ts";
-import { decodeModelProto } from "../../compiler/onnx/protobuf.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import type { ImportedFcn, Spec } from "../../compiler/spec/schema.ts";
 import { importKerasFile, isKerasPath } from "./kerasFile.ts";
-import { readModelFile } from "./modelFile.ts";
+import { type ModelFile, readModelFile } from "./modelFile.ts";
 
 /** Imported models of an experiment; notes are for the log. */
 export interface ForeignModels {
@@ -92,7 +95,7 @@ function hintFor({ code, at }: Fault, { key, path, spec }: ModelPlace): string |
 async function readTrunk(spec: Spec, settings: ImportedFcn, path: string): Promise<ImportedTrunk> {
   const model = isKerasPath(path)
     ? await readKeras(spec, settings, path)
-    : importTrunk(...onnxImport(spec, path, settings.output ?? undefined));
+    : readOnnxTrunk(spec, settings, path);
   if (settings.layout !== "auto" && settings.layout !== model.layout)
     throw new MttcError({
       code: "E_MODEL_SHAPE",
@@ -108,17 +111,20 @@ async function readTrunk(spec: Spec, settings: ImportedFcn, path: string): Promi
         at: { path: `fcn.${key}` },
       });
   }
-  const { graph, layout } = model;
+  const { graph, layout, hash } = model;
   const notes = [...model.notes, ...normNotes(spec, settings, graph)];
-  return { graph, layout, notes, hash: await hashFile(path) };
+  return { graph, layout, notes, hash };
+}
+
+function readOnnxTrunk(spec: Spec, settings: ImportedFcn, path: string): ImportedTrunk {
+  const file = readModelFile(path);
+  const output = settings.output ?? undefined;
+  const { graph, layout, notes } = importTrunk(file.bytes, importOptions(spec, file, output));
+  return { graph, layout, notes, hash: file.hash() };
 }
 
 /** Cuts at the layer, or value, that the spec names. */
-async function readKeras(
-  spec: Spec,
-  settings: ImportedFcn,
-  path: string,
-): Promise<Pick<ImportedTrunk, "graph" | "layout" | "notes">> {
+async function readKeras(spec: Spec, settings: ImportedFcn, path: string): Promise<ImportedTrunk> {
   const model = await importKerasFile(path, { ops: OPS, imshape: spec.imshape, batch: "N" });
   const channels = model.graph.inputs[0]?.type.shape[1];
   if (channels !== spec.num_channels)
@@ -130,14 +136,13 @@ async function readKeras(
   const asked = settings.output ?? undefined;
   const layer = asked === undefined ? undefined : model.layers.get(asked)?.name;
   const { graph, notes } = cutTrunk(model.graph, layer ?? asked);
-  return { graph, layout: model.layout, notes: [...model.notes, ...notes] };
+  return { graph, layout: model.layout, notes: [...model.notes, ...notes], hash: await hashFile(path) };
 }
 
-/** What importing an ONNX file takes: its bytes and what the spec says of its images. */
-function onnxImport(spec: Spec, path: string, output?: string): [bytes: Uint8Array, options: ImportOptions] {
-  const { bytes, externalData } = readModelFile(path);
+/** What importing an ONNX file takes: the file and what the spec says of its images. */
+function importOptions(spec: Spec, { file, externalData }: ModelFile, output?: string): ImportOptions {
   const { imshape, num_channels: channels } = spec;
-  return [bytes, { file: path, imshape, channels, batch: "N", externalData, output }];
+  return { file, imshape, channels, batch: "N", externalData, output };
 }
 
 /**
@@ -157,11 +162,10 @@ function normNotes(spec: Spec, settings: ImportedFcn, graph: Graph): string[] {
 
 /** A teacher gives `probabilities/<task>`, or an output of the task's name, for at least one task. */
 async function readTeacher(spec: Spec, path: string, classes: TaskClasses): Promise<Teacher> {
-  const { graph, layout } = isKerasPath(path)
-    ? await importKerasFile(path, { ops: OPS, imshape: spec.imshape, batch: "N" })
-    : importModel(...onnxImport(spec, path));
+  const { graph, layout, listed, hash } = isKerasPath(path)
+    ? await readKerasTeacher(spec, path)
+    : readOnnxTeacher(spec, path);
   const named = new Map(graph.outputs.map(({ name, value }) => [name, value]));
-  const listed = teacherClasses(path);
   const outputs = new Map<string, string>();
   for (const { task, classes: names } of classes) {
     const output = [`probabilities/${task}`, task].find((name) => named.has(name));
@@ -182,15 +186,30 @@ async function readTeacher(spec: Spec, path: string, classes: TaskClasses): Prom
       message: `expected an output "probabilities/${spec.tasks[0]}", found ${[...named.keys()].join(", ")}`,
       at: { file: path, path: "teacher" },
     });
-  return { graph, layout, outputs, hash: await hashFile(path) };
+  return { graph, layout, outputs, hash };
+}
+
+/** A teacher's model; `listed` holds class names per task where the file says them. */
+type TeacherModel = Omit<Teacher, "outputs"> & { readonly listed: ReadonlyMap<string, readonly string[]> };
+
+async function readKerasTeacher(spec: Spec, path: string): Promise<TeacherModel> {
+  const { graph, layout } = await importKerasFile(path, { ops: OPS, imshape: spec.imshape, batch: "N" });
+  return { graph, layout, listed: new Map(), hash: await hashFile(path) };
+}
+
+function readOnnxTeacher(spec: Spec, path: string): TeacherModel {
+  const file = readModelFile(path);
+  const { graph, layout, metadata } = importModel(file.bytes, importOptions(spec, file));
+  return { graph, layout, listed: exportedClasses(metadata, path), hash: file.hash() };
 }
 
 /** Class names per task of a file that mttc exported; other files do not say them. */
-function teacherClasses(path: string): Map<string, readonly string[]> {
-  if (isKerasPath(path)) return new Map();
-  const { metadataProps = [] } = decodeModelProto(readModelFile(path).bytes);
-  if (!metadataProps.some(({ key }) => key === "mttc")) return new Map();
-  return new Map(readMetadata(metadataProps, path).tasks.map(({ name, classes }) => [name, classes]));
+function exportedClasses(
+  metadata: ImportedModel["metadata"],
+  path: string,
+): ReadonlyMap<string, readonly string[]> {
+  if (!metadata.some(({ key }) => key === METADATA_KEY)) return new Map();
+  return new Map(readMetadata(metadata, path).tasks.map(({ name, classes }) => [name, classes]));
 }
 
 async function hashFile(path: string): Promise<string> {

@@ -1,6 +1,7 @@
 // Reads ONNX files from disk with care, before anything else sees them: only regular files under a size
 // cap, and external data only from plain files of the model's own folder, which no link leads out of. ONNX
 // Runtime's own checks came late and have had holes (hard links, NUL in names), so ours stand first.
+import { createHash } from "node:crypto";
 import {
   closeSync,
   constants,
@@ -27,6 +28,8 @@ export interface ModelFile {
   readonly bytes: Uint8Array;
   /** E_MODEL_PATH (not a plain file in the model's folder), E_MODEL_DATA (beyond its end), E_FILE. */
   readonly externalData: (location: string, offset: number, length: number) => Uint8Array;
+  /** SHA-256 (hex) of the file and of the external data that was read so far, in the order of the reads. */
+  readonly hash: () => string;
 }
 
 /**
@@ -42,10 +45,16 @@ export function readModelFile(path: string, maxBytes = MAX_MODEL_BYTES): ModelFi
     return readRange(handle, path, 0, stat.size);
   });
   const folder = dirname(realpathSync(path));
+  const hash = createHash("sha256").update(bytes);
   return {
     file: path,
     bytes,
-    externalData: (location, offset, length) => readExternal(path, folder, { location, offset, length }),
+    externalData: (location, offset, length) => {
+      const data = readExternal(path, folder, { location, offset, length });
+      hash.update(data);
+      return data;
+    },
+    hash: () => hash.copy().digest("hex"),
   };
 }
 

@@ -53,6 +53,19 @@ describe("external data", () => {
     expect(first).toBe(wanted);
   });
 
+  test("is part of the hash: the same file with other weights is another model", () => {
+    const hashOf = (): string => {
+      importFrom("w.bin");
+      const model = readModelFile(join(folder, "m.onnx"));
+      importModel(model.bytes, { ...model, imshape: [6, 5], batch: 2 });
+      return model.hash();
+    };
+    const before = hashOf();
+    expect(hashOf()).toBe(before);
+    writeFileSync(join(folder, "w.bin"), new Uint8Array(Float32Array.of(0, 1, 2, 4).buffer));
+    expect(hashOf()).not.toBe(before);
+  });
+
   test("is found beside a model that is reached through links", () => {
     importFrom("w.bin");
     symlinkSync(folder, join(root, "link"));

@@ -5,7 +5,7 @@ import type { NDArray } from "../../compiler/ir/op.ts";
  * |a - b| / |b| in the Euclidean norm (|a| where b is 0); Infinity if a is missing, not finite or of another
  * length.
  */
-export function relativeDistance(a: Float64Array | undefined, b: Float64Array): number {
+export function relativeDistance(a: ArrayLike<number> | undefined, b: Float64Array): number {
   if (a?.length !== b.length) return Number.POSITIVE_INFINITY;
   const norm = Math.sqrt(b.reduce((sum, x) => sum + x * x, 0));
   const gap = Math.sqrt(b.reduce((sum, x, i) => sum + (x - (a[i] ?? Number.NaN)) ** 2, 0));

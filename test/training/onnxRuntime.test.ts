@@ -11,6 +11,7 @@ import { OrtHost } from "../../runtime/ort/ortHost.ts";
 import { writeBundleDirectory } from "../../runtime/train/bundleDirectory.ts";
 import { TrainingDevice } from "../../runtime/train/trainingDevice.ts";
 import { readFixture, TRAINING_CASES, type TrainingFixture } from "../fixtures/training/readFixture.ts";
+import { relativeDistance } from "../step/tensors.ts";
 import { FLOAT32_GAP_FACTOR, FLOAT32_RUN, FLOAT32_STEP_LOSS } from "../tolerances.ts";
 import { compileTraced, numberedClasses } from "./tracedGraphs.ts";
 
@@ -102,12 +103,4 @@ async function trainOnOrt(name: string, fixture: TrainingFixture, steps = fixtur
     );
   }
   return { device, losses };
-}
-
-/** |a - b| / |b| in the Euclidean norm (|a| where b is 0); Infinity if a is missing or of another length. */
-function relativeDistance(a: ArrayLike<number> | undefined, b: Float64Array): number {
-  if (a?.length !== b.length) return Number.POSITIVE_INFINITY;
-  const norm = Math.sqrt(b.reduce((sum, x) => sum + x * x, 0));
-  const gap = Math.sqrt(b.reduce((sum, x, i) => sum + (x - (a[i] ?? Number.NaN)) ** 2, 0));
-  return norm === 0 ? gap : gap / norm;
 }

@@ -7,6 +7,7 @@ import type { Graph } from "../../compiler/ir/types.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
 import { readFixture, TRAINING_CASES, type TrainingFixture } from "../fixtures/training/readFixture.ts";
+import { relativeDistance } from "../step/tensors.ts";
 import { FLOAT64_RUN } from "../tolerances.ts";
 import { compileTraced, numberedClasses } from "./tracedGraphs.ts";
 
@@ -75,11 +76,4 @@ function trainInFloat64(graph: Graph, fixture: TrainingFixture, learningRate: nu
     );
   });
   return { state, losses };
-}
-
-/** |a - b| / max(|b|, 1e-12) in the Euclidean norm; Infinity if a is missing or of another length. */
-function relativeDistance(a: Float64Array | undefined, b: Float64Array): number {
-  if (a?.length !== b.length) return Number.POSITIVE_INFINITY;
-  const norm = Math.sqrt(b.reduce((sum, x) => sum + x * x, 0));
-  return Math.sqrt(b.reduce((sum, x, i) => sum + (x - (a[i] ?? Number.NaN)) ** 2, 0)) / Math.max(norm, 1e-12);
 }

@@ -39,6 +39,8 @@ export interface ImportedModel {
   readonly opset: number;
   /** Remarks for the log: what was left out or read otherwise than it stands. */
   readonly notes: readonly string[];
+  /** The file's metadata_props. */
+  readonly metadata: readonly { readonly key: string; readonly value: string }[];
 }
 
 /**
@@ -77,6 +79,7 @@ export function importModel(bytes: Uint8Array, options: ImportOptions): Imported
     layout: input.layout,
     opset,
     notes: [...input.notes, ...notes],
+    metadata: model.metadataProps ?? [],
   };
 }
 
