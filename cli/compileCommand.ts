@@ -1,7 +1,7 @@
 // `mttc compile SPEC -o DIR`: the bundle of ONNX files alone, without training.
 import { resolve } from "node:path";
-import type { Command } from "commander";
-import { BUNDLE_FORMAT } from "../compiler/bundle.ts";
+import { type Command, Option } from "commander";
+import { BUNDLE_FORMAT, TARGETS, type Target } from "../compiler/bundle.ts";
 import { compile } from "../compiler/compile.ts";
 import { specWarnings } from "../compiler/spec/specWarnings.ts";
 import { refuseForeignFolder } from "../runtime/export/ownFolder.ts";
@@ -15,8 +15,14 @@ import type { Terminal } from "./terminal.ts";
 
 interface Flags {
   readonly output: string;
+  readonly target: Target;
   readonly timing?: boolean;
   readonly json?: boolean;
+}
+
+/** `--target`, also of `mttc inspect`. */
+export function targetOption(): Option {
+  return new Option("--target <provider>", "what graphs are spelled for").choices(TARGETS).default("cpu");
 }
 
 export function addCompileCommand(program: Command, terminal: Terminal): void {
@@ -25,6 +31,7 @@ export function addCompileCommand(program: Command, terminal: Terminal): void {
     .description("compile a spec into a bundle of ONNX graphs (train, grad, apply, evaluate, trunk)")
     .argument("<spec>", "spec file (YAML or JSON)")
     .requiredOption("-o, --output <dir>", "folder to write; an older bundle there is replaced")
+    .addOption(targetOption())
     .option("--timing", "print how long each stage and pass took")
     .option("--json", "print the result as JSON")
     .addHelpText("after", "\nMTTC_DUMP=dir writes the graph after every stage and pass to dir.")
@@ -44,7 +51,7 @@ async function compileSpec(file: string, flags: Flags, terminal: Terminal): Prom
   const dump = process.env.MTTC_DUMP;
   const trace = joinTraces([...(dump ? [dumpTrace(dump)] : []), timing.trace]);
   const started = performance.now();
-  const bundle = compile(experiment.spec, classes, { ...models, trace });
+  const bundle = compile(experiment.spec, classes, { ...models, target: flags.target, trace });
   const milliseconds = performance.now() - started;
   const { files } = await writeBundleDirectory(directory, bundle);
   const sizes = Object.entries(files).map(([name, entry]) => ({ name, bytes: entry.bytes }));

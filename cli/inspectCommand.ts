@@ -1,6 +1,7 @@
 // `mttc inspect SPEC|RUN`: what a spec amounts to before (or after) it is trained, or a graph of its
 // compilation.
 import type { Command } from "commander";
+import type { Target } from "../compiler/bundle.ts";
 import { compile } from "../compiler/compile.ts";
 import { inspectModel, type LayerFacts, type ModelFacts } from "../compiler/inspect/modelFacts.ts";
 import { graphText, StageLog } from "../compiler/inspect/stages.ts";
@@ -8,6 +9,7 @@ import type { TrunkFacts } from "../compiler/inspect/trunkFacts.ts";
 import { importedFcn } from "../compiler/model/importedTrunk.ts";
 import type { Spec } from "../compiler/spec/schema.ts";
 import { readForeignModels } from "../runtime/models/foreignModels.ts";
+import { targetOption } from "./compileCommand.ts";
 import { loadClasses, loadSpecOrRun } from "./specFile.ts";
 import { bytes, count, renderTable, scaled } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
@@ -16,6 +18,7 @@ interface Flags {
   readonly json?: boolean;
   readonly stage?: string;
   readonly at?: string;
+  readonly target: Target;
 }
 
 export function addInspectCommand(program: Command, terminal: Terminal): void {
@@ -26,6 +29,7 @@ export function addInspectCommand(program: Command, terminal: Terminal): void {
     .option("--json", "print the facts as JSON")
     .option("--stage <stage>", "print the graph after a stage instead (train, grad/1-built, ...)")
     .option("--at <origin>", "with --stage: only what comes from this place of the spec")
+    .addOption(targetOption())
     .addHelpText("after", "\nAn unknown --stage lists those that there are.")
     .action((path: string, flags: Flags) => inspect(path, flags, terminal));
 }
@@ -36,7 +40,7 @@ async function inspect(path: string, flags: Flags, terminal: Terminal): Promise<
   const models = await readForeignModels(experiment.spec, experiment.baseDirectory, classes);
   if (flags.stage !== undefined) {
     const log = new StageLog();
-    compile(experiment.spec, classes, { ...models, trace: log.trace });
+    compile(experiment.spec, classes, { ...models, target: flags.target, trace: log.trace });
     terminal.out(graphText(log.find(flags.stage), flags.at).trimEnd());
     return;
   }

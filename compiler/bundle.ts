@@ -7,6 +7,10 @@ import type { Spec } from "./spec/schema.ts";
 export const BUNDLE_FORMAT = "mttc-bundle";
 export const BUNDLE_VERSION = 1;
 
+/** What graphs are spelled for. A graph for either runs on both: the target is a matter of speed. */
+export const TARGETS = ["cpu", "cuda"] as const;
+export type Target = (typeof TARGETS)[number];
+
 /** A tensor at a graph's border; symbolic dimensions ("N") are strings. */
 export interface TensorEntry {
   readonly name: string;
@@ -91,6 +95,7 @@ export interface Manifest {
   readonly version: number;
   readonly producer: string;
   readonly opset: number;
+  readonly target: Target;
   readonly batchSize: number;
   readonly graphs: Readonly<Record<string, GraphEntry>>;
   readonly state: readonly StateEntry[];

@@ -1,9 +1,8 @@
 // The pipeline: spec -> model -> backward -> step -> passes -> lower -> ONNX bundle. Read this first.
 // Pure: data in, bytes out. The same spec and classes give the same bytes.
 import { buildAugmentGraph, imageSize } from "./augment/augmentGraph.ts";
-import type { Bundle } from "./bundle.ts";
+import type { Bundle, Target } from "./bundle.ts";
 import { finishGraph } from "./lower/finishGraph.ts";
-import type { Target } from "./lower/lower.ts";
 import type { Teacher } from "./model/distillation.ts";
 import { type ImportedTrunk, importedValues } from "./model/importedTrunk.ts";
 import { initialValue } from "./model/initialValues.ts";
@@ -19,7 +18,8 @@ import { buildApplyGraph, buildGradGraph, buildTrainGraph } from "./step/graphs.
 import { buildEvaluateGraph, buildTrunkGraph } from "./step/inferenceGraphs.ts";
 
 export interface CompileOptions {
-  readonly target?: Target;
+  /** What the graphs are spelled for; default "cpu". */
+  readonly target?: Target | undefined;
   /** Values to start from instead of drawn ones, by parameter name; row-major float32. */
   readonly initialValues?: ReadonlyMap<string, Float32Array>;
   /** The network that the spec's fcn names, where it is an imported one. */
@@ -51,5 +51,11 @@ export function compile(spec: Spec, classes: TaskClasses, options: CompileOption
     ...(augment ? [buildAugmentGraph(OPS, augment, imageSize(spec))] : []),
   ];
   const finished = graphs.map((graph) => finishGraph(graph, options));
-  return writeBundle({ model, gradients: micro, graphs: finished, initialOf });
+  return writeBundle({
+    model,
+    gradients: micro,
+    graphs: finished,
+    initialOf,
+    target: options.target ?? "cpu",
+  });
 }

@@ -1,5 +1,6 @@
 // From a graph as built to one that is written: simplify, lower for the target, simplify again. Every graph
 // goes through it, those of a bundle and those of an export.
+import type { Target } from "../bundle.ts";
 import type { Graph } from "../ir/types.ts";
 import { OPS } from "../ops/table.ts";
 import { batchNormFolding } from "../passes/batchNormFolding.ts";
@@ -8,7 +9,7 @@ import { constantFolding } from "../passes/constantFolding.ts";
 import { deadValues } from "../passes/deadValues.ts";
 import { identities } from "../passes/identities.ts";
 import { type Pass, runPasses, type Trace } from "../passes/pass.ts";
-import { lowerGraph, type Target } from "./lower.ts";
+import { lowerGraph } from "./lower.ts";
 
 export interface FinishOptions {
   readonly target?: Target | undefined;

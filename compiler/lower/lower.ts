@@ -1,26 +1,26 @@
 // Lowering: replaces our own operators by standard ONNX ones, in the form that the target's table chooses.
 // After it, no operator of domain "mttc" is left.
+import type { Target } from "../bundle.ts";
 import { InternalError } from "../diagnostics.ts";
 import { type OpTable, readAttrs } from "../ir/op.ts";
 import { rewriteGraph } from "../ir/rewrite.ts";
 import type { Graph, Node } from "../ir/types.ts";
 import { verifyGraph } from "../ir/verify.ts";
 import { cpuForms } from "./cpu.ts";
+import { cudaForms } from "./cuda.ts";
 import { guardPads } from "./ortGuards.ts";
-
-export type Target = "cpu";
 
 /** Which named form of an op a node takes, by op name. */
 export type FormTable = Readonly<Record<string, (node: Node) => string>>;
 
-const TARGETS: Readonly<Record<Target, FormTable>> = { cpu: cpuForms };
+const FORMS: Readonly<Record<Target, FormTable>> = { cpu: cpuForms, cuda: cudaForms };
 
 /**
  * Lowers every own operator of `graph` for `target`; the result is verified to hold standard operators
  * only.
  */
 export function lowerGraph(graph: Graph, target: Target, ops: OpTable): Graph {
-  const forms = TARGETS[target];
+  const forms = FORMS[target];
   let current = graph;
   // A form may itself emit own ops (a gradient in terms of another gradient): lower until none is left.
   while (current.nodes.some((node) => node.op.domain === "mttc")) {

@@ -29,6 +29,7 @@ export interface BundleParts {
   readonly model: TrainingModel;
   readonly gradients: GradientGraph;
   readonly graphs: readonly Graph[];
+  readonly target: Manifest["target"];
   /** Initial value of a trained parameter. */
   readonly initialOf: (parameter: Parameter) => Float32Array;
 }
@@ -57,7 +58,10 @@ function graphFile(graph: Graph): string {
   return `${graph.name}.onnx`;
 }
 
-function manifestOf({ model, gradients, graphs }: BundleParts, state: readonly StateEntry[]): Manifest {
+function manifestOf(
+  { model, gradients, graphs, target }: BundleParts,
+  state: readonly StateEntry[],
+): Manifest {
   const { spec, classes } = model;
   const [height, width] = spec.imshape;
   const augment = augmentSettings(spec.augment);
@@ -66,6 +70,7 @@ function manifestOf({ model, gradients, graphs }: BundleParts, state: readonly S
     version: BUNDLE_VERSION,
     producer: PRODUCER,
     opset: OPSET,
+    target,
     batchSize: spec.batch_size,
     graphs: Object.fromEntries(graphs.map((graph) => [graph.name, graphEntry(graph)])),
     state,
