@@ -14,6 +14,7 @@ import { addInspectCommand } from "./inspectCommand.ts";
 import { addOpsCommand } from "./opsCommand.ts";
 import { addPredictCommand } from "./predictCommand.ts";
 import { addSchemaCommand } from "./schemaCommand.ts";
+import { addSetupCudaCommand } from "./setupCudaCommand.ts";
 import { processTerminal } from "./terminal.ts";
 import { addTrainCommand } from "./trainCommand.ts";
 
@@ -30,6 +31,7 @@ const COMMANDS = [
   addPredictCommand,
   addSchemaCommand,
   addOpsCommand,
+  addSetupCudaCommand,
 ] as const;
 
 /** Runs the command line `args` (without node and script) and returns the exit code. */

@@ -36,6 +36,7 @@ export const ERROR_CODES = {
   E_MODEL_ALLOC: "an ONNX file asks for more memory than is sensible",
   E_MODEL_OUTPUT: "an ONNX file has no value of the name that was asked for",
   E_MODEL_META: "an ONNX file does not say what mttc needs to know to run it",
+  E_CUDA_SETUP: "the CUDA provider cannot be brought here",
   E_ORT_LOAD: "ONNX Runtime's library cannot be loaded",
   E_ORT: "ONNX Runtime reported an error",
   E_ORT_BINDING: "tensors do not fit the graph that they are given to",

@@ -41,6 +41,7 @@ const RUNTIME_STAGES: readonly (readonly string[])[] = [
   ["models"],
   ["data"],
   ["ort"],
+  ["setup"],
   ["augment"],
   ["train"],
   ["export"],
