@@ -63,7 +63,7 @@ describe("the README", () => {
     const commands = [...code.matchAll(declared)].map(([, file = "", name = ""]) =>
       /^Data./.test(file) ? `data ${name}` : name,
     );
-    const places = /(?:^\| `|npx )mttc (data \w+|\w+)/gm;
+    const places = /(?:^\| `|npx )mttc (data \w+|[\w-]+)/gm;
     const named = [...readme.matchAll(places)].flatMap(([, name = ""]) => [name, ...name.split(" ", 1)]);
     expect(new Set(named.filter((name) => name !== "works"))).toEqual(new Set(commands));
     const flags = [...readme.matchAll(/(?<=[ `])--[a-z]+/g)].map(([flag]) => flag);
