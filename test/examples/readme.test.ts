@@ -59,7 +59,7 @@ describe("the README", () => {
     const folder = join(repository, "cli");
     const sources = readdirSync(folder).filter((name) => name.endsWith(".ts"));
     const code = sources.map((name) => readFileSync(join(folder, name), "utf8")).join("\n");
-    const declared = /^export function add(\w+)Command\([\s\S]*?(?:\.c|new C)ommand\("(\w+)"\)/gm;
+    const declared = /^export function add(\w+)Command\([\s\S]*?(?:\.c|new C)ommand\("([\w-]+)"\)/gm;
     const commands = [...code.matchAll(declared)].map(([, file = "", name = ""]) =>
       /^Data./.test(file) ? `data ${name}` : name,
     );
