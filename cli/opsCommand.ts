@@ -19,6 +19,8 @@ export function addOpsCommand(program: Command, terminal: Terminal): void {
       terminal.out(rowsText(terminal, table.standard));
       terminal.out("\nOperators of our own, lowered to ONNX's before a graph is written:\n");
       terminal.out(rowsText(terminal, table.own));
+      terminal.out("\nOperators of ONNX Runtime, which only the lowering for CUDA emits:\n");
+      terminal.out(rowsText(terminal, table.extensions));
       terminal.out("\nWhat import does to operators of other opsets, and which it refuses:\n");
       const changes = imports.map((row) => [row.operator, opsetsText(row), row.treatment, row.reason]);
       terminal.out(renderTable(terminal, ["operator", "opsets", "treatment", "how, or why"], changes));

@@ -31,6 +31,8 @@ export function opsMarkdown(table: OpsTable = opsTable(), imports = importRows()
     markdownTable(head, table.standard.map(cells)),
     "Operators of our own, lowered to ONNX's before a graph is written:",
     markdownTable(head, table.own.map(cells)),
+    "Operators of ONNX Runtime, which only the lowering for CUDA emits:",
+    markdownTable(head, table.extensions.map(cells)),
     "What import does to operators of other opsets, and which it refuses:",
     markdownTable(
       ["operator", "opsets", "treatment", "how, or why"],

@@ -103,8 +103,11 @@ export type Lowering = (ctx: LowerContext) => readonly Value[];
 
 export interface Op {
   readonly name: string;
-  /** "" is ai.onnx at opset 18; "mttc" marks our own, which never reaches a file. */
-  readonly domain: "" | "mttc";
+  /**
+   * "" is ai.onnx at opset 18; "mttc" marks our own, which never reaches a file; "com.microsoft" is ONNX
+   * Runtime's, at version 1, which only lowerings emit.
+   */
+  readonly domain: "" | "mttc" | "com.microsoft";
   readonly doc: string;
   /** The ONNX operator and version, or the paper. */
   readonly source: string;

@@ -8,6 +8,7 @@ import type { ConstantsFile } from "./constantsFile.ts";
 import {
   type AttributeProto,
   encodeModelProto,
+  type ModelProto,
   type NodeProto,
   type TensorProto,
   type ValueInfoProto,
@@ -35,7 +36,7 @@ export function encodeGraph(graph: Graph, options: EncodeOptions = {}): Uint8Arr
   return encodeModelProto({
     irVersion: IR_VERSION,
     producerName: PRODUCER,
-    opsetImport: [{ domain: "", version: OPSET }],
+    opsetImport: opsetImports(graph),
     metadataProps: Object.entries(options.metadata ?? {}).map(([key, value]) => ({ key, value })),
     graph: {
       name: graph.name,
@@ -62,13 +63,21 @@ function copyNode(from: string, to: string): NodeProto {
   return { opType: "Identity", name: `${to}/Identity`, input: [from], output: [to], attribute: [] };
 }
 
+/** ONNX's operators, and ONNX Runtime's where one of them is used. */
+function opsetImports(graph: Graph): ModelProto["opsetImport"] {
+  const isExtended = graph.nodes.some(({ op }) => op.domain === "com.microsoft");
+  const standard = { domain: "", version: OPSET };
+  return isExtended ? [standard, { domain: "com.microsoft", version: 1 }] : [standard];
+}
+
 function encodeNode(node: Node, nameOf: (value: Value | undefined) => string): NodeProto {
   const { op } = node;
-  if (op.domain !== "") throw new InternalError(`${op.name} reached the ONNX encoder`);
+  if (op.domain === "mttc") throw new InternalError(`${op.name} reached the ONNX encoder`);
   const input = node.inputs.map(nameOf);
   while (input.at(-1) === "") input.pop();
   return {
     opType: op.name,
+    ...(op.domain === "" ? {} : { domain: op.domain }),
     name: node.outputs[0]?.name ?? op.name,
     docString: node.outputs[0]?.origin ?? "",
     input,

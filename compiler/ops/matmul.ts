@@ -53,7 +53,7 @@ function asMatrix(shape: Shape, vector: "row" | "column"): Shape {
 }
 
 /** Where the matrix of each leading index begins, the leading axes broadcast to `lead`. */
-function matrixStarts(shape: readonly number[], lead: readonly number[]): Int32Array {
+export function matrixStarts(shape: readonly number[], lead: readonly number[]): Int32Array {
   const size = elementCount(shape.slice(-2));
   const strides = broadcastStrides(shape.slice(0, -2), lead);
   return viewOffsets(
@@ -63,7 +63,7 @@ function matrixStarts(shape: readonly number[], lead: readonly number[]): Int32A
 }
 
 /** z += x y for row-major matrices. */
-function multiplyInto(
+export function multiplyInto(
   z: Float64Array,
   x: Float64Array,
   y: Float64Array,

@@ -24,10 +24,14 @@ export interface OpRow {
   readonly doc: string;
 }
 
-/** All operators: ONNX's, and our own apart, which never reach a file and do not count. */
+/**
+ * All operators: ONNX's; apart, and not counted, our own, which never reach a file, and ONNX Runtime's,
+ * which only lowerings emit.
+ */
 export interface OpsTable {
   readonly standard: readonly OpRow[];
   readonly own: readonly OpRow[];
+  readonly extensions: readonly OpRow[];
   /** ONNX operators with a proved derivative. */
   readonly differentiable: number;
 }
@@ -41,12 +45,14 @@ export const PROOF =
 /** The rows of all operators, by family and name. */
 export function opsTable(families: Readonly<Record<string, readonly Op[]>> = OP_FAMILIES): OpsTable {
   const rows = Object.entries(families).flatMap(([family, ops]) =>
-    ops.map((op) => ({ isOwn: op.domain !== "", row: rowOf(op, family) })),
+    ops.map((op) => ({ domain: op.domain, row: rowOf(op, family) })),
   );
-  const standard = rows.filter(({ isOwn }) => !isOwn).map(({ row }) => row);
+  const of = (wanted: Op["domain"]) => rows.filter(({ domain }) => domain === wanted).map(({ row }) => row);
+  const standard = of("");
   return {
     standard,
-    own: rows.filter(({ isOwn }) => isOwn).map(({ row }) => row),
+    own: of("mttc"),
+    extensions: of("com.microsoft"),
     differentiable: standard.filter(({ derivative }) => derivative === "proved").length,
   };
 }

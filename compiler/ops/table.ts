@@ -16,6 +16,7 @@ import { PRODUCTS } from "./einsum.ts";
 import { ELEMENTARY } from "./elementary.ts";
 import { EXTREMES } from "./extremes.ts";
 import { FACTS } from "./facts.ts";
+import { FUSED_PRODUCTS } from "./fusedMatMul.ts";
 import { GLOBAL_POOLING } from "./globalPooling.ts";
 import { GRID_SAMPLING } from "./gridSample.ts";
 import { INDEXING } from "./indexing.ts";
@@ -55,7 +56,7 @@ export const OP_FAMILIES: Readonly<Record<string, readonly Op[]>> = {
   "smooth activation": SMOOTH_ACTIVATIONS,
   reduction: [...REDUCTION, ...REDUCTION_NORMS],
   extreme: EXTREMES,
-  "matrix product": [...MATMUL, ...PRODUCTS],
+  "matrix product": [...MATMUL, ...PRODUCTS, ...FUSED_PRODUCTS],
   convolution: [Conv, ConvTranspose, ConvInputGrad, ConvWeightGrad],
   pooling: [MaxPool, MaxUnpool, MaxPoolGrad, ...AVERAGE_POOLING, ...GLOBAL_POOLING],
   normalization: [

@@ -11,6 +11,26 @@ export const MATMUL_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
     { title: "a vector on the left of a stack", inputs: [floats(3), floats(2, 3, 2)] },
     { title: "two vectors", inputs: [floats(3), floats(3)] },
   ],
+  FusedMatMul: [
+    { title: "two matrices, scaled", inputs: [floats(2, 3), floats(3, 4)], attrs: { alpha: -0.5 } },
+    { title: "the first transposed", inputs: [floats(3, 2), floats(3, 4)], attrs: { transA: 1 } },
+    { title: "the second transposed", inputs: [floats(2, 3), floats(4, 3)], attrs: { transB: 1 } },
+    {
+      title: "both transposed, in stacks",
+      inputs: [floats(2, 3, 2), floats(2, 4, 3)],
+      attrs: { transA: 1, transB: 1, alpha: 1.5 },
+    },
+    {
+      title: "one matrix, transposed, for a stack",
+      inputs: [floats(3, 2), floats(2, 3, 4)],
+      attrs: { transA: 1 },
+    },
+    {
+      title: "stacks that broadcast, the second transposed",
+      inputs: [floats(2, 1, 2, 3), floats(3, 4, 3)],
+      attrs: { transB: 1 },
+    },
+  ],
   Gemm: [
     { title: "neither transposed, with a row added", inputs: [floats(2, 3), floats(3, 4), floats(4)] },
     { title: "the first transposed", inputs: [floats(3, 2), floats(3, 4)], attrs: { transA: 1, alpha: 0.5 } },
