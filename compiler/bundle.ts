@@ -80,6 +80,14 @@ export interface AugmentEntry {
   readonly columns: readonly string[];
 }
 
+/** What a run may read in place of images: output of trunk.onnx, input of the graphs `<name>_features`. */
+export interface FeaturesEntry {
+  /** Of one image, without N; float32. */
+  readonly shape: readonly number[];
+  /** Augmented forms of each training image, computed by trunk_augmented.onnx; 0: the images as they are. */
+  readonly draws: number;
+}
+
 /** A parameter, trained or frozen, as `inspect` and `export` see it. */
 export interface ParameterEntry {
   readonly name: string;
@@ -106,6 +114,8 @@ export interface Manifest {
   readonly preprocessing: Preprocessing;
   /** Absent without augmentation. */
   readonly augment?: AugmentEntry;
+  /** Absent where features cannot be computed once. */
+  readonly features?: FeaturesEntry;
   readonly spec: Spec;
 }
 

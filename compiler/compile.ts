@@ -13,9 +13,10 @@ import { OPS } from "./ops/table.ts";
 import type { Trace } from "./passes/pass.ts";
 import { augmentSettings } from "./spec/augmentKeys.ts";
 import type { Spec } from "./spec/schema.ts";
+import { buildFeatureGraphs } from "./step/featureGraphs.ts";
 import { buildGradientGraph, type TrainingModel } from "./step/gradientGraph.ts";
 import { buildApplyGraph, buildGradGraph, buildTrainGraph } from "./step/graphs.ts";
-import { buildEvaluateGraph, buildTrunkGraph } from "./step/inferenceGraphs.ts";
+import { buildEvaluateGraph } from "./step/inferenceGraphs.ts";
 
 export interface CompileOptions {
   /** What the graphs are spelled for; default "cpu". */
@@ -47,7 +48,7 @@ export function compile(spec: Spec, classes: TaskClasses, options: CompileOption
     buildGradGraph(model, micro),
     buildApplyGraph(model, micro),
     buildEvaluateGraph(model, spec.batch_size),
-    ...(spec.train_fcn === false ? [buildTrunkGraph(model)] : []),
+    ...buildFeatureGraphs(model),
     ...(augment ? [buildAugmentGraph(OPS, augment, imageSize(spec))] : []),
   ];
   const finished = graphs.map((graph) => finishGraph(graph, options));

@@ -44,19 +44,7 @@ export function importedValues(trunk: ImportedTrunk, spec: Spec): Map<string, Fl
  * returns its features [N,C,H,W]. E_SHAPE where they do not fit.
  */
 export function buildImportedTrunk(ctx: LayerContext, image: Value, trunk: ImportedTrunk): Value {
-  const { b } = ctx;
-  const { graph, layout } = trunk;
-  const plan = planTrunk(trunk, ctx.spec);
-  const outputs = replayGraph(b, {
-    ...{ graph, layout, image, prefix: "fcn" },
-    constant: (value, data) => {
-      const parameter = plan.parameters.get(value);
-      return parameter ? ctx.source(b, parameter) : b.constant(data);
-    },
-    special: (node, inputs) =>
-      ctx.training && plan.trainedNorms.has(node) ? trainedNorm(ctx, node, inputs, plan) : undefined,
-  });
-  const [features = absent("its output")] = outputs.values();
+  const features = replayTrunk(ctx, image, trunk, trunk);
   if (features.type.shape.length !== 4)
     throw new MttcError({
       code: "E_SHAPE",
@@ -64,6 +52,55 @@ export function buildImportedTrunk(ctx: LayerContext, image: Value, trunk: Impor
       at: { path: "fcn.output" },
     });
   return features;
+}
+
+/** A trunk in two, at the one value that passes from its frozen part to its trained one. */
+export interface TrunkParts {
+  /** Images -> that value, whatever its shape. */
+  readonly frozen: Pick<ImportedTrunk, "graph" | "layout">;
+  /** That value -> features. */
+  readonly trained: Pick<ImportedTrunk, "graph" | "layout">;
+}
+
+/**
+ * Cuts a trunk that is trained from a node on; undefined where nothing is frozen, or more than one value
+ * passes (a skip connection around the cut). E_MODEL_OUTPUT as buildImportedTrunk.
+ */
+export function trunkParts({ graph, layout }: ImportedTrunk, spec: Spec): TrunkParts | undefined {
+  const first = firstTrainedNode(graph, spec);
+  const [before, after] = [graph.nodes.slice(0, first), graph.nodes.slice(first)];
+  const made = new Set([...graph.inputs, ...before.flatMap(({ outputs }) => outputs)]);
+  const used = [...after.flatMap(({ inputs }) => inputs), ...graph.outputs.map(({ value }) => value)];
+  const passing = new Set(used.filter((value) => value !== undefined && made.has(value)));
+  const [value] = passing;
+  if (!value || passing.size > 1 || graph.inputs.includes(value)) return undefined;
+  return {
+    frozen: { graph: { ...graph, nodes: before, outputs: [{ name: value.name, value }] }, layout },
+    // What passes has the layout of the file already.
+    trained: { graph: { ...graph, nodes: after, inputs: [value] }, layout: "NCHW" },
+  };
+}
+
+/** Replays one of the parts, or the whole, of `trunk`. */
+export function replayTrunk(
+  ctx: LayerContext,
+  input: Value,
+  { graph, layout }: Pick<ImportedTrunk, "graph" | "layout">,
+  trunk: ImportedTrunk,
+): Value {
+  const { b } = ctx;
+  const plan = planTrunk(trunk, ctx.spec);
+  const outputs = replayGraph(b, {
+    ...{ graph, layout, image: input, prefix: "fcn" },
+    constant: (value, data) => {
+      const parameter = plan.parameters.get(value);
+      return parameter ? ctx.source(b, parameter) : b.constant(data);
+    },
+    special: (node, inputs) =>
+      ctx.training && plan.trainedNorms.has(node) ? trainedNorm(ctx, node, inputs, plan) : undefined,
+  });
+  const [output = absent("its output")] = outputs.values();
+  return output;
 }
 
 /** Batch norm by batch statistics; the file's momentum is the share of the old running value, as in ONNX. */

@@ -4,7 +4,13 @@ import { InternalError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Dim, Value } from "../ir/types.ts";
 import type { Spec } from "../spec/schema.ts";
-import { buildImportedTrunk, importedFcn } from "./importedTrunk.ts";
+import {
+  buildImportedTrunk,
+  type ImportedTrunk,
+  importedFcn,
+  replayTrunk,
+  trunkParts,
+} from "./importedTrunk.ts";
 import { buildHead, buildLayers, type LayerContext } from "./layers.ts";
 
 /** Classes of each task, in the order of `spec.tasks`. */
@@ -14,6 +20,14 @@ export type TaskClasses = readonly { readonly task: string; readonly classes: re
 export function imageInput(b: GraphBuilder, spec: Spec, batch: Dim): Value {
   const [height, width] = spec.imshape;
   return b.within("image", () => b.input("image", "uint8", [batch, height, width, spec.num_channels]));
+}
+
+/** Name of the input that takes the place of `image` in graphs that read features computed once. */
+export const FEATURES_INPUT = "features";
+
+/** Declares the input `features`: float32, `batch` rows of the shape that trunk.onnx gives, `shape` with N. */
+export function featuresInput(b: GraphBuilder, batch: Dim, shape: readonly Dim[]): Value {
+  return b.within("image", () => b.input(FEATURES_INPUT, "float32", [batch, ...shape.slice(1)]));
 }
 
 /**
@@ -51,13 +65,44 @@ function perChannel(b: GraphBuilder, spec: Spec, values: readonly number[]): Val
 
 /** Images, as read or augmented -> features [N,C,H,W] of the FCN, layered or imported. */
 export function buildFcn(ctx: LayerContext, image: Value): Value {
-  const { b, spec, trunk } = ctx;
+  const { b, spec } = ctx;
   if ("layers" in spec.fcn)
     return buildLayers(ctx, preprocess(b, spec, image), spec.fcn.layers, "fcn.layers");
+  const trunk = trunkOf(ctx);
+  return buildImportedTrunk(ctx, trunkInput(ctx, image, trunk), trunk);
+}
+
+/**
+ * Images -> what training needs of them once and for all: the features of a frozen FCN, or the value that
+ * the trained part of an imported one starts from; undefined where no single value is all that it needs.
+ */
+export function buildFrozenPart(ctx: LayerContext, image: Value): Value | undefined {
+  const { spec } = ctx;
+  if (spec.train_fcn === false) return buildFcn(ctx, image);
+  if (spec.train_fcn === true) return undefined;
+  const trunk = trunkOf(ctx);
+  const parts = trunkParts(trunk, spec);
+  return parts && replayTrunk(ctx, trunkInput(ctx, image, trunk), parts.frozen, trunk);
+}
+
+/** What buildFrozenPart gives -> features [N,C,H,W] of the FCN. */
+export function buildTrainedPart(ctx: LayerContext, frozen: Value): Value {
+  if (ctx.spec.train_fcn === false) return frozen;
+  const trunk = trunkOf(ctx);
+  const parts = trunkParts(trunk, ctx.spec);
+  if (!parts) throw new InternalError("the fcn cannot be cut where its training begins");
+  return replayTrunk(ctx, frozen, parts.trained, trunk);
+}
+
+function trunkOf({ trunk }: LayerContext): ImportedTrunk {
   if (!trunk) throw new InternalError("the spec names an imported fcn, and none was given");
-  // A model that takes bytes does its own preprocessing (exports of mttc do).
+  return trunk;
+}
+
+/** A model that takes bytes does its own preprocessing (exports of mttc do). */
+function trunkInput({ b, spec }: LayerContext, image: Value, trunk: ImportedTrunk): Value {
   const takesBytes = trunk.graph.inputs[0]?.type.dtype === "uint8";
-  return buildImportedTrunk(ctx, takesBytes ? asBytes(b, image) : preprocess(b, spec, image), trunk);
+  return takesBytes ? asBytes(b, image) : preprocess(b, spec, image);
 }
 
 /** Features of the FCN -> features of the shared layers. */

@@ -11,9 +11,13 @@ import {
   type TensorEntry,
 } from "../bundle.ts";
 import type { Graph, TensorData } from "../ir/types.ts";
+import { FEATURES_INPUT } from "../model/network.ts";
 import { isStatistic, type Parameter } from "../model/parameters.ts";
 import { encodeSafetensors } from "../safetensors.ts";
 import { augmentSettings } from "../spec/augmentKeys.ts";
+import { featureDraws } from "../spec/cacheFeatures.ts";
+import type { Spec } from "../spec/schema.ts";
+import { onFeatures } from "../step/featureGraphs.ts";
 import type { GradientGraph, TrainingModel } from "../step/gradientGraph.ts";
 import { accumulatorName, optimizedParameters } from "../step/graphs.ts";
 import { OPTIMIZERS } from "../step/optimizers.ts";
@@ -101,8 +105,16 @@ function manifestOf(
       norm: spec.norm,
     },
     ...(augment ? { augment: { columns: augmentColumns(augment) } } : {}),
+    ...featuresEntry(spec, graphs),
     spec,
   };
+}
+
+/** What the graphs that read features take, where there are any. */
+function featuresEntry(spec: Spec, graphs: readonly Graph[]): Pick<Manifest, "features"> {
+  const inputs = graphs.flatMap((graph) => (graph.name === onFeatures("evaluate") ? graph.inputs : []));
+  const shape = inputs.find(({ name }) => name === FEATURES_INPUT)?.type.shape;
+  return shape ? { features: { shape: shape.slice(1).map(Number), draws: featureDraws(spec) } } : {};
 }
 
 function graphEntry(graph: Graph): GraphEntry {

@@ -60,6 +60,7 @@ const trainFcnPhrase = "true, false or {from: name of a node}";
 const weightsPhrase = 'null, a list of numbers >= 0 (one per task) or "adaptive"';
 const fcnPhrase = "a map {layers: [...]}, the path of a model file (.onnx, .h5, .keras) or a map {path: ...}";
 const channelsPhrase = "a number, or a list of one number per channel";
+const cachePhrase = '"auto", true, false or {draws: n}';
 const packPhrase = '"auto", true, false or the path of a folder';
 
 /** One number, or one per channel; null leaves the images as they are. */
@@ -261,6 +262,20 @@ export const specSchema = z.strictObject({
       "Keep the decoded images on disk, so that later epochs decode nothing: true in `logdir`/cache, a path in a folder " +
         "that runs share, false never, auto where they do not fit into memory.",
     ),
+  cache_features: z
+    .union(
+      [
+        z.literal("auto"),
+        z.boolean(),
+        z.strictObject({ draws: integer(1, 1_000).describe("Augmented forms of each image.") }),
+      ],
+      phrase(cachePhrase),
+    )
+    .default("auto")
+    .describe(
+      "Compute the features of a frozen FCN once, and train every epoch on those: auto where it gives the same " +
+        "numbers and fits on the disk, `{draws: n}` with n augmented forms of each image in turn, false never.",
+    ),
   epochs: integer(1, 1_000_000).default(10).describe("Epochs that `mttc train` runs."),
   optimizer: z
     .enum(["adam", "adamw", "momentum"], {
@@ -306,7 +321,6 @@ export const specSchema = z.strictObject({
   separable: flag.default(false).describe("Depthwise separable convolutions."),
   batchnorm: flag.default(false).describe("Batch normalisation after each convolution."),
   sobel: later("sobel", false).describe("Sobel filter in place of colours."),
-  cache_features: later("cache_features", false).describe("Keep a frozen FCN's features on disk."),
   precision: later("precision", "float32").describe("Number format of the training step."),
   strategy: later("strategy", null).describe("Training on several devices."),
   downstream_labels: later("downstream_labels", null).describe("Labels for linear probes of the features."),

@@ -1,6 +1,7 @@
 // What must hold between the keys of a spec, beyond each key being well formed on its own.
 // In: the keys that were well formed, so that all faults of a spec appear in one go. Out: faults.
 import { suggestName } from "../diagnostics.ts";
+import { uncachedReason } from "./cacheFeatures.ts";
 import type { LayerEntry, Spec } from "./schema.ts";
 
 /** The keys whose values are well formed, before the rules between keys are known to hold. */
@@ -36,6 +37,7 @@ export function crossFaults(spec: PartialSpec): RuleFault[] {
     ...sizeFaults(spec),
     ...batchFaults(spec),
     ...augmentFaults(spec),
+    ...cacheFaults(spec),
   ];
 }
 
@@ -194,4 +196,15 @@ function batchFaults({ batch_size: batch, accumulate }: PartialSpec): RuleFault[
   if (batch === undefined || accumulate === undefined || batch % accumulate === 0) return [];
   const message = `expected a divisor of batch_size (${batch}), found ${accumulate}`;
   return [{ path: ["accumulate"], message }];
+}
+
+/** What is asked for must be possible: features that can be computed once. */
+function cacheFaults({ cache_features: cache, train_fcn, augment, teacher }: PartialSpec): RuleFault[] {
+  if (cache === undefined || cache === "auto" || cache === false) return [];
+  if (train_fcn === undefined || augment === undefined || teacher === undefined) return [];
+  const path = ["cache_features"];
+  const reason = uncachedReason({ cache_features: cache, train_fcn, augment, teacher });
+  if (reason !== undefined) return [{ path, ...reason }];
+  if (cache === true || augment !== false) return [];
+  return [{ path, message: "draws are of the augmentation, and there is none; expected true" }];
 }

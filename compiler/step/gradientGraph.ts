@@ -5,11 +5,19 @@ import { appendGradients } from "../autodiff/reverse.ts";
 import { nextName } from "../bundle.ts";
 import { GraphBuilder } from "../ir/builder.ts";
 import type { OpTable } from "../ir/op.ts";
-import { concreteShape, type Graph, type Value } from "../ir/types.ts";
+import { concreteShape, type Dim, type Graph, type Value } from "../ir/types.ts";
 import { buildDistillation, type Teacher } from "../model/distillation.ts";
 import type { ImportedTrunk } from "../model/importedTrunk.ts";
 import type { LayerContext } from "../model/layers.ts";
-import { buildFcn, buildHeads, buildShared, imageInput, type TaskClasses } from "../model/network.ts";
+import {
+  buildFcn,
+  buildHeads,
+  buildShared,
+  buildTrainedPart,
+  featuresInput,
+  imageInput,
+  type TaskClasses,
+} from "../model/network.ts";
 import { buildObjective, buildTaskLoss, hasClassWeights, type TaskLoss } from "../model/objective.ts";
 import { isStatistic, type Parameter, type ParameterSource } from "../model/parameters.ts";
 import { augmentSettings } from "../spec/augmentKeys.ts";
@@ -49,8 +57,15 @@ export function trainingSource(model: TrainingModel, declared: Parameter[] = [])
   };
 }
 
-/** Builds the graph for micro-batches of `batch` images. */
-export function buildGradientGraph(model: TrainingModel, batch: number): GradientGraph {
+/**
+ * Builds the graph for micro-batches of `batch` images; with `features`, the shape of a batch of what the
+ * frozen part of the FCN gives, for micro-batches of that as input `features`.
+ */
+export function buildGradientGraph(
+  model: TrainingModel,
+  batch: number,
+  features?: readonly Dim[],
+): GradientGraph {
   const { spec, classes, ops } = model;
   const b = new GraphBuilder("gradients", ops);
   const parameters: Parameter[] = [];
@@ -68,18 +83,18 @@ export function buildGradientGraph(model: TrainingModel, batch: number): Gradien
     },
     onStatistic: (parameter, next) => statistics.push([parameter, next]),
   };
-  const augment = augmentSettings(spec.augment);
-  const read = imageInput(b, spec, batch);
   // A teacher sees the images that its student sees.
-  const image = augment ? emitAugmentation(b, augment, read) : read;
-  const features = buildFcn(spec.train_fcn === false ? frozen(ctx) : ctx, image);
-  const logits = buildHeads(ctx, buildShared(ctx, features), classes);
+  const image = features ? undefined : trainingImage(b, spec, batch);
+  const fcn = image
+    ? buildFcn(spec.train_fcn === false ? frozen(ctx) : ctx, image)
+    : buildTrainedPart(ctx, featuresInput(b, batch, features ?? []));
+  const logits = buildHeads(ctx, buildShared(ctx, fcn), classes);
   const losses = new Map<string, TaskLoss>();
   for (const [task, value] of logits)
     losses.set(task, buildTaskLoss(b, task, value, batch, hasClassWeights(spec, task)));
   const supervised = buildObjective(b, spec, losses, ctx.source);
   const objective =
-    model.teacher && spec.distill_weight > 0
+    model.teacher && image && spec.distill_weight > 0
       ? b.add(supervised, buildDistillation(b, spec, model.teacher, image, logits))
       : supervised;
 
@@ -94,6 +109,13 @@ export function buildGradientGraph(model: TrainingModel, batch: number): Gradien
     b.output(`correct/${task}`, correct);
   }
   return { graph: b.build(), parameters, masks };
+}
+
+/** The images of a micro-batch, augmented where the spec says so. */
+export function trainingImage(b: GraphBuilder, spec: Spec, batch: Dim): Value {
+  const augment = augmentSettings(spec.augment);
+  const read = imageInput(b, spec, batch);
+  return augment ? emitAugmentation(b, augment, read) : read;
 }
 
 /** The same context in inference form: a frozen FCN's statistics and dropout stand still. */

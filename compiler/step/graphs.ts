@@ -19,8 +19,8 @@ export function optimizedParameters(gradients: GradientGraph): Parameter[] {
 }
 
 /** state + batch -> next state + metrics; the counts of labels are taken from the batch itself. */
-export function buildTrainGraph(model: TrainingModel, gradients: GradientGraph): Graph {
-  const b = new GraphBuilder("train", model.ops);
+export function buildTrainGraph(model: TrainingModel, gradients: GradientGraph, name = "train"): Graph {
+  const b = new GraphBuilder(name, model.ops);
   const inverseCounts = new Map<string, Value>();
   const computed = new Set(model.classes.map(({ task }) => inverseCountName(task)));
   for (const input of gradients.graph.inputs) if (!computed.has(input.name)) b.adoptInput(input);
@@ -49,8 +49,8 @@ export function buildTrainGraph(model: TrainingModel, gradients: GradientGraph):
 }
 
 /** state + micro-batch + accumulated gradients -> next accumulated gradients, next statistics, metrics. */
-export function buildGradGraph(model: TrainingModel, gradients: GradientGraph): Graph {
-  const b = new GraphBuilder("grad", model.ops);
+export function buildGradGraph(model: TrainingModel, gradients: GradientGraph, name = "grad"): Graph {
+  const b = new GraphBuilder(name, model.ops);
   const outputs = b.inline(gradients.graph, new Map());
   for (const { name, shape } of optimizedParameters(gradients)) {
     b.within(`accumulated(${name})`, () => {

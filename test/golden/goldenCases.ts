@@ -36,7 +36,7 @@ export function classesOf(spec: Spec, count = 10): TaskClasses {
 
 /**
  * The graphs of a case whose text is kept, by the name of the file: of train, or of its halves where they are
- * used.
+ * used; as built, of training on features computed once.
  */
 export function goldenGraphs({ bundle, stages }: TracedBundle): Map<string, Graph> {
   const graphs = bundle.manifest.spec.accumulate > 1 ? ["grad", "apply"] : ["train"];
@@ -47,5 +47,7 @@ export function goldenGraphs({ bundle, stages }: TracedBundle): Map<string, Grap
       if (!found) throw new Error(`no stage ${graph}/${stage}`);
       kept.set(`${graph}.${stage}.txt`, found);
     }
+  const onFeatures = stages.get("train_features/1-built");
+  if (onFeatures) kept.set("train_features.1-built.txt", onFeatures);
   return kept;
 }
