@@ -1,5 +1,6 @@
 // Crops that are resized to the whole image. Both are separable: one matrix of weights for the rows and one
 // for the columns of each image, two matrix products.
+import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
 import {
   type AugmentOperation,
@@ -12,10 +13,9 @@ import {
   pixelNumbers,
   ramp,
 } from "./operation.ts";
+import { type Arithmetic, centrePlace, cubicPlace, cubicWeight, TABLE_STEPS } from "./zoomWeights.ts";
 
 const ATTEMPTS = 100;
-/** TensorFlow looks its cubic weights up in a table of this many steps a pixel. */
-const TABLE_STEPS = 1024;
 
 /** [row, column, height, width] in pixels. */
 type Box = readonly [number, number, number, number];
@@ -52,6 +52,19 @@ function tryBox(ctx: DrawContext, aspect: number): Box | undefined {
   return [drawInteger(ctx, 0, imageHeight - height), drawInteger(ctx, 0, imageWidth - width), height, width];
 }
 
+/** The formulas of zoomWeights.ts on tensors. */
+function tensorArithmetic(b: GraphBuilder): Arithmetic<Value> {
+  return {
+    constant: (value) => b.scalar(value),
+    add: (one, other) => b.add(one, other),
+    sub: (one, other) => b.sub(one, other),
+    mul: (one, other) => b.mul(one, other),
+    floor: (x) => b.emit("Floor", [x]),
+    round: (x) => b.emit("Round", [x]),
+    whereLess: (one, other, yes, no) => b.where(b.emit("Less", [one, other]), yes, no),
+  };
+}
+
 /**
  * Weights [N,1,size,size] of the pixels of an axis for a resize of [start, start + length) to `size`: Keys's
  * cubic with A = -0.5, taps outside the crop left out, the rest brought to the sum 1.
@@ -65,29 +78,16 @@ function cubicWeights(
     mirrored,
   }: { readonly start: Value; readonly length: Value; readonly mirrored: Value | undefined },
 ): Value {
-  const target = b.add(ramp(b, size, [1, 1, size, 1]), b.scalar(0.5));
-  const exact = b.sub(b.mul(target, b.mul(length, b.scalar(1 / size))), b.scalar(0.5));
-  const whole = b.emit("Floor", [exact]);
-  const steps = b.emit("Round", [b.mul(b.sub(exact, whole), b.scalar(TABLE_STEPS))]);
+  const arithmetic = tensorArithmetic(b);
+  const { whole, steps } = cubicPlace(arithmetic, ramp(b, size, [1, 1, size, 1]), length, size);
   const place = b.add(whole, b.mul(steps, b.scalar(1 / TABLE_STEPS)));
   // Pixel of the crop that each pixel of the image is.
   const pixel = b.sub(pixelNumbers(b, size, [1, 1, 1, size], mirrored), start);
-  const distance = b.emit("Abs", [b.sub(place, pixel)]);
-  const square = b.mul(distance, distance);
-  // d < 1: 1.5 d^3 - 2.5 d^2 + 1; d < 2: -0.5 d^3 + 2.5 d^2 - 4 d + 2
-  const near = b.add(b.mul(square, b.sub(b.mul(distance, b.scalar(1.5)), b.scalar(2.5))), b.scalar(1));
-  const middle = b.mul(square, b.sub(b.scalar(2.5), b.mul(distance, b.scalar(0.5))));
-  const far = b.add(b.sub(middle, b.mul(distance, b.scalar(4))), b.scalar(2));
-  const zero = b.scalar(0);
-  const cubic = b.where(
-    b.emit("Less", [distance, b.scalar(1)]),
-    near,
-    b.where(b.emit("Less", [distance, b.scalar(2)]), far, zero),
-  );
+  const cubic = cubicWeight(arithmetic, b.emit("Abs", [b.sub(place, pixel)]));
   // Half a pixel inside both ends of the crop: |pixel - (length - 1) / 2| < length / 2.
   const half = b.mul(length, b.scalar(0.5));
   const fromCentre = b.emit("Abs", [b.sub(pixel, b.sub(half, b.scalar(0.5)))]);
-  const inside = b.where(b.emit("Less", [fromCentre, half]), cubic, zero);
+  const inside = b.where(b.emit("Less", [fromCentre, half]), cubic, b.scalar(0));
   return b.div(inside, b.reduceSum(inside, [3], 1));
 }
 
@@ -106,11 +106,7 @@ const zoom: AugmentOperation = {
 
 /** Weights [N,1,size,size] for reading an axis from margin to 1 - margin, ends on ends, bilinear. */
 function centreWeights({ b, column }: FragmentContext, size: number, mirrored: Value | undefined): Value {
-  const margin = column("margin");
-  const last = b.scalar(size - 1);
-  const kept = b.sub(b.scalar(1), b.mul(margin, b.scalar(2)));
-  const step = b.mul(kept, b.scalar((size - 1) / Math.max(size - 1, 1)));
-  const place = b.add(b.mul(margin, last), b.mul(ramp(b, size, [1, 1, size, 1]), step));
+  const place = centrePlace(tensorArithmetic(b), ramp(b, size, [1, 1, size, 1]), column("margin"), size);
   const distance = b.emit("Abs", [b.sub(place, pixelNumbers(b, size, [1, 1, 1, size], mirrored))]);
   return clip(b, b.sub(b.scalar(1), distance), 0, 1);
 }
