@@ -74,7 +74,7 @@ export async function trainEpoch(session: TrainingSession, options: EpochOptions
       const running = session.device.microBatch(upcoming, micro, scalars);
       const [result, next]: [Awaited<typeof running>, MicroBatch | undefined] = await Promise.all([
         running.then((done) => {
-          if (done.imageBuffer) loader.release(done.imageBuffer);
+          if (done.inputBuffer) loader.release(done.inputBuffer);
           return done;
         }),
         prepare(step * micros + micro + 1),

@@ -85,8 +85,8 @@ async function forEachBatch(
     parallel: spec.num_parallel_calls,
   });
   for (let batch = await loader.next(); batch && !signal?.aborted; batch = await loader.next()) {
-    const { logits, imageBuffer } = await session.device.evaluate(batch.images);
-    if (imageBuffer) loader.release(imageBuffer);
+    const { logits, inputBuffer } = await session.device.evaluate(batch);
+    if (inputBuffer) loader.release(inputBuffer);
     take(batch, logits);
   }
 }

@@ -6,24 +6,28 @@ import { join } from "node:path";
 import { AUGMENT_INPUT } from "../../compiler/augment/augmentGraph.ts";
 import { type Manifest, nextName, type StateEntry } from "../../compiler/bundle.ts";
 import { InternalError } from "../../compiler/diagnostics.ts";
+import { FEATURES_INPUT } from "../../compiler/model/network.ts";
 import {
   classWeightName,
   inverseCountName,
   labelName,
   taskWeightName,
 } from "../../compiler/model/objective.ts";
+import { AUGMENTED_TRUNK, onFeatures } from "../../compiler/step/featureGraphs.ts";
 import type { HostTensor, OrtHost } from "../ort/ortHost.ts";
 
+/** What a batch shows the network: uint8 NHWC images, or float32 features computed of them once. */
+export type BatchInput = { readonly images: Uint8Array } | { readonly features: Float32Array };
+
 /**
- * One micro-batch: uint8 NHWC images, int64 labels per task (-1 = missing), dropout masks by input name, and
+ * One micro-batch: images or features, int64 labels per task (-1 = missing), dropout masks by input name, and
  * rows of augmentation parameters [N,P] where the graph augments.
  */
-export interface MicroBatch {
-  readonly images: Uint8Array;
+export type MicroBatch = BatchInput & {
   readonly labels: ReadonlyMap<string, BigInt64Array>;
   readonly masks: ReadonlyMap<string, Float32Array>;
   readonly augment?: Float32Array | undefined;
-}
+};
 
 /** Sums over the labelled rows of a task. */
 export interface TaskSums {
@@ -45,8 +49,8 @@ export interface StepScalars {
 
 export interface StepResult {
   readonly tasks: ReadonlyMap<string, TaskSums>;
-  /** The buffer behind the batch's images, which went through the worker: the loader may fill it again. */
-  readonly imageBuffer: ArrayBuffer | undefined;
+  /** The buffer behind the batch's images or features, which went through the worker: the loader may fill it again. */
+  readonly inputBuffer: ArrayBuffer | undefined;
   /** Milliseconds inside ONNX Runtime. */
   readonly runMs: number;
 }
@@ -60,30 +64,61 @@ export class TrainingDevice implements AsyncDisposable {
   readonly #bound = new Set<string>();
   readonly #side: Record<Group, Side> = { weights: "a", statistics: "a", accumulators: "a" };
   readonly #groups = new Map<string, Group>();
-  readonly #graphs: readonly string[];
-  #tensors: readonly string[] = [];
+  readonly #directory: string;
+  readonly #graphs = new Set<string>();
+  readonly #tensors = new Set<string>();
 
-  private constructor(host: OrtHost, manifest: Manifest) {
+  private constructor(host: OrtHost, directory: string, manifest: Manifest) {
     this.#host = host;
+    this.#directory = directory;
     this.manifest = manifest;
-    this.#graphs = manifest.spec.accumulate > 1 ? ["grad", "apply", "evaluate"] : ["train", "evaluate"];
     for (const entry of manifest.state) this.#groups.set(entry.name, groupOf(entry));
     for (const { name } of manifest.accumulators) this.#groups.set(name, "accumulators");
   }
 
   /** Opens the graphs that this spec needs from a bundle's folder and allocates all tensors. */
   static async open(host: OrtHost, directory: string, manifest: Manifest): Promise<TrainingDevice> {
-    const device = new TrainingDevice(host, manifest);
-    for (const graph of device.#graphs)
-      await host.openGraph(graph, { path: join(directory, device.#graph(graph).file) });
+    const device = new TrainingDevice(host, directory, manifest);
+    const step = device.#accumulates ? ["grad", "apply"] : ["train"];
+    for (const graph of [...step, "evaluate"]) await device.#open(graph);
     await device.#allocate();
     return device;
+  }
+
+  /**
+   * Features, float32 [rows, ...], of a batch of images (uint8 [rows,H,W,C]), augmented by `rows` of
+   * parameters where they are given.
+   */
+  async features(
+    images: Uint8Array<ArrayBuffer>,
+    augment?: Float32Array<ArrayBuffer>,
+  ): Promise<Float32Array> {
+    const graph = augment ? AUGMENTED_TRUNK : "trunk";
+    if (!this.#graphs.has(graph)) await this.#open(graph);
+    const { height, width, channels } = this.manifest.preprocessing;
+    const rows = images.length / (height * width * channels);
+    const image: HostTensor = { dtype: "uint8", shape: [rows, height, width, channels], data: images };
+    const feeds: Record<string, HostTensor> = { image };
+    if (augment)
+      feeds[AUGMENT_INPUT] = { dtype: "float32", shape: [rows, augment.length / rows], data: augment };
+    const { data } = (await this.#host.run(graph, feeds)).get(FEATURES_INPUT) ?? missing(FEATURES_INPUT);
+    return data as Float32Array;
+  }
+
+  /** From now on steps take features, and evaluations images or features; does nothing the second time. */
+  async useFeatures(): Promise<void> {
+    const step = this.#accumulates ? "grad" : "train";
+    if (this.#graphs.has(onFeatures(step))) return;
+    for (const graph of ["trunk", AUGMENTED_TRUNK, step])
+      if (this.#graphs.has(graph)) await this.#close(graph);
+    for (const graph of [onFeatures(step), onFeatures("evaluate")]) await this.#open(graph);
+    await this.#allocate();
   }
 
   /** Gives bindings, tensors and graphs back; the host stays open. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const binding of this.#bound) await this.#host.unbind(binding);
-    await this.#host.free(this.#tensors);
+    await this.#host.free([...this.#tensors]);
     for (const graph of this.#graphs) await this.#host.closeGraph(graph);
   }
 
@@ -115,12 +150,13 @@ export class TrainingDevice implements AsyncDisposable {
    */
   async microBatch(batch: MicroBatch, index: number, scalars: StepScalars): Promise<StepResult> {
     const writes = { ...batchWrites(batch), ...scalarWrites(scalars) };
+    const ofStep = (graph: "train" | "grad"): string => ("features" in batch ? onFeatures(graph) : graph);
     if (!this.#accumulates) {
-      const result = await this.#run("train", writes, []);
+      const result = await this.#run(ofStep("train"), writes, []);
       this.#flip("weights", "statistics");
       return result;
     }
-    const result = await this.#run("grad", writes, index === 0 ? ["accumulators"] : []);
+    const result = await this.#run(ofStep("grad"), writes, index === 0 ? ["accumulators"] : []);
     this.#flip("statistics", "accumulators");
     return result;
   }
@@ -133,24 +169,25 @@ export class TrainingDevice implements AsyncDisposable {
     return runMs;
   }
 
-  /** Logits per task, float32 [batch, classes], of one batch of uint8 NHWC images. */
+  /** Logits per task, float32 [batch, classes], of one batch. */
   async evaluate(
-    images: Uint8Array,
-  ): Promise<{ logits: Map<string, Float32Array>; imageBuffer: ArrayBuffer | undefined }> {
-    const binding = await this.#bind("evaluate", []);
-    const names = this.manifest.tasks.map(({ name }) => `logits/${name}`);
-    const ids = names.map((name) => `evaluate:${name}`);
-    const { outputs, returned } = await this.#host.step(binding, {
-      writes: { "evaluate:image": images },
-      reads: ids,
-    });
+    input: BatchInput,
+  ): Promise<{ logits: Map<string, Float32Array>; inputBuffer: ArrayBuffer | undefined }> {
+    const graph = "features" in input ? onFeatures("evaluate") : "evaluate";
+    const binding = await this.#bind(graph, []);
+    const local = (name: string): string => localName(graph, name);
+    const writes = Object.fromEntries(
+      Object.entries(inputWrites(input)).map(([name, data]) => [local(name), data]),
+    );
+    const reads = this.manifest.tasks.map(({ name }) => local(`logits/${name}`));
+    const { outputs, returned } = await this.#host.step(binding, { writes, reads });
     const logits = new Map(
       this.manifest.tasks.map(({ name }) => [
         name,
-        (outputs.get(`evaluate:logits/${name}`) ?? missing(name)).data as Float32Array,
+        (outputs.get(local(`logits/${name}`)) ?? missing(name)).data as Float32Array,
       ]),
     );
-    return { logits, imageBuffer: returned[0] };
+    return { logits, inputBuffer: returned[0] };
   }
 
   async #run(
@@ -166,8 +203,8 @@ export class TrainingDevice implements AsyncDisposable {
     const scalar = (name: string): number => Number(outputs.get(name)?.data[0] ?? Number.NaN);
     const tasks = reads.length === 0 ? [] : this.manifest.tasks;
     return {
-      // Buffers come back in the order of the writes, and images are written first.
-      imageBuffer: "image" in used ? returned[0] : undefined,
+      // Buffers come back in the order of the writes, and images or features are written first.
+      inputBuffer: "image" in used || FEATURES_INPUT in used ? returned[0] : undefined,
       runMs,
       tasks: new Map(
         tasks.map(({ name }) => [
@@ -206,6 +243,22 @@ export class TrainingDevice implements AsyncDisposable {
     return binding;
   }
 
+  async #open(graph: string): Promise<void> {
+    await this.#host.openGraph(graph, { path: join(this.#directory, this.#graph(graph).file) });
+    this.#graphs.add(graph);
+  }
+
+  async #close(graph: string): Promise<void> {
+    for (const binding of this.#bound)
+      if (binding.startsWith(`${graph}:`)) {
+        await this.#host.unbind(binding);
+        this.#bound.delete(binding);
+      }
+    await this.#host.closeGraph(graph);
+    this.#graphs.delete(graph);
+  }
+
+  /** Allocates the tensors of the state and of the open graphs that are not there yet. */
   async #allocate(): Promise<void> {
     const buffers = new Map<string, { id: string; dtype: HostTensor["dtype"]; shape: number[] }>();
     const add = (id: string, dtype: HostTensor["dtype"], shape: readonly (number | string)[]) =>
@@ -223,8 +276,9 @@ export class TrainingDevice implements AsyncDisposable {
       for (const { name, dtype, shape } of outputs)
         if (!name.startsWith(nextName(""))) add(localName(graph, name), dtype, shape);
     }
-    await this.#host.allocate([...buffers.values()]);
-    this.#tensors = [...buffers.keys()];
+    const added = [...buffers.values()].filter(({ id }) => !this.#tensors.has(id));
+    await this.#host.allocate(added);
+    for (const { id } of added) this.#tensors.add(id);
   }
 
   #graph(name: string): Manifest["graphs"][string] {
@@ -249,19 +303,24 @@ function other(side: Side): Side {
 }
 
 /**
- * Tensors that are not state belong to the step's graphs together, and to evaluate alone: its batch differs.
+ * Tensors that are not state belong to the step's graphs together, and to those that evaluate each alone:
+ * their batch differs.
  */
 function localName(graph: string, name: string): string {
-  return graph === "evaluate" ? `evaluate:${name}` : name;
+  return graph.startsWith("evaluate") ? `${graph}:${name}` : name;
 }
 
 function isMetric(output: string): boolean {
   return /^(loss_sum|count|correct)\//.test(output);
 }
 
-function batchWrites({ images, labels, masks, augment }: MicroBatch): Record<string, ArrayBufferView> {
+function inputWrites(input: BatchInput): Record<string, ArrayBufferView> {
+  return "features" in input ? { [FEATURES_INPUT]: input.features } : { image: input.images };
+}
+
+function batchWrites({ labels, masks, augment, ...input }: MicroBatch): Record<string, ArrayBufferView> {
   return {
-    image: images,
+    ...inputWrites(input),
     ...Object.fromEntries([...labels].map(([task, values]) => [labelName(task), values])),
     ...Object.fromEntries(masks),
     ...(augment ? { [AUGMENT_INPUT]: augment } : {}),
