@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { drawAugmentSheet } from "../runtime/augment/augmentSheet.ts";
+import { chooseEvenly } from "../runtime/augment/runSheet.ts";
 import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
 import { readLabels } from "../runtime/train/trainerOptions.ts";
 import { parsePositive } from "./runtimeOptions.ts";
@@ -46,10 +47,7 @@ async function plot(path: string, flags: Flags, terminal: Terminal): Promise<voi
       hint: "set augment: true, or list operations; --each shows all there are",
     });
   const { train } = await readLabels(experiment);
-  const count = Math.min(flags.images ?? (flags.each ? 1 : IMAGES), train.paths.length);
-  const paths = Array.from({ length: count }, (_, i) => {
-    return train.paths.at(Math.floor(((i + 0.5) * train.paths.length) / count)) ?? "";
-  });
+  const paths = chooseEvenly(train.paths, flags.images ?? (flags.each ? 1 : IMAGES));
   const { samples, each, ort } = flags;
   const png = await drawAugmentSheet(spec, { paths, samples, each, ortLibrary: ort });
   await writeFileAtomically(flags.output, png);

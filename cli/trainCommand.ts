@@ -1,8 +1,10 @@
 // `mttc train SPEC`: a whole run, with evaluation and a checkpoint after each epoch. Ctrl-C saves and stops,
 // a second one stops at once.
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { MttcError } from "../compiler/diagnostics.ts";
+import { RUN_SHEET } from "../runtime/augment/runSheet.ts";
 import type { EpochReport } from "../runtime/train/events.ts";
 import { MultiTaskTrainer } from "../runtime/train/multiTaskTrainer.ts";
 import { shownPath } from "./pathText.ts";
@@ -52,7 +54,9 @@ async function trainSpec(file: string, flags: Flags, terminal: Terminal): Promis
     endProgress();
     stop();
   }
-  if (!flags.json) terminal.out(closingText(trainer.directory ?? "", history, epochs, terminal));
+  const directory = trainer.directory ?? "";
+  const isAugmented = existsSync(join(directory, RUN_SHEET));
+  if (!flags.json) terminal.out(closingText(directory, history, epochs, terminal, isAugmented));
 }
 
 /** The last epoch's figures, where everything lies, and what to do next. */
@@ -61,6 +65,7 @@ function closingText(
   history: readonly EpochReport[],
   epochs: number,
   terminal: Terminal,
+  isAugmented: boolean,
 ): string {
   const last = history.at(-1);
   const run = shownPath(directory);
@@ -70,6 +75,7 @@ function closingText(
     ...(last ? [epochTable(last, terminal)] : []),
     `Checkpoints: ${shownPath(join(directory, "checkpoints"))}`,
     `Log:         ${shownPath(join(directory, "log.jsonl"))}`,
+    ...(isAugmented ? [`Augmented:   ${shownPath(join(directory, RUN_SHEET))} (a picture)`] : []),
     `Next:        mttc evaluate ${run}`,
     `             mttc export ${run}`,
   ].join("\n");

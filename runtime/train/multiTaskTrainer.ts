@@ -7,6 +7,7 @@ import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { type ImportedTrunk, importedValues } from "../../compiler/model/importedTrunk.ts";
 import { initialValue } from "../../compiler/model/initialValues.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
+import { writeRunSheet } from "../augment/runSheet.ts";
 import { loadNewestCheckpoint, saveCheckpoint } from "../checkpoint/checkpoints.ts";
 import type { LabelledRows } from "../data/classes.ts";
 import { type EpochState, FRESH_EPOCH, meanLosses, stepsPerEpoch, trainEpoch } from "./epochLoop.ts";
@@ -83,7 +84,9 @@ export class MultiTaskTrainer implements AsyncDisposable {
     const fresh = this.#session === undefined;
     const session = await this.#open(options.resume ?? false);
     if (fresh && options.resume) await this.#resume(session);
-    await session.packImages((message) => this.#events.emit("log", { message }));
+    const log = (message: string): void => this.#events.emit("log", { message });
+    if (fresh) await this.#drawSheet(session, log);
+    await session.packImages(log);
     while (this.#history.length < epochs) await this.#epoch(session, options.signal);
     return this.#history;
   }
@@ -150,6 +153,14 @@ export class MultiTaskTrainer implements AsyncDisposable {
     this.#session = await TrainingSession.open(this.#experiment, { ...this.#runtime, existing });
     for (const message of this.#session.warnings) this.#events.emit("log", { message });
     return this.#session;
+  }
+
+  /** Leaves a picture of the augmentation in the run's folder, and says so. */
+  async #drawSheet(session: TrainingSession, log: (message: string) => void): Promise<void> {
+    if (this.spec.logdir === null) return;
+    const { paths } = session.labels.train;
+    const message = await writeRunSheet(session.directory, this.spec, paths, this.#runtime.ortLibrary);
+    if (message !== undefined) log(message);
   }
 
   async #epoch(session: TrainingSession, signal: AbortSignal | undefined): Promise<void> {

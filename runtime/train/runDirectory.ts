@@ -1,5 +1,5 @@
 // The folder of a run: spec as resolved, classes, where relative paths start, one JSON line per epoch.
-//   <logdir>/ spec.yml  run.json  bundle/  checkpoints/  log.jsonl
+//   <logdir>/ spec.yml  run.json  bundle/  checkpoints/  log.jsonl  augmentation.png
 import { appendFile, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { stringify } from "yaml";
