@@ -3,6 +3,7 @@
 import { buildAugmentGraph, imageSize } from "./augment/augmentGraph.ts";
 import type { Bundle, Target } from "./bundle.ts";
 import { finishGraph } from "./lower/finishGraph.ts";
+import type { FormChoices } from "./lower/forms.ts";
 import type { Teacher } from "./model/distillation.ts";
 import { type ImportedTrunk, importedValues } from "./model/importedTrunk.ts";
 import { initialValue } from "./model/initialValues.ts";
@@ -21,6 +22,8 @@ import { buildEvaluateGraph } from "./step/inferenceGraphs.ts";
 export interface CompileOptions {
   /** What the graphs are spelled for; default "cpu". */
   readonly target?: Target | undefined;
+  /** Forms that were measured (runtime/train/autotune.ts), by shape key, instead of the target's table. */
+  readonly forms?: FormChoices | undefined;
   /** Values to start from instead of drawn ones, by parameter name; row-major float32. */
   readonly initialValues?: ReadonlyMap<string, Float32Array>;
   /** The network that the spec's fcn names, where it is an imported one. */

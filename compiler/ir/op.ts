@@ -98,7 +98,7 @@ export interface LowerContext {
   input(index: number): Value;
 }
 
-/** Rewrites one node of ours into standard ops; returns a value for each output. */
+/** Rewrites one node into standard ops; returns a value for each output. */
 export type Lowering = (ctx: LowerContext) => readonly Value[];
 
 export interface Op {
@@ -119,7 +119,10 @@ export interface Op {
   readonly infer: (ctx: InferContext) => readonly TensorType[];
   readonly vjp: Vjp | NotDifferentiable;
   readonly evaluate: (ctx: EvaluateContext) => readonly NDArray[];
-  /** Named forms in standard ops, for our own ops; a target's table (lower/) chooses among them. */
+  /**
+   * Named forms in standard ops, for our own ops and for those that a target may have in another spelling; its
+   * table (lower/) chooses among them.
+   */
   readonly lower: Readonly<Record<string, Lowering>>;
 }
 

@@ -2,26 +2,13 @@
 // script test/bench/lowerings.ts (stock ONNX Runtime, 2 threads, AVX2) or, where it says "facts", by the
 // project's first benchmark of convolutions. The machine was shared: ranges are over several runs, and
 // differences under 1.2 are noise.
-import type { Node, Value } from "../ir/types.ts";
-import { concreteShape } from "../ir/types.ts";
-
-function dims(value: Value | undefined): readonly number[] {
-  return concreteShape(value?.type.shape ?? []);
-}
-
-function ints(node: Node, name: string, otherwise: readonly number[]): readonly number[] {
-  const value = node.attrs[name];
-  return Array.isArray(value) ? value : otherwise;
-}
-
-function groups(node: Node): number {
-  return typeof node.attrs.group === "number" ? node.attrs.group : 1;
-}
+import type { Node } from "../ir/types.ts";
+import { type FormTable, groupCount, listAttr, sizesOfValue } from "./forms.ts";
 
 /**
  * The name of the form of an own operator for a node; an operator that is not here has no form on the CPU.
  */
-export const cpuForms: Readonly<Record<string, (node: Node) => string>> = {
+export const cpuForms: FormTable = {
   ConvInputGrad: inputGradientForm,
   ConvWeightGrad: weightGradientForm,
   MaxPoolGrad: poolGradientForm,
@@ -36,16 +23,16 @@ export const cpuForms: Readonly<Record<string, (node: Node) => string>> = {
 };
 
 function inputGradientForm(node: Node): string {
-  const [, , p = 1, q = 1] = dims(node.inputs[0]);
-  const [k = 1, channels = 1, r = 1, s = 1] = dims(node.inputs[1]);
-  const pads = ints(node, "pads", [0, 0, 0, 0]);
-  const dilations = ints(node, "dilations", [1, 1]);
+  const [, , p = 1, q = 1] = sizesOfValue(node.inputs[0]);
+  const [k = 1, channels = 1, r = 1, s = 1] = sizesOfValue(node.inputs[1]);
+  const pads = listAttr(node, "pads", [0, 0, 0, 0]);
+  const dilations = listAttr(node, "dilations", [1, 1]);
   const reach = [(r - 1) * (dilations[0] ?? 1), (s - 1) * (dilations[1] ?? 1)];
   // The flipped filters would need negative padding, or a cotangent spread over strides.
-  if (ints(node, "strides", [1, 1]).some((stride) => stride !== 1)) return "convTranspose";
+  if (listAttr(node, "strides", [1, 1]).some((stride) => stride !== 1)) return "convTranspose";
   if (pads.some((pad, i) => pad > (reach[i % 2] ?? 0))) return "convTranspose";
   // Depthwise, 64 to 8 pixels a side: convTranspose takes 1.2 to 3.5 times as long.
-  if (groups(node) > 1) return "flippedConv";
+  if (groupCount(node) > 1) return "flippedConv";
   // Into 3 channels at 48 and 64 pixels: flippedConv takes 1.05 to 1.5 times as long (once 6).
   if (channels <= 4) return "convTranspose";
   // 256 and 512 filters at 8x8: flippedConv takes 1.0 to 1.6 times as long (facts: 119 against 138 GFLOP/s);
@@ -55,11 +42,11 @@ function inputGradientForm(node: Node): string {
 }
 
 function weightGradientForm(node: Node): string {
-  const [, c = 1] = dims(node.inputs[0]);
-  const [, k = 1, p = 1, q = 1] = dims(node.inputs[1]);
-  const taps = ints(node, "kernel_shape", [1, 1]).reduce((product, size) => product * size, 1);
-  if (groups(node) > 1) {
-    if (groups(node) !== c || c !== k) return "perTap";
+  const [, c = 1] = sizesOfValue(node.inputs[0]);
+  const [, k = 1, p = 1, q = 1] = sizesOfValue(node.inputs[1]);
+  const taps = listAttr(node, "kernel_shape", [1, 1]).reduce((product, size) => product * size, 1);
+  if (groupCount(node) > 1) {
+    if (groupCount(node) !== c || c !== k) return "perTap";
     // Depthwise 3x3: depthwise takes 1.3 to 1.9 times as long at 8 to 24 pixels a side, 1.05 to 1.7 at 32,
     // and 0.4 to 1.5 at 64, where it needs less memory.
     return q <= 32 ? "rowProducts" : "depthwise";
@@ -72,9 +59,9 @@ function weightGradientForm(node: Node): string {
 }
 
 function poolGradientForm(node: Node): string {
-  const kernel = ints(node, "kernel_shape", [1, 1]);
-  const dilations = ints(node, "dilations", [1, 1]);
-  const strides = ints(node, "strides", [1, 1]);
+  const kernel = listAttr(node, "kernel_shape", [1, 1]);
+  const dilations = listAttr(node, "dilations", [1, 1]);
+  const strides = listAttr(node, "strides", [1, 1]);
   const overlap = kernel.some((size, i) => (size - 1) * (dilations[i] ?? 1) + 1 > (strides[i] ?? 1));
   // 2x2 windows, 64 to 8 pixels a side: scatterAdd takes 1.5 to 2 times as long.
   return overlap || node.attrs.ceil_mode === 1 ? "scatterAdd" : "unpool";

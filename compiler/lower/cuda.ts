@@ -1,20 +1,75 @@
-// Which form each operator of ours takes on CUDA, by shape. No rule here was measured on a device: they are
-// expectations from how ONNX Runtime's CUDA provider computes each operator (facts named with each rule).
-// Only operators that have a CUDA kernel at opset 18 may come of them (cudaKernels.ts).
+// Which form each operator of ours takes on CUDA, by shape. NOTHING HERE WAS MEASURED ON A DEVICE: the rules are
+// expectations from what ONNX Runtime's CUDA provider does with each operator and from how many bytes a form
+// moves. Autotuning (candidates.ts, runtime/train/autotune.ts) measures the forms on the device that is there
+// and overrules them. Only operators with a CUDA kernel at opset 18 may come of a form (cudaKernels.ts).
 import type { Node } from "../ir/types.ts";
+import { type FormTable, groupCount, listAttr, sizesOfValue } from "./forms.ts";
 
-/**
- * The name of the form of an own operator for a node; an operator that is not here has no form on CUDA.
- */
-export const cudaForms: Readonly<Record<string, (node: Node) => string>> = {
-  ConvInputGrad: () => "convTranspose",
-  ConvWeightGrad: () => "perTap",
+/** Numbers that all taps' pixels side by side (im2col) may take: 1 GB in float32. */
+const MOST_COLUMNS = 2 ** 28;
+
+/** The name of the form of an operator for a node; own operators that are not here have no form on CUDA. */
+export const cudaForms: FormTable = {
+  Conv: convolutionForm,
+  ConvTranspose: (node) => (hasEqualPads(node) ? undefined : "symmetricPads"),
+  ConvInputGrad: inputGradientForm,
+  ConvWeightGrad: weightGradientForm,
   // MaxUnpool has no CUDA kernel.
   MaxPoolGrad: () => "scatterAdd",
-  BatchNormTraining: () => "trainingMode",
+  // The CUDA kernel of BatchNormalization computes batch statistics only for a node with five outputs, which
+  // opset 18 does not have: with training_mode and three it would silently use the running ones.
+  BatchNormTraining: () => "twoPass",
   BatchNormTrainingGrad: () => "channelAffine",
   MaskedCrossEntropy: () => "logSoftmax",
   MaskedCrossEntropyGrad: () => "softmax",
   AdamUpdate: () => "elementwise",
   MomentumUpdate: () => "elementwise",
 };
+
+/** Whether a window has the same pads on both sides of each axis; the CUDA ConvTranspose needs that. */
+export function hasEqualPads(node: Node): boolean {
+  const [top, left, bottom, right] = listAttr(node, "pads", [0, 0, 0, 0]);
+  return top === bottom && left === right;
+}
+
+/** Whether a node's convolution has 1x1 filters, one group and no pads, so that it is a matrix product. */
+export function isPointwise(node: Node, kernel: readonly number[]): boolean {
+  const pads = listAttr(node, "pads", [0, 0, 0, 0]);
+  return groupCount(node) === 1 && kernel.every((size) => size === 1) && pads.every((pad) => pad === 0);
+}
+
+function convolutionForm(node: Node): string | undefined {
+  // cuDNN's 1x1 convolution is a product already. Ours is one whole product for a single image; for more the
+  // provider takes a list of pointers, which it uploads at every run.
+  const [n] = node.inputs[0]?.type.shape ?? [];
+  const kernel = sizesOfValue(node.inputs[1]).slice(2);
+  return n === 1 && isPointwise(node, kernel) ? "product" : undefined;
+}
+
+function inputGradientForm(node: Node): string {
+  const [n] = sizesOfValue(node.inputs[0]);
+  // ConvTranspose runs cuDNN's own backward-data convolution, strides and groups included.
+  return n === 1 && isPointwise(node, sizesOfValue(node.inputs[1]).slice(2))
+    ? "pointwiseProduct"
+    : "symmetricTranspose";
+}
+
+/**
+ * By the numbers that each form reads and writes, with x of X and dy of Y numbers and T taps: tapProducts moves
+ * 2 T X for the taps and T (X + Y) for the products, columnProduct 4 T X and T X + Y (Concat copies again), but
+ * is one product. Single images as parts save both transpositions, 2 (X + Y), for N partial sums.
+ */
+function weightGradientForm(node: Node): string {
+  const [n = 1, c = 1] = sizesOfValue(node.inputs[0]);
+  const [, k = 1, p = 1, q = 1] = sizesOfValue(node.inputs[1]);
+  const taps = listAttr(node, "kernel_shape", [1, 1]).reduce((product, size) => product * size, 1);
+  if (groupCount(node) > 1) {
+    // One number a tap and channel: products would be 1x1.
+    return groupCount(node) === c && c === k ? "depthwise" : "tapProducts";
+  }
+  const partialsAreLess = n > 1 && k * c * taps <= (k + c) * p * q;
+  // 2 T C < (T - 1) K: few channels into many filters, as in a first layer.
+  const columns = 2 * taps * c < (taps - 1) * k && n * p * q * c * taps <= MOST_COLUMNS;
+  if (columns) return partialsAreLess ? "splitColumnProduct" : "columnProduct";
+  return partialsAreLess ? "splitTapProducts" : "tapProducts";
+}

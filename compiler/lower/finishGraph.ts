@@ -9,10 +9,13 @@ import { constantFolding } from "../passes/constantFolding.ts";
 import { deadValues } from "../passes/deadValues.ts";
 import { identities } from "../passes/identities.ts";
 import { type Pass, runPasses, type Trace } from "../passes/pass.ts";
+import type { FormChoices } from "./forms.ts";
 import { lowerGraph } from "./lower.ts";
 
 export interface FinishOptions {
   readonly target?: Target | undefined;
+  /** Forms that were measured, instead of the target's table. */
+  readonly forms?: FormChoices | undefined;
   /** Sees the graph after every stage and pass. */
   readonly trace?: Trace | undefined;
   /** Fold batch norms whose numbers are all constant into the convolutions before them. Default true. */
@@ -39,7 +42,7 @@ export function finishGraph(graph: Graph, options: FinishOptions = {}): Graph {
     allowOwnOps: true,
     stage: `${graph.name}/2-simplify`,
   });
-  const lowered = lowerGraph(simple, target, OPS);
+  const lowered = lowerGraph(simple, target, OPS, options.forms);
   trace?.(`${graph.name}/3-lowered`, lowered);
   const final = runPasses(lowered, simplify, {
     ...passes,

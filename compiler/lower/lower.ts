@@ -1,5 +1,6 @@
-// Lowering: replaces our own operators by standard ONNX ones, in the form that the target's table chooses.
-// After it, no operator of domain "mttc" is left.
+// Lowering: replaces our own operators by standard ONNX ones, in the form that the target's table chooses for
+// the shape, or that was measured; a target may respell standard operators too. After it, no operator of domain
+// "mttc" is left.
 import type { Target } from "../bundle.ts";
 import { InternalError } from "../diagnostics.ts";
 import { type OpTable, readAttrs } from "../ir/op.ts";
@@ -8,25 +9,25 @@ import type { Graph, Node } from "../ir/types.ts";
 import { verifyGraph } from "../ir/verify.ts";
 import { cpuForms } from "./cpu.ts";
 import { cudaForms } from "./cuda.ts";
+import { type FormChoices, type FormTable, formOf } from "./forms.ts";
 import { guardPads } from "./ortGuards.ts";
 
-/** Which named form of an op a node takes, by op name. */
-export type FormTable = Readonly<Record<string, (node: Node) => string>>;
-
-const FORMS: Readonly<Record<Target, FormTable>> = { cpu: cpuForms, cuda: cudaForms };
+/** Which form each operator takes, by target. */
+export const TARGET_FORMS: Readonly<Record<Target, FormTable>> = { cpu: cpuForms, cuda: cudaForms };
 
 /**
- * Lowers every own operator of `graph` for `target`; the result is verified to hold standard operators
- * only.
+ * Lowers every own operator of `graph` for `target`, as `choices` say where they name the shape; the result is
+ * verified to hold operators that ONNX Runtime has.
  */
-export function lowerGraph(graph: Graph, target: Target, ops: OpTable): Graph {
-  const forms = FORMS[target];
+export function lowerGraph(graph: Graph, target: Target, ops: OpTable, choices?: FormChoices): Graph {
+  const forms = TARGET_FORMS[target];
   let current = graph;
-  // A form may itself emit own ops (a gradient in terms of another gradient): lower until none is left.
-  while (current.nodes.some((node) => node.op.domain === "mttc")) {
+  const isDone = (node: Node) => node.op.domain !== "mttc" && formOf(node, forms, choices) === undefined;
+  // A form may itself emit ops that take a form (a gradient in terms of another gradient).
+  while (!current.nodes.every(isDone)) {
     current = rewriteGraph(current, ops, (node, b) => {
-      if (node.op.domain !== "mttc") return undefined;
-      const form = forms[node.op.name]?.(node);
+      if (isDone(node)) return undefined;
+      const form = formOf(node, forms, choices);
       const lowering = form === undefined ? undefined : node.op.lower[form];
       if (!lowering) throw new InternalError(`${node.op.name} has no form ${form} for ${target}`);
       return lowering({

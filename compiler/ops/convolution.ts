@@ -11,6 +11,7 @@ import {
   type NDArray,
 } from "../ir/op.ts";
 import { type Attrs, concreteShape, type TensorType, type Value } from "../ir/types.ts";
+import { POINTWISE_FORMS } from "./pointwiseForms.ts";
 import {
   floatType,
   imageDims,
@@ -99,6 +100,7 @@ export const Conv = defineOp("Conv", {
     });
     return [y];
   },
+  lower: POINTWISE_FORMS,
 });
 
 function inferConv(ctx: InferContext): readonly TensorType[] {

@@ -1,8 +1,9 @@
 // Spellings of ConvInputGrad in standard ONNX operators. Both hold for all strides, dilations and groups that
-// their comments allow; lower/cpu.ts chooses by shape.
+// their comments allow; lower/cpu.ts chooses by shape; those for CUDA stand in inputGradientCuda.ts.
 import type { LowerContext, Lowering } from "../ir/op.ts";
 import { concreteShape } from "../ir/types.ts";
 import { convAttrs } from "./convolution.ts";
+import { INPUT_GRADIENT_CUDA_FORMS } from "./inputGradientCuda.ts";
 import { readWindow, type SlidingWindow, type WindowAxis, windowExtent } from "./slidingWindow.ts";
 
 function windowOf(ctx: LowerContext): SlidingWindow {
@@ -52,4 +53,8 @@ const convTranspose: Lowering = (ctx) => {
 };
 
 /** Forms of ConvInputGrad by name. */
-export const INPUT_GRADIENT_FORMS: Readonly<Record<string, Lowering>> = { flippedConv, convTranspose };
+export const INPUT_GRADIENT_FORMS: Readonly<Record<string, Lowering>> = {
+  flippedConv,
+  convTranspose,
+  ...INPUT_GRADIENT_CUDA_FORMS,
+};

@@ -11,6 +11,7 @@ import {
   emptyLike,
   spreadThroughFilters,
 } from "./convolution.ts";
+import { TRANSPOSED_CONVOLUTION_FORMS } from "./inputGradientCuda.ts";
 import { floatType, imageDims, readWindow, type SlidingWindow, windowExtent } from "./slidingWindow.ts";
 
 /** y[n,m,h,w] = B[m] + sum over c, p, r of W[c,m,r,s] x[n,c,p,q] with h = p stride + r dilation - pad. */
@@ -63,4 +64,5 @@ export const ConvTranspose = defineOp("ConvTranspose", {
     spreadThroughFilters(convGeometry(ctx.attrs, y.shape, w.shape, x.shape), y, w, x);
     return [y];
   },
+  lower: TRANSPOSED_CONVOLUTION_FORMS,
 });

@@ -1,79 +1,18 @@
 // Spellings of ConvWeightGrad in standard ONNX operators: dw[k,c,tap] = sum over the M = N P Q output pixels
 // of dy[k,m] x[c, pixel that tap sees at m]. They differ in how x is laid out for the matrix product: pixels
-// first (NHWC), channels first, or image by image; one product a tap, or one for all taps. lower/cpu.ts
-// chooses by shape.
+// first (NHWC), channels first, or image by image; one product a tap, or one for all taps. lower/cpu.ts and
+// lower/cuda.ts choose by shape; the spellings meant for CUDA stand in weightGradientProducts.ts.
 import type { GraphBuilder } from "../ir/builder.ts";
-import type { LowerContext, Lowering } from "../ir/op.ts";
+import type { Lowering } from "../ir/op.ts";
 import { concreteShape, type Value } from "../ir/types.ts";
-import { readWindow, type SlidingWindow } from "./slidingWindow.ts";
-
-/** The sizes that all forms need; x [N,C,H,W], dy [N,K,P,Q], dw [K,C/group,R,S], M = N P Q. */
-interface Sizes {
-  readonly window: SlidingWindow;
-  readonly group: number;
-  readonly n: number;
-  readonly c: number;
-  readonly h: number;
-  readonly w: number;
-  readonly k: number;
-  readonly p: number;
-  readonly q: number;
-  readonly m: number;
-  readonly filter: readonly number[];
-  /** [r, s] of every tap, row-major. */
-  readonly taps: readonly (readonly [number, number])[];
-}
-
-function sizesOf(ctx: LowerContext): Sizes {
-  const [n = 1, c = 1, h = 1, w = 1] = concreteShape(ctx.input(0).type.shape);
-  const [, k = 1, p = 1, q = 1] = concreteShape(ctx.input(1).type.shape);
-  const [r = 1, s = 1] = ctx.attrs.ints("kernel_shape");
-  const group = ctx.attrs.int("group");
-  const taps = Array.from({ length: r * s }, (_, tap) => [Math.floor(tap / s), tap % s] as const);
-  const window = readWindow(ctx.attrs, [r, s]);
-  return { window, group, n, c, h, w, k, p, q, m: n * p * q, filter: [k, c / group, r, s], taps };
-}
-
-/** `image` with zeros round its axes `row` and `row` + 1, as the convolution pads. */
-function padImage(b: GraphBuilder, image: Value, row: number, { window }: Sizes): Value {
-  const { rows, columns } = window;
-  const rank = image.type.shape.length;
-  const pads = new Array<number>(2 * rank).fill(0);
-  pads[row] = rows.padBegin;
-  pads[row + 1] = columns.padBegin;
-  pads[rank + row] = rows.padEnd;
-  pads[rank + row + 1] = columns.padEnd;
-  return pads.every((pad) => pad === 0) ? image : b.emit("Pad", [image, b.ints(pads)]);
-}
-
-/** The P x Q pixels of `padded` that tap [r, s] sees, on axes `row` and `row` + 1. */
-function tapPixels(b: GraphBuilder, padded: Value, row: number, sizes: Sizes, tap: readonly number[]): Value {
-  const axes = [sizes.window.rows, sizes.window.columns];
-  const starts = axes.map((axis, i) => (tap[i] ?? 0) * axis.dilation);
-  const counts = [sizes.p, sizes.q];
-  const ends = axes.map((axis, i) => (starts[i] ?? 0) + ((counts[i] ?? 1) - 1) * axis.stride + 1);
-  const strides = axes.map((axis) => axis.stride);
-  return b.slice(padded, starts, ends, [row, row + 1], strides.every((s) => s === 1) ? undefined : strides);
-}
+import { WEIGHT_GRADIENT_PRODUCTS } from "./weightGradientProducts.ts";
+import { joinTaps, padImage, type Sizes, sizesOf, splitTaps, tapPixels } from "./weightGradientSizes.ts";
 
 /** dy as a matrix [K, M], or [group, K/group, M]. */
 function cotangentRows(b: GraphBuilder, dy: Value, { n, k, p, q, m, group }: Sizes): Value {
   if (group === 1) return b.reshape(b.transpose(dy, [1, 0, 2, 3]), [k, m]);
   const grouped = b.reshape(dy, [n, group, k / group, p * q]);
   return b.reshape(b.transpose(grouped, [1, 2, 0, 3]), [group, k / group, m]);
-}
-
-/** One [K, C/group] value a tap, as filters [K, C/group, R, S]. */
-function joinTaps(b: GraphBuilder, perTap: readonly Value[], { filter }: Sizes): Value {
-  const [k = 1, c = 1] = filter;
-  const columns = perTap.map((each) => b.reshape(each, [k, c, 1]));
-  return b.reshape(columns.length === 1 ? columns[0]! : b.emit("Concat", columns, { axis: 2 }), filter);
-}
-
-/** [K, taps * C] of one product for all taps, as filters [K, C, R, S]. */
-function splitTaps(b: GraphBuilder, product: Value, { filter, taps }: Sizes): Value {
-  const [k = 1, c = 1] = filter;
-  return b.reshape(b.transpose(b.reshape(product, [k, taps.length, c]), [0, 2, 1]), filter);
 }
 
 /** For each tap: dy [K, M] times x pixels first [M, C]. For all shapes; groups are a batch of products. */
@@ -198,4 +137,5 @@ export const WEIGHT_GRADIENT_FORMS: Readonly<Record<string, Lowering>> = {
   im2colChannelMajor,
   rowProducts,
   depthwise,
+  ...WEIGHT_GRADIENT_PRODUCTS,
 };

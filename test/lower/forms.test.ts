@@ -2,13 +2,14 @@
 // the operator that the form is for; the ties, missing labels and infinities that samples leave out are
 // pinned here.
 import { describe, expect, test } from "vitest";
+import { TARGETS } from "../../compiler/bundle.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import { type NDArray, type Op, readAttrs } from "../../compiler/ir/op.ts";
 import { rewriteGraph } from "../../compiler/ir/rewrite.ts";
 import type { Attrs, Graph, Node } from "../../compiler/ir/types.ts";
 import { verifyGraph } from "../../compiler/ir/verify.ts";
-import { cpuForms } from "../../compiler/lower/cpu.ts";
+import { TARGET_FORMS } from "../../compiler/lower/lower.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { assertClose } from "../assertClose.ts";
 import { drawSample, forwardGraph } from "../ops/sampleGraph.ts";
@@ -26,6 +27,11 @@ const withoutGroups: Applies = (node) => groups(node) === 1;
 const shape = (node: Node, input: number): readonly number[] =>
   (node.inputs[input]?.type.shape ?? []) as readonly number[];
 
+const isPointwise = (node: Node, kernel: readonly number[]): boolean =>
+  groups(node) === 1 &&
+  kernel.every((size) => size === 1) &&
+  ints(node, "pads", []).every((pad) => pad === 0);
+
 const oneFilterAChannel: Applies = (node) =>
   groups(node) === shape(node, 0)[1] && groups(node) === shape(node, 1)[1];
 
@@ -34,8 +40,13 @@ const oneFilterAChannel: Applies = (node) =>
  * test.
  */
 const FORMS: Readonly<Record<string, Readonly<Record<string, Applies>>>> = {
+  Conv: { product: (node) => isPointwise(node, shape(node, 1).slice(2)) },
+  ConvTranspose: { symmetricPads: always },
   ConvInputGrad: {
     convTranspose: always,
+    symmetricTranspose: always,
+    slicedTranspose: always,
+    pointwiseProduct: (node) => isPointwise(node, shape(node, 1).slice(2)),
     flippedConv: (node) => {
       const [, , r = 1, s = 1] = shape(node, 1);
       const [high = 1, wide = 1] = ints(node, "dilations", [1, 1]);
@@ -52,6 +63,11 @@ const FORMS: Readonly<Record<string, Readonly<Record<string, Applies>>>> = {
     im2colChannelMajor: withoutGroups,
     depthwise: oneFilterAChannel,
     rowProducts: oneFilterAChannel,
+    tapProducts: always,
+    columnProduct: always,
+    splitTapProducts: always,
+    splitColumnProduct: always,
+    swappedConv: always,
   },
   MaxPoolGrad: {
     scatterAdd: always,
@@ -118,11 +134,13 @@ for (const op of OWN_OPS)
       });
     }
 
-    test(`${op.name}: the CPU's table chooses a form that is for the shape`, () => {
+    test.each(TARGETS)(`${op.name}: the table for %s chooses a form that is for the shape`, (target) => {
       for (const sample of SAMPLES[op.name] ?? []) {
         const node = nodeOf(forwardGraph(drawSample(op, sample), OPS), op);
-        const form = cpuForms[op.name]!(node);
-        expect(FORMS[op.name]![form]?.(node), `${sample.title}: ${form}`).toBe(true);
+        const form = TARGET_FORMS[target][op.name]?.(node);
+        const what = `${sample.title}: ${form}`;
+        if (form !== undefined) expect(FORMS[op.name]![form]?.(node), what).toBe(true);
+        else expect(op.domain, what).toBe("");
       }
     });
   });
