@@ -120,8 +120,8 @@ export interface Op {
   readonly vjp: Vjp | NotDifferentiable;
   readonly evaluate: (ctx: EvaluateContext) => readonly NDArray[];
   /**
-   * Named forms in standard ops, for our own ops and for those that a target may have in another spelling; its
-   * table (lower/) chooses among them.
+   * Named forms in standard ops, for our own ops and for those that a target may have in another spelling;
+   * its table (lower/) chooses among them.
    */
   readonly lower: Readonly<Record<string, Lowering>>;
 }

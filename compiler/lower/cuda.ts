@@ -1,7 +1,8 @@
-// Which form each operator of ours takes on CUDA, by shape. NOTHING HERE WAS MEASURED ON A DEVICE: the rules are
-// expectations from what ONNX Runtime's CUDA provider does with each operator and from how many bytes a form
-// moves. Autotuning (candidates.ts, runtime/train/autotune.ts) measures the forms on the device that is there
-// and overrules them. Only operators with a CUDA kernel at opset 18 may come of a form (cudaKernels.ts).
+// Which form each operator of ours takes on CUDA, by shape. NOTHING HERE WAS MEASURED ON A DEVICE: the
+// rules are expectations from what ONNX Runtime's CUDA provider does with each operator and from how many
+// bytes a form moves. Autotuning (candidates.ts, runtime/train/autotune.ts) measures the forms on the
+// device that is there and overrules them. Only operators with a CUDA kernel at opset 18 may come of a form
+// (cudaKernels.ts).
 import type { Node } from "../ir/types.ts";
 import { type FormTable, groupCount, listAttr, sizesOfValue } from "./forms.ts";
 
@@ -55,9 +56,10 @@ function inputGradientForm(node: Node): string {
 }
 
 /**
- * By the numbers that each form reads and writes, with x of X and dy of Y numbers and T taps: tapProducts moves
- * 2 T X for the taps and T (X + Y) for the products, columnProduct 4 T X and T X + Y (Concat copies again), but
- * is one product. Single images as parts save both transpositions, 2 (X + Y), for N partial sums.
+ * By the numbers that each form reads and writes, with x of X and dy of Y numbers and T taps: tapProducts
+ * moves 2 T X for the taps and T (X + Y) for the products, columnProduct 4 T X and T X + Y (Concat copies
+ * again), but is one product. Single images as parts save both transpositions, 2 (X + Y), for N partial
+ * sums.
  */
 function weightGradientForm(node: Node): string {
   const [n = 1, c = 1] = sizesOfValue(node.inputs[0]);

@@ -1,6 +1,6 @@
-// Lowering: replaces our own operators by standard ONNX ones, in the form that the target's table chooses for
-// the shape, or that was measured; a target may respell standard operators too. After it, no operator of domain
-// "mttc" is left.
+// Lowering: replaces our own operators by standard ONNX ones, in the form that the target's table chooses
+// for the shape, or that was measured; a target may respell standard operators too. After it, no operator
+// of domain "mttc" is left.
 import type { Target } from "../bundle.ts";
 import { InternalError } from "../diagnostics.ts";
 import { type OpTable, readAttrs } from "../ir/op.ts";
@@ -16,8 +16,8 @@ import { guardPads } from "./ortGuards.ts";
 export const TARGET_FORMS: Readonly<Record<Target, FormTable>> = { cpu: cpuForms, cuda: cudaForms };
 
 /**
- * Lowers every own operator of `graph` for `target`, as `choices` say where they name the shape; the result is
- * verified to hold operators that ONNX Runtime has.
+ * Lowers every own operator of `graph` for `target`, as `choices` say where they name the shape; the result
+ * is verified to hold operators that ONNX Runtime has.
  */
 export function lowerGraph(graph: Graph, target: Target, ops: OpTable, choices?: FormChoices): Graph {
   const forms = TARGET_FORMS[target];

@@ -1,12 +1,16 @@
-// Spellings of ConvInputGrad for CUDA, where a ConvTranspose with unequal pads falls back to the CPU: the pads
-// of these are symmetric and what is over is cut off or added with zeros. lower/cuda.ts chooses by shape.
+// Spellings of ConvInputGrad for CUDA, where a ConvTranspose with unequal pads falls back to the CPU: the
+// pads of these are symmetric and what is over is cut off or added with zeros. lower/cuda.ts chooses by
+// shape.
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { LowerContext, Lowering } from "../ir/op.ts";
 import { concreteShape, type Value } from "../ir/types.ts";
 import { convAttrs } from "./convolution.ts";
 import { readWindow, type WindowAxis, windowExtent } from "./slidingWindow.ts";
 
-/** How one axis of the transposed image is brought to its size: pad on both sides, extra pixels, cut or fill. */
+/**
+ * How one axis of the transposed image is brought to its size: pad on both sides, extra pixels, cut or
+ * fill.
+ */
 interface AxisPlan {
   /** Symmetric pad of the ConvTranspose. */
   readonly pad: number;
@@ -18,7 +22,10 @@ interface AxisPlan {
   readonly missing: number;
 }
 
-/** The plan of an axis whose image has `size` pixels, `over` of them behind the last window of the padded image. */
+/**
+ * The plan of an axis whose image has `size` pixels, `over` of them behind the last window of the padded
+ * image.
+ */
 type Planner = (axis: WindowAxis, size: number, over: number) => AxisPlan;
 
 function axesOf(ctx: LowerContext): readonly WindowAxis[] {

@@ -1,6 +1,6 @@
 // Spellings of ConvWeightGrad for CUDA, all for every stride, pad, dilation and group. Images stay channels
-// first (a transposition moves whole planes), FusedMatMul reads the transposed factor where it stands, and the
-// long sum over M = N P Q pixels may be split into batches by images. lower/cuda.ts chooses by shape.
+// first (a transposition moves whole planes), FusedMatMul reads the transposed factor where it stands, and
+// the long sum over M = N P Q pixels may be split into batches by images. lower/cuda.ts chooses by shape.
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { LowerContext, Lowering } from "../ir/op.ts";
 import { concreteShape, type Value } from "../ir/types.ts";
@@ -16,9 +16,9 @@ const LEAST_PIXELS = 1024;
 const MOST_PARTIALS = 2 ** 24;
 
 /**
- * Into how many parts (a divisor of N) the sum over images is split. Into single images where the partial sums
- * are less to write and read than both images' transpositions, which then fall away; else into as few parts as
- * give every multiprocessor work.
+ * Into how many parts (a divisor of N) the sum over images is split. Into single images where the partial
+ * sums are less to write and read than both images' transpositions, which then fall away; else into as few
+ * parts as give every multiprocessor work.
  */
 function imageParts({ n, c, k, p, q, group, taps }: Sizes): number {
   const filters = (k * c * taps.length) / group;
@@ -55,7 +55,9 @@ function factors(ctx: LowerContext, sizes: Sizes, parts: number): { rows: Value;
   return { rows, columns };
 }
 
-/** rows times the transpose of columns, [group * parts, K/group, count], summed over the parts: [K, count]. */
+/**
+ * rows times the transpose of columns, [group * parts, K/group, count], summed over the parts: [K, count].
+ */
 function product(b: GraphBuilder, rows: Value, columns: Value, parts: number, sizes: Sizes): Value {
   const { group, k } = sizes;
   const [, count = 1] = concreteShape(columns.type.shape);

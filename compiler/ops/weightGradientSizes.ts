@@ -1,5 +1,5 @@
-// What all spellings of ConvWeightGrad share: its sizes, the padded image, the pixels that one tap sees, and how
-// the products of taps become filters.
+// What all spellings of ConvWeightGrad share: its sizes, the padded image, the pixels that one tap sees,
+// and how the products of taps become filters.
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { LowerContext } from "../ir/op.ts";
 import { concreteShape, type Value } from "../ir/types.ts";
