@@ -19,22 +19,26 @@ export function addInitCommand(program: Command, terminal: Terminal): void {
   program
     .command("init")
     .description("write a commented spec for a label table")
-    .argument("<labels>", "CSV with a column of image paths and a column per task")
+    .argument(
+      "<labels>",
+      "CSV, TSV, JSON Lines or Parquet with a column of image paths and a column per task, or a folder with " +
+        "a folder of images per class",
+    )
     .option("-o, --output <file>", "spec to write; an existing file is refused", "experiment.yml")
-    .option("--val <csv>", "CSV of the same form, for evaluation")
+    .option("--val <labels>", "the same, for evaluation")
     .action((labels: string, flags: Flags) => writeDraft(labels, flags, terminal));
 }
 
 async function writeDraft(labels: string, { output, val }: Flags, terminal: Terminal): Promise<void> {
   await refuseExisting(output);
   const facts = await readTableFacts(labels);
-  const size = await medianImageSize(facts.paths.map((path) => resolve(dirname(labels), path)));
+  const size = await medianImageSize(facts.samples);
   if (size === undefined) terminal.note("warning: none of the first images can be read; imshape is a guess");
   const from = (path: string): string => relative(dirname(resolve(output)), resolve(path)) || path;
   const text = draftSpec(facts, {
     trainLabels: from(labels),
     valLabels: val === undefined ? undefined : from(val),
-    name: basename(labels).replace(/\.[^.]*$/, ""),
+    name: basename(resolve(labels)).replace(/\.[^.]*$/, ""),
     imageSize: size,
   });
   parseSpec(text, output);

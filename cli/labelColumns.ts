@@ -1,20 +1,22 @@
-// What a label table seems to hold, for `mttc init`: which column names images, which ones look like tasks,
-// which do not.
-import { readFile } from "node:fs/promises";
-import { CsvError, parse } from "csv-parse/sync";
+// What a label table seems to hold, for `mttc init` and `mttc data stats`: which column names images, which
+// ones look like tasks, which do not. Any form of table that training reads.
+import { dirname, resolve } from "node:path";
 import sharp from "sharp";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { resolveSpec } from "../compiler/spec/parseSpec.ts";
-import { fileError } from "../runtime/checkpoint/fileSystem.ts";
 import { sortClasses } from "../runtime/data/classes.ts";
 import { readImageFile } from "../runtime/data/imageFile.ts";
-import { isMissing } from "../runtime/data/labelTable.ts";
+import { readLabelTable } from "../runtime/data/labelFiles.ts";
+import type { LabelTable } from "../runtime/data/labelTable.ts";
+import { type SurveyedColumn, surveyTable, type TableSurvey } from "../runtime/data/tableSurvey.ts";
+import { tableError, tableForm } from "../runtime/data/tableText.ts";
 
-const IMAGE_NAME = /\.(png|jpe?g|webp)$/i;
 const MAX_CLASSES = 200;
 /** A column with fewer rows per value than this is text, not classes. */
 const MIN_ROWS_PER_CLASS = 2;
 const SAMPLED_IMAGES = 16;
+/** What a folder of folders is said to label. */
+const FOLDER_TASK = "class";
 
 /** A column that looks like a task. */
 export interface TaskColumn {
@@ -26,33 +28,57 @@ export interface TaskColumn {
 
 export interface TableFacts {
   readonly rows: number;
-  readonly pathColumn: string;
-  readonly paths: readonly string[];
+  /** Undefined for a folder with a folder per class, which has no columns. */
+  readonly pathColumn: string | undefined;
+  /** Some of the images, absolute. */
+  readonly samples: readonly string[];
   readonly tasks: readonly TaskColumn[];
   /** Columns that are no tasks, and why. */
   readonly others: readonly { readonly name: string; readonly reason: string }[];
 }
 
 /**
- * Reads a label table. E_FILE, E_CSV_SHAPE, and E_CSV_HEADER where no column names images or none can be a
- * task.
+ * Looks through a label table. E_FILE, E_CSV_SHAPE, E_CSV_LINE, and E_CSV_HEADER where no column names images
+ * or none can be a task.
  */
 export async function readTableFacts(file: string): Promise<TableFacts> {
-  const [header = [], ...rows] = await readCsv(file);
-  const names = header.map((name) => name.trim());
-  const columns = names.map((name, i) => ({ name, cells: rows.map((row) => row[i] ?? "") }));
-  const shareOfPaths = (cells: readonly string[]): number =>
-    cells.filter((cell) => IMAGE_NAME.test(cell.trim())).length / Math.max(1, rows.length);
-  const [best] = columns.toSorted((a, b) => shareOfPaths(b.cells) - shareOfPaths(a.cells));
+  const form = await tableForm(file).catch((cause: unknown) => {
+    throw tableError(cause, file);
+  });
+  if (form === "folder")
+    return folderFacts(await readLabelTable(file, { tasks: [FOLDER_TASK], filepaths: "" }));
+  return columnFacts(await surveyTable(file), file);
+}
+
+function folderFacts({ paths, columns }: LabelTable): TableFacts {
+  const { names, codes } = columns[0] ?? { names: [], codes: new Int32Array() };
+  const rows = names.map(() => 0);
+  for (const code of codes) rows[code] = (rows[code] ?? 0) + 1;
+  const classes = sortClasses(names).map((name) => ({ name, rows: rows[names.indexOf(name)] ?? 0 }));
+  const count = Math.min(SAMPLED_IMAGES, paths.length);
+  const samples = Array.from({ length: count }, (_, i) => {
+    return paths.at(Math.floor((i * paths.length) / count)) ?? "";
+  });
+  const tasks = [{ name: FOLDER_TASK, labelled: codes.length, classes }];
+  return { rows: paths.length, pathColumn: undefined, samples, tasks, others: [] };
+}
+
+function columnFacts({ rows, columns }: TableSurvey, file: string): TableFacts {
+  const [best] = columns.toSorted((a, b) => b.imageNames - a.imageNames);
   const refuse = (message: string, hint: string): never => {
     throw new MttcError({ code: "E_CSV_HEADER", message, at: { file, line: 1 }, hint });
   };
-  if (!best || shareOfPaths(best.cells) < 0.5)
+  if (!best || best.imageNames < rows / 2) {
+    const names = columns.map(({ name }) => name);
+    const found = columns.length === 1 ? /[;\t|]/.exec(names.join())?.[0] : undefined;
     return refuse(
       "no column looks like image paths",
-      `half of its cells should end in .png, .jpg, .jpeg or .webp; columns: ${names.join(", ")}`,
+      found === undefined
+        ? `half of its cells should end in .png, .jpg, .jpeg, .webp or .tif; columns: ${names.join(", ")}`
+        : `cells must be separated by commas (.tsv: tabs), found ${JSON.stringify(found)}`,
     );
-  const judged = columns.filter((column) => column !== best).map(({ name, cells }) => judge(name, cells));
+  }
+  const judged = columns.filter((column) => column !== best).map(judge);
   const tasks = judged.flatMap((column) => ("classes" in column ? [column] : []));
   const others = judged.flatMap((column) => ("reason" in column ? [column] : []));
   if (tasks.length === 0)
@@ -60,29 +86,24 @@ export async function readTableFacts(file: string): Promise<TableFacts> {
       "no column looks like a task",
       others.map(({ name, reason }) => `${name}: ${reason}`).join("; ") || "there is no other column",
     );
-  return {
-    rows: rows.length,
-    pathColumn: best.name,
-    paths: best.cells.map((cell) => cell.trim()),
-    tasks,
-    others,
-  };
+  const samples = best.first.slice(0, SAMPLED_IMAGES).map((cell) => resolve(dirname(file), cell));
+  return { rows, pathColumn: best.name, samples, tasks, others };
 }
 
-function judge(name: string, cells: readonly string[]): TaskColumn | TableFacts["others"][number] {
-  const counts = new Map<string, number>();
-  for (const cell of cells.filter((text) => !isMissing(text)))
-    counts.set(cell.trim(), (counts.get(cell.trim()) ?? 0) + 1);
-  const labelled = [...counts.values()].reduce((sum, rows) => sum + rows, 0);
+function judge(column: SurveyedColumn): TaskColumn | TableFacts["others"][number] {
+  const { name, labelled, values } = column;
+  if (column.nested > 0) return { name, reason: "lists or objects" };
   if (labelled === 0) return { name, reason: "empty" };
-  if (counts.size === 1) return { name, reason: `one value only (${[...counts.keys()][0]})` };
-  if (counts.size > MAX_CLASSES || labelled / counts.size < MIN_ROWS_PER_CLASS)
-    return { name, reason: `${counts.size} different values in ${labelled} rows` };
+  if (values.size === 1) return { name, reason: `one value only (${[...values.keys()][0]})` };
+  if (values.size > MAX_CLASSES || labelled / values.size < MIN_ROWS_PER_CLASS) {
+    const number = `${column.hasMore ? "over " : ""}${values.size}`;
+    return { name, reason: `${number} different values in ${labelled} rows` };
+  }
   const fault = taskNameFault(name);
   if (fault !== undefined) return { name, reason: fault };
-  const classes = sortClasses([...counts.keys()]).map((label) => ({
+  const classes = sortClasses([...values.keys()]).map((label) => ({
     name: label,
-    rows: counts.get(label) ?? 0,
+    rows: values.get(label) ?? 0,
   }));
   return { name, labelled, classes };
 }
@@ -98,27 +119,10 @@ function taskNameFault(name: string): string | undefined {
   }
 }
 
-async function readCsv(file: string): Promise<string[][]> {
-  let bytes: Buffer;
-  try {
-    bytes = await readFile(file);
-  } catch (error) {
-    throw fileError(error, file, "read the label table");
-  }
-  try {
-    const records = parse(bytes, { bom: true, relax_column_count: true, skip_empty_lines: true });
-    if (records.length > 1) return records;
-  } catch (cause) {
-    if (!(cause instanceof CsvError)) throw cause;
-    throw new MttcError({ code: "E_CSV_SHAPE", message: cause.message, at: { file } }, { cause });
-  }
-  throw new MttcError({ code: "E_CSV_SHAPE", message: "the label table has no rows", at: { file } });
-}
-
-/** Median [height, width] of the first images that can be read; undefined where none can. */
+/** Median [height, width] of those images that can be read; undefined where none can. */
 export async function medianImageSize(paths: readonly string[]): Promise<[number, number] | undefined> {
   const sizes: { height: number; width: number }[] = [];
-  for (const path of paths.slice(0, SAMPLED_IMAGES)) {
+  for (const path of paths) {
     try {
       const { autoOrient } = await sharp(await readImageFile(path)).metadata();
       sizes.push(autoOrient);

@@ -32,10 +32,14 @@ export function draftSpec(facts: TableFacts, options: DraftOptions): string {
     "# --- Data",
     `train_labels: ${scalar(options.trainLabels)}  # ${facts.rows} rows`,
     valLabels === undefined
-      ? "# val_labels: val.csv  # a CSV of the same form; without it only training figures are shown"
+      ? "# val_labels: val.csv  # labels of other images; without them only training figures are shown"
       : `val_labels: ${scalar(valLabels)}`,
-    `filepaths: ${scalar(facts.pathColumn)}  # the column of image paths`,
-    "tasks:  # one column and one head each; empty cells are missing labels and cost nothing",
+    ...(facts.pathColumn === undefined
+      ? ["tasks:  # the folders' names are the classes of one task; call it what you like"]
+      : [
+          `filepaths: ${scalar(facts.pathColumn)}  # the column of image paths`,
+          "tasks:  # one column and one head each; empty cells are missing labels and cost nothing",
+        ]),
     ...facts.tasks.map((task) => `  - ${scalar(task.name)}  # ${describeTask(task, facts.rows)}`),
     ...(facts.others.length > 0 ? ["# Columns left out:"] : []),
     ...facts.others.map(({ name, reason }) => comment(`  ${name}: ${reason}`)),

@@ -6,7 +6,8 @@ import { type Location, MttcError } from "../../compiler/diagnostics.ts";
 import { type LabelTable, LabelTableBuilder, type TableColumns } from "./labelTable.ts";
 import { StringTable } from "./stringTable.ts";
 
-const IMAGE_NAME = /\.(png|jpe?g|webp|tiff?)$/i;
+/** What an image is called. */
+export const IMAGE_NAME = /\.(png|jpe?g|webp|tiff?)$/i;
 
 /**
  * Reads the tree at `root`. Hidden entries are left out, and so, with a note, is what is no image by its name.

@@ -1,20 +1,24 @@
-// JSON Lines -> rows of a label table: one object per line, the path and the labels under their columns'
+// JSON Lines -> objects with their lines, one object per line: a table whose cells stand under their columns'
 // names. A label may be text, a number or true/false; null, or no such key, is a missing label.
 import { MAX_RECORD_CHARACTERS } from "./delimitedText.ts";
-import type { LabelTableBuilder, TableColumns } from "./labelTable.ts";
 
-/** Takes text piece by piece. Faults: E_CSV_SHAPE (no object, a label that is a list or an object). */
+/** What a reader reports; lines count from 1. */
+export interface ObjectSink {
+  object(row: object, line: number): void;
+  /** A line that holds no JSON object; reading goes on with the next. */
+  malformed(message: string, line: number): void;
+  /** A line over MAX_RECORD_CHARACTERS; must throw. */
+  tooLong(line: number): never;
+}
+
+/** Takes text piece by piece. Blank lines are no rows. */
 export class JsonLinesReader {
-  readonly #columns: TableColumns;
-  readonly #builder: LabelTableBuilder;
-  readonly #tooLong: (line: number) => never;
+  readonly #sink: ObjectSink;
   #rest = "";
   #line = 1;
 
-  constructor(columns: TableColumns, builder: LabelTableBuilder, tooLong: (line: number) => never) {
-    this.#columns = columns;
-    this.#builder = builder;
-    this.#tooLong = tooLong;
+  constructor(sink: ObjectSink) {
+    this.#sink = sink;
   }
 
   push(text: string): void {
@@ -25,7 +29,7 @@ export class JsonLinesReader {
       position = end + 1;
     }
     this.#rest = all.slice(position);
-    if (this.#rest.length > MAX_RECORD_CHARACTERS) this.#tooLong(this.#line);
+    if (this.#rest.length > MAX_RECORD_CHARACTERS) this.#sink.tooLong(this.#line);
   }
 
   end(): void {
@@ -35,28 +39,18 @@ export class JsonLinesReader {
 
   #readLine(text: string): void {
     const line = this.#line++;
-    if (text.length > MAX_RECORD_CHARACTERS) this.#tooLong(line);
+    if (text.length > MAX_RECORD_CHARACTERS) this.#sink.tooLong(line);
     if (text.trim() === "") return;
     let row: unknown;
     try {
       row = JSON.parse(text);
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
-      this.#builder.fault("E_CSV_SHAPE", `no JSON: ${error.message}`, line);
+      this.#sink.malformed(`no JSON: ${error.message}`, line);
       return;
     }
-    if (typeof row !== "object" || row === null || Array.isArray(row)) {
-      this.#builder.fault("E_CSV_SHAPE", "expected an object per line", line);
-      return;
-    }
-    const cells = [this.#columns.filepaths, ...this.#columns.tasks].map((name) => {
-      const value: unknown = Object.getOwnPropertyDescriptor(row, name)?.value;
-      const cell = cellText(value);
-      if (cell === undefined)
-        this.#builder.fault("E_CSV_SHAPE", `"${name}": expected text, a number or null`, line);
-      return cell ?? null;
-    });
-    if (cells.every((cell) => cell !== null)) this.#builder.add(cells[0] ?? "", cells.slice(1), line);
+    if (typeof row === "object" && row !== null && !Array.isArray(row)) this.#sink.object(row, line);
+    else this.#sink.malformed("expected an object per line", line);
   }
 }
 

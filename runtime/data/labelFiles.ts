@@ -1,17 +1,22 @@
 // Label tables from files, by the name's ending: CSV, TSV, JSON Lines (.jsonl, .ndjson), Parquet, or a folder
 // with a folder of images per class. Text is read in pieces, so that memory is what the table itself needs.
-import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
-import { dirname, extname } from "node:path";
+import { dirname } from "node:path";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { DelimitedReader, MAX_RECORD_CHARACTERS } from "./delimitedText.ts";
 import { readFolderTable } from "./folderTable.ts";
-import { JsonLinesReader } from "./jsonLines.ts";
+import { cellText, JsonLinesReader } from "./jsonLines.ts";
 import { type LabelTable, LabelTableBuilder, type TableColumns } from "./labelTable.ts";
 import { readParquetTable } from "./parquetTable.ts";
 import { type ColumnPlaces, findColumns } from "./tableHeader.ts";
-
-const PIECE_BYTES = 2 ** 20;
+import {
+  fileForm,
+  PIECE_BYTES,
+  readTextTable,
+  TextPieces,
+  type TextReader,
+  tableError,
+  tableForm,
+} from "./tableText.ts";
 
 /**
  * Reads a label table. Relative image paths are relative to the table's folder. Throws E_FILE, E_CSV_HEADER,
@@ -19,32 +24,33 @@ const PIECE_BYTES = 2 ** 20;
  */
 export async function readLabelTable(file: string, columns: TableColumns): Promise<LabelTable> {
   try {
-    if ((await stat(file)).isDirectory()) return await readFolderTable(file, columns);
-    if (extname(file).toLowerCase() === ".parquet") return await readParquetTable(file, columns);
-    const reader = new TextTableReader(file, columns);
-    for await (const piece of createReadStream(file, { highWaterMark: PIECE_BYTES })) reader.push(piece);
-    return reader.finish();
+    const form = await tableForm(file);
+    if (form === "folder") return await readFolderTable(file, columns);
+    if (form === "parquet") return await readParquetTable(file, columns);
+    const table = new TextTable(file, columns);
+    await readTextTable(file, table.reader);
+    return table.finish();
   } catch (cause) {
-    if (cause instanceof MttcError) throw cause;
-    const message = `cannot read the label table: ${cause instanceof Error ? cause.message : String(cause)}`;
-    throw new MttcError({ code: "E_FILE", message, at: { file } }, { cause });
+    throw tableError(cause, file);
   }
 }
 
 /** A text table from bytes; `file` names it in messages and is what relative paths start from. */
 export function parseLabelTable(bytes: Uint8Array, file: string, columns: TableColumns): LabelTable {
-  const reader = new TextTableReader(file, columns);
+  const table = new TextTable(file, columns);
+  const pieces = new TextPieces(file, table.reader);
   for (let start = 0; start < bytes.length; start += PIECE_BYTES)
-    reader.push(bytes.subarray(start, start + PIECE_BYTES));
-  return reader.finish();
+    pieces.push(bytes.subarray(start, start + PIECE_BYTES));
+  pieces.end();
+  return table.finish();
 }
 
-/** Bytes of a text table, piece by piece -> the table. */
-class TextTableReader {
+/** Text of a table, piece by piece -> the table. */
+class TextTable {
+  /** Takes the text. */
+  readonly reader: TextReader;
   readonly #file: string;
   readonly #builder: LabelTableBuilder;
-  readonly #decoder = new TextDecoder("utf-8", { fatal: true });
-  readonly #records: { push(text: string): void; end(): void };
   #hasHeader = false;
 
   constructor(file: string, columns: TableColumns) {
@@ -53,26 +59,20 @@ class TextTableReader {
       file,
       ...(line > 0 ? { line } : {}),
     }));
-    const ending = extname(file).toLowerCase();
-    const isLines = ending === ".jsonl" || ending === ".ndjson";
-    this.#hasHeader = isLines;
-    const tooLong = (line: number): never => this.#stop("E_CSV_LINE", line);
-    this.#records = isLines
-      ? new JsonLinesReader(columns, this.#builder, tooLong)
-      : new DelimitedReader(ending === ".tsv" || ending === ".tab" ? "\t" : ",", {
-          ...this.#rows(columns),
-          malformed: (message, line) => this.#builder.fault("E_CSV_SHAPE", message, line),
-          tooLong,
-        });
+    const form = fileForm(file);
+    this.#hasHeader = form === "lines";
+    const faults = {
+      malformed: (message: string, line: number) => this.#builder.fault("E_CSV_SHAPE", message, line),
+      tooLong: (line: number): never => this.#stop("E_CSV_LINE", line),
+    };
+    this.reader =
+      form === "lines"
+        ? new JsonLinesReader({ object: (row, line) => this.#addObject(row, columns, line), ...faults })
+        : new DelimitedReader(form === "tabs" ? "\t" : ",", { ...this.#rows(columns), ...faults });
   }
 
-  push(bytes: Uint8Array): void {
-    this.#records.push(this.#decode(bytes));
-  }
-
+  /** The table, once all text is read. */
   finish(): LabelTable {
-    this.#records.push(this.#decode());
-    this.#records.end();
     this.#builder.faults.throwIfAny();
     if (this.#builder.rows === 0) {
       const message = `the label table ${this.#hasHeader ? "has no rows" : "is empty"}`;
@@ -81,13 +81,14 @@ class TextTableReader {
     return this.#builder.finish(dirname(this.#file));
   }
 
-  #decode(bytes?: Uint8Array): string {
-    try {
-      return bytes ? this.#decoder.decode(bytes, { stream: true }) : this.#decoder.decode();
-    } catch (cause) {
-      const message = "the label table is not UTF-8 text";
-      throw new MttcError({ code: "E_CSV_SHAPE", message, at: { file: this.#file } }, { cause });
-    }
+  #addObject(row: object, { filepaths, tasks }: TableColumns, line: number): void {
+    const cells = [filepaths, ...tasks].map((name) => {
+      const cell = cellText(Object.getOwnPropertyDescriptor(row, name)?.value);
+      if (cell === undefined)
+        this.#builder.fault("E_CSV_SHAPE", `"${name}": expected text, a number or null`, line);
+      return cell ?? null;
+    });
+    if (cells.every((cell) => cell !== null)) this.#builder.add(cells[0] ?? "", cells.slice(1), line);
   }
 
   /** Nothing after an endless record can be trusted to be a record. */

@@ -46,6 +46,33 @@ export async function readParquetTable(file: string, columns: TableColumns): Pro
   return builder.finish(dirname(file));
 }
 
+/**
+ * Shows every cell of a Parquet file, a column of a row group at a time: as text, undefined for lists and
+ * objects. Returns the number of rows. Throws E_CSV_SHAPE, E_CSV_HEADER.
+ */
+export async function visitParquetCells(
+  file: string,
+  visit: (column: string, cell: string | undefined) => void,
+): Promise<number> {
+  const scan = await openScan(file);
+  const { children } = parquetSchema(scan.metadata);
+  const names = children.map(({ element }) => element.name);
+  findColumns(names, { tasks: [], filepaths: names[0] ?? "" }, { file });
+  let rows = 0;
+  for (const { rowStart, rowEnd } of scan.ranges) {
+    const count = rowEnd - rowStart;
+    if (count > MAX_GROUP_ROWS) throw notParquet(file, `a row group of ${count} rows`);
+    rows += count;
+    for (const { element, children: parts } of children) {
+      const column = element.name;
+      const isNested = parts.length > 0;
+      const cells = isNested ? [] : await readColumn(scan, file, { column, rowStart, rowEnd });
+      for (let row = 0; row < count; row++) visit(column, isNested ? undefined : cellText(cells[row]));
+    }
+  }
+  return rows;
+}
+
 async function openScan(file: string): Promise<ParquetScan> {
   try {
     return await parquetScan({ file: await asyncBufferFromFile(file), compressors: COMPRESSORS });

@@ -85,8 +85,9 @@ export class MultiTaskTrainer implements AsyncDisposable {
     const session = await this.#open(options.resume ?? false);
     if (fresh && options.resume) await this.#resume(session);
     const log = (message: string): void => this.#events.emit("log", { message });
-    if (fresh) await this.#drawSheet(session, log);
-    await session.packImages(log);
+    await this.#drawSheet(session, log);
+    const { signal } = options;
+    await session.prepareInputs({ log, signal, epochsLeft: epochs - this.#history.length });
     while (this.#history.length < epochs) await this.#epoch(session, options.signal);
     return this.#history;
   }

@@ -1,0 +1,155 @@
+// What `mttc init` and `mttc data stats` make of a table without a spec: the same facts from every form of
+// table, and a draft that training takes.
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Command } from "commander";
+import sharp from "sharp";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { addInitCommand } from "../../cli/initCommand.ts";
+import { readTableFacts } from "../../cli/labelColumns.ts";
+import { processTerminal } from "../../cli/terminal.ts";
+import { parseSpec } from "../../compiler/spec/parseSpec.ts";
+import { MAX_VALUES, surveyTable } from "../../runtime/data/tableSurvey.ts";
+import { experimentFromSpec, readLabels } from "../../runtime/train/trainerOptions.ts";
+
+const PARQUET = join(import.meta.dirname, "..", "fixtures", "data", "labels_snappy.parquet");
+const ROWS = [
+  ["im/0.png", "cat", "3", "n0"],
+  ["im/1.png", "", "3", "n1"],
+  ["im/2.png", " dog ", "10", "n2"],
+  ["im/3.png", "cat", "10", "n3"],
+  ["im/4.png", "dog", "NaN", "n4"],
+];
+const HEAD = ["file", "animal, wild", "age", "note"];
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "mttc-columns-"));
+  await mkdir(join(folder, "im"));
+  const image = await sharp({ create: { width: 40, height: 24, channels: 3, background: "#fff" } })
+    .png()
+    .toBuffer();
+  for (const [path = ""] of ROWS) await writeFile(join(folder, path), image);
+  const quoted = (cell: string) => `"${cell}"`;
+  const delimited = (delimiter: string) =>
+    [HEAD, ...ROWS].map((cells) => cells.map(quoted).join(delimiter)).join("\r\n");
+  await writeFile(join(folder, "t.csv"), `\uFEFF${delimited(",")}`);
+  await writeFile(join(folder, "t.tsv"), delimited("\t"));
+  const lines = ROWS.map((cells) =>
+    JSON.stringify(
+      Object.fromEntries(
+        cells.flatMap((cell, i) => {
+          const [name, number] = [HEAD[i] ?? "", Number(cell)];
+          return cell === "" ? [] : [[name, Number.isNaN(number) ? cell : number] as const];
+        }),
+      ),
+    ),
+  );
+  await writeFile(join(folder, "t.jsonl"), lines.join("\n"));
+  for (const [path, label] of [
+    ["a.png", "10"],
+    ["b.png", "9"],
+    ["c.png", "10"],
+  ] as const) {
+    await mkdir(join(folder, "tree", label), { recursive: true });
+    await writeFile(join(folder, "tree", label, path), image);
+  }
+});
+
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+async function init(...args: string[]): Promise<string> {
+  const lines: string[] = [];
+  const program = new Command();
+  addInitCommand(program, { ...processTerminal(), out: (text) => void lines.push(text) });
+  await program.parseAsync(["init", ...args], { from: "user" });
+  return lines.join("\n");
+}
+
+describe("the facts of a table", () => {
+  test.each(["csv", "tsv", "jsonl"])("are the same from .%s", async (ending) => {
+    const facts = await readTableFacts(join(folder, `t.${ending}`));
+    expect(facts).toEqual({
+      rows: 5,
+      pathColumn: "file",
+      samples: ROWS.map(([path = ""]) => join(folder, path)),
+      tasks: [
+        {
+          name: "animal, wild",
+          labelled: 4,
+          classes: [
+            { name: "cat", rows: 2 },
+            { name: "dog", rows: 2 },
+          ],
+        },
+        {
+          name: "age",
+          labelled: 4,
+          classes: [
+            { name: "3", rows: 2 },
+            { name: "10", rows: 2 },
+          ],
+        },
+      ],
+      others: [{ name: "note", reason: "5 different values in 5 rows" }],
+    });
+  });
+
+  test("come from Parquet too, where a column of lists is no task", async () => {
+    const { rows, pathColumn, tasks, others } = await readTableFacts(PARQUET);
+    expect([rows, pathColumn]).toEqual([7, "filepath"]);
+    expect(tasks.map(({ name, labelled, classes }) => [name, labelled, classes.length])).toEqual([
+      ["c", 6, 3],
+    ]);
+    expect(others).toContainEqual({ name: "list", reason: "lists or objects" });
+  });
+
+  test("of a folder of classes are those of one task, its classes in the order of numbers", async () => {
+    const { pathColumn, tasks, samples } = await readTableFacts(join(folder, "tree"));
+    const classes = [
+      { name: "9", rows: 1 },
+      { name: "10", rows: 2 },
+    ];
+    expect([pathColumn, tasks]).toEqual([undefined, [{ name: "class", labelled: 3, classes }]]);
+    expect(samples).toContain(join(folder, "tree", "9", "b.png"));
+  });
+
+  test.each([
+    ["ragged.csv", "file,a\nx.png,1\ny.png\n", /E_CSV_SHAPE/],
+    ["semicolons.csv", "file;a\nx.png;1\ny.png;1\n", /separated by commas/],
+    ["none.csv", "a,b\n1,2\n1,2\n", /no column looks like image paths/],
+    ["header.csv", "file,a\n", /has no rows/],
+    ["twice.csv", "file,a,a\nx.png,1,1\n", /E_CSV_HEADER/],
+    ["broken.jsonl", '{"file": "x.png"\n', /no JSON/],
+    ["binary.csv", Buffer.from([0xff, 0xfe, 0x41]), /not UTF-8/],
+    ["not.parquet", "no", /E_CSV_SHAPE/],
+  ])("are refused for %s", async (name, content, message) => {
+    await writeFile(join(folder, name), content);
+    await expect(readTableFacts(join(folder, name))).rejects.toThrow(message);
+  });
+
+  test("are bounded: of a column with very many values only the number of rows is kept", async () => {
+    const file = join(folder, "many.csv");
+    const lines = Array.from({ length: MAX_VALUES + 5 }, (_, i) => `${i}.png,t${i}`);
+    await writeFile(file, `file,text\n${lines.join("\n")}\n`);
+    const { columns } = await surveyTable(file);
+    expect(columns[1]).toMatchObject({ labelled: MAX_VALUES + 5, hasMore: true });
+    expect(columns[1]?.values.size).toBe(MAX_VALUES);
+  });
+});
+
+describe("mttc init", () => {
+  test.each([
+    ["t.tsv", ["animal, wild", "age"]],
+    ["t.jsonl", ["animal, wild", "age"]],
+    ["tree", ["class"]],
+  ])("drafts a spec for %s that reads its labels", async (name, tasks) => {
+    const output = join(folder, `${name}.yml`);
+    expect(await init(join(folder, name), "-o", output)).toContain("Written to");
+    const spec = parseSpec(await readFile(output, "utf8"), output);
+    expect([spec.tasks, spec.train_labels, spec.imshape]).toEqual([tasks, name, [24, 40]]);
+    const { train } = await readLabels(experimentFromSpec(spec, output));
+    expect(train.paths.length).toBe(name === "tree" ? 3 : 5);
+  });
+});
