@@ -27,10 +27,11 @@ export interface GraphEntry {
 
 /**
  * - parameter: trained weights; log_variance: the s of an adaptive task weight
- * - slot: what the optimizer remembers of a parameter; counter: applied steps (int64 scalar)
+ * - slot: what the optimizer remembers of a parameter; counter: of applied steps (int64 scalar)
+ * - loss_scale: factor of the loss in mixed precision (float32 scalar)
  * - statistic: running mean and variance of a batch norm
  */
-export type StateGroup = "parameter" | "log_variance" | "slot" | "statistic" | "counter";
+export type StateGroup = "parameter" | "log_variance" | "slot" | "statistic" | "counter" | "loss_scale";
 
 /** A tensor that training changes. Graphs that change it have an output `next/<name>`. */
 export interface StateEntry {

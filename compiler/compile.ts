@@ -2,6 +2,7 @@
 // Pure: data in, bytes out. The same spec and classes give the same bytes.
 import { buildAugmentGraph, imageSize } from "./augment/augmentGraph.ts";
 import type { Bundle, Target } from "./bundle.ts";
+import type { Fault } from "./diagnostics.ts";
 import { finishGraph } from "./lower/finishGraph.ts";
 import type { FormChoices } from "./lower/forms.ts";
 import type { Teacher } from "./model/distillation.ts";
@@ -16,7 +17,7 @@ import { augmentSettings } from "./spec/augmentKeys.ts";
 import type { Spec } from "./spec/schema.ts";
 import { buildFeatureGraphs } from "./step/featureGraphs.ts";
 import { buildGradientGraph, type TrainingModel } from "./step/gradientGraph.ts";
-import { buildApplyGraph, buildGradGraph, buildTrainGraph } from "./step/graphs.ts";
+import { buildApplyGraph, buildGradGraph, buildTrainGraph, isTrainingGraph } from "./step/graphs.ts";
 import { buildEvaluateGraph } from "./step/inferenceGraphs.ts";
 
 export interface CompileOptions {
@@ -24,6 +25,8 @@ export interface CompileOptions {
   readonly target?: Target | undefined;
   /** Forms that were measured (runtime/train/autotune.ts), by shape key, instead of the target's table. */
   readonly forms?: FormChoices | undefined;
+  /** Is told of every node that the target's provider leaves to the CPU (E_CUDA_KERNEL). */
+  readonly warn?: ((fault: Fault) => void) | undefined;
   /** Values to start from instead of drawn ones, by parameter name; row-major float32. */
   readonly initialValues?: ReadonlyMap<string, Float32Array>;
   /** The network that the spec's fcn names, where it is an imported one. */
@@ -42,7 +45,12 @@ export function compile(spec: Spec, classes: TaskClasses, options: CompileOption
     options.initialValues?.get(parameter.name) ??
     imported?.get(parameter.name) ??
     initialValue(parameter, spec.seed);
-  const model: TrainingModel = { spec, classes, ops: OPS, frozenValue: initialOf, trunk, teacher };
+  const { target = "cpu" } = options;
+  const mixed = spec.precision === "fp16" && target === "cuda";
+  const model: TrainingModel = {
+    ...{ spec, classes, ops: OPS, frozenValue: initialOf, trunk, teacher },
+    scalesLoss: mixed,
+  };
   const whole = buildGradientGraph(model, spec.batch_size);
   const micro = spec.accumulate === 1 ? whole : buildGradientGraph(model, spec.batch_size / spec.accumulate);
   const augment = augmentSettings(spec.augment);
@@ -54,12 +62,8 @@ export function compile(spec: Spec, classes: TaskClasses, options: CompileOption
     ...buildFeatureGraphs(model),
     ...(augment ? [buildAugmentGraph(OPS, augment, imageSize(spec))] : []),
   ];
-  const finished = graphs.map((graph) => finishGraph(graph, options));
-  return writeBundle({
-    model,
-    gradients: micro,
-    graphs: finished,
-    initialOf,
-    target: options.target ?? "cpu",
-  });
+  const finished = graphs.map((graph) =>
+    finishGraph(graph, { ...options, mixed: mixed && isTrainingGraph(graph.name) }),
+  );
+  return writeBundle({ model, gradients: micro, graphs: finished, initialOf, target });
 }

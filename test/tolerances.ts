@@ -130,3 +130,25 @@ export const VANISHING_GRADIENT = 1e-9;
 export const RESNET50_MS = 3000;
 /** ... and must let the process grow by less than this (the bound). */
 export const RESNET50_BYTES = 1e9;
+/**
+ * Lanczos 3 of float32 planes against Pillow's: values up to 4, both sum in float64 and round twice to
+ * float32 (2^-23 of 4 each).
+ */
+export const LANCZOS_FLOAT32 = 1e-6;
+/**
+ * A step in float16 against the same in float32, relative to each tensor's norm: a rounding is 5e-4, over the
+ * few layers of the tests.
+ */
+export const FLOAT16_STEP = 1e-2;
+/** ... and the least distance that shows that float16 was used at all: 100 roundings of float32. */
+export const FLOAT16_LEAST = 1e-5;
+/** A hostile image is refused within this (the bound for every hostile input). */
+export const HOSTILE_IMAGE_MS = 5_000;
+/** ... and lets the process grow by less than this: the 512 MB less what the process has at rest. */
+export const HOSTILE_IMAGE_BYTES = 300e6;
+
+/**
+ * The loader's warps against augment.onnx, in levels of 255: the half level of the last rounding, and what
+ * fixed point loses before it. The issue's bound is 1.
+ */
+export const AUGMENT_WARP_LEVELS = 0.6;

@@ -9,6 +9,7 @@ import { constantFolding } from "../passes/constantFolding.ts";
 import { deadValues } from "../passes/deadValues.ts";
 import { identities } from "../passes/identities.ts";
 import { type Pass, runPasses, type Trace } from "../passes/pass.ts";
+import { mixedPrecision } from "../passes/mixedPrecision.ts";
 import type { FormChoices } from "./forms.ts";
 import { lowerGraph } from "./lower.ts";
 
@@ -24,6 +25,8 @@ export interface FinishOptions {
 
 /** Cheap simplifications, run before and after lowering until nothing changes. */
 export const SIMPLIFY: readonly Pass[] = [
+  /** Compute in float16 what mixedPrecision.ts lists. Default false. */
+  readonly mixed?: boolean;
   constantFolding,
   batchNormFolding,
   identities,
@@ -33,7 +36,7 @@ export const SIMPLIFY: readonly Pass[] = [
 
 /** Simplifies, lowers and simplifies again: what an exported graph goes through too. */
 export function finishGraph(graph: Graph, options: FinishOptions = {}): Graph {
-  const { trace, target = "cpu", foldNorms = true } = options;
+  const { trace, target = "cpu", foldNorms = true, mixed = false } = options;
   const simplify = foldNorms ? SIMPLIFY : SIMPLIFY.filter((pass) => pass !== batchNormFolding);
   const passes = { ops: OPS, trace };
   trace?.(`${graph.name}/1-built`, graph);
@@ -42,7 +45,14 @@ export function finishGraph(graph: Graph, options: FinishOptions = {}): Graph {
     allowOwnOps: true,
     stage: `${graph.name}/2-simplify`,
   });
-  const lowered = lowerGraph(simple, target, OPS, options.forms);
+  const typed = mixed
+    ? runPasses(simple, [mixedPrecision, commonSubexpressions, deadValues], {
+        ...passes,
+        allowOwnOps: true,
+        stage: `${graph.name}/2-precision`,
+      })
+    : simple;
+  const lowered = lowerGraph(typed, target, OPS, options.forms);
   trace?.(`${graph.name}/3-lowered`, lowered);
   const final = runPasses(lowered, simplify, {
     ...passes,

@@ -1,5 +1,5 @@
 // Numbers of the IR -> bytes as ONNX raw_data and safetensors store them (little-endian, row-major).
-import { InternalError } from "../diagnostics.ts";
+import { numberToHalf } from "../halfPrecision.ts";
 import type { DType, TensorData } from "../ir/types.ts";
 
 /** ONNX's numbers for the element types (TensorProto.DataType). */
@@ -25,5 +25,5 @@ function typedArray(dtype: DType, data: Float32Array | Float64Array): ArrayBuffe
   if (dtype === "int64") return BigInt64Array.from(Array.from(data, BigInt));
   if (dtype === "int32") return Int32Array.from(data);
   if (dtype === "uint8" || dtype === "bool") return Uint8Array.from(data);
-  throw new InternalError(`constants of ${dtype} are not written`);
+  return Uint16Array.from(data, numberToHalf);
 }

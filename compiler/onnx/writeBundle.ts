@@ -20,6 +20,7 @@ import type { Spec } from "../spec/schema.ts";
 import { onFeatures } from "../step/featureGraphs.ts";
 import type { GradientGraph, TrainingModel } from "../step/gradientGraph.ts";
 import { accumulatorName, optimizedParameters } from "../step/graphs.ts";
+import { LOSS_SCALE, LOSS_SCALING, SCALED_STEPS } from "../step/lossScaling.ts";
 import { OPTIMIZERS } from "../step/optimizers.ts";
 import { STEP_COUNTER, slotName } from "../step/update.ts";
 import { ConstantsFile } from "./constantsFile.ts";
@@ -148,7 +149,14 @@ function stateEntries({
         data: new Float32Array(data.length),
       });
   }
-  push(STEP_COUNTER, "optimizer", "counter", { dtype: "int64", shape: [], data: Float64Array.of(0) });
+  const count = (name: string) =>
+    push(name, "optimizer", "counter", { dtype: "int64", shape: [], data: Float64Array.of(0) });
+  count(STEP_COUNTER);
+  if (model.scalesLoss) {
+    const data = Float32Array.of(LOSS_SCALING.initial);
+    push(LOSS_SCALE, "optimizer", "loss_scale", { dtype: "float32", shape: [], data });
+    count(SCALED_STEPS);
+  }
   return list;
 }
 

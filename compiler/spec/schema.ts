@@ -321,7 +321,12 @@ export const specSchema = z.strictObject({
   separable: flag.default(false).describe("Depthwise separable convolutions."),
   batchnorm: flag.default(false).describe("Batch normalisation after each convolution."),
   sobel: later("sobel", false).describe("Sobel filter in place of colours."),
-  precision: later("precision", "float32").describe("Number format of the training step."),
+  precision: z
+    .enum(["fp32", "tf32", "fp16"], phrase('"fp32", "tf32" or "fp16"'))
+    .default("fp32")
+    .describe(
+      "Arithmetic of the training step on CUDA: tf32 rounds the inputs of products, fp16 computes in half with scaled losses. The CPU computes in fp32.",
+    ),
   strategy: later("strategy", null).describe("Training on several devices."),
   downstream_labels: later("downstream_labels", null).describe("Labels for linear probes of the features."),
   seed: integer(0, Number.MAX_SAFE_INTEGER, "an integer from 0 to 2^53 - 1")

@@ -22,6 +22,7 @@ import { buildObjective, buildTaskLoss, hasClassWeights, type TaskLoss } from ".
 import { isStatistic, type Parameter, type ParameterSource } from "../model/parameters.ts";
 import { augmentSettings } from "../spec/augmentKeys.ts";
 import type { Spec } from "../spec/schema.ts";
+import { lossScaleInput } from "./lossScaling.ts";
 
 /** What a training graph is made from. */
 export interface TrainingModel {
@@ -34,6 +35,8 @@ export interface TrainingModel {
   readonly trunk?: ImportedTrunk | undefined;
   /** The network that the heads are distilled from. */
   readonly teacher?: Teacher | undefined;
+  /** Whether gradients are those of the loss times the state `optimizer.loss_scale` (lossScaling.ts). */
+  readonly scalesLoss?: boolean;
 }
 
 export interface GradientGraph {
@@ -100,7 +103,8 @@ export function buildGradientGraph(
 
   const trained = parameters.filter((parameter) => parameter.trained && !isStatistic(parameter));
   const values = inputsByName(b, trained);
-  const gradients = appendGradients(b, objective, [...values.values()]);
+  const scaled = model.scalesLoss ? b.mul(objective, lossScaleInput(b)) : objective;
+  const gradients = appendGradients(b, scaled, [...values.values()]);
   for (const [name, value] of values) b.output(gradientName(name), gradients.get(value) ?? value);
   for (const [parameter, next] of statistics) b.output(nextName(parameter.name), next);
   for (const [task, { lossSum, count, correct }] of losses) {

@@ -7,10 +7,16 @@ import type { Graph, Value } from "../ir/types.ts";
 import { classWeightName, inverseCountName, labelName } from "../model/objective.ts";
 import { isStatistic, type Parameter } from "../model/parameters.ts";
 import { type GradientGraph, gradientName, type TrainingModel } from "./gradientGraph.ts";
+import { emitAllFinite } from "./lossScaling.ts";
 import { emitUpdate } from "./update.ts";
 
 export function accumulatorName(parameter: string): string {
   return `accumulated/${parameter}`;
+}
+
+/** Whether a graph of this name computes gradients: one of train and grad, on images or features. */
+export function isTrainingGraph(name: string): boolean {
+  return /^(train|grad)(_|$)/.test(name);
 }
 
 /** Parameters that the optimizer updates, in the order of the network. */
@@ -36,15 +42,13 @@ export function buildTrainGraph(model: TrainingModel, gradients: GradientGraph, 
   }
   const feeds = new Map([...inverseCounts].map(([task, value]) => [inverseCountName(task), value]));
   const outputs = b.inline(gradients.graph, feeds);
-  emitUpdate(
-    b,
-    model.spec,
-    optimizedParameters(gradients),
-    ({ name }) => find(outputs, gradientName(name)),
-    (name, shape) => b.findInput(name) ?? b.input(name, "float32", shape),
-    (task) => find(inverseCounts, task),
-  );
-  for (const [name, value] of outputs) if (!name.startsWith("gradient/")) b.output(name, value);
+  const { isApplied } = emitUpdate(b, model, {
+    parameters: optimizedParameters(gradients),
+    gradientOf: ({ name }) => find(outputs, gradientName(name)),
+    inputOf: (name, shape) => b.findInput(name) ?? b.input(name, "float32", shape),
+    inverseCount: (task) => find(inverseCounts, task),
+  });
+  declareResults(b, outputs, isApplied);
   return b.build();
 }
 
@@ -52,14 +56,44 @@ export function buildTrainGraph(model: TrainingModel, gradients: GradientGraph, 
 export function buildGradGraph(model: TrainingModel, gradients: GradientGraph, name = "grad"): Graph {
   const b = new GraphBuilder(name, model.ops);
   const outputs = b.inline(gradients.graph, new Map());
-  for (const { name, shape } of optimizedParameters(gradients)) {
+  const parameters = optimizedParameters(gradients);
+  const isApplied = model.scalesLoss
+    ? b.within("optimizer", () =>
+        emitAllFinite(
+          b,
+          parameters.map(({ name }) => find(outputs, gradientName(name))),
+        ),
+      )
+    : undefined;
+  for (const { name, shape } of parameters) {
     b.within(`accumulated(${name})`, () => {
       const sum = b.add(b.input(accumulatorName(name), "float32", shape), find(outputs, gradientName(name)));
       b.output(nextName(accumulatorName(name)), sum);
     });
   }
-  for (const [name, value] of outputs) if (!name.startsWith("gradient/")) b.output(name, value);
+  declareResults(b, outputs, isApplied);
   return b.build();
+}
+
+/**
+ * Next statistics and metrics as outputs; statistics stay as they were where a step that can overflow did.
+ */
+function declareResults(
+  b: GraphBuilder,
+  results: ReadonlyMap<string, Value>,
+  isApplied: Value | undefined,
+): void {
+  for (const [name, value] of results) {
+    if (name.startsWith("gradient/")) continue;
+    const before = isApplied && stateOf(b, name);
+    b.output(name, isApplied && before ? b.within(name, () => b.where(isApplied, value, before)) : value);
+  }
+}
+
+/** The input whose next value the output `name` holds; undefined for a metric. */
+function stateOf(b: GraphBuilder, name: string): Value | undefined {
+  const prefix = nextName("");
+  return name.startsWith(prefix) ? inputOf(b, name.slice(prefix.length)) : undefined;
 }
 
 /** state + accumulated gradients -> next state. */
@@ -67,14 +101,12 @@ export function buildApplyGraph(model: TrainingModel, gradients: GradientGraph):
   const b = new GraphBuilder("apply", model.ops);
   const input = (name: string, shape: readonly number[]) =>
     b.findInput(name) ?? b.input(name, "float32", shape);
-  emitUpdate(
-    b,
-    model.spec,
-    optimizedParameters(gradients),
-    ({ name, shape }) => input(accumulatorName(name), shape),
-    input,
-    (task) => input(inverseCountName(task), []),
-  );
+  emitUpdate(b, model, {
+    parameters: optimizedParameters(gradients),
+    gradientOf: ({ name, shape }) => input(accumulatorName(name), shape),
+    inputOf: input,
+    inverseCount: (task) => input(inverseCountName(task), []),
+  });
   return b.build();
 }
 

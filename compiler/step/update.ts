@@ -5,6 +5,8 @@ import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
 import { isDecayed, type Parameter } from "../model/parameters.ts";
 import type { Spec } from "../spec/schema.ts";
+import type { TrainingModel } from "./gradientGraph.ts";
+import { emitLossScaling } from "./lossScaling.ts";
 import { OPTIMIZERS, type StepScalars } from "./optimizers.ts";
 
 /** Name of the state tensor that counts applied steps, int64 scalar. */
@@ -14,22 +16,32 @@ export function slotName(parameter: string, slot: string): string {
   return `${parameter}/${slot}`;
 }
 
+/** Where an update finds what it works on. */
+export interface UpdateSources {
+  readonly parameters: readonly Parameter[];
+  /** Complete gradient of a parameter, times the loss scale where the model scales its loss. */
+  readonly gradientOf: (parameter: Parameter) => Value;
+  /** State input of a name and shape. */
+  readonly inputOf: (name: string, shape: readonly number[]) => Value;
+  /** Float32 scalar 1/labelled rows (0: none) of a task. */
+  readonly inverseCount: (task: string) => Value;
+}
+
 /**
- * Emits the update of `parameters` and declares the outputs `next/<name>`. `gradientOf` gives complete
- * gradients, `inputOf` the state input of a name and shape, `inverseCount` the float32 scalar 1/labelled rows
- * (0: none) per task.
+ * Emits the update of all parameters and declares the outputs `next/<name>`. `isApplied`, bool scalar, is
+ * there where the model scales its loss: a step that overflowed hands on its state as it was.
  */
 export function emitUpdate(
   b: GraphBuilder,
-  spec: Spec,
-  parameters: readonly Parameter[],
-  gradientOf: (parameter: Parameter) => Value,
-  inputOf: (name: string, shape: readonly number[]) => Value,
-  inverseCount: (task: string) => Value,
-): void {
+  { spec, scalesLoss }: Pick<TrainingModel, "spec" | "scalesLoss">,
+  { parameters, gradientOf, inputOf, inverseCount }: UpdateSources,
+): { readonly isApplied: Value | undefined } {
   const optimizer = OPTIMIZERS[spec.optimizer];
+  const scaling = scalesLoss ? emitLossScaling(b, parameters.map(gradientOf)) : undefined;
+  const isApplied = scaling?.isApplied;
   const scalars = b.within("optimizer", () => {
-    const step = b.add(b.input(STEP_COUNTER, "int64", []), b.scalar(1, "int64"));
+    const counted = isApplied ? b.cast(isApplied, "int64") : b.scalar(1, "int64");
+    const step = b.add(b.input(STEP_COUNTER, "int64", []), counted);
     b.output(nextName(STEP_COUNTER), step);
     return optimizer.scalars(b, b.input("learning_rate", "float32", []), step);
   });
@@ -38,16 +50,21 @@ export function emitUpdate(
       const value = inputOf(parameter.name, parameter.shape);
       const slots = optimizer.slots.map((slot) => inputOf(slotName(parameter.name, slot), parameter.shape));
       const presence = parameter.role === "log_variance" ? presenceOf(b, parameter, inverseCount) : undefined;
-      const gradient = completeGradient(b, spec, parameter, value, gradientOf(parameter), presence);
-      const before = [decayed(b, spec, parameter, value, scalars), ...slots];
-      const after = optimizer.update(b, before[0] ?? value, gradient, slots, scalars);
+      const scaled = gradientOf(parameter);
+      const raw = scaling ? b.mul(scaled, scaling.unscale) : scaled;
+      const gradient = completeGradient(b, spec, parameter, value, raw, presence);
+      const before = [value, ...slots];
+      const start = decayed(b, spec, parameter, value, scalars);
+      const after = optimizer.update(b, start, gradient, slots, scalars);
       const names = [parameter.name, ...optimizer.slots.map((slot) => slotName(parameter.name, slot))];
+      const moves = presence && isApplied ? b.emit("And", [presence, isApplied]) : (presence ?? isApplied);
       names.forEach((name, i) => {
         const [next, old] = [after[i], before[i]];
-        if (next && old) b.output(nextName(name), presence ? b.where(presence, next, old) : next);
+        if (next && old) b.output(nextName(name), moves ? b.where(moves, next, old) : next);
       });
     });
   }
+  return { isApplied };
 }
 
 /** Whether the task of a log variance has a label in the logical batch (bool scalar). */

@@ -51,7 +51,7 @@ describe("a good spec", () => {
       batchnorm: false,
       sobel: false,
       cache_features: "auto",
-      precision: "float32",
+      precision: "fp32",
       strategy: null,
       downstream_labels: null,
       seed: 0,
@@ -79,7 +79,7 @@ describe("a good spec", () => {
   });
 
   it("accepts the off values of keys that are not available yet, and aliases", () => {
-    const off = "augment: false\nlr_decay: 0\nteacher:\nprecision: float32\n";
+    const off = "augment: false\nlr_decay: 0\nteacher:\n";
     expect(parseSpec(`${least}${off}shared_layers: &l [8]\ntask_layers: *l\n`, "s").task_layers).toEqual([8]);
   });
 });
@@ -117,7 +117,6 @@ describe("a faulty spec", () => {
       sobel: true,
       strategy: "mpi",
       downstream_labels: "d.csv",
-      precision: "float16",
       lr_decay: 100,
       decay_type: "cosine",
       optimizer: "lars",

@@ -1,6 +1,6 @@
 // A training run in a test: the state of a bundle, batches of random images and labels, whole steps and steps
 // in halves.
-import type { Bundle } from "../../compiler/bundle.ts";
+import type { Bundle, Target } from "../../compiler/bundle.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import { decodeSafetensors } from "../../compiler/safetensors.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
@@ -12,11 +12,15 @@ import type { GraphRunner, Tensors } from "./graphRunner.ts";
 /** One logical batch, by input name of train.onnx: `image`, `label/<task>`, `mask/<layer>`. */
 export type Batch = Tensors;
 
-/** Compiles a spec whose tasks have the given numbers of classes; `initial` overrides drawn start values. */
+/**
+ * Compiles a spec whose tasks have the given numbers of classes; `initial` overrides drawn start values, and
+ * the target is the CPU unless said otherwise.
+ */
 export function compileExperiment(
   spec: Partial<SpecInput>,
   classes: Readonly<Record<string, number>>,
   initial?: ReadonlyMap<string, Float32Array>,
+  target: Target = "cpu",
 ): TracedBundle {
   const base = {
     fcn: { layers: [4, "p"] },
@@ -26,7 +30,7 @@ export function compileExperiment(
     batch_size: 4,
   };
   const input = { ...base, tasks: Object.keys(classes), ...spec } as SpecInput;
-  const options = initial ? { initialValues: initial } : {};
+  const options = { target, ...(initial ? { initialValues: initial } : {}) };
   return compileTraced(resolveSpec(input), numberedClasses(classes), options);
 }
 

@@ -2,6 +2,7 @@
 // outside it, where only a callback of the caller reads them, after its own checks of the place. Half
 // precision becomes float32.
 import { type ErrorCode, MttcError } from "../../diagnostics.ts";
+import { halfToNumber } from "../../halfPrecision.ts";
 import type { DType, TensorData } from "../../ir/types.ts";
 import { DATA_LOCATION, ONNX_ELEMENT_BYTES, type TensorProto } from "../onnxSchema.ts";
 
@@ -148,16 +149,6 @@ function byteViewAligned(bytes: Uint8Array, size: number): Uint8Array<ArrayBuffe
 
 function saturate(value: bigint): number {
   return Math.min(Math.max(Number(value), Number.MIN_SAFE_INTEGER), Number.MAX_SAFE_INTEGER);
-}
-
-/** IEEE 754 half precision: 1 sign bit, 5 exponent bits (bias 15), 10 fraction bits. */
-function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
 /** bfloat16 is the upper half of a float32. */

@@ -1,0 +1,121 @@
+// Mixed precision (Micikevicius et al., arXiv 1710.03740): a training graph computes its convolutions and
+// matrix products, and what lies between them, in float16; weights, statistics, losses and updates stay
+// float32. Runs before lowering, so that our own gradient operators are converted as a whole. Every value
+// that becomes float16 leaves a float32 twin (a Cast) for whoever needs it; dead ones go later.
+import type { GraphBuilder } from "../ir/builder.ts";
+import { rewriteGraph } from "../ir/rewrite.ts";
+import { elementCount, type Node, type Value } from "../ir/types.ts";
+import type { Pass } from "./pass.ts";
+
+/** Worth computing in float16, whatever their inputs are: they take most of the time. */
+const HALF: ReadonlySet<string> = new Set([
+  "Conv",
+  "ConvTranspose",
+  "ConvInputGrad",
+  "ConvWeightGrad",
+  "Gemm",
+  "MatMul",
+]);
+
+/**
+ * Exact or harmless in float16: computed in it where what flows through them is float16 already. Sums over
+ * many elements, exponentials, logarithms, powers and divisions are not among them.
+ */
+const FOLLOW: ReadonlySet<string> = new Set([
+  ...["Add", "Sub", "Mul", "Neg", "Max", "Min", "Abs", "Sign", "Where", "Clip"],
+  ...["Relu", "LeakyRelu", "PRelu", "HardSigmoid", "HardSwish", "Sigmoid", "Tanh"],
+  ...["Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal"],
+  ...["MaxPool", "AveragePool"],
+  ...["Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Concat", "Split"],
+  ...["Pad", "Expand", "Tile", "DepthToSpace", "SpaceToDepth", "Dropout"],
+]);
+
+/** Computed in float32, but what they hand on (their first output) is an activation, kept in float16. */
+const ROUND: ReadonlySet<string> = new Set([
+  "BatchNormTraining",
+  "BatchNormTrainingGrad",
+  "BatchNormalization",
+  "LayerNormalization",
+  "InstanceNormalization",
+  // Overlapping windows are summed one by one.
+  "MaxPoolGrad",
+]);
+
+/** Pixels are augmented in float32: a sheet of samples shows what the network sees. */
+const FLOAT32_ORIGIN = /^augment\b/;
+
+export const mixedPrecision: Pass = {
+  name: "mixed-precision",
+  run: (graph, ops) => {
+    const halves = new Halves();
+    const result = rewriteGraph(graph, ops, (node, b) => {
+      const origin = node.outputs[0]?.origin ?? "";
+      const isFloat32 = node.inputs.every((input) => input?.type.dtype !== "float64");
+      if (!isFloat32 || FLOAT32_ORIGIN.test(origin)) return undefined;
+      if (ROUND.has(node.op.name)) return rounded(node, b, halves);
+      if (HALF.has(node.op.name) || (FOLLOW.has(node.op.name) && halves.flowThrough(node, b)))
+        return inHalf(node, b, halves);
+      halves.noteMask(node);
+      return undefined;
+    });
+    return result.changed ? result.graph : graph;
+  },
+};
+
+/** The float16 twins of float32 values. */
+class Halves {
+  readonly #twins = new Map<Value, Value>();
+  /** Values that were computed in float16: their twin costs nothing. */
+  readonly #born = new Set<Value>();
+  /** Casts of a bool, which are as well made to float16. */
+  readonly #masks = new Map<Value, Value>();
+
+  /** Float32 twin of `half`, noted as computed in float16. */
+  widen(b: GraphBuilder, half: Value): Value {
+    const wide = b.cast(half, "float32");
+    this.#twins.set(wide, half);
+    this.#born.add(wide);
+    return wide;
+  }
+
+  of(b: GraphBuilder, value: Value): Value {
+    const twin = this.#twins.get(value) ?? b.cast(this.#masks.get(value) ?? value, "float16");
+    this.#twins.set(value, twin);
+    return twin;
+  }
+
+  noteMask(node: Node): void {
+    const [from, to] = [node.inputs[0], node.outputs[0]];
+    if (node.op.name === "Cast" && from?.type.dtype === "bool" && to?.type.dtype === "float32")
+      this.#masks.set(to, from);
+  }
+
+  /**
+   * Whether the node handles a float16 activation, and everything else that it takes has one too, is a
+   * mask, a constant, or small (a bias).
+   */
+  flowThrough(node: Node, b: GraphBuilder): boolean {
+    const floats = node.inputs.filter((input) => input?.type.dtype === "float32");
+    if (!floats.some((input) => input && this.#born.has(input))) return false;
+    const size = elementCount(node.outputs[0]?.type.shape ?? []);
+    return floats.every(
+      (input) =>
+        input === undefined ||
+        this.#born.has(input) ||
+        this.#masks.has(input) ||
+        b.constantData(input) !== undefined ||
+        elementCount(input.type.shape) * 2 <= size,
+    );
+  }
+}
+
+function inHalf(node: Node, b: GraphBuilder, halves: Halves): readonly Value[] {
+  const inputs = node.inputs.map((input) => (input?.type.dtype === "float32" ? halves.of(b, input) : input));
+  const outputs = b.emitAll(node.op.name, inputs, node.attrs, node.outputs.length);
+  return outputs.map((output) => (output.type.dtype === "float16" ? halves.widen(b, output) : output));
+}
+
+function rounded(node: Node, b: GraphBuilder, halves: Halves): readonly Value[] {
+  const [first, ...others] = b.emitAll(node.op.name, node.inputs, node.attrs, node.outputs.length);
+  return first ? [halves.widen(b, b.cast(first, "float16")), ...others] : [];
+}

@@ -1,0 +1,55 @@
+// Dynamic loss scaling (Micikevicius et al., arXiv 1710.03740; the constants are those of PyTorch's
+// GradScaler): gradients of a loss times `loss_scale` do not vanish in float16. A step whose gradients are
+// not all finite is not applied and halves the scale; a long run of applied ones doubles it. All of it lies
+// in the graph, in two state tensors.
+import { nextName } from "../bundle.ts";
+import type { GraphBuilder } from "../ir/builder.ts";
+import type { Value } from "../ir/types.ts";
+
+/** State: factor of the loss, float32 scalar, a power of two. */
+export const LOSS_SCALE = "optimizer.loss_scale";
+/** State: steps applied since the scale last changed, int64 scalar. */
+export const SCALED_STEPS = "optimizer.scaled_steps";
+
+export const LOSS_SCALING = { initial: 65_536, growth: 2, backoff: 0.5, interval: 2_000 } as const;
+
+/** The input `optimizer.loss_scale`, declared once. */
+export function lossScaleInput(b: GraphBuilder): Value {
+  return b.findInput(LOSS_SCALE) ?? b.input(LOSS_SCALE, "float32", []);
+}
+
+/** Whether every element of every value is finite, bool scalar: x * 0 is NaN where x is not. */
+export function emitAllFinite(b: GraphBuilder, values: readonly Value[]): Value {
+  const zero = b.scalar(0);
+  const sums = values.map((value) => {
+    const axes = value.type.shape.map((_, axis) => axis);
+    const zeros = b.mul(value, zero);
+    return axes.length === 0 ? zeros : b.reduceSum(zeros, axes, 0);
+  });
+  const total = sums.reduce((sum, each) => b.add(sum, each), zero);
+  return b.emit("Equal", [total, zero]);
+}
+
+/** What the update of a step needs to know of the scaling. */
+export interface ScaledStep {
+  /** Bool scalar: the step is applied. */
+  readonly isApplied: Value;
+  /** Float32 scalar: 1 / loss_scale, exact. */
+  readonly unscale: Value;
+}
+
+/** Emits the overflow test of the step's complete scaled `gradients` and the next state of the scaling. */
+export function emitLossScaling(b: GraphBuilder, gradients: readonly Value[]): ScaledStep {
+  return b.within("optimizer", () => {
+    const scale = lossScaleInput(b);
+    const steps = b.input(SCALED_STEPS, "int64", []);
+    const isApplied = emitAllFinite(b, gradients);
+    const more = b.add(steps, b.scalar(1, "int64"));
+    const isDue = b.emit("GreaterOrEqual", [more, b.scalar(LOSS_SCALING.interval, "int64")]);
+    const grown = b.where(isDue, b.mul(scale, b.scalar(LOSS_SCALING.growth)), scale);
+    const zero = b.scalar(0, "int64");
+    b.output(nextName(LOSS_SCALE), b.where(isApplied, grown, b.mul(scale, b.scalar(LOSS_SCALING.backoff))));
+    b.output(nextName(SCALED_STEPS), b.where(isApplied, b.where(isDue, zero, more), zero));
+    return { isApplied, unscale: b.div(b.scalar(1), scale) };
+  });
+}
