@@ -21,6 +21,7 @@ export const ERROR_CODES = {
   E_IMG_TRUNCATED: "an image is damaged or cut short",
   E_IMG_LIMIT: "an image is larger than the limits",
   E_IMG_SIZE: "an image is smaller than the limits",
+  E_IMG_CHANNELS: "an image has another number of channels than num_channels",
   E_IMG_HASH: "an image is not the one that a manifest was written from",
   E_DATA_CHANGED: "an image is not what it was when it was packed",
   E_SHARD_META: "a file of packed images is cut or of another recipe",

@@ -21,13 +21,21 @@ export function listedIn(place: RowPlace): { hint?: string } {
   return where === undefined ? {} : { hint: `listed in ${where}` };
 }
 
+/** Makes the error of a faulty image. */
+export type Refuse = (code: Fault["code"], message: string, cause?: unknown) => MttcError;
+
+/** Errors that name the file, and the row that lists it. */
+export function refusalOf(path: string, place: RowPlace): Refuse {
+  return (code, message, cause) =>
+    new MttcError({ code, message, at: { file: path }, ...listedIn(place) }, { cause });
+}
+
 /**
  * The bytes of an image file. Symbolic links are not followed. Throws E_FILE (cannot be read), E_PATH_TYPE
  * (not a regular file), E_IMG_LIMIT (over 64 MiB).
  */
 export async function readImageFile(path: string, place?: RowPlace): Promise<Buffer> {
-  const refuse = (code: Fault["code"], message: string, cause?: unknown): MttcError =>
-    new MttcError({ code, message, at: { file: path }, ...listedIn(place) }, { cause });
+  const refuse = refusalOf(path, place);
   try {
     const type = fileTypeFault(await lstat(path));
     if (type !== undefined) throw refuse("E_PATH_TYPE", type);

@@ -2,9 +2,10 @@
 // image ends (what follows is not part of it: a polyglot), whether it is animated. In: bytes; out: facts.
 // Nothing is trusted: every offset is checked against the length.
 import { extname } from "node:path";
+import { isTiff } from "./tiffDirectory.ts";
 
 /** The formats that are read. */
-export type ImageKind = "jpeg" | "png" | "webp";
+export type ImageKind = "jpeg" | "png" | "webp" | "tiff";
 
 /** Layout of an image file. */
 export interface ImageLayout {
@@ -22,16 +23,18 @@ const EXTENSIONS: Readonly<Record<string, ImageKind>> = {
   ".jfif": "jpeg",
   ".png": "png",
   ".webp": "webp",
+  ".tif": "tiff",
+  ".tiff": "tiff",
 };
 const PNG_SIGNATURE = "\x89PNG\r\n\x1a\n";
 /** Bit of the flags of a WebP's VP8X chunk. */
 const WEBP_ANIMATION = 0x02;
 
-/** The layout of a JPEG, PNG or WebP; undefined for anything else. */
+/** The layout of a JPEG, PNG, WebP or TIFF (which has no end of its own); undefined for anything else. */
 export function imageLayout(bytes: Buffer): ImageLayout | undefined {
   const kind = imageKind(bytes);
   if (kind === undefined) return undefined;
-  const end = { jpeg: jpegEnd, png: pngEnd, webp: webpEnd }[kind](bytes);
+  const end = { jpeg: jpegEnd, png: pngEnd, webp: webpEnd, tiff: () => undefined }[kind](bytes);
   const trailingBytes = end === undefined ? 0 : Math.max(0, bytes.length - end);
   const animated =
     kind === "webp" &&
@@ -66,6 +69,7 @@ export function kindOfName(path: string): ImageKind | undefined {
 function imageKind(bytes: Buffer): ImageKind | undefined {
   if (bytes[0] === 0xff && bytes[1] === 0xd8 && bytes[2] === 0xff) return "jpeg";
   if (bytes.toString("latin1", 0, 8) === PNG_SIGNATURE) return "png";
+  if (isTiff(bytes)) return "tiff";
   const isRiff = bytes.toString("latin1", 0, 4) === "RIFF" && bytes.toString("latin1", 8, 12) === "WEBP";
   return isRiff ? "webp" : undefined;
 }

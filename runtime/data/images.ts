@@ -3,9 +3,14 @@
 // Lanczos 3). Decoded images are kept up to a byte budget, so that later epochs of a small data set do not
 // decode again.
 import sharp, { type SharpOptions } from "sharp";
-import { type Fault, InternalError, MttcError } from "../../compiler/diagnostics.ts";
-import { listedIn, type RowPlace, readImageFile } from "./imageFile.ts";
+import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
+import { type Refuse, type RowPlace, readImageFile, refusalOf } from "./imageFile.ts";
+import { type ImageFormat, type ImageNumbers, imageBytes, imageFormat } from "./imageFormat.ts";
 import { headerSize } from "./imageLayout.ts";
+import { isTiff } from "./tiffDirectory.ts";
+import { decodeTiff } from "./tiffImage.ts";
+
+export { type ImageFormat, imageBytes, imageFormat };
 
 const MAX_PIXELS = 50_000_000;
 const MIN_SIDE = 8;
@@ -22,31 +27,6 @@ const INPUT: SharpOptions = {
 };
 const LOADERS = ["VipsForeignLoadJpegBuffer", "VipsForeignLoadPngBuffer", "VipsForeignLoadWebpBuffer"];
 
-/** What an image becomes: height x width x channels uint8, row-major HWC. */
-export interface ImageFormat {
-  readonly height: number;
-  readonly width: number;
-  readonly channels: 1 | 3;
-  /** Reads greyscale and repeats it over the channels (the spec's single_channel); implied by channels 1. */
-  readonly greyscale: boolean;
-}
-
-/** The format that a spec asks for. */
-export function imageFormat(spec: {
-  readonly imshape: readonly [number, number];
-  readonly num_channels: 1 | 3;
-  readonly single_channel: boolean;
-}): ImageFormat {
-  const [height, width] = spec.imshape;
-  const greyscale = spec.single_channel || spec.num_channels === 1;
-  return { height, width, channels: spec.num_channels, greyscale };
-}
-
-/** Bytes of one image of a format. */
-export function imageBytes({ height, width, channels }: ImageFormat): number {
-  return height * width * channels;
-}
-
 /**
  * Restricts the image library, process-wide: of all its readers only JPEG, PNG and WebP from memory stay,
  * each job runs on one thread, and nothing is cached. SVG, GIF, TIFF and every path are refused from then on.
@@ -59,9 +39,10 @@ export function restrictImageLibrary(): void {
 }
 
 /**
- * Decodes the bytes of an image. `path` and `place` are for messages. Throws E_IMG_FORMAT (not JPEG, PNG or
- * WebP), E_IMG_LIMIT (over 50 megapixels), E_IMG_SIZE (a side under 8 pixels and under imshape),
- * E_IMG_TRUNCATED (damaged).
+ * Decodes the bytes of an image to the bytes of the format's numbers. `path` and `place` are for messages.
+ * Throws E_IMG_FORMAT (not JPEG, PNG, WebP or TIFF), E_IMG_CHANNELS (another number than num_channels),
+ * E_IMG_LIMIT (over 50 megapixels), E_IMG_SIZE (a side under 8 pixels and under imshape), E_IMG_TRUNCATED
+ * (damaged).
  */
 export async function decodeImage(
   bytes: Buffer,
@@ -69,8 +50,8 @@ export async function decodeImage(
   path: string,
   place?: RowPlace,
 ): Promise<Uint8Array> {
-  const refuse = (code: Fault["code"], message: string, cause?: unknown): MttcError =>
-    new MttcError({ code, message, at: { file: path }, ...listedIn(place) }, { cause });
+  const refuse = refusalOf(path, place);
+  if (isTiff(bytes)) return bytesOf(await decodeTiff(bytes, format, refuse));
   // Having the library read the header costs a tenth of the decoding; most headers are sound and plain.
   const hint = headerSize(bytes);
   const isPlain = hint !== undefined && Math.min(hint.width, hint.height) >= MIN_SIDE;
@@ -96,12 +77,12 @@ export async function decodeImage(
   return read === channels ? data : repeatChannel(data, channels);
 }
 
+function bytesOf({ buffer, byteOffset, byteLength }: ImageNumbers): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
 /** Reads the header only. */
-async function checkHeader(
-  bytes: Buffer,
-  format: ImageFormat,
-  refuse: (code: Fault["code"], message: string, cause?: unknown) => MttcError,
-): Promise<void> {
+async function checkHeader(bytes: Buffer, format: ImageFormat, refuse: Refuse): Promise<void> {
   try {
     const { autoOrient, width, height } = await sharp(bytes, INPUT).metadata();
     if (width * height > MAX_PIXELS) {
@@ -118,7 +99,7 @@ async function checkHeader(
       throw refuse("E_IMG_LIMIT", `the image is larger than ${MAX_PIXELS} pixels`, error);
     }
     if (isCutWebp(bytes)) throw refuse("E_IMG_TRUNCATED", "the image is cut short", error);
-    throw refuse("E_IMG_FORMAT", `expected a JPEG, PNG or WebP image: ${reason}`, error);
+    throw refuse("E_IMG_FORMAT", `expected a JPEG, PNG, WebP or TIFF image: ${reason}`, error);
   }
 }
 

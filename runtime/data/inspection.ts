@@ -3,9 +3,10 @@
 import { createHash } from "node:crypto";
 import sharp from "sharp";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
-import { type RowPlace, readImageFile } from "./imageFile.ts";
+import { type RowPlace, readImageFile, refusalOf } from "./imageFile.ts";
 import { imageLayout, kindOfName } from "./imageLayout.ts";
 import { decodeImage, type ImageFormat } from "./images.ts";
+import { readTiffLayout } from "./tiffDirectory.ts";
 
 /** What is legal but worth a line of the report, with what mttc does about it. */
 export const NOTE_TEXTS = {
@@ -14,6 +15,7 @@ export const NOTE_TEXTS = {
   animated: "animated; only the first frame is used",
   orientation: "EXIF orientation; applied",
   cmyk: "CMYK; converted to sRGB",
+  pages: "several images in the file (pages, overviews); only the first is used",
   deep: "16 bits per channel; reduced to 8",
   alpha: "alpha channel; flattened onto white",
 } as const;
@@ -49,16 +51,19 @@ export async function inspectImage(path: string, format: ImageFormat, place: Row
 /** Of an image that has been decoded, so that its header is sound. */
 async function notesOf(bytes: Buffer, path: string): Promise<Pick<Inspection, "notes" | "trailingBytes">> {
   const layout = imageLayout(bytes);
-  const { orientation = 1, space, depth, hasAlpha } = await sharp(bytes, { pages: 1 }).metadata();
+  const isTiff = layout?.kind === "tiff";
+  const tiff = isTiff ? await readTiffLayout(bytes, refusalOf(path, undefined)) : undefined;
+  const header = isTiff ? undefined : await sharp(bytes, { pages: 1 }).metadata();
   const named = kindOfName(path);
   const present: Record<NoteKind, boolean> = {
     trailing: (layout?.trailingBytes ?? 0) > 0,
     extension: named !== undefined && named !== layout?.kind,
     animated: layout?.animated ?? false,
-    orientation: orientation !== 1,
-    cmyk: space === "cmyk",
-    deep: depth === "ushort",
-    alpha: hasAlpha === true,
+    orientation: (tiff?.orientation ?? header?.orientation ?? 1) !== 1,
+    cmyk: header?.space === "cmyk",
+    pages: tiff?.hasMore === true,
+    deep: header?.depth === "ushort",
+    alpha: header?.hasAlpha === true,
   };
   const notes = (Object.keys(present) as NoteKind[]).filter((kind) => present[kind]);
   return { notes, trailingBytes: layout?.trailingBytes ?? 0 };

@@ -182,15 +182,26 @@ describe("what is unusual but sound (rows 4, 9, 11 to 16, 20)", () => {
     expect(await verdict("bit.png", oneBit)).toEqual(usable());
   });
 
-  it("of an animated WebP the first frame is used; GIF and TIFF are E_IMG_FORMAT", async () => {
+  it("of an animated WebP the first frame is used; GIF and a JPEG in a TIFF are E_IMG_FORMAT", async () => {
     const frames = [0, 90].map((tint) => pictureImage(40, 30, tint).png().toBuffer());
     const animation = sharp(await Promise.all(frames), { join: { animated: true } });
     expect(await verdict("moving.webp", await animation.webp().toBuffer())).toEqual(usable("animated"));
     for (const [name, image] of [
       ["x.gif", pictureImage(40, 30).gif()],
-      ["x.tiff", pictureImage(40, 30).tiff()],
+      ["x.tiff", pictureImage(40, 30).tiff({ compression: "jpeg" })],
     ] as const)
       expect(await verdict(name, await image.toBuffer()), name).toEqual(refused("E_IMG_FORMAT"));
+  });
+
+  it("a TIFF is usable, with notes on its name, its orientation and its other pages", async () => {
+    const plain = await pictureImage(40, 30).tiff({ compression: "lzw" }).toBuffer();
+    expect(await verdict("plain.tiff", plain)).toEqual(usable());
+    expect(await verdict("named.png", plain)).toEqual(usable("extension"));
+    const turned = pictureImage(40, 30).withMetadata({ orientation: 6 }).tiff({ compression: "deflate" });
+    expect(await verdict("turned.tif", await turned.toBuffer())).toEqual(usable("orientation"));
+    const pages = [0, 90].map((tint) => pictureImage(40, 30, tint).png().toBuffer());
+    const book = sharp(await Promise.all(pages), { join: { animated: true } }).tiff({ compression: "lzw" });
+    expect(await verdict("book.tif", await book.toBuffer())).toEqual(usable("pages"));
   });
 
   it("1x1 and 20000x1 are E_IMG_SIZE (row 19)", async () => {
