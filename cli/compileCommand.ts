@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { BUNDLE_FORMAT, TARGETS, type Target } from "../compiler/bundle.ts";
 import { compile } from "../compiler/compile.ts";
+import { type Fault, formatFault } from "../compiler/diagnostics.ts";
 import { specWarnings } from "../compiler/spec/specWarnings.ts";
 import { refuseForeignFolder } from "../runtime/export/ownFolder.ts";
 import { readForeignModels } from "../runtime/models/foreignModels.ts";
@@ -50,8 +51,10 @@ async function compileSpec(file: string, flags: Flags, terminal: Terminal): Prom
   const timing = timingTrace();
   const dump = process.env.MTTC_DUMP;
   const trace = joinTraces([...(dump ? [dumpTrace(dump)] : []), timing.trace]);
+  const warn = (fault: Fault): void =>
+    terminal.note(`${terminal.noteColours.yellow("warning:")} ${formatFault(fault)}`);
   const started = performance.now();
-  const bundle = compile(experiment.spec, classes, { ...models, target: flags.target, trace });
+  const bundle = compile(experiment.spec, classes, { ...models, target: flags.target, trace, warn });
   const milliseconds = performance.now() - started;
   const { files } = await writeBundleDirectory(directory, bundle);
   const sizes = Object.entries(files).map(([name, entry]) => ({ name, bytes: entry.bytes }));

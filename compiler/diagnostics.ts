@@ -29,6 +29,7 @@ export const ERROR_CODES = {
   E_DATA_STUCK: "reading an image does not end",
   E_SHAPE: "shapes do not fit together",
   E_NOT_DIFFERENTIABLE: "an operator on the way to a trained parameter has no derivative",
+  E_CUDA_KERNEL: "an operator has no CUDA kernel and is left to the CPU",
   E_MODEL_PARSE: "a model file cannot be parsed",
   E_MODEL_OP: "a model file has an operator or layer that is not supported",
   E_MODEL_SHAPE: "shapes in an ONNX file do not fit together, or not the images",

@@ -1,6 +1,7 @@
 // From a graph as built to one that is written: simplify, lower for the target, simplify again. Every graph
 // goes through it, those of a bundle and those of an export.
 import type { Target } from "../bundle.ts";
+import type { Fault } from "../diagnostics.ts";
 import type { Graph } from "../ir/types.ts";
 import { OPS } from "../ops/table.ts";
 import { batchNormFolding } from "../passes/batchNormFolding.ts";
@@ -8,8 +9,9 @@ import { commonSubexpressions } from "../passes/commonSubexpressions.ts";
 import { constantFolding } from "../passes/constantFolding.ts";
 import { deadValues } from "../passes/deadValues.ts";
 import { identities } from "../passes/identities.ts";
-import { type Pass, runPasses, type Trace } from "../passes/pass.ts";
 import { mixedPrecision } from "../passes/mixedPrecision.ts";
+import { type Pass, runPasses, type Trace } from "../passes/pass.ts";
+import { cudaKernelFaults } from "./cudaKernels.ts";
 import type { FormChoices } from "./forms.ts";
 import { lowerGraph } from "./lower.ts";
 
@@ -17,16 +19,18 @@ export interface FinishOptions {
   readonly target?: Target | undefined;
   /** Forms that were measured, instead of the target's table. */
   readonly forms?: FormChoices | undefined;
+  /** Is told of every node that the target's provider leaves to the CPU (E_CUDA_KERNEL). */
+  readonly warn?: ((fault: Fault) => void) | undefined;
   /** Sees the graph after every stage and pass. */
   readonly trace?: Trace | undefined;
   /** Fold batch norms whose numbers are all constant into the convolutions before them. Default true. */
   readonly foldNorms?: boolean;
+  /** Compute in float16 what mixedPrecision.ts lists. Default false. */
+  readonly mixed?: boolean;
 }
 
 /** Cheap simplifications, run before and after lowering until nothing changes. */
 export const SIMPLIFY: readonly Pass[] = [
-  /** Compute in float16 what mixedPrecision.ts lists. Default false. */
-  readonly mixed?: boolean;
   constantFolding,
   batchNormFolding,
   identities,
@@ -60,5 +64,6 @@ export function finishGraph(graph: Graph, options: FinishOptions = {}): Graph {
     stage: `${graph.name}/4-simplify`,
   });
   trace?.(`${graph.name}/5-final`, final);
+  if (target === "cuda" && options.warn) for (const fault of cudaKernelFaults(final)) options.warn(fault);
   return final;
 }
