@@ -37,6 +37,7 @@ const COMPILER_STAGES: readonly (readonly string[])[] = [
 ];
 /** The same for the runtime. */
 const RUNTIME_STAGES: readonly (readonly string[])[] = [
+  ["threads"],
   ["checkpoint"],
   ["models"],
   ["data"],

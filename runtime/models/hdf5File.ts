@@ -1,9 +1,8 @@
 // HDF5 bytes -> content, through a thread that is given up when it takes too long. In: bytes and what is
 // wanted of them; out: plain data; errors name the file.
-import { createRequire } from "node:module";
-import { pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
 import { type Fault, InternalError, MttcError } from "../../compiler/diagnostics.ts";
+import { builtFile } from "../threads/builtFile.ts";
 import type { Hdf5Content, Hdf5Kind } from "./hdf5Content.ts";
 
 export interface Hdf5Request {
@@ -22,7 +21,12 @@ export async function readHdf5(bytes: Uint8Array, kind: Hdf5Kind, file: string):
   const own = bytes.byteLength === bytes.buffer.byteLength ? bytes : Uint8Array.from(bytes);
   const workerData: Hdf5Request = { bytes: own, kind };
   const transferList = [own.buffer as ArrayBuffer];
-  const worker = new Worker(locateWorker(), { workerData, transferList, stdout: true, stderr: true });
+  const worker = new Worker(builtFile("#hdf5-worker", missingThread), {
+    workerData,
+    transferList,
+    stdout: true,
+    stderr: true,
+  });
   // The library writes every reason of an error to stderr.
   worker.stdout.resume();
   worker.stderr.resume();
@@ -51,14 +55,6 @@ function replyOf(worker: Worker): Promise<Hdf5Reply> {
   });
 }
 
-/**
- * The built file of the thread: package.json maps "#hdf5-worker" to dist, since Node runs no TypeScript in
- * workers.
- */
-function locateWorker(): URL {
-  try {
-    return pathToFileURL(createRequire(import.meta.url).resolve("#hdf5-worker"));
-  } catch (error) {
-    throw new InternalError("the file of the HDF5 thread is missing: run `npm run build`", { cause: error });
-  }
+function missingThread(cause: unknown): InternalError {
+  return new InternalError("the file of the HDF5 thread is missing: run `npm run build`", { cause });
 }

@@ -1,27 +1,29 @@
 // ONNX Runtime for the main thread: every call goes to one worker thread that owns all native things, so that
 // the event loop and the loader go on while a graph runs. Calls are carried out in the order in which they
 // are made.
-import { createRequire } from "node:module";
-import { pathToFileURL } from "node:url";
 import { MttcError } from "../../compiler/diagnostics.ts";
+import { builtFile } from "../threads/builtFile.ts";
+import { transferableBuffers } from "../threads/callProtocol.ts";
+import { WorkerCalls } from "../threads/workerCalls.ts";
 import type { HostTensor } from "./hostTensor.ts";
-import {
-  type BindingSpec,
-  type BufferSpec,
-  type GraphTensors,
-  type OrtOptions,
-  type StepIo,
-  type StepResult,
-  transferableBuffers,
-  type Writes,
+import type {
+  BindingSpec,
+  BufferSpec,
+  GraphTensors,
+  OrtOptions,
+  OrtService,
+  StepIo,
+  StepResult,
+  Writes,
 } from "./ortProtocol.ts";
 import type { ModelSource, SessionOptions } from "./session.ts";
-import { WorkerCalls } from "./workerCalls.ts";
 
 export type { HostTensor } from "./hostTensor.ts";
 export type * from "./ortProtocol.ts";
 export type { ModelSource, SessionOptions } from "./session.ts";
 export type { TensorInfo } from "./tensorInfo.ts";
+
+const THREAD = { name: "the ONNX Runtime thread", death: { code: "E_ORT" } } as const;
 
 /**
  * The client of the ONNX Runtime thread. Graphs, tensors and bindings are known by names that the caller
@@ -32,16 +34,16 @@ export type { TensorInfo } from "./tensorInfo.ts";
 export class OrtHost {
   /** ONNX Runtime's version. */
   readonly version: string;
-  private readonly calls: WorkerCalls;
+  private readonly calls: WorkerCalls<OrtService>;
 
-  private constructor(calls: WorkerCalls, version: string) {
+  private constructor(calls: WorkerCalls<OrtService>, version: string) {
     this.calls = calls;
     this.version = version;
   }
 
   /** Starts the thread and loads ONNX Runtime; E_ORT_LOAD when either fails. */
   static async start(options: OrtOptions = {}): Promise<OrtHost> {
-    const calls = new WorkerCalls(locateWorker());
+    const calls = new WorkerCalls<OrtService>(builtFile("#ort-worker", missingThread), THREAD);
     try {
       return new OrtHost(calls, await calls.call("start", [options]));
     } catch (error) {
@@ -126,21 +128,7 @@ export class OrtHost {
   }
 }
 
-/**
- * The built file of the thread: package.json maps "#ort-worker" to dist, since Node runs no TypeScript in
- * workers.
- */
-function locateWorker(): URL {
-  try {
-    return pathToFileURL(createRequire(import.meta.url).resolve("#ort-worker"));
-  } catch (error) {
-    throw new MttcError(
-      {
-        code: "E_ORT_LOAD",
-        message: "the file of the ONNX Runtime thread is missing",
-        hint: "run `npm run build`",
-      },
-      { cause: error },
-    );
-  }
+function missingThread(cause: unknown): MttcError {
+  const message = "the file of the ONNX Runtime thread is missing";
+  return new MttcError({ code: "E_ORT_LOAD", message, hint: "run `npm run build`" }, { cause });
 }

@@ -1,8 +1,6 @@
-// What the main thread and the ONNX Runtime thread say to each other: the calls of OrtService as request and
-// reply messages, each tagged with the number of its call. Calls are carried out in the order in which they
-// are made.
+// What the main thread and the ONNX Runtime thread say to each other: the calls of OrtService, carried out in
+// the order in which they are made.
 import type { DType } from "../../compiler/ir/types.ts";
-import type { PackedError } from "./faultTransfer.ts";
 import type { HostTensor } from "./hostTensor.ts";
 import type { ModelSource, SessionOptions } from "./session.ts";
 import type { TensorInfo } from "./tensorInfo.ts";
@@ -74,34 +72,4 @@ export interface OrtService {
   ): Map<string, HostTensor>;
   /** Releases everything native; no call may follow. */
   close(): void;
-}
-
-/** Names of the calls. */
-export type Method = keyof OrtService;
-
-/** One call. */
-export interface Request<M extends Method = Method> {
-  readonly call: number;
-  readonly method: M;
-  readonly args: Parameters<OrtService[M]>;
-}
-
-/** What became of a call. */
-export type Reply =
-  | { readonly call: number; readonly value: unknown }
-  | { readonly call: number; readonly error: PackedError };
-
-/**
- * Every buffer behind the typed arrays in `value` that can be transferred, each once, in order of appearance.
- */
-export function transferableBuffers(value: unknown): ArrayBuffer[] {
-  const found = new Set<ArrayBuffer>();
-  const visit = (item: unknown): void => {
-    if (item instanceof ArrayBuffer) found.add(item);
-    else if (ArrayBuffer.isView(item)) visit(item.buffer);
-    else if (item instanceof Map || Array.isArray(item)) for (const inner of item.values()) visit(inner);
-    else if (typeof item === "object" && item !== null) for (const inner of Object.values(item)) visit(inner);
-  };
-  visit(value);
-  return [...found];
 }

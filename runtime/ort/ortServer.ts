@@ -2,20 +2,20 @@
 // Lives on one worker thread and is never used from another. Order of disposal: bindings, graphs, tensors,
 // library.
 import { type ErrorCode, InternalError, MttcError, suggestName } from "../../compiler/diagnostics.ts";
+import { transferableBuffers } from "../threads/callProtocol.ts";
 import { checkBinding } from "./bindingRules.ts";
 import { type HostTensor, tensorSizeBytes } from "./hostTensor.ts";
 import { type NamedTensors, OrtBinding } from "./ioBinding.ts";
 import { OrtLibrary } from "./library.ts";
-import {
-  type BindingSpec,
-  type BufferSpec,
-  type GraphTensors,
-  type OrtOptions,
-  type OrtService,
-  type StepIo,
-  type StepResult,
-  transferableBuffers,
-  type Writes,
+import type {
+  BindingSpec,
+  BufferSpec,
+  GraphTensors,
+  OrtOptions,
+  OrtService,
+  StepIo,
+  StepResult,
+  Writes,
 } from "./ortProtocol.ts";
 import { type ModelSource, OrtSession, type SessionOptions } from "./session.ts";
 import { OrtTensor } from "./tensor.ts";

@@ -1,8 +1,8 @@
 // Nodes and origins in ONNX Runtime's messages (as 1.29 words them), and errors across the message channel.
 import { expect, test } from "vitest";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
-import { packError, unpackError } from "../../runtime/ort/faultTransfer.ts";
 import { nodeOfMessage, originOfNode } from "../../runtime/ort/ortErrors.ts";
+import { packError, unpackError } from "../../runtime/threads/faultTransfer.ts";
 
 const node = "gradient(tasks.species.layers[2])/Conv";
 

@@ -1,15 +1,21 @@
 // What happens to calls when the ONNX Runtime thread ends, expectedly or not.
 import { describe, expect, test } from "vitest";
 import { OrtHost } from "../../runtime/ort/ortHost.ts";
-import { WorkerCalls } from "../../runtime/ort/workerCalls.ts";
+import type { OrtService } from "../../runtime/ort/ortProtocol.ts";
+import { WorkerCalls } from "../../runtime/threads/workerCalls.ts";
 import { rejection } from "./rejection.ts";
 import { addModel, longModel } from "./tinyModel.ts";
 
+function start(source: string): WorkerCalls<OrtService> {
+  const file = new URL(`data:text/javascript,${encodeURIComponent(source)}`);
+  return new WorkerCalls(file, { name: "the thread", death: { code: "E_ORT" } });
+}
+
 /** A thread that answers nothing and runs `onMessage` at its first message. */
-function worker(onMessage: string): WorkerCalls {
+function worker(onMessage: string): WorkerCalls<OrtService> {
   const listen = `parentPort.on("message", () => { ${onMessage} });`;
   const source = `import { parentPort } from "node:worker_threads"; ${listen}`;
-  return new WorkerCalls(new URL(`data:text/javascript,${encodeURIComponent(source)}`));
+  return start(source);
 }
 
 describe("a thread that ends", () => {
@@ -28,7 +34,7 @@ describe("a thread that ends", () => {
   });
 
   test("a thread whose file cannot be started rejects too", async () => {
-    const calls = new WorkerCalls(new URL("data:text/javascript,throw new Error('broken file')"));
+    const calls = start("throw new Error('broken file')");
     expect((await rejection(calls.call("start", [{}]))).message).toContain("broken file");
   });
 });

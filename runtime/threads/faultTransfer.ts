@@ -1,4 +1,4 @@
-// Errors across the worker's message channel, which keeps neither classes nor custom fields: packed as plain
+// Errors across a worker's message channel, which keeps neither classes nor custom fields: packed as plain
 // data on one side, made into the same kind of error on the other.
 import { type Fault, InternalError, MttcError } from "../../compiler/diagnostics.ts";
 
@@ -11,8 +11,7 @@ export type PackedError =
 export function packError(error: unknown): PackedError {
   if (error instanceof MttcError)
     return { kind: "faults", faults: error.faults, stack: error.stack ?? error.message };
-  const message =
-    error instanceof InternalError ? error.message : `on the ONNX Runtime thread: ${String(error)}`;
+  const message = error instanceof InternalError ? error.message : `on a worker thread: ${String(error)}`;
   return { kind: "internal", message, stack: error instanceof Error ? (error.stack ?? message) : message };
 }
 

@@ -1,25 +1,36 @@
 // Calls to a worker thread as promises: numbered requests out, replies in. When the thread ends, for whatever
 // reason, every open call and every later one is rejected: nobody waits for ever. An idle thread does not
 // keep the process alive.
-import { Worker } from "node:worker_threads";
-import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
-import { unpackError } from "./faultTransfer.ts";
+import { type TransferListItem, Worker, type WorkerOptions } from "node:worker_threads";
+import { type Fault, InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import {
+  type Arguments,
   type Method,
-  type OrtService,
   type Reply,
   type Request,
+  type Result,
+  type Service,
   transferableBuffers,
-} from "./ortProtocol.ts";
+} from "./callProtocol.ts";
+import { unpackError } from "./faultTransfer.ts";
 
 interface OpenCall {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;
 }
 
-/** A worker thread that answers the calls of OrtService. */
-export class WorkerCalls {
+/** How a thread is started, and what its death is to those who wait for it. */
+export interface ThreadOptions extends Pick<WorkerOptions, "resourceLimits" | "workerData"> {
+  /** "the ONNX Runtime thread", for messages. */
+  readonly name: string;
+  /** Code and hint of the error that calls are rejected with once the thread has ended. */
+  readonly death: Pick<Fault, "code" | "hint">;
+}
+
+/** A worker thread that answers the calls of a service (see serveCalls). */
+export class WorkerCalls<S extends Service<S>> {
   private readonly worker: Worker;
+  private readonly options: ThreadOptions;
   private readonly open = new Map<number, OpenCall>();
   private calls = 0;
   private ended: Error | null = null;
@@ -27,32 +38,39 @@ export class WorkerCalls {
   private readonly exited: Promise<void>;
 
   /** Starts the thread from a built file. */
-  constructor(file: string | URL) {
-    this.worker = new Worker(file);
+  constructor(file: URL, options: ThreadOptions) {
+    const { name: _name, death: _death, ...workerOptions } = options;
+    this.options = options;
+    this.worker = new Worker(file, workerOptions);
     this.worker.unref();
     this.worker.on("message", (reply: Reply) => this.settle(reply));
     this.worker.on("messageerror", (error) => this.end(new InternalError(`an unreadable reply: ${error}`)));
-    this.worker.on("error", (error) => this.end(deathOf(`failed: ${String(error)}`, error)));
+    this.worker.on("error", (error) => this.end(this.deathOf(`failed: ${String(error)}`, error)));
     this.exited = new Promise((resolve) => {
       this.worker.on("exit", (code) => {
-        this.end(deathOf(this.closing ? "was closed" : `ended with exit code ${code}`));
+        this.end(this.deathOf(this.closing ? "was closed" : `ended with exit code ${code}`));
         resolve();
       });
     });
   }
 
+  /** Whether the thread has ended, or is no longer understood: every call is rejected from now on. */
+  get hasEnded(): boolean {
+    return this.ended !== null;
+  }
+
   /**
-   * Makes a call; `transfer` lists buffers that move to the thread. Rejects with the thread's own typed
-   * error.
+   * Makes a call; `transfer` lists what moves to the thread. Rejects with the thread's own typed error, or
+   * that of its death.
    */
-  call<M extends Method>(
+  call<M extends Method<S>>(
     method: M,
-    args: Parameters<OrtService[M]>,
-    transfer: readonly ArrayBuffer[] = [],
-  ): Promise<ReturnType<OrtService[M]>> {
+    args: Arguments<S, M>,
+    transfer: readonly TransferListItem[] = [],
+  ): Promise<Result<S, M>> {
     if (this.ended !== null) return Promise.reject(this.ended);
     const call = this.calls++;
-    const request: Request<M> = { call, method, args };
+    const request: Request = { call, method, args };
     return new Promise((resolve, reject) => {
       try {
         refuseDetached(args);
@@ -61,7 +79,7 @@ export class WorkerCalls {
         reject(new InternalError(`${method} cannot be posted: ${String(error)}`, { cause: error }));
         return;
       }
-      this.open.set(call, { resolve: (value) => resolve(value as ReturnType<OrtService[M]>), reject });
+      this.open.set(call, { resolve: (value) => resolve(value as Result<S, M>), reject });
       this.worker.ref();
     });
   }
@@ -72,8 +90,18 @@ export class WorkerCalls {
     return this.closing;
   }
 
+  /**
+   * Ends a thread that hangs, without waiting for it: a native job that does not end holds its thread. Open
+   * calls are rejected.
+   */
+  abandon(): void {
+    this.end(this.deathOf("was abandoned"));
+    this.worker.unref();
+    void this.worker.terminate();
+  }
+
   private async closeOnce(): Promise<void> {
-    if (this.ended === null) await this.call("close", []);
+    if (this.ended === null) await this.call("close" as Method<S>, [] as unknown as Arguments<S, Method<S>>);
     // Between the last reply and the exit nothing else might keep the process alive.
     this.worker.ref();
     await this.exited;
@@ -96,14 +124,15 @@ export class WorkerCalls {
     for (const { reject } of this.open.values()) reject(this.ended);
     this.open.clear();
   }
+
+  private deathOf(how: string, cause?: unknown): MttcError {
+    const { name, death } = this.options;
+    return new MttcError({ ...death, message: `${name} ${how}` }, { cause });
+  }
 }
 
 /** Throws for an array whose buffer is away: posted like that it could not be read on the other side. */
 function refuseDetached(args: unknown): void {
   // Node 20 has no `ArrayBuffer.prototype.detached`; a view of a detached buffer cannot be made.
   for (const buffer of transferableBuffers(args)) new Uint8Array(buffer);
-}
-
-function deathOf(how: string, cause?: unknown): MttcError {
-  return new MttcError({ code: "E_ORT", message: `the ONNX Runtime thread ${how}` }, { cause });
 }
