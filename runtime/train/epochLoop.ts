@@ -7,6 +7,7 @@ import { MttcError } from "../../compiler/diagnostics.ts";
 import { augmentSettings } from "../../compiler/spec/augmentKeys.ts";
 import { drawAugmentRows } from "../augment/augmentRows.ts";
 import { drawDropoutMask } from "../data/dropoutMasks.ts";
+import type { FeatureBatch, FeatureBatches } from "../data/featureBatches.ts";
 import { type Batch, BatchLoader } from "../data/loader.ts";
 import { epochOrder } from "../data/sampler.ts";
 import type { StepEvent } from "./events.ts";
@@ -37,7 +38,7 @@ export interface EpochOptions {
  * non-finite loss.
  */
 export async function trainEpoch(session: TrainingSession, options: EpochOptions): Promise<EpochState> {
-  const { manifest, labels, reader } = session;
+  const { manifest, labels } = session;
   const { spec } = session.experiment;
   const { epoch, start, signal } = options;
   const order = epochOrder({
@@ -52,14 +53,7 @@ export async function trainEpoch(session: TrainingSession, options: EpochOptions
   const steps = order.length / spec.batch_size;
   const micros = spec.accumulate;
   const began = performance.now();
-  await using loader = new BatchLoader({
-    rows: labels.train,
-    order,
-    batchSize: spec.batch_size / micros,
-    reader,
-    parallel: spec.num_parallel_calls,
-    startBatch: start.step * micros,
-  });
+  await using loader = openLoader(session, order, epoch, start.step * micros);
   const prepare = async (index: number): Promise<MicroBatch | undefined> => {
     if (index >= steps * micros) return undefined;
     const batch = await loader.next();
@@ -97,6 +91,23 @@ export async function trainEpoch(session: TrainingSession, options: EpochOptions
   };
 }
 
+/** Micro-batches of the epoch's order: of features where the run has them, else of images. */
+function openLoader(
+  session: TrainingSession,
+  order: Int32Array,
+  epoch: number,
+  startBatch: number,
+): BatchLoader | FeatureBatches {
+  const { spec } = session.experiment;
+  const batchSize = spec.batch_size / spec.accumulate;
+  if (session.features) return session.features.epoch(epoch, order, batchSize, startBatch);
+  const { reader, labels } = session;
+  return new BatchLoader({
+    ...{ rows: labels.train, order, batchSize, reader, startBatch },
+    parallel: spec.num_parallel_calls,
+  });
+}
+
 /** Masked mean loss per task of sums; NaN for a task without labelled rows. */
 export function meanLosses(sums: Iterable<readonly [string, TaskSums]>): Record<string, number> {
   return Object.fromEntries([...sums].map(([task, { lossSum, count }]) => [task, lossSum / count]));
@@ -108,8 +119,13 @@ export function stepsPerEpoch(session: TrainingSession): number {
   return Math.ceil(session.labels.train.paths.length / spec.batch_size);
 }
 
-/** Images, labels by task, masks and augmentation; `micro` counts micro-batches from the run's begin. */
-function toMicroBatch(manifest: Manifest, batch: Batch, epoch: number, micro: number): MicroBatch {
+/** Input, labels by task, masks and augmentation; `micro` counts micro-batches from the run's begin. */
+function toMicroBatch(
+  manifest: Manifest,
+  batch: Batch | FeatureBatch,
+  epoch: number,
+  micro: number,
+): MicroBatch {
   const { spec, tasks } = manifest;
   const labels = new Map(
     tasks.map(({ name }, t) => [
@@ -129,6 +145,7 @@ function toMicroBatch(manifest: Manifest, batch: Batch, epoch: number, micro: nu
       return [name, spec.accumulate === 1 ? mask : mask.slice(part * size, (part + 1) * size)];
     }),
   );
+  if ("features" in batch) return { features: batch.features, labels, masks };
   const settings = augmentSettings(spec.augment);
   const count = batch.rows.length;
   const draws = settings && { settings, size: imageSize(spec), seed: spec.seed, epoch };

@@ -1,6 +1,7 @@
 // Running evaluate.onnx over rows of a label table or over image files: fixed batches, the last one padded.
 
 import type { LabelledRows } from "../data/classes.ts";
+import type { FeatureBatch } from "../data/featureBatches.ts";
 import { type Batch, BatchLoader } from "../data/loader.ts";
 import { evaluationOrder } from "../data/sampler.ts";
 import { type EvaluationReport, TaskEvaluation } from "./evaluationReport.ts";
@@ -74,16 +75,18 @@ async function forEachBatch(
   session: TrainingSession,
   rows: LabelledRows,
   signal: AbortSignal | undefined,
-  take: (batch: Batch, logits: ReadonlyMap<string, Float32Array>) => void,
+  take: (batch: Batch | FeatureBatch, logits: ReadonlyMap<string, Float32Array>) => void,
 ): Promise<void> {
   const { batchSize, spec } = session.manifest;
-  await using loader = new BatchLoader({
-    rows,
-    order: evaluationOrder(rows.paths.length, batchSize),
-    batchSize,
-    reader: session.reader,
-    parallel: spec.num_parallel_calls,
-  });
+  await using loader =
+    session.features?.evaluation(rows, batchSize) ??
+    new BatchLoader({
+      rows,
+      order: evaluationOrder(rows.paths.length, batchSize),
+      batchSize,
+      reader: session.reader,
+      parallel: spec.num_parallel_calls,
+    });
   for (let batch = await loader.next(); batch && !signal?.aborted; batch = await loader.next()) {
     const { logits, inputBuffer } = await session.device.evaluate(batch);
     if (inputBuffer) loader.release(inputBuffer);

@@ -1,0 +1,243 @@
+// The spec's `cache_features`: whether a run reads features that the frozen trunk computed once, where they
+// lie, and that they are up to date. Session in, batches of features out.
+import { access, mkdir, statfs } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { uncachedReason } from "../../compiler/spec/cacheFeatures.ts";
+import { removeLeftovers } from "../checkpoint/atomicDirectory.ts";
+import { fileError } from "../checkpoint/fileSystem.ts";
+import { acquireRunLock } from "../checkpoint/runLock.ts";
+import type { LabelledRows } from "../data/classes.ts";
+import { FeatureBatches } from "../data/featureBatches.ts";
+import { FeatureStore } from "../data/featureStore.ts";
+import { DEFAULT_CACHE_BYTES, type ImageReader } from "../data/images.ts";
+import { readShards, type Shard, verifyShard } from "../data/packShard.ts";
+import { changedItems, entriesOf, type PackEntry, shardsOf } from "../data/packSources.ts";
+import type { PackItem } from "../data/packWriter.ts";
+import { evaluationOrder } from "../data/sampler.ts";
+import {
+  type FeatureSet,
+  type FeatureSets,
+  type FeatureSources,
+  featureSets,
+  setBytes,
+} from "./featureSets.ts";
+import { writeFeatures } from "./featureWriter.ts";
+import { packFolder } from "./runPack.ts";
+import type { TrainingDevice } from "./trainingDevice.ts";
+
+/** `auto` takes at most this share of the free disk. */
+const DISK_SHARE = 0.5;
+const PROGRESS_MS = 10_000;
+const RECIPE_DIGITS = 16;
+
+/** A training session. */
+export interface FeatureContext extends FeatureSources {
+  readonly device: TrainingDevice;
+  /** The run's folder. */
+  readonly directory: string;
+}
+
+export interface FeatureOptions {
+  /** Epochs still to train, one that has begun included. */
+  readonly epochsLeft: number;
+  /** Reads the images that features are computed of; it need not keep them. */
+  readonly reader: ImageReader;
+  /** Recipe of the images as it reads them. */
+  readonly pixels: string;
+  readonly log: (message: string) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Batches of one run's features; close it in the end. */
+export class FeatureCache implements AsyncDisposable {
+  private readonly context: FeatureContext;
+  private readonly train: FeatureStore;
+  private readonly plain: FeatureStore | undefined;
+
+  private constructor(context: FeatureContext, train: FeatureStore, plain: FeatureStore | undefined) {
+    this.context = context;
+    this.train = train;
+    this.plain = plain;
+  }
+
+  /**
+   * The features of a run, computed where they are not there yet; undefined where the spec's `cache_features`
+   * says so, or auto finds that it does not pay. `log` is told what is done and why. E_DATA_CHANGED (an image
+   * is not the one that was computed), E_SHARD_META, E_SHARD_CRC, E_RUN_LOCKED, E_INTERRUPTED, E_DISK, E_FILE
+   * and the faults of images.
+   */
+  static async open(context: FeatureContext, options: FeatureOptions): Promise<FeatureCache | undefined> {
+    const sets = featureSets(context, options.pixels);
+    if (!sets) {
+      const reason = options.epochsLeft > 1 ? reasonAgainst(context) : undefined;
+      if (reason !== undefined) options.log(reason);
+      return undefined;
+    }
+    if (!(await pays(context, sets, options))) return undefined;
+    const began = performance.now();
+    const own = await openSet(context, sets.train, options, DEFAULT_CACHE_BYTES);
+    const memoryLeft = DEFAULT_CACHE_BYTES - (own.store.isInMemory ? own.store.sizeBytes : 0);
+    const shares = sets.plain === sets.train;
+    const other = sets.plain && !shares ? await openSet(context, sets.plain, options, memoryLeft) : undefined;
+    const opened = other ? [own, other] : [own];
+    options.log(statement(sets, opened, (performance.now() - began) / 1000));
+    return new FeatureCache(context, own.store, shares ? own.store : other?.store);
+  }
+
+  /** The batches of an epoch (from 1), as BatchLoader would give them of the images. */
+  epoch(epoch: number, order: Int32Array, batchSize: number, startBatch: number): FeatureBatches {
+    const { labels, manifest } = this.context;
+    const form = (epoch - 1) % Math.max(1, manifest.features?.draws ?? 0);
+    return new FeatureBatches({
+      ...{ rows: labels.train, order, batchSize, store: this.train, form, startBatch },
+    });
+  }
+
+  /** Batches for an evaluation of rows; undefined where their features are not there as they should be. */
+  evaluation(rows: LabelledRows, batchSize: number): FeatureBatches | undefined {
+    const { labels, manifest } = this.context;
+    const isPlain = rows === labels.val || (rows === labels.train && manifest.features?.draws === 0);
+    if (!this.plain || !isPlain) return undefined;
+    const order = evaluationOrder(rows.paths.length, batchSize);
+    return new FeatureBatches({ rows, order, batchSize, store: this.plain, form: 0 });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.train[Symbol.asyncDispose]();
+    if (this.plain !== this.train) await this.plain?.[Symbol.asyncDispose]();
+  }
+}
+
+/** What to tell where a frozen trunk runs in every epoch and nobody asked for that. */
+function reasonAgainst({ experiment, manifest }: FeatureContext): string | undefined {
+  const { cache_features: cache, train_fcn: trained } = experiment.spec;
+  if (cache === false || trained === true || manifest.features) return undefined;
+  const { message, hint } = uncachedReason(experiment.spec) ?? {
+    message: "no single value passes from its frozen part to the trained one",
+  };
+  const part = trained === false ? "the frozen fcn" : "the frozen part of the fcn";
+  return `${part} runs in every epoch: ${message}${hint ? ` (${hint})` : ""}`;
+}
+
+/** Whether `auto` finds that features are worth their place; what is asked for is. */
+async function pays(context: FeatureContext, sets: FeatureSets, options: FeatureOptions): Promise<boolean> {
+  const { experiment, directory } = context;
+  if (experiment.spec.cache_features !== "auto") return true;
+  const isThere = await access(folderOf(context, sets.train)).then(
+    () => true,
+    () => false,
+  );
+  if (isThere) return true;
+  if (options.epochsLeft < 2) return false;
+  const plainBytes = sets.plain && sets.plain !== sets.train ? setBytes(sets.plain) : 0;
+  const bytes = setBytes(sets.train) + plainBytes;
+  const { bavail, bsize } = await statfs(directory);
+  if (bytes <= DISK_SHARE * bavail * bsize) return true;
+  const room = `${gigabytes(bytes)} GB of ${gigabytes(bavail * bsize)} GB that are free`;
+  options.log(
+    `the frozen fcn runs in every epoch: its features take ${room} (\`cache_features: true\` keeps them anyway)`,
+  );
+  return false;
+}
+
+interface OpenSet {
+  readonly store: FeatureStore;
+  readonly folder: string;
+  /** Images whose features were computed now. */
+  readonly computed: number;
+}
+
+async function openSet(
+  context: FeatureContext,
+  set: FeatureSet,
+  options: FeatureOptions,
+  memoryBytes: number,
+): Promise<OpenSet> {
+  const { items, kind, forms } = set;
+  const folder = folderOf(context, set);
+  const before = await readShards(folder, kind);
+  const missing = await changedItems(
+    ...([items, entriesOf(before), false] as const),
+    `remove ${folder}: the features are computed again`,
+  );
+  for (const shard of shardsOf(items, entriesOf(before))) await verifyShard(shard, kind);
+  if (missing.length > 0) await computeMissing(context, set, missing, before, options);
+  const entries = entriesOf(missing.length > 0 ? await readShards(folder, kind) : before);
+  const used = new Map<string, PackEntry>();
+  for (const { path } of items) {
+    const entry = entries.get(path);
+    if (entry) used.set(path, entry);
+  }
+  const store = await FeatureStore.open(used, { kind, forms, memoryBytes });
+  return { store, folder, computed: missing.length };
+}
+
+async function computeMissing(
+  context: FeatureContext,
+  set: FeatureSet,
+  items: readonly PackItem[],
+  before: readonly Shard[],
+  { reader, log, signal }: FeatureOptions,
+): Promise<void> {
+  const { device, experiment } = context;
+  const { spec } = experiment;
+  const folder = folderOf(context, set);
+  const batchSize = spec.batch_size / spec.accumulate;
+  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+    throw fileError(error, folder, "write");
+  });
+  await using _lock = await acquireRunLock(folder);
+  await removeLeftovers(folder);
+  let shownAt = performance.now();
+  await writeFeatures({
+    ...{ folder, kind: set.kind, items, batchSize, reader, signal, parallel: spec.num_parallel_calls },
+    firstNumber: (before.at(-1)?.number ?? -1) + 1,
+    compute: (images, own) => computeForms(device, set, images, own, batchSize),
+    onProgress: (done) => {
+      if (performance.now() - shownAt < PROGRESS_MS) return;
+      shownAt = performance.now();
+      log(`features of ${done} of ${items.length} images computed`);
+    },
+  });
+}
+
+/** Features of a batch of images, one array for each form; the last images may be padding. */
+async function computeForms(
+  device: TrainingDevice,
+  { augment, forms }: FeatureSet,
+  images: Uint8Array<ArrayBuffer>,
+  items: readonly PackItem[],
+  batchSize: number,
+): Promise<Float32Array[]> {
+  if (!augment) return [await device.features(images)];
+  const results: Float32Array[] = [];
+  for (let form = 0; form < forms; form++) {
+    const rows = Array.from({ length: batchSize }, (_, i) => {
+      const item = items[i] ?? items[0];
+      return item ? [...augment(form, item)] : [];
+    });
+    results.push(await device.features(images, Float32Array.from(rows.flat())));
+  }
+  return results;
+}
+
+function folderOf({ experiment, directory }: FeatureContext, { kind }: FeatureSet): string {
+  return join(packFolder(experiment, directory), `features-${kind.recipe.slice(0, RECIPE_DIGITS)}`);
+}
+
+/** What was done and what it saves. */
+function statement({ train }: FeatureSets, sets: readonly OpenSet[], seconds: number): string {
+  const images = train.items.length;
+  const forms = train.augment ? `, ${train.forms} augmented forms of each` : "";
+  const bytes = sets.reduce((sum, { store }) => sum + store.sizeBytes, 0);
+  const computed = sets.reduce((sum, set) => sum + set.computed, 0);
+  const where = sets.every(({ store }) => store.isInMemory) ? "held in memory" : "read from the disk";
+  const size = `${gigabytes(bytes)} GB in ${dirname(sets[0]?.folder ?? "")}, ${where}`;
+  const now =
+    computed > 0 ? `; those of ${computed} images were computed now, in ${seconds.toFixed(1)} s` : "";
+  return `training reads the features of ${images} images${forms} (${size})${now}: no epoch runs the frozen fcn`;
+}
+
+function gigabytes(bytes: number): string {
+  return (bytes / 1e9).toFixed(2);
+}
