@@ -6,8 +6,10 @@ import { Command, InvalidArgumentError } from "commander";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
 import { fileError } from "../runtime/checkpoint/fileSystem.ts";
+import type { LabelledRows } from "../runtime/data/classes.ts";
 import {
   type CheckedTable,
+  type CheckOptions,
   type CheckReport,
   checkImages,
   writeCheckedTables,
@@ -41,7 +43,10 @@ export function addDataCheckCommand(data: Command, terminal: Terminal): void {
     .description("try every image of a spec, a run or a label table, and report all faults")
     .argument("<spec>", "spec file (.yml, .yaml, .json), a run's folder, or a label table")
     .option("--filepaths <column>", "column of image paths, for a label table", "filepath")
-    .option("--root <folder>", "folder that all images must lie in (default: that of each table)")
+    .option(
+      "--root <folder>",
+      "folder that all images must lie in (default: that of each table, and the spec's)",
+    )
     .option(
       "--drop [share]",
       `write TABLE.checked.csv without the faulty rows, up to this share of all (default ${DEFAULT_DROP})`,
@@ -55,10 +60,10 @@ export function addDataCheckCommand(data: Command, terminal: Terminal): void {
 }
 
 async function check(file: string, flags: Flags, terminal: Terminal): Promise<void> {
-  const { tables, format } = await readTables(file, flags.filepaths);
+  const { tables, ...checked } = await readTables(file, flags.filepaths);
   let shownAt = performance.now();
   const report = await checkImages(tables, {
-    format,
+    ...checked,
     ...(flags.root === undefined ? {} : { root: resolve(flags.root) }),
     ...(flags.manifest === undefined ? {} : { hashes: await readManifest(flags.manifest) }),
     onProgress: (done, total) => {
@@ -83,19 +88,28 @@ async function check(file: string, flags: Flags, terminal: Terminal): Promise<vo
 async function readTables(
   file: string,
   filepaths: string,
-): Promise<{ tables: CheckedTable[]; format: ImageFormat }> {
+): Promise<{ tables: CheckedTable[] } & Pick<CheckOptions, "format" | "root" | "folder" | "splits">> {
   if (/\.(csv|tsv|jsonl|ndjson|parquet)$/i.test(file)) {
     const table = await readLabelTable(resolve(file), { tasks: [], filepaths });
     return { tables: [table], format: PLAIN_FORMAT };
   }
   const experiment = await loadSpecOrRun(file);
-  const { train, val } = await readLabels(experiment);
-  const tables = [train, val].flatMap((rows) => {
-    if (rows === undefined) return [];
-    const source = rows.locate(0).file ?? resolve(experiment.baseDirectory, "labels");
-    return [{ source, paths: rows.paths, locate: rows.locate }];
+  const { spec, baseDirectory } = experiment;
+  const labels = await readLabels(experiment);
+  const tableOf = ({ locate, paths }: LabelledRows, file: string | null): CheckedTable => ({
+    source: resolve(baseDirectory, file ?? "labels"),
+    paths,
+    locate,
   });
-  return { tables, format: imageFormat(experiment.spec) };
+  const train = tableOf(labels.train, spec.train_labels);
+  const val = labels.val && tableOf(labels.val, spec.val_labels);
+  return {
+    tables: val ? [train, val] : [train],
+    format: imageFormat(spec),
+    root: spec.image_root === null ? undefined : resolve(baseDirectory, spec.image_root),
+    folder: baseDirectory,
+    splits: val && spec.split_leak === "error" ? { train, val } : undefined,
+  };
 }
 
 async function readManifest(file: string): Promise<Map<string, string>> {

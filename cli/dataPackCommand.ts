@@ -3,9 +3,12 @@ import { resolve } from "node:path";
 import { Command } from "commander";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { imageFormat } from "../runtime/data/images.ts";
-import { PackedImages } from "../runtime/data/packedImages.ts";
+import { preparePack } from "../runtime/data/packedImages.ts";
+import { refuseSameContent } from "../runtime/data/splitLeak.ts";
 import { packFolder, packItems } from "../runtime/train/runPack.ts";
+import { checkSources } from "../runtime/train/runSources.ts";
 import { readLabels } from "../runtime/train/trainerOptions.ts";
+import { interruptSignal } from "./interruptSignal.ts";
 import { shownPath } from "./pathText.ts";
 import { loadSpecOrRun } from "./specFile.ts";
 import { bytes, count } from "./tables.ts";
@@ -39,22 +42,27 @@ async function pack(file: string, flags: Flags, terminal: Terminal): Promise<voi
       at: { file, path: "pack" },
       hint: "add a line such as `pack: cache`, or a logdir",
     });
-  const labels = await readLabels(experiment);
+  const labels = await checkSources(experiment, await readLabels(experiment));
+  const { signal, stop } = interruptSignal(terminal, "stopping; what is packed is kept");
   let shownAt = performance.now();
-  await using packed = await PackedImages.open(packItems(labels), {
+  const { hashes, ...summary } = await preparePack(packItems(labels), {
     folder: packFolder(experiment, resolve(baseDirectory, spec.logdir ?? ".")),
     format: imageFormat(spec),
+    packFormat: spec.pack_format,
     refresh: flags.refresh ?? false,
+    signal,
     onProgress: (done, total) => {
       if (performance.now() - shownAt < PROGRESS_MS) return;
       shownAt = performance.now();
       terminal.note(`${count(done)} of ${count(total)} images packed`);
     },
-  });
-  const { folder, images, packed: fresh, sizeBytes } = packed.summary;
-  if (flags.json) terminal.out(JSON.stringify(packed.summary, null, 2));
+  }).finally(stop);
+  if (spec.split_leak === "error") refuseSameContent(labels, hashes);
+  const { folder, images, packed, sizeBytes, reclaimedBytes } = summary;
+  const freed = reclaimedBytes > 0 ? `; ${bytes(reclaimedBytes)} of replaced ones removed` : "";
+  if (flags.json) terminal.out(JSON.stringify(summary, null, 2));
   else
     terminal.out(
-      `${count(images)} images are packed (${count(fresh)} of them now), ${bytes(sizeBytes)} in ${shownPath(folder)}`,
+      `${count(images)} images are packed (${count(packed)} of them now), ${bytes(sizeBytes)} in ${shownPath(folder)}${freed}`,
     );
 }

@@ -7,6 +7,7 @@ import { MttcError } from "../compiler/diagnostics.ts";
 import { RUN_SHEET } from "../runtime/augment/runSheet.ts";
 import type { EpochReport } from "../runtime/train/events.ts";
 import { MultiTaskTrainer } from "../runtime/train/multiTaskTrainer.ts";
+import { interruptSignal } from "./interruptSignal.ts";
 import { shownPath } from "./pathText.ts";
 import { parsePositive, type RuntimeFlags, runtimeOptions, withRuntimeOptions } from "./runtimeOptions.ts";
 import { loadExperiment } from "./specFile.ts";
@@ -18,8 +19,6 @@ interface Flags extends RuntimeFlags {
   readonly epochs?: number;
   readonly json?: boolean;
 }
-
-const INTERRUPTED_EXIT = 130;
 
 export function addTrainCommand(program: Command, terminal: Terminal): void {
   const command = program
@@ -43,7 +42,7 @@ async function trainSpec(file: string, flags: Flags, terminal: Terminal): Promis
       hint: "add a line such as `logdir: runs/first`",
     });
   const epochs = flags.epochs ?? spec.epochs;
-  const { signal, stop } = interruptSignal(terminal);
+  const { signal, stop } = interruptSignal(terminal, "stopping after this step and saving");
   await using trainer = new MultiTaskTrainer(experiment, runtimeOptions(flags));
   if (flags.json) trainer.on("epoch", (report) => terminal.out(JSON.stringify(report)));
   const endProgress = showProgress(trainer, epochs, terminal);
@@ -79,19 +78,4 @@ function closingText(
     `Next:        mttc evaluate ${run}`,
     `             mttc export ${run}`,
   ].join("\n");
-}
-
-/** Aborts at the first SIGINT or SIGTERM; the second ends the process at once. */
-function interruptSignal(terminal: Terminal): { signal: AbortSignal; stop: () => void } {
-  const controller = new AbortController();
-  const onSignal = (): void => {
-    if (controller.signal.aborted) process.exit(INTERRUPTED_EXIT);
-    controller.abort();
-    terminal.note("\nstopping after this step and saving; once more to stop at once");
-  };
-  for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, onSignal);
-  const stop = (): void => {
-    for (const name of ["SIGINT", "SIGTERM"] as const) process.off(name, onSignal);
-  };
-  return { signal: controller.signal, stop };
 }

@@ -276,6 +276,25 @@ export const specSchema = z.strictObject({
       "Compute the features of a frozen FCN once, and train every epoch on those: auto where it gives the same " +
         "numbers and fits on the disk, `{draws: n}` with n augmented forms of each image in turn, false never.",
     ),
+  pack_format: z
+    .enum(["raw", "jpeg"], phrase('"raw" or "jpeg"'))
+    .default("raw")
+    .describe(
+      "How `pack` keeps images: raw pixels, exactly those of decoding, or jpeg, an eighth of the space, lossy (by about " +
+        "1 of 255 on average) and decoded at each read; jpeg packs where `pack` is auto, too.",
+    ),
+  image_root: text("a folder")
+    .nullable()
+    .default(null)
+    .describe(
+      "Folder that all images of the label tables must lie in (/ allows any); null: the table's own folder or the spec's.",
+    ),
+  split_leak: z
+    .enum(["error", "allow"], phrase('"error" or "allow"'))
+    .default("error")
+    .describe(
+      "What an image that is in the training and the validation labels is; evaluation would flatter.",
+    ),
   epochs: integer(1, 1_000_000).default(10).describe("Epochs that `mttc train` runs."),
   optimizer: z
     .enum(["adam", "adamw", "momentum"], {

@@ -36,6 +36,7 @@ export function crossFaults(spec: PartialSpec): RuleFault[] {
     ...layerFaults(spec),
     ...sizeFaults(spec),
     ...batchFaults(spec),
+    ...packFaults(spec),
     ...augmentFaults(spec),
     ...cacheFaults(spec),
   ];
@@ -196,6 +197,12 @@ function batchFaults({ batch_size: batch, accumulate }: PartialSpec): RuleFault[
   if (batch === undefined || accumulate === undefined || batch % accumulate === 0) return [];
   const message = `expected a divisor of batch_size (${batch}), found ${accumulate}`;
   return [{ path: ["accumulate"], message }];
+}
+
+/** A format without a pack says two things. */
+function packFaults({ pack, pack_format: format }: PartialSpec): RuleFault[] {
+  if (pack !== false || format !== "jpeg") return [];
+  return [{ path: ["pack_format"], message: "nothing is packed: pack is false" }];
 }
 
 /** What is asked for must be possible: features that can be computed once. */

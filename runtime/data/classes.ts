@@ -18,6 +18,8 @@ export interface LabelledRows {
   /** Class numbers, row-major [rows x tasks]; -1 = missing. */
   readonly labels: Int32Array;
   readonly locate: (row: number) => Location;
+  /** What each row's file was when it was checked (sourceStamp.ts): reads refuse another. */
+  readonly stamps?: Uint32Array;
 }
 
 /** What the label tables of a run hold, once checked. */

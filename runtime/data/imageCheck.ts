@@ -1,14 +1,15 @@
 // `mttc data check`: every image that label tables name, tried once before any training. In: tables; out: a
 // report of all faults and of what is worth knowing, and tables without the faulty rows.
 import { readFile } from "node:fs/promises";
-import { dirname, extname } from "node:path";
+import { extname } from "node:path";
 import { type Fault, type Location, MttcError } from "../../compiler/diagnostics.ts";
 import { writeFileAtomically } from "../checkpoint/atomicDirectory.ts";
 import { listedIn } from "./imageFile.ts";
 import type { ImageFormat } from "./images.ts";
-import type { Inspection, NoteKind } from "./inspection.ts";
+import { type Inspection, NOTHING_FOUND, type NoteKind } from "./inspection.ts";
 import { type InspectionLimits, InspectionPool } from "./inspectionPool.ts";
-import { PathScope } from "./pathScope.ts";
+import { isLink, type PathScope, tableScope } from "./pathScope.ts";
+import { leakFault, sameContent } from "./splitLeak.ts";
 
 /** A label table as the check sees it; `source` is its file. */
 export interface CheckedTable {
@@ -19,15 +20,19 @@ export interface CheckedTable {
 
 export interface CheckOptions {
   readonly format: ImageFormat;
-  /** Folder that all images must lie in; default: that of each table. */
-  readonly root?: string;
+  /** Folder that all images must lie in; default: that of each table, and `folder`. */
+  readonly root?: string | undefined;
+  /** The spec's folder. */
+  readonly folder?: string | undefined;
+  /** Tables of one run: an image of the second whose content the first has, too, is E_SPLIT_LEAK. */
+  readonly splits?: { readonly train: CheckedTable; readonly val: CheckedTable } | undefined;
   /** SHA-256 by path of an earlier check: a file that differs is E_IMG_HASH. */
   readonly hashes?: ReadonlyMap<string, string>;
   readonly limits?: InspectionLimits;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** A file that is not usable, with every row that names it. */
+/** A file that is not usable, or not where it is listed, with every row that names it. */
 export interface FaultyFile {
   readonly path: string;
   readonly fault: Fault;
@@ -60,7 +65,7 @@ export async function checkImages(
   }
   const files = [...rowsOf];
   const scopes = new Map(
-    tables.map((table) => [table, new PathScope(options.root ?? dirname(table.source))]),
+    tables.map((table) => [table, tableScope(table.source, options.root, options.folder)]),
   );
   const inspections: Inspection[] = [];
   await using pool = new InspectionPool(options);
@@ -73,7 +78,23 @@ export async function checkImages(
     }
   };
   await Promise.all(Array.from({ length: pool.processes }, work));
-  return summarise(files, inspections);
+  const report = summarise(files, inspections);
+  return { ...report, faulty: [...report.faulty, ...leaks(options.splits, rowsOf, report.hashes)] };
+}
+
+/** The rows of the validation table alone are faulty. */
+function leaks(
+  splits: CheckOptions["splits"],
+  rowsOf: ReadonlyMap<string, FaultyFile["rows"]>,
+  hashes: CheckReport["hashes"],
+): FaultyFile[] {
+  if (splits === undefined) return [];
+  const { train, val } = splits;
+  return [...sameContent(train.paths, val.paths, hashes)].map(({ path, row, training }) => ({
+    path,
+    fault: leakFault(path, val.locate(row), training.path, train.locate(training.row)),
+    rows: (rowsOf.get(path) ?? []).filter(({ table }) => table === val),
+  }));
 }
 
 async function inspectOne(
@@ -85,9 +106,10 @@ async function inspectOne(
 ): Promise<Inspection> {
   const [first] = rows;
   const place = first?.table.locate(first.row);
+  const isLinked = await isLink(path);
   for (const { table, row } of rows) {
-    const fault = await scopes.get(table)?.fault(path, table.locate(row));
-    if (fault) return { faults: [fault], notes: [], trailingBytes: 0, sha256: "", sizeBytes: 0 };
+    const fault = await scopeFault(scopes.get(table), path, table.locate(row), isLinked);
+    if (fault) return { ...NOTHING_FOUND, faults: [fault] };
   }
   const inspection = await pool.inspect(path, place);
   const expected = hashes?.get(path);
@@ -95,6 +117,15 @@ async function inspectOne(
   const message = "the content is not what the manifest was written from";
   const changed: Fault = { code: "E_IMG_HASH", message, at: { file: path }, ...listedIn(place) };
   return { ...inspection, faults: [changed, ...inspection.faults] };
+}
+
+async function scopeFault(
+  scope: PathScope | undefined,
+  path: string,
+  place: Location,
+  isLinked: boolean,
+): Promise<Fault | undefined> {
+  return (await scope?.fault(path, place)) ?? (isLinked ? await scope?.linkFault(path, place) : undefined);
 }
 
 function summarise(

@@ -4,12 +4,10 @@
 import { constants } from "node:fs";
 import { type FileHandle, lstat, open } from "node:fs/promises";
 import { type Fault, type Location, MttcError } from "../../compiler/diagnostics.ts";
-import { FaultList } from "./faultList.ts";
-import type { PathList } from "./stringTable.ts";
+import { stampOf } from "./sourceStamp.ts";
 
 /** Largest image file that is read, in bytes. */
 export const MAX_IMAGE_FILE_BYTES = 64 * 2 ** 20;
-const FILES_AT_ONCE = 16;
 
 /** Where the path of an image was given: the row of a label table. */
 export type RowPlace = Location | undefined;
@@ -32,9 +30,9 @@ export function refusalOf(path: string, place: RowPlace): Refuse {
 
 /**
  * The bytes of an image file. Symbolic links are not followed. Throws E_FILE (cannot be read), E_PATH_TYPE
- * (not a regular file), E_IMG_LIMIT (over 64 MiB).
+ * (not a regular file), E_IMG_LIMIT (over 64 MiB), E_DATA_CHANGED (not the file of `stamp`).
  */
-export async function readImageFile(path: string, place?: RowPlace): Promise<Buffer> {
+export async function readImageFile(path: string, place?: RowPlace, stamp?: number): Promise<Buffer> {
   const refuse = refusalOf(path, place);
   try {
     const type = fileTypeFault(await lstat(path));
@@ -46,6 +44,8 @@ export async function readImageFile(path: string, place?: RowPlace): Promise<Buf
     try {
       const stat = await handle.stat();
       if (!stat.isFile()) throw refuse("E_PATH_TYPE", "expected a regular file");
+      if (stamp !== undefined && stampOf(stat) !== stamp)
+        throw refuse("E_DATA_CHANGED", "the image is not what it was when training began");
       if (stat.size > MAX_IMAGE_FILE_BYTES) {
         throw refuse("E_IMG_LIMIT", `the file has ${stat.size} bytes, the limit is ${MAX_IMAGE_FILE_BYTES}`);
       }
@@ -71,44 +71,16 @@ async function readWhole(handle: FileHandle, sizeBytes: number): Promise<Buffer>
   return bytes.subarray(0, length);
 }
 
-interface FileType {
+/** The part of a stat that says what a file is. */
+export interface FileType {
   isFile(): boolean;
   isDirectory(): boolean;
   isSymbolicLink(): boolean;
 }
 
-function fileTypeFault(stat: FileType): string | undefined {
+/** What is wrong with the type of a file; undefined for a regular one. */
+export function fileTypeFault(stat: FileType): string | undefined {
   if (stat.isFile()) return undefined;
   if (stat.isSymbolicLink()) return "expected a regular file, found a symbolic link (links are not followed)";
   return `expected a regular file, found ${stat.isDirectory() ? "a folder" : "a pipe, socket or device"}`;
-}
-
-/**
- * Looks at every file of a list once, before any training, so that all missing ones are reported together.
- * Throws E_FILE and E_PATH_TYPE. Reads no content.
- */
-export async function checkImageFiles(paths: PathList, locate: (row: number) => Location): Promise<void> {
-  const found = new Map<number, Fault>();
-  let next = 0;
-  const work = async (): Promise<void> => {
-    for (let row = next++; row < paths.length; row = next++) {
-      const fault = await imageFileFault(paths.at(row) ?? "", locate(row));
-      if (fault !== undefined) found.set(row, fault);
-    }
-  };
-  await Promise.all(Array.from({ length: FILES_AT_ONCE }, work));
-  const faults = new FaultList();
-  for (const [, fault] of [...found].sort(([a], [b]) => a - b)) faults.add(fault);
-  faults.throwIfAny();
-}
-
-async function imageFileFault(path: string, place: Location): Promise<Fault | undefined> {
-  const at = { file: path };
-  try {
-    const message = fileTypeFault(await lstat(path));
-    return message === undefined ? undefined : { code: "E_PATH_TYPE", message, at, ...listedIn(place) };
-  } catch (error) {
-    const message = `cannot read the image: ${error instanceof Error ? error.message : error}`;
-    return { code: "E_FILE", message, at, ...listedIn(place) };
-  }
 }

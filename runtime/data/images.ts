@@ -167,12 +167,13 @@ export class ImageReader {
   }
 
   /**
-   * Pixels of an image into `target` (imageBytes long, HWC). Throws what readImageFile and decodeImage throw.
+   * Pixels of an image into `target` (imageBytes long, HWC). Throws what readImageFile and decodeImage throw;
+   * E_DATA_CHANGED where it has to be read and is no longer the file of `stamp` (sourceStamp.ts).
    */
-  async read(path: string, target: Uint8Array, place?: RowPlace): Promise<void> {
+  async read(path: string, target: Uint8Array, place?: RowPlace, stamp?: number): Promise<void> {
     if (this.copyKept(path, target)) return;
     if (await this.packed?.read(path, target)) return;
-    const pixels = await decodeImage(await readImageFile(path, place), this.format, path, place);
+    const pixels = await decodeImage(await readImageFile(path, place, stamp), this.format, path, place);
     target.set(pixels);
     if (this.kept.has(path) || pixels.length > this.freeBytes) return;
     this.kept.set(path, pixels);

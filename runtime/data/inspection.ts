@@ -1,11 +1,13 @@
 // One image file looked at as closely as training will: read, decoded, hashed, and everything noted that is
 // legal but worth knowing. In: a path; out: plain data, which travels between processes.
 import { createHash } from "node:crypto";
+import { lstat } from "node:fs/promises";
 import sharp from "sharp";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
 import { type RowPlace, readImageFile, refusalOf } from "./imageFile.ts";
 import { imageLayout, kindOfName } from "./imageLayout.ts";
 import { decodeImage, type ImageFormat } from "./images.ts";
+import { encodeRecord, type PackFormat } from "./packKind.ts";
 import { readTiffLayout } from "./tiffDirectory.ts";
 
 /** What is legal but worth a line of the report, with what mttc does about it. */
@@ -31,16 +33,44 @@ export interface Inspection {
   /** SHA-256 of the file in hex; empty where it could not be read. */
   readonly sha256: string;
   readonly sizeBytes: number;
+  /** Of the file's modification, in ms; 0 where it could not be read. */
+  readonly mtimeMs: number;
+  /** The image as a record of a pack, where one was asked for. */
+  readonly record?: Uint8Array;
 }
 
-/** Reads and decodes a file; what readImageFile and decodeImage throw becomes `faults`. */
-export async function inspectImage(path: string, format: ImageFormat, place: RowPlace): Promise<Inspection> {
-  let found: Omit<Inspection, "faults"> = { notes: [], trailingBytes: 0, sha256: "", sizeBytes: 0 };
+/** What there is to say of a file that could not be read. */
+export const NOTHING_FOUND = {
+  notes: [],
+  trailingBytes: 0,
+  sha256: "",
+  sizeBytes: 0,
+  mtimeMs: 0,
+} as const satisfies Omit<Inspection, "faults">;
+
+/**
+ * Reads and decodes a file; what readImageFile and decodeImage throw becomes `faults`. With `packFormat` the
+ * answer has the image as a record in place of notes.
+ */
+export async function inspectImage(
+  path: string,
+  format: ImageFormat,
+  place: RowPlace,
+  packFormat?: PackFormat,
+): Promise<Inspection> {
+  let found: Omit<Inspection, "faults"> = NOTHING_FOUND;
   try {
+    // Before the content: a file that is replaced in between then differs from its time, and is looked at.
+    const mtimeMs = await lstat(path).then(
+      (stat) => stat.mtimeMs,
+      () => 0,
+    );
     const bytes = await readImageFile(path, place);
     const sha256 = createHash("sha256").update(bytes).digest("hex");
-    found = { ...found, sha256, sizeBytes: bytes.length };
-    await decodeImage(bytes, format, path, place);
+    found = { ...found, sha256, sizeBytes: bytes.length, mtimeMs };
+    const pixels = await decodeImage(bytes, format, path, place);
+    if (packFormat !== undefined)
+      return { ...found, record: await encodeRecord(pixels, format, packFormat), faults: [] };
     return { ...found, ...(await notesOf(bytes, path)), faults: [] };
   } catch (error) {
     if (error instanceof MttcError) return { ...found, faults: error.faults };

@@ -4,18 +4,21 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { type ErrorCode, InternalError } from "../../compiler/diagnostics.ts";
+import { builtFile } from "../threads/builtFile.ts";
 import { listedIn, type RowPlace } from "./imageFile.ts";
 import type { ImageFormat } from "./images.ts";
-import type { Inspection } from "./inspection.ts";
+import { type Inspection, NOTHING_FOUND } from "./inspection.ts";
+import type { PackFormat } from "./packKind.ts";
 
 /** What a child is asked. */
 export interface InspectionRequest {
   readonly path: string;
   readonly format: ImageFormat;
   readonly place: RowPlace;
+  /** Asks for the image as a record of a pack. */
+  readonly record?: PackFormat | undefined;
 }
 
 /** What one file may cost. */
@@ -36,17 +39,21 @@ export interface InspectionPoolOptions {
   readonly limits?: InspectionLimits;
   /** Child processes; default: one per core, at most 8. */
   readonly processes?: number;
+  /** Asks for every image as a record of a pack. */
+  readonly record?: PackFormat;
 }
 
 /** Inspects files, as many at a time as it has processes; close it to end them. */
 export class InspectionPool implements AsyncDisposable {
   private readonly format: ImageFormat;
+  private readonly record: PackFormat | undefined;
   private readonly idle: WatchedChild[];
   private readonly waiting: ((lane: WatchedChild) => void)[] = [];
   private readonly lanes: readonly WatchedChild[];
 
-  constructor({ format, limits = DEFAULT_LIMITS, processes }: InspectionPoolOptions) {
+  constructor({ format, limits = DEFAULT_LIMITS, processes, record }: InspectionPoolOptions) {
     this.format = format;
+    this.record = record;
     const count = processes ?? Math.min(availableParallelism(), 8);
     this.lanes = Array.from({ length: count }, () => new WatchedChild(limits));
     this.idle = [...this.lanes];
@@ -61,7 +68,7 @@ export class InspectionPool implements AsyncDisposable {
   async inspect(path: string, place: RowPlace): Promise<Inspection> {
     const lane = this.idle.pop() ?? (await new Promise<WatchedChild>((take) => this.waiting.push(take)));
     try {
-      return await lane.ask({ path, format: this.format, place });
+      return await lane.ask({ path, format: this.format, place, record: this.record });
     } finally {
       const next = this.waiting.shift();
       if (next) next(lane);
@@ -92,7 +99,7 @@ class WatchedChild {
       const code: ErrorCode = outcome.startsWith("crash") ? "E_IMG_FORMAT" : "E_IMG_LIMIT";
       const fault = { code, message: outcomeText(outcome), at: { file: request.path } };
       const faults = [{ ...fault, ...listedIn(request.place) }];
-      return { faults, notes: [], trailingBytes: 0, sha256: "", sizeBytes: 0 };
+      return { ...NOTHING_FOUND, faults };
     }
     // What a large image left behind must not be charged to the next.
     if ((residentBytes(child.pid) ?? 0) > limits.memoryBytes / 2) await this.end();
@@ -110,8 +117,12 @@ class WatchedChild {
 }
 
 async function startChild(): Promise<ChildProcess> {
-  const child = fork(locateWorker(), {
+  const child = fork(builtFile("#inspection-worker", missingProcess), {
     execArgv: [],
+    // Ctrl-C is for the parent, which ends its children when it is done with them.
+    detached: true,
+    // Records are bytes, which JSON would write as numbers.
+    serialization: "advanced",
     env: { ...process.env, UV_THREADPOOL_SIZE: "2" },
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
@@ -125,13 +136,8 @@ async function startChild(): Promise<ChildProcess> {
   }
 }
 
-/** The built file of the process: package.json maps "#inspection-worker" to dist. */
-function locateWorker(): string {
-  try {
-    return createRequire(import.meta.url).resolve("#inspection-worker");
-  } catch (error) {
-    throw new InternalError("the file of the inspection is missing: run `npm run build`", { cause: error });
-  }
+function missingProcess(cause: unknown): InternalError {
+  return new InternalError("the file of the inspection is missing: run `npm run build`", { cause });
 }
 
 type Outcome = Inspection | `time ${number}` | `memory ${number}` | `crash ${string}`;

@@ -1,4 +1,4 @@
-// The process in which foreign images are decoded for `mttc data check`: one file at a time, so that whoever
+// The process in which foreign images are decoded for `mttc data check` and for packing: one file at a time, so that whoever
 // watches it knows which file made it grow, hang or crash. In: requests over IPC; out: an Inspection each.
 import { InternalError } from "../../compiler/diagnostics.ts";
 import { restrictImageLibrary } from "./images.ts";
@@ -10,9 +10,8 @@ if (process.send === undefined)
 restrictImageLibrary();
 process.on("message", (request: InspectionRequest) => {
   // An error that is no fault of the image ends this process; its parent reports it.
-  void inspectImage(request.path, request.format, request.place).then((inspection) =>
-    process.send?.(inspection),
-  );
+  const { path, format, place, record } = request;
+  void inspectImage(path, format, place, record).then((inspection) => process.send?.(inspection));
 });
 process.on("disconnect", () => process.exit());
 process.send("ready");

@@ -1,26 +1,35 @@
-// A shard of the packed cache: decoded images of one format as fixed-size records in a file, and beside it a
-// JSON file that says which source each record came from. The JSON file is written last, so a shard exists
-// whole or not at all.
+// A shard of a packed cache: records of one kind in a file, and beside it a JSON file that says which source
+// each record came from. The JSON file is written last, so a shard exists whole or not at all. What records
+// hold is the business of who packs (packKind.ts: images).
 //   shard-00000.bin   4096 bytes of header, the records, a CRC-32 (uint32, little endian) per record
-//   shard-00000.json  recipe, size and SHA-256 of the .bin, and per record [path, bytes, mtimeMs, SHA-256]
+//   shard-00000.json  recipe, size, SHA-256 of what follows the header, per record [path, bytes, mtimeMs,
+//                     SHA-256], and the records' lengths where they differ
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
-import sharp from "sharp";
 import { type Fault, type Location, MttcError } from "../../compiler/diagnostics.ts";
 import { fileError, systemCode } from "../checkpoint/fileSystem.ts";
-import { type ImageFormat, imageBytes } from "./images.ts";
 
 export const HEADER_BYTES = 4_096;
 export const CRC_BYTES = 4;
-/** A shard holds at most this, at least one record. */
-export const MAX_SHARD_BYTES = 2 ** 30;
+/** Of the layout of these files; part of every recipe. */
+export const SHARD_VERSION = 2;
 const MAGIC = "MTTCPACK";
-const VERSION = 1;
 const INDEX_FORMAT = "mttc-pack";
-const INDEX_NAME = /^shard-(\d{5})\.json$/;
+const SHARD_NAME = /^shard-(\d{5})\.(json|bin)$/;
+
+/** What the records of a pack are. */
+export interface RecordKind {
+  /** SHA-256 in hex of all that decides a record's bytes: packs of other recipes are other packs. */
+  readonly recipe: string;
+  /** Bytes of every record; undefined where each has a length of its own. */
+  readonly recordBytes: number | undefined;
+  /** For people who look into the file: what a record holds, and its shape. */
+  readonly encoding: "uint8" | "uint16" | "float32" | "jpeg";
+  readonly shape: readonly number[];
+}
 
 /** Where a record came from: path, bytes, modification time in ms, SHA-256 in hex. */
 export type PackSource = readonly [path: string, sizeBytes: number, mtimeMs: number, sha256: string];
@@ -31,8 +40,11 @@ export interface ShardIndex {
   readonly recipe: string;
   /** Of the .bin file. */
   readonly sizeBytes: number;
+  /** Of the .bin file from the end of its header. */
   readonly sha256: string;
   readonly sources: readonly PackSource[];
+  /** Bytes of each record; only where they differ. */
+  readonly lengths?: readonly number[];
 }
 
 /** A shard of a folder: its number and its index. */
@@ -43,57 +55,57 @@ export interface Shard {
   readonly index: ShardIndex;
 }
 
-/**
- * SHA-256 in hex of all that decides a record's bytes: format, image library and how it is used. Packs of
- * other recipes are other packs.
- */
-export function packRecipe(format: ImageFormat): string {
-  const { sharp: library, vips } = sharp.versions;
-  const { height, width, channels, greyscale } = format;
-  const parts = { version: VERSION, height, width, channels, greyscale, library, vips };
-  return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
-}
-
 /** The files of shard `number` in a folder. */
 export function shardFiles(folder: string, number: number): { data: string; index: string } {
   const name = join(folder, `shard-${String(number).padStart(5, "0")}`);
   return { data: `${name}.bin`, index: `${name}.json` };
 }
 
-/** Bytes of a shard's .bin file. */
-export function shardBytes(format: ImageFormat, count: number): number {
-  return HEADER_BYTES + count * (imageBytes(format) + CRC_BYTES);
-}
-
-/** The header of a shard: magic, version, height, width, channels, count, recipe; zeros up to its end. */
-export function shardHeader(format: ImageFormat, count: number): Buffer {
+/** The header of a shard: magic, version, count, bytes of a record (0: their own), what they are, recipe. */
+export function shardHeader({ recipe, recordBytes, encoding, shape }: RecordKind, count: number): Buffer {
   const header = Buffer.alloc(HEADER_BYTES);
+  const text = JSON.stringify({ encoding, shape, recipe });
   header.write(MAGIC, 0, "latin1");
-  const numbers = [VERSION, format.height, format.width, format.channels, count];
-  for (const [place, number] of numbers.entries()) header.writeUInt32LE(number, 8 + 4 * place);
-  header.write(packRecipe(format), 8 + 4 * numbers.length, "hex");
+  for (const [place, number] of [SHARD_VERSION, count, recordBytes ?? 0, text.length].entries())
+    header.writeUInt32LE(number, MAGIC.length + 4 * place);
+  header.write(text, MAGIC.length + 16, "latin1");
   return header;
 }
 
 /** The JSON file of a shard as text. */
-export function shardIndexText(format: ImageFormat, sha256: string, sources: readonly PackSource[]): string {
-  const sizeBytes = shardBytes(format, sources.length);
-  const index: ShardIndex = { format: INDEX_FORMAT, recipe: packRecipe(format), sizeBytes, sha256, sources };
-  return `${JSON.stringify(index)}\n`;
+export function shardIndexText(index: Omit<ShardIndex, "format">): string {
+  return `${JSON.stringify({ format: INDEX_FORMAT, ...index })}\n`;
+}
+
+/** Where the records of a shard begin in its .bin file, and, last, where they end. */
+export function recordOffsets(
+  { recordBytes = 0 }: RecordKind,
+  { sources, lengths }: ShardIndex,
+): Float64Array {
+  const offsets = new Float64Array(sources.length + 1).fill(HEADER_BYTES);
+  for (let record = 0; record < sources.length; record++)
+    offsets[record + 1] = (offsets[record] ?? 0) + (lengths?.[record] ?? recordBytes);
+  return offsets;
+}
+
+/** Numbers of the shards of a folder, by their JSON (whole shards) or .bin files; none without a folder. */
+export async function shardNumbers(folder: string, kind: "json" | "bin"): Promise<number[]> {
+  const found = (await namesIn(folder)).map((name) => SHARD_NAME.exec(name));
+  return found.flatMap((match) => (match?.[2] === kind ? [Number(match[1])] : [])).sort((a, b) => a - b);
 }
 
 /** The shards of a folder by number; none where there is no folder. E_SHARD_META, E_FILE. */
-export async function readShards(folder: string, format: ImageFormat): Promise<Shard[]> {
+export async function readShards(folder: string, kind: RecordKind): Promise<Shard[]> {
   const shards: Shard[] = [];
-  for (const name of (await namesIn(folder)).sort()) {
-    const digits = INDEX_NAME.exec(name)?.[1];
-    if (digits === undefined) continue;
-    const number = Number(digits);
-    const files = shardFiles(folder, number);
-    const index = parseIndex(await readFile(files.index, "utf8"), files.index);
-    if (index.recipe !== packRecipe(format) || index.sizeBytes !== shardBytes(format, index.sources.length))
-      throw refuse("E_SHARD_META", "the shard is of another recipe or count", { file: files.index });
-    shards.push({ number, file: files.data, index });
+  for (const number of await shardNumbers(folder, "json")) {
+    const { data: file, index: indexFile } = shardFiles(folder, number);
+    const index = parseIndex(await readText(indexFile), indexFile);
+    const dataEnd = recordOffsets(kind, index).at(-1) ?? HEADER_BYTES;
+    const hasLengths = index.lengths?.length === (kind.recordBytes ? undefined : index.sources.length);
+    const isExpected = index.sizeBytes === dataEnd + CRC_BYTES * index.sources.length && hasLengths;
+    if (index.recipe !== kind.recipe || !isExpected)
+      throw refuse("E_SHARD_META", "the shard is of another recipe or count", { file: indexFile });
+    shards.push({ number, file, index });
   }
   return shards;
 }
@@ -102,57 +114,58 @@ export async function readShards(folder: string, format: ImageFormat): Promise<S
  * Reads a shard once. E_SHARD_META where its length or header is wrong, E_SHARD_CRC where its SHA-256 is,
  * with the sources of the damaged records.
  */
-export async function verifyShard({ file, index }: Shard, format: ImageFormat): Promise<void> {
+export async function verifyShard({ file, index }: Shard, kind: RecordKind): Promise<void> {
   const { sources, sizeBytes, sha256 } = index;
-  const hash = createHash("sha256");
-  const records = new RecordChecksums(format, sources.length);
+  const records = new RecordChecksums(recordOffsets(kind, index));
   let length = 0;
   try {
     for await (const piece of createReadStream(file, { highWaterMark: 2 ** 20 }) as AsyncIterable<Buffer>) {
-      hash.update(piece);
       records.add(piece);
       length += piece.length;
     }
   } catch (error) {
-    throw fileError(error, file, "read the packed images");
+    throw fileError(error, file, "read the packed records");
   }
-  if (length !== sizeBytes || !records.header.equals(shardHeader(format, sources.length)))
+  if (length !== sizeBytes || !records.header.equals(shardHeader(kind, sources.length)))
     throw refuse("E_SHARD_META", `the header or the length (${length}) of the shard is wrong`, { file });
-  if (hash.digest("hex") === sha256) return;
+  if (records.hash.digest("hex") === sha256) return;
   const damaged = records.damaged().map((record) => sources[record]?.[0] ?? "");
   const named = damaged.slice(0, 5).join(", ");
   const where = damaged.length > 0 ? `the records of ${damaged.length} images (${named})` : "its checksums";
   throw refuse("E_SHARD_CRC", `the shard is damaged: ${where}`, { file });
 }
 
-/** CRC-32 of each record of a shard that passes by in pieces. */
+/** SHA-256 of a shard and CRC-32 of each of its records, as it passes by in pieces. */
 class RecordChecksums {
   readonly header = Buffer.alloc(HEADER_BYTES);
+  /** Of what follows the header. */
+  readonly hash = createHash("sha256");
+  private readonly offsets: Float64Array;
   private readonly sums: Uint32Array;
   private readonly footer: Buffer;
-  private readonly recordBytes: number;
+  private record = 0;
   private at = 0;
 
-  constructor(format: ImageFormat, count: number) {
-    this.recordBytes = imageBytes(format);
-    this.sums = new Uint32Array(count);
-    this.footer = Buffer.alloc(count * CRC_BYTES);
+  constructor(offsets: Float64Array) {
+    this.offsets = offsets;
+    this.sums = new Uint32Array(offsets.length - 1);
+    this.footer = Buffer.alloc(this.sums.length * CRC_BYTES);
   }
 
   add(piece: Buffer): void {
-    const dataEnd = HEADER_BYTES + this.sums.length * this.recordBytes;
-    for (let from = 0; from < piece.length; ) {
-      const offset = this.at - HEADER_BYTES;
-      const record = Math.floor(offset / this.recordBytes);
-      const inData = offset >= 0 && this.at < dataEnd;
-      const end =
-        offset < 0 ? HEADER_BYTES : inData ? HEADER_BYTES + (record + 1) * this.recordBytes : Infinity;
+    const inHeader = Math.min(piece.length, Math.max(0, HEADER_BYTES - this.at));
+    piece.copy(this.header, this.at, 0, inHeader);
+    this.hash.update(piece.subarray(inHeader));
+    this.at += inHeader;
+    for (let from = inHeader; from < piece.length; ) {
+      const isRecord = this.record < this.sums.length;
+      const end = isRecord ? (this.offsets[this.record + 1] ?? 0) : Number.POSITIVE_INFINITY;
       const part = piece.subarray(from, from + Math.min(piece.length - from, end - this.at));
-      if (inData) this.sums[record] = crc32(part, this.sums[record]);
-      else if (offset < 0) part.copy(this.header, this.at);
-      else part.copy(this.footer, this.at - dataEnd);
+      if (isRecord) this.sums[this.record] = crc32(part, this.sums[this.record]);
+      else part.copy(this.footer, this.at - (this.offsets.at(-1) ?? 0));
       this.at += part.length;
       from += part.length;
+      if (isRecord && this.at === end) this.record++;
     }
   }
 
@@ -168,7 +181,15 @@ async function namesIn(folder: string): Promise<string[]> {
     return await readdir(folder);
   } catch (error) {
     if (systemCode(error) === "ENOENT") return [];
-    throw fileError(error, folder, "read the packed images");
+    throw fileError(error, folder, "read the packed records");
+  }
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    throw fileError(error, file, "read the packed records");
   }
 }
 
@@ -180,12 +201,17 @@ function parseIndex(text: string, file: string): ShardIndex {
       typeof index.recipe === "string" &&
       typeof index.sha256 === "string" &&
       Array.isArray(index.sources) &&
-      index.sources.every(isSource);
+      index.sources.every(isSource) &&
+      (index.lengths === undefined || isLengths(index.lengths));
     if (isWhole) return index as ShardIndex;
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
   }
-  throw refuse("E_SHARD_META", "does not describe a shard of packed images", { file });
+  throw refuse("E_SHARD_META", "does not describe a shard of packed records", { file });
+}
+
+function isLengths(lengths: unknown): boolean {
+  return Array.isArray(lengths) && lengths.every((length) => Number.isSafeInteger(length) && length > 0);
 }
 
 function isSource(source: unknown): boolean {
@@ -195,6 +221,6 @@ function isSource(source: unknown): boolean {
 }
 
 function refuse(code: Fault["code"], message: string, at: Location): MttcError {
-  const hint = "remove this folder of packed images: it is written again from the sources";
+  const hint = "remove this folder of packed records: it is written again from the sources";
   return new MttcError({ code, message, at, hint });
 }

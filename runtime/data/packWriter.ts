@@ -1,24 +1,23 @@
-// Sources -> shards of the packed cache. Images are decoded once, as the loader would, in bounded memory,
-// and every shard appears whole or not at all; all faults of all images are reported together.
-import { createHash, type Hash } from "node:crypto";
-import { type FileHandle, lstat, open, rename, rm } from "node:fs/promises";
+// Sources -> shards of the packed cache. Images are decoded once, as the loader would, in child processes
+// under the watchdog of `mttc data check`, since nobody has looked at them before; in bounded memory, in the
+// order of the items, and every shard appears whole or not at all. All faults of all images are reported
+// together, after what is sound was packed.
 import { availableParallelism } from "node:os";
-import { crc32 } from "node:zlib";
 import { type Location, MttcError } from "../../compiler/diagnostics.ts";
-import { siblingName, writeFileAtomically } from "../checkpoint/atomicDirectory.ts";
-import { fileError } from "../checkpoint/fileSystem.ts";
 import { FaultList } from "./faultList.ts";
-import { readImageFile } from "./imageFile.ts";
-import { decodeImage, type ImageFormat, imageBytes } from "./images.ts";
-import {
-  CRC_BYTES,
-  HEADER_BYTES,
-  MAX_SHARD_BYTES,
-  type PackSource,
-  shardFiles,
-  shardHeader,
-  shardIndexText,
-} from "./packShard.ts";
+import type { ImageFormat } from "./images.ts";
+import type { Inspection } from "./inspection.ts";
+import { InspectionPool } from "./inspectionPool.ts";
+import { imageKind, type PackFormat } from "./packKind.ts";
+import { CRC_BYTES, type RecordKind } from "./packShard.ts";
+import { ShardWriter } from "./shardWriter.ts";
+
+/** A shard ends before it grows over this, unless by its first record. */
+const MAX_RAW_SHARD_BYTES = 2 ** 30;
+/** A shard of JPEGs holds as much work in less. */
+const MAX_JPEG_SHARD_BYTES = 2 ** 27;
+/** Answers that wait to be written, per process. */
+const IMAGES_AHEAD = 4;
 
 /** An image to pack and where it is listed. */
 export interface PackItem {
@@ -29,142 +28,86 @@ export interface PackItem {
 export interface PackWriterOptions {
   readonly folder: string;
   readonly format: ImageFormat;
+  readonly packFormat: PackFormat;
   /** Number of the first new shard. */
   readonly firstNumber: number;
+  /** Ends the work early: what was decoded is kept, and E_INTERRUPTED thrown. */
+  readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((done: number) => void) | undefined;
 }
 
 /**
- * Packs `items` into new shards. Throws the faults of all unreadable images (what readImageFile and
- * decodeImage throw), E_DISK, E_FILE; shards that were complete before stay and are used the next time.
+ * Packs `items` into new shards. Throws the faults of all unusable images (see InspectionPool.inspect),
+ * E_INTERRUPTED, E_DISK, E_FILE; what was packed before stays and is used the next time.
  */
 export async function writeShards(items: readonly PackItem[], options: PackWriterOptions): Promise<void> {
-  const { folder, format, firstNumber, onProgress } = options;
-  const recordBytes = imageBytes(format) + CRC_BYTES;
-  const perShard = Math.max(1, Math.floor((MAX_SHARD_BYTES - HEADER_BYTES) / recordBytes));
+  const { format, packFormat, signal, onProgress } = options;
   const faults = new FaultList();
-  for (let from = 0; from < items.length; from += perShard) {
-    const own = items.slice(from, from + perShard);
-    const files = shardFiles(folder, firstNumber + from / perShard);
-    await using writer = await ShardWriter.open(files.data, format, own.length);
-    const sources = await fill(writer, own, format, faults, (done) => onProgress?.(from + done));
-    if (sources === undefined) continue;
-    const sha256 = await writer.finish();
-    await writeFileAtomically(files.index, shardIndexText(format, sha256, sources));
+  await using shards = new ShardSequence(options);
+  // One process more than there are cores: each is idle while its answer travels.
+  const processes = Math.min(availableParallelism(), 8) + 1;
+  await using pool = new InspectionPool({ format, processes, record: packFormat });
+  const ahead: Promise<Inspection>[] = [];
+  let [next, done] = [0, 0];
+  for (;;) {
+    while (ahead.length < IMAGES_AHEAD * processes && next < items.length && !signal?.aborted) {
+      const { path, place } = items[next++] as PackItem;
+      const inspection = pool.inspect(path, place);
+      // Awaited in its turn; a failure before that is not to end the process.
+      inspection.catch(() => undefined);
+      ahead.push(inspection);
+    }
+    const inspection = await ahead.shift();
+    if (inspection === undefined) break;
+    const { path } = items[done++] as PackItem;
+    const { record, sizeBytes, mtimeMs, sha256 } = inspection;
+    for (const fault of inspection.faults) faults.add(fault);
+    if (record !== undefined) await shards.write(record, [path, sizeBytes, mtimeMs, sha256]);
+    onProgress?.(done);
   }
+  await shards.finish();
   faults.throwIfAny();
+  if (done < items.length) throw interrupted(done, items.length);
 }
 
-/** Decodes a piece of the shard while the piece before is written; undefined where an image is not usable. */
-async function fill(
-  writer: ShardWriter,
-  items: readonly PackItem[],
-  format: ImageFormat,
-  faults: FaultList,
-  onProgress: (done: number) => void,
-): Promise<PackSource[] | undefined> {
-  const piece = 8 * availableParallelism();
-  const sources: PackSource[] = [];
-  let writing = Promise.resolve();
-  let isUsable = true;
-  try {
-    for (let from = 0; from < items.length; from += piece) {
-      const decoded = await Promise.allSettled(
-        items.slice(from, from + piece).map((item) => decodeItem(item, format)),
-      );
-      await writing;
-      const records: Uint8Array[] = [];
-      for (const result of decoded) {
-        if (result.status === "fulfilled") {
-          records.push(result.value.pixels);
-          sources.push(result.value.source);
-          continue;
-        }
-        isUsable = false;
-        if (!(result.reason instanceof MttcError)) throw result.reason;
-        for (const fault of result.reason.faults) faults.add(fault);
-      }
-      if (isUsable) writing = writer.write(records);
-      // Awaited above or below; an error in between is not to end the process.
-      writing.catch(() => undefined);
-      onProgress(from + decoded.length);
-    }
-  } finally {
-    await writing;
-  }
-  return isUsable ? sources : undefined;
-}
+/** Begins a new shard where one is full. */
+class ShardSequence implements AsyncDisposable {
+  private readonly folder: string;
+  private readonly kind: RecordKind;
+  private readonly maxBytes: number;
+  private number: number;
+  private writer: ShardWriter | undefined;
 
-async function decodeItem(
-  { path, place }: PackItem,
-  format: ImageFormat,
-): Promise<{ pixels: Uint8Array; source: PackSource }> {
-  const bytes = await readImageFile(path, place);
-  const { mtimeMs } = await lstat(path);
-  const pixels = await decodeImage(bytes, format, path, place);
-  const sha256 = createHash("sha256").update(bytes).digest("hex");
-  return { pixels, source: [path, bytes.length, mtimeMs, sha256] };
-}
-
-/** One .bin file under a temporary name until `finish`. */
-class ShardWriter implements AsyncDisposable {
-  private readonly path: string;
-  private readonly temporary: string;
-  private readonly handle: FileHandle;
-  private readonly hash: Hash = createHash("sha256");
-  private readonly sums: number[] = [];
-
-  private constructor(path: string, temporary: string, handle: FileHandle) {
-    this.path = path;
-    this.temporary = temporary;
-    this.handle = handle;
+  constructor({ folder, format, packFormat, firstNumber }: PackWriterOptions) {
+    this.folder = folder;
+    this.kind = imageKind(format, packFormat);
+    this.maxBytes = packFormat === "jpeg" ? MAX_JPEG_SHARD_BYTES : MAX_RAW_SHARD_BYTES;
+    this.number = firstNumber;
   }
 
-  static async open(path: string, format: ImageFormat, count: number): Promise<ShardWriter> {
-    const temporary = siblingName(path, "tmp");
-    try {
-      const writer = new ShardWriter(path, temporary, await open(temporary, "wx"));
-      await writer.append(shardHeader(format, count));
-      return writer;
-    } catch (error) {
-      throw fileError(error, path, "write");
-    }
+  async write(record: Uint8Array, source: Parameters<ShardWriter["write"]>[1]): Promise<void> {
+    const isFull = (this.writer?.sizeBytes ?? 0) + record.length + CRC_BYTES > this.maxBytes;
+    if (isFull) await this.finish();
+    this.writer ??= await ShardWriter.open(this.folder, this.number++, this.kind);
+    await this.writer.write(record, source);
   }
 
-  /** Appends records, each of the format's size. */
-  async write(records: readonly Uint8Array[]): Promise<void> {
-    for (const record of records) {
-      this.sums.push(crc32(record));
-      await this.append(record);
-    }
-  }
-
-  /** Writes the checksums and gives the file its name; returns its SHA-256. */
-  async finish(): Promise<string> {
-    const footer = Buffer.alloc(this.sums.length * CRC_BYTES);
-    for (const [record, sum] of this.sums.entries()) footer.writeUInt32LE(sum, record * CRC_BYTES);
-    await this.append(footer);
-    try {
-      await this.handle.sync();
-      await rename(this.temporary, this.path);
-    } catch (error) {
-      throw fileError(error, this.path, "write");
-    }
-    return this.hash.digest("hex");
+  async finish(): Promise<void> {
+    await this.writer?.finish();
+    await this[Symbol.asyncDispose]();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.handle.close();
-    await rm(this.temporary, { force: true });
+    const { writer } = this;
+    this.writer = undefined;
+    await writer?.[Symbol.asyncDispose]();
   }
+}
 
-  private async append(bytes: Uint8Array): Promise<void> {
-    this.hash.update(bytes);
-    try {
-      for (let at = 0; at < bytes.length; )
-        at += (await this.handle.write(bytes, at, bytes.length - at)).bytesWritten;
-    } catch (error) {
-      throw fileError(error, this.path, "write");
-    }
-  }
+function interrupted(done: number, total: number): MttcError {
+  return new MttcError({
+    code: "E_INTERRUPTED",
+    message: `interrupted after ${done} of ${total} images were packed`,
+    hint: "these are kept: the same command goes on from there",
+  });
 }

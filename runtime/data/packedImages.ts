@@ -1,218 +1,214 @@
 // The packed cache of a data set: a folder of shards per recipe, brought up to date with the sources and
-// checked before the first step; later epochs and runs read records and decode nothing. A source that is not
+// checked before the first step; later epochs and runs read records and never a source. A source that is not
 // what was packed is refused, never replaced silently.
-import { createHash } from "node:crypto";
 import { close, open, read } from "node:fs";
-import { lstat, mkdir } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { type Fault, InternalError, MttcError } from "../../compiler/diagnostics.ts";
+import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { removeLeftovers } from "../checkpoint/atomicDirectory.ts";
 import { fileError } from "../checkpoint/fileSystem.ts";
 import { acquireRunLock } from "../checkpoint/runLock.ts";
-import { FaultList } from "./faultList.ts";
-import { listedIn, readImageFile } from "./imageFile.ts";
-import { type ImageFormat, imageBytes, type PixelSource, restrictImageLibrary } from "./images.ts";
-import {
-  HEADER_BYTES,
-  type PackSource,
-  packRecipe,
-  readShards,
-  type Shard,
-  verifyShard,
-} from "./packShard.ts";
+import { type ImageFormat, type PixelSource, restrictImageLibrary } from "./images.ts";
+import { decodeRecord, imageKind, type PackFormat } from "./packKind.ts";
+import { reclaimShards } from "./packReclaim.ts";
+import { type RecordKind, readShards, recordOffsets, shardNumbers, verifyShard } from "./packShard.ts";
+import { changedItems, entriesOf, type PackEntry, shardsOf } from "./packSources.ts";
 import { type PackItem, writeShards } from "./packWriter.ts";
 
 const openFile = promisify(open);
 const closeFile = promisify(close);
-const FILES_AT_ONCE = 16;
 const RECIPE_DIGITS = 16;
 
 export interface PackOptions {
   /** Folder of packs; each recipe has its own folder in it. */
   readonly folder: string;
   readonly format: ImageFormat;
-  /** Packs changed sources anew instead of refusing them. */
+  /** How a record holds an image; default: its raw pixels. */
+  readonly packFormat?: PackFormat;
+  /** Packs changed sources anew instead of refusing them, and removes the records that they replace. */
   readonly refresh?: boolean;
+  /** Ends packing early with E_INTERRUPTED; what was packed is kept. */
+  readonly signal?: AbortSignal | undefined;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
 /** What a pack holds and what had to be done for it. */
 export interface PackSummary {
+  /** Folder of the shards. */
   readonly folder: string;
+  readonly packFormat: PackFormat;
   readonly images: number;
   /** Images that were decoded now. */
   readonly packed: number;
   readonly sizeBytes: number;
+  /** Bytes of replaced records that were removed now. */
+  readonly reclaimedBytes: number;
+  /** SHA-256 of each source's content in hex, by path. */
+  readonly hashes: ReadonlyMap<string, string>;
 }
 
-interface Entry {
-  readonly shard: Shard;
-  readonly record: number;
+/** What a thread needs to open a pack that another has prepared: plain data. */
+export interface PackHandle {
+  /** Folder of the shards (PackSummary's). */
+  readonly folder: string;
+  readonly format: ImageFormat;
+  readonly packFormat: PackFormat;
 }
 
 interface Place {
   readonly file: number;
   readonly position: number;
+  readonly length: number;
 }
 
 /** Reads the records of a pack; close it in the end. */
 export class PackedImages implements PixelSource, AsyncDisposable {
-  readonly summary: PackSummary;
+  readonly handle: PackHandle;
   private readonly places: ReadonlyMap<string, Place>;
   private readonly files: readonly number[];
 
-  private constructor(summary: PackSummary, places: ReadonlyMap<string, Place>, files: readonly number[]) {
-    this.summary = summary;
+  private constructor(handle: PackHandle, places: ReadonlyMap<string, Place>, files: readonly number[]) {
+    this.handle = handle;
     this.places = places;
     this.files = files;
   }
 
-  /**
-   * Packs what is not packed yet, verifies what is, and opens it. E_DATA_CHANGED (all changed sources, unless
-   * `refresh`), E_SHARD_META, E_SHARD_CRC, E_RUN_LOCKED (another process packs), E_DISK, E_FILE and the
-   * faults of images.
-   */
-  static async open(items: readonly PackItem[], options: PackOptions): Promise<PackedImages> {
-    const { format } = options;
-    const folder = join(options.folder, packRecipe(format).slice(0, RECIPE_DIGITS));
-    const distinct = [...new Map(items.map((item) => [item.path, item])).values()];
-    const before = await readShards(folder, format);
-    const missing = await itemsToPack(distinct, entriesOf(before), options.refresh ?? false);
-    const used = shardsOf(distinct, entriesOf(before));
-    for (const shard of used) await verifyShard(shard, format);
-    if (missing.length > 0) await packMissing(missing, folder, before, options);
-    const entries = entriesOf(missing.length > 0 ? await readShards(folder, format) : before);
-    const shards = shardsOf(distinct, entries);
-    const sizeBytes = shards.reduce((sum, { index }) => sum + index.sizeBytes, 0);
-    const summary = { folder, images: distinct.length, packed: missing.length, sizeBytes };
-    return await PackedImages.openShards(summary, distinct, entries, shards, format);
+  /** Opens a pack that `preparePack` has prepared, in any thread, for these paths. E_SHARD_META, E_FILE. */
+  static async open(handle: PackHandle, paths: Iterable<string>): Promise<PackedImages> {
+    const { folder, format, packFormat } = handle;
+    const kind = imageKind(format, packFormat);
+    const entries = entriesOf(await readShards(folder, kind));
+    const files = new Map<string, { readonly number: number; readonly offsets: Float64Array }>();
+    const places = new Map<string, Place>();
+    try {
+      for (const path of paths) {
+        const { shard, record } = entries.get(path) ?? {};
+        if (shard === undefined || record === undefined) throw new InternalError(`${path} was not packed`);
+        let file = files.get(shard.file);
+        if (file === undefined) {
+          file = { number: await openShard(shard.file), offsets: recordOffsets(kind, shard.index) };
+          files.set(shard.file, file);
+        }
+        const [position = 0, end = 0] = file.offsets.subarray(record, record + 2);
+        places.set(path, { file: file.number, position, length: end - position });
+      }
+    } catch (error) {
+      await Promise.all([...files.values()].map(({ number }) => closeFile(number)));
+      throw error;
+    }
+    return new PackedImages(
+      { folder, format, packFormat },
+      places,
+      [...files.values()].map(({ number }) => number),
+    );
   }
 
   has(path: string): boolean {
     return this.places.has(path);
   }
 
-  /** Pixels of an image into `target`; false where it is not in the pack. E_SHARD_META where the file ends. */
-  read(path: string, target: Uint8Array): Promise<boolean> {
+  /**
+   * Pixels of an image into `target` (imageBytes long); false where it is not in the pack. E_SHARD_META where
+   * the file ends, E_SHARD_CRC where a JPEG cannot be decoded.
+   */
+  async read(path: string, target: Uint8Array): Promise<boolean> {
     const place = this.places.get(path);
-    if (place === undefined) return Promise.resolve(false);
-    return new Promise((resolve, reject) => {
-      const { file, position } = place;
-      read(file, target, 0, target.length, position, (error, count) => {
-        if (error) reject(fileError(error, path, "read its packed image"));
-        else if (count === target.length) resolve(true);
-        else reject(cutShort(path));
-      });
-    });
+    if (place === undefined) return false;
+    if (this.handle.packFormat === "raw") {
+      await readRecord(place, path, target);
+      return true;
+    }
+    const record = new Uint8Array(place.length);
+    await readRecord(place, path, record);
+    await decodeRecord(record, this.handle.format, target, path);
+    return true;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.files.map((file) => closeFile(file)));
   }
+}
 
-  private static async openShards(
-    summary: PackSummary,
-    items: readonly PackItem[],
-    entries: ReadonlyMap<string, Entry>,
-    shards: readonly Shard[],
-    format: ImageFormat,
-  ): Promise<PackedImages> {
-    const files = new Map<number, number>();
-    for (const { number, file } of shards) files.set(number, await openFile(file, "r"));
-    const sizeBytes = imageBytes(format);
-    const places = new Map<string, Place>();
-    for (const { path } of items) {
-      const { shard, record } = entries.get(path) ?? {};
-      const file = shard && files.get(shard.number);
-      if (file === undefined || record === undefined) throw new InternalError(`${path} was not packed`);
-      places.set(path, { file, position: HEADER_BYTES + record * sizeBytes });
-    }
-    return new PackedImages(summary, places, [...files.values()]);
+/**
+ * Packs what is not packed yet and verifies what is. E_DATA_CHANGED (all changed sources, unless `refresh`),
+ * E_SHARD_META, E_SHARD_CRC, E_RUN_LOCKED (another process packs), E_INTERRUPTED, E_DISK, E_FILE, E_CONFIG
+ * (a format that JPEG cannot hold) and the faults of images.
+ */
+export async function preparePack(items: readonly PackItem[], options: PackOptions): Promise<PackSummary> {
+  const { format, packFormat = "raw", refresh = false } = options;
+  const kind = imageKind(format, packFormat);
+  const folder = join(options.folder, kind.recipe.slice(0, RECIPE_DIGITS));
+  const distinct = [...new Map(items.map((item) => [item.path, item])).values()];
+  let shards = await readShards(folder, kind);
+  const before = entriesOf(shards);
+  const missing = await changedItems(distinct, before, refresh);
+  for (const shard of shardsOf(distinct, before)) await verifyShard(shard, kind);
+  let reclaimedBytes = 0;
+  if (missing.length > 0 || refresh) {
+    reclaimedBytes = await packMissing(missing, folder, kind, options);
+    shards = await readShards(folder, kind);
   }
+  const entries = entriesOf(shards);
+  const sizeBytes = shardsOf(distinct, entries).reduce((sum, { index }) => sum + index.sizeBytes, 0);
+  const counts = { images: distinct.length, packed: missing.length, sizeBytes, reclaimedBytes };
+  return { folder, packFormat, ...counts, hashes: hashesOf(distinct, entries) };
 }
 
-/** Where each path is packed; a later shard stands for an earlier one. */
-function entriesOf(shards: readonly Shard[]): Map<string, Entry> {
-  const entries = new Map<string, Entry>();
-  for (const shard of shards)
-    for (const [record, [path]] of shard.index.sources.entries()) entries.set(path, { shard, record });
-  return entries;
-}
-
-/** The shards that hold any of the items. */
-function shardsOf(items: readonly PackItem[], entries: ReadonlyMap<string, Entry>): Shard[] {
-  const used = new Set(items.map(({ path }) => entries.get(path)?.shard));
-  return [...used].filter((shard) => shard !== undefined);
-}
-
+/** Returns the bytes that were given back to the disk. */
 async function packMissing(
   missing: readonly PackItem[],
   folder: string,
-  before: readonly Shard[],
-  { format, onProgress }: PackOptions,
-): Promise<void> {
+  kind: RecordKind,
+  { format, packFormat = "raw", signal, onProgress }: PackOptions,
+): Promise<number> {
   restrictImageLibrary();
   await mkdir(folder, { recursive: true }).catch((error: unknown) => {
     throw fileError(error, folder, "write");
   });
-  const lock = await acquireRunLock(folder);
+  await using _lock = await acquireRunLock(folder);
+  await removeLeftovers(folder);
+  const last = (await shardNumbers(folder, "bin")).at(-1) ?? -1;
+  await writeShards(missing, {
+    folder,
+    format,
+    packFormat,
+    firstNumber: last + 1,
+    signal,
+    onProgress: (done) => onProgress?.(done, missing.length),
+  });
+  return await reclaimShards(folder, kind);
+}
+
+function hashesOf(
+  items: readonly PackItem[],
+  entries: ReadonlyMap<string, PackEntry>,
+): ReadonlyMap<string, string> {
+  return new Map(
+    items.map(({ path }) => {
+      const { shard, record = -1 } = entries.get(path) ?? {};
+      return [path, shard?.index.sources[record]?.[3] ?? ""];
+    }),
+  );
+}
+
+async function openShard(file: string): Promise<number> {
   try {
-    await removeLeftovers(folder);
-    const firstNumber = (before.at(-1)?.number ?? -1) + 1;
-    await writeShards(missing, {
-      folder,
-      format,
-      firstNumber,
-      onProgress: (done) => onProgress?.(done, missing.length),
-    });
-  } finally {
-    await lock.release();
+    return await openFile(file, "r");
+  } catch (error) {
+    throw fileError(error, file, "read the packed images");
   }
 }
 
-/** Items that have no record, or, with `refresh`, one of another content. E_DATA_CHANGED otherwise. */
-async function itemsToPack(
-  items: readonly PackItem[],
-  entries: ReadonlyMap<string, Entry>,
-  refresh: boolean,
-): Promise<PackItem[]> {
-  const faults: (Fault | undefined)[] = [];
-  let next = 0;
-  const work = async (): Promise<void> => {
-    for (let index = next++; index < items.length; index = next++) {
-      const item = items[index];
-      const { shard, record } = entries.get(item?.path ?? "") ?? {};
-      const source = shard?.index.sources[record ?? 0];
-      if (item && source) faults[index] = await changeFault(item, source);
-    }
-  };
-  await Promise.all(Array.from({ length: FILES_AT_ONCE }, work));
-  const list = new FaultList();
-  if (!refresh) for (const fault of faults) if (fault) list.add(fault);
-  list.throwIfAny();
-  return items.filter(({ path }, index) => !entries.has(path) || faults[index] !== undefined);
-}
-
-/** Size and time are compared first; where they differ, the content decides: a copied file is the same. */
-async function changeFault(
-  { path, place }: PackItem,
-  [, sizeBytes, mtimeMs, sha256]: PackSource,
-): Promise<Fault | undefined> {
-  const stat = await lstat(path).catch((error: unknown) => {
-    throw fileError(error, path, "read the image");
+/** Fills `target` with the record. */
+function readRecord({ file, position }: Place, path: string, target: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    read(file, target, 0, target.length, position, (error, count) => {
+      if (error) reject(fileError(error, path, "read its packed image"));
+      else if (count === target.length) resolve();
+      else reject(cutShort(path));
+    });
   });
-  if (stat.size === sizeBytes && stat.mtimeMs === mtimeMs) return undefined;
-  const bytes = await readImageFile(path, place);
-  if (createHash("sha256").update(bytes).digest("hex") === sha256) return undefined;
-  const { hint } = listedIn(place);
-  const advice = "if it was meant, run `mttc data pack SPEC --refresh`";
-  return {
-    code: "E_DATA_CHANGED",
-    message: "the image is not what it was when it was packed",
-    at: { file: path },
-    hint: hint ? `${hint}; ${advice}` : advice,
-  };
 }
 
 function cutShort(path: string): MttcError {

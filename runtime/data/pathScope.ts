@@ -1,50 +1,87 @@
-// Which files a label table may name when it is checked: those below a root folder, its own by default.
-// Neither `..`, an absolute path nor a symbolic link on the way may lead out of it.
+// Which files a label table may name: those below its own folder, or below root folders that the user gave.
+// Neither `..`, an absolute path nor a symbolic link on the way may lead out of all of them: a table from
+// elsewhere could otherwise have any file of the machine read.
 import { lstat, realpath } from "node:fs/promises";
 import { dirname, isAbsolute, relative, sep } from "node:path";
 import type { Fault } from "../../compiler/diagnostics.ts";
 import { listedIn, type RowPlace } from "./imageFile.ts";
 
-/** Tells paths that leave a root folder; looks every folder up once. */
-export class PathScope {
-  private readonly root: string;
-  private readonly realFolders = new Map<string, Promise<string>>();
+/** How to allow more where a path is refused. */
+const ADVICE = "`image_root: FOLDER` in the spec (data check: --root FOLDER) allows more, / any";
 
-  constructor(root: string) {
-    this.root = root;
+/** Tells paths that leave all root folders; looks every folder up once. */
+export class PathScope {
+  private readonly roots: readonly string[];
+  private readonly verdicts = new Map<string, Promise<boolean>>();
+
+  /** `roots`: absolute paths. */
+  constructor(roots: readonly string[]) {
+    this.roots = roots;
   }
 
   /**
-   * E_PATH_ESCAPE for an absolute `path` outside the root, by its text or by a link; undefined where it stays
-   * inside or does not exist.
+   * E_PATH_ESCAPE for an absolute `path` outside the roots, by its text or by a link; undefined where it
+   * stays inside.
    */
   async fault(path: string, place: RowPlace): Promise<Fault | undefined> {
     const refuse = (message: string): Fault => {
       const { hint } = listedIn(place);
-      const advice = "--root FOLDER allows more";
       const at = { file: path };
-      return { code: "E_PATH_ESCAPE", message, at, hint: hint ? `${hint}; ${advice}` : advice };
+      return { code: "E_PATH_ESCAPE", message, at, hint: hint ? `${hint}; ${ADVICE}` : ADVICE };
     };
-    if (leaves(this.root, path)) return refuse(`the path leads out of ${this.root}`);
-    if (/(^|[\\/])[a-z]:[\\/]|^\\\\|[\\/]\\\\/i.test(relative(this.root, path)))
+    if (this.roots.some((root) => isWindowsPath(relative(root, path))))
       return refuse("the path is an absolute one of Windows");
-    try {
-      const root = await this.realFolder(this.root);
-      if (leaves(root, await this.realFolder(dirname(path))))
-        return refuse(`a symbolic link on the way leads out of ${this.root}`);
-      if ((await lstat(path)).isSymbolicLink() && leaves(root, await realpath(path)))
-        return refuse(`the symbolic link leads out of ${this.root}`);
-    } catch {
-      // What cannot be looked up cannot be read either; the reader says why.
-    }
+    const [root = ""] = this.roots;
+    const isInside = this.roots.some((folder) => !leaves(folder, path));
+    if (!(await this.holds(dirname(path), isInside)))
+      return refuse(`${isInside ? "a symbolic link on the way" : "the path"} leads out of ${root}`);
     return undefined;
   }
 
-  private realFolder(folder: string): Promise<string> {
-    const known = this.realFolders.get(folder) ?? realpath(folder);
-    this.realFolders.set(folder, known);
-    return known;
+  /** E_PATH_ESCAPE for a symbolic link that leads out of the roots; the caller knows that `path` is one. */
+  async linkFault(path: string, place: RowPlace): Promise<Fault | undefined> {
+    const target = await realpath(path).catch(() => undefined);
+    if (target === undefined) return undefined;
+    const fault = await this.fault(target, place);
+    return (
+      fault && { ...fault, message: `the symbolic link leads out of ${this.roots[0]}`, at: { file: path } }
+    );
   }
+
+  /** Whether a folder really lies in a root; as its text says (`otherwise`) where it cannot be looked up. */
+  private holds(folder: string, otherwise: boolean): Promise<boolean> {
+    const known = this.verdicts.get(folder);
+    if (known !== undefined) return known;
+    const verdict = this.look(folder).catch(() => otherwise);
+    this.verdicts.set(folder, verdict);
+    return verdict;
+  }
+
+  private async look(folder: string): Promise<boolean> {
+    const real = await realpath(folder);
+    for (const root of this.roots) if (!leaves(await realpath(root), real)) return true;
+    return false;
+  }
+}
+
+/**
+ * The scope of a table: `root` where it is given, else the table's folder and `folder`, the spec's.
+ */
+export function tableScope(source: string, root: string | undefined, folder?: string): PathScope {
+  if (root !== undefined) return new PathScope([root]);
+  return new PathScope(folder === undefined ? [dirname(source)] : [dirname(source), folder]);
+}
+
+/** Whether the path is a symbolic link, a broken one too; false where there is nothing. */
+export async function isLink(path: string): Promise<boolean> {
+  return await lstat(path).then(
+    (stat) => stat.isSymbolicLink(),
+    () => false,
+  );
+}
+
+function isWindowsPath(way: string): boolean {
+  return /(^|[\\/])[a-z]:[\\/]|^\\\\|[\\/]\\\\/i.test(way);
 }
 
 function leaves(root: string, path: string): boolean {

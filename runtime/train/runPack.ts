@@ -4,8 +4,9 @@ import { join, resolve } from "node:path";
 import type { Spec } from "../../compiler/spec/schema.ts";
 import type { LabelledRows, PreparedLabels } from "../data/classes.ts";
 import { DEFAULT_CACHE_BYTES, type ImageFormat, imageBytes } from "../data/images.ts";
-import { PackedImages } from "../data/packedImages.ts";
+import { PackedImages, preparePack } from "../data/packedImages.ts";
 import type { PackItem } from "../data/packWriter.ts";
+import { refuseSameContent } from "../data/splitLeak.ts";
 
 const PACK_FOLDER = "cache";
 /** `auto` takes at most this share of the free disk. */
@@ -34,42 +35,52 @@ export function packItems({ train, val }: PreparedLabels): PackItem[] {
 
 /**
  * The packed images of a run, brought up to date; undefined where the spec's `pack` says so, or "auto" finds
- * that they fit into memory, are read once only, or do not fit on the disk (which `log` is told).
+ * that they fit into memory, are read once only, or do not fit on the disk (which `log` is told). Throws what
+ * preparePack throws, and E_SPLIT_LEAK.
  */
 export async function openPack(
   context: PackContext,
   log: (message: string) => void,
+  signal?: AbortSignal,
 ): Promise<PackedImages | undefined> {
   const { experiment, labels, reader, directory } = context;
-  const { pack, epochs, logdir } = experiment.spec;
-  if (pack === false) return undefined;
   const items = packItems(labels);
-  if (pack === "auto") {
-    const bytes = new Set(items.map(({ path }) => path)).size * imageBytes(reader.format);
-    if (bytes <= DEFAULT_CACHE_BYTES || epochs === 1 || logdir === null) return undefined;
-    const { bavail, bsize } = await statfs(directory);
-    if (bytes > DISK_SHARE * bavail * bsize) {
-      const room = `${gigabytes(bytes)} GB of ${gigabytes(bavail * bsize)} GB that are free`;
-      log(
-        `the images are decoded in every epoch: packing them takes ${room} (\`pack: true\` does it anyway)`,
-      );
-      return undefined;
-    }
-  }
+  if (!(await isPackWanted(context, items, log))) return undefined;
   let shownAt = performance.now();
-  const packed = await PackedImages.open(items, {
+  const summary = await preparePack(items, {
     folder: packFolder(experiment, directory),
     format: reader.format,
+    packFormat: experiment.spec.pack_format,
+    signal,
     onProgress: (done, total) => {
       if (performance.now() - shownAt < PROGRESS_MS) return;
       shownAt = performance.now();
       log(`${done} of ${total} images packed`);
     },
   });
-  const { summary } = packed;
+  if (experiment.spec.split_leak === "error") refuseSameContent(labels, summary.hashes);
   const size = `${gigabytes(summary.sizeBytes)} GB in ${summary.folder}`;
   log(`${summary.images} images are read from the packed cache (${size}); ${summary.packed} were packed now`);
-  return packed;
+  const paths = items.map(({ path }) => path);
+  return await PackedImages.open({ ...summary, format: reader.format }, paths);
+}
+
+/** Raw pixels are those of decoding, so `auto` may decide; JPEGs are not, so asking for them decides. */
+async function isPackWanted(
+  { experiment, reader, directory }: PackContext,
+  items: readonly PackItem[],
+  log: (message: string) => void,
+): Promise<boolean> {
+  const { pack, pack_format: packFormat, epochs, logdir } = experiment.spec;
+  if (pack !== "auto" || packFormat === "jpeg") return pack !== false;
+  const bytes = new Set(items.map(({ path }) => path)).size * imageBytes(reader.format);
+  if (bytes <= DEFAULT_CACHE_BYTES || epochs === 1 || logdir === null) return false;
+  const { bavail, bsize } = await statfs(directory);
+  if (bytes <= DISK_SHARE * bavail * bsize) return true;
+  const room = `${gigabytes(bytes)} GB of ${gigabytes(bavail * bsize)} GB that are free`;
+  const ways = "`pack: true` does it anyway, `pack_format: jpeg` takes an eighth";
+  log(`the images are decoded in every epoch: packing them takes ${room} (${ways})`);
+  return false;
 }
 
 function itemsOf(rows: LabelledRows): PackItem[] {

@@ -7,17 +7,21 @@ import { join, resolve } from "node:path";
 import { compile } from "../../compiler/compile.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { decodeSafetensors } from "../../compiler/safetensors.ts";
+import { featureDraws } from "../../compiler/spec/cacheFeatures.ts";
 import { specWarnings } from "../../compiler/spec/specWarnings.ts";
 import { removeLeftovers } from "../checkpoint/atomicDirectory.ts";
 import { acquireRunLock, type RunLock } from "../checkpoint/runLock.ts";
 import type { PreparedLabels } from "../data/classes.ts";
-import { checkImageFiles } from "../data/imageFile.ts";
 import { ImageReader, imageFormat } from "../data/images.ts";
+import type { PackedImages } from "../data/packedImages.ts";
+import { imageKind } from "../data/packKind.ts";
 import { type ForeignModels, readForeignModels } from "../models/foreignModels.ts";
 import { OrtHost } from "../ort/ortHost.ts";
 import { type StoredManifest, writeBundleDirectory } from "./bundleDirectory.ts";
+import { FeatureCache } from "./featureCache.ts";
 import { BUNDLE_FOLDER, hasRun, writeRun } from "./runDirectory.ts";
 import { openPack } from "./runPack.ts";
+import { checkSources } from "./runSources.ts";
 import { type Experiment, type RunLabels, type RuntimeOptions, readLabels } from "./trainerOptions.ts";
 import { TrainingDevice } from "./trainingDevice.ts";
 
@@ -25,6 +29,14 @@ import { TrainingDevice } from "./trainingDevice.ts";
 export interface Fingerprint {
   readonly spec: string;
   readonly data: string;
+}
+
+/** What input is prepared for. */
+export interface PrepareOptions {
+  readonly epochsLeft: number;
+  readonly log: (message: string) => void;
+  /** Ends the preparation with E_INTERRUPTED. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface SessionOptions extends RuntimeOptions {
@@ -45,10 +57,12 @@ export class TrainingSession implements AsyncDisposable {
   readonly models: ForeignModels;
   readonly warnings: readonly string[];
   readonly #closers: (() => Promise<void>)[];
+  #packed: PackedImages | undefined;
   #isPacked = false;
+  #features: FeatureCache | undefined;
 
   private constructor(
-    parts: Omit<TrainingSession, "close" | "packImages" | typeof Symbol.asyncDispose>,
+    parts: Omit<TrainingSession, "close" | "prepareInputs" | "features" | typeof Symbol.asyncDispose>,
     closers: (() => Promise<void>)[],
   ) {
     this.experiment = parts.experiment;
@@ -71,8 +85,7 @@ export class TrainingSession implements AsyncDisposable {
     const { spec } = experiment;
     const closers: (() => Promise<void>)[] = [];
     try {
-      const labels = await readLabels(experiment);
-      for (const rows of [labels.train, labels.val]) if (rows) await checkImageFiles(rows.paths, rows.locate);
+      const labels = await checkSources(experiment, await readLabels(experiment));
       const classes = spec.tasks.map((task) => ({ task, classes: labels.classes[task] ?? [] }));
       const models = await readForeignModels(spec, experiment.baseDirectory, classes);
       const bundle = compile(spec, classes, models);
@@ -102,16 +115,38 @@ export class TrainingSession implements AsyncDisposable {
     }
   }
 
+  /** What steps read in place of images, where the run has it. */
+  get features(): FeatureCache | undefined {
+    return this.#features;
+  }
+
   /**
-   * Packs the images as the spec's `pack` says and reads them from there; does nothing the second time.
-   * Throws what PackedImages.open throws; `log` is told what takes long.
+   * Brings about what the spec's `pack` and `cache_features` say: images or features that steps read, in the
+   * next `epochsLeft` epochs; what is done already is not done again. Throws what PackedImages.open and
+   * FeatureCache.open throw; `log` is told what takes long.
    */
-  async packImages(log: (message: string) => void): Promise<void> {
+  async prepareInputs(options: PrepareOptions): Promise<void> {
+    if (this.#features || options.epochsLeft < 1) return;
+    // With features no epoch reads an image: they are packed then only where the spec asks for it.
+    const { pack, pack_format: packFormat } = this.experiment.spec;
+    if (pack !== "auto" || packFormat === "jpeg") await this.#packImages(options);
+    const reader = new ImageReader(this.reader.format, 0);
+    reader.usePacked(this.#packed);
+    const { recipe: pixels } = imageKind(reader.format, packFormat);
+    this.#features = await FeatureCache.open(this, { ...options, reader, pixels });
+    if (!this.#features) return await this.#packImages(options);
+    const features = this.#features;
+    this.#closers.push(() => features[Symbol.asyncDispose]());
+    await this.device.useFeatures();
+  }
+
+  async #packImages({ log, signal }: PrepareOptions): Promise<void> {
     if (this.#isPacked) return;
-    const packed = await openPack(this, log);
+    const packed = await openPack(this, log, signal);
     this.#isPacked = true;
     if (packed === undefined) return;
     this.#closers.push(() => packed[Symbol.asyncDispose]());
+    this.#packed = packed;
     this.reader.usePacked(packed);
   }
 
@@ -156,9 +191,11 @@ async function prepareDirectory(
 /** Hash of the keys that decide what a step computes; the others may change between two halves of a run. */
 function hashSpec(spec: Experiment["spec"], { trunk, teacher }: ForeignModels): string {
   const { epochs: _e, notes: _n, logdir: _l, num_parallel_calls: _p, pack: _k, ...decisive } = spec;
-  const { train_labels: _t, val_labels: _v, filepaths: _f, ...rest } = decisive;
+  const { train_labels: _t, val_labels: _v, filepaths: _f, cache_features: _c, ...rest } = decisive;
+  // Features of images as they are give the same numbers; a fixed number of draws does not.
+  const keys = { ...rest, feature_draws: featureDraws(spec) };
   return createHash("sha256")
-    .update(JSON.stringify([rest, trunk?.hash, teacher?.hash]))
+    .update(JSON.stringify([keys, trunk?.hash, teacher?.hash]))
     .digest("hex");
 }
 

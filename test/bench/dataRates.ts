@@ -11,7 +11,7 @@ import sharp from "sharp";
 import type { LabelledRows } from "../../runtime/data/classes.ts";
 import { type ImageFormat, ImageReader, imageBytes } from "../../runtime/data/images.ts";
 import { BatchLoader } from "../../runtime/data/loader.ts";
-import { PackedImages } from "../../runtime/data/packedImages.ts";
+import { PackedImages, preparePack } from "../../runtime/data/packedImages.ts";
 import { HEADER_BYTES } from "../../runtime/data/packShard.ts";
 import { evaluationOrder } from "../../runtime/data/sampler.ts";
 
@@ -37,10 +37,11 @@ export async function compareDataRates(): Promise<boolean> {
       () => bareDecodeRate(jpegs),
     );
     const items = many.map((path) => ({ path, place: {} }));
-    await using pack = await PackedImages.open(items, { folder: join(folder, "pack"), format });
+    const summary = await preparePack(items, { folder: join(folder, "pack"), format });
+    await using pack = await PackedImages.open({ ...summary, format }, many);
     const reader = new ImageReader(format, 0);
     reader.usePacked(pack);
-    const shard = join(pack.summary.folder, "shard-00000.bin");
+    const shard = join(summary.folder, "shard-00000.bin");
     const packed = await alternate(
       () => loaderRate(reader, many),
       () => bareReadRate(shard),

@@ -53,7 +53,10 @@ async function writeTable(folder: string, name: string, rows: number): Promise<v
   for (let row = 0; row < rows; row++) {
     const [colour, shape] = [row % 2, row % 3];
     const file = `images/${name}-${row}.png`;
-    await sharp(drawShape(colour, shape, row), { raw: { width: SIDE, height: SIDE, channels: 3 } })
+    const pixels = drawShape(colour, shape, row);
+    // No image of one table may be in the other.
+    if (name === "val") pixels[0] = 21;
+    await sharp(pixels, { raw: { width: SIDE, height: SIDE, channels: 3 } })
       .png()
       .toFile(join(folder, file));
     const labels = [row % 5 === 4 ? "" : COLOURS[colour], row % 7 === 6 ? "NA" : SHAPES[shape]];

@@ -3,7 +3,12 @@ import { mkdir, open, readdir, readFile, rm, truncate, utimes, writeFile } from 
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { type ImageFormat, ImageReader, imageBytes } from "../../runtime/data/images.ts";
-import { PackedImages, type PackOptions } from "../../runtime/data/packedImages.ts";
+import {
+  PackedImages,
+  type PackOptions,
+  type PackSummary,
+  preparePack,
+} from "../../runtime/data/packedImages.ts";
 import { HEADER_BYTES } from "../../runtime/data/packShard.ts";
 import { runCli } from "../cli/runCli.ts";
 import { makeTinyData } from "../cli/tinyData.ts";
@@ -20,20 +25,25 @@ beforeEach(async () => {
   paths = await writePictures(folder, count);
 });
 
-function openPack(options: Partial<PackOptions> = {}, of: readonly string[] = paths): Promise<PackedImages> {
+function prepare(options: Partial<PackOptions> = {}, of: readonly string[] = paths): Promise<PackSummary> {
   const items = of.map((path, row) => ({ path, place: { file: "t.csv", line: row + 2 } }));
-  return PackedImages.open(items, { folder: join(folder, "pack"), format, ...options });
+  return preparePack(items, { folder: join(folder, "pack"), format, ...options });
 }
 
-async function packTwice(): Promise<{ file: string; index: string }> {
-  await (await openPack())[Symbol.asyncDispose]();
+async function openPack(options: Partial<PackOptions> = {}): Promise<PackedImages> {
+  const summary = await prepare(options);
+  return await PackedImages.open({ ...summary, format: options.format ?? format }, paths);
+}
+
+async function packOnce(): Promise<{ file: string; index: string }> {
+  await prepare();
   const [recipe = ""] = await readdir(join(folder, "pack"));
   const shard = join(folder, "pack", recipe, "shard-00000");
   return { file: `${shard}.bin`, index: `${shard}.json` };
 }
 
 async function codesOf(): Promise<(string | undefined)[]> {
-  const faults = await faultsOfAsync(() => openPack());
+  const faults = await faultsOfAsync(() => prepare());
   return faults.map(({ code }) => code);
 }
 
@@ -48,8 +58,8 @@ describe("a pack", () => {
     const decoding = new ImageReader(format);
     const expected = await Promise.all(paths.map((path) => pixels(decoding, path)));
     for (const packed of [count, 0]) {
+      expect(await prepare()).toMatchObject({ images: count, packed });
       await using pack = await openPack();
-      expect(pack.summary).toMatchObject({ images: count, packed });
       const reader = new ImageReader(format);
       reader.usePacked(pack);
       expect(await Promise.all(paths.map((path) => pixels(reader, path)))).toEqual(expected);
@@ -64,63 +74,64 @@ describe("a pack", () => {
   });
 
   it("grows by what is new, and keeps formats apart", async () => {
-    await (await openPack({}, paths.slice(0, 30)))[Symbol.asyncDispose]();
-    await using grown = await openPack();
-    expect(grown.summary.packed).toBe(10);
-    await using other = await openPack({ format: { ...format, height: 9 } });
-    expect(other.summary.packed).toBe(count);
-    expect(other.summary.folder).not.toBe(grown.summary.folder);
+    await prepare({}, paths.slice(0, 30));
+    const grown = await prepare();
+    expect(grown.packed).toBe(10);
+    const other = await prepare({ format: { ...format, height: 9 } });
+    expect(other.packed).toBe(count);
+    expect(other.folder).not.toBe(grown.folder);
   });
 
   it("takes a copied file for the same, a changed one for E_DATA_CHANGED until it is packed anew", async () => {
-    await packTwice();
+    await packOnce();
     await utimes(paths[5] ?? "", 1, 1);
-    await (await openPack())[Symbol.asyncDispose]();
+    await prepare();
     for (const row of [7, 9])
       await writeFile(paths[row] ?? "", await pictureImage(12, 10, 99).png().toBuffer());
-    const faults = await faultsOfAsync(() => openPack());
+    const faults = await faultsOfAsync(() => prepare());
     expect(faults.map(({ code, at }) => [code, at?.file])).toEqual([
       ["E_DATA_CHANGED", paths[7]],
       ["E_DATA_CHANGED", paths[9]],
     ]);
     expect(faults[0]?.hint).toMatch(/t.csv:9.*--refresh/);
-    await using fresh = await openPack({ refresh: true });
-    expect(fresh.summary.packed).toBe(2);
+    expect((await prepare({ refresh: true })).packed).toBe(2);
+    await using fresh = await openPack();
     const reader = new ImageReader(format);
     const target = new Uint8Array(imageBytes(format));
     await fresh.read(paths[7] ?? "", target);
     expect(target).toEqual(await pixels(reader, paths[7] ?? ""));
-    await using again = await openPack();
-    expect(again.summary.packed).toBe(0);
+    expect((await prepare()).packed).toBe(0);
   });
 
-  it("reports all unreadable images together and leaves no half of a shard", async () => {
-    for (const row of [3, 38]) await writeFile(paths[row] ?? "", "no image");
-    const faults = await faultsOfAsync(() => openPack());
+  it("reports all unreadable images together and keeps what is sound", async () => {
+    const broken = [3, 38];
+    const good = await Promise.all(broken.map((row) => readFile(paths[row] ?? "")));
+    for (const row of broken) await writeFile(paths[row] ?? "", "no image");
+    const faults = await faultsOfAsync(() => prepare());
     expect(faults.map(({ code, hint }) => [code, hint])).toEqual([
       ["E_IMG_FORMAT", "listed in t.csv:5"],
       ["E_IMG_FORMAT", "listed in t.csv:40"],
     ]);
-    const [recipe = ""] = await readdir(join(folder, "pack"));
-    expect(await readdir(join(folder, "pack", recipe))).toEqual([]);
+    for (const [place, row] of broken.entries()) await writeFile(paths[row] ?? "", good[place] ?? "");
+    expect((await prepare()).packed).toBe(2);
   });
 });
 
 describe("a damaged shard", () => {
   it("with a flipped bit is E_SHARD_CRC and names the image", async () => {
-    const { file } = await packTwice();
+    const { file } = await packOnce();
     await using handle = await open(file, "r+");
     const at = HEADER_BYTES + 6 * imageBytes(format) + 17;
     const byte = Buffer.alloc(1);
     await handle.read(byte, 0, 1, at);
     await handle.write(Buffer.from([(byte[0] ?? 0) ^ 1]), 0, 1, at);
-    const faults = await faultsOfAsync(() => openPack());
+    const faults = await faultsOfAsync(() => prepare());
     expect(faults.map(({ code }) => code)).toEqual(["E_SHARD_CRC"]);
     expect(faults[0]?.message).toContain(`1 images (${paths[6]})`);
   });
 
   it("that is cut, has another header, recipe or count, or no index, is E_SHARD_META", async () => {
-    const { file, index } = await packTwice();
+    const { file, index } = await packOnce();
     const [bytes, text] = [await readFile(file), await readFile(index, "utf8")];
     await truncate(file, bytes.length - 1);
     expect(await codesOf()).toEqual(["E_SHARD_META"]);
@@ -141,7 +152,7 @@ describe("a damaged shard", () => {
       expect(await codesOf(), wrong.slice(0, 40)).toEqual(["E_SHARD_META"]);
     }
     await writeFile(index, text);
-    await (await openPack())[Symbol.asyncDispose]();
+    await prepare();
   });
 });
 

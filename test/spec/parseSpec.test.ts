@@ -56,6 +56,9 @@ describe("a good spec", () => {
       downstream_labels: null,
       seed: 0,
       pack: "auto",
+      pack_format: "raw",
+      image_root: null,
+      split_leak: "error",
       notes: null,
     });
   });
