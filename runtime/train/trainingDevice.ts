@@ -49,7 +49,7 @@ export interface StepScalars {
 
 export interface StepResult {
   readonly tasks: ReadonlyMap<string, TaskSums>;
-  /** The buffer behind the batch's images or features, which went through the worker: the loader may fill it again. */
+  /** The buffer behind the batch's input, which went through the worker: the loader may fill it again. */
   readonly inputBuffer: ArrayBuffer | undefined;
   /** Milliseconds inside ONNX Runtime. */
   readonly runMs: number;

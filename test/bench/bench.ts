@@ -1,6 +1,7 @@
 // `npm run bench`: mttc's training step beside the first prototype's, side by side in one process, and
-// compile times; `npm run bench -- data`: the loader's rates instead (dataRates.ts). Blocks of steps
-// alternate, so that both meet the same neighbours on a shared machine; medians and their ratio.
+// compile times; `npm run bench -- data`: the loader's rates instead (dataRates.ts); `-- features`: epochs on
+// features computed once (featureRates.ts). Blocks of steps alternate, so that both meet the same neighbours
+// on a shared machine; medians and their ratio.
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { availableParallelism, cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,6 +15,7 @@ import { OrtHost } from "../../runtime/ort/ortHost.ts";
 import { writeBundleDirectory } from "../../runtime/train/bundleDirectory.ts";
 import { type MicroBatch, TrainingDevice } from "../../runtime/train/trainingDevice.ts";
 import { compareDataRates } from "./dataRates.ts";
+import { compareFeatureEpochs } from "./featureRates.ts";
 
 interface Net {
   readonly batch: number;
@@ -170,5 +172,9 @@ async function benchTraining(): Promise<boolean> {
 }
 
 console.log(`${cpus()[0]?.model}, ${THREADS} threads, load ${loadavg()[0]?.toFixed(1)} at the start`);
-const isGood = process.argv[2] === "data" ? await compareDataRates() : await benchTraining();
+const BENCHES: Readonly<Record<string, () => Promise<boolean>>> = {
+  data: compareDataRates,
+  features: compareFeatureEpochs,
+};
+const isGood = await (BENCHES[process.argv[2] ?? ""] ?? benchTraining)();
 if (!isGood) process.exitCode = 1;

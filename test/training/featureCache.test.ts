@@ -1,6 +1,6 @@
-// Runs that read features computed once, on real (small) image files: the same losses and weights, to the bit,
-// as runs that put every image through the frozen trunk in every epoch; what is on the disk is used again,
-// and never silently where an image, or the trunk, is another.
+// Runs that read features computed once, on real (small) image files: the same losses and weights, to the
+// bit, as runs that put every image through the frozen trunk in every epoch; what is on the disk is used
+// again, and never silently where an image, or the trunk, is another.
 import { copyFile, mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
