@@ -1,50 +1,112 @@
-// `mttc data stats`: what the label tables of a spec hold and what a batch will hold of them, as tables or
-// JSON.
+// `mttc data stats SPEC|RUN|TABLE`: what label tables hold and what a batch will hold of them, as tables, JSON
+// or a picture. Of a table without a spec the columns that look like tasks are counted.
+import { stat } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
 import type { Command } from "commander";
-import { batchShares, classCounts, labelledTogether } from "../runtime/data/labelStatistics.ts";
-import { readLabels } from "../runtime/train/trainerOptions.ts";
+import { resolveSpec } from "../compiler/spec/parseSpec.ts";
+import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
+import { type LabelStatistics, labelStatistics } from "../runtime/data/labelStatistics.ts";
+import { drawStatisticsSheet } from "../runtime/drawing/statisticsSheet.ts";
+import { type Experiment, experimentFromSpec, readLabels } from "../runtime/train/trainerOptions.ts";
+import { readTableFacts } from "./labelColumns.ts";
+import { shownPath } from "./pathText.ts";
+import { parsePositive } from "./runtimeOptions.ts";
 import { loadSpecOrRun } from "./specFile.ts";
 import { count, decimal, renderTable } from "./tables.ts";
-import type { Terminal } from "./terminal.ts";
+import { plainText, type Terminal } from "./terminal.ts";
+
+interface Flags {
+  readonly val?: string;
+  readonly tasks?: string;
+  readonly filepaths?: string;
+  readonly batchSize?: number;
+  readonly output?: string;
+  readonly json?: boolean;
+}
 
 /** Adds `stats` to `mttc data`. */
 export function addDataStatsCommand(data: Command, terminal: Terminal): void {
   data
     .command("stats")
     .description("counts of the labels, tasks labelled together, and what a batch holds of each task")
-    .argument("<spec>", "spec file or run folder")
+    .argument(
+      "<spec>",
+      "spec file, a run's folder, or a label table (CSV, TSV, JSON Lines, Parquet, a folder)",
+    )
+    .option("--val <labels>", "validation labels, for a label table")
+    .option("--tasks <names>", "columns to count, separated by commas, for a label table")
+    .option("--filepaths <column>", "column of image paths, for a label table")
+    .option("--batch-size <n>", "rows of a batch (default: the spec's)", parsePositive)
+    .option("-o, --output <png>", "write a picture of it")
     .option("--json", "print JSON")
-    .action(async (path: string, { json = false }: { json?: boolean }) => {
-      const { spec, ...experiment } = await loadSpecOrRun(path);
-      const { train, val, classes } = await readLabels({ spec, ...experiment });
-      const facts = {
-        rows: { train: train.paths.length, val: val?.paths.length ?? 0 },
-        classes,
-        train: classCounts(train, classes),
-        val: val ? classCounts(val, classes) : null,
-        together: labelledTogether(train),
-        batch: batchShares(train, spec),
-      };
-      if (json) return terminal.out(JSON.stringify(facts));
-      const ofClasses = train.tasks.flatMap((task) =>
-        (classes[task] ?? []).map((name, i) => [
-          task,
-          name,
-          count(facts.train[task]?.[i] ?? 0),
-          facts.val ? count(facts.val[task]?.[i] ?? 0) : "-",
-        ]),
-      );
-      terminal.out(renderTable(terminal, ["task", "class", "train", "val"], ofClasses, [2, 3]));
-      const together = train.tasks.map((task, a) => [task, ...(facts.together[a] ?? []).map(count)]);
-      const columns = train.tasks.map((_, i) => i + 1);
-      terminal.out(`\n${renderTable(terminal, ["labelled together", ...train.tasks], together, columns)}`);
-      const shares = facts.batch.map(({ task, labelled, perBatch, chanceOfNone }) => [
-        task,
-        count(labelled),
-        decimal(perBatch, 1),
-        chanceOfNone.toExponential(1),
-      ]);
-      const head = ["task", "labelled", `in a batch of ${spec.batch_size}`, "chance of none"];
-      terminal.out(`\n${renderTable(terminal, head, shares, [1, 2, 3])}`);
-    });
+    .action((path: string, flags: Flags) => showStatistics(path, flags, terminal));
+}
+
+async function showStatistics(path: string, flags: Flags, terminal: Terminal): Promise<void> {
+  const experiment = (await isTable(path))
+    ? await tableExperiment(path, flags, terminal)
+    : await loadSpecOrRun(path);
+  const { spec } = experiment;
+  const statistics = labelStatistics(await readLabels(experiment), {
+    ...spec,
+    batch_size: flags.batchSize ?? spec.batch_size,
+  });
+  terminal.out(flags.json ? JSON.stringify(statistics) : statisticsText(statistics, terminal));
+  if (flags.output === undefined) return;
+  await writeFileAtomically(flags.output, await drawStatisticsSheet(statistics, basename(resolve(path))));
+  terminal.note(`written to ${shownPath(resolve(flags.output))}`);
+}
+
+/** Whether `path` is a label table: a file named as one, or a folder that is no run. */
+async function isTable(path: string): Promise<boolean> {
+  if (/\.(csv|tsv|tab|jsonl|ndjson|parquet)$/i.test(path)) return true;
+  const isFolder = async (): Promise<boolean> => (await stat(path)).isDirectory();
+  const isRun = async (): Promise<boolean> => (await stat(join(path, "run.json"))).isFile();
+  // What is not there is a spec's fault to report.
+  return (await isFolder().catch(() => false)) && !(await isRun().catch(() => false));
+}
+
+/** A label table as an experiment without a network. E_FILE, E_CSV_*, E_CONFIG for names of no tasks. */
+async function tableExperiment(path: string, flags: Flags, terminal: Terminal): Promise<Experiment> {
+  let tasks = flags.tasks?.split(",").map((name) => name.trim());
+  let filepaths = flags.filepaths;
+  if (tasks === undefined || filepaths === undefined) {
+    const facts = await readTableFacts(path, filepaths);
+    filepaths ??= facts.pathColumn;
+    if (tasks === undefined)
+      for (const { name, reason } of facts.others)
+        terminal.note(plainText(`not counted: ${name} (${reason})`));
+    tasks ??= facts.tasks.map(({ name }) => name);
+  }
+  const labels = { train_labels: resolve(path), val_labels: flags.val ? resolve(flags.val) : null };
+  const columns = filepaths === undefined ? {} : { filepaths };
+  const spec = resolveSpec({ ...labels, ...columns, tasks, fcn: { layers: [1] } });
+  return experimentFromSpec(spec, path);
+}
+
+function statisticsText(statistics: LabelStatistics, terminal: Terminal): string {
+  const { train, val, classes, together, batch, batchSize } = statistics;
+  const tasks = batch.map(({ task }) => task);
+  const cells = (names: readonly string[]): string[] => names.map(plainText);
+  const ofClasses = tasks.flatMap((task) =>
+    (classes[task] ?? []).map((name, i) => [
+      ...cells([task, name]),
+      count(train[task]?.[i] ?? 0),
+      val ? count(val[task]?.[i] ?? 0) : "-",
+    ]),
+  );
+  const pairs = tasks.map((task, a) => [...cells([task]), ...(together[a] ?? []).map(count)]);
+  const shares = batch.map(({ task, labelled, perBatch, chanceOfNone }) => [
+    ...cells([task]),
+    count(labelled),
+    decimal(perBatch, 1),
+    chanceOfNone.toExponential(1),
+  ]);
+  const places = tasks.map((_, i) => i + 1);
+  const head = ["task", "labelled", `in a batch of ${batchSize}`, "chance of none"];
+  return [
+    renderTable(terminal, ["task", "class", "train", "val"], ofClasses, [2, 3]),
+    renderTable(terminal, ["labelled together", ...cells(tasks)], pairs, places),
+    renderTable(terminal, head, shares, [1, 2, 3]),
+  ].join("\n\n");
 }

@@ -38,16 +38,16 @@ export interface TableFacts {
 }
 
 /**
- * Looks through a label table. E_FILE, E_CSV_SHAPE, E_CSV_LINE, and E_CSV_HEADER where no column names images
- * or none can be a task.
+ * Looks through a label table; `pathColumn` names the column of images where it is known. E_FILE,
+ * E_CSV_SHAPE, E_CSV_LINE, and E_CSV_HEADER where no column names images or none can be a task.
  */
-export async function readTableFacts(file: string): Promise<TableFacts> {
+export async function readTableFacts(file: string, pathColumn?: string): Promise<TableFacts> {
   const form = await tableForm(file).catch((cause: unknown) => {
     throw tableError(cause, file);
   });
   if (form === "folder")
     return folderFacts(await readLabelTable(file, { tasks: [FOLDER_TASK], filepaths: "" }));
-  return columnFacts(await surveyTable(file), file);
+  return columnFacts(await surveyTable(file), file, pathColumn);
 }
 
 function folderFacts({ paths, columns }: LabelTable): TableFacts {
@@ -63,12 +63,13 @@ function folderFacts({ paths, columns }: LabelTable): TableFacts {
   return { rows: paths.length, pathColumn: undefined, samples, tasks, others: [] };
 }
 
-function columnFacts({ rows, columns }: TableSurvey, file: string): TableFacts {
-  const [best] = columns.toSorted((a, b) => b.imageNames - a.imageNames);
+function columnFacts({ rows, columns }: TableSurvey, file: string, pathColumn?: string): TableFacts {
+  const given = columns.find(({ name }) => name === pathColumn);
+  const best = given ?? columns.toSorted((a, b) => b.imageNames - a.imageNames)[0];
   const refuse = (message: string, hint: string): never => {
     throw new MttcError({ code: "E_CSV_HEADER", message, at: { file, line: 1 }, hint });
   };
-  if (!best || best.imageNames < rows / 2) {
+  if (!best || (best !== given && best.imageNames < rows / 2)) {
     const names = columns.map(({ name }) => name);
     const found = columns.length === 1 ? /[;\t|]/.exec(names.join())?.[0] : undefined;
     return refuse(

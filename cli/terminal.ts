@@ -37,3 +37,8 @@ export function processTerminal(): Terminal {
     noteColours: pc.createColors(drawsProgress && wanted),
   };
 }
+
+/** Text of a table on one line and without what a terminal would obey (escape sequences). */
+export function plainText(text: string): string {
+  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, "\uFFFD");
+}

@@ -2,9 +2,11 @@
 export { type ErrorCode, type Fault, MttcError } from "../compiler/diagnostics.ts";
 export type { Spec, SpecInput } from "../compiler/spec/schema.ts";
 export { type AugplotSpec, augplot } from "./augment/augplot.ts";
+export type { LabelStatistics } from "./data/labelStatistics.ts";
 export type { LabelRow } from "./data/labelTable.ts";
 export { type ExportReport, type ExportRunOptions, exportRun } from "./export/exportRun.ts";
 export { type Prediction, Predictor } from "./export/predictor.ts";
+export { type DataStatsOptions, dataStats, dataStatsPlot } from "./train/dataStats.ts";
 export type { EvaluationReport, TaskReport } from "./train/evaluationReport.ts";
 export type { EpochReport, StepEvent, TrainerEvents } from "./train/events.ts";
 export { type FitOptions, MultiTaskTrainer } from "./train/multiTaskTrainer.ts";

@@ -1,7 +1,7 @@
 // What training will see of its labels, before it runs: counts per task and class, tasks labelled together,
 // and, from the sampler's own probabilities, how many labelled rows of a task a batch holds.
 import type { Spec } from "../../compiler/spec/schema.ts";
-import type { ClassNames, LabelledRows } from "./classes.ts";
+import type { ClassNames, LabelledRows, PreparedLabels } from "./classes.ts";
 import { countClasses } from "./classWeights.ts";
 import { sampleProbabilities } from "./sampler.ts";
 
@@ -14,6 +14,36 @@ export interface TaskBatchShare {
   readonly perBatch: number;
   /** Chance that a batch has no labelled row. */
   readonly chanceOfNone: number;
+}
+
+/** The keys of a spec that decide what a batch holds. */
+export type BatchSpec = Pick<Spec, "batch_size" | "balance_probs" | "balance_classes">;
+
+/** All that is counted of the labels of a run. */
+export interface LabelStatistics {
+  readonly rows: { readonly train: number; readonly val: number };
+  readonly classes: ClassNames;
+  /** Labelled rows per task and class. */
+  readonly train: Readonly<Record<string, readonly number[]>>;
+  /** The same of the validation table; null where there is none. */
+  readonly val: Readonly<Record<string, readonly number[]>> | null;
+  /** Training rows that both tasks label, [tasks][tasks]. */
+  readonly together: readonly (readonly number[])[];
+  readonly batch: readonly TaskBatchShare[];
+  readonly batchSize: number;
+}
+
+/** Counts the labels of a run; the order of the tasks is that of `batch` and `together`. */
+export function labelStatistics({ train, val, classes }: PreparedLabels, spec: BatchSpec): LabelStatistics {
+  return {
+    rows: { train: train.paths.length, val: val?.paths.length ?? 0 },
+    classes,
+    train: classCounts(train, classes),
+    val: val ? classCounts(val, classes) : null,
+    together: labelledTogether(train),
+    batch: batchShares(train, spec),
+    batchSize: spec.batch_size,
+  };
 }
 
 /** Labelled rows per class, in the order of the task's classes. */
@@ -39,10 +69,7 @@ export function labelledTogether({ tasks, labels }: LabelledRows): number[][] {
  * (balance_probs), q = the probability of the labelled rows: B q and (1 - q)^B. A permutation of N rows of
  * which n are labelled: B n / N and the hypergeometric C(N - n, B) / C(N, B); 0 once B > N - n.
  */
-export function batchShares(
-  { tasks, labels }: LabelledRows,
-  spec: Pick<Spec, "batch_size" | "balance_probs" | "balance_classes">,
-): TaskBatchShare[] {
+export function batchShares({ tasks, labels }: LabelledRows, spec: BatchSpec): TaskBatchShare[] {
   const rows = labels.length / tasks.length;
   const size = spec.batch_size;
   const drawn = spec.balance_probs
