@@ -3,6 +3,7 @@
 // orders, computes silently wrong values). All faults are reported at once.
 import { type Fault, MttcError, suggestName } from "../../compiler/diagnostics.ts";
 import type { DType } from "../../compiler/ir/types.ts";
+import type { MemoryPlace } from "./deviceMemory.ts";
 import type { TensorInfo } from "./tensorInfo.ts";
 
 /** What a binding needs to know of a tensor; `id` names it in messages. */
@@ -10,6 +11,8 @@ export interface BoundType {
   readonly id: string;
   readonly dtype: DType;
   readonly shape: readonly number[];
+  /** Where it lies, if it is to be bound. */
+  readonly place?: MemoryPlace;
 }
 
 /** The inputs and outputs of a loaded graph. */
@@ -17,6 +20,8 @@ export interface GraphBorder {
   readonly name: string;
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
+  /** Where inputs are read. */
+  readonly inputPlaces: ReadonlyMap<string, MemoryPlace>;
 }
 
 /** Throws E_ORT_BINDING with every way in which `inputs` and `outputs` do not fit the graph. */
@@ -31,6 +36,7 @@ export function checkBinding(
     ...graph.inputs.filter(({ name }) => !inputs.has(name)).map(({ name }) => `input "${name}" is not bound`),
     ...compareSide("output", graph.outputs, outputs, symbols),
     ...sharedTensors(inputs, outputs),
+    ...staleInputs(graph, inputs),
   ];
   if (messages.length === 0) return;
   throw new MttcError(
@@ -78,6 +84,16 @@ function* compareSymbols(
     else if (known.size !== size)
       yield `${side} "${info.name}" has ${dim} = ${size}, but "${known.name}" has ${dim} = ${known.size}`;
   }
+}
+
+/**
+ * Host tensors that the device reads. ORT copies such a one when it is bound and never again: a training run
+ * would see its first batch for ever.
+ */
+function* staleInputs(graph: GraphBorder, inputs: ReadonlyMap<string, BoundType>): Generator<string> {
+  for (const [name, { id, place }] of inputs)
+    if (place === "host" && graph.inputPlaces.get(name) === "device")
+      yield `input "${name}" is read on the device, but the tensor "${id}" is in the host's memory`;
 }
 
 function* sharedTensors(

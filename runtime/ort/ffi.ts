@@ -61,10 +61,13 @@ const FUNCTIONS = {
   GetDimensions: [62, "status", "pointer", "outInt64s", "size"],
   GetSymbolicDimensions: [63, "status", "pointer", "outPointers", "size"],
   GetTensorTypeAndShape: [65, "status", "pointer", "outPointer"],
+  CreateMemoryInfo: [68, "status", "text", "int", "int", "int", "outPointer"],
+  MemoryInfoGetName: [71, "status", "pointer", "outPointer"],
   AllocatorFree: [76, "status", "pointer", "pointer"],
   GetAllocatorWithDefaultOptions: [78, "status", "outPointer"],
   ReleaseEnv: [92, "void", "pointer"],
   ReleaseStatus: [93, "void", "pointer"],
+  ReleaseMemoryInfo: [94, "void", "pointer"],
   ReleaseSession: [95, "void", "pointer"],
   ReleaseValue: [96, "void", "pointer"],
   ReleaseTypeInfo: [98, "void", "pointer"],
@@ -72,11 +75,26 @@ const FUNCTIONS = {
   ReleaseSessionOptions: [100, "void", "pointer"],
   SessionEndProfiling: [110, "status", "pointer", "pointer", "outPointer"],
   AddSessionConfigEntry: [130, "status", "pointer", "text", "text"],
+  CreateAllocator: [131, "status", "pointer", "pointer", "outPointer"],
+  ReleaseAllocator: [132, "void", "pointer"],
   RunWithBinding: [133, "status", "pointer", "pointer", "pointer"],
   CreateIoBinding: [134, "status", "pointer", "outPointer"],
   ReleaseIoBinding: [135, "void", "pointer"],
   BindInput: [136, "status", "pointer", "text", "pointer"],
   BindOutput: [137, "status", "pointer", "text", "pointer"],
+  SessionOptionsAppendExecutionProvider_CUDA_V2: [204, "status", "pointer", "pointer"],
+  CreateCUDAProviderOptions: [205, "status", "outPointer"],
+  UpdateCUDAProviderOptions: [206, "status", "pointer", "texts", "texts", "size"],
+  ReleaseCUDAProviderOptions: [208, "void", "pointer"],
+  SessionOptionsAppendExecutionProvider: [216, "status", "pointer", "text", "texts", "texts", "size"],
+  SessionGetMemoryInfoForInputs: [380, "status", "pointer", "outPointers", "size"],
+  CopyTensors: [386, "status", "pointer", "pointers", "pointers", "pointer", "size"],
+  Session_GetEpGraphAssignmentInfo: [407, "status", "pointer", "outPointer", "outSize"],
+  EpAssignedSubgraph_GetEpName: [408, "status", "pointer", "outPointer"],
+  EpAssignedSubgraph_GetNodes: [409, "status", "pointer", "outPointer", "outSize"],
+  EpAssignedNode_GetName: [410, "status", "pointer", "outPointer"],
+  EpAssignedNode_GetDomain: [411, "status", "pointer", "outPointer"],
+  EpAssignedNode_GetOperatorType: [412, "status", "pointer", "outPointer"],
 } as const satisfies Record<string, Row>;
 
 type JsArgs<R extends readonly Kind[]> = { -readonly [I in keyof R]: Kinds[R[I]] };
@@ -111,6 +129,40 @@ export function openOrtApi(path: string): OpenedLibrary {
   const version: string = functionAt(base, 1, "str", [])();
   const api: Pointer | null = getApi(ORT_API_VERSION);
   return { handle: library, version, functions: api === null ? null : bindFunctions(api) };
+}
+
+/** Result and arguments of an exported function of another library. */
+export type SymbolRow = readonly [result: "int" | "text", ...args: Kind[]];
+
+/** Functions made from such rows, by name. */
+export type SymbolFunctions<Rows extends Record<string, SymbolRow>> = {
+  readonly [Name in keyof Rows]: JsFunction<readonly [number, ...Rows[Name]]>;
+};
+
+/**
+ * Loads a library only for being in memory: what is loaded later and needs a file of its name takes it. It
+ * stays for as long as the result is held. Throws the loader's own error.
+ */
+export function loadLibrary(path: string): object {
+  return koffi.load(path);
+}
+
+/** Loads a library and binds functions that it exports; hold `handle` for as long as they are used. */
+export function openSymbols<Rows extends Record<string, SymbolRow>>(
+  path: string,
+  rows: Rows,
+): { readonly handle: object; readonly functions: SymbolFunctions<Rows> } {
+  const library = koffi.load(path);
+  const types = nativeTypes();
+  const functions = Object.entries(rows).map(([name, [result, ...args]]) => [
+    name,
+    library.func(
+      name,
+      types[result],
+      args.map((kind) => types[kind]),
+    ),
+  ]);
+  return { handle: library, functions: Object.fromEntries(functions) };
 }
 
 function bindFunctions(api: Pointer): OrtFunctions {
@@ -154,6 +206,12 @@ function nativeTypes(): Record<Kind, Untyped> {
     outInt: koffi.out(koffi.pointer("int")),
     outSize: koffi.out(koffi.pointer("size_t")),
   };
+}
+
+/** `count` pointers that stand one after the other at an address. */
+export function readPointers(address: Pointer, count: number): Pointer[] {
+  // koffi knows no array of no elements.
+  return count === 0 ? [] : koffi.decode(address, koffi.array("void *", count));
 }
 
 /** The NUL-terminated UTF-8 text at an address. */

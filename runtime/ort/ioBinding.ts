@@ -9,18 +9,27 @@ import type { OrtTensor } from "./tensor.ts";
 /** Tensors by the names of a graph's inputs or outputs. */
 export type NamedTensors = ReadonlyMap<string, OrtTensor>;
 
-/** An OrtIoBinding with the tensors that it refers to, which must outlive it, as must the session. */
+/**
+ * An OrtIoBinding with the tensors that it refers to, which must outlive it, as must the session. ORT binds a
+ * tensor that lies elsewhere than its readers by copying it there and then: an input on the device that nodes
+ * on the CPU read is bound anew for every run, and the reverse is refused.
+ */
 export class OrtBinding {
   readonly session: OrtSession;
   readonly inputs: NamedTensors;
   readonly outputs: NamedTensors;
   private binding: Pointer | null;
+  /** Inputs that each run needs a fresh copy of. */
+  private readonly copied: NamedTensors;
 
   private constructor(session: OrtSession, binding: Pointer, inputs: NamedTensors, outputs: NamedTensors) {
     this.session = session;
     this.binding = binding;
     this.inputs = inputs;
     this.outputs = outputs;
+    this.copied = new Map(
+      [...inputs].filter(([name, { place }]) => place !== (session.inputPlaces.get(name) ?? "host")),
+    );
   }
 
   /** Binds tensors to every input and to the outputs that are wanted. E_ORT_BINDING when they do not fit. */
@@ -50,7 +59,17 @@ export class OrtBinding {
     if (this.binding === null)
       throw new InternalError(`a binding of graph "${this.session.name}" is used after it was disposed`);
     const { library, name, pointer } = this.session;
+    for (const [input, tensor] of this.copied)
+      library.check(
+        `binding graph "${name}"`,
+        library.functions.BindInput(this.binding, input, tensor.value),
+      );
     library.check(`running graph "${name}"`, library.functions.RunWithBinding(pointer, null, this.binding));
+  }
+
+  /** Whether the binding reads or writes a tensor. */
+  refersTo(tensor: OrtTensor): boolean {
+    return [...this.inputs.values(), ...this.outputs.values()].includes(tensor);
   }
 
   [Symbol.dispose](): void {
@@ -61,6 +80,8 @@ export class OrtBinding {
 
 function asTypes(tensors: NamedTensors) {
   return new Map(
-    [...tensors].map(([name, { name: id, dtype, shape }]) => [name, { id, dtype, shape }] as const),
+    [...tensors].map(
+      ([name, { name: id, dtype, shape, place }]) => [name, { id, dtype, shape, place }] as const,
+    ),
   );
 }

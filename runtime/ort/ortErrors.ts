@@ -2,6 +2,7 @@
 // from. Nodes are named `<origin>/<operator>` by the compiler, so the origin is what stands before the last
 // slash.
 import { type Location, MttcError } from "../../compiler/diagnostics.ts";
+import { deviceFault } from "./deviceFaults.ts";
 
 // The forms in which ORT 1.29 names a node. Names may hold parentheses: `gradient(shared_layers[0])/Mul`.
 const NODE_PATTERNS = [
@@ -32,10 +33,15 @@ export function originOfNode(node: string): string | undefined {
   return slash > 0 ? node.slice(0, slash) : undefined;
 }
 
-/** An E_ORT error for a status message; `doing` says what was asked ("running graph train"). */
+/**
+ * The error for a status message; `doing` says what was asked ("running graph train"). E_CUDA_LIBRARY,
+ * E_CUDA_DEVICE and E_DEVICE_MEMORY where the message speaks of those, else E_ORT.
+ */
 export function ortError(doing: string, message: string): MttcError {
   const node = nodeOfMessage(message);
   const origin = node === undefined ? undefined : originOfNode(node);
   const at: Location = { ...(node !== undefined && { node }), ...(origin !== undefined && { origin }) };
+  const ofDevice = deviceFault(doing, message);
+  if (ofDevice !== undefined) return new MttcError({ ...ofDevice, at });
   return new MttcError({ code: "E_ORT", message: `${doing}: ONNX Runtime says: ${message.trim()}`, at });
 }

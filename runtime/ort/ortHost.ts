@@ -12,14 +12,20 @@ import type {
   GraphTensors,
   OrtOptions,
   OrtService,
+  StartedOrt,
   StepIo,
   StepResult,
   Writes,
 } from "./ortProtocol.ts";
+import type { Placement } from "./placement.ts";
+import type { Provider } from "./provider.ts";
 import type { ModelSource, SessionOptions } from "./session.ts";
 
 export type { HostTensor } from "./hostTensor.ts";
 export type * from "./ortProtocol.ts";
+export type { Placement } from "./placement.ts";
+export type { Provider } from "./provider.ts";
+export type { ProviderRequest } from "./providerChoice.ts";
 export type { ModelSource, SessionOptions } from "./session.ts";
 export type { TensorInfo } from "./tensorInfo.ts";
 
@@ -34,14 +40,26 @@ const THREAD = { name: "the ONNX Runtime thread", death: { code: "E_ORT" } } as 
 export class OrtHost {
   /** ONNX Runtime's version. */
   readonly version: string;
+  /** Its file. */
+  readonly libraryPath: string;
+  /** Where graphs run. */
+  readonly provider: Provider;
+  /** Why `auto` came to the CPU, where that needs saying: a line for the user. */
+  readonly note: string | undefined;
   private readonly calls: WorkerCalls<OrtService>;
 
-  private constructor(calls: WorkerCalls<OrtService>, version: string) {
+  private constructor(calls: WorkerCalls<OrtService>, { version, libraryPath, provider, note }: StartedOrt) {
     this.calls = calls;
     this.version = version;
+    this.libraryPath = libraryPath;
+    this.provider = provider;
+    this.note = note;
   }
 
-  /** Starts the thread and loads ONNX Runtime; E_ORT_LOAD when either fails. */
+  /**
+   * Starts the thread, loads ONNX Runtime and opens the provider's device. E_ORT_LOAD; E_CUDA_LIBRARY,
+   * E_CUDA_DEVICE and E_DEVICE_MEMORY name what is missing, and the command that mends it.
+   */
   static async start(options: OrtOptions = {}): Promise<OrtHost> {
     const calls = new WorkerCalls<OrtService>(builtFile("#ort-worker", missingThread), THREAD);
     try {
@@ -65,6 +83,11 @@ export class OrtHost {
   /** Releases a graph and its bindings; the path of its profile if it was opened with `profilePrefix`. */
   closeGraph(graph: string): Promise<string | undefined> {
     return this.calls.call("closeGraph", [graph]);
+  }
+
+  /** Which provider runs which node of a graph that was opened with `recordPlacement`. */
+  placements(graph: string): Promise<readonly Placement[]> {
+    return this.calls.call("placements", [graph]);
   }
 
   /** Allocates tensors of zeros, all or none. */
@@ -103,7 +126,7 @@ export class OrtHost {
    * not write from small Buffers: they share Node's pool, which cannot be transferred.
    */
   step(binding: string, io: StepIo = {}): Promise<StepResult> {
-    return this.calls.call("step", [binding, io], transferableBuffers(io.writes));
+    return this.calls.call("step", [binding, io], transferableBuffers([io.writes, io.staged]));
   }
 
   /**

@@ -1,7 +1,11 @@
 // What the main thread and the ONNX Runtime thread say to each other: the calls of OrtService, carried out in
 // the order in which they are made.
 import type { DType } from "../../compiler/ir/types.ts";
+import type { MemoryPlace } from "./deviceMemory.ts";
 import type { HostTensor } from "./hostTensor.ts";
+import type { Placement } from "./placement.ts";
+import type { Provider } from "./provider.ts";
+import type { ProviderRequest } from "./providerChoice.ts";
 import type { ModelSource, SessionOptions } from "./session.ts";
 import type { TensorInfo } from "./tensorInfo.ts";
 
@@ -11,6 +15,18 @@ export interface OrtOptions {
   readonly libraryPath?: string | undefined;
   readonly intraOpThreads?: number | undefined;
   readonly allowSpinning?: boolean | undefined;
+  /** Where graphs run; the CPU by default. */
+  readonly provider?: ProviderRequest | undefined;
+}
+
+/** What was started. */
+export interface StartedOrt {
+  readonly version: string;
+  /** The library's file. */
+  readonly libraryPath: string;
+  readonly provider: Provider;
+  /** Why `auto` came to the CPU, where that needs saying. */
+  readonly note: string | undefined;
 }
 
 /** A tensor to allocate, known by its id from then on. */
@@ -18,6 +34,8 @@ export interface BufferSpec {
   readonly id: string;
   readonly dtype: DType;
   readonly shape: readonly number[];
+  /** Where it lies, the host's memory by default; "device" is the host's, too, on the CPU. */
+  readonly place?: MemoryPlace | undefined;
 }
 
 /** What a graph takes and gives. */
@@ -39,6 +57,11 @@ export type Writes = Readonly<Record<string, ArrayBufferView>>;
 export interface StepIo {
   /** Copied into tensors before the run; their buffers are TRANSFERRED and come back in the result. */
   readonly writes?: Writes;
+  /**
+   * Copied while the graph runs, where the device can (CUDA), into tensors that this binding does not use:
+   * those of the next step. TRANSFERRED and returned likewise, after the buffers of `writes`.
+   */
+  readonly staged?: Writes;
   /** Tensors to read after the run. */
   readonly reads?: readonly string[];
 }
@@ -48,16 +71,17 @@ export interface StepResult {
   readonly outputs: ReadonlyMap<string, HostTensor>;
   /** Milliseconds within ONNX Runtime. */
   readonly runMs: number;
-  /** The buffers of `writes`, in the order of its entries, each once: free to be filled again. */
+  /** The buffers of `writes` and `staged`, in order, each once: free to be filled again. */
   readonly returned: readonly ArrayBuffer[];
 }
 
 /** What the ONNX Runtime thread does when asked; OrtHost is the same for the main thread, with promises. */
 export interface OrtService {
-  /** Loads the library; its version. */
-  start(options: OrtOptions): string;
+  /** Loads the library and opens the provider's device. */
+  start(options: OrtOptions): StartedOrt;
   openGraph(graph: string, model: ModelSource, options: SessionOptions): GraphTensors;
   closeGraph(graph: string): string | undefined;
+  placements(graph: string): readonly Placement[];
   allocate(buffers: readonly BufferSpec[]): void;
   free(ids: readonly string[]): void;
   write(data: Writes): void;

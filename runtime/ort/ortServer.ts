@@ -4,6 +4,7 @@
 import { type ErrorCode, InternalError, MttcError, suggestName } from "../../compiler/diagnostics.ts";
 import { transferableBuffers } from "../threads/callProtocol.ts";
 import { checkBinding } from "./bindingRules.ts";
+import { OrtDevice } from "./device.ts";
 import { type HostTensor, tensorSizeBytes } from "./hostTensor.ts";
 import { type NamedTensors, OrtBinding } from "./ioBinding.ts";
 import { OrtLibrary } from "./library.ts";
@@ -13,35 +14,39 @@ import type {
   GraphTensors,
   OrtOptions,
   OrtService,
+  StartedOrt,
   StepIo,
   StepResult,
   Writes,
 } from "./ortProtocol.ts";
+import type { Placement } from "./placement.ts";
+import type { Provider } from "./provider.ts";
+import { locateForProvider, openProvider } from "./providerChoice.ts";
 import { type ModelSource, OrtSession, type SessionOptions } from "./session.ts";
 import { OrtTensor } from "./tensor.ts";
 
 /** OrtService on ONNX Runtime itself; ortHost.ts documents each call and its errors. */
 export class OrtServer implements OrtService {
   private library: OrtLibrary | null = null;
-  private defaults: OrtOptions = {};
+  private device: OrtDevice | null = null;
+  private defaults: SessionOptions = {};
   private readonly graphs = new Map<string, OrtSession>();
   private readonly tensors = new Map<string, OrtTensor>();
   private readonly bindings = new Map<string, OrtBinding>();
 
-  start(options: OrtOptions): string {
-    this.library = OrtLibrary.open(options.libraryPath);
-    this.defaults = options;
-    return this.library.version;
+  start({ libraryPath, provider: request = { kind: "cpu" }, ...defaults }: OrtOptions): StartedOrt {
+    const library = OrtLibrary.open(locateForProvider(request, libraryPath));
+    this.library = library;
+    const open = (provider: Provider) => OrtDevice.open(library, provider);
+    const { opened, provider, note } = openProvider(request, library.path, open);
+    this.device = opened;
+    this.defaults = { ...defaults, provider };
+    return { version: library.version, libraryPath: library.path, provider, note };
   }
 
   openGraph(graph: string, model: ModelSource, options: SessionOptions): GraphTensors {
     refuseTaken(this.graphs, "graph", graph);
-    const { intraOpThreads, allowSpinning } = this.defaults;
-    const session = OrtSession.open(this.opened(), graph, model, {
-      intraOpThreads,
-      allowSpinning,
-      ...options,
-    });
+    const session = OrtSession.open(this.opened(), graph, model, { ...this.defaults, ...options });
     this.graphs.set(graph, session);
     return { inputs: session.inputs, outputs: session.outputs };
   }
@@ -55,12 +60,17 @@ export class OrtServer implements OrtService {
     return profile;
   }
 
+  placements(graph: string): readonly Placement[] {
+    return lookUp(this.graphs, "graph", graph).placements();
+  }
+
   allocate(buffers: readonly BufferSpec[]): void {
     const made: string[] = [];
     try {
-      for (const { id, dtype, shape } of buffers) {
+      for (const { id, dtype, shape, place } of buffers) {
         refuseTaken(this.tensors, "tensor", id);
-        this.tensors.set(id, OrtTensor.allocate(this.opened(), id, dtype, shape));
+        const device = place === "device" ? this.device : null;
+        this.tensors.set(id, OrtTensor.allocate(this.opened(), id, dtype, shape, device));
         made.push(id);
       }
     } catch (error) {
@@ -72,8 +82,8 @@ export class OrtServer implements OrtService {
   free(ids: readonly string[]): void {
     for (const id of ids) {
       const tensor = lookUp(this.tensors, "tensor", id);
-      for (const [name, { inputs, outputs }] of this.bindings)
-        if ([...inputs.values(), ...outputs.values()].includes(tensor))
+      for (const [name, binding] of this.bindings)
+        if (binding.refersTo(tensor))
           throw misuse(`tensor "${id}" cannot be freed while the binding "${name}" refers to it`);
     }
     for (const id of ids) {
@@ -83,7 +93,13 @@ export class OrtServer implements OrtService {
   }
 
   write(data: Writes): void {
-    for (const [id, view] of Object.entries(data)) lookUp(this.tensors, "tensor", id).write(view);
+    this.beginWrites(data);
+    this.device?.copies.finish();
+  }
+
+  private beginWrites(data: Writes): void {
+    const named = Object.entries(data);
+    OrtTensor.beginWrites(named.map(([id, view]) => [lookUp(this.tensors, "tensor", id), view] as const));
   }
 
   read(ids: readonly string[]): Map<string, HostTensor> {
@@ -106,13 +122,21 @@ export class OrtServer implements OrtService {
     this.bindings.delete(binding);
   }
 
-  step(binding: string, { writes = {}, reads = [] }: StepIo): StepResult {
+  step(binding: string, { writes = {}, staged = {}, reads = [] }: StepIo): StepResult {
     const bound = lookUp(this.bindings, "binding", binding);
+    for (const id of Object.keys(staged))
+      if (bound.refersTo(lookUp(this.tensors, "tensor", id)))
+        throw misuse(`tensor "${id}" cannot be written while the binding "${binding}" runs on it`);
     this.write(writes);
     const started = performance.now();
-    bound.run();
+    this.beginWrites(staged);
+    try {
+      bound.run();
+    } finally {
+      this.device?.copies.finish();
+    }
     const runMs = performance.now() - started;
-    return { outputs: this.read(reads), runMs, returned: transferableBuffers(writes) };
+    return { outputs: this.read(reads), runMs, returned: transferableBuffers([writes, staged]) };
   }
 
   run(
@@ -143,6 +167,8 @@ export class OrtServer implements OrtService {
       for (const item of held.values()) item[Symbol.dispose]();
       held.clear();
     }
+    this.device?.[Symbol.dispose]();
+    this.device = null;
     this.library?.[Symbol.dispose]();
     this.library = null;
   }

@@ -2,13 +2,19 @@
 // it. Runs either on tensors bound once (ioBinding.ts) or, for exported models of any batch size, on tensors
 // given each time.
 import { InternalError } from "../../compiler/diagnostics.ts";
-import type { OrtFunctions, Pointer } from "./ffi.ts";
+import type { MemoryPlace } from "./deviceMemory.ts";
+import { type OrtFunctions, type Pointer, readText } from "./ffi.ts";
 import type { OrtLibrary } from "./library.ts";
+import { type Placement, readPlacements } from "./placement.ts";
+import { appendProvider, memoryOf, type Provider } from "./provider.ts";
 import { OrtTensor } from "./tensor.ts";
 import { listTensors, type TensorInfo, takeText } from "./tensorInfo.ts";
 
 /** ORT_ENABLE_ALL of GraphOptimizationLevel. */
 const OPTIMIZE_ALL = 99;
+
+/** ORT's name of the host's plain memory. */
+const HOST_MEMORY = "Cpu";
 
 /** Where a graph comes from: an ONNX file's bytes, or its path (needed when it has external data). */
 export type ModelSource = { readonly bytes: Uint8Array } | { readonly path: string };
@@ -28,24 +34,35 @@ export interface SessionOptions {
   readonly flushDenormals?: boolean | undefined;
   /** Writes ORT's profile to a file whose path begins so; its name is what `endProfiling` returns. */
   readonly profilePrefix?: string | undefined;
+  /** Where it runs; the host's provider by default. */
+  readonly provider?: Provider | undefined;
+  /** Refuses the graph (E_ORT) when a node would fall back to the CPU. */
+  readonly refuseFallback?: boolean | undefined;
+  /** Has ORT note which provider takes which node, for `placements`. */
+  readonly recordPlacement?: boolean | undefined;
 }
+
+const CPU: Provider = { kind: "cpu" };
 
 /** A loaded graph; `name` is for messages. Bindings made for it must be disposed before it. */
 export class OrtSession {
   readonly name: string;
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
+  /** Where the nodes that read an input want it. */
+  readonly inputPlaces: ReadonlyMap<string, MemoryPlace>;
   readonly library: OrtLibrary;
   private session: Pointer | null;
-  private readonly isProfiled: boolean;
+  private readonly options: SessionOptions;
 
-  private constructor(library: OrtLibrary, name: string, session: Pointer, isProfiled: boolean) {
+  private constructor(library: OrtLibrary, name: string, session: Pointer, options: SessionOptions) {
     this.library = library;
     this.name = name;
     this.session = session;
-    this.isProfiled = isProfiled;
+    this.options = options;
     this.inputs = listTensors(library, session, "input");
     this.outputs = listTensors(library, session, "output");
+    this.inputPlaces = readInputPlaces(library, session, this.inputs, options.provider ?? CPU);
   }
 
   /**
@@ -73,7 +90,7 @@ export class OrtSession {
       functions.ReleaseSessionOptions(settings);
     }
     try {
-      return new OrtSession(library, name, session, options.profilePrefix !== undefined);
+      return new OrtSession(library, name, session, options);
     } catch (error) {
       functions.ReleaseSession(session);
       throw error;
@@ -128,7 +145,7 @@ export class OrtSession {
    * prefix.
    */
   endProfiling(): string | undefined {
-    if (!this.isProfiled) return undefined;
+    if (this.options.profilePrefix === undefined) return undefined;
     const { library } = this;
     return takeText(
       library,
@@ -136,6 +153,13 @@ export class OrtSession {
         library.functions.SessionEndProfiling(this.pointer, library.allocator, out),
       ),
     );
+  }
+
+  /** Which provider runs which node; an InternalError unless it was opened with `recordPlacement`. */
+  placements(): Placement[] {
+    if (this.options.recordPlacement !== true)
+      throw new InternalError(`graph "${this.name}" was opened without recordPlacement`);
+    return readPlacements(this.library, this.pointer, this.name);
   }
 
   [Symbol.dispose](): void {
@@ -155,4 +179,30 @@ function applyOptions(library: OrtLibrary, settings: Pointer, doing: string, opt
   configure("session.set_denormal_as_zero", options.flushDenormals ?? true);
   if (options.profilePrefix !== undefined)
     library.check(doing, functions.EnableProfiling(settings, options.profilePrefix));
+  if (options.refuseFallback === true) configure("session.disable_cpu_ep_fallback", true);
+  if (options.recordPlacement === true) configure("session.record_ep_graph_assignment_info", true);
+  appendProvider(library, settings, options.provider ?? CPU, doing);
+}
+
+/** ORT binds a tensor that lies elsewhere by a copy of the moment: ioBinding.ts needs to know. */
+function readInputPlaces(
+  library: OrtLibrary,
+  session: Pointer,
+  inputs: readonly TensorInfo[],
+  provider: Provider,
+): Map<string, MemoryPlace> {
+  const names = inputs.map(({ name }) => name);
+  if (memoryOf(provider) === null || names.length === 0) return new Map(names.map((name) => [name, "host"]));
+  const { functions } = library;
+  const doing = "asking where inputs are read";
+  const memories: (Pointer | null)[] = names.map(() => null);
+  library.check(doing, functions.SessionGetMemoryInfoForInputs(session, memories, names.length));
+  return new Map(
+    names.map((name, index) => {
+      const memory = memories[index];
+      if (memory == null) return [name, "host"];
+      const kind = readText(library.make(doing, (out) => functions.MemoryInfoGetName(memory, out)));
+      return [name, kind === HOST_MEMORY ? "host" : "device"];
+    }),
+  );
 }

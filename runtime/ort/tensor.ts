@@ -1,34 +1,40 @@
-// A tensor in memory that ORT owns. Data goes in and out by explicit copies (`write`, `read`), so that a
-// tensor may one day lie on another device; bindings refer to it for as long as it lives, and its address
-// never changes.
+// A tensor in memory that ORT owns, the host's or a device's. Data goes in and out by explicit copies
+// (`write`, `read`), so that it is the same wherever the tensor lies; bindings refer to it for as long as it
+// lives, and its address never changes.
 import { InternalError } from "../../compiler/diagnostics.ts";
 import type { DType } from "../../compiler/ir/types.ts";
 import { ONNX_DTYPES } from "../../compiler/onnx/tensorBytes.ts";
+import type { DeviceMemory, DeviceTensor, MemoryPlace } from "./deviceMemory.ts";
 import { type Pointer, viewMemory } from "./ffi.ts";
 import { arrayOver, bytesOf, type HostTensor, type TensorArray, tensorSizeBytes } from "./hostTensor.ts";
 import type { OrtLibrary } from "./library.ts";
 import { readTensorInfo } from "./tensorInfo.ts";
 
+interface TensorType {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+}
+
 /** A live OrtValue and its memory; every use after `Symbol.dispose` is an InternalError. */
-export class OrtTensor {
+export class OrtTensor implements DeviceTensor {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: readonly number[];
   readonly sizeBytes: number;
+  /** The device that it lies on; null for the host's memory. */
+  readonly device: DeviceMemory | null;
   private readonly library: OrtLibrary;
-  private alive: { readonly value: Pointer; readonly buffer: ArrayBuffer } | null;
+  private alive: { readonly value: Pointer; readonly buffer: ArrayBuffer | null } | null;
 
-  private constructor(
-    library: OrtLibrary,
-    value: Pointer,
-    type: { name: string; dtype: DType; shape: readonly number[] },
-  ) {
+  private constructor(library: OrtLibrary, value: Pointer, type: TensorType, device: DeviceMemory | null) {
     this.library = library;
     this.name = type.name;
     this.dtype = type.dtype;
     this.shape = type.shape;
+    this.device = device;
     this.sizeBytes = tensorSizeBytes(type.dtype, type.shape);
-    this.alive = { value, buffer: this.viewValue(value) };
+    this.alive = { value, buffer: device === null ? this.viewValue(value) : null };
   }
 
   private viewValue(value: Pointer): ArrayBuffer {
@@ -40,17 +46,24 @@ export class OrtTensor {
   }
 
   /**
-   * A new tensor of zeros; `name` is for messages. E_SHAPE for what is not a shape, E_ORT when memory runs
-   * out.
+   * A new tensor of zeros, on the host or on `device`; `name` is for messages. E_SHAPE for what is not a
+   * shape, E_ORT or E_DEVICE_MEMORY when memory runs out.
    */
-  static allocate(library: OrtLibrary, name: string, dtype: DType, shape: readonly number[]): OrtTensor {
+  static allocate(
+    library: OrtLibrary,
+    name: string,
+    dtype: DType,
+    shape: readonly number[],
+    device: DeviceMemory | null = null,
+  ): OrtTensor {
     tensorSizeBytes(dtype, shape);
     const dims = BigInt64Array.from(shape, BigInt);
-    const { functions, allocator } = library;
+    const { functions } = library;
+    const { allocator } = device ?? library;
     const value = library.make(`allocating tensor "${name}" of shape [${shape}]`, (out) =>
       functions.CreateTensorAsOrtValue(allocator, dims, dims.length, ONNX_DTYPES[dtype], out),
     );
-    const tensor = new OrtTensor(library, value, { name, dtype, shape: [...shape] });
+    const tensor = new OrtTensor(library, value, { name, dtype, shape: [...shape] }, device);
     tensor.fillZero();
     return tensor;
   }
@@ -61,10 +74,28 @@ export class OrtTensor {
     const info = library.make(`output "${name}"`, (out) => functions.GetTensorTypeAndShape(value, out));
     try {
       const { dtype, shape } = readTensorInfo(library, name, info);
-      return new OrtTensor(library, value, { name, dtype, shape: shape.map(Number) });
+      return new OrtTensor(library, value, { name, dtype, shape: shape.map(Number) }, null);
     } finally {
       functions.ReleaseTensorTypeAndShapeInfo(info);
     }
+  }
+
+  /**
+   * Begins to copy data into tensors, each the typed array of its dtype or raw bytes of its size; E_SHAPE
+   * otherwise, and then nothing was copied. What lies on a device has arrived after `finish` of its copies.
+   */
+  static beginWrites(writes: readonly (readonly [OrtTensor, ArrayBufferView])[]): void {
+    const checked = writes.map(
+      ([tensor, data]) => [tensor, bytesOf(tensor.name, tensor.dtype, tensor.sizeBytes, data)] as const,
+    );
+    for (const [tensor, bytes] of checked)
+      if (tensor.device === null) new Uint8Array(tensor.hostBuffer).set(bytes);
+      else tensor.device.copies.begin([[tensor, bytes]]);
+  }
+
+  /** Where it lies. */
+  get place(): MemoryPlace {
+    return this.device === null ? "host" : "device";
   }
 
   /** The OrtValue, for binding and running. */
@@ -72,30 +103,40 @@ export class OrtTensor {
     return this.living().value;
   }
 
-  /** The elements in place, without a copy: do not keep it beyond the tensor's life. */
+  /** The elements in place, without a copy, of a tensor on the host: do not keep it beyond its life. */
   get cpuView(): TensorArray {
-    return arrayOver(this.dtype, this.living().buffer);
+    return arrayOver(this.dtype, this.hostBuffer);
+  }
+
+  private get hostBuffer(): ArrayBuffer {
+    const { buffer } = this.living();
+    if (buffer === null) throw new InternalError(`tensor "${this.name}" is not in the host's memory`);
+    return buffer;
   }
 
   fillZero(): void {
-    new Uint8Array(this.living().buffer).fill(0);
+    if (this.device === null) new Uint8Array(this.hostBuffer).fill(0);
+    else this.write(new Uint8Array(this.sizeBytes));
   }
 
   /**
    * Copies `data` in: the typed array of the dtype, or raw bytes, of exactly this size. E_SHAPE otherwise.
    */
   write(data: ArrayBufferView): void {
-    const { buffer } = this.living();
-    new Uint8Array(buffer).set(bytesOf(this.name, this.dtype, this.sizeBytes, data));
+    OrtTensor.beginWrites([[this, data]]);
+    this.device?.copies.finish();
   }
 
   /** A copy of the elements, in a buffer of its own. */
   read(): HostTensor {
-    const data = arrayOver(this.dtype, this.living().buffer.slice(0));
-    return { dtype: this.dtype, shape: this.shape, data };
+    const { dtype, shape } = this;
+    if (this.device === null) return { dtype, shape, data: arrayOver(dtype, this.hostBuffer.slice(0)) };
+    const copy = new ArrayBuffer(this.sizeBytes);
+    this.device.copies.download(this, new Uint8Array(copy));
+    return { dtype, shape, data: arrayOver(dtype, copy) };
   }
 
-  private living(): { readonly value: Pointer; readonly buffer: ArrayBuffer } {
+  private living(): { readonly value: Pointer; readonly buffer: ArrayBuffer | null } {
     if (this.alive === null) throw new InternalError(`tensor "${this.name}" is used after it was disposed`);
     return this.alive;
   }

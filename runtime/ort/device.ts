@@ -1,0 +1,105 @@
+// The device of a provider, held open for as long as tensors lie on it: a graph of one node keeps the
+// provider's allocator alive, and shows at once whether device, driver and libraries are there.
+
+import { MttcError } from "../../compiler/diagnostics.ts";
+import { encodeModelProto } from "../../compiler/onnx/protobuf.ts";
+import { ONNX_DTYPES } from "../../compiler/onnx/tensorBytes.ts";
+import { CudaCopies } from "./cudaCopies.ts";
+import { missingProviderFiles, requireCudaLibraries } from "./cudaLibraries.ts";
+import { type DeviceCopies, type DeviceMemory, OrtCopies } from "./deviceMemory.ts";
+import type { Pointer } from "./ffi.ts";
+import type { OrtLibrary } from "./library.ts";
+import { memoryOf, type Provider } from "./provider.ts";
+import { OrtSession } from "./session.ts";
+
+/** OrtDeviceAllocator and OrtMemTypeDefault of the C API. */
+const DEVICE_ALLOCATOR = 0;
+const DEFAULT_MEMORY = 0;
+
+/** An opened device; tensors and graphs on it must be disposed before it, and it before the library. */
+export class OrtDevice implements DeviceMemory {
+  readonly provider: Provider;
+  readonly allocator: Pointer;
+  readonly copies: DeviceCopies;
+  private readonly library: OrtLibrary;
+  private readonly anchor: OrtSession;
+  /** NVIDIA's libraries stay loaded while they are held. */
+  readonly preloaded: readonly object[];
+
+  private constructor(
+    library: OrtLibrary,
+    provider: Provider,
+    held: { anchor: OrtSession; allocator: Pointer; copies: DeviceCopies; preloaded: readonly object[] },
+  ) {
+    this.library = library;
+    this.provider = provider;
+    this.anchor = held.anchor;
+    this.allocator = held.allocator;
+    this.copies = held.copies;
+    this.preloaded = held.preloaded;
+  }
+
+  /**
+   * Opens the provider's device; null for the CPU, whose memory is the host's. E_CUDA_LIBRARY, E_CUDA_DEVICE
+   * and E_DEVICE_MEMORY say what is missing.
+   */
+  static open(library: OrtLibrary, provider: Provider): OrtDevice | null {
+    const place = memoryOf(provider);
+    if (place === null) return null;
+    if (provider.kind === "cuda") refuseWithoutProvider(library.path);
+    const preloaded = provider.kind === "cuda" ? requireCudaLibraries() : [];
+    const { functions } = library;
+    const doing = `opening the device of ${provider.kind}`;
+    const anchor = OrtSession.open(library, doing, { bytes: anchorModel() }, { provider, intraOpThreads: 1 });
+    let allocator: Pointer | undefined;
+    try {
+      const memory = library.make(doing, (out) =>
+        functions.CreateMemoryInfo(place.name, DEVICE_ALLOCATOR, place.device, DEFAULT_MEMORY, out),
+      );
+      try {
+        allocator = library.make(doing, (out) => functions.CreateAllocator(anchor.pointer, memory, out));
+      } finally {
+        functions.ReleaseMemoryInfo(memory);
+      }
+      const copies =
+        provider.kind === "cuda" ? new CudaCopies(library, provider.device) : new OrtCopies(library);
+      return new OrtDevice(library, provider, { anchor, allocator, copies, preloaded });
+    } catch (error) {
+      if (allocator !== undefined) functions.ReleaseAllocator(allocator);
+      anchor[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.copies[Symbol.dispose]();
+    this.library.functions.ReleaseAllocator(this.allocator);
+    this.anchor[Symbol.dispose]();
+  }
+}
+
+function refuseWithoutProvider(core: string): void {
+  const missing = missingProviderFiles(core);
+  if (missing.length === 0) return;
+  throw new MttcError({
+    code: "E_CUDA_LIBRARY",
+    message: `${missing.join(" and ")} ${missing.length > 1 ? "are" : "is"} not beside ${core}`,
+    hint: "`mttc setup-cuda` brings ONNX Runtime's CUDA provider; MTTC_ORT_DIR names a folder that has it",
+  });
+}
+
+/** y = x + x of one float32. */
+function anchorModel(): Uint8Array {
+  const type = { tensorType: { elemType: ONNX_DTYPES.float32, shape: { dim: [{ dimValue: 1 }] } } };
+  return encodeModelProto({
+    irVersion: 8,
+    opsetImport: [{ domain: "", version: 18 }],
+    graph: {
+      name: "anchor",
+      node: [{ name: "Add", opType: "Add", input: ["x", "x"], output: ["y"], attribute: [] }],
+      initializer: [],
+      input: [{ name: "x", type }],
+      output: [{ name: "y", type }],
+    },
+  });
+}

@@ -1,0 +1,70 @@
+// From what the user asks for ("auto", "cuda:1") to a library and a provider. `auto` takes the CUDA device
+// where there is one, and otherwise the CPU: without a word where no CUDA provider was ever brought here,
+// with one line that says why where there is one that cannot be used.
+import { existsSync } from "node:fs";
+import { MttcError } from "../../compiler/diagnostics.ts";
+import { missingProviderFiles } from "./cudaLibraries.ts";
+import { currentSurroundings, locateOrtLibrary, type Surroundings } from "./library.ts";
+import type { Provider } from "./provider.ts";
+import { providerFolder } from "./providerFolder.ts";
+
+/** A provider, or the best that this machine has. */
+export type ProviderRequest = Provider | { readonly kind: "auto"; readonly tf32: boolean };
+
+/** A request as it is written: "cpu", "cuda", "cuda:1" or "auto". */
+export type ProviderName = "cpu" | "cuda" | `cuda:${number}` | "auto";
+
+/** Reads a provider's name; undefined for what is none. `tf32` is for CUDA devices. */
+export function parseProvider(name: string, tf32: boolean): ProviderRequest | undefined {
+  if (name === "cpu" || name === "webgpu") return { kind: name };
+  if (name === "auto") return { kind: name, tf32 };
+  const device = /^cuda(?::(\d{1,3}))?$/.exec(name);
+  return device ? { kind: "cuda", device: Number(device[1] ?? 0), tf32 } : undefined;
+}
+
+/**
+ * The library's file for a request: the given one, else MTTC_ORT_DIR, else, where CUDA may be used, what
+ * `mttc setup-cuda` brought, else the package's. E_ORT_LOAD.
+ */
+export function locateForProvider(
+  request: ProviderRequest,
+  libraryPath?: string,
+  around: Surroundings = currentSurroundings(),
+  folder: string = providerFolder(),
+): string {
+  const isOpen = libraryPath === undefined && (around.ortFolder ?? "") === "";
+  const mayUseCuda = request.kind === "cuda" || request.kind === "auto";
+  return locateOrtLibrary(isOpen && mayUseCuda && existsSync(folder) ? folder : libraryPath, around);
+}
+
+/** What a request came to, and why it is the CPU where that needs saying. */
+export interface Chosen<T> {
+  readonly opened: T;
+  readonly provider: Provider;
+  readonly note: string | undefined;
+}
+
+/** Opens the provider that is asked for; for `auto` the first of CUDA's device 0 and the CPU that opens. */
+export function openProvider<T>(
+  request: ProviderRequest,
+  core: string,
+  open: (provider: Provider) => T,
+): Chosen<T> {
+  if (request.kind !== "auto") return { opened: open(request), provider: request, note: undefined };
+  const cpu: Provider = { kind: "cpu" };
+  if (missingProviderFiles(core).length > 0) return { opened: open(cpu), provider: cpu, note: undefined };
+  const cuda: Provider = { kind: "cuda", device: 0, tf32: request.tf32 };
+  try {
+    return { opened: open(cuda), provider: cuda, note: undefined };
+  } catch (error) {
+    if (!(error instanceof MttcError)) throw error;
+    return { opened: open(cpu), provider: cpu, note: `running on the CPU: ${reasonOf(error)}` };
+  }
+}
+
+function reasonOf({ faults }: MttcError): string {
+  const [first] = faults;
+  const more = faults.length > 1 ? ` (and ${faults.length - 1} more: \`mttc doctor\`)` : "";
+  const hint = first?.hint === undefined ? "" : `; ${first.hint}`;
+  return `${(first?.message ?? "").split("\n")[0]}${more}${hint}`;
+}
