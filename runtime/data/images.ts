@@ -153,6 +153,12 @@ export class ImageReader {
     this.packed = packed;
   }
 
+  /** Drops the kept images. */
+  forget(): void {
+    for (const pixels of this.kept.values()) this.freeBytes += pixels.length;
+    this.kept.clear();
+  }
+
   /** Whether reading the image is a plain read of its pixels, without decoding. */
   isPacked(path: string): boolean {
     return this.packed?.has(path) ?? false;

@@ -2,10 +2,9 @@
 // dictionary for every row (-1 = missing). Nothing is interpreted here beyond the missing-value words;
 // classes.ts turns dictionary numbers into class numbers. labelFiles.ts fills tables from files. All faults
 // of a table are reported at once, each with its place.
-import { resolve } from "node:path";
 import { type Fault, type Location, MttcError, suggestName } from "../../compiler/diagnostics.ts";
 import { FaultList } from "./faultList.ts";
-import { MappedList, NumberList, type PathList, StringTable } from "./stringTable.ts";
+import { FolderPaths, NumberList, type PathList, StringTable } from "./stringTable.ts";
 
 const MAX_PATH_CHARACTERS = 4_096;
 const MAX_LABEL_CHARACTERS = 1_000;
@@ -102,7 +101,7 @@ export class LabelTableBuilder {
     return {
       source: this.#source,
       tasks: this.#tasks,
-      paths: new MappedList(this.#paths, (path) => resolve(folder, path)),
+      paths: new FolderPaths(this.#paths, folder),
       columns: this.#columns.map(({ numbers, codes }) => ({
         names: [...numbers.keys()],
         codes: codes.values(),

@@ -9,7 +9,8 @@ import { acquireRunLock } from "../checkpoint/runLock.ts";
 import type { LabelledRows } from "../data/classes.ts";
 import { FeatureBatches } from "../data/featureBatches.ts";
 import { FeatureStore } from "../data/featureStore.ts";
-import { DEFAULT_CACHE_BYTES, type ImageReader } from "../data/images.ts";
+import type { ImageStreams } from "../data/imageStreams.ts";
+import { DEFAULT_CACHE_BYTES } from "../data/images.ts";
 import { readShards, type Shard, verifyShard } from "../data/packShard.ts";
 import { changedItems, entriesOf, type PackEntry, shardsOf } from "../data/packSources.ts";
 import type { PackItem } from "../data/packWriter.ts";
@@ -41,7 +42,7 @@ export interface FeatureOptions {
   /** Epochs still to train, one that has begun included. */
   readonly epochsLeft: number;
   /** Reads the images that features are computed of; it need not keep them. */
-  readonly reader: ImageReader;
+  readonly reader: ImageStreams;
   /** Recipe of the images as it reads them. */
   readonly pixels: string;
   readonly log: (message: string) => void;

@@ -6,7 +6,7 @@ import { lstat } from "node:fs/promises";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import type { LabelledRows } from "../data/classes.ts";
 import { readImageFile } from "../data/imageFile.ts";
-import type { ImageReader } from "../data/images.ts";
+import type { ImageStreams } from "../data/imageStreams.ts";
 import { BatchLoader } from "../data/loader.ts";
 import type { RecordKind } from "../data/packShard.ts";
 import type { PackItem } from "../data/packWriter.ts";
@@ -24,7 +24,7 @@ export interface FeatureJob {
   readonly firstNumber: number;
   readonly items: readonly PackItem[];
   readonly batchSize: number;
-  readonly reader: ImageReader;
+  readonly reader: ImageStreams;
   readonly parallel: number;
   /**
    * Features of a batch of images, [batchSize, ...] for each form; of the rest of the last batch, which is

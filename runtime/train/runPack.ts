@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import type { Spec } from "../../compiler/spec/schema.ts";
 import type { LabelledRows, PreparedLabels } from "../data/classes.ts";
 import { DEFAULT_CACHE_BYTES, type ImageFormat, imageBytes } from "../data/images.ts";
-import { PackedImages, preparePack } from "../data/packedImages.ts";
+import { type PackHandle, preparePack } from "../data/packedImages.ts";
 import type { PackItem } from "../data/packWriter.ts";
 import { refuseSameContent } from "../data/splitLeak.ts";
 
@@ -34,7 +34,7 @@ export function packItems({ train, val }: PreparedLabels): PackItem[] {
 }
 
 /**
- * The packed images of a run, brought up to date; undefined where the spec's `pack` says so, or "auto" finds
+ * The pack of a run, brought up to date; undefined where the spec's `pack` says so, or "auto" finds
  * that they fit into memory, are read once only, or do not fit on the disk (which `log` is told). Throws what
  * preparePack throws, and E_SPLIT_LEAK.
  */
@@ -42,7 +42,7 @@ export async function openPack(
   context: PackContext,
   log: (message: string) => void,
   signal?: AbortSignal,
-): Promise<PackedImages | undefined> {
+): Promise<PackHandle | undefined> {
   const { experiment, labels, reader, directory } = context;
   const items = packItems(labels);
   if (!(await isPackWanted(context, items, log))) return undefined;
@@ -61,8 +61,8 @@ export async function openPack(
   if (experiment.spec.split_leak === "error") refuseSameContent(labels, summary.hashes);
   const size = `${gigabytes(summary.sizeBytes)} GB in ${summary.folder}`;
   log(`${summary.images} images are read from the packed cache (${size}); ${summary.packed} were packed now`);
-  const paths = items.map(({ path }) => path);
-  return await PackedImages.open({ ...summary, format: reader.format }, paths);
+  const { folder, packFormat } = summary;
+  return { folder, packFormat, format: reader.format };
 }
 
 /** Raw pixels are those of decoding, so `auto` may decide; JPEGs are not, so asking for them decides. */

@@ -1,5 +1,5 @@
 // Everything that is open while a run trains: labels, compiled bundle, ONNX Runtime's worker, device tensors,
-// image reader. Opening goes through the stages in order; closing undoes it.
+// loader thread. Opening goes through the stages in order; closing undoes it.
 import { createHash } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
@@ -12,9 +12,9 @@ import { specWarnings } from "../../compiler/spec/specWarnings.ts";
 import { removeLeftovers } from "../checkpoint/atomicDirectory.ts";
 import { acquireRunLock, type RunLock } from "../checkpoint/runLock.ts";
 import type { PreparedLabels } from "../data/classes.ts";
-import { ImageReader, imageFormat } from "../data/images.ts";
-import type { PackedImages } from "../data/packedImages.ts";
+import { imageFormat } from "../data/images.ts";
 import { imageKind } from "../data/packKind.ts";
+import { LoaderThread } from "../loader/loaderThread.ts";
 import { type ForeignModels, readForeignModels } from "../models/foreignModels.ts";
 import { OrtHost } from "../ort/ortHost.ts";
 import { type StoredManifest, writeBundleDirectory } from "./bundleDirectory.ts";
@@ -50,14 +50,13 @@ export class TrainingSession implements AsyncDisposable {
   readonly manifest: StoredManifest;
   readonly device: TrainingDevice;
   readonly host: OrtHost;
-  readonly reader: ImageReader;
+  readonly reader: LoaderThread;
   /** The run's folder; a temporary one, removed on close, where the spec has no logdir. */
   readonly directory: string;
   readonly fingerprint: Fingerprint;
   readonly models: ForeignModels;
   readonly warnings: readonly string[];
   readonly #closers: (() => Promise<void>)[];
-  #packed: PackedImages | undefined;
   #isPacked = false;
   #features: FeatureCache | undefined;
 
@@ -96,13 +95,14 @@ export class TrainingSession implements AsyncDisposable {
         intraOpThreads: options.threads ?? availableParallelism(),
       });
       closers.push(() => host.close());
+      const reader = new LoaderThread({ format: imageFormat(spec) });
+      closers.push(() => reader.close());
       const device = await TrainingDevice.open(host, join(directory, BUNDLE_FOLDER), manifest);
       const initial = decodeSafetensors(
         bundle.files.get("state.safetensors") ?? new Uint8Array(),
         "state.safetensors",
       );
       await device.writeState(new Map([...initial.tensors].map(([name, { data }]) => [name, data])));
-      const reader = new ImageReader(imageFormat(spec));
       const fingerprint = { spec: hashSpec(spec, models), data: hashLabels(labels) };
       const warnings = [...models.notes, ...specWarnings(spec), ...labels.warnings];
       return new TrainingSession(
@@ -122,7 +122,7 @@ export class TrainingSession implements AsyncDisposable {
 
   /**
    * Brings about what the spec's `pack` and `cache_features` say: images or features that steps read, in the
-   * next `epochsLeft` epochs; what is done already is not done again. Throws what PackedImages.open and
+   * next `epochsLeft` epochs; what is done already is not done again. Throws what preparePack and
    * FeatureCache.open throw; `log` is told what takes long.
    */
   async prepareInputs(options: PrepareOptions): Promise<void> {
@@ -130,24 +130,26 @@ export class TrainingSession implements AsyncDisposable {
     // With features no epoch reads an image: they are packed then only where the spec asks for it.
     const { pack, pack_format: packFormat } = this.experiment.spec;
     if (pack !== "auto" || packFormat === "jpeg") await this.#packImages(options);
-    const reader = new ImageReader(this.reader.format, 0);
-    reader.usePacked(this.#packed);
+    const { reader } = this;
     const { recipe: pixels } = imageKind(reader.format, packFormat);
     this.#features = await FeatureCache.open(this, { ...options, reader, pixels });
     if (!this.#features) return await this.#packImages(options);
     const features = this.#features;
+    await reader.forget();
     this.#closers.push(() => features[Symbol.asyncDispose]());
     await this.device.useFeatures();
   }
 
   async #packImages({ log, signal }: PrepareOptions): Promise<void> {
     if (this.#isPacked) return;
-    const packed = await openPack(this, log, signal);
+    const pack = await openPack(this, log, signal);
     this.#isPacked = true;
-    if (packed === undefined) return;
-    this.#closers.push(() => packed[Symbol.asyncDispose]());
-    this.#packed = packed;
-    this.reader.usePacked(packed);
+    const { train, val } = this.labels;
+    if (pack)
+      await this.reader.usePacked(
+        pack,
+        [train, ...(val ? [val] : [])].map(({ paths }) => paths),
+      );
   }
 
   async close(): Promise<void> {

@@ -9,6 +9,7 @@ import { imageSize } from "../../compiler/augment/augmentGraph.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { augmentSettings } from "../../compiler/spec/augmentKeys.ts";
 import { drawAugmentRows } from "../../runtime/augment/augmentRows.ts";
+import { BatchLoader } from "../../runtime/data/loader.ts";
 import { evaluationOrder } from "../../runtime/data/sampler.ts";
 import type { EpochReport } from "../../runtime/train/events.ts";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
@@ -172,12 +173,9 @@ describe("features with augmentation", () => {
     const [one, two, three] = [await first(1), await first(2), await first(3)];
     expect(three).toEqual(one);
     expect(two).not.toEqual(one);
-    const pixels = new Uint8Array(8 * 16 * 16 * 3);
-    for (let i = 0; i < 8; i++)
-      await session.reader.read(
-        session.labels.train.paths.at(8 + i) ?? "",
-        pixels.subarray(i * 768, (i + 1) * 768),
-      );
+    const { reader, labels } = session;
+    await using loader = new BatchLoader({ rows: labels.train, order, batchSize: 8, reader, startBatch: 1 });
+    const pixels = (await loader.next())?.images ?? new Uint8Array();
     const settings = augmentSettings(session.experiment.spec.augment) ?? {};
     const draws = { settings, size: imageSize(session.experiment.spec), seed: 5, epoch: 2 };
     const rows = Float32Array.from([...drawAugmentRows(draws, 8, 8)]);
