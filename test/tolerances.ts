@@ -152,3 +152,10 @@ export const HOSTILE_IMAGE_BYTES = 300e6;
  * fixed point loses before it. The issue's bound is 1.
  */
 export const AUGMENT_WARP_LEVELS = 0.6;
+/** Sums of some thousand float32 terms against float64, relative to the largest (measured: 1.2e-6). */
+export const LONG_SUM_FLOAT32 = 5e-6;
+/**
+ * A training step compiled for CUDA against the same compiled for the CPU, both in float32 on ONNX Runtime's
+ * CPU, relative to each tensor's norm (the issue's bound for parity of tensors is 1e-4).
+ */
+export const TARGETS_FLOAT32 = 1e-5;

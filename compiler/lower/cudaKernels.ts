@@ -66,6 +66,7 @@ const CONDITIONS: Readonly<Record<string, (node: Node) => string | undefined>> =
   ArgMin: lastIndex,
   BatchNormalization: (node) =>
     node.attrs.training_mode === 1 ? "in training form it would use the running statistics" : undefined,
+  NonZero: () => "the size of its result has to be read on the host",
   ScatterElements: integerReduction,
   ScatterND: integerReduction,
   Shape: () => "it gives its result on the host, where all that follows of it would be computed",

@@ -1,8 +1,8 @@
 // Every node that a compilation for CUDA writes has a CUDA kernel in ONNX Runtime, by the table of kernels: for
 // the examples, the golden cases, every operation of augmentation and every family of imported networks. And
 // nodes without a kernel are found.
-import { readdirSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { readFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { describe, expect, test } from "vitest";
 import { buildAugmentGraph, imageSize } from "../../compiler/augment/augmentGraph.ts";
 import type { Target } from "../../compiler/bundle.ts";
@@ -21,15 +21,8 @@ import type { Spec } from "../../compiler/spec/schema.ts";
 import { readForeignModels } from "../../runtime/models/foreignModels.ts";
 import { FAMILIES, importFamily, readFixture } from "../families/familyFixture.ts";
 import { buildFamilyGraph } from "../families/familyGraph.ts";
-import { classesOf, GOLDEN_CASES, GOLDEN_FOLDER } from "../golden/goldenCases.ts";
-
-const EXAMPLES = join(import.meta.dirname, "../../examples");
-const SPECS = [
-  ...GOLDEN_CASES.map((name) => join(GOLDEN_FOLDER, name, "spec.yml")),
-  ...readdirSync(EXAMPLES, { recursive: true, encoding: "utf8" })
-    .filter((file) => file.endsWith("spec.yml"))
-    .map((file) => join(EXAMPLES, file)),
-];
+import { classesOf } from "../golden/goldenCases.ts";
+import { SPECS } from "./compiledSpecs.ts";
 
 /** The smallest experiment that is one. */
 const TINY = { tasks: ["task"], fcn: { layers: [4] } };
@@ -52,7 +45,9 @@ describe("every node has a CUDA kernel", () => {
   test("there are specs to compile", () => expect(SPECS.length).toBeGreaterThan(5));
 
   test.each(SPECS)("of %s", async (path) => {
-    expect(await faultsOf(parseSpec(readFileSync(path, "utf8"), path), path)).toEqual([]);
+    const spec = parseSpec(readFileSync(path, "utf8"), path);
+    expect(await faultsOf(spec, path)).toEqual([]);
+    expect(await faultsOf({ ...spec, precision: "fp16" }, path)).toEqual([]);
   });
 
   test("of every operation of augmentation", () => {

@@ -5,107 +5,17 @@ import { describe, expect, test } from "vitest";
 import { TARGETS } from "../../compiler/bundle.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
-import { type NDArray, type Op, readAttrs } from "../../compiler/ir/op.ts";
-import { rewriteGraph } from "../../compiler/ir/rewrite.ts";
-import type { Attrs, Graph, Node } from "../../compiler/ir/types.ts";
-import { verifyGraph } from "../../compiler/ir/verify.ts";
+import type { NDArray } from "../../compiler/ir/op.ts";
+import type { Attrs } from "../../compiler/ir/types.ts";
 import { TARGET_FORMS } from "../../compiler/lower/lower.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { assertClose } from "../assertClose.ts";
 import { drawSample, forwardGraph } from "../ops/sampleGraph.ts";
 import { SAMPLES } from "../ops/samples/allSamples.ts";
 import { FORM_FLOAT64 } from "../tolerances.ts";
-
-type Applies = (node: Node) => boolean;
-const always: Applies = () => true;
-
-function ints(node: Node, name: string, otherwise: readonly number[]): readonly number[] {
-  return (node.attrs[name] ?? otherwise) as readonly number[];
-}
-const groups = (node: Node): number => Number(node.attrs.group ?? 1);
-const withoutGroups: Applies = (node) => groups(node) === 1;
-const shape = (node: Node, input: number): readonly number[] =>
-  (node.inputs[input]?.type.shape ?? []) as readonly number[];
-
-const isPointwise = (node: Node, kernel: readonly number[]): boolean =>
-  groups(node) === 1 &&
-  kernel.every((size) => size === 1) &&
-  ints(node, "pads", []).every((pad) => pad === 0);
-
-const oneFilterAChannel: Applies = (node) =>
-  groups(node) === shape(node, 0)[1] && groups(node) === shape(node, 1)[1];
-
-/**
- * What each form is for: the conditions that its comment states. A form that is not here fails the first
- * test.
- */
-const FORMS: Readonly<Record<string, Readonly<Record<string, Applies>>>> = {
-  Conv: { product: (node) => isPointwise(node, shape(node, 1).slice(2)) },
-  ConvTranspose: { symmetricPads: always },
-  ConvInputGrad: {
-    convTranspose: always,
-    symmetricTranspose: always,
-    slicedTranspose: always,
-    pointwiseProduct: (node) => isPointwise(node, shape(node, 1).slice(2)),
-    flippedConv: (node) => {
-      const [, , r = 1, s = 1] = shape(node, 1);
-      const [high = 1, wide = 1] = ints(node, "dilations", [1, 1]);
-      const reach = [(r - 1) * high, (s - 1) * wide];
-      const pads = ints(node, "pads", [0, 0, 0, 0]);
-      return String(ints(node, "strides", [1, 1])) === "1,1" && pads.every((pad, i) => pad <= reach[i % 2]!);
-    },
-  },
-  ConvWeightGrad: {
-    perTap: always,
-    perTapChannelMajor: withoutGroups,
-    perTapBatched: withoutGroups,
-    im2col: withoutGroups,
-    im2colChannelMajor: withoutGroups,
-    depthwise: oneFilterAChannel,
-    rowProducts: oneFilterAChannel,
-    tapProducts: always,
-    columnProduct: always,
-    splitTapProducts: always,
-    splitColumnProduct: always,
-    swappedConv: always,
-  },
-  MaxPoolGrad: {
-    scatterAdd: always,
-    unpool: (node) => {
-      const strides = ints(node, "strides", [1, 1]);
-      const dilations = ints(node, "dilations", [1, 1]);
-      const apart = (k: number, i: number): boolean => (k - 1) * dilations[i]! + 1 <= strides[i]!;
-      return node.attrs.ceil_mode !== 1 && ints(node, "kernel_shape", []).every(apart);
-    },
-  },
-  BatchNormTraining: { trainingMode: always, twoPass: always },
-  BatchNormTrainingGrad: { channelAffine: always },
-  MaskedCrossEntropy: { logSoftmax: always },
-  MaskedCrossEntropyGrad: { softmax: always },
-};
+import { FORMS, lowerTo, nodeOf } from "./formTable.ts";
 
 const OWN_OPS = Object.keys(FORMS).map((name) => OPS.get(name)!);
-
-/** `graph`, which holds one own operator, with that operator in the named form. */
-function lowerTo(graph: Graph, op: Op, form: string): Graph {
-  const lowered = rewriteGraph(graph, OPS, (node, b) =>
-    node.op === op
-      ? op.lower[form]!({
-          b,
-          inputs: node.inputs,
-          outputs: node.outputs,
-          attrs: readAttrs(op, node.attrs),
-          input: (index) => node.inputs[index]!,
-        })
-      : undefined,
-  ).graph;
-  verifyGraph(lowered, { allowOwnOps: false, after: `lowering ${op.name} to ${form}` });
-  return lowered;
-}
-
-function nodeOf(graph: Graph, op: Op): Node {
-  return graph.nodes.find((node) => node.op === op)!;
-}
 
 test("every form is stated here, with what it is for", () => {
   for (const op of OWN_OPS)

@@ -1,5 +1,8 @@
 // Runs the graphs of a compiled bundle on tensors given by name: on the float64 reference, or on ONNX Runtime
 // in this thread. Tests of what a step means run on both.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import type { DType } from "../../compiler/ir/types.ts";
@@ -23,10 +26,14 @@ export const RUNTIMES: readonly RuntimeName[] = ["the float64 reference", "ONNX 
 export function withRunner<T>(runtime: RuntimeName, traced: TracedBundle, use: (run: GraphRunner) => T): T {
   if (runtime === "the float64 reference") return use(referenceRunner(traced));
   const sessions = new Map<string, OrtSession>();
+  // Graphs whose constants are in a file of their own are opened from a folder.
+  const folder = mkdtempSync(join(tmpdir(), "mttc-step-"));
+  for (const [name, bytes] of traced.bundle.files) writeFileSync(join(folder, name), bytes);
   try {
-    return use(ortRunner(traced, sessions));
+    return use(ortRunner(folder, sessions));
   } finally {
     for (const session of sessions.values()) session[Symbol.dispose]();
+    rmSync(folder, { recursive: true });
   }
 }
 
@@ -38,12 +45,11 @@ function referenceRunner({ stages }: TracedBundle): GraphRunner {
   };
 }
 
-function ortRunner({ bundle }: TracedBundle, sessions: Map<string, OrtSession>): GraphRunner {
+function ortRunner(folder: string, sessions: Map<string, OrtSession>): GraphRunner {
   const library = OrtLibrary.open();
   const open = (graph: string): OrtSession => {
-    const bytes = bundle.files.get(`${graph}.onnx`);
-    if (!bytes) throw new Error(`no file ${graph}.onnx`);
-    return OrtSession.open(library, graph, { bytes }, { intraOpThreads: 1, allowSpinning: false });
+    const path = join(folder, `${graph}.onnx`);
+    return OrtSession.open(library, graph, { path }, { intraOpThreads: 1, allowSpinning: false });
   };
   return (graph, feeds) => {
     const session = sessions.get(graph) ?? open(graph);
