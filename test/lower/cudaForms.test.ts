@@ -1,6 +1,6 @@
-// The forms for CUDA, as far as they can be proved without a device: on ONNX Runtime's CPU against the float64
-// reference, also where the sum over pixels is split; and whole training steps compiled for CUDA against the
-// same compiled for the CPU.
+// The forms for CUDA, as far as they can be proved without a device: on ONNX Runtime's CPU against the
+// float64 reference, also where the sum over pixels is split; and whole training steps compiled for CUDA
+// against the same compiled for the CPU.
 
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";

@@ -1,6 +1,6 @@
-// Every node that a compilation for CUDA writes has a CUDA kernel in ONNX Runtime, by the table of kernels: for
-// the examples, the golden cases, every operation of augmentation and every family of imported networks. And
-// nodes without a kernel are found.
+// Every node that a compilation for CUDA writes has a CUDA kernel in ONNX Runtime, by the table of kernels:
+// for the examples, the golden cases, every operation of augmentation and every family of imported
+// networks. And nodes without a kernel are found.
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { describe, expect, test } from "vitest";

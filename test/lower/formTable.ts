@@ -1,5 +1,5 @@
-// What each form of an operator is for, and a graph with one operator in a named form: for the tests that hold
-// forms against references.
+// What each form of an operator is for, and a graph with one operator in a named form: for the tests that
+// hold forms against references.
 import { type Op, readAttrs } from "../../compiler/ir/op.ts";
 import { rewriteGraph } from "../../compiler/ir/rewrite.ts";
 import type { Graph, Node } from "../../compiler/ir/types.ts";
