@@ -62,10 +62,11 @@ describe.each(GOLDEN_CASES)("golden case %s", (name) => {
 });
 
 /**
- * Where values come from: a place in the spec, the image, the objective, or a derivative or update of such.
+ * Where values come from: a place in the spec, the image, its augmentation, the objective, or a derivative or
+ * update of such.
  */
 const ORIGIN =
-  /^((gradient|optimizer|accumulated)\()?(image|objective|optimizer|(fcn\.|shared_)layers\[\d+\]|tasks\..+)/;
+  /^((gradient|optimizer|accumulated)\()?(image|augment|objective|optimizer|(fcn\.|shared_)layers\[\d+\]|tasks\..+)/;
 
 function valuesOf(graph: Graph) {
   return [...graph.inputs, ...graph.constants.keys(), ...graph.nodes.flatMap(({ outputs }) => outputs)];

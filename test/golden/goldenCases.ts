@@ -36,10 +36,11 @@ export function classesOf(spec: Spec, count = 10): TaskClasses {
 
 /**
  * The graphs of a case whose text is kept, by the name of the file: of train, or of its halves where they are
- * used; as built, of training on features computed once.
+ * used, or of the augmentation alone where there is one; as built, of training on features computed once.
  */
 export function goldenGraphs({ bundle, stages }: TracedBundle): Map<string, Graph> {
-  const graphs = bundle.manifest.spec.accumulate > 1 ? ["grad", "apply"] : ["train"];
+  const { accumulate, augment } = bundle.manifest.spec;
+  const graphs = augment ? ["augment"] : accumulate > 1 ? ["grad", "apply"] : ["train"];
   const kept = new Map<string, Graph>();
   for (const graph of graphs)
     for (const stage of ["1-built", "3-lowered", "5-final"]) {
