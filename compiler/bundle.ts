@@ -71,6 +71,8 @@ export interface Preprocessing {
   readonly channels: number;
   /** Whether files are read as greyscale and repeated over the channels. */
   readonly greyscale: boolean;
+  /** Element type of `image`. */
+  readonly dtype: "uint8" | "uint16" | "float32";
   /** Pixels are divided by this inside the graph. */
   readonly norm: number;
 }

@@ -6,7 +6,7 @@ import { InternalError, MttcError } from "../diagnostics.ts";
 import type { Op } from "./op.ts";
 
 /** ONNX element types that graphs of ours use. */
-export type DType = "float32" | "float64" | "float16" | "uint8" | "int32" | "int64" | "bool";
+export type DType = "float32" | "float64" | "float16" | "uint8" | "uint16" | "int32" | "int64" | "bool";
 
 /** A dimension: a size, or a named symbol ("N") that is known only when the graph runs. */
 export type Dim = number | string;
@@ -99,6 +99,7 @@ const SHORT_DTYPES: Readonly<Record<DType, string>> = {
   float64: "f64",
   float16: "f16",
   uint8: "u8",
+  uint16: "u16",
   int32: "i32",
   int64: "i64",
   bool: "bool",
@@ -121,6 +122,6 @@ export function parseTypeText(text: string): TensorType {
 /** Bytes of one element, as ONNX stores it. */
 export function dtypeBytes(dtype: DType): number {
   if (dtype === "float64" || dtype === "int64") return 8;
-  if (dtype === "float16") return 2;
+  if (dtype === "float16" || dtype === "uint16") return 2;
   return dtype === "uint8" || dtype === "bool" ? 1 : 4;
 }

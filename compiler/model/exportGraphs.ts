@@ -6,6 +6,7 @@ import { InternalError } from "../diagnostics.ts";
 import { GraphBuilder } from "../ir/builder.ts";
 import type { OpTable } from "../ir/op.ts";
 import type { Graph, TensorType, Value } from "../ir/types.ts";
+import { imageDtype } from "../spec/pixelRange.ts";
 import type { Spec } from "../spec/schema.ts";
 import type { ImportedTrunk } from "./importedTrunk.ts";
 import { buildHead, type LayerContext } from "./layers.ts";
@@ -127,7 +128,7 @@ function metadataOf(
   const [height, width] = spec.imshape;
   const { num_channels: channels, norm } = spec;
   const greyscale = spec.single_channel || channels === 1;
-  const layout = { layout: "NHWC", dtype: "uint8" } as const;
+  const layout = { layout: "NHWC", dtype: imageDtype(spec.bit_depth) } as const;
   return { producer, kind, tasks, preprocessing: { height, width, channels, greyscale, norm, ...layout } };
 }
 

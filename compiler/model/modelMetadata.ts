@@ -25,17 +25,17 @@ const metadataSchema = z.object({
     z.object({ name: z.string(), output: z.string(), classes: z.array(z.string()).min(1).max(1_000_000) }),
   ),
   /**
-   * What `image` holds: uint8 [N,height,width,channels], RGB or (greyscale) one channel repeated; the graph
-   * divides by `norm` itself.
+   * What `image` holds: [N,height,width,channels] of `dtype`, RGB, the bands of a TIFF or (greyscale) one
+   * channel repeated; the graph divides by `norm` itself.
    */
   preprocessing: z.object({
     height: size,
     width: size,
-    channels: z.union([z.literal(1), z.literal(3)]),
+    channels: z.int().min(1).max(16),
     greyscale: z.boolean(),
     norm: z.number(),
     layout: z.literal("NHWC"),
-    dtype: z.literal("uint8"),
+    dtype: z.enum(["uint8", "uint16", "float32"]),
   }),
 });
 

@@ -3,6 +3,7 @@
 import { InternalError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Dim, Value } from "../ir/types.ts";
+import { imageDtype, whiteLevel } from "../spec/pixelRange.ts";
 import type { Spec } from "../spec/schema.ts";
 import {
   buildImportedTrunk,
@@ -16,10 +17,19 @@ import { buildHead, buildLayers, type LayerContext } from "./layers.ts";
 /** Classes of each task, in the order of `spec.tasks`. */
 export type TaskClasses = readonly { readonly task: string; readonly classes: readonly string[] }[];
 
-/** Declares the input `image`: uint8 [N,H,W,C] as the host reads it. */
+/** Name of the input of images as the host reads them. */
+const IMAGE_INPUT = "image";
+
+/** Declares the input `image`: [N,H,W,C] as the host reads it, uint8, uint16 or float32 by bit_depth. */
 export function imageInput(b: GraphBuilder, spec: Spec, batch: Dim): Value {
-  const [height, width] = spec.imshape;
-  return b.within("image", () => b.input("image", "uint8", [batch, height, width, spec.num_channels]));
+  const { imshape, num_channels: channels } = spec;
+  const dtype = imageDtype(spec.bit_depth);
+  return b.within("image", () => b.input(IMAGE_INPUT, dtype, [batch, ...imshape, channels]));
+}
+
+/** Images as the host reads them, [N,H,W,C]; all else is augmented, [N,C,H,W] of [0, 1]. */
+function isRead(image: Value): boolean {
+  return image.name === IMAGE_INPUT;
 }
 
 /** Name of the input that takes the place of `image` in graphs that read features computed once. */
@@ -31,17 +41,17 @@ export function featuresInput(b: GraphBuilder, batch: Dim, shape: readonly Dim[]
 }
 
 /**
- * Images as they are read (uint8 [N,H,W,C]) or augmented (float32 [N,C,H,W] of [0, 1]) -> float32 [N,C,H,W],
+ * Images as they are read ([N,H,W,C]) or augmented (float32 [N,C,H,W] of [0, 1]) -> float32 [N,C,H,W],
  * divided by `norm`. For an imported fcn: x = (image * scale - mean) / std per channel, scale being 1/norm
  * unless given.
  */
 export function preprocess(b: GraphBuilder, spec: Spec, image: Value): Value {
   return b.within("image", () => {
     const { scale, mean, std } = importedFcn(spec) ?? { scale: null, mean: null, std: null };
-    const isRead = image.type.dtype === "uint8";
-    const pixels = isRead ? b.cast(image, "float32") : b.mul(image, b.scalar(255));
+    const asRead = image.type.dtype === "float32" ? image : b.cast(image, "float32");
+    const pixels = isRead(image) ? asRead : b.mul(image, b.scalar(whiteLevel(spec)));
     const scaled = scale === null ? b.div(pixels, b.scalar(spec.norm)) : b.mul(pixels, b.scalar(scale));
-    const x = isRead ? b.transpose(scaled, [0, 3, 1, 2]) : scaled;
+    const x = isRead(image) ? b.transpose(scaled, [0, 3, 1, 2]) : scaled;
     const centred = mean === null ? x : b.sub(x, perChannel(b, spec, mean));
     return std === null ? centred : b.div(centred, perChannel(b, spec, std));
   });
@@ -49,7 +59,7 @@ export function preprocess(b: GraphBuilder, spec: Spec, image: Value): Value {
 
 /** The same images for a model that takes bytes: uint8 [N,H,W,C]. */
 export function asBytes(b: GraphBuilder, image: Value): Value {
-  if (image.type.dtype === "uint8") return image;
+  if (isRead(image)) return image;
   return b.within("image", () => {
     const rounded = b.emit("Round", [b.mul(image, b.scalar(255))]);
     return b.cast(b.transpose(rounded, [0, 2, 3, 1]), "uint8");

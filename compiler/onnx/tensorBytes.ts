@@ -6,6 +6,7 @@ import type { DType, TensorData } from "../ir/types.ts";
 export const ONNX_DTYPES: Readonly<Record<DType, number>> = {
   float32: 1,
   uint8: 2,
+  uint16: 4,
   int32: 6,
   int64: 7,
   bool: 9,
@@ -25,5 +26,5 @@ function typedArray(dtype: DType, data: Float32Array | Float64Array): ArrayBuffe
   if (dtype === "int64") return BigInt64Array.from(Array.from(data, BigInt));
   if (dtype === "int32") return Int32Array.from(data);
   if (dtype === "uint8" || dtype === "bool") return Uint8Array.from(data);
-  return Uint16Array.from(data, numberToHalf);
+  return dtype === "uint16" ? Uint16Array.from(data) : Uint16Array.from(data, numberToHalf);
 }

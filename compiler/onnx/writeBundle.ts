@@ -16,6 +16,7 @@ import { isStatistic, type Parameter } from "../model/parameters.ts";
 import { encodeSafetensors } from "../safetensors.ts";
 import { augmentSettings } from "../spec/augmentKeys.ts";
 import { featureDraws } from "../spec/cacheFeatures.ts";
+import { imageDtype } from "../spec/pixelRange.ts";
 import type { Spec } from "../spec/schema.ts";
 import { onFeatures } from "../step/featureGraphs.ts";
 import type { GradientGraph, TrainingModel } from "../step/gradientGraph.ts";
@@ -103,6 +104,7 @@ function manifestOf(
       width,
       channels: spec.num_channels,
       greyscale: spec.single_channel,
+      dtype: imageDtype(spec.bit_depth),
       norm: spec.norm,
     },
     ...(augment ? { augment: { columns: augmentColumns(augment) } } : {}),

@@ -10,6 +10,7 @@ const DTYPES: readonly string[] = [
   "float64",
   "float16",
   "uint8",
+  "uint16",
   "int32",
   "int64",
   "bool",

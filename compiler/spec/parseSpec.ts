@@ -129,6 +129,11 @@ function checkSpec(raw: unknown, locate: Locate): Spec {
   for (const { path, message, hint, key } of crossFaults(valid as PartialSpec)) {
     faults.push(report(path, message, hint, key));
   }
+  const depth = valid.bit_depth;
+  if (depth !== undefined && depth !== 8 && given.get("norm") === undefined)
+    faults.push(
+      report(["bit_depth"], `norm is needed: there is no usual range of ${String(depth)}-bit numbers`),
+    );
   if (faults.length > 0) throw new MttcError(faults.sort(byPlace));
   return inTaskOrder(valid as Spec);
 }

@@ -237,13 +237,25 @@ export const specSchema = z.strictObject({
     .tuple([integer(1, MAX_SIDE), integer(1, MAX_SIDE)], phrase(sidePhrase))
     .default([256, 256])
     .describe("Height and width that images are resized to."),
-  num_channels: z.literal([1, 3], phrase("1 or 3")).default(3).describe("Channels of the network's input."),
+  num_channels: integer(1, 16)
+    .default(3)
+    .describe(
+      "Channels of the images: 3, 1 (grey) or 4 (with alpha); of a TIFF its bands, up to 16. A file that has another " +
+        "number is refused.",
+    ),
+  bit_depth: z
+    .literal([8, 16, 32], phrase("8, 16 or 32"))
+    .default(8)
+    .describe(
+      "Bits of a channel as read: 8, 16 (unsigned) or 32 (floats). Wider PNGs are reduced to 8 bits; a TIFF's numbers " +
+        "are never scaled, and one whose numbers do not fit is refused. 16 and 32 need `norm`.",
+    ),
   norm: z
     .number(phrase("a number > 0"))
     .positive(phrase("a number > 0"))
     .max(1e30, phrase("a number > 0"))
     .default(255)
-    .describe("Pixel values (0 to 255) are divided by this."),
+    .describe("Pixel values (0 to 255, or as `bit_depth` reads them) are divided by this."),
   single_channel: flag
     .default(false)
     .describe("Read images as greyscale and repeat that channel num_channels times."),

@@ -177,11 +177,22 @@ function sizeFaults(spec: PartialSpec): RuleFault[] {
   return [];
 }
 
+/** Operations that take red, green and blue apart; a single channel is left as it is. */
+const COLOUR_OPERATIONS = ["jitter", "saturation_delta", "hue_delta"] as const;
+
 /** Quarter turns exchange the sides of an image; the filter of edges needs neighbours. */
-function augmentFaults({ augment, imshape }: PartialSpec): RuleFault[] {
+function augmentFaults({ augment, imshape, num_channels: channels }: PartialSpec): RuleFault[] {
   if (!augment || imshape === undefined) return [];
   const size = imshape.join("x");
   const faults: RuleFault[] = [];
+  for (const name of COLOUR_OPERATIONS) {
+    if (augment[name] === undefined || channels === undefined || channels === 1 || channels === 3) continue;
+    faults.push({
+      path: ["augment", name],
+      message: `${name} needs the colours red, green and blue, num_channels is ${channels}`,
+      hint: "list the operations without it",
+    });
+  }
   if (augment.rot90 && imshape[0] !== imshape[1])
     faults.push({
       path: ["augment", "rot90"],

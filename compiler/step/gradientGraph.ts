@@ -21,6 +21,7 @@ import {
 import { buildObjective, buildTaskLoss, hasClassWeights, type TaskLoss } from "../model/objective.ts";
 import { isStatistic, type Parameter, type ParameterSource } from "../model/parameters.ts";
 import { augmentSettings } from "../spec/augmentKeys.ts";
+import { whiteLevel } from "../spec/pixelRange.ts";
 import type { Spec } from "../spec/schema.ts";
 import { lossScaleInput } from "./lossScaling.ts";
 
@@ -119,7 +120,10 @@ export function buildGradientGraph(
 export function trainingImage(b: GraphBuilder, spec: Spec, batch: Dim): Value {
   const augment = augmentSettings(spec.augment);
   const read = imageInput(b, spec, batch);
-  return augment ? emitAugmentation(b, augment, read) : read;
+  if (!augment) return read;
+  // Augmentation divides by 255: other numbers are brought to as much first.
+  const toLevels = (): Value => b.mul(b.cast(read, "float32"), b.scalar(255 / whiteLevel(spec)));
+  return emitAugmentation(b, augment, spec.bit_depth === 8 ? read : b.within("image", toLevels));
 }
 
 /** The same context in inference form: a frozen FCN's statistics and dropout stand still. */

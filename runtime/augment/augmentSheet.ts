@@ -12,7 +12,9 @@ import {
   type AugmentSettings,
   augmentSettings,
 } from "../../compiler/spec/augmentKeys.ts";
+import { whiteLevel } from "../../compiler/spec/pixelRange.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
+import { imageDepth, numbersOver } from "../data/imageFormat.ts";
 import { ImageReader, imageBytes, imageFormat } from "../data/images.ts";
 import { OrtLibrary } from "../ort/library.ts";
 import { OrtSession } from "../ort/session.ts";
@@ -21,7 +23,10 @@ import { drawAugmentRows } from "./augmentRows.ts";
 import { drawContactSheet, type SheetRow } from "./contactSheet.ts";
 
 /** The keys of a spec that a sheet depends on. */
-export type SheetSpec = Pick<Spec, "augment" | "imshape" | "num_channels" | "single_channel" | "seed">;
+export type SheetSpec = Pick<
+  Spec,
+  "augment" | "imshape" | "num_channels" | "single_channel" | "bit_depth" | "norm" | "seed"
+>;
 
 export interface AugmentSheetOptions {
   /** Image files, one row each; with `each`, a row for each operation and file. */
@@ -58,11 +63,18 @@ export async function drawAugmentSheet(spec: SheetSpec, options: AugmentSheetOpt
         })),
       )
     : originals.map((image, i) => ({ label: "", images: [image, ...sampled(settings, image, i)] }));
+  const shown = rows.map(({ label, images }) => ({
+    label,
+    images: images.map((image) => shownChannels(image, size)),
+  }));
   const operations = Object.entries(settings).map(([name, value]) =>
     operationLabel(name as AugmentName, value),
   );
   const what = options.each ? "each operation alone, applied for certain" : operations.join(", ");
-  return await drawContactSheet(`augment: ${what || "off"}`, ["original", "samples"], rows, size);
+  return await drawContactSheet(`augment: ${what || "off"}`, ["original", "samples"], shown, {
+    ...size,
+    channels: shownCount(size),
+  });
 }
 
 function operationLabel(name: AugmentName, strength: number): string {
@@ -84,14 +96,33 @@ function certain(name: AugmentName, strength: number): number {
   return AUGMENT_KEYS[name].doc.startsWith("chance of") ? 1 : strength;
 }
 
+/** The images as read, uint8 HWC; of wider numbers the levels that augmentation works on. */
 async function readOriginals(spec: SheetSpec, paths: readonly string[]): Promise<Uint8Array[]> {
   const reader = new ImageReader(imageFormat(spec), 0);
+  const depth = imageDepth(reader.format);
+  const perLevel = 255 / whiteLevel(spec);
   return await Promise.all(
     paths.map(async (path) => {
-      const pixels = new Uint8Array(imageBytes(reader.format));
-      await reader.read(path, pixels);
-      return pixels;
+      const bytes = new Uint8Array(imageBytes(reader.format));
+      await reader.read(path, bytes);
+      if (depth === "uint8") return bytes;
+      const levels = Uint8ClampedArray.from(numbersOver(depth, bytes.buffer), (value) => value * perLevel);
+      return new Uint8Array(levels.buffer);
     }),
+  );
+}
+
+/** A sheet shows the first three channels, or the first where there are fewer. */
+function shownCount({ channels }: ImageSize): 1 | 3 {
+  return channels < 3 ? 1 : 3;
+}
+
+function shownChannels(image: Uint8Array, size: ImageSize): Uint8Array {
+  const count = shownCount(size);
+  if (count === size.channels) return image;
+  return Uint8Array.from(
+    { length: size.height * size.width * count },
+    (_, i) => image[Math.floor(i / count) * size.channels + (i % count)] ?? 0,
   );
 }
 

@@ -1,5 +1,7 @@
 // What every image of a run becomes: its size, channels and number format. One description for the readers,
 // the slots of the loader, the packed cache and the tensors that the graphs take.
+import { imageDtype } from "../../compiler/spec/pixelRange.ts";
+import type { Spec } from "../../compiler/spec/schema.ts";
 
 /** Number format of a channel: as the graph's input `image` has it. */
 export type ImageDepth = "uint8" | "uint16" | "float32";
@@ -24,10 +26,12 @@ export function imageFormat(spec: {
   readonly imshape: readonly [number, number];
   readonly num_channels: number;
   readonly single_channel: boolean;
+  readonly bit_depth?: Spec["bit_depth"];
 }): ImageFormat {
   const [height, width] = spec.imshape;
   const greyscale = spec.single_channel || spec.num_channels === 1;
-  return { height, width, channels: spec.num_channels, greyscale };
+  const depth = imageDtype(spec.bit_depth ?? 8);
+  return { height, width, channels: spec.num_channels, greyscale, depth };
 }
 
 /** Number format of an image's channels. */
@@ -45,6 +49,11 @@ export type ImageNumbers = Uint8Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | 
 
 /** Zeros in a number format. */
 export function imageNumbers(depth: ImageDepth, length: number): ImageNumbers {
-  if (depth === "uint8") return new Uint8Array(length);
-  return depth === "uint16" ? new Uint16Array(length) : new Float32Array(length);
+  return numbersOver(depth, new ArrayBuffer(length * DEPTH_BYTES[depth]));
+}
+
+/** The numbers that a buffer holds. */
+export function numbersOver(depth: ImageDepth, buffer: ArrayBuffer): ImageNumbers {
+  if (depth === "uint8") return new Uint8Array(buffer);
+  return depth === "uint16" ? new Uint16Array(buffer) : new Float32Array(buffer);
 }

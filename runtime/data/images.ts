@@ -1,11 +1,18 @@
-// Image files -> uint8 pixels, the same for training, evaluation and prediction: EXIF orientation applied,
-// alpha flattened onto white, sRGB, 8 bit, resized to imshape without keeping the aspect ratio (sharp's
-// Lanczos 3). Decoded images are kept up to a byte budget, so that later epochs of a small data set do not
-// decode again.
+// Image files -> pixels, the same for training, evaluation and prediction: EXIF orientation applied, alpha
+// flattened onto white (unless it is the fourth channel), sRGB, resized to imshape without keeping the aspect
+// ratio (sharp's Lanczos 3); TIFFs by tiffImage.ts. Decoded images are kept up to a byte budget, so that
+// later epochs of a small data set do not decode again.
 import sharp, { type SharpOptions } from "sharp";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { type Refuse, type RowPlace, readImageFile, refusalOf } from "./imageFile.ts";
-import { type ImageFormat, type ImageNumbers, imageBytes, imageFormat } from "./imageFormat.ts";
+import {
+  type ImageFormat,
+  type ImageNumbers,
+  imageBytes,
+  imageDepth,
+  imageFormat,
+  imageNumbers,
+} from "./imageFormat.ts";
 import { headerSize } from "./imageLayout.ts";
 import { isTiff } from "./tiffDirectory.ts";
 import { decodeTiff } from "./tiffImage.ts";
@@ -57,24 +64,51 @@ export async function decodeImage(
   const isPlain = hint !== undefined && Math.min(hint.width, hint.height) >= MIN_SIDE;
   if (!isPlain) await checkHeader(bytes, format, refuse);
   const { height, width, channels, greyscale } = format;
-  const shaped = sharp(bytes, INPUT)
-    .flatten({ background: ALPHA_BACKGROUND })
-    .resize(width, height, { fit: "fill" });
-  const coloured = greyscale ? shaped.greyscale().toColourspace("b-w") : shaped.toColourspace("srgb");
-  const decoded = await coloured
-    .raw({ depth: "uchar" })
+  const read = greyscale ? 1 : channels;
+  if (read !== 1 && read !== 3) await checkAlpha(bytes, format, refuse);
+  const image = sharp(bytes, INPUT);
+  const opaque = read === 4 ? image : image.flatten({ background: ALPHA_BACKGROUND });
+  const shaped = opaque.resize(width, height, { fit: "fill" });
+  const isDeep = imageDepth(format) !== "uint8" && isDeepPng(bytes);
+  const [grey, colour] = isDeep ? ["grey16", "rgb16"] : ["b-w", "srgb"];
+  // greyscale() goes through 8 bits.
+  const brought = greyscale && !isDeep ? shaped.greyscale() : shaped;
+  const decoded = await brought
+    .toColourspace(greyscale ? grey : colour)
+    .raw({ depth: isDeep ? "ushort" : "uchar" })
     .toBuffer({ resolveWithObject: true })
     .catch(async (cause: unknown) => {
       await checkHeader(bytes, format, refuse);
       throw refuse("E_IMG_TRUNCATED", `the image is damaged or cut short: ${reasonOf(cause)}`, cause);
     });
   const { data, info } = decoded;
-  const read = greyscale ? 1 : 3;
   const isExpected = info.width === width && info.height === height && info.channels === read;
-  if (!isExpected || data.length !== height * width * read) {
+  if (!isExpected || data.length !== height * width * read * (isDeep ? 2 : 1)) {
     throw new InternalError(`${path}: decoded to ${info.width}x${info.height}x${info.channels}`);
   }
-  return read === channels ? data : repeatChannel(data, channels);
+  if (imageDepth(format) === "uint8") return read === channels ? data : repeatChannel(data, channels);
+  const numbers = isDeep ? new Uint16Array(new Uint8Array(data).buffer) : data;
+  const stored = imageNumbers(imageDepth(format), numbers.length);
+  stored.set(numbers);
+  return bytesOf(read === channels ? stored : repeatChannel(stored, channels));
+}
+
+/** A PNG of 16 bits per channel: no other format that the image library may read has more than 8. */
+function isDeepPng(bytes: Buffer): boolean {
+  return bytes[0] === 0x89 && bytes[24] === 16;
+}
+
+/** Colours alone are 1 or 3 channels, with alpha 4; no other number can be had. */
+async function checkAlpha(bytes: Buffer, format: ImageFormat, refuse: Refuse): Promise<void> {
+  await checkHeader(bytes, format, refuse);
+  const { hasAlpha } = await sharp(bytes, INPUT).metadata();
+  const { channels } = format;
+  if (channels === 4 && hasAlpha) return;
+  const found = hasAlpha ? "colours and alpha (num_channels 1, 3 or 4)" : "colours (num_channels 1 or 3)";
+  throw refuse(
+    "E_IMG_CHANNELS",
+    `the image has ${found}, num_channels ${channels} expects ${channels} channels`,
+  );
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: ImageNumbers): Uint8Array {
@@ -114,8 +148,8 @@ function reasonOf(error: unknown): string {
   return message.split("\n")[0] ?? message;
 }
 
-function repeatChannel(grey: Uint8Array, channels: number): Uint8Array {
-  const repeated = new Uint8Array(grey.length * channels);
+function repeatChannel<Numbers extends ImageNumbers | Uint8Array>(grey: Numbers, channels: number): Numbers {
+  const repeated = new (grey.constructor as new (length: number) => Numbers)(grey.length * channels);
   for (const [place, value] of grey.entries()) {
     repeated.fill(value, place * channels, (place + 1) * channels);
   }

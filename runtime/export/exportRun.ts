@@ -6,7 +6,9 @@ import { InternalError } from "../../compiler/diagnostics.ts";
 import { type ExportedFile, exportModel } from "../../compiler/exportModel.ts";
 import type { ModelKind } from "../../compiler/model/modelMetadata.ts";
 import { writeDirectoryAtomically } from "../checkpoint/atomicDirectory.ts";
+import { imageDepth } from "../data/imageFormat.ts";
 import { ImageReader, imageBytes, imageFormat } from "../data/images.ts";
+import { arrayOver } from "../ort/hostTensor.ts";
 import { type HostTensor, OrtHost } from "../ort/ortHost.ts";
 import type { MultiTaskTrainer } from "../train/multiTaskTrainer.ts";
 import type { RuntimeOptions } from "../train/trainerOptions.ts";
@@ -99,7 +101,8 @@ async function parityReference(
     ),
   );
   const shape = [count, format.height, format.width, format.channels];
-  const images: HostTensor = { dtype: "uint8", shape, data };
+  const depth = imageDepth(format);
+  const images: HostTensor = { dtype: depth, shape, data: arrayOver(depth, data.buffer) };
   return { images, probabilities: await trainer.predict(paths), features };
 }
 

@@ -8,6 +8,7 @@ import { fileError } from "../checkpoint/fileSystem.ts";
 import { ImageReader, imageBytes } from "../data/images.ts";
 import { BatchLoader } from "../data/loader.ts";
 import { evaluationOrder } from "../data/sampler.ts";
+import { arrayOver } from "../ort/hostTensor.ts";
 import { type HostTensor, OrtHost } from "../ort/ortHost.ts";
 import type { RuntimeOptions } from "../train/trainerOptions.ts";
 
@@ -34,7 +35,8 @@ export class Predictor implements AsyncDisposable {
   private constructor(metadata: ModelMetadata, host: OrtHost) {
     this.metadata = metadata;
     this.#host = host;
-    this.#reader = new ImageReader(metadata.preprocessing, 0);
+    const { height, width, channels, greyscale, dtype } = metadata.preprocessing;
+    this.#reader = new ImageReader({ height, width, channels, greyscale, depth: dtype }, 0);
   }
 
   /**
@@ -91,9 +93,10 @@ export class Predictor implements AsyncDisposable {
   }
 
   async #run(images: Uint8Array, count: number): Promise<Map<string, HostTensor>> {
-    const { height, width, channels } = this.metadata.preprocessing;
-    const data = images.slice(0, count * imageBytes(this.#reader.format));
-    const image: HostTensor = { dtype: "uint8", shape: [count, height, width, channels], data };
+    const { height, width, channels, dtype } = this.metadata.preprocessing;
+    const { buffer } = images.slice(0, count * imageBytes(this.#reader.format));
+    const data = arrayOver(dtype, buffer);
+    const image: HostTensor = { dtype, shape: [count, height, width, channels], data };
     return await this.#host.run(GRAPH, { image });
   }
 }

@@ -8,6 +8,7 @@ const ARRAYS = {
   float64: Float64Array,
   float16: Uint16Array,
   uint8: Uint8Array,
+  uint16: Uint16Array,
   int32: Int32Array,
   int64: BigInt64Array,
   bool: Uint8Array,

@@ -14,6 +14,7 @@ import {
   taskWeightName,
 } from "../../compiler/model/objective.ts";
 import { AUGMENTED_TRUNK, onFeatures } from "../../compiler/step/featureGraphs.ts";
+import { arrayOver } from "../ort/hostTensor.ts";
 import type { HostTensor, OrtHost } from "../ort/ortHost.ts";
 
 /** What a batch shows the network: uint8 NHWC images, or float32 features computed of them once. */
@@ -86,7 +87,7 @@ export class TrainingDevice implements AsyncDisposable {
   }
 
   /**
-   * Features, float32 [rows, ...], of a batch of images (uint8 [rows,H,W,C]), augmented by `rows` of
+   * Features, float32 [rows, ...], of a batch of images (bytes of [rows,H,W,C]), augmented by `rows` of
    * parameters where they are given.
    */
   async features(
@@ -95,9 +96,11 @@ export class TrainingDevice implements AsyncDisposable {
   ): Promise<Float32Array> {
     const graph = augment ? AUGMENTED_TRUNK : "trunk";
     if (!this.#graphs.has(graph)) await this.#open(graph);
-    const { height, width, channels } = this.manifest.preprocessing;
-    const rows = images.length / (height * width * channels);
-    const image: HostTensor = { dtype: "uint8", shape: [rows, height, width, channels], data: images };
+    const { height, width, channels, dtype } = this.manifest.preprocessing;
+    const own = images.byteLength === images.buffer.byteLength ? images : images.slice();
+    const pixels = arrayOver(dtype, own.buffer);
+    const rows = pixels.length / (height * width * channels);
+    const image: HostTensor = { dtype, shape: [rows, height, width, channels], data: pixels };
     const feeds: Record<string, HostTensor> = { image };
     if (augment)
       feeds[AUGMENT_INPUT] = { dtype: "float32", shape: [rows, augment.length / rows], data: augment };

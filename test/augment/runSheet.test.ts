@@ -9,7 +9,8 @@ import { runCli } from "../cli/runCli.ts";
 import { makeTinyData } from "../cli/tinyData.ts";
 
 const SHEET = { augment: { hue_delta: 0.5 }, imshape: [16, 16], num_channels: 3 } as const;
-const SPEC = { ...SHEET, imshape: [16, 16] as [number, number], single_channel: false, seed: 0 };
+const SIZE = { imshape: [16, 16] as [number, number], bit_depth: 8, norm: 255 } as const;
+const SPEC = { ...SHEET, ...SIZE, single_channel: false, seed: 0 };
 
 test("a run with augmentation has a sheet of it, named at its end, and a resume leaves it alone", async () => {
   await using data = await makeTinyData({ augment: "{flip_left_right: true}" });

@@ -60,8 +60,10 @@ async function decode(name: string, format: ImageFormat): Promise<number[]> {
 
 const depthOf: Readonly<Record<string, ImageDepth>> = { uint8: "uint8", uint16: "uint16" };
 
+const tiffs = Object.entries(cases).filter(([name]) => name.endsWith(".tif"));
+
 describe("TIFF", () => {
-  it.each(Object.entries(cases))("%s: every number is GDAL's", async (name, entry) => {
+  it.each(tiffs)("%s: every number is GDAL's", async (name, entry) => {
     const expected = numbersOf(entry);
     expect(new Set(expected).size).toBeGreaterThan(4);
     expect(await decode(name, formatOf(entry.shape, depthOf[entry.dtype] ?? "float32"))).toEqual(expected);
