@@ -5,6 +5,7 @@ import { Command } from "commander";
 import { addAugplotCommand } from "./augplotCommand.ts";
 import { addCompileCommand } from "./compileCommand.ts";
 import { addDataCommand } from "./dataCommand.ts";
+import { addDoctorCommand } from "./doctorCommand.ts";
 import { reportError } from "./errorReport.ts";
 import { addEvaluateCommand } from "./evaluateCommand.ts";
 import { addExportCommand } from "./exportCommand.ts";
@@ -31,6 +32,7 @@ const COMMANDS = [
   addPredictCommand,
   addSchemaCommand,
   addOpsCommand,
+  addDoctorCommand,
   addSetupCudaCommand,
 ] as const;
 

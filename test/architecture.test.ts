@@ -49,6 +49,7 @@ const RUNTIME_STAGES: readonly (readonly string[])[] = [
   ["augment"],
   ["loader"],
   ["train"],
+  ["diagnosis"],
   ["export"],
   ["mttc.ts"],
 ];

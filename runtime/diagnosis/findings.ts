@@ -1,0 +1,166 @@
+// What this machine has for training: ONNX Runtime, its CUDA provider, NVIDIA's driver, devices and
+// libraries, and whether a step of training runs on each provider. Everything that is missing is a finding,
+// never an error. For `mttc doctor`.
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { dirname, join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
+import { readCudaDriver } from "../ort/cudaDriver.ts";
+import {
+  CUDA_LIBRARIES,
+  loadCudaLibraries,
+  missingProviderFiles,
+  PROVIDER_FILES,
+} from "../ort/cudaLibraries.ts";
+import { OrtHost } from "../ort/ortHost.ts";
+import { locateForProvider } from "../ort/providerChoice.ts";
+import { PROVIDER_PACKAGES } from "../setup/providerPackages.ts";
+import { runTrial } from "./trialRun.ts";
+
+/** One thing that was looked at. */
+export interface Finding {
+  readonly what: string;
+  /** ok: there and working; absent: not there; fault: there, and does not work. */
+  readonly state: "ok" | "absent" | "fault";
+  /** What was found, or why not. */
+  readonly found: string;
+  /** What mends it. */
+  readonly hint?: string | undefined;
+}
+
+export interface DoctorOptions {
+  /** A libonnxruntime or its folder, in place of the one that training would find. */
+  readonly libraryPath?: string | undefined;
+  /** How long the trial on each provider takes; default 1. */
+  readonly trialSeconds?: number;
+}
+
+/** Looks at everything, in the order in which things depend on each other. */
+export async function examine(options: DoctorOptions = {}): Promise<Finding[]> {
+  const { trialSeconds = 1 } = options;
+  const core = attempt("ONNX Runtime", () =>
+    locateForProvider({ kind: "auto", tf32: false }, options.libraryPath),
+  );
+  if ("finding" in core) return [core.finding];
+  const libraryPath = core.value;
+  const provider = await providerFinding(libraryPath);
+  const driver = driverFindings();
+  const libraries = libraryFindings();
+  const cuda = [provider, ...driver, ...libraries];
+  const lacks = cuda.filter(({ state }) => state !== "ok").map(({ what }) => what);
+  const trial = (kind: "cpu" | "cuda") => trialFinding(kind, libraryPath, trialSeconds);
+  return [
+    await coreFinding(libraryPath),
+    ...cuda,
+    await trial("cpu"),
+    lacks.length === 0
+      ? await trial("cuda")
+      : { what: "training on CUDA", state: "absent", found: `not tried without ${lacks.join(", ")}` },
+  ];
+}
+
+async function coreFinding(libraryPath: string): Promise<Finding> {
+  const what = "ONNX Runtime";
+  try {
+    const host = await OrtHost.start({ libraryPath });
+    await host.close();
+    return { what, state: "ok", found: `${host.version}, ${host.libraryPath}` };
+  } catch (error) {
+    return fault(what, error);
+  }
+}
+
+async function providerFinding(core: string): Promise<Finding> {
+  const what = "CUDA provider";
+  const missing = missingProviderFiles(core);
+  if (missing.length > 0)
+    return {
+      what,
+      state: "absent",
+      found: `${missing.join(", ")}: not in ${dirname(core)}`,
+      hint: "`mttc setup-cuda` brings it, or set MTTC_ORT_DIR to a folder that has core and provider",
+    };
+  const file = join(dirname(core), PROVIDER_FILES[1]);
+  return { what, state: "ok", found: `${await providerVersion(file)}, ${file}` };
+}
+
+/** The file does not say its version; its hash does, where it is one that setup-cuda knows. */
+async function providerVersion(file: string): Promise<string> {
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(file), hash);
+  const found = hash.digest("hex");
+  const known = Object.values(PROVIDER_PACKAGES)
+    .flat()
+    .find(({ files }) => files.some(({ sha256 }) => sha256 === found));
+  return known?.title ?? "of a version that mttc does not know";
+}
+
+function driverFindings(): Finding[] {
+  const what = "NVIDIA's driver";
+  const driver = attempt(what, () => readCudaDriver());
+  if ("finding" in driver) return [{ ...driver.finding, state: "absent" }];
+  const { cudaVersion, devices } = driver.value;
+  return [
+    { what, state: "ok", found: `for CUDA ${cudaVersion} and older` },
+    ...devices.map(
+      ({ name, memoryBytes, capability }, i): Finding => ({
+        what: `device ${i}`,
+        state: "ok",
+        found: `${name}, ${(memoryBytes / 2 ** 30).toFixed(0)} GiB, compute capability ${capability}`,
+      }),
+    ),
+  ];
+}
+
+/** A library that is missing or cannot be loaded; the first of them carries one command for all. */
+function libraryFindings(): Finding[] {
+  const { loaded, faults } = loadCudaLibraries();
+  // That of the driver is a finding of its own.
+  const missing = faults.filter(({ code }) => code === "E_CUDA_LIBRARY");
+  const names = missing.map(({ message }) => message.split(" ", 1)[0] ?? message);
+  const wheels = new Set(CUDA_LIBRARIES.filter(({ file }) => names.includes(file)).map(({ wheel }) => wheel));
+  const hint = `\`pip install ${[...wheels].join(" ")}\`, or set MTTC_CUDA_LIBS to the folders that hold them`;
+  const found = new Map(loaded.map(({ file, path }) => [file, path]));
+  return CUDA_LIBRARIES.map(({ file: what }): Finding => {
+    const path = found.get(what);
+    if (path !== undefined) return { what, state: "ok", found: path };
+    const reason = missing[names.indexOf(what)]?.message.slice(what.length + 1) ?? "is missing";
+    return { what, state: "absent", found: reason, ...(what === names[0] ? { hint } : {}) };
+  });
+}
+
+async function trialFinding(kind: "cpu" | "cuda", libraryPath: string, seconds: number): Promise<Finding> {
+  const what = kind === "cpu" ? "training on the CPU" : "training on CUDA";
+  try {
+    const provider = kind === "cpu" ? { kind } : { kind, device: 0, tf32: false };
+    const trial = await runTrial({ provider, libraryPath, seconds });
+    const rate = (trial.steps / trial.seconds).toFixed(0);
+    const falls = trial.lastLoss < trial.firstLoss;
+    const losses = `loss ${trial.firstLoss.toFixed(3)} to ${trial.lastLoss.toFixed(3)}`;
+    return {
+      what,
+      state: falls ? "ok" : "fault",
+      found: `${trial.steps} steps of a tiny network, ${rate} a second, ${losses}`,
+      hint: falls ? undefined : "the loss should fall: please report this with the lines above",
+    };
+  } catch (error) {
+    return fault(what, error);
+  }
+}
+
+function attempt<T>(what: string, body: () => T): { readonly value: T } | { readonly finding: Finding } {
+  try {
+    return { value: body() };
+  } catch (error) {
+    return { finding: fault(what, error) };
+  }
+}
+
+/** What a typed error says, as a finding; anything else is a fault of mttc and goes on. */
+function fault(what: string, error: unknown): Finding {
+  if (!(error instanceof MttcError)) throw error;
+  const hints = new Set(error.faults.flatMap(({ hint }: Fault) => (hint === undefined ? [] : [hint])));
+  const found = error.faults.map(({ message }) => message).join("; ");
+  return { what, state: "fault", found, hint: hints.size > 0 ? [...hints].join("; ") : undefined };
+}
