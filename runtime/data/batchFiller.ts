@@ -1,10 +1,17 @@
 // Slots of images filled by an ImageReader: kept images are copied, packed ones read, others decoded, a
-// bounded number at a time. What a slot holds never depends on how many are read at once. Used in the loader's
-// thread, and directly where a thread would not pay.
+// bounded number at a time. What a slot holds never depends on how many are read at once. Used in the
+// loader's thread, and directly where a thread would not pay.
 import { availableParallelism } from "node:os";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { systemCode } from "../checkpoint/fileSystem.ts";
-import type { FillRequest, ImageStream, ImageStreams, StreamOptions } from "./imageStreams.ts";
+import type {
+  EpochWarp,
+  FillRequest,
+  ImageStream,
+  ImageStreams,
+  StreamOptions,
+  WarpInPlace,
+} from "./imageStreams.ts";
 import { type ImageFormat, type ImageReader, imageBytes } from "./images.ts";
 
 /** More are read at a time than are decoded, so that no core waits for a file. */
@@ -14,12 +21,14 @@ const STUCK_MS = 60_000;
 /** A read counts as stuck when it is still there after so many looks, so that a suspended process is not. */
 const LOOKS = 4;
 
-/** Streams that read with `reader` in this thread. */
+/** Streams that read with `reader` in this thread, and warp with what `makeWarp` makes. */
 export class BatchFiller implements ImageStreams {
   private readonly reader: ImageReader;
+  private readonly makeWarp: (draws: EpochWarp) => WarpInPlace;
 
-  constructor(reader: ImageReader) {
+  constructor(reader: ImageReader, makeWarp: (draws: EpochWarp) => WarpInPlace = refuseWarp) {
     this.reader = reader;
+    this.makeWarp = makeWarp;
   }
 
   get format(): ImageFormat {
@@ -27,8 +36,12 @@ export class BatchFiller implements ImageStreams {
   }
 
   openStream(options: StreamOptions): FillingStream {
-    return new FillingStream(this.reader, options);
+    return new FillingStream(this.reader, options, options.warp && this.makeWarp(options.warp));
   }
+}
+
+function refuseWarp(): never {
+  throw new InternalError("a stream is to warp images, and its reader does not know how");
 }
 
 interface Read {
@@ -40,6 +53,7 @@ interface Read {
 export class FillingStream implements ImageStream {
   private readonly reader: ImageReader;
   private readonly options: StreamOptions;
+  private readonly warp: WarpInPlace | undefined;
   private readonly gate: Gate;
   private readonly running = new Set<Promise<unknown>>();
   /** Images that are being read, the oldest first. */
@@ -50,10 +64,11 @@ export class FillingStream implements ImageStream {
   private hasStuckRead = false;
   private closed = false;
 
-  constructor(reader: ImageReader, options: StreamOptions) {
+  constructor(reader: ImageReader, options: StreamOptions, warp: WarpInPlace | undefined) {
     const { parallel = -1 } = options;
     this.reader = reader;
     this.options = options;
+    this.warp = warp;
     this.gate = new Gate(parallel === -1 ? IMAGES_PER_CORE * availableParallelism() : parallel);
     this.stuck = new Promise((_, reject) => {
       this.raiseStuck = reject;
@@ -87,7 +102,8 @@ export class FillingStream implements ImageStream {
   }
 
   /** All are awaited before a failure is raised, so that a closed stream has nothing in flight. */
-  private readAll({ rows, stamps }: FillRequest, images: Uint8Array): Promise<PromiseSettledResult<void>[]> {
+  private readAll(request: FillRequest, images: Uint8Array): Promise<PromiseSettledResult<void>[]> {
+    const { rows, stamps, firstSample } = request;
     const sizeBytes = imageBytes(this.reader.format);
     const reads: Promise<void>[] = [];
     for (const [place, row] of rows.entries()) {
@@ -98,8 +114,10 @@ export class FillingStream implements ImageStream {
       }
       const path = this.options.paths.at(row);
       if (path === undefined) throw new InternalError(`row ${row} is not in the table`);
-      if (this.reader.copyKept(path, target)) continue;
-      reads.push(this.readOne(path, target, stamps?.[place]));
+      // Of the slot alone: the images that are kept stay unwarped.
+      const warp = (): void => this.warp?.(target, firstSample + place);
+      if (this.reader.copyKept(path, target)) warp();
+      else reads.push(this.readOne(path, target, stamps?.[place]).then(warp));
     }
     return Promise.allSettled(reads);
   }

@@ -1,13 +1,13 @@
-// An order of rows -> batches of images and labels, read ahead while the consumer works. Memory is bounded by
-// a ring of slots: a batch is read into a free slot (by another thread, mostly: ImageStreams), handed out in
-// order, and given back by `release`; with no free slot nothing is asked for. What a batch holds never depends
-// on how many images are read at once.
+// An order of rows -> batches of images and labels, read ahead while the consumer works. Memory is bounded
+// by a ring of slots: a batch is read into a free slot (by another thread, mostly: ImageStreams), handed out
+// in order, and given back by `release`; with no free slot nothing is asked for. What a batch holds never
+// depends on how many images are read at once.
 import { performance } from "node:perf_hooks";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { BatchFiller } from "./batchFiller.ts";
 import type { LabelledRows } from "./classes.ts";
 import { listedIn } from "./imageFile.ts";
-import type { FillRequest, ImageStream, ImageStreams } from "./imageStreams.ts";
+import type { EpochWarp, FillRequest, ImageStream, ImageStreams } from "./imageStreams.ts";
 import { type ImageReader, imageBytes } from "./images.ts";
 import { evaluationOrder } from "./sampler.ts";
 
@@ -30,6 +30,8 @@ export interface LoaderOptions {
   readonly startBatch?: number;
   /** An image that is read for longer than this is E_DATA_STUCK. */
   readonly stuckMs?: number;
+  /** The loader's share of augmentation; `reader` must be streams that know how. */
+  readonly warp?: EpochWarp | undefined;
   /** Clock in milliseconds, for `waitedMs`. */
   readonly now?: () => number;
 }
@@ -80,8 +82,8 @@ export class BatchLoader implements AsyncDisposable {
     this.slotCount = slots;
     this.free = Array.from({ length: slots }, () => new ArrayBuffer(this.slotBytes));
     const streams = "openStream" in reader ? reader : new BatchFiller(reader);
-    const { parallel, stuckMs } = options;
-    this.stream = streams.openStream({ paths: rows.paths, parallel, stuckMs });
+    const { parallel, stuckMs, warp } = options;
+    this.stream = streams.openStream({ paths: rows.paths, parallel, stuckMs, warp });
     this.nextToStart = startBatch;
     this.startBatches();
   }
@@ -176,16 +178,17 @@ export class BatchLoader implements AsyncDisposable {
     const rows = order.slice(index * batchSize, (index + 1) * batchSize);
     const filled = rows.filter((row) => row !== -1).length;
     try {
-      const images = new Uint8Array(await this.stream.fill(this.request(rows), slot));
+      const images = new Uint8Array(await this.stream.fill(this.request(index, rows), slot));
       return { index, images, labels: this.labelsOf(rows), rows, filled };
     } catch (error) {
       throw error instanceof MttcError ? listed(error, rows, table) : error;
     }
   }
 
-  private request(rows: Int32Array): FillRequest {
+  private request(index: number, rows: Int32Array): FillRequest {
     const { stamps } = this.options.rows;
-    return { rows, stamps: stamps && Uint32Array.from(rows, (row) => stamps[row] ?? 0) };
+    const firstSample = index * rows.length;
+    return { rows, firstSample, stamps: stamps && Uint32Array.from(rows, (row) => stamps[row] ?? 0) };
   }
 
   private labelsOf(rows: Int32Array): Int32Array {

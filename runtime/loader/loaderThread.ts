@@ -75,7 +75,7 @@ export class LoaderThread implements ImageStreams, AsyncDisposable {
     };
   }
 
-  /** Ends the thread once no image is being read; one that is stuck is left behind. Harmless when repeated. */
+  /** Ends the thread once no image is being read; one that is stuck is left behind. May be repeated. */
   async close(): Promise<void> {
     if (this.isStuck) this.calls.abandon();
     else await this.calls.close();

@@ -10,10 +10,11 @@ import Table from "cli-table3";
 import sharp from "sharp";
 import type { LabelledRows } from "../../runtime/data/classes.ts";
 import { type ImageFormat, ImageReader, imageBytes } from "../../runtime/data/images.ts";
-import { BatchLoader } from "../../runtime/data/loader.ts";
-import { PackedImages, preparePack } from "../../runtime/data/packedImages.ts";
+import { BatchLoader, type LoaderOptions } from "../../runtime/data/loader.ts";
+import { preparePack } from "../../runtime/data/packedImages.ts";
 import { HEADER_BYTES } from "../../runtime/data/packShard.ts";
 import { evaluationOrder } from "../../runtime/data/sampler.ts";
+import { LoaderThread } from "../../runtime/loader/loaderThread.ts";
 
 const format: ImageFormat = { height: 256, width: 256, channels: 3, greyscale: false };
 const BATCH = 32;
@@ -32,25 +33,36 @@ export async function compareDataRates(): Promise<boolean> {
   try {
     const jpegs = await writeJpegs(folder);
     const many = await copies(folder, jpegs);
+    await using decoding = new LoaderThread({ format, cacheBytes: 0 });
+    await using reading = new LoaderThread({ format, cacheBytes: 0 });
+    const items = many.map((path) => ({ path, place: {} }));
+    const { folder: shards, packFormat } = await preparePack(items, { folder: join(folder, "pack"), format });
+    await reading.usePacked({ folder: shards, packFormat, format }, [many]);
+    const shard = join(shards, "shard-00000.bin");
     const decode = await alternate(
-      () => loaderRate(new ImageReader(format, 0), jpegs),
+      () => loaderRate(decoding, jpegs),
       () => bareDecodeRate(jpegs),
     );
-    const items = many.map((path) => ({ path, place: {} }));
-    const summary = await preparePack(items, { folder: join(folder, "pack"), format });
-    await using pack = await PackedImages.open({ ...summary, format }, many);
-    const reader = new ImageReader(format, 0);
-    reader.usePacked(pack);
-    const shard = join(summary.folder, "shard-00000.bin");
     const packed = await alternate(
-      () => loaderRate(reader, many),
+      () => loaderRate(reading, many),
       () => bareReadRate(shard),
     );
     const table = new Table({ head: ["images/s", "mttc", "bare", "ratio", "wanted"] });
     table.push(["decode + resize to 256x256x3", ...rateCells(decode, WANTED.decode)]);
     table.push(["packed batches of 256x256x3", ...rateCells(packed, WANTED.packed)]);
     console.log(table.toString());
-    console.log(await sleepingMemory(jpegs));
+    const main = new ImageReader(format, 0);
+    const threads = new Table({ head: ["images/s", "loader thread", "main thread", "ratio"] });
+    for (const busyMs of [0, 70, 200]) {
+      const [thread, place] = [
+        () => loaderRate(decoding, jpegs, busyMs),
+        () => loaderRate(main, jpegs, busyMs),
+      ];
+      const what = busyMs === 0 ? "decode" : `decode, main thread busy ${busyMs} ms a batch`;
+      threads.push([what, ...rateCells(await alternate(thread, place))]);
+    }
+    console.log(threads.toString());
+    console.log(await sleepingMemory(decoding, jpegs));
     return decode.ratio >= WANTED.decode && packed.ratio >= WANTED.packed;
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -64,8 +76,9 @@ interface Pair {
   readonly ratio: number;
 }
 
-function rateCells(pair: Pair, wanted: number): string[] {
-  return [pair.mttc.toFixed(0), pair.bare.toFixed(0), pair.ratio.toFixed(2), `>= ${wanted}`];
+function rateCells(pair: Pair, wanted?: number): string[] {
+  const cells = [pair.mttc.toFixed(0), pair.bare.toFixed(0), pair.ratio.toFixed(2)];
+  return wanted === undefined ? cells : [...cells, `>= ${wanted}`];
 }
 
 /** One round of each to warm up, then medians of alternating rounds. */
@@ -96,16 +109,19 @@ function rowsOf(paths: readonly string[]): LabelledRows {
   return { tasks: ["a"], paths, labels: new Int32Array(paths.length), locate: () => ({}) };
 }
 
-function openLoader(reader: ImageReader, paths: readonly string[]): BatchLoader {
+function openLoader(reader: LoaderOptions["reader"], paths: readonly string[]): BatchLoader {
   const order = evaluationOrder(paths.length, BATCH);
   return new BatchLoader({ rows: rowsOf(paths), order, batchSize: BATCH, reader });
 }
 
-function loaderRate(reader: ImageReader, paths: readonly string[]): Promise<number> {
+/** Images a second where the consumer keeps its thread busy for `busyMs` with each batch. */
+function loaderRate(reader: LoaderOptions["reader"], paths: readonly string[], busyMs = 0): Promise<number> {
   return rateOf(paths.length, async () => {
     await using loader = openLoader(reader, paths);
-    for (let batch = await loader.next(); batch; batch = await loader.next())
+    for (let batch = await loader.next(); batch; batch = await loader.next()) {
+      for (const from = performance.now(); performance.now() - from < busyMs; );
       loader.release(batch.images.buffer);
+    }
   });
 }
 
@@ -150,8 +166,8 @@ async function inParallel(
 }
 
 /** What the process holds more after a while in which nobody took a batch. */
-async function sleepingMemory(paths: readonly string[]): Promise<string> {
-  await using loader = openLoader(new ImageReader(format, 0), paths);
+async function sleepingMemory(reader: LoaderThread, paths: readonly string[]): Promise<string> {
+  await using loader = openLoader(reader, paths);
   await loader.next();
   await sleep(SLEEP_MS / 4);
   const before = process.memoryUsage.rss();
