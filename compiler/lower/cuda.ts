@@ -7,7 +7,7 @@ import type { Node } from "../ir/types.ts";
 import { type FormTable, groupCount, listAttr, sizesOfValue } from "./forms.ts";
 
 /** Numbers that all taps' pixels side by side (im2col) may take: 1 GB in float32. */
-const MOST_COLUMNS = 2 ** 28;
+export const MOST_COLUMNS = 2 ** 28;
 
 /** The name of the form of an operator for a node; own operators that are not here have no form on CUDA. */
 export const cudaForms: FormTable = {

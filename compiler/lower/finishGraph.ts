@@ -29,6 +29,9 @@ export interface FinishOptions {
   readonly mixed?: boolean;
 }
 
+/** Stage of the trace that shows a graph just before lowering: what candidates.ts takes its nodes from. */
+export const READY_STAGE = "2-ready";
+
 /** Cheap simplifications, run before and after lowering until nothing changes. */
 export const SIMPLIFY: readonly Pass[] = [
   constantFolding,
@@ -56,6 +59,7 @@ export function finishGraph(graph: Graph, options: FinishOptions = {}): Graph {
         stage: `${graph.name}/2-precision`,
       })
     : simple;
+  trace?.(`${graph.name}/${READY_STAGE}`, typed);
   const lowered = lowerGraph(typed, target, OPS, options.forms);
   trace?.(`${graph.name}/3-lowered`, lowered);
   const final = runPasses(lowered, simplify, {

@@ -1,0 +1,136 @@
+// What autotuning measures: for each distinct shape of an operator that has several forms, a graph of that
+// operator alone in every form that is for the shape. From the graphs as they stand before lowering (trace
+// stage "<graph>/2-ready"); runtime/train/autotune.ts runs them and hands the choices back to the compiler.
+import type { Target } from "../bundle.ts";
+import { GraphBuilder } from "../ir/builder.ts";
+import type { OpTable } from "../ir/op.ts";
+import type { Graph, Node } from "../ir/types.ts";
+import { isPointwise, MOST_COLUMNS } from "./cuda.ts";
+import { finishGraph } from "./finishGraph.ts";
+import { AS_IS, formOf, groupCount, listAttr, shapeKey, sizesOfValue } from "./forms.ts";
+import { TARGET_FORMS } from "./lower.ts";
+
+/** One shape of one operator. */
+export interface FormCandidates {
+  /** As shapeKey gives it: what a choice is known by. */
+  readonly key: string;
+  /** Where a node of that shape comes from, for messages. */
+  readonly origin: string;
+  /** The form that the target's table chooses. */
+  readonly usual: string;
+  /** A graph for each form: inputs "input0", "input1", ... of the node's types, output "y". */
+  readonly forms: ReadonlyMap<string, Graph>;
+}
+
+/** Forms that are worth a measurement, and whether they are for a node's shape, by operator. */
+type Applies = Readonly<Record<string, (node: Node) => boolean>>;
+
+const always = (): boolean => true;
+
+/** ConvWeightGrad with one input and one output channel a group. */
+function isDepthwise(node: Node): boolean {
+  const [, c] = sizesOfValue(node.inputs[0]);
+  const [, k] = sizesOfValue(node.inputs[1]);
+  return groupCount(node) > 1 && groupCount(node) === c && c === k;
+}
+
+function tapCount(node: Node): number {
+  return listAttr(node, "kernel_shape", [1, 1]).reduce((product, size) => product * size, 1);
+}
+
+/** Whether all taps' pixels side by side are more than one tap's, and fit. */
+function hasColumns(node: Node): boolean {
+  const [, c = 1] = sizesOfValue(node.inputs[0]);
+  const [n = 1, , p = 1, q = 1] = sizesOfValue(node.inputs[1]);
+  const taps = tapCount(node);
+  return taps > 1 && n * c * p * q * taps <= MOST_COLUMNS && !isDepthwise(node);
+}
+
+function hasStrides(node: Node): boolean {
+  return listAttr(node, "strides", [1, 1]).some((stride) => stride > 1);
+}
+
+/** Whether a flipped filter does the same: stride 1, and pads within the window's reach. */
+function isFlippable(node: Node): boolean {
+  const [, , r = 1, s = 1] = sizesOfValue(node.inputs[1]);
+  const [down = 1, right = 1] = listAttr(node, "dilations", [1, 1]);
+  const reach = [(r - 1) * down, (s - 1) * right];
+  return !hasStrides(node) && listAttr(node, "pads", [0, 0, 0, 0]).every((pad, i) => pad <= reach[i % 2]!);
+}
+
+const isPlain = (node: Node): boolean => groupCount(node) === 1;
+const hasPointFilters = (node: Node): boolean => isPointwise(node, sizesOfValue(node.inputs[1]).slice(2));
+
+const MEASURED: Readonly<Record<Target, Readonly<Record<string, Applies>>>> = {
+  cuda: {
+    Conv: { [AS_IS]: hasPointFilters, product: hasPointFilters },
+    ConvInputGrad: {
+      symmetricTranspose: always,
+      slicedTranspose: hasStrides,
+      flippedConv: isFlippable,
+      pointwiseProduct: hasPointFilters,
+    },
+    ConvWeightGrad: {
+      tapProducts: (node) => !isDepthwise(node),
+      splitTapProducts: (node) => !isDepthwise(node) && sizesOfValue(node.inputs[0])[0] !== 1,
+      columnProduct: hasColumns,
+      splitColumnProduct: (node) => hasColumns(node) && sizesOfValue(node.inputs[0])[0] !== 1,
+      swappedConv: always,
+      depthwise: isDepthwise,
+    },
+  },
+  cpu: {
+    ConvInputGrad: { convTranspose: always, flippedConv: isFlippable },
+    ConvWeightGrad: {
+      perTap: (node) => !isDepthwise(node),
+      perTapBatched: isPlain,
+      im2col: (node) => isPlain(node) && hasColumns(node),
+      im2colChannelMajor: (node) => isPlain(node) && hasColumns(node),
+      depthwise: isDepthwise,
+      rowProducts: isDepthwise,
+    },
+  },
+};
+
+/** The forms of a node that are worth a measurement on `target`; fewer than two are none. */
+export function measuredForms(node: Node, target: Target): readonly string[] {
+  const applies = Object.entries(MEASURED[target][node.op.name] ?? {});
+  const isKnown = node.inputs.every(
+    (input) => input?.type.shape.every((dim) => typeof dim === "number") ?? true,
+  );
+  const forms = isKnown ? applies.filter(([, isFor]) => isFor(node)).map(([form]) => form) : [];
+  return forms.length > 1 ? forms : [];
+}
+
+/**
+ * The candidates of all nodes of `graphs`, each shape once, in order of appearance. `graphs` are those of
+ * READY_STAGE.
+ */
+export function formCandidates(graphs: Iterable<Graph>, target: Target, ops: OpTable): FormCandidates[] {
+  const found = new Map<string, FormCandidates>();
+  for (const graph of graphs)
+    for (const node of graph.nodes) {
+      const key = shapeKey(node);
+      const forms = found.has(key) ? [] : measuredForms(node, target);
+      if (forms.length === 0) continue;
+      const alone = nodeAlone(node, ops);
+      const spelled = (form: string) => finishGraph(alone, { target, forms: new Map([[key, form]]) });
+      found.set(key, {
+        key,
+        origin: node.outputs[0]?.origin ?? graph.name,
+        usual: formOf(node, TARGET_FORMS[target], undefined) ?? AS_IS,
+        forms: new Map(forms.map((form) => [form, spelled(form)])),
+      });
+    }
+  return [...found.values()];
+}
+
+/** A graph of one node; all its inputs become inputs. */
+function nodeAlone(node: Node, ops: OpTable): Graph {
+  const b = new GraphBuilder("candidate", ops);
+  const inputs = node.inputs.map(
+    (input, i) => input && b.input(`input${i}`, input.type.dtype, input.type.shape),
+  );
+  b.output("y", b.emit(node.op.name, inputs, node.attrs));
+  return b.build();
+}

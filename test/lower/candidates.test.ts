@@ -1,0 +1,83 @@
+// What autotuning measures: the forms of each shape once, each for the shape, each the same numbers, the
+// table's choice among them.
+import { describe, expect, test } from "vitest";
+import { TARGETS } from "../../compiler/bundle.ts";
+import { interpret } from "../../compiler/ir/interpret.ts";
+import type { Graph } from "../../compiler/ir/types.ts";
+import { formCandidates, measuredForms } from "../../compiler/lower/candidates.ts";
+import { cudaKernelFaults } from "../../compiler/lower/cudaKernels.ts";
+import { finishGraph, READY_STAGE } from "../../compiler/lower/finishGraph.ts";
+import { AS_IS, shapeKey } from "../../compiler/lower/forms.ts";
+import { TARGET_FORMS } from "../../compiler/lower/lower.ts";
+import { OPS } from "../../compiler/ops/table.ts";
+import { assertClose } from "../assertClose.ts";
+import { drawSample, forwardGraph } from "../ops/sampleGraph.ts";
+import { SAMPLES } from "../ops/samples/allSamples.ts";
+import { compileExperiment } from "../step/experiment.ts";
+import { FORM_FLOAT64 } from "../tolerances.ts";
+import { FORMS, nodeOf } from "./formTable.ts";
+
+const CONVOLUTIONS = ["Conv", "ConvInputGrad", "ConvWeightGrad"];
+const SHAPES = CONVOLUTIONS.flatMap((name) =>
+  (SAMPLES[name] ?? []).map((sample) => ({ op: OPS.get(name)!, drawn: drawSample(OPS.get(name)!, sample) })),
+);
+
+describe.each(TARGETS)("candidates for %s", (target) => {
+  test("are forms that are for the shape, the table's among them", () => {
+    let measured = 0;
+    for (const { op, drawn } of SHAPES) {
+      const node = nodeOf(forwardGraph(drawn, OPS), op);
+      const forms = measuredForms(node, target);
+      const what = `${op.name} with ${drawn.sample.title}`;
+      for (const form of forms) if (form !== AS_IS) expect(FORMS[op.name]![form]!(node), what).toBe(true);
+      if (forms.length > 0) expect(forms, what).toContain(TARGET_FORMS[target][op.name]?.(node) ?? AS_IS);
+      measured += forms.length;
+    }
+    expect(measured).toBeGreaterThan(20);
+  });
+
+  test("compute what the operator computes, and need no fallback", () => {
+    for (const { op, drawn } of SHAPES) {
+      const graph = forwardGraph(drawn, OPS);
+      const [candidate] = formCandidates([graph], target, OPS);
+      if (!candidate) continue;
+      const expected = interpret(graph, drawn.feeds).get("y0")!.data;
+      const places = nodeOf(graph, op).inputs.flatMap((input, i) =>
+        input ? [[input.name, i] as const] : [],
+      );
+      const feeds = new Map(places.map(([name, i]) => [`input${i}`, drawn.feeds.get(name)!]));
+      for (const [form, alone] of candidate.forms) {
+        const what = `${candidate.key} as ${form}`;
+        assertClose(interpret(alone, feeds).get("y")!.data, expected, { tolerance: FORM_FLOAT64, what });
+        if (target === "cuda") expect(cudaKernelFaults(alone), what).toEqual([]);
+      }
+    }
+  });
+});
+
+test("the candidates of a compilation are its convolutions' shapes, each once", () => {
+  const { stages } = compileExperiment(
+    { fcn: { layers: [4, 4, 4, "p", 8] }, task_layers: [8] },
+    { a: 3, b: 2 },
+  );
+  const ready = [...stages].flatMap(([stage, graph]): Graph[] =>
+    stage.endsWith(READY_STAGE) ? [graph] : [],
+  );
+  const candidates = formCandidates(ready, "cuda", OPS);
+  const keys = candidates.map(({ key }) => key);
+  expect(new Set(keys).size).toBe(keys.length);
+  const wanted = ready.flatMap(({ nodes }) => nodes.filter((node) => /^Conv.*Grad$/.test(node.op.name)));
+  expect(new Set(keys)).toEqual(new Set(wanted.map(shapeKey)));
+  for (const { usual, forms, origin } of candidates) {
+    expect(forms.has(usual)).toBe(true);
+    expect(origin).toMatch(/layers/);
+  }
+});
+
+test("a node whose batch is not known is not measured", () => {
+  const graph = finishGraph(forwardGraph(SHAPES[0]!.drawn, OPS));
+  const symbolic = { ...graph.nodes[0]! };
+  const [x, ...rest] = symbolic.inputs;
+  const any = { ...x!, type: { ...x!.type, shape: ["N", ...x!.type.shape.slice(1)] } };
+  expect(measuredForms({ ...symbolic, inputs: [any, ...rest] }, "cuda")).toEqual([]);
+});
