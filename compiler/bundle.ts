@@ -77,10 +77,20 @@ export interface Preprocessing {
   readonly norm: number;
 }
 
-/** How the training images are augmented: what the rows of the input `augment`, float32 [N,P], mean. */
+/**
+ * How the training images are augmented: what the rows of the input `augment`, float32 [N,P], mean, and who
+ * does what.
+ */
 export interface AugmentEntry {
-  /** `<operation>/<parameter>` of each of the P columns. */
+  /**
+   * `<operation>/<parameter>` of each of the P columns of augment.onnx; train.onnx and grad.onnx take those of
+   * the operations in `graph` alone, in the same order.
+   */
   readonly columns: readonly string[];
+  /** Operations that `image` has been through before it is given to train.onnx or grad.onnx, in order. */
+  readonly loader: readonly string[];
+  /** Operations that train.onnx and grad.onnx do after those, in order; without any, they take no rows. */
+  readonly graph: readonly string[];
 }
 
 /** What a run may read in place of images: output of trunk.onnx, input of the graphs `<name>_features`. */

@@ -23,6 +23,8 @@ import { buildEvaluateGraph } from "./step/inferenceGraphs.ts";
 export interface CompileOptions {
   /** What the graphs are spelled for; default "cpu". */
   readonly target?: Target | undefined;
+  /** Whether the loader does the leading warps of augmentation on 8-bit images; by default for "cpu". */
+  readonly loaderWarps?: boolean | undefined;
   /** Forms that were measured (runtime/train/autotune.ts), by shape key, instead of the target's table. */
   readonly forms?: FormChoices | undefined;
   /** Is told of every node that the target's provider leaves to the CPU (E_CUDA_KERNEL). */
@@ -50,6 +52,8 @@ export function compile(spec: Spec, classes: TaskClasses, options: CompileOption
   const model: TrainingModel = {
     ...{ spec, classes, ops: OPS, frozenValue: initialOf, trunk, teacher },
     scalesLoss: mixed,
+    // The loader warps bytes.
+    loaderWarps: spec.bit_depth === 8 && (options.loaderWarps ?? target === "cpu"),
   };
   const whole = buildGradientGraph(model, spec.batch_size);
   const micro = spec.accumulate === 1 ? whole : buildGradientGraph(model, spec.batch_size / spec.accumulate);

@@ -106,6 +106,7 @@ const autocontrast: AugmentOperation = {
   doc: "clip((x - mean) / (max(x - mean) + 0.01)), mean and max over the whole image",
   columns: ["apply"],
   draw: (ctx) => [drawChoice(ctx) ? 1 : 0],
+  isDrawn: (ctx) => isSet(ctx, "apply"),
   emit: (ctx) => {
     const { b, x } = ctx;
     const shifted = b.sub(x, b.reduceMean(x, [1, 2, 3], 1));

@@ -36,6 +36,7 @@ const gaussianBlur: AugmentOperation = {
   doc: "SimCLR's blur: 2 (H // 20) + 1 taps along both axes, zeros beyond the edge (which darkens it)",
   columns: ["sigma"],
   draw: (ctx) => [drawChoice(ctx) ? drawBetween(ctx, 0.1, 2) : NO_BLUR],
+  isDrawn: ({ b, column }) => b.emit("Greater", [column("sigma"), b.scalar(2 * NO_BLUR)]),
   emit: (ctx) => {
     const { b, x, height, width } = ctx;
     if (height < 20) return x;
@@ -49,6 +50,7 @@ const sobel: AugmentOperation = {
   doc: "mean of tf.image.sobel_edges over both directions and all channels, brought to [0, 1] by its extremes",
   columns: ["apply"],
   draw: (ctx) => [drawChoice(ctx) ? 1 : 0],
+  isDrawn: (ctx) => isSet(ctx, "apply"),
   emit: (ctx) => {
     const { b, x } = ctx;
     const grey = b.reduceMean(x, [1], 1);

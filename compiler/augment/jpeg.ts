@@ -57,8 +57,10 @@ function quantise(ctx: FragmentContext, planes: Value, table: readonly number[])
   const [down, across] = [height / BLOCK, width / BLOCK];
   const cosines = numbers(b, [BLOCK, BLOCK], COSINES);
   const inverse = b.transpose(cosines, [1, 0]);
+  // A matrix for each image: ONNX Runtime refuses a common one on the left where there are no images at all.
+  const none = b.reshape(b.mul(ctx.column("apply"), b.scalar(0)), [0, 1, 1, 1, 1]);
   const byRows = (x: Value, left: Value): Value =>
-    b.emit("MatMul", [left, b.reshape(x, [0, channels, down, BLOCK, width])]);
+    b.emit("MatMul", [b.add(none, left), b.reshape(x, [0, channels, down, BLOCK, width])]);
   const byColumns = (x: Value, right: Value): Value =>
     b.emit("MatMul", [b.reshape(x, [0, channels, height, across, BLOCK]), right]);
   const spectrum = byColumns(byRows(planes, cosines), inverse);
@@ -103,6 +105,7 @@ const jpegDegrade: AugmentOperation = {
     if (!drawChoice(ctx)) return [0, 0];
     return [1, drawChoice(ctx) ? 1 : 0];
   },
+  isDrawn: (ctx) => isSet(ctx, "apply"),
   emit: (ctx) => {
     const { b, x, height, width, channels } = ctx;
     // TensorFlow's conversion to bytes.

@@ -85,6 +85,10 @@ const gaussianNoise: AugmentOperation = {
   doc: "x + normal numbers of deviation 0.1, one for each pixel and channel",
   columns: NOISE_COLUMNS,
   draw: (ctx) => (drawChoice(ctx) ? drawNoise(ctx, NOISE_DEVIATION) : [0, 0, 0, 0]),
+  isDrawn: ({ b, column }) => {
+    const [one, other] = [column("weight_0"), column("weight_1")];
+    return b.emit("Greater", [b.add(b.mul(one, one), b.mul(other, other)), b.scalar(0)]);
+  },
   emit: (ctx) => ctx.b.add(ctx.x, noise(ctx, ctx.channels)),
 };
 
@@ -92,6 +96,7 @@ const pixelMask: AugmentOperation = {
   doc: "keeps 30 % of the pixels, the same in all channels: where the noise is above what 70 % of it is below",
   columns: [...NOISE_COLUMNS, "threshold"],
   draw: (ctx) => (drawChoice(ctx) ? [...drawNoise(ctx, 1), SEVENTY_PERCENT] : [0, 0, 0, 0, -1]),
+  isDrawn: ({ b, column }) => b.emit("Greater", [column("threshold"), b.scalar(0)]),
   emit: (ctx) => {
     const { b, x } = ctx;
     const isKept = b.emit("Greater", [noise(ctx, 1), ctx.column("threshold")]);

@@ -51,6 +51,11 @@ export interface OperationFacts {
   readonly columns: readonly string[];
   /** Draws the parameters of one image. */
   readonly draw: (ctx: DrawContext) => readonly number[];
+  /**
+   * Whether an image's parameters change it at all, bool [N,1,1,1]: set where it pays to gather those that
+   * do, even on a CPU's cheap terms, and to leave the others out.
+   */
+  readonly isDrawn?: (ctx: Omit<FragmentContext, "x">) => Value;
 }
 
 /** An operation takes images as they are, or, where it can put mirrorings off or do them, with those. */
@@ -107,7 +112,7 @@ export function drawChoice({ uniform, strength }: DrawContext): boolean {
 }
 
 /** Whether a column holds more than a half: bool [N,1,1,1]. */
-export function isSet(ctx: FragmentContext, column: string): Value {
+export function isSet(ctx: Pick<FragmentContext, "b" | "column">, column: string): Value {
   return ctx.b.emit("Greater", [ctx.column(column), ctx.b.scalar(0.5)]);
 }
 

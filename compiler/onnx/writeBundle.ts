@@ -1,4 +1,5 @@
 // Finished graphs -> the files of a bundle and its manifest: ONNX files, shared constants, initial state.
+import { splitAugmentation } from "../augment/augmentSplit.ts";
 import { augmentColumns } from "../augment/augmentTable.ts";
 import {
   BUNDLE_FORMAT,
@@ -107,7 +108,14 @@ function manifestOf(
       dtype: imageDtype(spec.bit_depth),
       norm: spec.norm,
     },
-    ...(augment ? { augment: { columns: augmentColumns(augment) } } : {}),
+    ...(augment
+      ? {
+          augment: {
+            columns: augmentColumns(augment),
+            ...splitAugmentation(augment, model.loaderWarps ?? false),
+          },
+        }
+      : {}),
     ...featuresEntry(spec, graphs),
     spec,
   };

@@ -159,6 +159,24 @@ const OneHot = defineOp("OneHot", {
   },
 });
 
+const NonZero = defineOp("NonZero", {
+  doc: "indices int64 [rank, count] of the elements of x that are not 0, in their order; the count is known at run time",
+  source: "ONNX NonZero-13",
+  inputs: ["x"],
+  infer: (ctx) => [{ dtype: "int64", shape: [ctx.input(0).shape.length, "nonzero"] }],
+  vjp: { notDifferentiable: "its results are indices", isZero: true },
+  evaluate: (ctx) => {
+    const x = ctx.input(0);
+    const strides = stridesOf(x.shape);
+    const places = range(x.data.length).filter((i) => x.data[i] !== 0);
+    const data = strides.flatMap((stride, axis) =>
+      places.map((place) => Math.floor(place / stride) % x.shape[axis]!),
+    );
+    const shape = [x.shape.length, places.length];
+    return [{ dtype: "int64", shape, data: Float64Array.from(data) }];
+  },
+});
+
 function differentiateOneHot({ b, dy, input, attrs }: VjpContext): readonly (Value | undefined)[] {
   const { dtype } = dy.type;
   const units = b.constant({ dtype, shape: [2], data: Float64Array.of(0, 1) });
@@ -175,4 +193,4 @@ function invalid(message: string): never {
 }
 
 /** Ops of this family. */
-export const PLACES: readonly Op[] = [GatherND, ScatterND, OneHot];
+export const PLACES: readonly Op[] = [GatherND, ScatterND, OneHot, NonZero];

@@ -1,6 +1,7 @@
 // Forward and backward of one (micro-)batch as a graph: state and batch in, gradients, next running
 // statistics and metrics out. train and grad are both made from it, so they cannot differ.
 import { emitAugmentation } from "../augment/augmentGraph.ts";
+import { settingsOf, splitAugmentation } from "../augment/augmentSplit.ts";
 import { appendGradients } from "../autodiff/reverse.ts";
 import { nextName } from "../bundle.ts";
 import { GraphBuilder } from "../ir/builder.ts";
@@ -36,6 +37,8 @@ export interface TrainingModel {
   readonly trunk?: ImportedTrunk | undefined;
   /** The network that the heads are distilled from. */
   readonly teacher?: Teacher | undefined;
+  /** Whether the loader does the leading warps of augmentation, and the training graphs the rest. */
+  readonly loaderWarps?: boolean | undefined;
   /** Whether gradients are those of the loss times the state `optimizer.loss_scale` (lossScaling.ts). */
   readonly scalesLoss?: boolean;
 }
@@ -88,7 +91,7 @@ export function buildGradientGraph(
     onStatistic: (parameter, next) => statistics.push([parameter, next]),
   };
   // A teacher sees the images that its student sees.
-  const image = features ? undefined : trainingImage(b, spec, batch);
+  const image = features ? undefined : trainingImage(b, spec, batch, model.loaderWarps);
   const fcn = image
     ? buildFcn(spec.train_fcn === false ? frozen(ctx) : ctx, image)
     : buildTrainedPart(ctx, featuresInput(b, batch, features ?? []));
@@ -116,14 +119,19 @@ export function buildGradientGraph(
   return { graph: b.build(), parameters, masks };
 }
 
-/** The images of a micro-batch, augmented where the spec says so. */
-export function trainingImage(b: GraphBuilder, spec: Spec, batch: Dim): Value {
-  const augment = augmentSettings(spec.augment);
+/**
+ * The images of a micro-batch, augmented where the spec says so; with `loaderWarps`, by what the loader has
+ * not done, in the form for CPUs.
+ */
+export function trainingImage(b: GraphBuilder, spec: Spec, batch: Dim, loaderWarps = false): Value {
+  const augment = augmentSettings(spec.augment) ?? {};
   const read = imageInput(b, spec, batch);
-  if (!augment) return read;
+  const { graph } = splitAugmentation(augment, loaderWarps);
+  if (graph.length === 0) return read;
   // Augmentation divides by 255: other numbers are brought to as much first.
   const toLevels = (): Value => b.mul(b.cast(read, "float32"), b.scalar(255 / whiteLevel(spec)));
-  return emitAugmentation(b, augment, spec.bit_depth === 8 ? read : b.within("image", toLevels));
+  const levels = spec.bit_depth === 8 ? read : b.within("image", toLevels);
+  return emitAugmentation(b, settingsOf(augment, graph), levels, { gathers: loaderWarps });
 }
 
 /** The same context in inference form: a frozen FCN's statistics and dropout stand still. */

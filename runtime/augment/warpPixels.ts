@@ -130,55 +130,74 @@ export function resampleRows(
   const { count, first, weights } = taps;
   const height = first.length;
   const stride = between.length / height;
-  const sums = new Int32Array(stride);
+  const rowStep = isTransposed ? channels : stride;
+  const pixelStep = isTransposed ? height * channels : channels;
+  if (channels === 3 && count === 4) {
+    resampleColourRows(between, target, taps, { rowStep, pixelStep });
+    return;
+  }
   const shift = WEIGHT_BITS + PIXEL_BITS;
   const half = 1 << (shift - 1);
   for (let row = 0; row < height; row++) {
     const at = (first[row] as number) * stride;
-    if (count === 4) sumFourRows(between, sums, at, weights, 4 * row, half);
-    else {
-      sums.fill(half);
-      for (let tap = 0; tap < count; tap++) {
-        const weight = weights[row * count + tap] as number;
-        const from = at + tap * stride;
-        for (let i = 0; i < stride; i++)
-          sums[i] = (sums[i] as number) + Math.imul(weight, between[from + i] as number);
+    for (let i = 0, out = row * rowStep; i < stride; i += channels, out += pixelStep)
+      for (let channel = 0; channel < channels; channel++) {
+        let sum = half;
+        for (let tap = 0; tap < count; tap++)
+          sum +=
+            (weights[row * count + tap] as number) * (between[at + tap * stride + i + channel] as number);
+        target[out + channel] = sum >> shift;
       }
-    }
-    if (!isTransposed) {
-      const out = row * stride;
-      for (let i = 0; i < stride; i++) target[out + i] = (sums[i] as number) >> shift;
-      continue;
-    }
-    for (let i = 0, out = row * channels; i < stride; i += channels, out += height * channels)
-      for (let channel = 0; channel < channels; channel++)
-        target[out + channel] = (sums[i + channel] as number) >> shift;
   }
 }
 
-function sumFourRows(
+/** The usual case of `resampleRows`, unrolled: three channels, four taps. */
+function resampleColourRows(
   between: Int16Array,
-  sums: Int32Array,
-  at: number,
-  weights: Int32Array,
-  weight: number,
-  half: number,
+  target: Uint8ClampedArray,
+  { first, weights }: FixedTaps,
+  { rowStep, pixelStep }: { readonly rowStep: number; readonly pixelStep: number },
 ): void {
-  const stride = sums.length;
-  const w0 = weights[weight] as number;
-  const w1 = weights[weight + 1] as number;
-  const w2 = weights[weight + 2] as number;
-  const w3 = weights[weight + 3] as number;
-  const row1 = at + stride;
-  const row2 = row1 + stride;
-  const row3 = row2 + stride;
-  for (let i = 0; i < stride; i++)
-    sums[i] =
-      half +
-      Math.imul(w0, between[at + i] as number) +
-      Math.imul(w1, between[row1 + i] as number) +
-      Math.imul(w2, between[row2 + i] as number) +
-      Math.imul(w3, between[row3 + i] as number);
+  const height = first.length;
+  const stride = between.length / height;
+  const shift = WEIGHT_BITS + PIXEL_BITS;
+  const half = 1 << (shift - 1);
+  const x = between;
+  for (let row = 0; row < height; row++) {
+    const w0 = weights[4 * row] as number;
+    const w1 = weights[4 * row + 1] as number;
+    const w2 = weights[4 * row + 2] as number;
+    const w3 = weights[4 * row + 3] as number;
+    let out = row * rowStep;
+    const begin = (first[row] as number) * stride;
+    for (let i = begin; i < begin + stride; i += 3) {
+      const j = i + stride;
+      const k = j + stride;
+      const l = k + stride;
+      target[out] =
+        (half +
+          Math.imul(w0, x[i] as number) +
+          Math.imul(w1, x[j] as number) +
+          Math.imul(w2, x[k] as number) +
+          Math.imul(w3, x[l] as number)) >>
+        shift;
+      target[out + 1] =
+        (half +
+          Math.imul(w0, x[i + 1] as number) +
+          Math.imul(w1, x[j + 1] as number) +
+          Math.imul(w2, x[k + 1] as number) +
+          Math.imul(w3, x[l + 1] as number)) >>
+        shift;
+      target[out + 2] =
+        (half +
+          Math.imul(w0, x[i + 2] as number) +
+          Math.imul(w1, x[j + 2] as number) +
+          Math.imul(w2, x[k + 2] as number) +
+          Math.imul(w3, x[l + 2] as number)) >>
+        shift;
+      out += pixelStep;
+    }
+  }
 }
 
 /**

@@ -1,8 +1,9 @@
 // What happens on the loader thread: it owns the image library, the reader with its kept images and the
 // packed cache, and fills slots for the streams of the main thread.
 import { InternalError } from "../../compiler/diagnostics.ts";
+import { BatchWarp } from "../augment/warpBatch.ts";
 import { BatchFiller, type FillingStream } from "../data/batchFiller.ts";
-import type { FillRequest } from "../data/imageStreams.ts";
+import type { EpochWarp, FillRequest, WarpInPlace } from "../data/imageStreams.ts";
 import type { ImageReader } from "../data/images.ts";
 import { PackedImages, type PackHandle } from "../data/packedImages.ts";
 import { openPaths, type SharedPaths } from "../data/stringTable.ts";
@@ -16,7 +17,7 @@ export class LoaderServer implements LoaderService {
 
   constructor(reader: ImageReader) {
     this.reader = reader;
-    this.filler = new BatchFiller(reader);
+    this.filler = new BatchFiller(reader, makeWarp);
   }
 
   async usePacked(handle: PackHandle, tables: readonly SharedPaths[]): Promise<void> {
@@ -51,6 +52,11 @@ export class LoaderServer implements LoaderService {
     await Promise.all([...this.streams.keys()].map((stream) => this.closeStream(stream)));
     await this.packed?.[Symbol.asyncDispose]();
   }
+}
+
+function makeWarp(draws: EpochWarp): WarpInPlace {
+  const warp = new BatchWarp(draws);
+  return (image, sample) => warp.warp(image, sample);
 }
 
 function* pathsOf(tables: readonly SharedPaths[]): Generator<string> {

@@ -1,11 +1,10 @@
 // One epoch: rows in the sampler's order -> micro-batches -> steps on the device. While ONNX Runtime works on
 // one micro-batch, the next is read, and its dropout masks and augmentation drawn. Everything is a pure
 // function of (seed, epoch, step), so an epoch may begin in its middle.
-import { imageSize } from "../../compiler/augment/augmentGraph.ts";
 import type { Manifest } from "../../compiler/bundle.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
-import { augmentSettings } from "../../compiler/spec/augmentKeys.ts";
 import { drawAugmentRows } from "../augment/augmentRows.ts";
+import { epochDraws } from "../augment/warpBatch.ts";
 import { drawDropoutMask } from "../data/dropoutMasks.ts";
 import type { FeatureBatch, FeatureBatches } from "../data/featureBatches.ts";
 import { type Batch, BatchLoader } from "../data/loader.ts";
@@ -105,6 +104,7 @@ function openLoader(
   return new BatchLoader({
     ...{ rows: labels.train, order, batchSize, reader, startBatch },
     parallel: spec.num_parallel_calls,
+    warp: epochDraws(session.manifest, "loader", epoch),
   });
 }
 
@@ -146,9 +146,8 @@ function toMicroBatch(
     }),
   );
   if ("features" in batch) return { features: batch.features, labels, masks };
-  const settings = augmentSettings(spec.augment);
+  const draws = epochDraws(manifest, "graph", epoch);
   const count = batch.rows.length;
-  const draws = settings && { settings, size: imageSize(spec), seed: spec.seed, epoch };
   const augment = draws && drawAugmentRows(draws, batch.index * count, count);
   return { images: batch.images, labels, masks, augment };
 }

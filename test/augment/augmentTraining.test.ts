@@ -1,15 +1,22 @@
 // Augmentation compiled into training: it is the front of train and grad, nowhere else, and a step on
-// augmented images is the step that the same images would give.
-import { describe, expect, test } from "vitest";
+// augmented images is the step that the same images would give. For the CPU the leading warps are left to the
+// loader.
+import { afterAll, describe, expect, test } from "vitest";
 import { buildAugmentGraph } from "../../compiler/augment/augmentGraph.ts";
+import { AUGMENT_OPERATIONS } from "../../compiler/augment/augmentTable.ts";
+import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
+import type { Graph } from "../../compiler/ir/types.ts";
 import { finishGraph } from "../../compiler/lower/finishGraph.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { AUGMENT_KEYS, AUGMENT_NAMES } from "../../compiler/spec/augmentKeys.ts";
+import { drawAugmentRows } from "../../runtime/augment/augmentRows.ts";
+import { OrtLibrary } from "../../runtime/ort/library.ts";
 import { assertClose } from "../assertClose.ts";
+import { runOnOrt } from "../ops/runOnOrt.ts";
 import { compileExperiment, gradAndApply, initialState, randomBatch, train } from "../step/experiment.ts";
 import { withRunner } from "../step/graphRunner.ts";
-import { GRAD_APPLY, PASS_FLOAT64 } from "../tolerances.ts";
+import { AUGMENT_FLOAT32, GRAD_APPLY, PASS_FLOAT64 } from "../tolerances.ts";
 
 const CLASSES = { a: 3, b: 2 };
 const BATCH = 4;
@@ -27,7 +34,9 @@ function mirrored(image: NDArray, flipped: readonly number[]): NDArray {
 
 describe("a bundle", () => {
   test("augments in train and grad, never in evaluate, and says what the columns are", () => {
-    const { bundle } = compileExperiment({ augment: { zoom_scale: 0.5, mask: 1 } }, CLASSES);
+    const augment = { zoom_scale: 0.5, mask: 1 };
+    const { bundle } = compileExperiment({ augment }, CLASSES, undefined, "cuda");
+    expect(bundle.manifest.augment).toMatchObject({ loader: [], graph: ["zoom_scale", "mask"] });
     const inputsOf = (graph: string) => bundle.manifest.graphs[graph]?.inputs ?? [];
     const columns = ["row", "column", "height", "width"];
     expect(bundle.manifest.augment?.columns).toEqual([
@@ -42,6 +51,30 @@ describe("a bundle", () => {
       ["image", ["N", SIDE, SIDE, 3]],
       ["augment", ["N", 8]],
     ]);
+    expect(bundle.files.has("augment.onnx")).toBe(true);
+  });
+
+  test("for the CPU leaves the leading warps to the loader, and says so", () => {
+    const augment = { flip_up_down: true, zoom_scale: 0.5, mask: 1 };
+    const { bundle } = compileExperiment({ augment }, CLASSES);
+    expect(bundle.manifest.augment).toMatchObject({
+      loader: ["flip_up_down", "zoom_scale"],
+      graph: ["mask"],
+    });
+    expect(bundle.manifest.augment?.columns.length).toBe(9);
+    const rowsOf = (graph: string) =>
+      bundle.manifest.graphs[graph]?.inputs.find(({ name }) => name === "augment")?.shape;
+    expect(["train", "grad", "augment"].map(rowsOf)).toEqual([
+      [BATCH, 4],
+      [BATCH, 4],
+      ["N", 9],
+    ]);
+  });
+
+  test("for the CPU has no rows where the loader does everything", () => {
+    const { bundle } = compileExperiment({ augment: { flip_up_down: true, rot90: true } }, CLASSES);
+    expect(bundle.manifest.augment).toMatchObject({ loader: ["flip_up_down", "rot90"], graph: [] });
+    expect(bundle.manifest.graphs.train?.inputs.map(({ name }) => name)).not.toContain("augment");
     expect(bundle.files.has("augment.onnx")).toBe(true);
   });
 
@@ -63,7 +96,8 @@ describe("a bundle", () => {
 describe("a step", () => {
   const spec = { optimizer: "momentum", global_pooling: "average" } as const;
   const plain = compileExperiment(spec, CLASSES);
-  const augmented = compileExperiment({ ...spec, augment: { flip_left_right: true } }, CLASSES);
+  const flipped = { ...spec, augment: { flip_left_right: true } };
+  const augmented = compileExperiment(flipped, CLASSES, undefined, "cuda");
   const batch = randomBatch(plain.bundle, "flips");
   const flips = [1, 0, 1, 0];
   const rows: NDArray = { dtype: "float32", shape: [BATCH, 1], data: Float64Array.from(flips) };
@@ -87,7 +121,7 @@ describe("a step", () => {
   });
 
   test("is the same whole and in micro-batches, each with its rows", () => {
-    const with2 = compileExperiment({ ...spec, augment: { flip_left_right: true }, accumulate: 2 }, CLASSES);
+    const with2 = compileExperiment({ ...flipped, accumulate: 2 }, CLASSES, undefined, "cuda");
     const feeds = new Map(batch).set("augment", rows);
     const whole = withRunner("ONNX Runtime", with2, (run) => train(run, with2.bundle, state, feeds, 0.1));
     const halves = withRunner("ONNX Runtime", with2, (run) =>
@@ -95,6 +129,49 @@ describe("a step", () => {
     );
     for (const [name, { data }] of halves)
       assertClose(data, whole.get(name)!.data, { tolerance: GRAD_APPLY, what: name, allowZero: true });
+  });
+});
+
+describe("operations with a chance, in the form for CPUs,", () => {
+  const SIZE = { height: 40, width: 40, channels: 3 };
+  const COUNT = 8;
+  const names = AUGMENT_NAMES.filter((name) => "isDrawn" in AUGMENT_OPERATIONS[name]);
+  const library = OrtLibrary.open();
+  afterAll(() => library[Symbol.dispose]());
+  const array = (dtype: NDArray["dtype"], shape: number[], data: Iterable<number>): NDArray => ({
+    dtype,
+    shape,
+    data: Float64Array.from(data),
+  });
+  const pixels = Array.from({ length: COUNT * 40 * 40 * 3 }, (_, i) => Math.imul(i + 1, 2654435761) >>> 24);
+
+  test.each(names.flatMap((name) => [0, 0.4, 1].map((chance) => [name, chance] as const)))(
+    "%s with chance %f, are as on all rows",
+    (name, chance) => {
+      const settings = { [name]: chance };
+      const rows = drawAugmentRows({ settings, size: SIZE, seed: 2, epoch: 1 }, 0, COUNT);
+      const feeds = new Map([
+        ["image", array("uint8", [COUNT, 40, 40, 3], pixels)],
+        ["augment", array("float32", [COUNT, rows.length / COUNT], rows)],
+      ]);
+      const [gathered, whole] = [true, false].map((gathers) =>
+        finishGraph(buildAugmentGraph(OPS, settings, SIZE, COUNT, { gathers })),
+      ) as [Graph, Graph];
+      const operators = gathered.nodes.map(({ op }) => op.name);
+      expect(operators).toContain("ScatterND");
+      const expected = runOnOrt(library, whole, feeds, OPS).get("augmented")!.data;
+      for (const found of [runOnOrt(library, gathered, feeds, OPS), interpret(gathered, feeds)]) {
+        const worst = found
+          .get("augmented")!
+          .data.reduce((most, x, i) => Math.max(most, Math.abs(x - expected[i]!)), 0);
+        expect(worst).toBeLessThan(AUGMENT_FLOAT32);
+      }
+    },
+  );
+
+  test("are those that cost much", () => {
+    expect(names).toContain("gaussian_blur");
+    expect(names).toContain("jpeg_degrade");
   });
 });
 

@@ -52,10 +52,13 @@ test("every source of a standard operator names an ONNX operator of opset 18 or 
   }
 });
 
+/** In graphs of ours, not in imported ones: shapes that two of them give would look alike. */
+const OURS_ALONE = "NonZero";
+
 test("what import refuses is not in the table", () => {
   const refused = importRows().filter(({ treatment, untilOpset }) => treatment === "refused" && !untilOpset);
   expect(refused.length).toBeGreaterThan(0);
-  for (const { operator } of refused) expect(OPS.has(operator), operator).toBe(false);
+  for (const { operator } of refused) expect(OPS.has(operator), operator).toBe(operator === OURS_ALONE);
 });
 
 test("operators of our own do not count", () => {

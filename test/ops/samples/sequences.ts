@@ -47,4 +47,9 @@ export const SEQUENCE_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
     { title: "the last axis, by default", inputs: [indices([2, 2], 0, 2, 1, -1), constants(3), floats(2)] },
     { title: "the first axis", inputs: [indices([3], 1, 0, 1), constants(2), floats(2)], attrs: { axis: 0 } },
   ],
+  NonZero: [
+    { title: "a list of flags", inputs: [{ dtype: "bool", shape: [5], data: [0, 1, 0, 1, 1] }] },
+    { title: "a matrix", inputs: [{ dtype: "float32", shape: [2, 3], data: [0, -1, 2, 0.5, 0, 0] }] },
+    { title: "nothing found", inputs: [{ dtype: "int64", shape: [3], data: [0, 0, 0] }] },
+  ],
 };
