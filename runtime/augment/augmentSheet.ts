@@ -1,10 +1,10 @@
 // Image files and augmentation settings -> a contact sheet: originals beside samples of what training would
-// see, drawn by the same graph and the same streams. With `each`, every operation has a row of its own.
-import { buildAugmentGraph, imageSize } from "../../compiler/augment/augmentGraph.ts";
+// see, drawn by the same graph and the same streams. With `each`, every operation has a row of its own, and
+// below the samples stands what was drawn for them.
+import { basename } from "node:path";
+import { imageSize } from "../../compiler/augment/augmentGraph.ts";
+import { augmentColumns } from "../../compiler/augment/augmentTable.ts";
 import type { ImageSize } from "../../compiler/augment/operation.ts";
-import { finishGraph } from "../../compiler/lower/finishGraph.ts";
-import { encodeGraph } from "../../compiler/onnx/encodeGraph.ts";
-import { OPS } from "../../compiler/ops/table.ts";
 import {
   AUGMENT_KEYS,
   AUGMENT_NAMES,
@@ -17,9 +17,7 @@ import type { Spec } from "../../compiler/spec/schema.ts";
 import { imageDepth, numbersOver } from "../data/imageFormat.ts";
 import { ImageReader, imageBytes, imageFormat } from "../data/images.ts";
 import { OrtLibrary } from "../ort/library.ts";
-import { OrtSession } from "../ort/session.ts";
-import { OrtTensor } from "../ort/tensor.ts";
-import { drawAugmentRows } from "./augmentRows.ts";
+import { augmentSamples } from "./augmentSamples.ts";
 import { drawContactSheet, type SheetRow } from "./contactSheet.ts";
 
 /** The keys of a spec that a sheet depends on. */
@@ -43,35 +41,40 @@ export interface AugmentSheetOptions {
 }
 
 const DEFAULT_SAMPLES = 8;
+/** Of an operation with more parameters than this the numbers are not written below its samples. */
+const MOST_PARAMETERS = 2;
 
 /** The sheet as a PNG. Errors of reading images; without operations to show, copies of the originals. */
 export async function drawAugmentSheet(spec: SheetSpec, options: AugmentSheetOptions): Promise<Buffer> {
   const size = imageSize(spec);
-  const samples = options.samples ?? DEFAULT_SAMPLES;
   const originals = await readOriginals(spec, options.paths);
   using library = OrtLibrary.open(options.ortLibrary);
-  const sampled = (settings: AugmentSettings, image: Uint8Array, place: number): Uint8Array[] => {
+  const rowsOf = (settings: AugmentSettings, label: string, note: string, names: string[]): SheetRow[] => {
     const draws = { settings, size, seed: spec.seed, epoch: 1 };
-    return augmentImage(library, draws, image, { first: place * samples, count: samples });
+    const sampled = augmentSamples(library, draws, originals, options.samples ?? DEFAULT_SAMPLES);
+    return originals.map((pixels, i) => {
+      const samples = (sampled[i] ?? []).map((sample) => ({
+        pixels: shownChannels(sample.pixels, size),
+        caption: drawnText(names, sample.parameters),
+      }));
+      const original = { pixels: shownChannels(pixels, size), caption: basename(options.paths[i] ?? "") };
+      return { label, note, cells: [original, ...samples] };
+    });
   };
   const settings = augmentSettings(spec.augment) ?? {};
-  const rows: SheetRow[] = options.each
-    ? shownOperations(spec).flatMap(([name, strength]) =>
-        originals.map((image, i) => ({
-          label: operationLabel(name, strength),
-          images: [image, ...sampled({ [name]: certain(name, strength) }, image, i)],
-        })),
-      )
-    : originals.map((image, i) => ({ label: "", images: [image, ...sampled(settings, image, i)] }));
-  const shown = rows.map(({ label, images }) => ({
-    label,
-    images: images.map((image) => shownChannels(image, size)),
-  }));
   const operations = Object.entries(settings).map(([name, value]) =>
     operationLabel(name as AugmentName, value),
   );
-  const what = options.each ? "each operation alone, applied for certain" : operations.join(", ");
-  return await drawContactSheet(`augment: ${what || "off"}`, ["original", "samples"], shown, {
+  const rows = options.each
+    ? shownOperations(spec).flatMap(([name, strength]) => {
+        const alone = { [name]: certain(name, strength) };
+        return rowsOf(alone, operationLabel(name, strength), AUGMENT_KEYS[name].doc, shownColumns(alone));
+      })
+    : rowsOf(settings, "", "", []);
+  const what = options.each
+    ? "each operation alone, applied to every image where training would do so by chance"
+    : operations.join(", ");
+  return await drawContactSheet(`Augmentation: ${what || "off"}`, ["original", "samples"], rows, {
     ...size,
     channels: shownCount(size),
   });
@@ -79,6 +82,23 @@ export async function drawAugmentSheet(spec: SheetSpec, options: AugmentSheetOpt
 
 function operationLabel(name: AugmentName, strength: number): string {
   return AUGMENT_KEYS[name].kind === "flag" ? name : `${name} ${strength}`;
+}
+
+/** Names of the parameters of one operation, without its own; none where there are too many to be written. */
+function shownColumns(settings: AugmentSettings): string[] {
+  const names = augmentColumns(settings).map((name) => name.replace(/^.*\/(shear_)?/, ""));
+  return names.length > MOST_PARAMETERS ? [] : names;
+}
+
+/** "x 0.12 y -0.3"; a switch is named where it is on, and that everything is applied goes without saying. */
+function drawnText(names: readonly string[], parameters: Float32Array): string {
+  const texts = names.map((name, i) => {
+    const value = parameters[i] ?? 0;
+    if (name === "apply") return "";
+    if (name === "flip" || name.startsWith("is_")) return value > 0 ? name.replace("is_", "") : "";
+    return `${name} ${Number(value.toFixed(2))}`;
+  });
+  return texts.filter(Boolean).join("  ");
 }
 
 /** The operations of the spec, or all that suit its images, with their numbers. */
@@ -124,43 +144,4 @@ function shownChannels(image: Uint8Array, size: ImageSize): Uint8Array {
     { length: size.height * size.width * count },
     (_, i) => image[Math.floor(i / count) * size.channels + (i % count)] ?? 0,
   );
-}
-
-/** What samples `first` to `first + count` of an epoch would make of an image: uint8 HWC each. */
-function augmentImage(
-  library: OrtLibrary,
-  draws: { readonly settings: AugmentSettings; readonly size: ImageSize; seed: number; epoch: number },
-  image: Uint8Array,
-  { first, count }: { readonly first: number; readonly count: number },
-): Uint8Array[] {
-  const { settings, size } = draws;
-  if (Object.keys(settings).length === 0) return Array.from({ length: count }, () => image);
-  const { height, width, channels } = size;
-  const rows = drawAugmentRows(draws, first, count);
-  const bytes = encodeGraph(finishGraph(buildAugmentGraph(OPS, settings, size)));
-  using session = OrtSession.open(library, "augment", { bytes });
-  using images = OrtTensor.allocate(library, "image", "uint8", [count, height, width, channels]);
-  using parameters = OrtTensor.allocate(library, "augment", "float32", [count, rows.length / count]);
-  const batch = new Uint8Array(count * image.length);
-  for (let n = 0; n < count; n++) batch.set(image, n * image.length);
-  images.write(batch);
-  parameters.write(rows);
-  const feeds = new Map([
-    ["image", images],
-    ["augment", parameters],
-  ]);
-  const [result] = session.run(feeds, ["augmented"]);
-  if (!result) return [];
-  using augmented = result;
-  const pixels = augmented.read().data as Float32Array;
-  return Array.from({ length: count }, (_, n) => toBytes(pixels.subarray(n * image.length), size));
-}
-
-/** float32 [C,H,W] of [0, 1] -> uint8 [H,W,C]. */
-function toBytes(pixels: Float32Array, { height, width, channels }: ImageSize): Uint8Array {
-  const plane = height * width;
-  return Uint8Array.from({ length: plane * channels }, (_, i) => {
-    const value = pixels[(i % channels) * plane + Math.floor(i / channels)] ?? 0;
-    return Math.round(255 * value);
-  });
 }

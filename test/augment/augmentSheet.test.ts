@@ -9,7 +9,7 @@ import { runCli } from "../cli/runCli.ts";
 import { makeTinyData, type TinyData } from "../cli/tinyData.ts";
 
 /** Places in contactSheet.ts for images of 16x16, enlarged 7 times. */
-const [SIDE, TOP, LEFT, SECOND, LABEL] = [112, 64, 20, 154, 196];
+const [SIDE, TOP, LEFT, SECOND, LABEL, CAPTION] = [112, 64, 20, 154, 196, 17];
 let data: TinyData;
 let path: string;
 
@@ -39,10 +39,13 @@ test("a sheet shows each original and its samples, and is the same for the same 
   const spec = { augment: { hue_delta: 0.5 }, imshape: [16, 16] as [number, number] };
   const png = await augplot([path, other], spec, { samples: 3 });
   expect(await cellOf(png, LEFT, TOP)).toEqual(await enlarged(path));
-  expect(await cellOf(png, LEFT, TOP + SIDE + 6)).toEqual(await enlarged(other));
+  expect(await cellOf(png, LEFT, TOP + SIDE + 6 + CAPTION)).toEqual(await enlarged(other));
   expect(await cellOf(png, SECOND, TOP)).not.toEqual(await enlarged(path));
   const { width, height } = await sharp(png).metadata();
-  expect([width, height]).toEqual([SECOND + 3 * (SIDE + 6) - 6 + 20, TOP + 2 * (SIDE + 6) - 6 + 20]);
+  expect([width, height]).toEqual([
+    SECOND + 3 * (SIDE + 6) - 6 + 20,
+    TOP + 2 * (SIDE + 6 + CAPTION) - 6 + 20,
+  ]);
   expect(await augplot([path, other], spec, { samples: 3 })).toEqual(png);
   expect(await augplot([path, other], { ...spec, seed: 1 }, { samples: 3 })).not.toEqual(png);
 });
@@ -51,8 +54,8 @@ test("with each, a row shows one operation, applied for certain", async () => {
   const spec = { augment: { solarize: 0, drop_color: 0 }, imshape: [16, 16] as [number, number] };
   const png = await augplot([path], spec, { samples: 2, each: true });
   const { height } = await sharp(png).metadata();
-  expect(height).toBe(TOP + 2 * (SIDE + 6) - 6 + 20);
-  const grey = await cellOf(png, SECOND + LABEL, TOP + SIDE + 6);
+  expect(height).toBe(TOP + 2 * (SIDE + 6 + CAPTION) - 6 + 20);
+  const grey = await cellOf(png, SECOND + LABEL, TOP + SIDE + 6 + CAPTION);
   for (let i = 0; i < grey.length; i += 3) expect(new Set(grey.subarray(i, i + 3)).size).toBe(1);
   expect(await cellOf(png, SECOND + LABEL, TOP)).not.toEqual(await enlarged(path));
 });
@@ -73,7 +76,7 @@ test("mttc augplot writes a sheet of the training images", async () => {
   ]);
   expect([code, stderr.trim()]).toEqual([0, `written to ${file}`]);
   const { format, height } = await sharp(await readFile(file)).metadata();
-  expect([format, height]).toEqual(["png", TOP + 2 * (SIDE + 6) - 6 + 20]);
+  expect([format, height]).toEqual(["png", TOP + 2 * (SIDE + 6 + CAPTION) - 6 + 20]);
 });
 
 test("mttc augplot of a spec without augmentation says what to do", async () => {

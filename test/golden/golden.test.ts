@@ -20,6 +20,7 @@ import {
   GOLDEN_FOLDER,
   goldenGraphs,
   goldenSpecText,
+  goldenTarget,
 } from "./goldenCases.ts";
 import { describeDifference, wantsUpdate } from "./goldenDiffer.ts";
 
@@ -56,7 +57,7 @@ describe.each(GOLDEN_CASES)("golden case %s", (name) => {
     const value = parse(goldenSpecText(name)) as unknown;
     for (const text of [goldenSpecText(name), JSON.stringify(value), JSON.stringify(reverseKeys(value))]) {
       const spec = parseSpec(text, "spec");
-      expectSameBundle(compile(spec, classesOf(spec)), traced.bundle);
+      expectSameBundle(compile(spec, classesOf(spec), { target: goldenTarget(name) }), traced.bundle);
     }
   });
 });
@@ -65,8 +66,8 @@ describe.each(GOLDEN_CASES)("golden case %s", (name) => {
  * Where values come from: a place in the spec, the image, its augmentation, the objective, or a derivative or
  * update of such.
  */
-const ORIGIN =
-  /^((gradient|optimizer|accumulated)\()?(image|augment|objective|optimizer|(fcn\.|shared_)layers\[\d+\]|tasks\..+)/;
+const PLACE = String.raw`image|augment|objective|optimizer|(fcn\.|shared_)layers\[\d+\]|tasks\..+`;
+const ORIGIN = new RegExp(String.raw`^((gradient|optimizer|accumulated)\()?(${PLACE})`);
 
 function valuesOf(graph: Graph) {
   return [...graph.inputs, ...graph.constants.keys(), ...graph.nodes.flatMap(({ outputs }) => outputs)];
