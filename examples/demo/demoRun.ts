@@ -6,6 +6,7 @@ import { dirname, join, relative, resolve } from "node:path";
 import { SingleBar } from "cli-progress";
 import { InternalError } from "../../compiler/diagnostics.ts";
 import { parseSpec } from "../../compiler/spec/parseSpec.ts";
+import { RUN_SHEET } from "../../runtime/augment/runSheet.ts";
 import { type ExportReport, exportRun } from "../../runtime/export/exportRun.ts";
 import { Predictor } from "../../runtime/export/predictor.ts";
 import type { EvaluationReport } from "../../runtime/train/evaluationReport.ts";
@@ -177,6 +178,7 @@ function whereThingsLie(
   return `Everything lies in ${show(join(directory, "..", ".."))}/:
   ${show(data)}/  images and label tables (train.csv, val.csv)
   ${run}/  this run: spec.yml, log.jsonl, checkpoints/, bundle/ (the compiled graphs)
+  ${show(join(directory, RUN_SHEET))}  training images beside what the augmentation makes of them
   ${show(exported.directory)}/  ONNX files that any ONNX Runtime runs: uint8 images in, probabilities out
   ${show(sheet)}  held-out images with predictions (with .svg it opens in a browser)
 Next:

@@ -70,7 +70,8 @@ describe("the demo", () => {
 
   it("says where everything lies", () => {
     const text = lines.join("\n");
-    for (const folder of ["openmoji", "runs/1/export", "predictions.png"]) expect(text).toContain(folder);
+    for (const folder of ["openmoji", "runs/1/export", "predictions.png", "augmentation.png"])
+      expect(text).toContain(folder);
     expect(text).toContain("CC BY-SA 4.0");
     const named = [...text.matchAll(/^ {2}(\S+?)\/? {2}/gm)].map(([, path]) => path ?? "");
     expect(named.length).toBeGreaterThanOrEqual(4);
