@@ -11,6 +11,7 @@ import { drawAugmentRows } from "../augment/augmentRows.ts";
 import type { LabelledRows, PreparedLabels } from "../data/classes.ts";
 import { type RecordKind, SHARD_VERSION } from "../data/packShard.ts";
 import type { PackItem } from "../data/packWriter.ts";
+import type { OrtHost } from "../ort/ortHost.ts";
 import type { StoredManifest } from "./bundleDirectory.ts";
 import { packItems } from "./runPack.ts";
 
@@ -30,8 +31,8 @@ export interface FeatureSources {
   readonly experiment: { readonly spec: Spec; readonly baseDirectory: string };
   readonly labels: PreparedLabels;
   readonly manifest: StoredManifest;
-  /** For ONNX Runtime's version. */
-  readonly host: { readonly version: string };
+  /** ONNX Runtime's version and where it runs. */
+  readonly host: Pick<OrtHost, "version" | "provider">;
 }
 
 /** The set of the training images, and that of images that are evaluated: the same without augmentation. */
@@ -97,7 +98,9 @@ function augmentedSet(
 function recipeOf({ manifest, host }: FeatureSources, graph: string, shown: object): string {
   const { files } = manifest;
   const trunk = [files[`${graph}.onnx`]?.sha256, files[CONSTANTS_FILE]?.sha256];
-  const parts = { version: SHARD_VERSION, trunk, ort: host.version, shown };
+  const { version, provider } = host;
+  const ort = [version, provider.kind, provider.kind === "cuda" && provider.tf32];
+  const parts = { version: SHARD_VERSION, trunk, ort, shown };
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
 }
 
