@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Target } from "../../compiler/bundle.ts";
 import type { Graph } from "../../compiler/ir/types.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";
 import { parseSpec } from "../../compiler/spec/parseSpec.ts";
@@ -22,10 +23,15 @@ export function goldenSpecText(name: string): string {
   return readFileSync(join(GOLDEN_FOLDER, name, "spec.yml"), "utf8");
 }
 
+/** What a case is compiled for: CUDA where the name of its folder ends so. */
+export function goldenTarget(name: string): Target {
+  return name.endsWith("-cuda") ? "cuda" : "cpu";
+}
+
 /** A case, compiled, with the graphs of all stages. */
 export function compileGoldenCase(name: string): TracedBundle {
   const spec = parseSpec(goldenSpecText(name), `${name}/spec.yml`);
-  return compileTraced(spec, classesOf(spec));
+  return compileTraced(spec, classesOf(spec), { target: goldenTarget(name) });
 }
 
 /** Classes as the spec lists them; where it does not, `count` numbered ones. */
