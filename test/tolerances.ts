@@ -17,6 +17,8 @@ export const FLOAT64_RUN = 1e-8;
 export const FLOAT32_RUN = 1e-5;
 /** Levels of 255 by which JPEG of quality 100 may move a smooth picture (chroma subsampling included). */
 export const JPEG_LEVELS = 8;
+/** Levels of 255 by which a CMYK JPEG may miss its picture: row 11 of the list of hostile inputs. */
+export const CMYK_LEVELS = 4;
 /**
  * A batch norm folded into float32 filters against itself unfolded, on numbers of magnitude 10: a few
  * roundings.
@@ -159,3 +161,7 @@ export const LONG_SUM_FLOAT32 = 5e-6;
  * CPU, relative to each tensor's norm (the issue's bound for parity of tensors is 1e-4).
  */
 export const TARGETS_FLOAT32 = 1e-5;
+/** Four steps in float32 on one provider against another, relative to each tensor's norm (the bound). */
+export const DEVICE_STATE = 1e-4;
+/** Sums of the losses of two images, of magnitude 1, on one provider against another. */
+export const DEVICE_LOSS = 1e-4;

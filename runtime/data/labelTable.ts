@@ -73,11 +73,11 @@ export class LabelTableBuilder {
     return this.#places.length;
   }
 
-  /** Adds a row: `cells` in the order of the tasks. Faults: E_CSV_PATH, E_LABEL. */
+  /** Adds a row: `cells` in the order of the tasks. Faults: E_CSV_PATH, E_PATH_ESCAPE, E_LABEL. */
   add(path: string, cells: readonly string[], place: number): void {
     this.#places.push(place);
     const fault = pathFault(path);
-    if (fault !== undefined) this.fault("E_CSV_PATH", fault, place);
+    if (fault !== undefined) this.fault(fault.code, fault.message, place);
     this.#paths.push(fault === undefined ? path : "");
     for (const [task, column] of this.#columns.entries()) {
       column.codes.push(this.#code(column.numbers, cells[task] ?? "", task, place));
@@ -169,11 +169,13 @@ function labelFault(label: string, known: number): string | undefined {
   return undefined;
 }
 
-function pathFault(path: string): string | undefined {
-  if (path.trim() === "") return "the image path is empty";
+function pathFault(path: string): Pick<Fault, "code" | "message"> | undefined {
+  const unusable = (message: string): Pick<Fault, "code" | "message"> => ({ code: "E_CSV_PATH", message });
+  if (path.trim() === "") return unusable("the image path is empty");
   if (path.length > MAX_PATH_CHARACTERS)
-    return `the image path is longer than ${MAX_PATH_CHARACTERS} characters`;
-  if (/\p{Cc}/u.test(path)) return `the image path has control characters: ${JSON.stringify(path)}`;
-  if (/^[a-z][a-z0-9+.-]+:/i.test(path)) return `expected the path of a file, found an address: ${path}`;
-  return undefined;
+    return unusable(`the image path is longer than ${MAX_PATH_CHARACTERS} characters`);
+  if (/\p{Cc}/u.test(path)) return unusable(`the image path has control characters: ${JSON.stringify(path)}`);
+  if (!/^[a-z][a-z0-9+.-]+:/i.test(path)) return undefined;
+  const message = `expected the path of a file, found an address: ${path}`;
+  return { code: "E_PATH_ESCAPE", message };
 }

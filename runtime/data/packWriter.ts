@@ -16,6 +16,8 @@ import { ShardWriter } from "./shardWriter.ts";
 const MAX_RAW_SHARD_BYTES = 2 ** 30;
 /** A shard of JPEGs holds as much work in less. */
 const MAX_JPEG_SHARD_BYTES = 2 ** 27;
+/** For less than this a further process does not pay for its start. */
+const IMAGES_PER_PROCESS = 50;
 /** Answers that wait to be written, per process. */
 const IMAGES_AHEAD = 4;
 
@@ -44,8 +46,9 @@ export async function writeShards(items: readonly PackItem[], options: PackWrite
   const { format, packFormat, signal, onProgress } = options;
   const faults = new FaultList();
   await using shards = new ShardSequence(options);
-  // One process more than there are cores: each is idle while its answer travels.
-  const processes = Math.min(availableParallelism(), 8) + 1;
+  // One process more than there are cores: each is idle while its answer travels. Few images need few.
+  const cores = Math.min(availableParallelism(), 8);
+  const processes = Math.min(cores + 1, Math.ceil(items.length / IMAGES_PER_PROCESS));
   await using pool = new InspectionPool({ format, processes, record: packFormat });
   const ahead: Promise<Inspection>[] = [];
   let [next, done] = [0, 0];

@@ -67,7 +67,7 @@ describe("a CSV label table", () => {
     expect(faultsOf(() => table(text)).map((fault) => [fault.code, fault.at?.line])).toEqual([
       ["E_CSV_SHAPE", 2],
       ["E_CSV_PATH", 3],
-      ["E_CSV_PATH", 4],
+      ["E_PATH_ESCAPE", 4],
       ["E_CSV_SHAPE", 5],
       ["E_CSV_PATH", 6],
     ]);
