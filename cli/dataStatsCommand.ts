@@ -87,17 +87,17 @@ async function tableExperiment(path: string, flags: Flags, terminal: Terminal): 
 function statisticsText(statistics: LabelStatistics, terminal: Terminal): string {
   const { train, val, classes, together, batch, batchSize } = statistics;
   const tasks = batch.map(({ task }) => task);
-  const cells = (names: readonly string[]): string[] => names.map(plainText);
   const ofClasses = tasks.flatMap((task) =>
     (classes[task] ?? []).map((name, i) => [
-      ...cells([task, name]),
+      task,
+      name,
       count(train[task]?.[i] ?? 0),
       val ? count(val[task]?.[i] ?? 0) : "-",
     ]),
   );
-  const pairs = tasks.map((task, a) => [...cells([task]), ...(together[a] ?? []).map(count)]);
+  const pairs = tasks.map((task, a) => [task, ...(together[a] ?? []).map(count)]);
   const shares = batch.map(({ task, labelled, perBatch, chanceOfNone }) => [
-    ...cells([task]),
+    task,
     count(labelled),
     decimal(perBatch, 1),
     chanceOfNone.toExponential(1),
@@ -106,7 +106,7 @@ function statisticsText(statistics: LabelStatistics, terminal: Terminal): string
   const head = ["task", "labelled", `in a batch of ${batchSize}`, "chance of none"];
   return [
     renderTable(terminal, ["task", "class", "train", "val"], ofClasses, [2, 3]),
-    renderTable(terminal, ["labelled together", ...cells(tasks)], pairs, places),
+    renderTable(terminal, ["labelled together", ...tasks], pairs, places),
     renderTable(terminal, head, shares, [1, 2, 3]),
   ].join("\n\n");
 }

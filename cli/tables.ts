@@ -1,7 +1,7 @@
 // Tables and numbers as text. On a terminal with lines between the columns, elsewhere with blanks alone, so
 // that the output can be cut and compared.
 import Table from "cli-table3";
-import type { Terminal } from "./terminal.ts";
+import { plainText, type Terminal } from "./terminal.ts";
 
 const NO_LINES = Object.fromEntries(
   [
@@ -22,7 +22,10 @@ const NO_LINES = Object.fromEntries(
   ].map((place) => [place, ""]),
 );
 
-/** A table as text; columns whose index is in `right` are aligned to the right. */
+/**
+ * A table as text, one line a row, whatever the cells hold; columns whose index is in `right` are aligned to
+ * the right.
+ */
 export function renderTable(
   terminal: Pick<Terminal, "isTerminal" | "colours">,
   head: readonly string[],
@@ -30,12 +33,12 @@ export function renderTable(
   right: readonly number[] = [],
 ): string {
   const table = new Table({
-    head: head.map((name) => terminal.colours.bold(name)),
+    head: head.map((name) => terminal.colours.bold(plainText(name))),
     colAligns: head.map((_, i) => (right.includes(i) ? "right" : "left")),
     style: { head: [], border: [], "padding-left": terminal.isTerminal ? 1 : 0, "padding-right": 1 },
     chars: terminal.isTerminal ? { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" } : plainChars(),
   });
-  table.push(...rows.map((row) => [...row]));
+  table.push(...rows.map((row) => row.map(plainText)));
   const text = table.toString();
   return terminal.isTerminal
     ? text

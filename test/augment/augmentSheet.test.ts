@@ -60,6 +60,20 @@ test("with each, a row shows one operation, applied for certain", async () => {
   expect(await cellOf(png, SECOND + LABEL, TOP)).not.toEqual(await enlarged(path));
 });
 
+test("with each, what was drawn stands below a sample, where it is a number or two", async () => {
+  const spec = { augment: { brightness_delta: 0.2, mask: 1 }, imshape: [16, 16] as [number, number] };
+  const png = await augplot([path], spec, { samples: 1, each: true });
+  const inkBelow = async (left: number, row: number): Promise<number> => {
+    const top = TOP + (row + 1) * SIDE + row * (6 + CAPTION) + 1;
+    const strip = { left, top, width: SIDE, height: CAPTION };
+    const { channels } = await sharp(await sharp(png).extract(strip).png().toBuffer()).stats();
+    return channels[0]?.stdev ?? 0;
+  };
+  expect(await inkBelow(LEFT + LABEL, 0)).toBeGreaterThan(1); // the name of the file
+  expect(await inkBelow(SECOND + LABEL, 0)).toBeGreaterThan(1); // the factor
+  expect(await inkBelow(SECOND + LABEL, 1)).toBe(0); // a rectangle has four numbers
+});
+
 test("faulty settings are refused as in a spec", async () => {
   await expect(augplot([path], { augment: { hue_delta: 7 } })).rejects.toThrow(/E_CONFIG/);
 });
