@@ -17,6 +17,8 @@ export const FLOAT64_RUN = 1e-8;
 export const FLOAT32_RUN = 1e-5;
 /** Levels of 255 by which JPEG of quality 100 may move a smooth picture (chroma subsampling included). */
 export const JPEG_LEVELS = 8;
+/** Mean levels of 255 by which the packed cache's JPEGs (quality 90, 4:4:4) may miss a smooth picture. */
+export const PACKED_JPEG_MEAN_LEVELS = 2;
 /** Levels of 255 by which a CMYK JPEG may miss its picture: row 11 of the list of hostile inputs. */
 export const CMYK_LEVELS = 4;
 /**

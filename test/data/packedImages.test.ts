@@ -1,5 +1,5 @@
 // The packed cache: the same pixels as decoding, packed once, every change or damage found before training.
-import { mkdir, open, readdir, readFile, rm, truncate, utimes, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rm, stat, truncate, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { type ImageFormat, ImageReader, imageBytes } from "../../runtime/data/images.ts";
@@ -13,6 +13,7 @@ import { HEADER_BYTES } from "../../runtime/data/packShard.ts";
 import { runCli } from "../cli/runCli.ts";
 import { makeTinyData } from "../cli/tinyData.ts";
 import { faultsOfAsync } from "../spec/faultsOf.ts";
+import { PACKED_JPEG_MEAN_LEVELS } from "../tolerances.ts";
 import { makeFolder, pictureImage, writePictures } from "./imageFixtures.ts";
 
 const format: ImageFormat = { height: 8, width: 10, channels: 3, greyscale: false };
@@ -114,6 +115,158 @@ describe("a pack", () => {
     ]);
     for (const [place, row] of broken.entries()) await writeFile(paths[row] ?? "", good[place] ?? "");
     expect((await prepare()).packed).toBe(2);
+  });
+});
+
+describe("replaced records", () => {
+  const repaint = async (rows: readonly number[], tint: number): Promise<void> => {
+    for (const row of rows)
+      await writeFile(paths[row] ?? "", await pictureImage(12, 10, tint).png().toBuffer());
+  };
+  const sizeOf = async (folderOfShards: string): Promise<number> => {
+    const names = (await readdir(folderOfShards)).filter((name) => name.endsWith(".bin"));
+    const stats = await Promise.all(names.map((name) => stat(join(folderOfShards, name))));
+    return stats.reduce((sum, { size }) => sum + size, 0);
+  };
+
+  it("give their space back: a shard that holds enough of them is copied without them", async () => {
+    const { folder: shards } = await prepare();
+    const first = await sizeOf(shards);
+    const half = Array.from({ length: count / 2 }, (_, row) => row);
+    await repaint(half, 201);
+    const summary = await prepare({ refresh: true });
+    expect(summary).toMatchObject({ packed: count / 2 });
+    // What was replaced, less the header and the header of the second shard.
+    expect(summary.reclaimedBytes).toBe((count / 2) * (imageBytes(format) + 4));
+    expect(await sizeOf(shards)).toBe(first + HEADER_BYTES);
+    expect((await readdir(shards)).sort()).toEqual(
+      ["shard-00001", "shard-00002"].flatMap((name) => [`${name}.bin`, `${name}.json`]),
+    );
+    expect((await prepare()).packed).toBe(0);
+    await using pack = await openPack();
+    const reader = new ImageReader(format, 0);
+    const target = new Uint8Array(imageBytes(format));
+    for (const path of paths) {
+      await pack.read(path, target);
+      expect(target, path).toEqual(await pixels(reader, path));
+    }
+  });
+
+  it("stay where they are few, and a shard of nothing else goes", async () => {
+    const { folder: shards } = await prepare();
+    await repaint([0, 1], 202);
+    expect((await prepare({ refresh: true })).reclaimedBytes).toBe(0);
+    await repaint([0, 1], 203);
+    expect((await prepare({ refresh: true })).reclaimedBytes).toBe(
+      HEADER_BYTES + 2 * (imageBytes(format) + 4),
+    );
+    expect((await readdir(shards)).filter((name) => name.endsWith(".json"))).toHaveLength(2);
+  });
+
+  it("of another spec's images are not touched; data without an index is", async () => {
+    const { folder: shards } = await prepare();
+    await writeFile(join(shards, "shard-00007.bin"), "cut off");
+    await repaint([0], 204);
+    await prepare({ refresh: true }, paths.slice(0, 1));
+    expect(await readdir(shards)).not.toContain("shard-00007.bin");
+    expect((await prepare({}, paths.slice(1))).packed).toBe(0);
+  });
+});
+
+describe("packing that is interrupted", () => {
+  it("keeps what is packed, says so, and goes on from there", async () => {
+    const controller = new AbortController();
+    const faults = await faultsOfAsync(() =>
+      prepare({
+        signal: controller.signal,
+        onProgress: (done) => {
+          if (done === 5) controller.abort();
+        },
+      }),
+    );
+    expect(faults.map(({ code }) => code)).toEqual(["E_INTERRUPTED"]);
+    const done = Number(/after (\d+) of 40/.exec(faults[0]?.message ?? "")?.[1]);
+    expect(done).toBeGreaterThanOrEqual(5);
+    expect(done).toBeLessThan(count);
+    const [recipe = ""] = await readdir(join(folder, "pack"));
+    expect(await readdir(join(folder, "pack", recipe))).toEqual(["shard-00000.bin", "shard-00000.json"]);
+    expect((await prepare()).packed).toBe(count - done);
+  });
+});
+
+describe("a pack of JPEGs", () => {
+  const side = { height: 64, width: 80, channels: 3, greyscale: false } as const;
+  const jpeg = { packFormat: "jpeg", format: side } as const;
+
+  it("holds the pixels nearly, in less space, the same at every read", async () => {
+    const large = await Promise.all(
+      paths.slice(0, 6).map(async (path, tint) => {
+        await writeFile(
+          path,
+          await pictureImage(160, 120, tint * 40)
+            .png()
+            .toBuffer(),
+        );
+        return path;
+      }),
+    );
+    const summary = await prepare(jpeg, large);
+    expect(summary.sizeBytes).toBeLessThan((large.length * imageBytes(side)) / 4 + HEADER_BYTES);
+    await using pack = await PackedImages.open({ ...summary, format: side }, large);
+    const reader = new ImageReader(side, 0);
+    for (const path of large) {
+      const [once, twice, exact] = [0, 0, 0].map(() => new Uint8Array(imageBytes(side)));
+      if (!once || !twice || !exact) throw new Error("no arrays");
+      await pack.read(path, once);
+      await pack.read(path, twice);
+      await reader.read(path, exact);
+      expect(twice).toEqual(once);
+      const mean =
+        exact.reduce((sum, value, at) => sum + Math.abs(value - (once[at] ?? 0)), 0) / exact.length;
+      expect(mean).toBeLessThan(PACKED_JPEG_MEAN_LEVELS);
+      expect(new Set(once).size).toBeGreaterThan(20);
+    }
+    const raw = await prepare({ format: side }, large);
+    expect(raw.folder).not.toBe(summary.folder);
+  });
+
+  it("of one channel keeps one; more channels or bits than JPEG has are E_CONFIG", async () => {
+    const grey = { ...side, channels: 1, greyscale: true };
+    const summary = await prepare({ packFormat: "jpeg", format: grey }, paths.slice(0, 1));
+    await using pack = await PackedImages.open({ ...summary, format: grey }, paths.slice(0, 1));
+    await pack.read(paths[0] ?? "", new Uint8Array(imageBytes(grey)));
+    for (const more of [{ channels: 4 }, { depth: "uint16" as const }]) {
+      const faults = await faultsOfAsync(() => prepare({ packFormat: "jpeg", format: { ...side, ...more } }));
+      expect(faults.map(({ code, at }) => [code, at?.path])).toEqual([["E_CONFIG", "pack_format"]]);
+    }
+  });
+
+  it("that is damaged, cut or wrongly indexed is refused like any other", async () => {
+    const { folder: shards } = await prepare(jpeg);
+    const [file, index] = ["bin", "json"].map((kind) => join(shards, `shard-00000.${kind}`)) as [
+      string,
+      string,
+    ];
+    const [bytes, text] = [await readFile(file), await readFile(index, "utf8")];
+    const codes = async (): Promise<unknown[]> =>
+      (await faultsOfAsync(() => prepare(jpeg))).map(({ code }) => code);
+    const flipped = Buffer.from(bytes);
+    flipped[HEADER_BYTES + 700] = (flipped[HEADER_BYTES + 700] ?? 0) ^ 1;
+    await writeFile(file, flipped);
+    expect(await codes()).toEqual(["E_SHARD_CRC"]);
+    await writeFile(file, bytes.subarray(0, -1));
+    expect(await codes()).toEqual(["E_SHARD_META"]);
+    await writeFile(file, bytes);
+    const parsed = JSON.parse(text) as { lengths: number[] };
+    for (const lengths of [
+      parsed.lengths.slice(1),
+      parsed.lengths.map((length) => length + 1),
+      [-1],
+      undefined,
+    ]) {
+      await writeFile(index, JSON.stringify({ ...parsed, lengths }));
+      expect(await codes()).toEqual(["E_SHARD_META"]);
+    }
   });
 });
 
