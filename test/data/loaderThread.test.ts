@@ -123,6 +123,20 @@ describe("a loader on its thread", () => {
     expect((await faultsOfAsync(() => again.next())).map(({ code }) => code)).toEqual(["E_IMG_FORMAT"]);
   });
 
+  it("reads nothing beyond its slots while the consumer sleeps", async () => {
+    const moved = await makeFolder();
+    const paths = await writePictures(moved, 16);
+    const order = Int32Array.from({ length: 16 }, (_, place) => place);
+    await using loader = new BatchLoader(makeOptions(plain, { rows: { ...rows, paths }, order, slots: 3 }));
+    const first = await loader.next();
+    await sleep(300);
+    for (const path of paths.slice(4)) await writeFile(path, "no image any more");
+    for (const index of [1, 2]) expect((await loader.next())?.index).toBe(index);
+    loader.release(first!.images.buffer);
+    const faults = await faultsOfAsync(() => loader.next());
+    expect(faults.map(({ code, at }) => [code, at?.file])).toEqual([["E_IMG_FORMAT", paths[12]]]);
+  });
+
   it("serves two loaders at a time", async () => {
     const [one, two] = [new BatchLoader(makeOptions(plain)), new BatchLoader(makeOptions(plain))];
     expect(await Promise.all([readAll(one), readAll(two)])).toEqual([expected, expected]);
@@ -182,6 +196,22 @@ describe("a lost loader thread", () => {
       await thread.close();
     },
   );
+});
+
+describe("a loader thread that ends while it is waited for", () => {
+  it("is an error in less than a second", async () => {
+    const { thread, options, path } = await openFaulty("exit");
+    const order = Int32Array.from([0, 1, 2, 3]);
+    const healthy = new BatchLoader({ ...options, order });
+    expect((await healthy.next())?.index).toBe(0);
+    const paths = [...rows.paths].map((own, row) => (row === 0 ? path : own));
+    const began = performance.now();
+    const dying = new BatchLoader({ ...options, order, rows: { ...rows, paths } });
+    const faults = await faultsOfAsync(() => dying.next());
+    expect(performance.now() - began).toBeLessThan(1_000);
+    expect(faults.map(({ code }) => code)).toEqual(["E_DATA_WORKER"]);
+    await thread.close();
+  });
 });
 
 describe("a stuck read", () => {
