@@ -2,7 +2,12 @@
 import type { Command } from "commander";
 import { MultiTaskTrainer } from "../runtime/train/multiTaskTrainer.ts";
 import { confusionText, evaluationTable } from "./evaluationTables.ts";
-import { type RuntimeFlags, runtimeOptions, withRuntimeOptions } from "./runtimeOptions.ts";
+import {
+  type RuntimeFlags,
+  runtimeOptions,
+  withProviderOption,
+  withRuntimeOptions,
+} from "./runtimeOptions.ts";
 import type { Terminal } from "./terminal.ts";
 
 interface Flags extends RuntimeFlags {
@@ -15,11 +20,14 @@ export function addEvaluateCommand(program: Command, terminal: Terminal): void {
     .description("accuracy, macro recall and confusion matrix of a run, on its validation labels")
     .argument("<run>", "folder of the run (its logdir)")
     .option("--json", "print the report as JSON");
-  withRuntimeOptions(command).action((run: string, flags: Flags) => evaluateRun(run, flags, terminal));
+  withProviderOption(withRuntimeOptions(command)).action((run: string, flags: Flags) =>
+    evaluateRun(run, flags, terminal),
+  );
 }
 
 async function evaluateRun(run: string, flags: Flags, terminal: Terminal): Promise<void> {
   await using trainer = await MultiTaskTrainer.fromRun(run, runtimeOptions(flags));
+  if (trainer.providerNote !== undefined) terminal.note(trainer.providerNote);
   const labels = trainer.spec.val_labels === null ? "training" : "validation";
   const report = await trainer.evaluate();
   if (flags.json) {

@@ -6,7 +6,12 @@ import { MttcError } from "../compiler/diagnostics.ts";
 import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
 import { fileError } from "../runtime/checkpoint/fileSystem.ts";
 import { type Prediction, Predictor } from "../runtime/export/predictor.ts";
-import { type RuntimeFlags, runtimeOptions, withRuntimeOptions } from "./runtimeOptions.ts";
+import {
+  type RuntimeFlags,
+  runtimeOptions,
+  withProviderOption,
+  withRuntimeOptions,
+} from "./runtimeOptions.ts";
 import { decimal, renderTable } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -25,7 +30,7 @@ export function addPredictCommand(program: Command, terminal: Terminal): void {
     .argument("<images...>", "image files, and folders of them (JPEG, PNG, WebP)")
     .option("--csv <file>", "write rows file,task,class,probability,probabilities; - for stdout")
     .option("--json <file>", "write a list of the same rows; - for stdout");
-  withRuntimeOptions(command).action((model: string, images: string[], flags: Flags) =>
+  withProviderOption(withRuntimeOptions(command)).action((model: string, images: string[], flags: Flags) =>
     predictImages(model, images, flags, terminal),
   );
 }
@@ -38,6 +43,7 @@ async function predictImages(
 ): Promise<void> {
   const paths = (await Promise.all(images.map(listImages))).flat();
   await using predictor = await Predictor.open(model, runtimeOptions(flags));
+  if (predictor.note !== undefined) terminal.note(predictor.note);
   const rows: Prediction[] = [];
   for await (const row of predictor.predict(paths)) rows.push(row);
   if (flags.csv !== undefined) await write(flags.csv, predictionsCsv(rows), terminal);

@@ -1,11 +1,13 @@
 // Options that every command with ONNX Runtime shares, and the parsing of numbers on the command line.
 import { type Command, InvalidArgumentError } from "commander";
+import { isProviderName, type ProviderName } from "../runtime/ort/providerChoice.ts";
 import type { RuntimeOptions } from "../runtime/train/trainerOptions.ts";
 
 /** What withRuntimeOptions adds to a command's options. */
 export interface RuntimeFlags {
   readonly threads?: number;
   readonly ort?: string;
+  readonly ep?: ProviderName;
 }
 
 /** Adds --threads and --ort. */
@@ -15,8 +17,23 @@ export function withRuntimeOptions(command: Command): Command {
     .option("--ort <path>", "another libonnxruntime, or its folder (default: that of onnxruntime-node)");
 }
 
-export function runtimeOptions({ threads, ort }: RuntimeFlags): RuntimeOptions {
-  return { threads, ortLibrary: ort };
+/** Adds --ep to a command that may run on a CUDA device. */
+export function withProviderOption(command: Command): Command {
+  return command.option(
+    "--ep <provider>",
+    "where to run: cpu, cuda, cuda:1 (the second device), or auto: a CUDA device if one is usable",
+    parseProviderName,
+    "auto",
+  );
+}
+
+export function runtimeOptions({ threads, ort, ep }: RuntimeFlags): RuntimeOptions {
+  return { threads, ortLibrary: ort, executionProvider: ep };
+}
+
+function parseProviderName(text: string): ProviderName {
+  if (!isProviderName(text)) throw new InvalidArgumentError("expected cpu, cuda, cuda:1 or auto");
+  return text;
 }
 
 /** An integer of at least 1; a usage fault otherwise. */

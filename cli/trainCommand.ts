@@ -9,7 +9,13 @@ import type { EpochReport } from "../runtime/train/events.ts";
 import { MultiTaskTrainer } from "../runtime/train/multiTaskTrainer.ts";
 import { interruptSignal } from "./interruptSignal.ts";
 import { shownPath } from "./pathText.ts";
-import { parsePositive, type RuntimeFlags, runtimeOptions, withRuntimeOptions } from "./runtimeOptions.ts";
+import {
+  parsePositive,
+  type RuntimeFlags,
+  runtimeOptions,
+  withProviderOption,
+  withRuntimeOptions,
+} from "./runtimeOptions.ts";
 import { loadExperiment } from "./specFile.ts";
 import type { Terminal } from "./terminal.ts";
 import { epochTable, showProgress } from "./trainProgress.ts";
@@ -28,7 +34,9 @@ export function addTrainCommand(program: Command, terminal: Terminal): void {
     .option("--resume", "go on from the newest checkpoint of logdir")
     .option("--epochs <n>", "train until so many epochs are done in all (default: the spec's)", parsePositive)
     .option("--json", "print each epoch's report as a line of JSON");
-  withRuntimeOptions(command).action((spec: string, flags: Flags) => trainSpec(spec, flags, terminal));
+  withProviderOption(withRuntimeOptions(command)).action((spec: string, flags: Flags) =>
+    trainSpec(spec, flags, terminal),
+  );
 }
 
 async function trainSpec(file: string, flags: Flags, terminal: Terminal): Promise<void> {

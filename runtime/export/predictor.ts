@@ -10,7 +10,7 @@ import { BatchLoader } from "../data/loader.ts";
 import { evaluationOrder } from "../data/sampler.ts";
 import { arrayOver } from "../ort/hostTensor.ts";
 import { type HostTensor, OrtHost } from "../ort/ortHost.ts";
-import type { RuntimeOptions } from "../train/trainerOptions.ts";
+import { ortOptions, type RuntimeOptions } from "../train/trainerOptions.ts";
 
 const BATCH_IMAGES = 32;
 const GRAPH = "model";
@@ -53,7 +53,7 @@ export class Predictor implements AsyncDisposable {
         at: { file },
         hint: "use model.onnx or a task's own file",
       });
-    const host = await OrtHost.start({ libraryPath: runtime.ortLibrary, intraOpThreads: runtime.threads });
+    const host = await OrtHost.start(ortOptions(runtime, false));
     try {
       await host.openGraph(GRAPH, { bytes });
     } catch (error) {
@@ -61,6 +61,11 @@ export class Predictor implements AsyncDisposable {
       throw error;
     }
     return new Predictor(metadata, host);
+  }
+
+  /** Why "auto" came to the CPU, where that needs saying: a line for the user. */
+  get note(): string | undefined {
+    return this.#host.note;
   }
 
   /**

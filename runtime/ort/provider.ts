@@ -4,11 +4,15 @@
 import type { Pointer } from "./ffi.ts";
 import type { OrtLibrary } from "./library.ts";
 
-/**
- * Where graphs run. `webgpu` stands in for a device whose memory is not the host's in tests (on a software
- * driver); it is no product and slow.
- */
-export type Provider = { readonly kind: "cpu" } | CudaProvider | { readonly kind: "webgpu" };
+/** Where graphs run. */
+export type Provider = { readonly kind: "cpu" } | CudaProvider | WebGpuProvider;
+
+/** Stands in, in tests, for a device whose memory is not the host's (on a software driver). No product. */
+export interface WebGpuProvider {
+  readonly kind: "webgpu";
+  /** Names of nodes that it must leave to the CPU: it takes some that it then cannot run. */
+  readonly cpuNodes?: readonly string[] | undefined;
+}
 
 /** A CUDA device. */
 export interface CudaProvider {
@@ -53,7 +57,10 @@ export function appendProvider(
   const { functions } = library;
   if (provider.kind === "webgpu") {
     // NCHW as on CUDA; in NHWC form ORT 1.29 does not record placements.
-    const [keys, values] = [["preferredLayout"], ["NCHW"]];
+    const { cpuNodes = [] } = provider;
+    const forced = cpuNodes.length === 0 ? {} : { forceCpuNodeNames: cpuNodes.join("\n") };
+    const settled = { preferredLayout: "NCHW", ...forced };
+    const [keys, values] = [Object.keys(settled), Object.values(settled)];
     library.check(
       doing,
       functions.SessionOptionsAppendExecutionProvider(settings, "WebGPU", keys, values, keys.length),

@@ -11,8 +11,13 @@ import { providerFolder } from "./providerFolder.ts";
 /** A provider, or the best that this machine has. */
 export type ProviderRequest = Provider | { readonly kind: "auto"; readonly tf32: boolean };
 
-/** A request as it is written: "cpu", "cuda", "cuda:1" or "auto". */
-export type ProviderName = "cpu" | "cuda" | `cuda:${number}` | "auto";
+/** A request as it is written: "cpu", "cuda", "cuda:1" or "auto"; "webgpu" for tests. */
+export type ProviderName = "cpu" | "cuda" | `cuda:${number}` | "auto" | "webgpu";
+
+/** Whether a text names a provider. */
+export function isProviderName(text: string): text is ProviderName {
+  return parseProvider(text, false) !== undefined;
+}
 
 /** Reads a provider's name; undefined for what is none. `tf32` is for CUDA devices. */
 export function parseProvider(name: string, tf32: boolean): ProviderRequest | undefined {

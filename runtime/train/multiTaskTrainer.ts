@@ -68,6 +68,11 @@ export class MultiTaskTrainer implements AsyncDisposable {
     return this.#events.on(event, listener);
   }
 
+  /** Why `executionProvider: "auto"` came to the CPU, where that needs saying; known once a run is open. */
+  get providerNote(): string | undefined {
+    return this.#session?.host.note;
+  }
+
   /** Reports of the epochs that are finished, those before a resume included. */
   get history(): readonly EpochReport[] {
     return this.#history;

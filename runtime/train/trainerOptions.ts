@@ -1,11 +1,14 @@
 // What a MultiTaskTrainer is constructed with, and how that becomes a resolved spec and label tables.
 import { dirname, resolve } from "node:path";
+import { MttcError } from "../../compiler/diagnostics.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { Spec, SpecInput } from "../../compiler/spec/schema.ts";
 import { type ClassNames, type PreparedLabels, prepareLabels } from "../data/classes.ts";
 import { type ClassWeights, resolveClassWeights } from "../data/classWeights.ts";
 import { readLabelTable } from "../data/labelFiles.ts";
 import { type LabelRow, type LabelTable, labelTableFromRows } from "../data/labelTable.ts";
+import type { OrtOptions } from "../ort/ortHost.ts";
+import { type ProviderName, parseProvider } from "../ort/providerChoice.ts";
 import type { RunFacts } from "./runDirectory.ts";
 
 /** Label tables may be files or rows in memory. */
@@ -25,6 +28,27 @@ export interface RuntimeOptions {
   readonly ortLibrary?: string | undefined;
   /** Threads of ONNX Runtime inside one operator; default: one per core. */
   readonly threads?: number | undefined;
+  /**
+   * Where graphs run: "cpu" (the default), "cuda" or "cuda:1", or "auto", which is a usable CUDA device or
+   * else the CPU.
+   */
+  readonly executionProvider?: ProviderName | undefined;
+}
+
+/**
+ * How to start ONNX Runtime. `tf32` lets a CUDA device round the factors of float32 products. E_USAGE for an
+ * unknown provider.
+ */
+export function ortOptions(runtime: RuntimeOptions, tf32: boolean): OrtOptions {
+  const { ortLibrary, threads, executionProvider: name = "cpu" } = runtime;
+  const provider = parseProvider(name, tf32);
+  if (provider === undefined)
+    throw new MttcError({
+      code: "E_USAGE",
+      message: `there is no execution provider "${name}"`,
+      hint: "cpu, cuda, cuda:1 (the second device) or auto",
+    });
+  return { libraryPath: ortLibrary, intraOpThreads: threads, provider };
 }
 
 /** A resolved experiment, before any file is read. */

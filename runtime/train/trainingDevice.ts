@@ -14,8 +14,9 @@ import {
   taskWeightName,
 } from "../../compiler/model/objective.ts";
 import { AUGMENTED_TRUNK, onFeatures } from "../../compiler/step/featureGraphs.ts";
+import type { MemoryPlace } from "../ort/deviceMemory.ts";
 import { arrayOver } from "../ort/hostTensor.ts";
-import type { HostTensor, OrtHost } from "../ort/ortHost.ts";
+import type { BufferSpec, HostTensor, OrtHost } from "../ort/ortHost.ts";
 
 /** What a batch shows the network: uint8 NHWC images, or float32 features computed of them once. */
 export type BatchInput = { readonly images: Uint8Array } | { readonly features: Float32Array };
@@ -261,11 +262,18 @@ export class TrainingDevice implements AsyncDisposable {
     this.#graphs.delete(graph);
   }
 
-  /** Allocates the tensors of the state and of the open graphs that are not there yet. */
+  /**
+   * Allocates the tensors of the state and of the open graphs that are not there yet: what a graph reads on
+   * the provider's device, where the state stays for the whole run; figures and logits in the host's memory.
+   */
   async #allocate(): Promise<void> {
-    const buffers = new Map<string, { id: string; dtype: HostTensor["dtype"]; shape: number[] }>();
-    const add = (id: string, dtype: HostTensor["dtype"], shape: readonly (number | string)[]) =>
-      buffers.set(id, { id, dtype, shape: shape.map(Number) });
+    const buffers = new Map<string, BufferSpec>();
+    const add = (
+      id: string,
+      dtype: HostTensor["dtype"],
+      shape: readonly (number | string)[],
+      place: MemoryPlace = "device",
+    ) => buffers.set(id, { id, dtype, shape: shape.map(Number), place });
     for (const { name, dtype, shape } of this.manifest.state)
       for (const side of ["a", "b"]) add(`${side}:${name}`, dtype, shape);
     // The zero set is read by the first micro-batch of each logical batch and never written.
@@ -277,7 +285,7 @@ export class TrainingDevice implements AsyncDisposable {
       for (const { name, dtype, shape } of inputs)
         if (!this.#groups.has(name)) add(localName(graph, name), dtype, shape);
       for (const { name, dtype, shape } of outputs)
-        if (!name.startsWith(nextName(""))) add(localName(graph, name), dtype, shape);
+        if (!name.startsWith(nextName(""))) add(localName(graph, name), dtype, shape, "host");
     }
     const added = [...buffers.values()].filter(({ id }) => !this.#tensors.has(id));
     await this.#host.allocate(added);

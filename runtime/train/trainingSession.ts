@@ -22,7 +22,13 @@ import { FeatureCache } from "./featureCache.ts";
 import { BUNDLE_FOLDER, hasRun, writeRun } from "./runDirectory.ts";
 import { openPack } from "./runPack.ts";
 import { checkSources } from "./runSources.ts";
-import { type Experiment, type RunLabels, type RuntimeOptions, readLabels } from "./trainerOptions.ts";
+import {
+  type Experiment,
+  ortOptions,
+  type RunLabels,
+  type RuntimeOptions,
+  readLabels,
+} from "./trainerOptions.ts";
 import { TrainingDevice } from "./trainingDevice.ts";
 
 /** Hashes that a checkpoint must share with the run that resumes from it. */
@@ -87,14 +93,15 @@ export class TrainingSession implements AsyncDisposable {
       const labels = await checkSources(experiment, await readLabels(experiment));
       const classes = spec.tasks.map((task) => ({ task, classes: labels.classes[task] ?? [] }));
       const models = await readForeignModels(spec, experiment.baseDirectory, classes);
-      const bundle = compile(spec, classes, models);
-      const directory = await prepareDirectory(experiment, labels, options, closers);
-      const manifest = await writeBundleDirectory(join(directory, BUNDLE_FOLDER), bundle);
       const host = await OrtHost.start({
-        ...(options.ortLibrary === undefined ? {} : { libraryPath: options.ortLibrary }),
+        ...ortOptions(options, spec.precision !== "fp32"),
         intraOpThreads: options.threads ?? availableParallelism(),
       });
       closers.push(() => host.close());
+      const target = host.provider.kind === "cuda" ? "cuda" : "cpu";
+      const bundle = compile(spec, classes, { ...models, target });
+      const directory = await prepareDirectory(experiment, labels, options, closers);
+      const manifest = await writeBundleDirectory(join(directory, BUNDLE_FOLDER), bundle);
       const reader = new LoaderThread({ format: imageFormat(spec) });
       closers.push(() => reader.close());
       const device = await TrainingDevice.open(host, join(directory, BUNDLE_FOLDER), manifest);
@@ -105,6 +112,7 @@ export class TrainingSession implements AsyncDisposable {
       await device.writeState(new Map([...initial.tensors].map(([name, { data }]) => [name, data])));
       const fingerprint = { spec: hashSpec(spec, models), data: hashLabels(labels) };
       const warnings = [...models.notes, ...specWarnings(spec), ...labels.warnings];
+      if (host.note !== undefined) warnings.unshift(host.note);
       return new TrainingSession(
         { experiment, labels, manifest, device, host, reader, directory, fingerprint, models, warnings },
         closers,
