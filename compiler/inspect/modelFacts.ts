@@ -6,6 +6,7 @@ import { InternalError } from "../diagnostics.ts";
 import type { Dim, Graph } from "../ir/types.ts";
 import type { TaskClasses } from "../model/network.ts";
 import { partOf } from "../model/parameters.ts";
+import { networkChannels } from "../spec/pixelRange.ts";
 import type { LayerEntry, Spec } from "../spec/schema.ts";
 import { specWarnings } from "../spec/specWarnings.ts";
 import { countFlops, inputsReached, NO_PART, peakActivationBytes, valueBytes } from "./graphCosts.ts";
@@ -142,7 +143,7 @@ function layerFacts(spec: Spec, evaluate: Graph): LayerFacts[] {
   };
   const trunk =
     "layers" in spec.fcn
-      ? place("fcn.layers", spec.fcn.layers, [spec.num_channels, ...spec.imshape])
+      ? place("fcn.layers", spec.fcn.layers, [networkChannels(spec), ...spec.imshape])
       : [{ origin: "fcn", layer: "imported", part: "fcn", shape: lastShape(evaluate, "fcn/") } as const];
   const shared = place("shared_layers", spec.shared_layers, trunk.at(-1)?.shape ?? []);
   const features = shared.at(-1)?.shape ?? trunk.at(-1)?.shape ?? [];

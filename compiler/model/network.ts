@@ -1,9 +1,9 @@
-// The whole network: uint8 images -> FCN -> shared layers -> one head per task, as parts that training,
+// The whole network: images as read -> FCN -> shared layers -> one head per task, as parts that training,
 // evaluation, trunk and exported graphs put together. Values are NCHW float32 from the preprocessing on.
 import { InternalError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Dim, Value } from "../ir/types.ts";
-import { imageDtype, whiteLevel } from "../spec/pixelRange.ts";
+import { imageDtype, networkChannels, whiteLevel } from "../spec/pixelRange.ts";
 import type { Spec } from "../spec/schema.ts";
 import {
   buildImportedTrunk,
@@ -42,8 +42,8 @@ export function featuresInput(b: GraphBuilder, batch: Dim, shape: readonly Dim[]
 
 /**
  * Images as they are read ([N,H,W,C]) or augmented (float32 [N,C,H,W] of [0, 1]) -> float32 [N,C,H,W],
- * divided by `norm`. For an imported fcn: x = (image * scale - mean) / std per channel, scale being 1/norm
- * unless given.
+ * divided by `norm`; with sobel their edges. For an imported fcn: x = (image * scale - mean) / std per channel,
+ * scale being 1/norm unless given; with sobel x = (edges - mean) / std.
  */
 export function preprocess(b: GraphBuilder, spec: Spec, image: Value): Value {
   return b.within("image", () => {
@@ -51,10 +51,25 @@ export function preprocess(b: GraphBuilder, spec: Spec, image: Value): Value {
     const asRead = image.type.dtype === "float32" ? image : b.cast(image, "float32");
     const pixels = isRead(image) ? asRead : b.mul(image, b.scalar(whiteLevel(spec)));
     const scaled = scale === null ? b.div(pixels, b.scalar(spec.norm)) : b.mul(pixels, b.scalar(scale));
-    const x = isRead(image) ? b.transpose(scaled, [0, 3, 1, 2]) : scaled;
+    const pictures = isRead(image) ? b.transpose(scaled, [0, 3, 1, 2]) : scaled;
+    const x = spec.sobel ? edges(b, pictures) : pictures;
     const centred = mean === null ? x : b.sub(x, perChannel(b, spec, mean));
     return std === null ? centred : b.div(centred, perChannel(b, spec, std));
   });
+}
+
+/** Sobel filters down and across (tf.image.sobel_edges), and one that gives zeros, as [3,1,3,3]. */
+const SOBEL = [-1, -2, -1, 0, 0, 0, 1, 2, 1, -1, 0, 1, -2, 0, 2, -1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/**
+ * [N,C,H,W] -> [N,3,H,W]: the mean of the channels, filtered down and across with mirrored edges, and zeros
+ * (patchwork, docs/input_aug.md).
+ */
+function edges(b: GraphBuilder, x: Value): Value {
+  const grey = b.reduceMean(x, [1], 1);
+  const padded = b.emit("Pad", [grey, b.ints([0, 0, 1, 1, 0, 0, 1, 1])], { mode: "reflect" });
+  const filters = b.constant({ dtype: "float32", shape: [3, 1, 3, 3], data: Float64Array.from(SOBEL) });
+  return b.emit("Conv", [padded, filters], { kernel_shape: [3, 3] });
 }
 
 /** The same images for a model that takes bytes: uint8 [N,H,W,C]. */
@@ -68,7 +83,7 @@ export function asBytes(b: GraphBuilder, image: Value): Value {
 
 /** One number for all channels, or one for each, as [1,C,1,1]. */
 function perChannel(b: GraphBuilder, spec: Spec, values: readonly number[]): Value {
-  const channels = spec.num_channels;
+  const channels = networkChannels(spec);
   const data = Float64Array.from({ length: channels }, (_, i) => values[i % values.length] ?? 0);
   return b.constant({ dtype: "float32", shape: [1, channels, 1, 1], data });
 }

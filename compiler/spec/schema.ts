@@ -351,7 +351,12 @@ export const specSchema = z.strictObject({
     .describe('Rate of the "d" layers: the share of whole channels that is dropped.'),
   separable: flag.default(false).describe("Depthwise separable convolutions."),
   batchnorm: flag.default(false).describe("Batch normalisation after each convolution."),
-  sobel: later("sobel", false).describe("Sobel filter in place of colours."),
+  sobel: flag
+    .default(false)
+    .describe(
+      "Edges in place of colours, as patchwork has it: the mean of the channels, Sobel filtered down and across, and " +
+        "zeros, so that the network takes 3 channels. A part of the graph, exports included.",
+    ),
   precision: z
     .enum(["fp32", "tf32", "fp16"], phrase('"fp32", "tf32" or "fp16"'))
     .default("fp32")

@@ -38,6 +38,7 @@ export function crossFaults(spec: PartialSpec): RuleFault[] {
     ...batchFaults(spec),
     ...packFaults(spec),
     ...augmentFaults(spec),
+    ...sobelFaults(spec),
     ...cacheFaults(spec),
   ];
 }
@@ -175,6 +176,12 @@ function sizeFaults(spec: PartialSpec): RuleFault[] {
     return [{ path, message, hint: `use fewer "p" or an imshape above ${imshape[0]}x${imshape[1]}` }];
   }
   return [];
+}
+
+/** The filter of edges needs neighbours, as the operation of augmentation does. */
+function sobelFaults({ sobel, imshape }: PartialSpec): RuleFault[] {
+  if (!sobel || imshape === undefined || Math.min(...imshape) >= 2) return [];
+  return [{ path: ["sobel"], message: `an image of ${imshape.join("x")} has no edges` }];
 }
 
 /** Operations that take red, green and blue apart; a single channel is left as it is. */

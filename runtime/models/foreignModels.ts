@@ -18,6 +18,7 @@ import {
 } from "../../compiler/onnx/import/importModel.ts";
 import { importTrunk } from "../../compiler/onnx/import/importTrunk.ts";
 import { OPS } from "../../compiler/ops/table.ts";
+import { networkChannels } from "../../compiler/spec/pixelRange.ts";
 import type { ImportedFcn, Spec } from "../../compiler/spec/schema.ts";
 import { importKerasFile, isKerasPath } from "./kerasFile.ts";
 import { type ModelFile, readModelFile } from "./modelFile.ts";
@@ -104,14 +105,15 @@ async function readTrunk(spec: Spec, settings: ImportedFcn, path: string): Promi
     });
   for (const key of ["mean", "std"] as const) {
     const count = settings[key]?.length ?? 1;
-    if (count !== 1 && count !== spec.num_channels)
+    if (count !== 1 && count !== networkChannels(spec))
       throw new MttcError({
         code: "E_CONFIG",
-        message: `expected one number, or ${spec.num_channels} (num_channels), found ${count}`,
+        message: `expected one number, or ${networkChannels(spec)} (channels), found ${count}`,
         at: { path: `fcn.${key}` },
       });
   }
   const { graph, layout, hash } = model;
+  refuseBytes(graph, path, "fcn", spec.sobel ? "sobel" : undefined, spec);
   const notes = [...model.notes, ...normNotes(spec, settings, graph)];
   return { graph, layout, notes, hash };
 }
@@ -127,10 +129,10 @@ function readOnnxTrunk(spec: Spec, settings: ImportedFcn, path: string): Importe
 async function readKeras(spec: Spec, settings: ImportedFcn, path: string): Promise<ImportedTrunk> {
   const model = await importKerasFile(path, { ops: OPS, imshape: spec.imshape, batch: "N" });
   const channels = model.graph.inputs[0]?.type.shape[1];
-  if (channels !== spec.num_channels)
+  if (channels !== networkChannels(spec))
     throw new MttcError({
       code: "E_MODEL_SHAPE",
-      message: `the model takes images of ${channels} channels, num_channels is ${spec.num_channels}`,
+      message: `the model takes images of ${channels} channels, they have ${networkChannels(spec)} (num_channels)`,
       at: { file: path, path: "fcn" },
     });
   const asked = settings.output ?? undefined;
@@ -141,8 +143,8 @@ async function readKeras(spec: Spec, settings: ImportedFcn, path: string): Promi
 
 /** What importing an ONNX file takes: the file and what the spec says of its images. */
 function importOptions(spec: Spec, { file, externalData }: ModelFile, output?: string): ImportOptions {
-  const { imshape, num_channels: channels } = spec;
-  return { file, imshape, channels, batch: "N", externalData, output };
+  const { imshape } = spec;
+  return { file, imshape, channels: networkChannels(spec), batch: "N", externalData, output };
 }
 
 /**
@@ -160,11 +162,26 @@ function normNotes(spec: Spec, settings: ImportedFcn, graph: Graph): string[] {
   ];
 }
 
+/** A model that takes bytes prepares them itself: nothing can come before, and other numbers are none. */
+function refuseBytes(
+  graph: Graph,
+  path: string,
+  key: ModelKey,
+  before: string | undefined,
+  spec: Spec,
+): void {
+  const reason = spec.bit_depth === 8 ? before : `bit_depth ${spec.bit_depth}`;
+  if (graph.inputs[0]?.type.dtype !== "uint8" || reason === undefined) return;
+  const message = `the model takes bytes and prepares them itself, which leaves no place for ${reason}`;
+  throw new MttcError({ code: "E_MODEL_SHAPE", message, at: { file: path, path: key } });
+}
+
 /** A teacher gives `probabilities/<task>`, or an output of the task's name, for at least one task. */
 async function readTeacher(spec: Spec, path: string, classes: TaskClasses): Promise<Teacher> {
   const { graph, layout, listed, hash } = isKerasPath(path)
     ? await readKerasTeacher(spec, path)
     : readOnnxTeacher(spec, path);
+  refuseBytes(graph, path, "teacher", undefined, spec);
   const named = new Map(graph.outputs.map(({ name, value }) => [name, value]));
   const outputs = new Map<string, string>();
   for (const { task, classes: names } of classes) {

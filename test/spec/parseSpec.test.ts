@@ -118,7 +118,6 @@ describe("a faulty spec", () => {
 
   it("refuses each key of later work by name instead of ignoring it", () => {
     const later = {
-      sobel: true,
       strategy: "mpi",
       downstream_labels: "d.csv",
       lr_decay: 100,

@@ -19,9 +19,11 @@ describe("documents made from the schema", () => {
   it("the table has a row per key with its default", () => {
     const rows = specMarkdownTable().split("\n");
     expect(rows).toHaveLength(SPEC_KEYS.length + 2);
-    expect(rows).toContain("| `weight_decay` | `0` | L2 penalty on the trained kernels (adamw: decoupled decay). |");
+    expect(rows).toContain(
+      "| `weight_decay` | `0` | L2 penalty on the trained kernels (adamw: decoupled decay). |",
+    );
     expect(rows.find((row) => row.startsWith("| `tasks`"))).toContain("required");
-    expect(rows.find((row) => row.startsWith("| `sobel`"))).toContain("Not available yet.");
+    expect(rows.find((row) => row.startsWith("| `strategy`"))).toContain("Not available yet.");
     expect(rows.find((row) => row.startsWith("| `lr` "))).not.toContain("Not available yet.");
   });
 });
