@@ -117,6 +117,8 @@ export interface Manifest {
   readonly producer: string;
   readonly opset: number;
   readonly target: Target;
+  /** Forms that were measured instead of the target's own, by shape key; absent where there are none. */
+  readonly forms?: Readonly<Record<string, string>>;
   readonly batchSize: number;
   readonly graphs: Readonly<Record<string, GraphEntry>>;
   readonly state: readonly StateEntry[];

@@ -69,5 +69,6 @@ export function compile(spec: Spec, classes: TaskClasses, options: CompileOption
   const finished = graphs.map((graph) =>
     finishGraph(graph, { ...options, mixed: mixed && isTrainingGraph(graph.name) }),
   );
-  return writeBundle({ model, gradients: micro, graphs: finished, initialOf, target });
+  const { forms } = options;
+  return writeBundle({ model, gradients: micro, graphs: finished, initialOf, target, forms });
 }

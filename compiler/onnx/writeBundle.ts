@@ -37,6 +37,8 @@ export interface BundleParts {
   readonly gradients: GradientGraph;
   readonly graphs: readonly Graph[];
   readonly target: Manifest["target"];
+  /** Measured forms, by shape key. */
+  readonly forms?: ReadonlyMap<string, string> | undefined;
   /** Initial value of a trained parameter. */
   readonly initialOf: (parameter: Parameter) => Float32Array;
 }
@@ -66,7 +68,7 @@ function graphFile(graph: Graph): string {
 }
 
 function manifestOf(
-  { model, gradients, graphs, target }: BundleParts,
+  { model, gradients, graphs, target, forms }: BundleParts,
   state: readonly StateEntry[],
 ): Manifest {
   const { spec, classes } = model;
@@ -78,6 +80,7 @@ function manifestOf(
     producer: PRODUCER,
     opset: OPSET,
     target,
+    ...(forms?.size ? { forms: Object.fromEntries(forms) } : {}),
     batchSize: spec.batch_size,
     graphs: Object.fromEntries(graphs.map((graph) => [graph.name, graphEntry(graph)])),
     state,

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { compile } from "../../compiler/compile.ts";
+import { type CompileOptions, compile } from "../../compiler/compile.ts";
 import type { Graph } from "../../compiler/ir/types.ts";
 import { type FormCandidates, formCandidates } from "../../compiler/lower/candidates.ts";
 import { READY_STAGE } from "../../compiler/lower/finishGraph.ts";
@@ -13,6 +13,7 @@ import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import { OrtHost } from "../../runtime/ort/ortHost.ts";
 import { type AutotuneOptions, chooseForms, compileTuned } from "../../runtime/train/autotune.ts";
 import { defaultFormCache, readFormCache, writeFormCache } from "../../runtime/train/formCache.ts";
+import { compileForHost } from "../../runtime/train/hostCompilation.ts";
 import { numberedClasses } from "./tracedGraphs.ts";
 
 const SPEC = resolveSpec({
@@ -116,11 +117,55 @@ describe("a tuned compilation", () => {
     const section = `test, ONNX Runtime ${host.version}`;
     await writeFormCache(tuning.cache!, section, new Map([[first!.key, Object.fromEntries(times)]]));
     const tuned = await compileTuned(compileWith, tuning);
-    expect(tuned.manifest).toEqual(usual.manifest);
+    const { forms, ...manifest } = tuned.manifest;
+    expect(manifest).toEqual(usual.manifest);
+    expect(forms).toMatchObject({ [first!.key]: "swappedConv" });
     expect(Buffer.compare(tuned.files.get("train.onnx")!, usual.files.get("train.onnx")!)).not.toBe(0);
     expect(Buffer.compare(tuned.files.get("state.safetensors")!, usual.files.get("state.safetensors")!)).toBe(
       0,
     );
+  });
+});
+
+describe("a compilation for a host", () => {
+  const compileWith = (more: CompileOptions) => compile(SPEC, CLASSES, more);
+
+  test("on the CPU measures nothing unless it is asked to", async () => {
+    const { bundle, notes } = await compileForHost(host, compileWith);
+    expect(bundle.manifest.target).toBe("cpu");
+    expect(bundle.manifest.forms).toBeUndefined();
+    expect(notes).toEqual([]);
+    const cache = join(folder, "host.json");
+    const tuned = await compileForHost(host, compileWith, { autotune: true, cache });
+    expect(tuned.bundle.manifest.target).toBe("cpu");
+    expect(tuned.notes).toEqual([expect.stringMatching(/^autotune: \d+ shapes/)]);
+    expect([...(await readFormCache(cache)).keys()]).toEqual([
+      expect.stringMatching(/threads, ONNX Runtime \d/),
+    ]);
+  });
+
+  test("on CUDA measures, unless it is asked not to, and tells of nodes without kernels", async () => {
+    // The host runs on the CPU; the forms for CUDA run there too.
+    const cuda = Object.assign(Object.create(host) as OrtHost, {
+      provider: { kind: "cuda", device: 0, tf32: true },
+    });
+    const cache = join(folder, "cuda.json");
+    const faulty: typeof compileWith = (more) => {
+      for (let i = 0; i < 7; i++) more.warn?.({ code: "E_CUDA_KERNEL", message: `node ${i}` });
+      return compileWith(more);
+    };
+    const deviceName = () => "a device";
+    const { bundle, notes } = await compileForHost(cuda, faulty, { cache, deviceName });
+    expect(bundle.manifest.target).toBe("cuda");
+    expect(notes).toEqual([
+      expect.stringMatching(/^autotune: /),
+      ...[0, 1, 2, 3, 4].map((i) => `node ${i} [E_CUDA_KERNEL]`),
+      expect.stringMatching(/^2 more nodes have no CUDA kernel/),
+    ]);
+    expect([...(await readFormCache(cache)).keys()]).toEqual([expect.stringMatching(/^a device, ONNX/)]);
+    const untuned = await compileForHost(cuda, compileWith, { cache, deviceName, autotune: false });
+    expect(untuned.bundle.manifest.target).toBe("cuda");
+    expect(untuned.notes).toEqual([]);
   });
 });
 

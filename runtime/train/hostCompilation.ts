@@ -1,0 +1,70 @@
+// A compilation for the provider that a host runs on: its target, and on a CUDA device the forms that are
+// fastest there. Comes between ONNX Runtime's start and the bundle's folder.
+import { availableParallelism, cpus } from "node:os";
+import type { Bundle, Target } from "../../compiler/bundle.ts";
+import type { CompileOptions } from "../../compiler/compile.ts";
+import { type Fault, formatFault } from "../../compiler/diagnostics.ts";
+import { readCudaDriver } from "../ort/cudaDriver.ts";
+import type { OrtHost, Provider } from "../ort/ortHost.ts";
+import { compileTuned } from "./autotune.ts";
+import { defaultFormCache } from "./formCache.ts";
+
+/** Warnings of nodes without a kernel that are shown one by one; a whole network may have hundreds. */
+const SHOWN_FAULTS = 5;
+
+export interface HostCompilationOptions {
+  /** Measure forms on the device: by default on CUDA only. */
+  readonly autotune?: boolean | undefined;
+  /** File of measurements; default: in the user's cache folder. */
+  readonly cache?: string | undefined;
+  /** The device's name, for tests. */
+  readonly deviceName?: ((provider: Provider) => string) | undefined;
+}
+
+/** A bundle, and lines for the user: what was measured, and what the device leaves to the CPU. */
+export interface HostBundle {
+  readonly bundle: Bundle;
+  readonly notes: readonly string[];
+}
+
+/** Which target a provider's graphs are compiled for. */
+export function targetOf(provider: Provider): Target {
+  return provider.kind === "cuda" ? "cuda" : "cpu";
+}
+
+/**
+ * Compiles for the host's provider; `compileWith` adds these options to its own. Throws what the compiler
+ * throws; E_DISK and E_FILE when measurements cannot be kept, E_CUDA_DEVICE where the device has no name.
+ */
+export async function compileForHost(
+  host: OrtHost,
+  compileWith: (options: Pick<CompileOptions, "target" | "forms" | "trace" | "warn">) => Bundle,
+  options: HostCompilationOptions = {},
+): Promise<HostBundle> {
+  const target = targetOf(host.provider);
+  const { autotune = target === "cuda", cache = defaultFormCache(), deviceName = nameDevice } = options;
+  const notes: string[] = [];
+  const note = (line: string): void => void notes.push(line);
+  let faults: Fault[] = [];
+  const compileOnce: typeof compileWith = (more) => {
+    faults = [];
+    return compileWith({ ...more, target, warn: (fault) => void faults.push(fault) });
+  };
+  const bundle = autotune
+    ? await compileTuned(compileOnce, { host, target, device: deviceName(host.provider), cache, note })
+    : compileOnce({});
+  notes.push(...faults.slice(0, SHOWN_FAULTS).map(formatFault));
+  if (faults.length > SHOWN_FAULTS)
+    notes.push(
+      `${faults.length - SHOWN_FAULTS} more nodes have no CUDA kernel: mttc compile --target cuda lists them`,
+    );
+  return { bundle, notes };
+}
+
+/** "NVIDIA H100 PCIe, tf32", or the processor with its threads. */
+function nameDevice(provider: Provider): string {
+  if (provider.kind !== "cuda")
+    return `${cpus()[0]?.model ?? provider.kind}, ${availableParallelism()} threads`;
+  const name = readCudaDriver().devices[provider.device]?.name ?? `device ${provider.device}`;
+  return provider.tf32 ? `${name}, tf32` : name;
+}
