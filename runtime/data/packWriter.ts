@@ -110,7 +110,7 @@ class ShardSequence implements AsyncDisposable {
 function interrupted(done: number, total: number): MttcError {
   return new MttcError({
     code: "E_INTERRUPTED",
-    message: `interrupted after ${done} of ${total} images were packed`,
+    message: `after ${done} of ${total} images were packed`,
     hint: "these are kept: the same command goes on from there",
   });
 }
