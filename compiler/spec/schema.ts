@@ -286,14 +286,14 @@ export const specSchema = z.strictObject({
     .default("auto")
     .describe(
       "Compute the features of a frozen FCN once, and train every epoch on those: auto where it gives the same " +
-        "numbers and fits on the disk, `{draws: n}` with n augmented forms of each image in turn, false never.",
+        "numbers and pays, `{draws: n}` with n augmented forms of each image in turn, false never.",
     ),
   pack_format: z
     .enum(["raw", "jpeg"], phrase('"raw" or "jpeg"'))
     .default("raw")
     .describe(
-      "How `pack` keeps images: raw pixels, exactly those of decoding, or jpeg, an eighth of the space, lossy (by about " +
-        "1 of 255 on average) and decoded at each read; jpeg packs where `pack` is auto, too.",
+      "How `pack` keeps images: raw pixels, exactly those of decoding, or jpeg, lossy (by 1 to 4 of 255 on average), in " +
+        "a quarter to a tenth of the space, decoded at each read; jpeg packs where `pack` is auto, too.",
     ),
   image_root: text("a folder")
     .nullable()

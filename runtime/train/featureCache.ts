@@ -10,7 +10,7 @@ import type { LabelledRows } from "../data/classes.ts";
 import { FeatureBatches } from "../data/featureBatches.ts";
 import { FeatureStore } from "../data/featureStore.ts";
 import type { ImageStreams } from "../data/imageStreams.ts";
-import { DEFAULT_CACHE_BYTES } from "../data/images.ts";
+import { DEFAULT_CACHE_BYTES, imageBytes } from "../data/images.ts";
 import { readShards, type Shard, verifyShard } from "../data/packShard.ts";
 import { changedItems, entriesOf, type PackEntry, shardsOf } from "../data/packSources.ts";
 import type { PackItem } from "../data/packWriter.ts";
@@ -28,6 +28,11 @@ import type { TrainingDevice } from "./trainingDevice.ts";
 
 /** `auto` takes at most this share of the free disk. */
 const DISK_SHARE = 0.5;
+/**
+ * ... and features at most so many times as large as the pixels, where they do not fit into memory: reading
+ * more would take about as long as decoding the image (an estimate: a disk's 1 GB/s, 500 images/s of 256x256).
+ */
+const MOST_EXPANSION = 8;
 const PROGRESS_MS = 10_000;
 const RECIPE_DIGITS = 16;
 
@@ -132,13 +137,17 @@ async function pays(context: FeatureContext, sets: FeatureSets, options: Feature
   if (options.epochsLeft < 2) return false;
   const plainBytes = sets.plain && sets.plain !== sets.train ? setBytes(sets.plain) : 0;
   const bytes = setBytes(sets.train) + plainBytes;
+  const against = (why: string): false => {
+    options.log(`the frozen fcn runs in every epoch: ${why} (\`cache_features: true\` keeps them anyway)`);
+    return false;
+  };
+  const expansion =
+    (sets.train.kind.recordBytes ?? 0) / (sets.train.forms * imageBytes(options.reader.format));
+  if (bytes > DEFAULT_CACHE_BYTES && expansion > MOST_EXPANSION)
+    return against(`its features are ${expansion.toFixed(0)} times as large as the images`);
   const { bavail, bsize } = await statfs(directory);
   if (bytes <= DISK_SHARE * bavail * bsize) return true;
-  const room = `${gigabytes(bytes)} GB of ${gigabytes(bavail * bsize)} GB that are free`;
-  options.log(
-    `the frozen fcn runs in every epoch: its features take ${room} (\`cache_features: true\` keeps them anyway)`,
-  );
-  return false;
+  return against(`its features take ${gigabytes(bytes)} GB of ${gigabytes(bavail * bsize)} GB that are free`);
 }
 
 interface OpenSet {
