@@ -30,7 +30,7 @@ import type { TrainingDevice } from "./trainingDevice.ts";
 const DISK_SHARE = 0.5;
 /**
  * ... and features at most so many times as large as the pixels, where they do not fit into memory: reading
- * more would take about as long as decoding the image (an estimate: a disk's 1 GB/s, 500 images/s of 256x256).
+ * more would take about as long as decoding the image (an estimate: 1 GB/s, and 500 images/s of 256x256).
  */
 const MOST_EXPANSION = 8;
 const PROGRESS_MS = 10_000;
