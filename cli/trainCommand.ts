@@ -23,6 +23,7 @@ import { epochTable, showProgress } from "./trainProgress.ts";
 interface Flags extends RuntimeFlags {
   readonly resume?: boolean;
   readonly epochs?: number;
+  readonly autotune: boolean;
   readonly json?: boolean;
 }
 
@@ -33,6 +34,7 @@ export function addTrainCommand(program: Command, terminal: Terminal): void {
     .argument("<spec>", "spec file (YAML or JSON)")
     .option("--resume", "go on from the newest checkpoint of logdir")
     .option("--epochs <n>", "train until so many epochs are done in all (default: the spec's)", parsePositive)
+    .option("--no-autotune", "take the usual spelling of convolutions, without measuring it on the device")
     .option("--json", "print each epoch's report as a line of JSON");
   withProviderOption(withRuntimeOptions(command)).action((spec: string, flags: Flags) =>
     trainSpec(spec, flags, terminal),
@@ -51,7 +53,10 @@ async function trainSpec(file: string, flags: Flags, terminal: Terminal): Promis
     });
   const epochs = flags.epochs ?? spec.epochs;
   const { signal, stop } = interruptSignal(terminal, "stopping after this step and saving");
-  await using trainer = new MultiTaskTrainer(experiment, runtimeOptions(flags));
+  await using trainer = new MultiTaskTrainer(experiment, {
+    ...runtimeOptions(flags),
+    ...(flags.autotune ? {} : { autotune: false }),
+  });
   if (flags.json) trainer.on("epoch", (report) => terminal.out(JSON.stringify(report)));
   const endProgress = showProgress(trainer, epochs, terminal);
   let history: readonly EpochReport[];

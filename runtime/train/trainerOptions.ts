@@ -33,6 +33,11 @@ export interface RuntimeOptions {
    * else the CPU.
    */
   readonly executionProvider?: ProviderName | undefined;
+  /**
+   * Measure, before the first run on a device, which spelling of each convolution is fastest there; by default
+   * on CUDA only.
+   */
+  readonly autotune?: boolean | undefined;
 }
 
 /**

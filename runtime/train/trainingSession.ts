@@ -19,6 +19,7 @@ import { type ForeignModels, readForeignModels } from "../models/foreignModels.t
 import { OrtHost } from "../ort/ortHost.ts";
 import { type StoredManifest, writeBundleDirectory } from "./bundleDirectory.ts";
 import { FeatureCache } from "./featureCache.ts";
+import { compileForHost } from "./hostCompilation.ts";
 import { BUNDLE_FOLDER, hasRun, writeRun } from "./runDirectory.ts";
 import { openPack } from "./runPack.ts";
 import { checkSources } from "./runSources.ts";
@@ -98,8 +99,11 @@ export class TrainingSession implements AsyncDisposable {
         intraOpThreads: options.threads ?? availableParallelism(),
       });
       closers.push(() => host.close());
-      const target = host.provider.kind === "cuda" ? "cuda" : "cpu";
-      const bundle = compile(spec, classes, { ...models, target });
+      const { bundle, notes } = await compileForHost(
+        host,
+        (more) => compile(spec, classes, { ...models, ...more }),
+        options,
+      );
       const directory = await prepareDirectory(experiment, labels, options, closers);
       const manifest = await writeBundleDirectory(join(directory, BUNDLE_FOLDER), bundle);
       const reader = new LoaderThread({ format: imageFormat(spec) });
@@ -111,7 +115,7 @@ export class TrainingSession implements AsyncDisposable {
       );
       await device.writeState(new Map([...initial.tensors].map(([name, { data }]) => [name, data])));
       const fingerprint = { spec: hashSpec(spec, models), data: hashLabels(labels) };
-      const warnings = [...models.notes, ...specWarnings(spec), ...labels.warnings];
+      const warnings = [...models.notes, ...specWarnings(spec), ...labels.warnings, ...notes];
       if (host.note !== undefined) warnings.unshift(host.note);
       return new TrainingSession(
         { experiment, labels, manifest, device, host, reader, directory, fingerprint, models, warnings },

@@ -7,6 +7,8 @@ import { dirname } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { AUGMENT_INPUT, imageSize } from "../../compiler/augment/augmentGraph.ts";
 import type { Bundle } from "../../compiler/bundle.ts";
+import { compile } from "../../compiler/compile.ts";
+import { exportModel } from "../../compiler/exportModel.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
@@ -14,6 +16,7 @@ import type { Attrs, Graph } from "../../compiler/ir/types.ts";
 import { AS_IS, shapeKey } from "../../compiler/lower/forms.ts";
 import { lowerGraph, TARGET_FORMS } from "../../compiler/lower/lower.ts";
 import { encodeGraph } from "../../compiler/onnx/encodeGraph.ts";
+import { decodeModelProto } from "../../compiler/onnx/protobuf.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { augmentSettings } from "../../compiler/spec/augmentKeys.ts";
 import { parseSpec } from "../../compiler/spec/parseSpec.ts";
@@ -205,6 +208,41 @@ function augmentRows({ manifest }: Bundle): [string, NDArray][] {
   const rows = drawAugmentRows({ settings, size, seed: 0, epoch: 0 }, 0, shape[0]!);
   return [[AUGMENT_INPUT, { dtype: "float32", shape, data: Float64Array.from(rows) }]];
 }
+
+describe("operators of ONNX Runtime itself", () => {
+  const traced = compileExperiment(
+    NETS["a residual block, dropout and learned task weights"]!,
+    { a: 3 },
+    undefined,
+    "cuda",
+  );
+  const domains = (bytes: Uint8Array): unknown => {
+    const { opsetImport, graph } = decodeModelProto(bytes);
+    return [
+      opsetImport.map(({ domain }) => domain),
+      [...new Set(graph.node.map(({ domain = "" }) => domain))],
+    ];
+  };
+
+  test("are in graphs for CUDA, which name their domain", () => {
+    expect(domains(traced.bundle.files.get("train.onnx")!)).toEqual([
+      ["", "com.microsoft"],
+      ["", "com.microsoft"],
+    ]);
+  });
+
+  test("are in no exported model, and in no graph for the CPU", () => {
+    const { spec, tasks } = traced.bundle.manifest;
+    const classes = tasks.map(({ name, classes: names }) => ({ task: name, classes: names }));
+    const state = initialState(traced.bundle);
+    const values = new Map([...state].map(([name, { data }]) => [name, Float32Array.from(data)]));
+    const exported = exportModel(spec, classes, values, { split: true });
+    expect(exported.length).toBeGreaterThan(2);
+    for (const { bytes } of exported) expect(domains(bytes)).toEqual([[""], [""]]);
+    for (const [file, bytes] of compile(spec, classes).files)
+      if (file.endsWith(".onnx")) expect(domains(bytes), file).toEqual([[""], [""]]);
+  });
+});
 
 describe("a step compiled for CUDA is the step compiled for the CPU:", () => {
   // Fewer and smaller images and fewer filters than the examples have, for time.
