@@ -167,5 +167,7 @@ export const TARGETS_FLOAT32 = 1e-5;
 export const DEVICE_STATE = 1e-4;
 /** Sums of the losses of two images, of magnitude 1, on one provider against another. */
 export const DEVICE_LOSS = 1e-4;
+/** A process that reads one image, whatever the image, takes less than this (the bound). */
+export const IMAGE_PROCESS_BYTES = 512e6;
 /** Edges of pixels up to 2.55 against TensorFlow: sums of six float32 products up to 10, rounded in turn. */
 export const SOBEL_FLOAT32 = 1e-5;

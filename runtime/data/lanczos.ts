@@ -10,6 +10,8 @@ interface Tap {
   readonly weights: Float64Array;
 }
 
+const NO_TAP: Tap = { first: 0, weights: new Float64Array() };
+
 /** A plane [height,width] -> [toHeight,toWidth], row-major. */
 export function resizePlane(
   plane: Float32Array,
@@ -17,21 +19,25 @@ export function resizePlane(
   [toHeight, toWidth]: readonly [number, number],
 ): Float32Array<ArrayBuffer> {
   const narrow = new Float32Array(height * toWidth);
-  for (const [x, { first, weights }] of taps(width, toWidth).entries())
-    for (let y = 0; y < height; y++) {
+  const across = taps(width, toWidth);
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < toWidth; x++) {
+      const { first, weights } = across[x] ?? NO_TAP;
       let sum = 0;
       const from = y * width + first;
       for (let i = 0; i < weights.length; i++) sum += (weights[i] ?? 0) * (plane[from + i] ?? 0);
       narrow[y * toWidth + x] = sum;
     }
   const resized = new Float32Array(toHeight * toWidth);
-  for (const [y, { first, weights }] of taps(height, toHeight).entries())
-    for (let x = 0; x < toWidth; x++) {
-      let sum = 0;
-      for (let i = 0; i < weights.length; i++)
-        sum += (weights[i] ?? 0) * (narrow[(first + i) * toWidth + x] ?? 0);
-      resized[y * toWidth + x] = sum;
+  const row = new Float64Array(toWidth);
+  for (const [y, { first, weights }] of taps(height, toHeight).entries()) {
+    row.fill(0);
+    for (const [i, weight] of weights.entries()) {
+      const from = (first + i) * toWidth;
+      for (let x = 0; x < toWidth; x++) row[x] = (row[x] ?? 0) + weight * (narrow[from + x] ?? 0);
     }
+    resized.set(row, y * toWidth);
+  }
   return resized;
 }
 

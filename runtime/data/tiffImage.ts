@@ -39,7 +39,7 @@ export async function decodeTiff(bytes: Buffer, format: ImageFormat, refuse: Ref
   for (let band = 0; band < layout.bands; band++) {
     const plane = imageNumbers(depth, layout.width * layout.height);
     gatherBand(layout, blocks, band, plane);
-    if (plane instanceof Float32Array && !plane.every(Number.isFinite))
+    if (plane instanceof Float32Array && !isFinitePlane(plane))
       throw refuse("E_IMG_FORMAT", `band ${band + 1} holds numbers that are not finite in float32`);
     const [from, to] = [orientedSize(layout), [height, width]] as const;
     const resized = from.every((side, i) => side === to[i]) ? plane : await resize(plane, from, to);
@@ -49,6 +49,13 @@ export async function decodeTiff(bytes: Buffer, format: ImageFormat, refuse: Ref
       for (let i = 0; i < resized.length; i++) image[i * channels + channel] = resized[i] ?? 0;
   }
   return image;
+}
+
+/** Of a number that is not finite, the difference from itself is none. */
+function isFinitePlane(plane: Float32Array): boolean {
+  let sum = 0;
+  for (let i = 0; i < plane.length; i++) sum += (plane[i] ?? 0) - (plane[i] ?? 0);
+  return sum === 0;
 }
 
 function checkFormat(layout: TiffLayout, format: ImageFormat, refuse: Refuse): void {

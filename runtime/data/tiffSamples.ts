@@ -64,8 +64,13 @@ function undoDifferences(
   stride: number,
 ): void {
   for (let row = 0; row < numbers.length; row += rowLength)
-    for (let i = row + stride; i < row + rowLength; i++)
-      numbers[i] = (numbers[i] ?? 0) + (numbers[i - stride] ?? 0);
+    for (let band = 0; band < stride; band++) {
+      let left = 0;
+      for (let i = row + band; i < row + rowLength; i += stride) {
+        numbers[i] = left + (numbers[i] ?? 0);
+        left = numbers[i] ?? 0;
+      }
+    }
 }
 
 /** A row holds first all first bytes of its samples, then all second ones, ...; all as differences. */
@@ -74,8 +79,9 @@ function undoFloatPredictor(bytes: Uint8Array, rowBytes: number, sampleBytes: nu
   const count = rowBytes / sampleBytes;
   for (let row = 0; row < bytes.length; row += rowBytes) {
     const apart = new Uint8Array(bytes.subarray(row, row + rowBytes));
-    for (let i = 0; i < count; i++)
-      for (let byte = 0; byte < sampleBytes; byte++)
-        bytes[row + i * sampleBytes + byte] = apart[(sampleBytes - 1 - byte) * count + i] ?? 0;
+    for (let byte = 0; byte < sampleBytes; byte++) {
+      const from = (sampleBytes - 1 - byte) * count;
+      for (let i = 0; i < count; i++) bytes[row + i * sampleBytes + byte] = apart[from + i] ?? 0;
+    }
   }
 }
