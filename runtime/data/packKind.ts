@@ -10,7 +10,10 @@ import { type RecordKind, SHARD_VERSION } from "./packShard.ts";
 /** How a pack holds its images. */
 export type PackFormat = "raw" | "jpeg";
 
-/** Full colour resolution: halving it costs more pixels' worth than the bytes it saves at this size. */
+/**
+ * Full colour resolution. Measured at 256x256: photographs 31 to 46 KB (raw: 197), 2.9 to 4.1 levels of 255
+ * off on average; drawings 12 to 19 KB, 0.9 to 1.5 levels.
+ */
 const JPEG = { quality: 90, chromaSubsampling: "4:4:4" } as const;
 
 /**

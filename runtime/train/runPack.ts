@@ -78,7 +78,7 @@ async function isPackWanted(
   const { bavail, bsize } = await statfs(directory);
   if (bytes <= DISK_SHARE * bavail * bsize) return true;
   const room = `${gigabytes(bytes)} GB of ${gigabytes(bavail * bsize)} GB that are free`;
-  const ways = "`pack: true` does it anyway, `pack_format: jpeg` takes an eighth";
+  const ways = "`pack: true` does it anyway, `pack_format: jpeg` takes a quarter or less";
   log(`the images are decoded in every epoch: packing them takes ${room} (${ways})`);
   return false;
 }
