@@ -7,31 +7,46 @@ import { inspectModel, type LayerFacts, type ModelFacts } from "../compiler/insp
 import { graphText, StageLog } from "../compiler/inspect/stages.ts";
 import type { TrunkFacts } from "../compiler/inspect/trunkFacts.ts";
 import { importedFcn } from "../compiler/model/importedTrunk.ts";
+import type { TaskClasses } from "../compiler/model/network.ts";
 import type { Spec } from "../compiler/spec/schema.ts";
-import { readForeignModels } from "../runtime/models/foreignModels.ts";
+import { type ForeignModels, readForeignModels } from "../runtime/models/foreignModels.ts";
+import { OrtHost } from "../runtime/ort/ortHost.ts";
+import { placeGraphs } from "../runtime/train/placements.ts";
+import { ortOptions } from "../runtime/train/trainerOptions.ts";
 import { targetOption } from "./compileCommand.ts";
+import { placementText } from "./placementText.ts";
+import {
+  type RuntimeFlags,
+  runtimeOptions,
+  withProviderOption,
+  withRuntimeOptions,
+} from "./runtimeOptions.ts";
 import { loadClasses, loadSpecOrRun } from "./specFile.ts";
 import { bytes, count, renderTable, scaled } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
 
-interface Flags {
+interface Flags extends RuntimeFlags {
   readonly json?: boolean;
   readonly stage?: string;
   readonly at?: string;
   readonly target: Target;
+  readonly placement?: boolean;
 }
 
 export function addInspectCommand(program: Command, terminal: Terminal): void {
-  program
+  const command = program
     .command("inspect")
     .description("parameters, shapes, operations, memory, and which task's loss trains which part")
     .argument("<spec|run>", "spec file, or folder of a run")
     .option("--json", "print the facts as JSON")
     .option("--stage <stage>", "print the graph after a stage instead (train, grad/1-built, ...)")
     .option("--at <origin>", "with --stage: only what comes from this place of the spec")
+    .option("--placement", "print which provider (--ep) runs which operator, and what is left to the CPU")
     .addOption(targetOption())
-    .addHelpText("after", "\nAn unknown --stage lists those that there are.")
-    .action((path: string, flags: Flags) => inspect(path, flags, terminal));
+    .addHelpText("after", "\nAn unknown --stage lists those that there are.");
+  withProviderOption(withRuntimeOptions(command)).action((path: string, flags: Flags) =>
+    inspect(path, flags, terminal),
+  );
 }
 
 async function inspect(path: string, flags: Flags, terminal: Terminal): Promise<void> {
@@ -44,9 +59,24 @@ async function inspect(path: string, flags: Flags, terminal: Terminal): Promise<
     terminal.out(graphText(log.find(flags.stage), flags.at).trimEnd());
     return;
   }
+  if (flags.placement) return await showPlacement(experiment.spec, classes, models, flags, terminal);
   const facts = inspectModel(experiment.spec, classes, models);
   const all = { ...facts, notes: models.notes, warnings: [...facts.warnings, ...warnings] };
   terminal.out(flags.json ? JSON.stringify(all, null, 2) : factsText(experiment.spec, all, terminal));
+}
+
+async function showPlacement(
+  spec: Spec,
+  classes: TaskClasses,
+  models: ForeignModels,
+  flags: Flags,
+  terminal: Terminal,
+): Promise<void> {
+  await using host = await OrtHost.start(ortOptions(runtimeOptions(flags), spec.precision !== "fp32"));
+  if (host.note !== undefined) terminal.note(host.note);
+  const target = host.provider.kind === "cuda" ? "cuda" : flags.target;
+  const placed = await placeGraphs(host, compile(spec, classes, { ...models, target }));
+  terminal.out(flags.json ? JSON.stringify(placed, null, 2) : placementText(placed, terminal));
 }
 
 /** Facts, and what was decided while models were read. */

@@ -138,6 +138,9 @@ test("inspect shows parameters, reach and one graph", async () => {
     true,
   );
   expect(graph.stdout).toContain(" = Gemm ");
+  const placement = await mttc("inspect", "spec.yml", "--placement", "--ep", "cpu");
+  expect(placement.stdout).toMatch(/^Graph train\noperator +CPUExecutionProvider\nAdd +[1-9]/);
+  expect(placement.stdout).not.toContain("Left to the CPU");
   const unknown = await mttc("inspect", "spec.yml", "--stage=trian");
   expect([unknown.code, unknown.stderr]).toEqual([2, expect.stringContaining("train/1-built")]);
 });

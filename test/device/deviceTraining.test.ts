@@ -4,13 +4,17 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import pc from "picocolors";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { placementText } from "../../cli/placementText.ts";
+import type { Terminal } from "../../cli/terminal.ts";
 import type { Bundle } from "../../compiler/bundle.ts";
 import { decodeModelProto } from "../../compiler/onnx/protobuf.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
 import { OrtHost, type Provider } from "../../runtime/ort/ortHost.ts";
 import { PROVIDER_NAMES } from "../../runtime/ort/provider.ts";
 import { writeBundleDirectory } from "../../runtime/train/bundleDirectory.ts";
+import { placeGraphs } from "../../runtime/train/placements.ts";
 import { type MicroBatch, type TaskSums, TrainingDevice } from "../../runtime/train/trainingDevice.ts";
 import { compileExperiment, initialState, microBatches, randomBatch } from "../step/experiment.ts";
 import { relativeDistance } from "../step/tensors.ts";
@@ -92,16 +96,19 @@ describe.runIf(HAS_STAND_IN)("training on WebGPU, in software", () => {
     const { bundle } = compileExperiment(SPEC, CLASSES, undefined, "cuda");
     const cpuNodes = unrunnableNodes(bundle);
     await using host = await OrtHost.start({ provider: { kind: "webgpu", cpuNodes }, intraOpThreads: 1 });
-    const directory = join(folder, "placed");
-    await writeBundleDirectory(directory, bundle);
-    await host.openGraph("train", { path: join(directory, "train.onnx") }, { recordPlacement: true });
-    const placements = await host.placements("train");
-    expect(placements.length).toBeGreaterThan(100);
-    const fallen = placements.filter(({ provider }) => provider === PROVIDER_NAMES.cpu);
+    const placed = await placeGraphs(host, bundle);
+    expect(placed.map(({ graph }) => graph)).toEqual(["train", "evaluate"]);
+    const { nodes, fallen } = placed[0] ?? { nodes: [], fallen: [] };
+    expect(nodes.length).toBeGreaterThan(100);
     expect([...new Set(fallen.map(({ operator }) => operator))].sort()).toEqual(Object.keys(LEFT_TO_THE_CPU));
-    expect(placements.filter(({ provider }) => provider === PROVIDER_NAMES.webgpu).length).toBe(
-      placements.length - fallen.length,
-    );
+    const onDevice = nodes.filter(({ provider }) => provider === PROVIDER_NAMES.webgpu);
+    expect(onDevice.length).toBe(nodes.length - fallen.length);
+    const terminal = { colours: pc.createColors(false), isTerminal: false } as Terminal;
+    const text = placementText(placed, terminal);
+    expect(text).toContain("  LogSoftmax  tasks.species.loss/LogSoftmax");
+    expect(text).not.toContain("No node is left to the CPU.");
+    const whole = placementText([{ graph: "train", nodes: onDevice, fallen: [] }], terminal);
+    expect(whole).toContain("No node is left to the CPU.");
   });
 });
 

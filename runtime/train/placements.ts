@@ -1,0 +1,40 @@
+// Which provider would run which node of a spec's graphs: they are loaded as training loads them, and not
+// run. For `mttc inspect --placement` and the report of a GPU.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Bundle } from "../../compiler/bundle.ts";
+import type { OrtHost, Placement } from "../ort/ortHost.ts";
+import { PROVIDER_NAMES } from "../ort/provider.ts";
+import { writeBundleDirectory } from "./bundleDirectory.ts";
+
+/** The nodes of one graph, as ONNX Runtime keeps them after folding and fusing. */
+export interface GraphPlacement {
+  readonly graph: string;
+  readonly nodes: readonly Placement[];
+  /** Those that the CPU runs although another provider was asked for. */
+  readonly fallen: readonly Placement[];
+}
+
+/** Placements of the graphs that training and evaluation open. Throws what OrtHost throws; E_DISK. */
+export async function placeGraphs(host: OrtHost, bundle: Bundle): Promise<GraphPlacement[]> {
+  const directory = await mkdtemp(join(tmpdir(), "mttc-placement-"));
+  try {
+    const manifest = await writeBundleDirectory(join(directory, "bundle"), bundle);
+    const step = manifest.spec.accumulate > 1 ? ["grad", "apply"] : ["train"];
+    const placed: GraphPlacement[] = [];
+    for (const graph of [...step, "evaluate"]) {
+      const path = join(directory, "bundle", manifest.graphs[graph]?.file ?? "");
+      const name = `placement of ${graph}`;
+      await host.openGraph(name, { path }, { recordPlacement: true });
+      const nodes = await host.placements(name);
+      await host.closeGraph(name);
+      const isFallen = ({ provider }: Placement): boolean =>
+        host.provider.kind !== "cpu" && provider === PROVIDER_NAMES.cpu;
+      placed.push({ graph, nodes, fallen: nodes.filter(isFallen) });
+    }
+    return placed;
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
