@@ -3,6 +3,7 @@
 import { access, mkdir, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { uncachedReason } from "../../compiler/spec/cacheFeatures.ts";
+import type { Spec } from "../../compiler/spec/schema.ts";
 import { removeLeftovers } from "../checkpoint/atomicDirectory.ts";
 import { fileError } from "../checkpoint/fileSystem.ts";
 import { acquireRunLock } from "../checkpoint/runLock.ts";
@@ -86,7 +87,8 @@ export class FeatureCache implements AsyncDisposable {
     const shares = sets.plain === sets.train;
     const other = sets.plain && !shares ? await openSet(context, sets.plain, options, memoryLeft) : undefined;
     const opened = other ? [own, other] : [own];
-    options.log(statement(sets, opened, (performance.now() - began) / 1000));
+    const part = frozenPart(context.experiment.spec);
+    options.log(`${statement(sets, opened, (performance.now() - began) / 1000)}: no epoch runs ${part}`);
     return new FeatureCache(context, own.store, shares ? own.store : other?.store);
   }
 
@@ -121,8 +123,11 @@ function reasonAgainst({ experiment, manifest }: FeatureContext): string | undef
   const { message, hint } = uncachedReason(experiment.spec) ?? {
     message: "no single value passes from its frozen part to the trained one",
   };
-  const part = trained === false ? "the frozen fcn" : "the frozen part of the fcn";
-  return `${part} runs in every epoch: ${message}${hint ? ` (${hint})` : ""}`;
+  return `${frozenPart(experiment.spec)} runs in every epoch: ${message}${hint ? ` (${hint})` : ""}`;
+}
+
+function frozenPart({ train_fcn: trained }: Pick<Spec, "train_fcn">): string {
+  return trained === false ? "the frozen fcn" : "the frozen part of the fcn";
 }
 
 /** Whether `auto` finds that features are worth their place; what is asked for is. */
@@ -138,7 +143,8 @@ async function pays(context: FeatureContext, sets: FeatureSets, options: Feature
   const plainBytes = sets.plain && sets.plain !== sets.train ? setBytes(sets.plain) : 0;
   const bytes = setBytes(sets.train) + plainBytes;
   const against = (why: string): false => {
-    options.log(`the frozen fcn runs in every epoch: ${why} (\`cache_features: true\` keeps them anyway)`);
+    const part = frozenPart(experiment.spec);
+    options.log(`${part} runs in every epoch: ${why} (\`cache_features: true\` keeps them anyway)`);
     return false;
   };
   const expansion =
@@ -235,19 +241,23 @@ function folderOf({ experiment, directory }: FeatureContext, { kind }: FeatureSe
   return join(packFolder(experiment, directory), `features-${kind.recipe.slice(0, RECIPE_DIGITS)}`);
 }
 
-/** What was done and what it saves. */
+/** What is read, and what was done for it. */
 function statement({ train }: FeatureSets, sets: readonly OpenSet[], seconds: number): string {
   const images = train.items.length;
   const forms = train.augment ? `, ${train.forms} augmented forms of each` : "";
   const bytes = sets.reduce((sum, { store }) => sum + store.sizeBytes, 0);
   const computed = sets.reduce((sum, set) => sum + set.computed, 0);
   const where = sets.every(({ store }) => store.isInMemory) ? "held in memory" : "read from the disk";
-  const size = `${gigabytes(bytes)} GB in ${dirname(sets[0]?.folder ?? "")}, ${where}`;
+  const size = `${sizeText(bytes)} in ${dirname(sets[0]?.folder ?? "")}, ${where}`;
   const now =
     computed > 0 ? `; those of ${computed} images were computed now, in ${seconds.toFixed(1)} s` : "";
-  return `training reads the features of ${images} images${forms} (${size})${now}: no epoch runs the frozen fcn`;
+  return `training reads the features of ${images} images${forms} (${size})${now}`;
 }
 
 function gigabytes(bytes: number): string {
   return (bytes / 1e9).toFixed(2);
+}
+
+function sizeText(bytes: number): string {
+  return bytes < 1e8 ? `${(bytes / 1e6).toFixed(1)} MB` : `${gigabytes(bytes)} GB`;
 }
