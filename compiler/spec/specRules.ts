@@ -217,10 +217,13 @@ function batchFaults({ batch_size: batch, accumulate }: PartialSpec): RuleFault[
   return [{ path: ["accumulate"], message }];
 }
 
-/** A format without a pack says two things. */
-function packFaults({ pack, pack_format: format }: PartialSpec): RuleFault[] {
-  if (pack !== false || format !== "jpeg") return [];
-  return [{ path: ["pack_format"], message: "nothing is packed: pack is false" }];
+/** A format without a pack says two things, and JPEG does not hold every image. */
+function packFaults({ pack, pack_format: format, num_channels, bit_depth }: PartialSpec): RuleFault[] {
+  if (format !== "jpeg") return [];
+  const path = ["pack_format"];
+  if (pack === false) return [{ path, message: "nothing is packed: pack is false" }];
+  const isHeld = [undefined, 1, 3].includes(num_channels) && [undefined, 8].includes(bit_depth);
+  return isHeld ? [] : [{ path, message: "JPEG holds 1 or 3 channels of 8 bits; expected raw" }];
 }
 
 /** What is asked for must be possible: features that can be computed once. */

@@ -155,6 +155,8 @@ describe("a faulty spec", () => {
       `${least}num_channels: 5\naugment: {hue_delta: 0.1}`,
       "hue_delta needs the colours red, green and blue, num_channels is 5",
     ],
+    [`${least}pack: false\npack_format: jpeg`, "nothing is packed: pack is false"],
+    [`${least}num_channels: 4\npack_format: jpeg`, "JPEG holds 1 or 3 channels of 8 bits"],
     [`${least}lr: .nan`, "expected a number > 0, found NaN"],
     [`${least}lr: .inf`, "found Infinity"],
     [`${least}__proto__: {lr: 1}`, 'unknown key "__proto__"'],
