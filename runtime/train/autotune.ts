@@ -18,6 +18,9 @@ import { type FormTimes, readFormCache, writeFormCache } from "./formCache.ts";
 /** Runs before any is timed: the first builds plans and allocates. */
 const WARM_UP_RUNS = 3;
 const TIMED_RUNS = 9;
+/** Fewer runs, but no fewer than these, where they take longer than this together. */
+const LEAST_RUNS = 3;
+const ENOUGH_MS = 2000;
 /** Another form takes the place of the table's only if it is faster by this share: less is noise. */
 const LEAST_GAIN = 0.05;
 /** Faults of a single candidate, which then is not chosen: refused by the provider, or too large. */
@@ -122,15 +125,23 @@ async function timeGraph(host: OrtHost, graph: Graph): Promise<number | null> {
     undo.push(() => host.closeGraph(name));
     await host.bind(name, name, { inputs, outputs: { y: "autotune:y" } });
     undo.push(() => host.unbind(name));
-    const times: number[] = [];
-    for (let run = 0; run < WARM_UP_RUNS + TIMED_RUNS; run++) times.push((await host.step(name)).runMs);
-    return median(times.slice(WARM_UP_RUNS));
+    return await medianRunMs(host, name);
   } catch (error) {
     if (error instanceof MttcError && CANDIDATE_FAULTS.includes(error.code)) return null;
     throw error;
   } finally {
     for (const step of undo.reverse()) await step();
   }
+}
+
+/** Median milliseconds of a bound graph's runs, after a warm-up. */
+async function medianRunMs(host: OrtHost, binding: string): Promise<number> {
+  const began = performance.now();
+  for (let run = 0; run < WARM_UP_RUNS; run++) await host.step(binding);
+  const times: number[] = [];
+  while (times.length < TIMED_RUNS && (times.length < LEAST_RUNS || performance.now() - began < ENOUGH_MS))
+    times.push((await host.step(binding)).runMs);
+  return median(times);
 }
 
 function median(numbers: readonly number[]): number {
@@ -141,18 +152,23 @@ function median(numbers: readonly number[]): number {
 function randomNumbers({ type }: Value, seed: string): ArrayBufferView {
   const count = type.shape.reduce<number>((product, dim) => product * Number(dim), 1);
   const stream = new RandomStream(0, seed, 0);
-  // A short piece again and again: drawing a large image's numbers would take longer than its convolution.
-  const piece = Float64Array.from({ length: Math.min(count, 4099) }, () => stream.nextUniform());
-  const numbers = (i: number): number => piece[i % piece.length] ?? 0;
   switch (type.dtype) {
     case "float32":
-      return Float32Array.from({ length: count }, (_, i) => 0.5 + numbers(i) / 2);
+      return repeated(new Float32Array(count), () => 0.5 + stream.nextUniform() / 2);
     case "float64":
-      return Float64Array.from({ length: count }, (_, i) => 0.5 + numbers(i) / 2);
+      return repeated(new Float64Array(count), () => 0.5 + stream.nextUniform() / 2);
     case "float16":
       // The bits of 0.5 with a random fraction.
-      return Uint16Array.from({ length: count }, (_, i) => 0x3800 + Math.floor(1024 * numbers(i)));
+      return repeated(new Uint16Array(count), () => 0x3800 + Math.floor(1024 * stream.nextUniform()));
     default:
       throw new InternalError(`no random numbers for ${typeText(type)}`);
   }
+}
+
+/** Fills an array with a short piece of drawn numbers again and again: an image may hold 10^8 of them. */
+function repeated<T extends Float32Array | Float64Array | Uint16Array>(array: T, draw: () => number): T {
+  let filled = Math.min(array.length, 4099);
+  for (let i = 0; i < filled; i++) array[i] = draw();
+  for (; filled < array.length; filled *= 2) array.copyWithin(filled, 0, filled);
+  return array;
 }

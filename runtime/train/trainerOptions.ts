@@ -34,8 +34,8 @@ export interface RuntimeOptions {
    */
   readonly executionProvider?: ProviderName | undefined;
   /**
-   * Measure, before the first run on a device, which spelling of each convolution is fastest there; by default
-   * on CUDA only.
+   * Measure, before the first run on a device, which spelling of each convolution is fastest there; by
+   * default on CUDA only.
    */
   readonly autotune?: boolean | undefined;
 }
