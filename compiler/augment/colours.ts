@@ -12,13 +12,15 @@ import {
   numbers,
 } from "./operation.ts";
 
+/** In place of a range of 0, which nothing is divided by. */
+const LEAST_RANGE = 1e-12;
 /** A threshold that no pixel reaches. */
 const NO_THRESHOLD = 1e9;
 
-/** (x - mean) * factor + mean, by the mean of each channel. */
+/** (x - mean) * factor + mean, by the mean of each channel: x * factor + mean * (1 - factor). */
 export function adjustContrast(b: GraphBuilder, x: Value, factor: Value): Value {
   const mean = b.reduceMean(x, [2, 3], 1);
-  return b.add(b.mul(b.sub(x, mean), factor), mean);
+  return b.add(b.mul(x, factor), b.mul(mean, b.sub(b.scalar(1), factor)));
 }
 
 /**
@@ -28,16 +30,27 @@ export function adjustContrast(b: GraphBuilder, x: Value, factor: Value): Value 
 export function adjustSaturation(b: GraphBuilder, x: Value, factor: Value): Value {
   if (x.type.shape[1] !== 3) return x;
   const { most, range } = extremes(b, x);
-  const inverse = b.div(most, b.emit("Max", [range, b.scalar(1e-12)]));
-  const scale = b.emit("Max", [b.emit("Min", [factor, inverse]), b.scalar(0)]);
-  return b.sub(most, b.mul(b.sub(most, x), scale));
+  return b.sub(most, b.mul(b.sub(most, x), saturationScale(b, most, range, factor)));
 }
 
-/** Turns the hue by `turns` (1 = full circle); the largest and smallest channel value of a pixel stay. */
-export function adjustHue(b: GraphBuilder, x: Value, turns: Value): Value {
+function saturationScale(b: GraphBuilder, most: Value, range: Value, factor: Value): Value {
+  const inverse = b.div(most, atLeast(b, range, LEAST_RANGE));
+  return atLeast(b, b.emit("Min", [factor, inverse]), 0);
+}
+
+function atLeast(b: GraphBuilder, x: Value, least: number): Value {
+  return b.emit("Max", [x, b.scalar(least)]);
+}
+
+/**
+ * Turns the hue by `turns` (1 = full circle); the largest and smallest channel value of a pixel stay. With
+ * `saturation`, as after adjustSaturation by that factor: it changes neither V nor the hue.
+ */
+export function adjustHue(b: GraphBuilder, x: Value, turns: Value, saturation?: Value): Value {
   if (x.type.shape[1] !== 3) return x;
   const { red, green, blue, most, least, range } = extremes(b, x);
-  const divisor = b.where(b.emit("Greater", [range, b.scalar(0)]), range, b.scalar(1));
+  // Where the range is 0, so is what it divides.
+  const divisor = atLeast(b, range, LEAST_RANGE);
   const sector = (from: Value, to: Value, start: number): Value =>
     b.add(b.div(b.sub(from, to), divisor), b.scalar(start));
   // Hue in sixths of a turn, by the channel that is largest.
@@ -51,7 +64,9 @@ export function adjustHue(b: GraphBuilder, x: Value, turns: Value): Value {
   const perChannel = (values: readonly number[]): Value => numbers(b, [1, 3, 1, 1], values);
   const fromCentre = b.emit("Abs", [b.sub(wrapped, perChannel([3, 2, 4]))]);
   const share = b.add(b.mul(fromCentre, perChannel([1, -1, -1])), perChannel([-1, 2, 2]));
-  return b.add(least, b.mul(range, clip(b, share, 0, 1)));
+  if (!saturation) return b.add(least, b.mul(range, clip(b, share, 0, 1)));
+  const changed = b.mul(range, saturationScale(b, most, range, saturation));
+  return b.add(b.sub(most, changed), b.mul(changed, clip(b, share, 0, 1)));
 }
 
 /** Channels of [N,3,H,W] and their extremes, each [N,1,H,W]. */
@@ -93,6 +108,10 @@ const saturation: AugmentOperation = {
   columns: ["factor"],
   draw: (ctx) => [drawFactor(ctx, ctx.strength)],
   emit: ({ b, x, column }) => adjustSaturation(b, x, column("factor")),
+  withNext: {
+    next: "hue_delta",
+    emit: ({ b, x, column }, nextColumn) => adjustHue(b, x, nextColumn("turns"), column("factor")),
+  },
 };
 
 const hue: AugmentOperation = {

@@ -3,6 +3,7 @@
 // Images are float32 [N,C,H,W], nominally in [0, 1] (some operations overshoot; the end of the graph clips).
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
+import type { AugmentName } from "../spec/augmentKeys.ts";
 
 /** Size of the images that are augmented. */
 export interface ImageSize {
@@ -64,6 +65,11 @@ export type AugmentOperation = OperationFacts &
     | {
         /** Emits the operation and returns the images after it, float32 [N,C,H,W]. */
         readonly emit: (ctx: FragmentContext) => Value;
+        /** The operation and the one after it in one go, where that is cheaper. */
+        readonly withNext?: {
+          readonly next: AugmentName;
+          readonly emit: (ctx: FragmentContext, nextColumn: FragmentContext["column"]) => Value;
+        };
       }
     | { readonly emitMirrored: (ctx: FragmentContext, before: Mirrorings) => Mirrored }
   );

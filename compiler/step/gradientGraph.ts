@@ -131,7 +131,7 @@ export function trainingImage(b: GraphBuilder, spec: Spec, batch: Dim, loaderWar
   // Augmentation divides by 255: other numbers are brought to as much first.
   const toLevels = (): Value => b.mul(b.cast(read, "float32"), b.scalar(255 / whiteLevel(spec)));
   const levels = spec.bit_depth === 8 ? read : b.within("image", toLevels);
-  return emitAugmentation(b, settingsOf(augment, graph), levels, { gathers: loaderWarps });
+  return emitAugmentation(b, settingsOf(augment, graph), levels, { forCpu: loaderWarps });
 }
 
 /** The same context in inference form: a frozen FCN's statistics and dropout stand still. */

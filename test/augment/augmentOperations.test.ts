@@ -3,9 +3,12 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { buildAugmentGraph } from "../../compiler/augment/augmentGraph.ts";
 import { augmentColumns } from "../../compiler/augment/augmentTable.ts";
+import { adjustHue, adjustSaturation } from "../../compiler/augment/colours.ts";
 import type { ImageSize } from "../../compiler/augment/operation.ts";
+import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
+import type { Value } from "../../compiler/ir/types.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { AUGMENT_KEYS, AUGMENT_NAMES, type AugmentSettings } from "../../compiler/spec/augmentKeys.ts";
 import { drawAugmentRows } from "../../runtime/augment/augmentRows.ts";
@@ -201,4 +204,35 @@ describe("a greyscale image of one channel", () => {
 test("every operation but the two with noise has a case", () => {
   const missing = AUGMENT_NAMES.filter((name) => !CASES.some(({ operations }) => operations.includes(name)));
   expect(missing).toEqual(["gaussian_noise", "pixel_mask"]);
+});
+
+test("saturation and hue in one go are as one after the other", () => {
+  const b = new GraphBuilder("colours", OPS);
+  const shape = [4, 3, 6, 6];
+  const [x, factor, turns] = b.within("image", () => [
+    b.input("x", "float32", shape),
+    b.input("factor", "float32", [4, 1, 1, 1]),
+    b.input("turns", "float32", [4, 1, 1, 1]),
+  ]) as [Value, Value, Value];
+  b.within("image", () => {
+    b.output("together", adjustHue(b, x, turns, factor));
+    b.output("apart", adjustHue(b, adjustSaturation(b, x, factor), turns));
+    b.output("hue", adjustHue(b, x, turns));
+  });
+  // Greys and negative numbers among them.
+  const pixels = Array.from({ length: 4 * 3 * 36 }, (_, i) =>
+    i % 36 < 3 ? 0.5 : i % 36 < 6 ? -0.1 : ((i * 37) % 101) / 80,
+  );
+  const feeds = new Map<string, NDArray>([
+    ["x", array("float32", shape, pixels)],
+    ["factor", array("float32", [4, 1, 1, 1], [0, 0.6, 1.4, 3])],
+    ["turns", array("float32", [4, 1, 1, 1], [0.1, -0.4, 0.07, 0.5])],
+  ]);
+  const found = interpret(b.build(), feeds);
+  const difference = (one: string, other: string): number =>
+    found
+      .get(one)!
+      .data.reduce((most, value, i) => Math.max(most, Math.abs(value - found.get(other)!.data[i]!)), 0);
+  expect(difference("together", "apart")).toBeLessThan(AUGMENT_FLOAT32);
+  expect(difference("together", "hue")).toBeGreaterThan(0.1);
 });

@@ -154,8 +154,8 @@ describe("operations with a chance, in the form for CPUs,", () => {
         ["image", array("uint8", [COUNT, 40, 40, 3], pixels)],
         ["augment", array("float32", [COUNT, rows.length / COUNT], rows)],
       ]);
-      const [gathered, whole] = [true, false].map((gathers) =>
-        finishGraph(buildAugmentGraph(OPS, settings, SIZE, COUNT, { gathers })),
+      const [gathered, whole] = [true, false].map((forCpu) =>
+        finishGraph(buildAugmentGraph(OPS, settings, SIZE, COUNT, { forCpu })),
       ) as [Graph, Graph];
       const operators = gathered.nodes.map(({ op }) => op.name);
       expect(operators).toContain("ScatterND");
@@ -168,6 +168,26 @@ describe("operations with a chance, in the form for CPUs,", () => {
       }
     },
   );
+
+  test("are gathered in pieces of a batch that is too large for the caches", () => {
+    const [count, size] = [7, { height: 256, width: 256, channels: 3 }];
+    const settings = { contrast_delta: 0.4, gaussian_blur: 0.5 };
+    const rows = drawAugmentRows({ settings, size, seed: 2, epoch: 1 }, 0, count);
+    const image = Float64Array.from({ length: count * 256 * 256 * 3 }, (_, i) => (i * 2654435761) % 251);
+    const feeds = new Map([
+      ["image", array("uint8", [count, 256, 256, 3], image)],
+      ["augment", array("float32", [count, rows.length / count], rows)],
+    ]);
+    const [pieces, whole] = [true, false].map((forCpu) =>
+      finishGraph(buildAugmentGraph(OPS, settings, size, count, { forCpu })),
+    ) as [Graph, Graph];
+    expect(pieces.nodes.filter(({ op }) => op.name === "ScatterND").length).toBe(2);
+    const [found, expected] = [pieces, whole].map(
+      (graph) => runOnOrt(library, graph, feeds, OPS).get("augmented")!.data,
+    ) as [Float64Array, Float64Array];
+    const worst = found.reduce((most, x, i) => Math.max(most, Math.abs(x - expected[i]!)), 0);
+    expect(worst).toBeLessThan(AUGMENT_FLOAT32);
+  });
 
   test("are those that cost much", () => {
     expect(names).toContain("gaussian_blur");
