@@ -5,11 +5,18 @@ import { MttcError } from "../../compiler/diagnostics.ts";
 import { CUDA_RUNTIME } from "./cudaLibraries.ts";
 import { deviceFault } from "./deviceFaults.ts";
 import type { DeviceCopies, DeviceTensor } from "./deviceMemory.ts";
-import { type Out, openSymbols, type Pointer, type SymbolFunctions, viewMemory } from "./ffi.ts";
+import {
+  type Out,
+  openSymbols,
+  type Pointer,
+  type SymbolFunctions,
+  type SymbolRow,
+  viewMemory,
+} from "./ffi.ts";
 import type { OrtLibrary } from "./library.ts";
 
-/** CUDA's runtime functions; each gives a cudaError_t, 0 for success. */
-const CUDART = {
+/** CUDA's runtime functions; all but the last give a cudaError_t, 0 for success. */
+const CUDART_FUNCTIONS = {
   cudaSetDevice: ["int", "int"],
   cudaStreamCreateWithFlags: ["int", "outPointer", "int"],
   cudaStreamSynchronize: ["int", "pointer"],
@@ -18,7 +25,18 @@ const CUDART = {
   cudaFreeHost: ["int", "pointer"],
   cudaMemcpyAsync: ["int", "pointer", "pointer", "size", "int", "pointer"],
   cudaGetErrorString: ["text", "int"],
-} as const;
+} as const satisfies Record<string, SymbolRow>;
+
+/** CUDA's runtime library, loaded for as long as `handle` is held. */
+export interface CudaRuntime {
+  readonly handle: object;
+  readonly functions: SymbolFunctions<typeof CUDART_FUNCTIONS>;
+}
+
+/** Opens the library, which cudaLibraries.ts has loaded from wherever it lies; throws the loader's error. */
+export function openCudaRuntime(): CudaRuntime {
+  return openSymbols(CUDA_RUNTIME, CUDART_FUNCTIONS);
+}
 
 /** cudaStreamNonBlocking: copies do not wait for the legacy default stream. */
 const NON_BLOCKING = 1;
@@ -31,47 +49,51 @@ const STAGING_BYTES = 32 * 2 ** 20;
 export class CudaCopies implements DeviceCopies {
   private readonly library: OrtLibrary;
   private readonly device: number;
-  /** Keeps CUDA's runtime library loaded. */
-  readonly handle: object;
-  private readonly cuda: SymbolFunctions<typeof CUDART>;
+  private readonly runtime: CudaRuntime;
   private readonly stream: Pointer;
   private readonly staging: Pointer;
   private readonly memory: Uint8Array;
+  private readonly stagingBytes: number;
   private filledBytes = 0;
 
   /** E_CUDA_DEVICE or E_DEVICE_MEMORY where stream or pinned memory cannot be had. */
-  constructor(library: OrtLibrary, device: number) {
+  constructor(
+    library: OrtLibrary,
+    device: number,
+    runtime: CudaRuntime = openCudaRuntime(),
+    stagingBytes = STAGING_BYTES,
+  ) {
     this.library = library;
     this.device = device;
-    const { handle, functions } = openSymbols(CUDA_RUNTIME, CUDART);
-    this.handle = handle;
-    this.cuda = functions;
+    this.runtime = runtime;
+    this.stagingBytes = stagingBytes;
+    const { functions } = runtime;
     this.check(functions.cudaSetDevice(device));
     this.stream = this.make((out) => functions.cudaStreamCreateWithFlags(out, NON_BLOCKING));
-    this.staging = this.make((out) => functions.cudaHostAlloc(out, STAGING_BYTES, 0));
-    this.memory = new Uint8Array(viewMemory(this.staging, STAGING_BYTES));
+    this.staging = this.make((out) => functions.cudaHostAlloc(out, stagingBytes, 0));
+    this.memory = new Uint8Array(viewMemory(this.staging, stagingBytes));
   }
 
   begin(writes: readonly (readonly [DeviceTensor, Uint8Array])[]): void {
-    this.check(this.cuda.cudaSetDevice(this.device));
+    this.check(this.runtime.functions.cudaSetDevice(this.device));
     for (const [tensor, bytes] of writes)
       this.inPieces(tensor, (device, pinned, start, size) => {
         this.memory.set(bytes.subarray(start, start + size), this.filledBytes);
-        this.check(this.cuda.cudaMemcpyAsync(device, pinned, size, HOST_TO_DEVICE, this.stream));
+        this.check(this.runtime.functions.cudaMemcpyAsync(device, pinned, size, HOST_TO_DEVICE, this.stream));
       });
   }
 
   finish(): void {
-    this.check(this.cuda.cudaStreamSynchronize(this.stream));
+    this.check(this.runtime.functions.cudaStreamSynchronize(this.stream));
     this.filledBytes = 0;
   }
 
   download(tensor: DeviceTensor, target: Uint8Array): void {
-    this.check(this.cuda.cudaSetDevice(this.device));
+    this.check(this.runtime.functions.cudaSetDevice(this.device));
     this.inPieces(tensor, (device, pinned, start, size) => {
       const from = this.filledBytes;
-      this.check(this.cuda.cudaMemcpyAsync(pinned, device, size, DEVICE_TO_HOST, this.stream));
-      this.check(this.cuda.cudaStreamSynchronize(this.stream));
+      this.check(this.runtime.functions.cudaMemcpyAsync(pinned, device, size, DEVICE_TO_HOST, this.stream));
+      this.check(this.runtime.functions.cudaStreamSynchronize(this.stream));
       target.set(this.memory.subarray(from, from + size), start);
     });
     this.finish();
@@ -88,8 +110,8 @@ export class CudaCopies implements DeviceCopies {
       library.functions.GetTensorMutableData(tensor.value, out),
     );
     for (let start = 0; start < tensor.sizeBytes; ) {
-      if (this.filledBytes === STAGING_BYTES) this.finish();
-      const size = Math.min(STAGING_BYTES - this.filledBytes, tensor.sizeBytes - start);
+      if (this.filledBytes === this.stagingBytes) this.finish();
+      const size = Math.min(this.stagingBytes - this.filledBytes, tensor.sizeBytes - start);
       copy(address + BigInt(start), this.staging + BigInt(this.filledBytes), start, size);
       this.filledBytes += size;
       start += size;
@@ -108,7 +130,7 @@ export class CudaCopies implements DeviceCopies {
   }
 
   private fault(code: number): MttcError {
-    const message = `CUDA error ${code}: ${this.cuda.cudaGetErrorString(code)}`;
+    const message = `CUDA error ${code}: ${this.runtime.functions.cudaGetErrorString(code)}`;
     const doing = `copying to or from CUDA device ${this.device}`;
     const known = deviceFault(doing, message);
     return new MttcError(known ?? { code: "E_CUDA_DEVICE", message: `${doing}: ${message}` });
@@ -116,7 +138,7 @@ export class CudaCopies implements DeviceCopies {
 
   [Symbol.dispose](): void {
     this.finish();
-    this.check(this.cuda.cudaStreamDestroy(this.stream));
-    this.check(this.cuda.cudaFreeHost(this.staging));
+    this.check(this.runtime.functions.cudaStreamDestroy(this.stream));
+    this.check(this.runtime.functions.cudaFreeHost(this.staging));
   }
 }
