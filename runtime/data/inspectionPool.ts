@@ -23,6 +23,7 @@ export interface InspectionRequest {
 
 /** What one file may cost. */
 export interface InspectionLimits {
+  /** Processor time; of the clock four times as much, since a busy machine is no fault of the image. */
   readonly seconds: number;
   /** Resident memory of the child process. */
   readonly memoryBytes: number;
@@ -30,6 +31,9 @@ export interface InspectionLimits {
 
 export const DEFAULT_LIMITS: InspectionLimits = { seconds: 5, memoryBytes: 512 * 2 ** 20 };
 const POLL_MS = 10;
+const CLOCK_PER_PROCESSOR_TIME = 4;
+/** Of proc(5): Linux counts processor time in hundredths of a second. */
+const TICKS_PER_SECOND = 100;
 const START_MS = 60_000;
 /** /proc counts in pages. */
 const PAGE_BYTES = 4_096;
@@ -159,9 +163,12 @@ function watched(
     const onMessage = (inspection: Inspection): void =>
       settle(isTooLarge() ? `memory ${memoryBytes}` : inspection);
     const onExit = (code: number | null, signal: string | null): void => settle(`crash ${signal ?? code}`);
-    const timer = setTimeout(() => settle(`time ${seconds}`), seconds * 1000);
+    const limitMs = CLOCK_PER_PROCESSOR_TIME * seconds * 1000;
+    const timer = setTimeout(() => settle(`time ${seconds}`), limitMs);
+    const before = processorSeconds(child.pid) ?? 0;
     const poll = setInterval(() => {
       if (isTooLarge()) settle(`memory ${memoryBytes}`);
+      else if ((processorSeconds(child.pid) ?? 0) - before > seconds) settle(`time ${seconds}`);
     }, POLL_MS);
     child.on("message", onMessage).on("exit", onExit);
     child.send(request);
@@ -181,6 +188,19 @@ function residentBytes(pid: number | undefined): number | undefined {
     return Number(readFileSync(`/proc/${pid}/statm`, "latin1").split(" ")[1]) * PAGE_BYTES;
   } catch {
     // No /proc, or the process has just ended, which its exit event tells.
+    return undefined;
+  }
+}
+
+/** Processor time of a process so far; undefined where the system does not tell. */
+function processorSeconds(pid: number | undefined): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    // The second field is the command in parentheses and may hold spaces; count from behind it.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+  } catch {
+    // As above.
     return undefined;
   }
 }
