@@ -1,6 +1,6 @@
-// Copies to and from a CUDA device, with a stand-in for CUDA's runtime library: "device" memory is the host's,
-// and a copy happens when the stream is waited for, never before, as it may on a device. So a copy that is not
-// waited for, or pinned memory that is used again too early, gives wrong numbers here.
+// Copies to and from a CUDA device, with a stand-in for CUDA's runtime library: "device" memory is the
+// host's, and a copy happens when the stream is waited for, never before, as it may on a device. So a copy
+// that is not waited for, or pinned memory that is used again too early, gives wrong numbers here.
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { CudaCopies, type CudaRuntime } from "../../runtime/ort/cudaCopies.ts";
@@ -42,8 +42,7 @@ function fakeRuntime(codes: Readonly<Record<string, number>> = {}): CudaRuntime 
     functions: {
       cudaSetDevice: (device) => told(`cudaSetDevice ${device}`),
       cudaStreamCreateWithFlags: (out) => told("cudaStreamCreateWithFlags", () => out.fill(1n)),
-      cudaStreamSynchronize: () =>
-        told("cudaStreamSynchronize", () => pending.splice(0).forEach((run) => run())),
+      cudaStreamSynchronize: () => told("cudaStreamSynchronize", copyPending),
       cudaStreamDestroy: () => told("cudaStreamDestroy"),
       cudaHostAlloc: (out) => told("cudaHostAlloc", () => out.fill(addressOf(pinned))),
       cudaFreeHost: () => told("cudaFreeHost"),
@@ -57,6 +56,10 @@ function fakeRuntime(codes: Readonly<Record<string, number>> = {}): CudaRuntime 
       cudaGetErrorString: (code) => (code === 2 ? "out of memory" : "an error"),
     },
   };
+}
+
+function copyPending(): void {
+  for (const copy of pending.splice(0)) copy();
 }
 
 /** A tensor whose memory plays the device's. */
