@@ -1,5 +1,6 @@
 // Runs a family's graph through the whole compiler behind the spec: simplified, lowered, encoded, on ONNX
 // Runtime.
+import type { Target } from "../../compiler/bundle.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import { finishGraph } from "../../compiler/lower/finishGraph.ts";
 import { encodeGraph } from "../../compiler/onnx/encodeGraph.ts";
@@ -7,9 +8,13 @@ import type { OrtLibrary } from "../../runtime/ort/library.ts";
 import { runBytesOnOrt } from "../ops/runOnOrt.ts";
 import type { FamilyGraph } from "./familyGraph.ts";
 
-/** Features and gradients in float32. */
-export function runFamilyOnOrt(library: OrtLibrary, { graph, feeds }: FamilyGraph): Map<string, NDArray> {
-  const bytes = encodeGraph(finishGraph(graph));
+/** Features and gradients in float32, on the CPU; the graph may be one for CUDA. */
+export function runFamilyOnOrt(
+  library: OrtLibrary,
+  { graph, feeds }: FamilyGraph,
+  target: Target = "cpu",
+): Map<string, NDArray> {
+  const bytes = encodeGraph(finishGraph(graph, { target }));
   const outputs = graph.outputs.map(({ name }) => name);
   return runBytesOnOrt(library, { name: graph.name, bytes, outputs }, feeds);
 }
