@@ -14,6 +14,7 @@ import type { LayerEntry } from "../../compiler/spec/schema.ts";
 import { OrtHost } from "../../runtime/ort/ortHost.ts";
 import { writeBundleDirectory } from "../../runtime/train/bundleDirectory.ts";
 import { type MicroBatch, TrainingDevice } from "../../runtime/train/trainingDevice.ts";
+import { compareAugmentRates } from "./augmentRates.ts";
 import { compareDataRates } from "./dataRates.ts";
 import { compareFeatureEpochs } from "./featureRates.ts";
 
@@ -173,7 +174,10 @@ async function benchTraining(): Promise<boolean> {
 
 console.log(`${cpus()[0]?.model}, ${THREADS} threads, load ${loadavg()[0]?.toFixed(1)} at the start`);
 const BENCHES: Readonly<Record<string, () => Promise<boolean>>> = {
-  data: compareDataRates,
+  data: async () => {
+    const isRead = await compareDataRates();
+    return (await compareAugmentRates()) && isRead;
+  },
   features: compareFeatureEpochs,
 };
 const isGood = await (BENCHES[process.argv[2] ?? ""] ?? benchTraining)();
