@@ -3,8 +3,8 @@
 // conditions that its source adds to them (cuda_execution_provider.cc; nn/batch_norm.cc).
 import type { Fault } from "../diagnostics.ts";
 import type { Graph, Node, Value } from "../ir/types.ts";
+import { hasEqualPads } from "./cuda.ts";
 import { KERNEL_TABLE, WITHOUT_KERNEL } from "./cudaKernelTable.ts";
-import { listAttr } from "./forms.ts";
 
 /** Kernels of one operator: type parameters of its inputs and outputs, and the types of each parameter. */
 export interface KernelEntry {
@@ -58,10 +58,8 @@ const HOST_INPUTS: Readonly<Record<string, readonly number[]>> = {
 
 /** Conditions beyond types: why a node with these attributes is not run on the device, or not rightly. */
 const CONDITIONS: Readonly<Record<string, (node: Node) => string | undefined>> = {
-  ConvTranspose: (node) => {
-    const [top, left, bottom, right] = listAttr(node, "pads", [0, 0, 0, 0]);
-    return top === bottom && left === right ? undefined : `its pads [${node.attrs.pads}] are not symmetric`;
-  },
+  ConvTranspose: (node) =>
+    hasEqualPads(node) ? undefined : `its pads [${node.attrs.pads}] are not symmetric`,
   ArgMax: lastIndex,
   ArgMin: lastIndex,
   BatchNormalization: (node) =>

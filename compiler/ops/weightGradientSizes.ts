@@ -22,6 +22,7 @@ export interface Sizes {
   readonly taps: readonly (readonly [number, number])[];
 }
 
+/** The sizes of a ConvWeightGrad node. */
 export function sizesOf(ctx: LowerContext): Sizes {
   const [n = 1, c = 1, h = 1, w = 1] = concreteShape(ctx.input(0).type.shape);
   const [, k = 1, p = 1, q = 1] = concreteShape(ctx.input(1).type.shape);

@@ -1,5 +1,6 @@
-// All families compiled for CUDA, on ONNX Runtime's CPU, with batch norms frozen: features, and the gradient by
-// every parameter, against the float64 of PyTorch or Keras. What the forms compute, not how a device does it.
+// All families compiled for CUDA, on ONNX Runtime's CPU, with batch norms frozen: features, and the
+// gradient by every parameter, against the float64 of PyTorch or Keras. What the forms compute, not how a
+// device does it.
 import { afterAll, expect, test } from "vitest";
 import { OrtLibrary } from "../../runtime/ort/library.ts";
 import { FAMILY_FLOAT32 } from "../tolerances.ts";
