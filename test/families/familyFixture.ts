@@ -11,9 +11,10 @@ import { importTrunk } from "../../compiler/onnx/import/importTrunk.ts";
 import type { ExternalData } from "../../compiler/onnx/import/tensorValues.ts";
 import { decodeModelProto } from "../../compiler/onnx/protobuf.ts";
 import { OPS } from "../../compiler/ops/table.ts";
+import { PROJECT_ROOT } from "../projectRoot.ts";
 import { drawValue } from "./drawnValues.ts";
 
-const FOLDER = join(import.meta.dirname, "../fixtures/families");
+const FOLDER = join(PROJECT_ROOT, "test/fixtures/families");
 
 /** Batch norms by running statistics, or by those of the batch. */
 export type NormForm = "frozen" | "training";

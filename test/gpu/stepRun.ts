@@ -1,0 +1,183 @@
+// An experiment as training steps on one provider, with images, labels and masks drawn by step number: two
+// providers see the same numbers. What all measurements of test/gpu are made of.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { imageSize } from "../../compiler/augment/augmentGraph.ts";
+import type { Target } from "../../compiler/bundle.ts";
+import { compile } from "../../compiler/compile.ts";
+import type { ImportedTrunk } from "../../compiler/model/importedTrunk.ts";
+import type { TaskClasses } from "../../compiler/model/network.ts";
+import { decodeSafetensors } from "../../compiler/safetensors.ts";
+import { augmentSettings } from "../../compiler/spec/augmentKeys.ts";
+import type { Spec } from "../../compiler/spec/schema.ts";
+import { LOSS_SCALE } from "../../compiler/step/lossScaling.ts";
+import { drawAugmentRows } from "../../runtime/augment/augmentRows.ts";
+import { drawDropoutMask } from "../../runtime/data/dropoutMasks.ts";
+import { RandomStream } from "../../runtime/data/randomStream.ts";
+import type { HostTensor, OrtHost } from "../../runtime/ort/ortHost.ts";
+import { type AutotuneOptions, type CompileWith, compileTuned } from "../../runtime/train/autotune.ts";
+import { type StoredManifest, writeBundleDirectory } from "../../runtime/train/bundleDirectory.ts";
+import { type MicroBatch, type StepScalars, TrainingDevice } from "../../runtime/train/trainingDevice.ts";
+
+/** One label in five is missing. */
+const MISSING = 0.2;
+
+/** A spec with all that compiling needs. */
+export interface Experiment {
+  readonly name: string;
+  readonly spec: Spec;
+  readonly classes: TaskClasses;
+  readonly trunk?: ImportedTrunk | undefined;
+}
+
+/** How the forms of convolutions are measured, where they are. */
+export type Tuning = Pick<AutotuneOptions, "device" | "cache" | "note">;
+
+export interface RunOptions {
+  /** What the graphs are spelled for; by default what the host's provider asks for. */
+  readonly target?: Target | undefined;
+  readonly tuning?: Tuning | undefined;
+  /** Scale that a mixed-precision run begins with, in place of the one that may have to come down first. */
+  readonly lossScale?: number | undefined;
+}
+
+/** Mean losses of a step by task; NaN where no row was labelled. */
+export type StepLosses = Readonly<Record<string, number>>;
+
+export class StepRun implements AsyncDisposable {
+  readonly experiment: Experiment;
+  readonly manifest: StoredManifest;
+  readonly device: TrainingDevice;
+  /** Folder of the compiled bundle. */
+  readonly folder: string;
+  #step = 0;
+
+  private constructor(
+    experiment: Experiment,
+    manifest: StoredManifest,
+    device: TrainingDevice,
+    folder: string,
+  ) {
+    this.experiment = experiment;
+    this.manifest = manifest;
+    this.device = device;
+    this.folder = folder;
+  }
+
+  /** Compiles for the host's provider, opens the step and sets the initial state. */
+  static async open(
+    host: OrtHost,
+    experiment: Experiment,
+    { target = host.provider.kind === "cuda" ? "cuda" : "cpu", tuning, lossScale }: RunOptions = {},
+  ): Promise<StepRun> {
+    const { spec, classes, trunk } = experiment;
+    const compileWith: CompileWith = (more) => compile(spec, classes, { target, trunk, ...more });
+    const bundle = tuning ? await compileTuned(compileWith, { host, target, ...tuning }) : compileWith({});
+    const folder = await mkdtemp(join(tmpdir(), "mttc-gpu-"));
+    const manifest = await writeBundleDirectory(join(folder, "bundle"), bundle);
+    const device = await TrainingDevice.open(host, join(folder, "bundle"), manifest);
+    const bytes = bundle.files.get("state.safetensors") ?? new Uint8Array();
+    const { tensors } = decodeSafetensors(bytes, "state.safetensors");
+    const state = new Map<string, ArrayBufferView>([...tensors].map(([name, { data }]) => [name, data]));
+    if (lossScale !== undefined && state.has(LOSS_SCALE)) state.set(LOSS_SCALE, Float32Array.of(lossScale));
+    await device.writeState(state);
+    return new StepRun(experiment, manifest, device, join(folder, "bundle"));
+  }
+
+  /** One whole step on the batch of its number. */
+  async step(learningRate = this.experiment.spec.lr): Promise<StepLosses> {
+    const { spec } = this.experiment;
+    const step = this.#step++;
+    const micros = Array.from({ length: spec.accumulate }, (_, i) => this.#batch(step, i));
+    const scalars = this.#scalars(micros, learningRate);
+    const sums = new Map<string, { loss: number; count: number }>();
+    for (const [i, micro] of micros.entries()) {
+      const { tasks } = await this.device.microBatch(micro, i, scalars);
+      for (const [task, { lossSum, count }] of tasks) {
+        const before = sums.get(task) ?? { loss: 0, count: 0 };
+        sums.set(task, { loss: before.loss + lossSum, count: before.count + count });
+      }
+    }
+    await this.device.finishStep(scalars);
+    return Object.fromEntries([...sums].map(([task, { loss, count }]) => [task, loss / count]));
+  }
+
+  /** Images a second over `steps` steps on one batch, after as many warm-up steps. */
+  async rate(steps: number, warmUp: number): Promise<number> {
+    const { spec } = this.experiment;
+    const micros = Array.from({ length: spec.accumulate }, (_, i) => this.#batch(0, i));
+    const scalars = this.#scalars(micros, 0);
+    let began = performance.now();
+    for (let step = -warmUp; step < steps; step++) {
+      if (step === 0) began = performance.now();
+      for (const [i, micro] of micros.entries()) {
+        // What a step takes is transferred to ONNX Runtime's thread; of the images it comes back.
+        const copies = <T extends Float32Array | BigInt64Array>(map: ReadonlyMap<string, T>) =>
+          new Map([...map].map(([name, data]) => [name, data.slice() as T]));
+        const given = { ...micro, labels: copies(micro.labels), masks: copies(micro.masks) };
+        const augment = micro.augment?.slice();
+        const { inputBuffer } = await this.device.microBatch({ ...given, augment }, i, scalars);
+        if (inputBuffer && "images" in micro) micros[i] = { ...micro, images: new Uint8Array(inputBuffer) };
+      }
+      await this.device.finishStep(scalars);
+    }
+    return (steps * spec.batch_size * 1000) / (performance.now() - began);
+  }
+
+  /** The state as it is now, by name. */
+  state(): Promise<Map<string, HostTensor>> {
+    return this.device.readState();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.device[Symbol.asyncDispose]();
+    await rm(join(this.folder, ".."), { recursive: true, force: true });
+  }
+
+  #batch(step: number, micro: number): MicroBatch {
+    const { spec, classes } = this.experiment;
+    const rows = spec.batch_size / spec.accumulate;
+    const sample = (step * spec.accumulate + micro) * rows;
+    const { height, width, channels } = imageSize(spec);
+    const stream = new RandomStream(spec.seed, "gpu images", step, micro);
+    const images = new Uint8Array(rows * height * width * channels);
+    // Words, not draws by pixel: the batches of a throughput run are large.
+    const words = new Uint32Array(images.buffer, 0, Math.floor(images.length / 4));
+    for (let i = 0; i < words.length; i++) words[i] = Math.floor(stream.nextUniform() * 2 ** 32);
+    const labels = new Map(
+      classes.map(({ task, classes: names }) => {
+        const draws = new RandomStream(spec.seed, `gpu labels ${task}`, step, micro);
+        const label = (): bigint =>
+          draws.nextUniform() < MISSING ? -1n : BigInt(Math.floor(draws.nextUniform() * names.length));
+        return [task, BigInt64Array.from({ length: rows }, label)] as const;
+      }),
+    );
+    const masks = new Map(
+      this.manifest.masks.map(({ name, shape, rate }) => [
+        name,
+        drawDropoutMask(spec.seed, step * spec.accumulate + micro, name, shape, rate),
+      ]),
+    );
+    const settings = augmentSettings(spec.augment);
+    const draws = settings && { settings, size: imageSize(spec), seed: spec.seed, epoch: 1 };
+    return { images, labels, masks, augment: draws && drawAugmentRows(draws, sample, rows) };
+  }
+
+  #scalars(micros: readonly MicroBatch[], learningRate: number): StepScalars {
+    const { classes } = this.experiment;
+    const present = (task: string): number =>
+      micros.reduce(
+        (sum, { labels }) => sum + (labels.get(task)?.filter((label) => label >= 0n).length ?? 0),
+        0,
+      );
+    const weights = this.manifest.tasks.flatMap(({ name, weight }) =>
+      weight === "adaptive" ? [] : [[name, weight] as const],
+    );
+    return {
+      learningRate,
+      taskWeights: new Map(weights),
+      counts: new Map(classes.map(({ task }) => [task, present(task)])),
+    };
+  }
+}
