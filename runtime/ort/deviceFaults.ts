@@ -21,6 +21,8 @@ export function deviceFault(doing: string, message: string): Fault | undefined {
   const code = Number(/CUDA (?:failure|error) (\d+)/i.exec(message)?.[1] ?? Number.NaN);
   if (code === OUT_OF_MEMORY || isOutOfDeviceMemory(message)) return outOfMemory(says);
   if (/Failed to load library .*providers_/.test(message)) return missingProvider(says);
+  if (message.includes("cuDNN is unavailable")) return missingLibrary("libcudnn.so.9", says);
+  if (/"device_id".*Invalid device ID/s.test(message)) return byCode(NO_SUCH_DEVICE, says);
   if (/CUDNN_STATUS_(?:NOT_INITIALIZED|VERSION_MISMATCH|SUBLIBRARY\w*)/.test(message))
     return missingLibrary("libcudnn.so.9", says);
   return Number.isNaN(code) ? undefined : byCode(code, says);

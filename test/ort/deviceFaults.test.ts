@@ -30,6 +30,17 @@ test.each([
     "mttc setup-cuda",
   ],
   ["CUDNN failure 1001: CUDNN_STATUS_NOT_INITIALIZED ; GPU=0", "E_CUDA_LIBRARY", "nvidia-cudnn-cu13"],
+  [
+    "cuDNN is unavailable for CUDA Execution Provider: dlsym failed for cudnnCreate: /l/libcudnn.so.9: undefined symbol",
+    "E_CUDA_LIBRARY",
+    "nvidia-cudnn-cu13",
+  ],
+  [
+    'Failed to parse provider option "device_id": cuda_execution_provider_info.cc:70 operator() Invalid device ID: 3, ' +
+      "must be between 0 (inclusive) and 1 (exclusive).",
+    "E_CUDA_DEVICE",
+    "nvidia-smi -L",
+  ],
 ] as const)("%s", (message, code, hint) => {
   const fault = deviceFault('loading graph "train"', message);
   expect(fault?.code).toBe(code);
