@@ -23,10 +23,11 @@ const kind: RecordKind = {
 let folder: string;
 
 /** Number `i` of a form of an image; no two are alike. */
-const valueOf = (image: number, form: number, i: number): number => (image * FORMS + form) * WIDTH + i + 0.25;
+const numberAt = (image: number, form: number, i: number): number =>
+  (image * FORMS + form) * WIDTH + i + 0.25;
 
 function featuresOf(image: number, form: number): Float32Array {
-  return Float32Array.from({ length: WIDTH }, (_, i) => valueOf(image, form, i));
+  return Float32Array.from({ length: WIDTH }, (_, i) => numberAt(image, form, i));
 }
 
 beforeAll(async () => {
