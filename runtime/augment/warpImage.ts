@@ -6,6 +6,7 @@ import type { ImageSize } from "../../compiler/augment/operation.ts";
 import { InternalError } from "../../compiler/diagnostics.ts";
 import type { AugmentSettings } from "../../compiler/spec/augmentKeys.ts";
 import { copyPixels, fixedTaps, resampleColumns, resampleRows, rowsRead } from "./warpPixels.ts";
+import { SimdWarp } from "./warpSimd.ts";
 import { type AxisTaps, centreTaps, composeTaps, cubicTaps, mirrorTaps } from "./warpTaps.ts";
 
 /** What a row of parameters makes of an image: first transposed, then mirrored, then resampled. */
@@ -25,6 +26,7 @@ export class ImageWarp {
   readonly #size: ImageSize;
   readonly #columns: readonly string[];
   readonly #between: Int16Array;
+  readonly #simd: SimdWarp | undefined;
 
   /** `settings` holds the loader's operations alone. */
   constructor(settings: AugmentSettings, size: ImageSize) {
@@ -32,6 +34,7 @@ export class ImageWarp {
     this.#columns = augmentColumns(settings);
     this.rowLength = this.#columns.length;
     this.#between = new Int16Array(size.height * size.width * size.channels);
+    if (size.channels === 3 && "zoom_scale" in settings) this.#simd = new SimdWarp(size);
   }
 
   /**
@@ -61,6 +64,10 @@ export class ImageWarp {
     const alongColumns = mirrorsColumns ? mirrorTaps(plan.columns) : plan.columns;
     const first = fixedTaps(isTransposed ? alongRows : alongColumns);
     const second = fixedTaps(isTransposed ? alongColumns : alongRows);
+    if (this.#simd && first.count === 4 && second.count === 4) {
+      this.#simd.resample(source, target, first, second, isTransposed);
+      return;
+    }
     resampleColumns(source, this.#between, channels, first, rowsRead(second));
     resampleRows(this.#between, clamped, channels, second, isTransposed);
   }

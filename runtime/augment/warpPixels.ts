@@ -1,12 +1,12 @@
 // The loops of warping: uint8 pixels copied in another order, or resampled along columns and then along rows
-// in fixed point. Hot: typed arrays and integers only. Errors of rounding stay below 0.1 of a level before
-// the last rounding, which adds a half.
+// in fixed point. Errors of rounding stay below 0.1 of a level before the last rounding, which adds a half.
+// The usual case is faster in warpSimd.ts.
 import type { AxisTaps } from "./warpTaps.ts";
 
 /** Bits behind the point of a weight. */
-const WEIGHT_BITS = 14;
+export const WEIGHT_BITS = 14;
 /** Bits behind the point of a pixel between the passes: 255 and a cubic's overshoot stay within 16 bits. */
-const PIXEL_BITS = 6;
+export const PIXEL_BITS = 6;
 
 /** Taps with weights in 2^-14ths; each row's sum is exactly 1. */
 export interface FixedTaps {
@@ -53,10 +53,6 @@ export function resampleColumns(
   const width = first.length;
   const shift = WEIGHT_BITS - PIXEL_BITS;
   const half = 1 << (shift - 1);
-  if (channels === 3 && count === 4) {
-    resampleColourColumns(source, between, taps, [from, to]);
-    return;
-  }
   for (let row = from; row < to; row++)
     for (let column = 0; column < width; column++) {
       const at = (row * width + (first[column] as number)) * channels;
@@ -68,52 +64,6 @@ export function resampleColumns(
         between[(row * width + column) * channels + channel] = sum >> shift;
       }
     }
-}
-
-/** The usual case of `resampleColumns`, unrolled: three channels, four taps. */
-function resampleColourColumns(
-  source: Uint8Array,
-  between: Int16Array,
-  { first, weights }: FixedTaps,
-  [from, to]: readonly [number, number],
-): void {
-  const width = first.length;
-  const shift = WEIGHT_BITS - PIXEL_BITS;
-  const half = 1 << (shift - 1);
-  let out = from * width * 3;
-  for (let row = from; row < to; row++) {
-    const start = row * width;
-    for (let column = 0; column < width; column++) {
-      const at = (start + (first[column] as number)) * 3;
-      const w0 = weights[4 * column] as number;
-      const w1 = weights[4 * column + 1] as number;
-      const w2 = weights[4 * column + 2] as number;
-      const w3 = weights[4 * column + 3] as number;
-      const s = source;
-      between[out] =
-        (half +
-          Math.imul(w0, s[at] as number) +
-          Math.imul(w1, s[at + 3] as number) +
-          Math.imul(w2, s[at + 6] as number) +
-          Math.imul(w3, s[at + 9] as number)) >>
-        shift;
-      between[out + 1] =
-        (half +
-          Math.imul(w0, s[at + 1] as number) +
-          Math.imul(w1, s[at + 4] as number) +
-          Math.imul(w2, s[at + 7] as number) +
-          Math.imul(w3, s[at + 10] as number)) >>
-        shift;
-      between[out + 2] =
-        (half +
-          Math.imul(w0, s[at + 2] as number) +
-          Math.imul(w1, s[at + 5] as number) +
-          Math.imul(w2, s[at + 8] as number) +
-          Math.imul(w3, s[at + 11] as number)) >>
-        shift;
-      out += 3;
-    }
-  }
 }
 
 /**
@@ -132,10 +82,6 @@ export function resampleRows(
   const stride = between.length / height;
   const rowStep = isTransposed ? channels : stride;
   const pixelStep = isTransposed ? height * channels : channels;
-  if (channels === 3 && count === 4) {
-    resampleColourRows(between, target, taps, { rowStep, pixelStep });
-    return;
-  }
   const shift = WEIGHT_BITS + PIXEL_BITS;
   const half = 1 << (shift - 1);
   for (let row = 0; row < height; row++) {
@@ -148,55 +94,6 @@ export function resampleRows(
             (weights[row * count + tap] as number) * (between[at + tap * stride + i + channel] as number);
         target[out + channel] = sum >> shift;
       }
-  }
-}
-
-/** The usual case of `resampleRows`, unrolled: three channels, four taps. */
-function resampleColourRows(
-  between: Int16Array,
-  target: Uint8ClampedArray,
-  { first, weights }: FixedTaps,
-  { rowStep, pixelStep }: { readonly rowStep: number; readonly pixelStep: number },
-): void {
-  const height = first.length;
-  const stride = between.length / height;
-  const shift = WEIGHT_BITS + PIXEL_BITS;
-  const half = 1 << (shift - 1);
-  const x = between;
-  for (let row = 0; row < height; row++) {
-    const w0 = weights[4 * row] as number;
-    const w1 = weights[4 * row + 1] as number;
-    const w2 = weights[4 * row + 2] as number;
-    const w3 = weights[4 * row + 3] as number;
-    let out = row * rowStep;
-    const begin = (first[row] as number) * stride;
-    for (let i = begin; i < begin + stride; i += 3) {
-      const j = i + stride;
-      const k = j + stride;
-      const l = k + stride;
-      target[out] =
-        (half +
-          Math.imul(w0, x[i] as number) +
-          Math.imul(w1, x[j] as number) +
-          Math.imul(w2, x[k] as number) +
-          Math.imul(w3, x[l] as number)) >>
-        shift;
-      target[out + 1] =
-        (half +
-          Math.imul(w0, x[i + 1] as number) +
-          Math.imul(w1, x[j + 1] as number) +
-          Math.imul(w2, x[k + 1] as number) +
-          Math.imul(w3, x[l + 1] as number)) >>
-        shift;
-      target[out + 2] =
-        (half +
-          Math.imul(w0, x[i + 2] as number) +
-          Math.imul(w1, x[j + 2] as number) +
-          Math.imul(w2, x[k + 2] as number) +
-          Math.imul(w3, x[l + 2] as number)) >>
-        shift;
-      out += pixelStep;
-    }
   }
 }
 

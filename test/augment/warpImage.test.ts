@@ -15,6 +15,9 @@ import {
 } from "../../compiler/spec/augmentKeys.ts";
 import { drawAugmentRows } from "../../runtime/augment/augmentRows.ts";
 import { ImageWarp } from "../../runtime/augment/warpImage.ts";
+import { fixedTaps, resampleColumns, resampleRows, rowsRead } from "../../runtime/augment/warpPixels.ts";
+import { SimdWarp } from "../../runtime/augment/warpSimd.ts";
+import { cubicTaps, mirrorTaps } from "../../runtime/augment/warpTaps.ts";
 import { OrtLibrary } from "../../runtime/ort/library.ts";
 import { runOnOrt } from "../ops/runOnOrt.ts";
 import { AUGMENT_WARP_LEVELS } from "../tolerances.ts";
@@ -161,6 +164,30 @@ test("a flat image stays flat whatever the zoom", () => {
       kernel.warp(image, found, rows.subarray(n * kernel.rowLength, (n + 1) * kernel.rowLength));
       expect(found.every((value) => value === level)).toBe(true);
     }
+});
+
+describe("with vectors, three channels", () => {
+  test.each([
+    [40, 40, true],
+    [33, 33, true],
+    [31, 58, false],
+    [58, 31, false],
+    [4, 5, false],
+    [256, 256, true],
+  ])("of %i x %i are resampled to the bit as by plain loops", (height, width, isTransposed) => {
+    const size = { height, width, channels: 3 };
+    const source = makeImage(size, 3);
+    const columns = fixedTaps(mirrorTaps(cubicTaps(width, 1, width - 1)));
+    const rows = fixedTaps(cubicTaps(height, 0, Math.ceil(0.7 * height)));
+    const between = new Int16Array(source.length);
+    const expected = new Uint8ClampedArray(source.length);
+    resampleColumns(source, between, 3, columns, rowsRead(rows));
+    resampleRows(between, expected, 3, rows, isTransposed);
+    const found = new Uint8Array(source.length);
+    new SimdWarp(size).resample(source, found, columns, rows, isTransposed);
+    expect(found).toEqual(Uint8Array.from(expected));
+    expect(found).not.toEqual(source);
+  });
 });
 
 describe("the split", () => {

@@ -183,7 +183,7 @@ export async function openJs(
   };
 }
 
-/** Everything in sharp: crop, resize, mirror, turn, modulate (no contrast: it would be one more pass), blur. */
+/** Everything in sharp: crop, resize, mirror, turn, modulate, blur; contrast, one more pass, is left out. */
 export function openSharp(settings: AugmentSettings, images: readonly Uint8Array[]): AugmentForm {
   const rows = drawnRows(settings);
   const raw = { width: SIZE.width, height: SIZE.height, channels: 3 } as const;

@@ -1,7 +1,7 @@
-// CPU augmentation at 256x256 in batches of 32, part of `npm run bench -- data`: flips, quarter turns, zoom,
-// colour jitter and blur with a chance of 0.2. The split of training beside each form with a single engine, in
-// one run, decoding left out; rounds alternate, medians. The processor's time is printed too: on a machine that
-// others use it says more than the clock.
+// CPU augmentation at 256x256 in batches of 32, part of `npm run bench -- data`: flips, quarter turns,
+// zoom, colour jitter and blur with a chance of 0.2. The split of training beside each form with a single
+// engine, in one run, decoding left out; rounds alternate, medians. The processor's time is printed too:
+// on a machine that others use it says more than the clock.
 import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
