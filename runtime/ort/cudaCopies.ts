@@ -45,6 +45,9 @@ const DEVICE_TO_HOST = 2;
 /** Pinned memory that copies go through: a batch of 200 images of 224 pixels in one piece. */
 const STAGING_BYTES = 32 * 2 ** 20;
 
+/** Copied at once: one piece goes to the device while the next is put into pinned memory. */
+const PIECE_BYTES = 4 * 2 ** 20;
+
 /** Copies to and from one device; made after its provider, on the thread that runs the graphs. */
 export class CudaCopies implements DeviceCopies {
   private readonly library: OrtLibrary;
@@ -111,7 +114,7 @@ export class CudaCopies implements DeviceCopies {
     );
     for (let start = 0; start < tensor.sizeBytes; ) {
       if (this.filledBytes === this.stagingBytes) this.finish();
-      const size = Math.min(this.stagingBytes - this.filledBytes, tensor.sizeBytes - start);
+      const size = Math.min(PIECE_BYTES, this.stagingBytes - this.filledBytes, tensor.sizeBytes - start);
       copy(address + BigInt(start), this.staging + BigInt(this.filledBytes), start, size);
       this.filledBytes += size;
       start += size;

@@ -1,0 +1,66 @@
+// A run through the public class on a device whose memory is not the host's: it trains, saves a checkpoint by
+// copying the state, is gone on with, and the CPU opens it and finds the same figures.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
+import type { TrainerOptions } from "../../runtime/train/trainerOptions.ts";
+import { DEVICE_LOSS } from "../tolerances.ts";
+import { writePatternImages } from "../training/patternImages.ts";
+import { HAS_STAND_IN, useSwiftShader } from "./swiftShader.ts";
+
+describe.runIf(HAS_STAND_IN)("a run on WebGPU, in software", () => {
+  let folder: string;
+  let held: object;
+  beforeAll(async () => {
+    held = useSwiftShader();
+    folder = await mkdtemp(join(tmpdir(), "mttc-device-run-"));
+  });
+  afterAll(async () => {
+    await rm(folder, { recursive: true });
+    expect(held).toBeDefined();
+  });
+
+  test("is saved, gone on with, and read by the CPU", async () => {
+    const rows = await writePatternImages(join(folder, "images"), 10);
+    const options = (logdir: string): TrainerOptions => ({
+      train_labels: rows.slice(0, 6),
+      val_labels: rows.slice(6),
+      tasks: ["hue", "stripes"],
+      // WebGPU of ONNX Runtime 1.29 has no max pooling with indices and no batch norm in training form.
+      fcn: { layers: [4] },
+      train_fcn: true,
+      task_layers: [],
+      imshape: [8, 8],
+      batch_size: 2,
+      seed: 5,
+      logdir: join(folder, logdir),
+    });
+    const losses = async (logdir: string, provider: "cpu" | "webgpu"): Promise<number[]> => {
+      await using trainer = new MultiTaskTrainer(options(logdir), {
+        executionProvider: provider,
+        threads: 1,
+      });
+      await trainer.fit(1);
+      const history = await trainer.fit(2, { resume: true });
+      return history.flatMap(({ trainLoss }) => Object.values(trainLoss));
+    };
+    const onDevice = await losses("device", "webgpu");
+    const onCpu = await losses("cpu", "cpu");
+    expect(onDevice).toHaveLength(4);
+    for (const [i, loss] of onDevice.entries())
+      expect(Math.abs(loss - (onCpu[i] ?? Number.NaN))).toBeLessThan(DEVICE_LOSS);
+
+    const evaluate = async (executionProvider: "cpu" | "webgpu") => {
+      await using trainer = await MultiTaskTrainer.fromRun(join(folder, "device"), { executionProvider });
+      return await trainer.evaluate();
+    };
+    const [seenThere, seenHere] = [await evaluate("webgpu"), await evaluate("cpu")];
+    expect(seenThere.images).toBe(4);
+    for (const [task, { loss, accuracy }] of Object.entries(seenThere.tasks)) {
+      expect(Math.abs(loss - (seenHere.tasks[task]?.loss ?? Number.NaN))).toBeLessThan(DEVICE_LOSS);
+      expect(accuracy).toBe(seenHere.tasks[task]?.accuracy);
+    }
+  });
+});
