@@ -16,14 +16,20 @@ export interface GraphPlacement {
   readonly fallen: readonly Placement[];
 }
 
-/** Placements of the graphs that training and evaluation open. Throws what OrtHost throws; E_DISK. */
-export async function placeGraphs(host: OrtHost, bundle: Bundle): Promise<GraphPlacement[]> {
+/**
+ * Placements of graphs of a bundle: by default of those that training and evaluation open. Throws what OrtHost
+ * throws; E_DISK.
+ */
+export async function placeGraphs(
+  host: OrtHost,
+  bundle: Bundle,
+  graphs: readonly string[] = openedGraphs(bundle),
+): Promise<GraphPlacement[]> {
   const directory = await mkdtemp(join(tmpdir(), "mttc-placement-"));
   try {
     const manifest = await writeBundleDirectory(join(directory, "bundle"), bundle);
-    const step = manifest.spec.accumulate > 1 ? ["grad", "apply"] : ["train"];
     const placed: GraphPlacement[] = [];
-    for (const graph of [...step, "evaluate"]) {
+    for (const graph of graphs) {
       const path = join(directory, "bundle", manifest.graphs[graph]?.file ?? "");
       const name = `placement of ${graph}`;
       await host.openGraph(name, { path }, { recordPlacement: true });
@@ -37,4 +43,8 @@ export async function placeGraphs(host: OrtHost, bundle: Bundle): Promise<GraphP
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+function openedGraphs({ manifest }: Bundle): string[] {
+  return [...(manifest.spec.accumulate > 1 ? ["grad", "apply"] : ["train"]), "evaluate"];
 }

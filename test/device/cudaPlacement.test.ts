@@ -40,10 +40,12 @@ describe.skipIf(folder === undefined)("the CUDA provider, without a device", () 
   describe.each(specs)("%s", (name, text) => {
     test.each(["fp32", "fp16"] as const)("%s: no node is left to the CPU", async (precision) => {
       const spec = { ...parseSpec(text, name), precision };
-      const placed = await placeGraphs(host, compile(spec, classesOf(spec), { target: "cuda" }));
+      const bundle = compile(spec, classesOf(spec), { target: "cuda" });
+      const placed = await placeGraphs(host, bundle, Object.keys(bundle.manifest.graphs));
+      expect(placed.length).toBeGreaterThan(3);
       for (const { graph, nodes, fallen } of placed) {
         expect(fallen, graph).toEqual([]);
-        expect(nodes.length, graph).toBeGreaterThan(5);
+        expect(nodes.length, graph).toBeGreaterThan(0);
         expect(nodes.every(({ provider }) => provider === PROVIDER_NAMES.cuda)).toBe(true);
       }
     });
