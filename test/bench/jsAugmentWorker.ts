@@ -1,4 +1,4 @@
-// A worker of the all-JavaScript form: augments its images when asked and answers when it is done.
+// A worker of the all-JavaScript form: augments its images so often as it is told, and answers when done.
 import { parentPort, workerData } from "node:worker_threads";
 import type { ImageSize } from "../../compiler/augment/operation.ts";
 import type { AugmentSettings } from "../../compiler/spec/augmentKeys.ts";
@@ -16,9 +16,10 @@ export interface JsAugmentJob {
 const { warps, size, images, warpRows, rows } = workerData as JsAugmentJob;
 const kernel = new JsAugment(warps, size);
 const target = new Float32Array(size.height * size.width * size.channels);
-parentPort?.on("message", () => {
-  images.forEach((image, n) => {
-    kernel.augment(image, target, warpRows[n] as Float32Array, rows[n] as ColourRow);
-  });
+parentPort?.on("message", (passes: number) => {
+  for (let pass = 0; pass < passes; pass++)
+    images.forEach((image, n) => {
+      kernel.augment(image, target, warpRows[n] as Float32Array, rows[n] as ColourRow);
+    });
   parentPort?.postMessage("done");
 });
