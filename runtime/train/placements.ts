@@ -17,8 +17,8 @@ export interface GraphPlacement {
 }
 
 /**
- * Placements of graphs of a bundle: by default of those that training and evaluation open. Throws what OrtHost
- * throws; E_DISK.
+ * Placements of graphs of a bundle: by default of those that training and evaluation open. Throws what
+ * OrtHost throws; E_DISK.
  */
 export async function placeGraphs(
   host: OrtHost,
