@@ -6,10 +6,14 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { compile } from "../../compiler/compile.ts";
+import { finishGraph } from "../../compiler/lower/finishGraph.ts";
+import { encodeGraph } from "../../compiler/onnx/encodeGraph.ts";
 import { parseSpec } from "../../compiler/spec/parseSpec.ts";
 import { OrtHost } from "../../runtime/ort/ortHost.ts";
 import { PROVIDER_NAMES } from "../../runtime/ort/provider.ts";
 import { placeGraphs } from "../../runtime/train/placements.ts";
+import { FAMILIES, importFamily, readFixture } from "../families/familyFixture.ts";
+import { buildFamilyGraph } from "../families/familyGraph.ts";
 import { classesOf, GOLDEN_CASES, goldenSpecText } from "../golden/goldenCases.ts";
 import { rejection } from "../ort/rejection.ts";
 import { addModel } from "../ort/tinyModel.ts";
@@ -49,6 +53,17 @@ describe.skipIf(folder === undefined)("the CUDA provider, without a device", () 
         expect(nodes.every(({ provider }) => provider === PROVIDER_NAMES.cuda)).toBe(true);
       }
     });
+  });
+
+  test.each(FAMILIES)("the gradients of a network, %s: no node is left to the CPU", async (family) => {
+    const fixture = readFixture(family);
+    const { graph } = buildFamilyGraph(fixture, importFamily(fixture), "frozen");
+    const bytes = encodeGraph(finishGraph(graph, { target: "cuda" }));
+    await host.openGraph(family, { bytes }, { recordPlacement: true });
+    const placements = await host.placements(family);
+    await host.closeGraph(family);
+    expect(placements.length).toBeGreaterThan(20);
+    expect(placements.filter(({ provider }) => provider !== PROVIDER_NAMES.cuda)).toEqual([]);
   });
 
   test("tensors go to the provider's memory and come back, in pieces and staged", async () => {
