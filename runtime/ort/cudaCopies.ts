@@ -139,9 +139,11 @@ export class CudaCopies implements DeviceCopies {
     return new MttcError(known ?? { code: "E_CUDA_DEVICE", message: `${doing}: ${message}` });
   }
 
+  /** Errors are not looked at: a device that has failed told so to the call that met it. */
   [Symbol.dispose](): void {
-    this.finish();
-    this.check(this.runtime.functions.cudaStreamDestroy(this.stream));
-    this.check(this.runtime.functions.cudaFreeHost(this.staging));
+    const { functions } = this.runtime;
+    functions.cudaStreamSynchronize(this.stream);
+    functions.cudaStreamDestroy(this.stream);
+    functions.cudaFreeHost(this.staging);
   }
 }

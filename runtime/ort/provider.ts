@@ -47,6 +47,12 @@ export function memoryOf(provider: Provider): { readonly name: string; readonly 
   }
 }
 
+/** For people: "CUDA device 0". */
+export function describeProvider(provider: Provider): string {
+  if (provider.kind === "cuda") return `CUDA device ${provider.device}`;
+  return provider.kind === "cpu" ? "the CPU" : "WebGPU";
+}
+
 /** Gives a provider to the sessions made with these options. Throws what library.check throws. */
 export function appendProvider(
   library: OrtLibrary,

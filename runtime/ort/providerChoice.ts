@@ -1,7 +1,7 @@
 // From what the user asks for ("auto", "cuda:1") to a library and a provider. `auto` takes the CUDA device
 // where there is one, and otherwise the CPU: without a word where no CUDA provider was ever brought here,
 // with one line that says why where there is one that cannot be used.
-import { existsSync } from "node:fs";
+import path from "node:path";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { missingProviderFiles } from "./cudaLibraries.ts";
 import { currentSurroundings, locateOrtLibrary, type Surroundings } from "./library.ts";
@@ -39,7 +39,8 @@ export function locateForProvider(
 ): string {
   const isOpen = libraryPath === undefined && (around.ortFolder ?? "") === "";
   const mayUseCuda = request.kind === "cuda" || request.kind === "auto";
-  return locateOrtLibrary(isOpen && mayUseCuda && existsSync(folder) ? folder : libraryPath, around);
+  const isBrought = isOpen && mayUseCuda && missingProviderFiles(path.join(folder, "core")).length === 0;
+  return locateOrtLibrary(isBrought ? folder : libraryPath, around);
 }
 
 /** What a request came to, and why it is the CPU where that needs saying. */

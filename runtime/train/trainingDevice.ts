@@ -17,6 +17,7 @@ import { AUGMENTED_TRUNK, onFeatures } from "../../compiler/step/featureGraphs.t
 import type { MemoryPlace } from "../ort/deviceMemory.ts";
 import { arrayOver } from "../ort/hostTensor.ts";
 import type { BufferSpec, HostTensor, OrtHost } from "../ort/ortHost.ts";
+import { PROVIDER_NAMES } from "../ort/provider.ts";
 
 /** What a batch shows the network: uint8 NHWC images, or float32 features computed of them once. */
 export type BatchInput = { readonly images: Uint8Array } | { readonly features: Float32Array };
@@ -62,6 +63,8 @@ type Group = "weights" | "statistics" | "accumulators";
 
 export class TrainingDevice implements AsyncDisposable {
   readonly manifest: Manifest;
+  /** What the provider's device leaves to the CPU, a line for each graph. */
+  readonly fallbacks: string[] = [];
   readonly #host: OrtHost;
   readonly #bound = new Set<string>();
   readonly #side: Record<Group, Side> = { weights: "a", statistics: "a", accumulators: "a" };
@@ -248,8 +251,18 @@ export class TrainingDevice implements AsyncDisposable {
   }
 
   async #open(graph: string): Promise<void> {
-    await this.#host.openGraph(graph, { path: join(this.#directory, this.#graph(graph).file) });
+    const onDevice = this.#host.provider.kind !== "cpu";
+    const path = join(this.#directory, this.#graph(graph).file);
+    await this.#host.openGraph(graph, { path }, { recordPlacement: onDevice });
     this.#graphs.add(graph);
+    if (!onDevice) return;
+    const placements = await this.#host.placements(graph);
+    const fallen = placements.filter(({ provider }) => provider === PROVIDER_NAMES.cpu);
+    if (fallen.length === 0) return;
+    this.fallbacks.push(
+      `${fallen.length} of ${placements.length} nodes of ${graph} run on the CPU, with copies to it and back, ` +
+        `such as ${fallen[0]?.node}: mttc inspect --placement lists them`,
+    );
   }
 
   async #close(graph: string): Promise<void> {

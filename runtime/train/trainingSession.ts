@@ -17,6 +17,7 @@ import { imageKind } from "../data/packKind.ts";
 import { LoaderThread } from "../loader/loaderThread.ts";
 import { type ForeignModels, readForeignModels } from "../models/foreignModels.ts";
 import { OrtHost } from "../ort/ortHost.ts";
+import { describeProvider } from "../ort/provider.ts";
 import { type StoredManifest, writeBundleDirectory } from "./bundleDirectory.ts";
 import { FeatureCache } from "./featureCache.ts";
 import { compileForHost } from "./hostCompilation.ts";
@@ -117,6 +118,8 @@ export class TrainingSession implements AsyncDisposable {
       const fingerprint = { spec: hashSpec(spec, models), data: hashLabels(labels) };
       const warnings = [...models.notes, ...specWarnings(spec), ...labels.warnings, ...notes];
       if (host.note !== undefined) warnings.unshift(host.note);
+      if (host.provider.kind !== "cpu") warnings.unshift(`running on ${describeProvider(host.provider)}`);
+      warnings.push(...device.fallbacks);
       return new TrainingSession(
         { experiment, labels, manifest, device, host, reader, directory, fingerprint, models, warnings },
         closers,

@@ -37,11 +37,13 @@ describe.runIf(HAS_STAND_IN)("a run on WebGPU, in software", () => {
       seed: 5,
       logdir: join(folder, logdir),
     });
+    const messages: string[] = [];
     const losses = async (logdir: string, provider: "cpu" | "webgpu"): Promise<number[]> => {
       await using trainer = new MultiTaskTrainer(options(logdir), {
         executionProvider: provider,
         threads: 1,
       });
+      trainer.on("log", ({ message }) => messages.push(message));
       await trainer.fit(1);
       const history = await trainer.fit(2, { resume: true });
       return history.flatMap(({ trainLoss }) => Object.values(trainLoss));
@@ -49,6 +51,8 @@ describe.runIf(HAS_STAND_IN)("a run on WebGPU, in software", () => {
     const onDevice = await losses("device", "webgpu");
     const onCpu = await losses("cpu", "cpu");
     expect(onDevice).toHaveLength(4);
+    expect(messages.filter((message) => message === "running on WebGPU")).toHaveLength(1);
+    expect(messages.join()).toMatch(/\d+ of \d+ nodes of train run on the CPU/);
     for (const [i, loss] of onDevice.entries())
       expect(Math.abs(loss - (onCpu[i] ?? Number.NaN))).toBeLessThan(DEVICE_LOSS);
 
