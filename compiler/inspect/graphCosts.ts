@@ -17,39 +17,59 @@ export function partOfOrigin(origin: string): string {
 
 /**
  * Multiplications and additions of the convolutions and matrix products by part, for the graph's batch size;
- * a multiply-add counts as 2, all other nodes as 0. Symbolic shapes are E_SHAPE.
+ * a multiply-add counts as 2, all other nodes as 0. Rows that only some images have count for all images;
+ * a symbolic batch is E_SHAPE.
  */
 export function countFlops(graph: Graph): Map<string, number> {
+  const size = sizesIn(graph);
   const flops = new Map<string, number>();
   for (const node of graph.nodes) {
-    const count = FLOPS[node.op.name]?.(node) ?? 0;
+    const count = FLOPS[node.op.name]?.(node, size) ?? 0;
     const part = partOfOrigin(node.outputs[0]?.origin ?? "");
     if (count > 0) flops.set(part, (flops.get(part) ?? 0) + count);
   }
   return flops;
 }
 
-type FlopRule = (node: Node) => number;
+/** Elements of a value or a shape, 0 of none. */
+type Sizes = (value: Value | TensorType["shape"] | undefined) => number;
+
+type FlopRule = (node: Node, size: Sizes) => number;
 
 /**
  * 2 x outputs x multiply-adds per output; of filters [K,C/group,R,S] each output reads C/group * R * S
  * numbers.
  */
 const FLOPS: Readonly<Record<string, FlopRule>> = {
-  Conv: (node) => 2 * size(node.outputs[0]) * size(node.inputs[1]?.type.shape.slice(1)),
-  ConvInputGrad: (node) => 2 * size(node.inputs[0]) * size(node.inputs[1]?.type.shape.slice(1)),
-  ConvWeightGrad: (node) => 2 * size(node.inputs[1]) * size(node.outputs[0]?.type.shape.slice(1)),
-  ConvTranspose: (node) => 2 * size(node.inputs[0]) * size(node.inputs[1]?.type.shape.slice(1)),
-  MatMul: (node) => 2 * size(node.outputs[0]) * size(node.inputs[0]?.type.shape.slice(-1)),
-  Gemm: (node) => {
+  Conv: (node, size) => 2 * size(node.outputs[0]) * size(node.inputs[1]?.type.shape.slice(1)),
+  ConvInputGrad: (node, size) => 2 * size(node.inputs[0]) * size(node.inputs[1]?.type.shape.slice(1)),
+  ConvWeightGrad: (node, size) => 2 * size(node.inputs[1]) * size(node.outputs[0]?.type.shape.slice(1)),
+  ConvTranspose: (node, size) => 2 * size(node.inputs[0]) * size(node.inputs[1]?.type.shape.slice(1)),
+  MatMul: (node, size) => 2 * size(node.outputs[0]) * size(node.inputs[0]?.type.shape.slice(-1)),
+  Gemm: (node, size) => {
     const inner = readAttrs(node.op, node.attrs).int("transA") === 1 ? 0 : 1;
     return 2 * size(node.outputs[0]) * size(node.inputs[0]?.type.shape.slice(inner, inner + 1));
   },
 };
 
-function size(value: Value | TensorType["shape"] | undefined): number {
-  if (value === undefined) return 0;
-  return elementCount("type" in value ? value.type.shape : value);
+/**
+ * Sizes with every symbol that a node of the graph introduces (how many elements are not zero) replaced by
+ * the most that it can be: the elements of what the node reads.
+ */
+function sizesIn(graph: Graph): Sizes {
+  const most = new Map<string, number>();
+  const known = (shape: TensorType["shape"]): TensorType["shape"] =>
+    shape.map((dim) => (typeof dim === "string" ? (most.get(dim) ?? dim) : dim));
+  const given = new Set(graph.inputs.flatMap(({ type }) => type.shape));
+  for (const { inputs, outputs } of graph.nodes)
+    for (const dim of outputs.flatMap(({ type }) => type.shape)) {
+      const isNew = typeof dim === "string" && !given.has(dim);
+      const read = inputs.flatMap((input) => (input ? [input.type.shape] : []));
+      if (!isNew || read.some((shape) => shape.includes(dim))) continue;
+      const bound = Math.max(...read.map((shape) => elementCount(known(shape))));
+      most.set(dim, Math.max(bound, most.get(dim) ?? 0));
+    }
+  return (value) => (value ? elementCount(known("type" in value ? value.type.shape : value)) : 0);
 }
 
 /** Bytes of one value; symbolic shapes are E_SHAPE. */
@@ -63,6 +83,8 @@ export function valueBytes({ dtype, shape }: TensorType): number {
  * estimate: ONNX Runtime may fuse nodes, reuse buffers in place or run in another order.
  */
 export function peakActivationBytes(graph: Graph): number {
+  const size = sizesIn(graph);
+  const bytes = (value: Value): number => size(value) * dtypeBytes(value.type.dtype);
   const outputs = new Set(graph.outputs.map(({ value }) => value));
   const lastUse = new Map<Value, number>();
   graph.nodes.forEach((node, position) => {
@@ -71,10 +93,10 @@ export function peakActivationBytes(graph: Graph): number {
   });
   const released = new Map<number, number>();
   for (const [value, position] of lastUse)
-    if (!outputs.has(value)) released.set(position, (released.get(position) ?? 0) + valueBytes(value.type));
+    if (!outputs.has(value)) released.set(position, (released.get(position) ?? 0) + bytes(value));
   let [live, peak] = [0, 0];
   graph.nodes.forEach((node, position) => {
-    for (const value of node.outputs) if (!outputs.has(value)) live += valueBytes(value.type);
+    for (const value of node.outputs) if (!outputs.has(value)) live += bytes(value);
     peak = Math.max(peak, live);
     live -= released.get(position) ?? 0;
   });

@@ -117,6 +117,22 @@ output y = %e
   expect(peakActivationBytes(graph)).toBe(3 * 400);
 });
 
+test("rows that only some images have count for all of them", () => {
+  const graph = parseGraph(
+    `graph t
+%x: f32[100] = Input ; t
+%i: i64[1,nonzero] = NonZero %x ; t
+%c: f32[1,nonzero] = Cast %i {to="float32"} ; t
+%d: f32[1,nonzero] = Relu %c ; t
+%y: f32[] = ReduceSum %d ; t
+output y = %y
+`,
+    OPS,
+  );
+  // The places (int64) and their cast, when all 100 numbers are not zero.
+  expect(peakActivationBytes(graph)).toBe(100 * 8 + 100 * 4);
+});
+
 test("a task whose name holds dots is one part", () => {
   for (const task of ["leaf.shape", "a.dense", "a.loss.b"]) {
     expect(partOfOrigin(`gradient(tasks.${task}.task_layers[0])`)).toBe(`tasks.${task}`);

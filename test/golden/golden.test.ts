@@ -101,12 +101,13 @@ describe("examples", () => {
     const path = join(EXAMPLES, name, "spec.yml");
     const spec = parseSpec(readFileSync(path, "utf8"), path);
     const models = await readForeignModels(spec, dirname(path), classesOf(spec));
-    // Other tests run beside this one: the fastest of a few tries.
+    // Other tests run beside this one: the fastest of a few tries, in processor time.
     let fastest = Number.POSITIVE_INFINITY;
     for (let i = 0; i < 8 && fastest >= COMPILE_MS; i++) {
-      const start = performance.now();
+      const start = process.cpuUsage();
       compile(spec, classesOf(spec), models);
-      fastest = Math.min(fastest, performance.now() - start);
+      const { user, system } = process.cpuUsage(start);
+      fastest = Math.min(fastest, (user + system) / 1000);
     }
     expect(fastest).toBeLessThan(COMPILE_MS);
   });

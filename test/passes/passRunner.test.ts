@@ -2,14 +2,20 @@
 // And what all passes of the compiler owe: the float64 reference gives the same numbers before and after
 // each.
 import { describe, expect, test } from "vitest";
+import { AUGMENT_INPUT, imageSize } from "../../compiler/augment/augmentGraph.ts";
+import type { Manifest } from "../../compiler/bundle.ts";
 import { InternalError } from "../../compiler/diagnostics.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
+import type { NDArray } from "../../compiler/ir/op.ts";
 import { type Graph, isFloat } from "../../compiler/ir/types.ts";
 import { SIMPLIFY } from "../../compiler/lower/finishGraph.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { deadValues } from "../../compiler/passes/deadValues.ts";
 import { identities } from "../../compiler/passes/identities.ts";
 import { type Pass, runPasses } from "../../compiler/passes/pass.ts";
+import { augmentSettings } from "../../compiler/spec/augmentKeys.ts";
+import { drawAugmentRows } from "../../runtime/augment/augmentRows.ts";
+import { epochDraws } from "../../runtime/augment/warpBatch.ts";
 import { compileGoldenCase, GOLDEN_CASES } from "../golden/goldenCases.ts";
 import { randomFeeds } from "../step/randomFeeds.ts";
 import { relativeDistance } from "../step/tensors.ts";
@@ -58,12 +64,24 @@ describe("the runner of passes", () => {
   });
 });
 
+/** Rows of augmentation as they are drawn: a box that no draw gives may have no pixels at all. */
+function withDrawnRows(feeds: Map<string, NDArray>, manifest: Manifest, isWhole: boolean): typeof feeds {
+  const rows = feeds.get(AUGMENT_INPUT);
+  const settings = augmentSettings(manifest.spec.augment);
+  if (!rows || !settings) return feeds;
+  const all = { settings, size: imageSize(manifest.spec), seed: 0, epoch: 1 };
+  const draws = isWhole ? all : (epochDraws(manifest, "graph", 1) ?? all);
+  const data = Float64Array.from(drawAugmentRows(draws, 0, rows.shape[0] ?? 0));
+  expect(data).toHaveLength(rows.data.length);
+  return feeds.set(AUGMENT_INPUT, { ...rows, data });
+}
+
 describe.each(GOLDEN_CASES)("on the graphs of the golden case %s", (name) => {
-  const { stages } = compileGoldenCase(name);
+  const { stages, bundle } = compileGoldenCase(name);
   const built = [...stages].filter(([stage]) => /1-built|3-lowered/.test(stage));
 
-  test.each(built)("every pass keeps what %s computes", (_, graph) => {
-    const feeds = randomFeeds(graph, name);
+  test.each(built)("every pass keeps what %s computes", (stage, graph) => {
+    const feeds = withDrawnRows(randomFeeds(graph, name), bundle.manifest, stage.startsWith("augment/"));
     const before = interpret(graph, feeds);
     for (const pass of SIMPLIFY) expectSameNumbers(pass.run(graph, OPS));
     expectSameNumbers(runPasses(graph, SIMPLIFY, OPTIONS));
