@@ -17,11 +17,13 @@ import {
 import { type ImageFormat, imageFormat } from "../runtime/data/images.ts";
 import { NOTE_TEXTS } from "../runtime/data/inspection.ts";
 import { readLabelTable } from "../runtime/data/labelFiles.ts";
+import { tableForm } from "../runtime/data/tableText.ts";
 import { readLabels } from "../runtime/train/trainerOptions.ts";
+import { FOLDER_TASK } from "./labelColumns.ts";
 import { shownPath } from "./pathText.ts";
-import { loadSpecOrRun } from "./specFile.ts";
+import { isLabelTable, loadSpecOrRun } from "./specFile.ts";
 import { count, renderTable } from "./tables.ts";
-import type { Terminal } from "./terminal.ts";
+import { plainText, type Terminal } from "./terminal.ts";
 
 interface Flags {
   readonly filepaths: string;
@@ -49,7 +51,8 @@ export function addDataCheckCommand(data: Command, terminal: Terminal): void {
     )
     .option(
       "--drop [share]",
-      `write TABLE.checked.csv without the faulty rows, up to this share of all (default ${DEFAULT_DROP})`,
+      "write TABLE.checked.csv (.tsv, .jsonl) without the faulty rows, up to this share of all rows " +
+        `(default ${DEFAULT_DROP})`,
       parseShare,
     )
     .option("--manifest <file>", "refuse images whose SHA-256 is not that of an earlier --write-manifest")
@@ -60,7 +63,7 @@ export function addDataCheckCommand(data: Command, terminal: Terminal): void {
 }
 
 async function check(file: string, flags: Flags, terminal: Terminal): Promise<void> {
-  const { tables, ...checked } = await readTables(file, flags.filepaths);
+  const { tables, ...checked } = await readTables(file, flags);
   let shownAt = performance.now();
   const report = await checkImages(tables, {
     ...checked,
@@ -80,24 +83,38 @@ async function check(file: string, flags: Flags, terminal: Terminal): Promise<vo
   if (report.faulty.length === 0) return;
   if (flags.drop === undefined) throw faultSummary(report);
   const share = flags.drop === true ? DEFAULT_DROP : flags.drop;
-  for (const { path, dropped } of await writeCheckedTables(tables, report, share))
+  for (const { path, dropped, lostColumns } of await writeCheckedTables(tables, report, share)) {
     terminal.note(`${shownPath(path)}: ${dropped} rows left out; name it in the spec to train without them`);
+    if (lostColumns.length > 0)
+      terminal.note(plainText(`not in it: ${lostColumns.join(", ")} (no cells of a CSV)`));
+  }
 }
 
 /** Label tables and the format to decode to. E_FILE, E_CONFIG*, E_CSV_*, E_LABEL, E_TASK_EMPTY. */
 async function readTables(
   file: string,
-  filepaths: string,
+  { filepaths, drop }: Flags,
 ): Promise<{ tables: CheckedTable[] } & Pick<CheckOptions, "format" | "root" | "folder" | "splits">> {
-  if (/\.(csv|tsv|jsonl|ndjson|parquet)$/i.test(file)) {
-    const table = await readLabelTable(resolve(file), { tasks: [], filepaths });
-    return { tables: [table], format: PLAIN_FORMAT };
+  if (await isLabelTable(file)) {
+    const source = resolve(file);
+    // What cannot be looked at cannot be read either, which readLabelTable explains.
+    const isFolder = (await tableForm(source).catch(() => undefined)) === "folder";
+    const columns = { tasks: isFolder ? [FOLDER_TASK] : [], filepaths };
+    return { tables: [{ ...(await readLabelTable(source, columns)), columns }], format: PLAIN_FORMAT };
   }
   const experiment = await loadSpecOrRun(file);
-  const { spec, baseDirectory } = experiment;
+  const { spec, baseDirectory, trainRows, valRows } = experiment;
+  if (drop !== undefined && (trainRows ?? valRows) !== undefined)
+    throw new MttcError({
+      code: "E_USAGE",
+      message: "the run was given rows in memory: there is no label table to write without some of them",
+      at: { file },
+      hint: "leave --drop out",
+    });
   const labels = await readLabels(experiment);
   const tableOf = ({ locate, paths }: LabelledRows, file: string | null): CheckedTable => ({
     source: resolve(baseDirectory, file ?? "labels"),
+    columns: { tasks: spec.tasks, filepaths: spec.filepaths },
     paths,
     locate,
   });
@@ -124,7 +141,10 @@ async function readManifest(file: string): Promise<Map<string, string>> {
 
 function isManifest(value: unknown): value is { sha256: Record<string, string> } {
   if (typeof value !== "object" || value === null) return false;
-  return "format" in value && value.format === MANIFEST_FORMAT && "sha256" in value;
+  if (!("format" in value) || value.format !== MANIFEST_FORMAT || !("sha256" in value)) return false;
+  const { sha256 } = value;
+  if (typeof sha256 !== "object" || sha256 === null || Array.isArray(sha256)) return false;
+  return Object.values(sha256).every((hash) => typeof hash === "string");
 }
 
 function reportText(report: CheckReport, terminal: Terminal): string {

@@ -1,7 +1,6 @@
 // `mttc data stats SPEC|RUN|TABLE`: what label tables hold and what a batch will hold of them, as tables, JSON
 // or a picture. Of a table without a spec the columns that look like tasks are counted.
-import { stat } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { basename, resolve } from "node:path";
 import type { Command } from "commander";
 import { resolveSpec } from "../compiler/spec/parseSpec.ts";
 import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
@@ -11,7 +10,7 @@ import { type Experiment, experimentFromSpec, readLabels } from "../runtime/trai
 import { readTableFacts } from "./labelColumns.ts";
 import { shownPath } from "./pathText.ts";
 import { parsePositive } from "./runtimeOptions.ts";
-import { loadSpecOrRun } from "./specFile.ts";
+import { isLabelTable, loadSpecOrRun } from "./specFile.ts";
 import { count, decimal, renderTable } from "./tables.ts";
 import { plainText, type Terminal } from "./terminal.ts";
 
@@ -43,7 +42,7 @@ export function addDataStatsCommand(data: Command, terminal: Terminal): void {
 }
 
 async function showStatistics(path: string, flags: Flags, terminal: Terminal): Promise<void> {
-  const experiment = (await isTable(path))
+  const experiment = (await isLabelTable(path))
     ? await tableExperiment(path, flags, terminal)
     : await loadSpecOrRun(path);
   const { spec } = experiment;
@@ -55,15 +54,6 @@ async function showStatistics(path: string, flags: Flags, terminal: Terminal): P
   if (flags.output === undefined) return;
   await writeFileAtomically(flags.output, await drawStatisticsSheet(statistics, basename(resolve(path))));
   terminal.note(`written to ${shownPath(resolve(flags.output))}`);
-}
-
-/** Whether `path` is a label table: a file named as one, or a folder that is no run. */
-async function isTable(path: string): Promise<boolean> {
-  if (/\.(csv|tsv|tab|jsonl|ndjson|parquet)$/i.test(path)) return true;
-  const isFolder = async (): Promise<boolean> => (await stat(path)).isDirectory();
-  const isRun = async (): Promise<boolean> => (await stat(join(path, "run.json"))).isFile();
-  // What is not there is a spec's fault to report.
-  return (await isFolder().catch(() => false)) && !(await isRun().catch(() => false));
 }
 
 /** A label table as an experiment without a network. E_FILE, E_CSV_*, E_CONFIG for names of no tasks. */

@@ -16,7 +16,7 @@ const MAX_CLASSES = 200;
 const MIN_ROWS_PER_CLASS = 2;
 const SAMPLED_IMAGES = 16;
 /** What a folder of folders is said to label. */
-const FOLDER_TASK = "class";
+export const FOLDER_TASK = "class";
 
 /** A column that looks like a task. */
 export interface TaskColumn {

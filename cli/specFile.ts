@@ -1,5 +1,6 @@
 // A spec file or a run's folder on the command line -> the experiment that it describes, and its classes.
 import { readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { MttcError } from "../compiler/diagnostics.ts";
 import type { TaskClasses } from "../compiler/model/network.ts";
 import { parseSpec } from "../compiler/spec/parseSpec.ts";
@@ -34,6 +35,15 @@ export async function loadSpecOrRun(path: string): Promise<Experiment> {
   if (!isFolder) return await loadExperiment(path);
   const { spec, facts } = await readRun(path);
   return experimentFromRun(spec, facts);
+}
+
+/** Whether `path` is a label table and no spec: a file named as one, or a folder that is no run. */
+export async function isLabelTable(path: string): Promise<boolean> {
+  if (/\.(csv|tsv|tab|jsonl|ndjson|parquet)$/i.test(path)) return true;
+  const isFolder = async (): Promise<boolean> => (await stat(path)).isDirectory();
+  const isRun = async (): Promise<boolean> => (await stat(join(path, "run.json"))).isFile();
+  // What is not there is a spec's fault to report.
+  return (await isFolder().catch(() => false)) && !(await isRun().catch(() => false));
 }
 
 /** Classes that are known to compile with, and what is odd about the labels. */

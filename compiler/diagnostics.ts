@@ -24,7 +24,7 @@ export const ERROR_CODES = {
   E_IMG_CHANNELS: "an image has another number of channels than num_channels",
   E_IMG_HASH: "an image is not the one that a manifest was written from",
   E_SPLIT_LEAK: "an image is in the training and in the validation labels",
-  E_DATA_CHANGED: "an image is not what it was when it was checked or packed",
+  E_DATA_CHANGED: "an image or a label table is not what it was when it was checked or packed",
   E_SHARD_META: "a file of packed images is cut or of another recipe",
   E_SHARD_CRC: "a file of packed images is damaged",
   E_DATA_STUCK: "reading an image does not end",

@@ -1,20 +1,16 @@
 // `mttc data check`: every image that label tables name, tried once before any training. In: tables; out: a
 // report of all faults and of what is worth knowing, and tables without the faulty rows.
-import { readFile } from "node:fs/promises";
-import { extname } from "node:path";
 import { type Fault, type Location, MttcError } from "../../compiler/diagnostics.ts";
-import { writeFileAtomically } from "../checkpoint/atomicDirectory.ts";
 import { listedIn } from "./imageFile.ts";
 import type { ImageFormat } from "./images.ts";
 import { type Inspection, NOTHING_FOUND, type NoteKind } from "./inspection.ts";
 import { type InspectionLimits, InspectionPool } from "./inspectionPool.ts";
 import { isLink, type PathScope, tableScope } from "./pathScope.ts";
+import { type ReadTable, type ReducedTable, writeReducedTable } from "./reducedTable.ts";
 import { leakFault, sameContent } from "./splitLeak.ts";
 
-/** A label table as the check sees it; `source` is its file. */
-export interface CheckedTable {
-  readonly source: string;
-  readonly paths: Iterable<string> & { readonly length: number };
+/** A label table as the check sees it; `source` is its file or folder. */
+export interface CheckedTable extends ReadTable {
   readonly locate: (row: number) => Location;
 }
 
@@ -152,25 +148,22 @@ function summarise(
 }
 
 /**
- * Writes `<table>.checked<ext>` beside each table, without its faulty rows, and returns their paths. The
- * tables themselves stay as they are: training never drops anything by itself. All faults are thrown where
- * more than `share` of the rows are faulty.
+ * Writes each table without its faulty rows beside it (see writeReducedTable), and returns what was written.
+ * The tables themselves stay as they are: training never drops anything by itself. All faults are thrown
+ * where more than `share` of the rows are faulty.
  */
 export async function writeCheckedTables(
   tables: readonly CheckedTable[],
   report: CheckReport,
   share: number,
-): Promise<{ readonly path: string; readonly dropped: number }[]> {
+): Promise<(ReducedTable & { readonly dropped: number })[]> {
   const dropped = report.faulty.reduce((sum, { rows }) => sum + rows.length, 0);
   if (dropped > share * report.rowCount) throw tooManyFaults(report, dropped, share);
   return await Promise.all(
     tables.map(async (table) => {
       const rows = report.faulty.flatMap((file) => file.rows.filter((row) => row.table === table));
-      const text = await readFile(table.source, "utf8");
-      const extension = extname(table.source);
-      const path = `${table.source.slice(0, table.source.length - extension.length)}.checked${extension}`;
-      await writeFileAtomically(path, withoutRows(text, table, new Set(rows.map(({ row }) => row))));
-      return { path, dropped: rows.length };
+      const written = await writeReducedTable(table, new Set(rows.map(({ row }) => row)));
+      return { ...written, dropped: rows.length };
     }),
   );
 }
@@ -178,15 +171,4 @@ export async function writeCheckedTables(
 function tooManyFaults({ faulty, rowCount }: CheckReport, dropped: number, share: number): MttcError {
   const message = `${dropped} of ${rowCount} rows are faulty, --drop allows ${Math.floor(share * rowCount)}`;
   return new MttcError({ code: faulty[0]?.fault.code ?? "E_IMG_FORMAT", message });
-}
-
-/** A row reaches from its line to that of the next row, quoted newlines included. */
-function withoutRows(text: string, table: CheckedTable, dropped: ReadonlySet<number>): string {
-  const lines = text.split(/(?<=\n)/);
-  for (const row of dropped) {
-    const first = table.locate(row).line ?? Number.NaN;
-    const after = row + 1 < table.paths.length ? table.locate(row + 1).line : undefined;
-    for (let line = first; line < (after ?? lines.length + 1); line++) lines[line - 1] = "";
-  }
-  return lines.join("");
 }

@@ -10,9 +10,8 @@ import { readParquetTable } from "./parquetTable.ts";
 import { type ColumnPlaces, findColumns } from "./tableHeader.ts";
 import {
   fileForm,
-  PIECE_BYTES,
+  readTextBytes,
   readTextTable,
-  TextPieces,
   type TextReader,
   tableError,
   tableForm,
@@ -38,10 +37,7 @@ export async function readLabelTable(file: string, columns: TableColumns): Promi
 /** A text table from bytes; `file` names it in messages and is what relative paths start from. */
 export function parseLabelTable(bytes: Uint8Array, file: string, columns: TableColumns): LabelTable {
   const table = new TextTable(file, columns);
-  const pieces = new TextPieces(file, table.reader);
-  for (let start = 0; start < bytes.length; start += PIECE_BYTES)
-    pieces.push(bytes.subarray(start, start + PIECE_BYTES));
-  pieces.end();
+  readTextBytes(bytes, file, table.reader);
   return table.finish();
 }
 

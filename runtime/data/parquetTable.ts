@@ -46,31 +46,35 @@ export async function readParquetTable(file: string, columns: TableColumns): Pro
   return builder.finish(dirname(file));
 }
 
+/** A column of a row group. */
+export interface ParquetColumn {
+  readonly name: string;
+  /** Rows of the file before this group. */
+  readonly rowStart: number;
+  readonly rowCount: number;
+  /** The cell of a row of the group as text; undefined for lists, objects and dates. */
+  readonly cell: (row: number) => string | undefined;
+}
+
 /**
- * Shows every cell of a Parquet file, a column of a row group at a time: as text, undefined for lists and
- * objects. Returns the number of rows. Throws E_CSV_SHAPE, E_CSV_HEADER.
+ * All columns of a Parquet file, row group by row group: one column of one group is in memory at a time.
+ * Throws E_CSV_SHAPE, E_CSV_HEADER.
  */
-export async function visitParquetCells(
-  file: string,
-  visit: (column: string, cell: string | undefined) => void,
-): Promise<number> {
+export async function* readParquetColumns(file: string): AsyncGenerator<ParquetColumn> {
   const scan = await openScan(file);
   const { children } = parquetSchema(scan.metadata);
   const names = children.map(({ element }) => element.name);
   findColumns(names, { tasks: [], filepaths: names[0] ?? "" }, { file });
-  let rows = 0;
   for (const { rowStart, rowEnd } of scan.ranges) {
-    const count = rowEnd - rowStart;
-    if (count > MAX_GROUP_ROWS) throw notParquet(file, `a row group of ${count} rows`);
-    rows += count;
+    const rowCount = rowEnd - rowStart;
+    if (rowCount > MAX_GROUP_ROWS) throw notParquet(file, `a row group of ${rowCount} rows`);
     for (const { element, children: parts } of children) {
-      const column = element.name;
+      const { name } = element;
       const isNested = parts.length > 0;
-      const cells = isNested ? [] : await readColumn(scan, file, { column, rowStart, rowEnd });
-      for (let row = 0; row < count; row++) visit(column, isNested ? undefined : cellText(cells[row]));
+      const cells = isNested ? [] : await readColumn(scan, file, { column: name, rowStart, rowEnd });
+      yield { name, rowStart, rowCount, cell: (row) => (isNested ? undefined : cellText(cells[row])) };
     }
   }
-  return rows;
 }
 
 async function openScan(file: string): Promise<ParquetScan> {

@@ -7,7 +7,7 @@ import { FaultList } from "./faultList.ts";
 import { IMAGE_NAME } from "./folderTable.ts";
 import { cellText, JsonLinesReader } from "./jsonLines.ts";
 import { isMissing } from "./labelTable.ts";
-import { visitParquetCells } from "./parquetTable.ts";
+import { readParquetColumns } from "./parquetTable.ts";
 import { findColumns } from "./tableHeader.ts";
 import { fileForm, readTextTable, type TextReader, tableError } from "./tableText.ts";
 
@@ -46,7 +46,7 @@ export interface TableSurvey {
 export async function surveyTable(file: string): Promise<TableSurvey> {
   const survey = new Survey(file);
   try {
-    if (fileForm(file) === "parquet") survey.rows = await visitParquetCells(file, survey.count);
+    if (fileForm(file) === "parquet") await surveyParquet(file, survey);
     else await readTextTable(file, textReader(file, survey));
   } catch (cause) {
     throw tableError(cause, file);
@@ -66,7 +66,7 @@ class Survey {
   }
 
   /** Counts a cell; undefined stands for a list or an object. */
-  readonly count = (name: string, cell: string | undefined): void => {
+  count(name: string, cell: string | undefined): void {
     let counter = this.#columns.get(name);
     if (counter === undefined) {
       if (this.#columns.size === MAX_COLUMNS) this.stop("E_CSV_SHAPE", `more than ${MAX_COLUMNS} columns`);
@@ -74,7 +74,7 @@ class Survey {
       this.#columns.set(name, counter);
     }
     counter.add(cell);
-  };
+  }
 
   refuse(message: string, line: number): void {
     this.#faults.add({ code: "E_CSV_SHAPE", message, at: { file: this.#file, line } });
@@ -92,6 +92,13 @@ class Survey {
     this.#faults.throwIfAny();
     if (this.rows === 0) this.stop("E_CSV_SHAPE", "the label table has no rows");
     return { rows: this.rows, columns: [...this.#columns].map(([name, counter]) => counter.finish(name)) };
+  }
+}
+
+async function surveyParquet(file: string, survey: Survey): Promise<void> {
+  for await (const { name, rowStart, rowCount, cell } of readParquetColumns(file)) {
+    for (let row = 0; row < rowCount; row++) survey.count(name, cell(row));
+    survey.rows = rowStart + rowCount;
   }
 }
 

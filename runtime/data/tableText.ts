@@ -6,7 +6,7 @@ import { extname } from "node:path";
 import { MttcError } from "../../compiler/diagnostics.ts";
 
 /** Bytes that are decoded at once. */
-export const PIECE_BYTES = 2 ** 20;
+const PIECE_BYTES = 2 ** 20;
 
 /** Forms of a label table: a folder of folders, Parquet, JSON Lines, or cells between tabs or commas. */
 export type TableForm = "folder" | "parquet" | "lines" | "tabs" | "commas";
@@ -37,7 +37,7 @@ export interface TextReader {
 }
 
 /** Bytes -> a TextReader. E_CSV_SHAPE for bytes that are no UTF-8. */
-export class TextPieces {
+class TextPieces {
   readonly #file: string;
   readonly #reader: TextReader;
   readonly #decoder = new TextDecoder("utf-8", { fatal: true });
@@ -65,6 +65,14 @@ export class TextPieces {
       throw new MttcError({ code: "E_CSV_SHAPE", message, at: { file: this.#file } }, { cause });
     }
   }
+}
+
+/** Reads bytes to their end; `file` names the table in messages. E_CSV_SHAPE. */
+export function readTextBytes(bytes: Uint8Array, file: string, reader: TextReader): void {
+  const pieces = new TextPieces(file, reader);
+  for (let start = 0; start < bytes.length; start += PIECE_BYTES)
+    pieces.push(bytes.subarray(start, start + PIECE_BYTES));
+  pieces.end();
 }
 
 /** Reads a file to its end. E_CSV_SHAPE; what node:fs throws. */

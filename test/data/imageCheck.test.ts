@@ -35,7 +35,8 @@ afterAll(async () => {
 });
 
 function tableOf(paths: readonly string[], source = join(folder, "t.csv")): CheckedTable {
-  return { source, paths, locate: (row) => ({ file: source, line: row + 2 }) };
+  const columns = { tasks: [], filepaths: "filepath" };
+  return { source, columns, paths, locate: (row) => ({ file: source, line: row + 2 }) };
 }
 
 interface Verdict {
@@ -308,9 +309,29 @@ describe("mttc data check", () => {
     expect(await readFile(join(own, "t.csv"), "utf8")).toBe(table);
     const again = await runCli(own, ["data", "check", "t.checked.csv", "--write-manifest", "m.json"]);
     expect(again.code).toBe(0);
+    await writeFile(join(own, "n.json"), '{"format":"mttc-image-hashes","sha256":null}');
+    const noManifest = await runCli(own, ["data", "check", "t.checked.csv", "--manifest", "n.json"]);
+    expect(noManifest.stderr).toContain("is no manifest of image hashes");
     await writeFile(join(own, "a.jpg"), await pictureImage(40, 30).jpeg().toBuffer());
     const changed = await runCli(own, ["data", "check", "t.checked.csv", "--manifest", "m.json"]);
     expect(changed.stdout).toMatch(/E_IMG_HASH\s+a.jpg\s+t.checked.csv:2/);
+  });
+
+  it("takes a folder of classes, and --drop writes a CSV of its usable images beside it", async () => {
+    const own = await makeFolder();
+    for (const name of ["cat", "dog"]) {
+      await mkdir(join(own, "pets", name), { recursive: true });
+      await writeFile(join(own, "pets", name, "a.jpg"), jpeg);
+    }
+    await writeFile(join(own, "pets", "dog", "bad.jpg"), jpeg.subarray(0, 900));
+    const dropped = await runCli(own, ["data", "check", "pets", "--drop", "0.5"]);
+    expect(dropped.code, dropped.stderr).toBe(0);
+    expect(dropped.stderr).toContain("pets.checked.csv: 1 rows left out");
+    expect(await readFile(join(own, "pets.checked.csv"), "utf8")).toBe(
+      "filepath,class\npets/cat/a.jpg,cat\npets/dog/a.jpg,dog\n",
+    );
+    const again = await runCli(own, ["data", "check", "pets.checked.csv"]);
+    expect(again.code, again.stderr).toBe(0);
   });
 
   it("writes no table where more rows are faulty than allowed", async () => {
