@@ -24,6 +24,12 @@ export const CUDA_LIBRARIES: readonly CudaLibrary[] = [
   { file: "libcudnn.so.9", wheel: "nvidia-cudnn-cu13" },
 ];
 
+/**
+ * What cuDNN compiles some of its convolutions with, where it is found: without it others are chosen, which
+ * may be slower.
+ */
+const CUDA_COMPILER = "libnvrtc.so.13";
+
 /** The driver's own library, which comes with the driver and is nowhere else. */
 export const CUDA_DRIVER = "libcuda.so.1";
 
@@ -154,6 +160,11 @@ export function loadCudaLibraries(
     const reason = attempt(file, state.path ?? file);
     if (reason !== undefined) faults.push(libraryFault(state, reason));
   }
+  const compiler = cudaFolders(around)
+    .map((folder) => path.join(folder, CUDA_COMPILER))
+    .find((file) => around.exists(file));
+  // What is not needed is no fault, whatever keeps it from being loaded.
+  if (compiler !== undefined) attempt(CUDA_COMPILER, compiler);
   return { handles, loaded, faults };
 }
 

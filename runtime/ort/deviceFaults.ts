@@ -45,8 +45,11 @@ function outOfMemory(message: string): Fault {
 }
 
 function missingLibrary(file: string, message: string): Fault {
-  const wheel = CUDA_LIBRARIES.find((library) => library.file.startsWith(file.replace(/[.\d]+$/, "")))?.wheel;
-  const command = wheel === undefined ? "install NVIDIA's driver" : `\`pip install ${wheel}\``;
+  // cuDNN is split into several: libcudnn_graph.so.9 comes with libcudnn.so.9.
+  const stem = file.replace(/(_\w+)?\.so[.\d]*$/, ".so");
+  const wheel = CUDA_LIBRARIES.find((library) => library.file.startsWith(stem))?.wheel;
+  const where = stem === "libcuda.so" ? "install NVIDIA's driver" : "install CUDA 13";
+  const command = wheel === undefined ? where : `\`pip install ${wheel}\``;
   return {
     code: "E_CUDA_LIBRARY",
     message: `${file} is missing: ${message}`,

@@ -80,6 +80,17 @@ test("libraries are loaded in the order of their needs, the driver first, and he
   expect(loaded.map(({ file }) => file)).toEqual([CUDA_DRIVER, ...CUDA_LIBRARIES.map(({ file }) => file)]);
 });
 
+test("cuDNN's compiler is loaded where it is found, and no fault where it is not", () => {
+  const compiler = `${site}/nvidia/cu13/lib/libnvrtc.so.13`;
+  const environment = { VIRTUAL_ENV: "/opt/venv" };
+  const names = (files: readonly string[]) =>
+    loadCudaLibraries(machine(files, environment), (file) => ({ file })).loaded.map(
+      ({ path: found }) => found,
+    );
+  expect(names([...wheels, compiler])).toEqual([CUDA_DRIVER, ...wheels, compiler]);
+  expect(names(wheels)).toEqual([CUDA_DRIVER, ...wheels]);
+});
+
 test("what no folder has is left to the system's loader by its bare name", () => {
   const { loaded } = loadCudaLibraries(machine([]), (file) => ({ file }));
   expect(loaded.every((library) => library.path === library.file)).toBe(true);

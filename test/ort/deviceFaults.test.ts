@@ -31,6 +31,11 @@ test.each([
   ],
   ["CUDNN failure 1001: CUDNN_STATUS_NOT_INITIALIZED ; GPU=0", "E_CUDA_LIBRARY", "nvidia-cudnn-cu13"],
   [
+    "dlopen failed: libcudnn_graph.so.9: cannot open shared object file: No such file or directory",
+    "E_CUDA_LIBRARY",
+    "nvidia-cudnn-cu13",
+  ],
+  [
     "cuDNN is unavailable for CUDA Execution Provider: dlsym failed for cudnnCreate: /l/libcudnn.so.9: undefined symbol",
     "E_CUDA_LIBRARY",
     "nvidia-cudnn-cu13",
