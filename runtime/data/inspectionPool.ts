@@ -160,15 +160,20 @@ function watched(
       resolve(outcome);
     };
     const isTooLarge = (): boolean => (residentBytes(child.pid) ?? 0) > memoryBytes;
-    const onMessage = (inspection: Inspection): void =>
-      settle(isTooLarge() ? `memory ${memoryBytes}` : inspection);
+    // An answer that comes between two looks is held to the limits too.
+    const isTooLong = (): boolean => (processorSeconds(child.pid) ?? 0) - before > seconds;
+    const excess = (): Outcome | undefined => {
+      if (isTooLarge()) return `memory ${memoryBytes}`;
+      return isTooLong() ? `time ${seconds}` : undefined;
+    };
+    const onMessage = (inspection: Inspection): void => settle(excess() ?? inspection);
     const onExit = (code: number | null, signal: string | null): void => settle(`crash ${signal ?? code}`);
     const limitMs = CLOCK_PER_PROCESSOR_TIME * seconds * 1000;
     const timer = setTimeout(() => settle(`time ${seconds}`), limitMs);
     const before = processorSeconds(child.pid) ?? 0;
     const poll = setInterval(() => {
-      if (isTooLarge()) settle(`memory ${memoryBytes}`);
-      else if ((processorSeconds(child.pid) ?? 0) - before > seconds) settle(`time ${seconds}`);
+      const outcome = excess();
+      if (outcome !== undefined) settle(outcome);
     }, POLL_MS);
     child.on("message", onMessage).on("exit", onExit);
     child.send(request);
