@@ -8,7 +8,7 @@ import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import type { TrainerOptions } from "../../runtime/train/trainerOptions.ts";
 import { DEVICE_LOSS } from "../tolerances.ts";
 import { writePatternImages } from "../training/patternImages.ts";
-import { HAS_STAND_IN, useSwiftShader } from "./swiftShader.ts";
+import { HAS_STAND_IN, standInLibrary, useSwiftShader } from "./swiftShader.ts";
 
 describe.runIf(HAS_STAND_IN)("a run on WebGPU, in software", () => {
   let folder: string;
@@ -39,10 +39,8 @@ describe.runIf(HAS_STAND_IN)("a run on WebGPU, in software", () => {
     });
     const messages: string[] = [];
     const losses = async (logdir: string, provider: "cpu" | "webgpu"): Promise<number[]> => {
-      await using trainer = new MultiTaskTrainer(options(logdir), {
-        executionProvider: provider,
-        threads: 1,
-      });
+      const runtime = { executionProvider: provider, ortLibrary: standInLibrary(), threads: 1 };
+      await using trainer = new MultiTaskTrainer(options(logdir), runtime);
       trainer.on("log", ({ message }) => messages.push(message));
       await trainer.fit(1);
       const history = await trainer.fit(2, { resume: true });
@@ -57,7 +55,8 @@ describe.runIf(HAS_STAND_IN)("a run on WebGPU, in software", () => {
       expect(Math.abs(loss - (onCpu[i] ?? Number.NaN))).toBeLessThan(DEVICE_LOSS);
 
     const evaluate = async (executionProvider: "cpu" | "webgpu") => {
-      await using trainer = await MultiTaskTrainer.fromRun(join(folder, "device"), { executionProvider });
+      const runtime = { executionProvider, ortLibrary: standInLibrary() };
+      await using trainer = await MultiTaskTrainer.fromRun(join(folder, "device"), runtime);
       return await trainer.evaluate();
     };
     const [seenThere, seenHere] = [await evaluate("webgpu"), await evaluate("cpu")];

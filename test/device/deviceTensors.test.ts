@@ -6,7 +6,7 @@ import { OrtHost } from "../../runtime/ort/ortHost.ts";
 import { PROVIDER_NAMES } from "../../runtime/ort/provider.ts";
 import { rejection } from "../ort/rejection.ts";
 import { addModel, tinyModel } from "../ort/tinyModel.ts";
-import { HAS_STAND_IN, packedSwiftShader, useSwiftShader } from "./swiftShader.ts";
+import { HAS_STAND_IN, packedSwiftShader, standInLibrary, useSwiftShader } from "./swiftShader.ts";
 
 const float32 = "float32" as const;
 
@@ -19,7 +19,11 @@ describe.runIf(HAS_STAND_IN)("WebGPU on SwiftShader", () => {
   let host: OrtHost;
   beforeAll(async () => {
     held = useSwiftShader();
-    host = await OrtHost.start({ provider: { kind: "webgpu" }, intraOpThreads: 1 });
+    host = await OrtHost.start({
+      provider: { kind: "webgpu" },
+      libraryPath: standInLibrary(),
+      intraOpThreads: 1,
+    });
   });
   afterAll(async () => {
     await host.close();

@@ -19,7 +19,7 @@ import { type MicroBatch, type TaskSums, TrainingDevice } from "../../runtime/tr
 import { compileExperiment, initialState, microBatches, randomBatch } from "../step/experiment.ts";
 import { relativeDistance } from "../step/tensors.ts";
 import { DEVICE_LOSS, DEVICE_STATE } from "../tolerances.ts";
-import { HAS_STAND_IN, useSwiftShader } from "./swiftShader.ts";
+import { HAS_STAND_IN, standInLibrary, useSwiftShader } from "./swiftShader.ts";
 
 const CLASSES = { species: 3, colour: 2 };
 const SPEC: Partial<SpecInput> = {
@@ -95,13 +95,14 @@ describe.runIf(HAS_STAND_IN)("training on WebGPU, in software", () => {
   test("the CPU takes over what has no kernel, and nothing else", async () => {
     const { bundle } = compileExperiment(SPEC, CLASSES, undefined, "cuda");
     const cpuNodes = unrunnableNodes(bundle);
-    await using host = await OrtHost.start({ provider: { kind: "webgpu", cpuNodes }, intraOpThreads: 1 });
+    const provider = { kind: "webgpu", cpuNodes } as const;
+    await using host = await OrtHost.start({ provider, libraryPath: standInLibrary(), intraOpThreads: 1 });
     const placed = await placeGraphs(host, bundle);
     expect(placed.map(({ graph }) => graph)).toEqual(["train", "evaluate"]);
     const { nodes, fallen } = placed[0] ?? { nodes: [], fallen: [] };
     expect(nodes.length).toBeGreaterThan(100);
     expect([...new Set(fallen.map(({ operator }) => operator))].sort()).toEqual(Object.keys(LEFT_TO_THE_CPU));
-    const onDevice = nodes.filter(({ provider }) => provider === PROVIDER_NAMES.webgpu);
+    const onDevice = nodes.filter((node) => node.provider === PROVIDER_NAMES.webgpu);
     expect(onDevice.length).toBe(nodes.length - fallen.length);
     const terminal = { colours: pc.createColors(false), isTerminal: false } as Terminal;
     const text = placementText(placed, terminal);
@@ -114,7 +115,7 @@ describe.runIf(HAS_STAND_IN)("training on WebGPU, in software", () => {
 
 /** Some steps; the state by copy at the end. */
 async function train(provider: Provider, bundle: Bundle, directory: string) {
-  await using host = await OrtHost.start({ provider, intraOpThreads: 1 });
+  await using host = await OrtHost.start({ provider, libraryPath: standInLibrary(), intraOpThreads: 1 });
   const manifest = await writeBundleDirectory(directory, bundle);
   await using device = await TrainingDevice.open(host, directory, manifest);
   const start = initialState(bundle);

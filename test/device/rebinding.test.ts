@@ -6,12 +6,12 @@ import { OrtLibrary } from "../../runtime/ort/library.ts";
 import { OrtSession } from "../../runtime/ort/session.ts";
 import { OrtTensor } from "../../runtime/ort/tensor.ts";
 import { addModel } from "../ort/tinyModel.ts";
-import { HAS_STAND_IN, useSwiftShader } from "./swiftShader.ts";
+import { HAS_STAND_IN, standInLibrary, useSwiftShader } from "./swiftShader.ts";
 
 test.runIf(HAS_STAND_IN)("a bound host buffer that is filled again is not seen by the device", () => {
   const held = useSwiftShader();
   const provider = { kind: "webgpu" } as const;
-  using library = OrtLibrary.open();
+  using library = OrtLibrary.open(standInLibrary());
   using device = OrtDevice.open(library, provider);
   using session = OrtSession.open(library, "adder", { bytes: addModel(2) }, { provider });
   expect(session.inputPlaces.get("a")).toBe("device");

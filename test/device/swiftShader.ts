@@ -6,6 +6,7 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import { brotliDecompressSync } from "node:zlib";
 import { loadLibrary } from "../../runtime/ort/ffi.ts";
+import { locateOrtLibrary } from "../../runtime/ort/library.ts";
 
 const FILES = ["libvk_swiftshader.so", "libvulkan.so.1", "vk_swiftshader_icd.json"];
 const CACHE = path.resolve("node_modules/.cache/mttc-swiftshader-147");
@@ -35,6 +36,11 @@ export function useSwiftShader(): object {
   process.env.XDG_RUNTIME_DIR ??= CACHE;
   // ONNX Runtime asks for libvulkan.so.1 by name: what is loaded already is what it gets.
   return loadLibrary(path.join(CACHE, "libvulkan.so.1"));
+}
+
+/** The library inside onnxruntime-node, which has the WebGPU provider, whatever MTTC_ORT_DIR says. */
+export function standInLibrary(): string {
+  return locateOrtLibrary(undefined, { platform: process.platform, arch: process.arch });
 }
 
 function unpack(packed: string): void {
