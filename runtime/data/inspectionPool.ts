@@ -54,6 +54,7 @@ export class InspectionPool implements AsyncDisposable {
   private readonly idle: WatchedChild[];
   private readonly waiting: ((lane: WatchedChild) => void)[] = [];
   private readonly lanes: readonly WatchedChild[];
+  private closed = false;
 
   constructor({ format, limits = DEFAULT_LIMITS, processes, record }: InspectionPoolOptions) {
     this.format = format;
@@ -68,10 +69,15 @@ export class InspectionPool implements AsyncDisposable {
     return this.lanes.length;
   }
 
-  /** Never rejects for a fault of the file: E_IMG_LIMIT for time and memory, E_IMG_FORMAT for a crash. */
+  /**
+   * Never rejects for a fault of the file: E_IMG_LIMIT for time and memory, E_IMG_FORMAT for a crash. Rejects
+   * once the pool is closed, those that wait for a process included.
+   */
   async inspect(path: string, place: RowPlace): Promise<Inspection> {
     const lane = this.idle.pop() ?? (await new Promise<WatchedChild>((take) => this.waiting.push(take)));
     try {
+      // A process that was started now would outlive the pool, and keep this process alive.
+      if (this.closed) throw new InternalError("the pool of inspecting processes is closed");
       return await lane.ask({ path, format: this.format, place, record: this.record });
     } finally {
       const next = this.waiting.shift();
@@ -81,13 +87,15 @@ export class InspectionPool implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.lanes.map((lane) => lane.end()));
+    this.closed = true;
+    await Promise.all(this.lanes.map((lane) => lane.close()));
   }
 }
 
-/** One child process, started when it is needed and again after it was killed. */
+/** One child process, started when it is needed and again after it has ended. */
 class WatchedChild {
   private child: ChildProcess | undefined;
+  private starting: Promise<ChildProcess> | undefined;
   private readonly limits: InspectionLimits;
 
   constructor(limits: InspectionLimits) {
@@ -95,8 +103,8 @@ class WatchedChild {
   }
 
   async ask(request: InspectionRequest): Promise<Inspection> {
-    this.child ??= await startChild();
-    const { child, limits } = this;
+    const { limits } = this;
+    const child = await this.running();
     const outcome = await watched(child, request, limits);
     if (typeof outcome === "string") {
       await this.end();
@@ -110,14 +118,36 @@ class WatchedChild {
     return outcome;
   }
 
-  async end(): Promise<void> {
+  /** Ends the process, one that is only being started too. */
+  async close(): Promise<void> {
+    await this.starting?.catch(() => undefined);
+    await this.end();
+  }
+
+  /** The process; a new one where it has ended while nobody asked it anything. */
+  private async running(): Promise<ChildProcess> {
+    if (this.child !== undefined && !hasEnded(this.child)) return this.child;
+    this.starting = startChild();
+    try {
+      this.child = await this.starting;
+      return this.child;
+    } finally {
+      this.starting = undefined;
+    }
+  }
+
+  private async end(): Promise<void> {
     const { child } = this;
     this.child = undefined;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    if (child === undefined || hasEnded(child)) return;
     const exit = once(child, "exit");
     child.kill("SIGKILL");
     await exit;
   }
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
 }
 
 async function startChild(): Promise<ChildProcess> {
@@ -130,6 +160,8 @@ async function startChild(): Promise<ChildProcess> {
     env: { ...process.env, UV_THREADPOOL_SIZE: "2" },
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
+  // Of a request that no longer arrives; the exit event says what became of the process.
+  child.on("error", () => undefined);
   const timer = setTimeout(() => child.kill("SIGKILL"), START_MS);
   try {
     const [message] = await Promise.race([once(child, "message"), once(child, "exit")]);

@@ -1,9 +1,11 @@
 // `mttc data check` on hostile files: rows 1 to 23 of the list of hostile inputs, each with the wanted code,
 // in time, under the memory cap (which the pool enforces), naming file and row.
 import { execFileSync } from "node:child_process";
-import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { deflateSync } from "node:zlib";
 import sharp, { type Sharp } from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -37,6 +39,13 @@ afterAll(async () => {
 function tableOf(paths: readonly string[], source = join(folder, "t.csv")): CheckedTable {
   const columns = { tasks: [], filepaths: "filepath" };
   return { source, columns, paths, locate: (row) => ({ file: source, line: row + 2 }) };
+}
+
+/** Process numbers of this process's children. */
+async function childProcesses(): Promise<number[]> {
+  const threads = await readdir("/proc/self/task");
+  const lists = await Promise.all(threads.map((id) => readFile(`/proc/self/task/${id}/children`, "utf8")));
+  return lists.flatMap((list) => list.split(" ").filter(Boolean).map(Number)).sort((a, b) => a - b);
 }
 
 interface Verdict {
@@ -275,6 +284,30 @@ describe("the watchdog", () => {
     expect(faults.map((fault) => fault.replace(/^\S+ /, ""))).toEqual(
       Array(2).fill("E_IMG_LIMIT decoding takes more than 1 MiB"),
     );
+  });
+
+  it("starts no process for what still waits when the pool is closed", async () => {
+    const path = join(folder, "w2.jpg");
+    await writeFile(path, jpeg);
+    const before = await childProcesses();
+    const closing = new InspectionPool({ format, processes: 1 });
+    const asked = [1, 2, 3].map(() => closing.inspect(path, undefined));
+    const settled = Promise.allSettled(asked);
+    await closing[Symbol.asyncDispose]();
+    expect((await settled).map(({ status }) => status)).toContain("rejected");
+    expect(await childProcesses()).toEqual(before);
+  });
+
+  it("starts another process where one was killed while it was idle", async () => {
+    const path = join(folder, "w2.jpg");
+    await writeFile(path, jpeg);
+    const before = await childProcesses();
+    await using own = new InspectionPool({ format, processes: 1 });
+    expect((await own.inspect(path, undefined)).faults).toEqual([]);
+    const [pid = 0] = (await childProcesses()).filter((child) => !before.includes(child));
+    process.kill(pid, "SIGKILL");
+    while (existsSync(`/proc/${pid}`)) await sleep(5);
+    expect((await own.inspect(path, undefined)).faults).toEqual([]);
   });
 
   it("lets both pass under the limits that hold by default", async () => {
