@@ -33,16 +33,10 @@ export class FeatureBatches implements AsyncDisposable {
   private readonly options: FeatureBatchesOptions;
   private readonly free: ArrayBuffer[] = [];
   private following: number;
-  private waited = 0;
 
   constructor(options: FeatureBatchesOptions) {
     this.options = options;
     this.following = options.startBatch ?? 0;
-  }
-
-  /** Milliseconds that reading took so far. */
-  get waitedMs(): number {
-    return this.waited;
   }
 
   /** The next batch, undefined after the last one. E_FILE, E_SHARD_META. */
@@ -51,7 +45,6 @@ export class FeatureBatches implements AsyncDisposable {
     const index = this.following++;
     const rows = order.slice(index * batchSize, (index + 1) * batchSize);
     if (rows.length === 0) return undefined;
-    const began = performance.now();
     const taskCount = table.tasks.length;
     const features = new Float32Array(this.free.pop() ?? new ArrayBuffer(4 * batchSize * store.width));
     const labels = new Int32Array(batchSize * taskCount).fill(-1);
@@ -66,7 +59,6 @@ export class FeatureBatches implements AsyncDisposable {
       reads.push(store.read(table.paths.at(row) ?? "", form, target));
     }
     await Promise.all(reads);
-    this.waited += performance.now() - began;
     return { index, features, labels, rows, filled: rows.filter((row) => row !== -1).length };
   }
 

@@ -2,7 +2,6 @@
 // by a ring of slots: a batch is read into a free slot (by another thread, mostly: ImageStreams), handed out
 // in order, and given back by `release`; with no free slot nothing is asked for. What a batch holds never
 // depends on how many images are read at once.
-import { performance } from "node:perf_hooks";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { BatchFiller } from "./batchFiller.ts";
 import type { LabelledRows } from "./classes.ts";
@@ -32,15 +31,13 @@ export interface LoaderOptions {
   readonly stuckMs?: number;
   /** The loader's share of augmentation; `reader` must be streams that know how. */
   readonly warp?: EpochWarp | undefined;
-  /** Clock in milliseconds, for `waitedMs`. */
-  readonly now?: () => number;
 }
 
 /** One batch; `images` is a view of a slot, valid until its buffer is released. */
 export interface Batch {
   /** Number within the epoch. */
   readonly index: number;
-  /** [batchSize, H, W, C] uint8, row-major; zeros where `rows` is -1. */
+  /** Bytes of [batchSize, H, W, C] numbers of the format, row-major; zeros where `rows` is -1. */
   readonly images: Uint8Array<ArrayBuffer>;
   /** Class numbers [batchSize, tasks], row-major; -1 = missing or padding. */
   readonly labels: Int32Array;
@@ -70,7 +67,6 @@ export class BatchLoader implements AsyncDisposable {
   private nextToStart: number;
   private failure: { readonly error: unknown } | undefined;
   private closing: Promise<void> | undefined;
-  private waited = 0;
 
   constructor(options: LoaderOptions) {
     const { rows, order, batchSize, reader, slots = DEFAULT_SLOTS, startBatch = 0 } = options;
@@ -88,23 +84,19 @@ export class BatchLoader implements AsyncDisposable {
     this.startBatches();
   }
 
-  /** Milliseconds that the consumer has waited in `next` so far: the time that data cost. */
-  get waitedMs(): number {
-    return this.waited;
-  }
-
   /**
    * The next batch, undefined after the last one or once closed. Rejects with the typed error of the first
    * image of the batch (in row order) that cannot be read, and from then on with the same error;
    * E_DATA_STUCK where reading one does not end, E_DATA_WORKER where the thread that reads is lost.
    */
   async next(): Promise<Batch | undefined> {
-    const now = this.options.now ?? (() => performance.now());
-    const from = now();
-    try {
-      return await this.takeNext();
-    } finally {
-      this.waited += now() - from;
+    for (;;) {
+      if (this.failure !== undefined) throw this.failure.error;
+      if (this.closing) return undefined;
+      const first = this.started.shift();
+      if (first !== undefined) return this.open(await first);
+      if (this.nextToStart >= this.batchCount) return undefined;
+      await new Promise<void>((resume) => this.waiting.push(resume));
     }
   }
 
@@ -134,17 +126,6 @@ export class BatchLoader implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  private async takeNext(): Promise<Batch | undefined> {
-    for (;;) {
-      if (this.failure !== undefined) throw this.failure.error;
-      if (this.closing) return undefined;
-      const first = this.started.shift();
-      if (first !== undefined) return this.open(await first);
-      if (this.nextToStart >= this.batchCount) return undefined;
-      await new Promise<void>((resume) => this.waiting.push(resume));
-    }
   }
 
   private open(outcome: Outcome): Batch | undefined {

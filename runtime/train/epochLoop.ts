@@ -19,6 +19,7 @@ export interface EpochState {
   readonly sums: Readonly<Record<string, TaskSums>>;
   /** Seconds spent in earlier sittings. */
   readonly seconds: number;
+  /** Seconds of these in which the device had no input. */
   readonly waitedSeconds: number;
 }
 
@@ -61,17 +62,22 @@ export async function trainEpoch(session: TrainingSession, options: EpochOptions
   const sums = new Map(Object.entries(start.sums));
   let step = start.step;
   let upcoming = await prepare(step * micros);
+  // Only while the device has nothing to do: reading behind its back costs no time.
+  let waitedMs = performance.now() - began;
   while (step < steps && !signal?.aborted) {
     const scalars = stepScalars(session, order, step);
     for (let micro = 0; micro < micros && upcoming; micro++) {
       const running = session.device.microBatch(upcoming, micro, scalars);
+      let idleFrom = 0;
       const [result, next]: [Awaited<typeof running>, MicroBatch | undefined] = await Promise.all([
         running.then((done) => {
           if (done.inputBuffer) loader.release(done.inputBuffer);
+          idleFrom = performance.now();
           return done;
         }),
         prepare(step * micros + micro + 1),
       ]);
+      waitedMs += performance.now() - idleFrom;
       upcoming = next;
       addSums(sums, result.tasks);
       refuseDivergence(result.tasks, epoch, step + 1);
@@ -86,7 +92,7 @@ export async function trainEpoch(session: TrainingSession, options: EpochOptions
     step,
     sums: Object.fromEntries(sums),
     seconds: start.seconds + (performance.now() - began) / 1000,
-    waitedSeconds: start.waitedSeconds + loader.waitedMs / 1000,
+    waitedSeconds: start.waitedSeconds + waitedMs / 1000,
   };
 }
 

@@ -20,7 +20,7 @@ export interface EpochReport {
   readonly trainAccuracy: Readonly<Record<string, number>>;
   /** Weight of each task's loss at the end of the epoch: exp(-s) where it is learned. */
   readonly taskWeights: Readonly<Record<string, number>>;
-  /** Share of the time that training waited for images. */
+  /** Share of the time in which the device had nothing to do but wait for its next images. */
   readonly waitShare: number;
   readonly evaluation?: EvaluationReport;
 }

@@ -191,16 +191,6 @@ describe("a loader", () => {
     await using loader = new BatchLoader(twice);
     expect((await faultsOfAsync(() => loader.next())).map(({ code }) => code)).toEqual(["E_FILE"]);
   });
-
-  it("measures the time that the consumer waits", async () => {
-    let clock = 0;
-    const loader = new BatchLoader(makeOptions({ now: () => clock }));
-    const pending = loader.next();
-    clock = 40;
-    await pending;
-    expect(loader.waitedMs).toBe(40);
-    await loader.close();
-  });
 });
 
 describe("evaluation batches", () => {
