@@ -3,6 +3,7 @@
 import type { ParameterEntry } from "../../compiler/bundle.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import type { StoredTensor } from "../../compiler/safetensors.ts";
+import { LOSS_SCALE, LOSS_SCALING, SCALED_STEPS } from "../../compiler/step/lossScaling.ts";
 import type { LoadedCheckpoint } from "../checkpoint/checkpoints.ts";
 import type { EpochState } from "./epochLoop.ts";
 import type { EpochReport } from "./events.ts";
@@ -16,6 +17,18 @@ export interface Progress {
   readonly fingerprint: Fingerprint;
 }
 
+/**
+ * What the loss scaling of mixed precision starts from. It is state of a run on CUDA alone: the same run is
+ * evaluated, exported or gone on with on the CPU without it, and takes it up afresh on CUDA.
+ */
+const FRESH_SCALING: ReadonlyMap<string, Float32Array | BigInt64Array> = new Map<
+  string,
+  Float32Array | BigInt64Array
+>([
+  [LOSS_SCALE, Float32Array.of(LOSS_SCALING.initial)],
+  [SCALED_STEPS, BigInt64Array.of(0n)],
+]);
+
 /** The state on the device as tensors to store, in the manifest's order. */
 export async function storedState(session: TrainingSession): Promise<StoredTensor[]> {
   const state = await session.device.readState();
@@ -28,11 +41,11 @@ export async function storedState(session: TrainingSession): Promise<StoredTenso
 }
 
 /**
- * Checks a checkpoint against the session. E_CKPT_MISMATCH lists every tensor that lacks, is too many or has
+ * Checks a checkpoint against the session and returns all state tensors of the session. E_CKPT_MISMATCH lists every tensor that lacks, is too many or has
  * another type, and says when spec or labels are not those of the checkpoint.
  */
 export function readCheckpointState(
-  session: TrainingSession,
+  session: Pick<TrainingSession, "manifest" | "fingerprint">,
   checkpoint: LoadedCheckpoint,
 ): { tensors: Map<string, Uint8Array>; progress: Progress } {
   const faults: string[] = [];
@@ -45,20 +58,26 @@ export function readCheckpointState(
     if (progress.fingerprint.data !== session.fingerprint.data)
       faults.push("the training labels are not those that the checkpoint was trained with");
   }
+  const tensors = new Map([...checkpoint.tensors].map(([name, { data }]) => [name, data]));
   for (const { name, dtype, shape } of session.manifest.state) {
     const stored = checkpoint.tensors.get(name);
-    if (!stored) faults.push(`${name} is missing`);
+    const fresh = FRESH_SCALING.get(name);
+    if (!stored && fresh) tensors.set(name, new Uint8Array(fresh.slice().buffer));
+    else if (!stored) faults.push(`${name} is missing`);
     else if (stored.dtype !== dtype || String(stored.shape) !== String(shape))
       faults.push(`${name}: expected ${dtype}[${shape}], found ${stored.dtype}[${stored.shape}]`);
   }
   const known = new Set(session.manifest.state.map(({ name }) => name));
-  for (const name of checkpoint.tensors.keys())
-    if (!known.has(name)) faults.push(`${name} is not of this model`);
+  for (const name of checkpoint.tensors.keys()) {
+    if (known.has(name)) continue;
+    if (FRESH_SCALING.has(name)) tensors.delete(name);
+    else faults.push(`${name} is not of this model`);
+  }
   if (faults.length > 0)
     throw new MttcError(
       faults.map((message) => ({ code: "E_CKPT_MISMATCH" as const, message, at: { file: checkpoint.path } })),
     );
-  return { tensors: new Map([...checkpoint.tensors].map(([name, { data }]) => [name, data])), progress };
+  return { tensors, progress };
 }
 
 /** All parameters by name: from the device where they are trained, else from `frozenValue`. */

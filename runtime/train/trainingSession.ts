@@ -119,6 +119,8 @@ export class TrainingSession implements AsyncDisposable {
       const warnings = [...models.notes, ...specWarnings(spec), ...labels.warnings, ...notes];
       if (host.note !== undefined) warnings.unshift(host.note);
       if (host.provider.kind !== "cpu") warnings.unshift(`running on ${describeProvider(host.provider)}`);
+      if (host.provider.kind === "cpu" && spec.precision !== "fp32")
+        warnings.push(`precision: ${spec.precision} is for CUDA; the CPU trains in fp32`);
       warnings.push(...device.fallbacks);
       return new TrainingSession(
         { experiment, labels, manifest, device, host, reader, directory, fingerprint, models, warnings },
