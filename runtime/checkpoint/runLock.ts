@@ -1,4 +1,4 @@
-// One trainer per run directory. Every process that wants it creates a file whose NAME says who it is, and
+// One trainer per run directory, one writer per folder of packed records. Every process that wants it creates a file whose NAME says who it is, and
 // then looks: it holds the lock if no other live process has one there. Of two, the later to create sees the
 // earlier, so both never hold it; and a file of a dead process can be deleted without hitting anybody, since
 // no name is used twice. (One shared lock file cannot be taken over safely: between look and removal it may
@@ -26,6 +26,23 @@ interface Holder {
   readonly start: string;
 }
 
+/** What the holder of a lock does, and what else whoever is kept out may do, for messages. */
+export interface LockPurpose {
+  readonly activity: string;
+  readonly wayOut: string;
+}
+
+const TRAINING: LockPurpose = {
+  activity: "trains in this run directory",
+  wayOut: "choose another logdir",
+};
+
+/** The lock of a folder of packed records. */
+export const PACKING: LockPurpose = {
+  activity: "writes packed records into this folder",
+  wayOut: "choose another folder for `pack`",
+};
+
 /** A held lock; `release` may be called twice. Use with `await using`. */
 export interface RunLock extends AsyncDisposable {
   readonly path: string;
@@ -34,10 +51,13 @@ export interface RunLock extends AsyncDisposable {
 
 /**
  * Takes the lock of `runDirectory` (which is created if missing) for this process; locks of processes that
- * are gone are removed. E_RUN_LOCKED if another trainer has it, in this process too; E_FILE or E_DISK if it
- * cannot be written.
+ * are gone are removed. E_RUN_LOCKED if another one has it, in this process too; E_FILE or E_DISK if it
+ * cannot be written. `purpose` is for its message.
  */
-export async function acquireRunLock(runDirectory: string): Promise<RunLock> {
+export async function acquireRunLock(
+  runDirectory: string,
+  purpose: LockPurpose = TRAINING,
+): Promise<RunLock> {
   const mine = await nameThisProcess();
   const path = join(runDirectory, mine.name);
   const release = (): Promise<void> => rm(path, { force: true });
@@ -45,7 +65,7 @@ export async function acquireRunLock(runDirectory: string): Promise<RunLock> {
     await mkdir(runDirectory, { recursive: true });
     await (await open(path, "wx")).close();
     const rival = await findRival(runDirectory, mine);
-    if (rival !== undefined) throw lockedError(runDirectory, rival, mine);
+    if (rival !== undefined) throw lockedError(runDirectory, rival, mine, purpose);
   } catch (error) {
     await release();
     throw fileError(error, runDirectory, "lock the run directory");
@@ -115,12 +135,17 @@ function shortHash(text: string): string {
   return createHash("sha256").update(text).digest("hex").slice(0, 8);
 }
 
-function lockedError(runDirectory: string, { pid, host, name }: Holder, mine: Holder): MttcError {
+function lockedError(
+  runDirectory: string,
+  { pid, host, name }: Holder,
+  mine: Holder,
+  { activity, wayOut }: LockPurpose,
+): MttcError {
   const where = host === mine.host ? "" : " on another machine";
   return new MttcError({
     code: "E_RUN_LOCKED",
-    message: `process ${pid}${where} trains in this run directory`,
+    message: `process ${pid}${where} ${activity}`,
     at: { file: runDirectory },
-    hint: `wait for it to end, or choose another logdir; if it is surely gone, delete ${name}`,
+    hint: `wait for it to end, or ${wayOut}; if it is surely gone, delete ${name}`,
   });
 }

@@ -6,7 +6,7 @@ import type { Fault } from "../../compiler/diagnostics.ts";
 import { fileError } from "../checkpoint/fileSystem.ts";
 import { FaultList } from "./faultList.ts";
 import { listedIn, readImageFile } from "./imageFile.ts";
-import type { PackSource, Shard } from "./packShard.ts";
+import { type PackSource, type RecordKind, readShards, type Shard, shardNumbers } from "./packShard.ts";
 import type { PackItem } from "./packWriter.ts";
 
 const FILES_AT_ONCE = 16;
@@ -56,6 +56,36 @@ export async function changedItems(
   if (!refresh) for (const fault of faults) if (fault) list.add(fault);
   list.throwIfAny();
   return items.filter(({ path }, index) => !entries.has(path) || faults[index] !== undefined);
+}
+
+/** What is to be written into a folder, and where. */
+export interface PendingItems {
+  readonly items: readonly PackItem[];
+  /** Number of the first new shard. */
+  readonly firstNumber: number;
+}
+
+/**
+ * Of the items that were missing when `before` was read, those that no other process has written since. The
+ * caller holds the folder's lock, so that this does not change any more. E_SHARD_META, E_FILE.
+ */
+export async function pendingItems(
+  missing: readonly PackItem[],
+  before: ReadonlyMap<string, PackEntry>,
+  folder: string,
+  kind: RecordKind,
+): Promise<PendingItems> {
+  const now = entriesOf(await readShards(folder, kind));
+  const hashIn = (entries: ReadonlyMap<string, PackEntry>, path: string): string | undefined => {
+    const { shard, record = 0 } = entries.get(path) ?? {};
+    return shard?.index.sources[record]?.[3];
+  };
+  const items = missing.filter(({ path }) => {
+    const hash = hashIn(now, path);
+    return hash === undefined || hash === hashIn(before, path);
+  });
+  const last = (await shardNumbers(folder, "bin")).at(-1) ?? -1;
+  return { items, firstNumber: last + 1 };
 }
 
 /** Size and time are compared first; where they differ, the content decides: a copied file is the same. */

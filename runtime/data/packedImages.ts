@@ -8,12 +8,12 @@ import { promisify } from "node:util";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { removeLeftovers } from "../checkpoint/atomicDirectory.ts";
 import { fileError } from "../checkpoint/fileSystem.ts";
-import { acquireRunLock } from "../checkpoint/runLock.ts";
+import { acquireRunLock, PACKING } from "../checkpoint/runLock.ts";
 import { type ImageFormat, type PixelSource, restrictImageLibrary } from "./images.ts";
 import { decodeRecord, imageKind, type PackFormat } from "./packKind.ts";
 import { reclaimShards } from "./packReclaim.ts";
-import { type RecordKind, readShards, recordOffsets, shardNumbers, verifyShard } from "./packShard.ts";
-import { changedItems, entriesOf, type PackEntry, shardsOf } from "./packSources.ts";
+import { type RecordKind, readShards, recordOffsets, verifyShard } from "./packShard.ts";
+import { changedItems, entriesOf, type PackEntry, pendingItems, shardsOf } from "./packSources.ts";
 import { type PackItem, writeShards } from "./packWriter.ts";
 
 const openFile = promisify(open);
@@ -144,40 +144,41 @@ export async function preparePack(items: readonly PackItem[], options: PackOptio
   const before = entriesOf(shards);
   const missing = await changedItems(distinct, before, refresh);
   for (const shard of shardsOf(distinct, before)) await verifyShard(shard, kind);
-  let reclaimedBytes = 0;
+  let [packed, reclaimedBytes] = [0, 0];
   if (missing.length > 0 || refresh) {
-    reclaimedBytes = await packMissing(missing, folder, kind, options);
+    ({ packed, reclaimedBytes } = await packMissing(missing, before, folder, kind, options));
     shards = await readShards(folder, kind);
   }
   const entries = entriesOf(shards);
   const sizeBytes = shardsOf(distinct, entries).reduce((sum, { index }) => sum + index.sizeBytes, 0);
-  const counts = { images: distinct.length, packed: missing.length, sizeBytes, reclaimedBytes };
+  const counts = { images: distinct.length, packed, sizeBytes, reclaimedBytes };
   return { folder, packFormat, ...counts, hashes: hashesOf(distinct, entries) };
 }
 
-/** Returns the bytes that were given back to the disk. */
+/** Returns how many images were packed, and the bytes that were given back to the disk. */
 async function packMissing(
   missing: readonly PackItem[],
+  before: ReadonlyMap<string, PackEntry>,
   folder: string,
   kind: RecordKind,
   { format, packFormat = "raw", signal, onProgress }: PackOptions,
-): Promise<number> {
+): Promise<Pick<PackSummary, "packed" | "reclaimedBytes">> {
   restrictImageLibrary();
   await mkdir(folder, { recursive: true }).catch((error: unknown) => {
     throw fileError(error, folder, "write");
   });
-  await using _lock = await acquireRunLock(folder);
+  await using _lock = await acquireRunLock(folder, PACKING);
   await removeLeftovers(folder);
-  const last = (await shardNumbers(folder, "bin")).at(-1) ?? -1;
-  await writeShards(missing, {
+  const { items, firstNumber } = await pendingItems(missing, before, folder, kind);
+  await writeShards(items, {
     folder,
     format,
     packFormat,
-    firstNumber: last + 1,
+    firstNumber,
     signal,
-    onProgress: (done) => onProgress?.(done, missing.length),
+    onProgress: (done) => onProgress?.(done, items.length),
   });
-  return await reclaimShards(folder, kind);
+  return { packed: items.length, reclaimedBytes: await reclaimShards(folder, kind) };
 }
 
 function hashesOf(

@@ -6,14 +6,14 @@ import { uncachedReason } from "../../compiler/spec/cacheFeatures.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
 import { removeLeftovers } from "../checkpoint/atomicDirectory.ts";
 import { fileError } from "../checkpoint/fileSystem.ts";
-import { acquireRunLock } from "../checkpoint/runLock.ts";
+import { acquireRunLock, PACKING } from "../checkpoint/runLock.ts";
 import type { LabelledRows } from "../data/classes.ts";
 import { FeatureBatches } from "../data/featureBatches.ts";
 import { FeatureStore } from "../data/featureStore.ts";
 import type { ImageStreams } from "../data/imageStreams.ts";
 import { DEFAULT_CACHE_BYTES, imageBytes } from "../data/images.ts";
-import { readShards, type Shard, verifyShard } from "../data/packShard.ts";
-import { changedItems, entriesOf, type PackEntry, shardsOf } from "../data/packSources.ts";
+import { readShards, verifyShard } from "../data/packShard.ts";
+import { changedItems, entriesOf, type PackEntry, pendingItems, shardsOf } from "../data/packSources.ts";
 import type { PackItem } from "../data/packWriter.ts";
 import { evaluationOrder } from "../data/sampler.ts";
 import {
@@ -85,7 +85,13 @@ export class FeatureCache implements AsyncDisposable {
     const own = await openSet(context, sets.train, options, DEFAULT_CACHE_BYTES);
     const memoryLeft = DEFAULT_CACHE_BYTES - (own.store.isInMemory ? own.store.sizeBytes : 0);
     const shares = sets.plain === sets.train;
-    const other = sets.plain && !shares ? await openSet(context, sets.plain, options, memoryLeft) : undefined;
+    let other: OpenSet | undefined;
+    try {
+      if (sets.plain && !shares) other = await openSet(context, sets.plain, options, memoryLeft);
+    } catch (error) {
+      await own.store[Symbol.asyncDispose]();
+      throw error;
+    }
     const opened = other ? [own, other] : [own];
     const part = frozenPart(context.experiment.spec);
     options.log(`${statement(sets, opened, (performance.now() - began) / 1000)}: no epoch runs ${part}`);
@@ -171,30 +177,32 @@ async function openSet(
 ): Promise<OpenSet> {
   const { items, kind, forms } = set;
   const folder = folderOf(context, set);
-  const before = await readShards(folder, kind);
-  const missing = await changedItems(
-    ...([items, entriesOf(before), false] as const),
-    `remove ${folder}: the features are computed again`,
-  );
-  for (const shard of shardsOf(items, entriesOf(before))) await verifyShard(shard, kind);
-  if (missing.length > 0) await computeMissing(context, set, missing, before, options);
-  const entries = entriesOf(missing.length > 0 ? await readShards(folder, kind) : before);
+  let entries = entriesOf(await readShards(folder, kind));
+  const advice = `remove ${folder}: the features are computed again`;
+  const missing = await changedItems(items, entries, false, advice);
+  for (const shard of shardsOf(items, entries)) await verifyShard(shard, kind);
+  let computed = 0;
+  if (missing.length > 0) {
+    computed = await computeMissing(context, set, missing, entries, options);
+    entries = entriesOf(await readShards(folder, kind));
+  }
   const used = new Map<string, PackEntry>();
   for (const { path } of items) {
     const entry = entries.get(path);
     if (entry) used.set(path, entry);
   }
   const store = await FeatureStore.open(used, { kind, forms, memoryBytes });
-  return { store, folder, computed: missing.length };
+  return { store, folder, computed };
 }
 
+/** Returns of how many images it was done: another process may have been faster. */
 async function computeMissing(
   context: FeatureContext,
   set: FeatureSet,
-  items: readonly PackItem[],
-  before: readonly Shard[],
+  missing: readonly PackItem[],
+  before: ReadonlyMap<string, PackEntry>,
   { reader, log, signal }: FeatureOptions,
-): Promise<void> {
+): Promise<number> {
   const { device, experiment } = context;
   const { spec } = experiment;
   const folder = folderOf(context, set);
@@ -202,12 +210,13 @@ async function computeMissing(
   await mkdir(folder, { recursive: true }).catch((error: unknown) => {
     throw fileError(error, folder, "write");
   });
-  await using _lock = await acquireRunLock(folder);
+  await using _lock = await acquireRunLock(folder, PACKING);
   await removeLeftovers(folder);
+  const { items, firstNumber } = await pendingItems(missing, before, folder, set.kind);
   let shownAt = performance.now();
   await writeFeatures({
     ...{ folder, kind: set.kind, items, batchSize, reader, signal, parallel: spec.num_parallel_calls },
-    firstNumber: (before.at(-1)?.number ?? -1) + 1,
+    firstNumber,
     compute: (images, own) => computeForms(device, set, images, own, batchSize),
     onProgress: (done) => {
       if (performance.now() - shownAt < PROGRESS_MS) return;
@@ -215,6 +224,7 @@ async function computeMissing(
       log(`features of ${done} of ${items.length} images computed`);
     },
   });
+  return items.length;
 }
 
 /** Features of a batch of images, one array for each form; the last images may be padding. */

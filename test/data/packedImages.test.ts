@@ -1,6 +1,18 @@
 // The packed cache: the same pixels as decoding, packed once, every change or damage found before training.
-import { mkdir, open, readdir, readFile, rm, stat, truncate, utimes, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import {
+  copyFile,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  truncate,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
+import { basename, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { beforeEach, describe, expect, it } from "vitest";
 import { type ImageFormat, ImageReader, imageBytes } from "../../runtime/data/images.ts";
 import {
@@ -81,6 +93,34 @@ describe("a pack", () => {
     const other = await prepare({ format: { ...format, height: 9 } });
     expect(other.packed).toBe(count);
     expect(other.folder).not.toBe(grown.folder);
+  });
+
+  it("packs nothing twice that another process packed between the first look and the lock", async () => {
+    const other = await prepare({ folder: join(folder, "other") }, paths.slice(0, 30));
+    const own = join(folder, "pack", basename(other.folder));
+    await mkdir(own, { recursive: true });
+    // Of another host, so that it counts as held, and of a name that is waited for.
+    const rival = join(own, `.lock-ffffffff-1-ffffffff-${"f".repeat(16)}`);
+    await writeFile(rival, "");
+    const preparing = prepare();
+    while ((await readdir(own)).length < 2) await sleep(1);
+    for (const name of await readdir(other.folder)) await copyFile(join(other.folder, name), join(own, name));
+    await rm(rival);
+    expect(await preparing).toMatchObject({ images: count, packed: 10 });
+    expect(await readFile(join(own, "shard-00000.bin"))).toEqual(
+      await readFile(join(other.folder, "shard-00000.bin")),
+    );
+    await using pack = await openPack();
+    expect(pack.has(paths[0] ?? "")).toBe(true);
+  });
+
+  it("says what keeps it out where another process packs", async () => {
+    const { folder: own } = await prepare({}, paths.slice(0, 1));
+    await writeFile(join(own, `.lock-00000000-1-00000000-${"0".repeat(16)}`), "");
+    const [fault] = await faultsOfAsync(() => prepare());
+    expect(fault?.code).toBe("E_RUN_LOCKED");
+    expect(fault?.message).toMatch(/writes packed records into this folder/);
+    expect(fault?.hint).toContain("choose another folder for `pack`");
   });
 
   it("takes a copied file for the same, a changed one for E_DATA_CHANGED until it is packed anew", async () => {
