@@ -1,9 +1,9 @@
-// One trainer per run directory, one writer per folder of packed records. Every process that wants it creates a file whose NAME says who it is, and
-// then looks: it holds the lock if no other live process has one there. Of two, the later to create sees the
-// earlier, so both never hold it; and a file of a dead process can be deleted without hitting anybody, since
-// no name is used twice. (One shared lock file cannot be taken over safely: between look and removal it may
-// change hands.) Only processes of this machine can be asked whether they live; those of another host count
-// as alive.
+// One trainer per run directory, one writer per folder of packed records. Every process that wants it
+// creates a file whose NAME says who it is, and then looks: it holds the lock if no other live process has
+// one there. Of two, the later to create sees the earlier, so both never hold it; and a file of a dead
+// process can be deleted without hitting anybody, since no name is used twice. (One shared lock file cannot
+// be taken over safely: between look and removal it may change hands.) Only processes of this machine can be
+// asked whether they live; those of another host count as alive.
 import { createHash, randomBytes } from "node:crypto";
 import { mkdir, open, readdir, readFile, rm } from "node:fs/promises";
 import { hostname } from "node:os";

@@ -102,6 +102,8 @@ export class WorkerCalls<S extends Service<S>> {
 
   private async closeOnce(): Promise<void> {
     if (this.ended === null) await this.call("close" as Method<S>, [] as unknown as Arguments<S, Method<S>>);
+    // One that is no longer understood would not end by itself.
+    else void this.worker.terminate();
     // Between the last reply and the exit nothing else might keep the process alive.
     this.worker.ref();
     await this.exited;

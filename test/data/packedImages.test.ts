@@ -270,6 +270,20 @@ describe("a pack of JPEGs", () => {
     expect(raw.folder).not.toBe(summary.folder);
   });
 
+  it("is what a reader gives once it has it, also of images that it had kept", async () => {
+    const [path = ""] = paths;
+    await using pack = await PackedImages.open({ ...(await prepare(jpeg)), format: side }, paths);
+    const [packed, read] = [0, 0].map(() => new Uint8Array(imageBytes(side)));
+    const reader = new ImageReader(side);
+    if (!packed || !read) throw new Error("no arrays");
+    await pack.read(path, packed);
+    await reader.read(path, read);
+    expect(read).not.toEqual(packed);
+    reader.usePacked(pack);
+    await reader.read(path, read);
+    expect(read).toEqual(packed);
+  });
+
   it("of one channel keeps one; more channels or bits than JPEG has are E_CONFIG", async () => {
     const grey = { ...side, channels: 1, greyscale: true };
     const summary = await prepare({ packFormat: "jpeg", format: grey }, paths.slice(0, 1));
