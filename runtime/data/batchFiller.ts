@@ -106,6 +106,7 @@ export class FillingStream implements ImageStream {
     const { rows, stamps, firstSample } = request;
     const sizeBytes = imageBytes(this.reader.format);
     const reads: Promise<void>[] = [];
+    const plain = new PlainReads();
     for (const [place, row] of rows.entries()) {
       const target = images.subarray(place * sizeBytes, (place + 1) * sizeBytes);
       if (row === -1) {
@@ -116,10 +117,35 @@ export class FillingStream implements ImageStream {
       if (path === undefined) throw new InternalError(`row ${row} is not in the table`);
       // Of the slot alone: the images that are kept stay unwarped.
       const warp = (): void => this.warp?.(target, firstSample + place);
+      const readOne = (): Promise<void> => this.readOne(path, target, stamps?.[place]).then(warp);
       if (this.reader.copyKept(path, target)) warp();
-      else reads.push(this.readOne(path, target, stamps?.[place]).then(warp));
+      else if (!this.readPlain(path, target, plain.begin(place, warp, readOne))) {
+        plain.cancel();
+        reads.push(readOne());
+      }
     }
-    return Promise.allSettled(reads);
+    return Promise.allSettled([...reads, plain.end()]);
+  }
+
+  /** Starts a plain read under the watch; false where the image has to be read otherwise. */
+  private readPlain(path: string, target: Uint8Array, done: (error?: unknown) => void): boolean {
+    const entry: Read = { path, looks: 0 };
+    const hasStarted = this.reader.readPlain(path, target, (error) => {
+      this.leave(entry);
+      done(error);
+    });
+    if (hasStarted) this.enter(entry);
+    return hasStarted;
+  }
+
+  private enter(entry: Read): void {
+    this.reading.add(entry);
+    this.watch ??= setInterval(() => this.look(), (this.options.stuckMs ?? STUCK_MS) / LOOKS);
+  }
+
+  private leave(entry: Read): void {
+    this.reading.delete(entry);
+    if (this.reading.size === 0) this.endWatch();
   }
 
   private async readOne(path: string, target: Uint8Array, stamp: number | undefined): Promise<void> {
@@ -129,8 +155,7 @@ export class FillingStream implements ImageStream {
     const entry: Read = { path, looks: 0 };
     try {
       if (this.closed) return;
-      this.reading.add(entry);
-      this.watch ??= setInterval(() => this.look(), (this.options.stuckMs ?? STUCK_MS) / LOOKS);
+      this.enter(entry);
       const read = (): Promise<void> => this.reader.read(path, target, undefined, stamp);
       await read().catch((error: unknown) => {
         // A file server may fail once.
@@ -138,9 +163,8 @@ export class FillingStream implements ImageStream {
         return read();
       });
     } finally {
-      this.reading.delete(entry);
+      this.leave(entry);
       if (!isPacked) this.gate.leave();
-      if (this.reading.size === 0) this.endWatch();
     }
   }
 
@@ -167,6 +191,55 @@ function ignoreStuck(error: unknown): void {
 
 function isIoError(error: unknown): boolean {
   return error instanceof MttcError && systemCode(error.cause) === "EIO";
+}
+
+/** The plain reads of a batch, counted rather than promised one by one. */
+class PlainReads {
+  private open = 1;
+  /** Place in the batch and error of each read that failed. */
+  private readonly failures: { readonly place: number; readonly error: unknown }[] = [];
+  private settle: () => void = () => undefined;
+  private readonly all = new Promise<void>((resolve, reject) => {
+    this.settle = () => {
+      const [first] = this.failures.sort((a, b) => a.place - b.place);
+      if (first === undefined) resolve();
+      else reject(first.error);
+    };
+  });
+
+  /** What a read calls at its end: it warps the image; a file server's failure is tried again by `retry`. */
+  begin(place: number, warp: () => void, retry: () => Promise<void>): (error?: unknown) => void {
+    this.open++;
+    const fail = (error: unknown): void => {
+      this.failures.push({ place, error });
+      this.leave();
+    };
+    return (error) => {
+      if (isIoError(error)) return void retry().then(() => this.leave(), fail);
+      if (error !== undefined) return fail(error);
+      try {
+        warp();
+      } catch (cause) {
+        return fail(cause);
+      }
+      this.leave();
+    };
+  }
+
+  /** Takes a `begin` back whose read was not started. */
+  cancel(): void {
+    this.open--;
+  }
+
+  /** Resolves when all have ended; rejects with the failure of the first place. */
+  end(): Promise<void> {
+    this.leave();
+    return this.all;
+  }
+
+  private leave(): void {
+    if (--this.open === 0) this.settle();
+  }
 }
 
 /** Lets a bounded number of jobs in, first come first served. */

@@ -125,6 +125,14 @@ export class PackedImages implements PixelSource, AsyncDisposable {
     return true;
   }
 
+  /** As `read`, without promises, for raw records: false, and nothing is done, where it is not one. */
+  readPlain(path: string, target: Uint8Array, done: (error?: unknown) => void): boolean {
+    const place = this.handle.packFormat === "raw" ? this.places.get(path) : undefined;
+    if (place === undefined) return false;
+    readBytes(place, path, target, done);
+    return true;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.files.map((file) => closeFile(file)));
   }
@@ -202,13 +210,22 @@ async function openShard(file: string): Promise<number> {
 }
 
 /** Fills `target` with the record. */
-function readRecord({ file, position }: Place, path: string, target: Uint8Array): Promise<void> {
+function readRecord(place: Place, path: string, target: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
-    read(file, target, 0, target.length, position, (error, count) => {
-      if (error) reject(fileError(error, path, "read its packed image"));
-      else if (count === target.length) resolve();
-      else reject(cutShort(path));
-    });
+    readBytes(place, path, target, (error) => (error === undefined ? resolve() : reject(error)));
+  });
+}
+
+function readBytes(
+  { file, position }: Place,
+  path: string,
+  target: Uint8Array,
+  done: (error?: unknown) => void,
+): void {
+  read(file, target, 0, target.length, position, (error, count) => {
+    if (error) done(fileError(error, path, "read its packed image"));
+    else if (count === target.length) done();
+    else done(cutShort(path));
   });
 }
 
