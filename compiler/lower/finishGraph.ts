@@ -57,6 +57,8 @@ export function finishGraph(graph: Graph, options: FinishOptions = {}): Graph {
         ...passes,
         allowOwnOps: true,
         stage: `${graph.name}/2-precision`,
+        // What it has made float16 would be rounded again and again.
+        rounds: 1,
       })
     : simple;
   trace?.(`${graph.name}/${READY_STAGE}`, typed);

@@ -19,6 +19,8 @@ export interface PassOptions {
   readonly trace?: Trace | undefined;
   /** Prefix of the stage names given to `trace`, e.g. "3-optimize". */
   readonly stage: string;
+  /** How often the passes run at most; once where one of them would find its own result to change again. */
+  readonly rounds?: number | undefined;
 }
 
 /** Rounds after which a list of passes stops though it still changes something. */
@@ -27,8 +29,9 @@ const MAX_ROUNDS = 8;
 /** Runs the passes in order, again and again until none changes the graph. */
 export function runPasses(graph: Graph, passes: readonly Pass[], options: PassOptions): Graph {
   const ran: string[] = [];
+  const { rounds = MAX_ROUNDS } = options;
   let current = graph;
-  for (let round = 1; round <= MAX_ROUNDS; round++) {
+  for (let round = 1; round <= rounds; round++) {
     const before = current;
     for (const pass of passes) {
       const next = pass.run(current, options.ops);

@@ -4,7 +4,7 @@
 // in the graph, in two state tensors.
 import { nextName } from "../bundle.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
-import type { Value } from "../ir/types.ts";
+import { elementCount, type Value } from "../ir/types.ts";
 
 /** State: factor of the loss, float32 scalar, a power of two. */
 export const LOSS_SCALE = "optimizer.loss_scale";
@@ -13,21 +13,36 @@ export const SCALED_STEPS = "optimizer.scaled_steps";
 
 export const LOSS_SCALING = { initial: 65_536, growth: 2, backoff: 0.5, interval: 2_000 } as const;
 
+/** What the CUDA kernel of Concat takes without uploading a list of pointers at every run. */
+const MOST_JOINED = 32;
+
 /** The input `optimizer.loss_scale`, declared once. */
 export function lossScaleInput(b: GraphBuilder): Value {
   return b.findInput(LOSS_SCALE) ?? b.input(LOSS_SCALE, "float32", []);
 }
 
-/** Whether every element of every value is finite, bool scalar: x * 0 is NaN where x is not. */
+/**
+ * Whether every element of every value is finite, bool scalar. One sum of all tells: it is infinite or NaN
+ * where any element is (or where finite ones add up to more than float32 holds, which is an overflow, too),
+ * and times 0 it is then NaN.
+ */
 export function emitAllFinite(b: GraphBuilder, values: readonly Value[]): Value {
+  let sums = values.map((value) => sumOfAll(b, value));
+  while (sums.length > 1)
+    sums = Array.from({ length: Math.ceil(sums.length / MOST_JOINED) }, (_, group) => {
+      const joined = sums.slice(group * MOST_JOINED, (group + 1) * MOST_JOINED);
+      return sumOfAll(b, joined.length === 1 ? joined[0]! : b.emit("Concat", joined, { axis: 0 }));
+    });
   const zero = b.scalar(0);
-  const sums = values.map((value) => {
-    const axes = value.type.shape.map((_, axis) => axis);
-    const zeros = b.mul(value, zero);
-    return axes.length === 0 ? zeros : b.reduceSum(zeros, axes, 0);
-  });
-  const total = sums.reduce((sum, each) => b.add(sum, each), zero);
-  return b.emit("Equal", [total, zero]);
+  const total = b.reshape(sums[0] ?? zero, []);
+  return b.emit("Equal", [b.mul(total, zero), zero]);
+}
+
+/** The sum of all elements, [1]. */
+function sumOfAll(b: GraphBuilder, value: Value): Value {
+  const count = elementCount(value.type.shape);
+  const flat = b.reshape(value, [count]);
+  return count === 1 ? flat : b.reduceSum(flat, [0], 1);
 }
 
 /** What the update of a step needs to know of the scaling. */

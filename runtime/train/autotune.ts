@@ -100,8 +100,9 @@ async function timeForms(host: OrtHost, { forms, key }: FormCandidates): Promise
   const [first] = forms.values();
   const tensors = (first?.inputs ?? []).map((input) => ({ input, id: `autotune:${input.name}` }));
   const output = { input: first?.outputs[0]?.value, id: "autotune:y" };
+  const place = "device";
   const buffers = [...tensors, output].flatMap(({ input, id }) =>
-    input ? [{ id, dtype: input.type.dtype, shape: input.type.shape.map(Number) }] : [],
+    input ? [{ id, dtype: input.type.dtype, shape: input.type.shape.map(Number), place } as const] : [],
   );
   const times: Record<string, number | null> = {};
   await host.allocate(buffers);

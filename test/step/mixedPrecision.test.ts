@@ -74,6 +74,17 @@ describe.each(Object.entries(NETS))("%s", (_name, spec) => {
     for (const { dtype, name } of bundle.manifest.state) expect(dtype, name).not.toBe("float16");
   });
 
+  test("nothing that is float16 is widened only to be rounded again", () => {
+    const { nodes = [] } = compiled(spec, "fp16").stages.get("train/5-final") ?? {};
+    const casts = nodes.filter(({ op }) => op.name === "Cast");
+    const widened = new Set(
+      casts.filter(({ inputs }) => inputs[0]?.type.dtype === "float16").flatMap(({ outputs }) => outputs),
+    );
+    const rounded = casts.filter(({ outputs }) => outputs[0]?.type.dtype === "float16");
+    expect(rounded.length).toBeGreaterThan(0);
+    expect(rounded.filter(({ inputs }) => inputs[0] && widened.has(inputs[0]))).toEqual([]);
+  });
+
   test("without rounding, the step is that of float32: scales cancel exactly", () => {
     const runtime = "the float64 reference";
     const whole = stepOf(runtime, compiled(spec, "fp32"));
