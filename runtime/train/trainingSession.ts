@@ -7,6 +7,7 @@ import { join, resolve } from "node:path";
 import { compile } from "../../compiler/compile.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { decodeSafetensors } from "../../compiler/safetensors.ts";
+import { augmentSettings } from "../../compiler/spec/augmentKeys.ts";
 import { featureDraws } from "../../compiler/spec/cacheFeatures.ts";
 import { specWarnings } from "../../compiler/spec/specWarnings.ts";
 import { removeLeftovers } from "../checkpoint/atomicDirectory.ts";
@@ -50,11 +51,12 @@ export interface PrepareOptions {
 export interface SessionOptions extends RuntimeOptions {
   /** Whether an existing run in logdir is gone on with; false refuses one (E_RUN_EXISTS). */
   readonly existing: boolean;
+  /** Whether training images are about to be read; else `checkTraining` must precede it. */
+  readonly trains: boolean;
 }
 
 export class TrainingSession implements AsyncDisposable {
   readonly experiment: Experiment;
-  readonly labels: RunLabels;
   readonly manifest: StoredManifest;
   readonly device: TrainingDevice;
   readonly host: OrtHost;
@@ -65,15 +67,22 @@ export class TrainingSession implements AsyncDisposable {
   readonly models: ForeignModels;
   readonly warnings: readonly string[];
   readonly #closers: (() => Promise<void>)[];
+  #labels: RunLabels;
+  #isTrainingChecked: boolean;
   #isPacked = false;
   #features: FeatureCache | undefined;
 
   private constructor(
-    parts: Omit<TrainingSession, "close" | "prepareInputs" | "features" | typeof Symbol.asyncDispose>,
+    parts: Omit<
+      TrainingSession,
+      "close" | "checkTraining" | "prepareInputs" | "features" | typeof Symbol.asyncDispose
+    >,
     closers: (() => Promise<void>)[],
+    isTrainingChecked: boolean,
   ) {
     this.experiment = parts.experiment;
-    this.labels = parts.labels;
+    this.#labels = parts.labels;
+    this.#isTrainingChecked = isTrainingChecked;
     this.manifest = parts.manifest;
     this.device = parts.device;
     this.host = parts.host;
@@ -92,12 +101,16 @@ export class TrainingSession implements AsyncDisposable {
     const { spec } = experiment;
     const closers: (() => Promise<void>)[] = [];
     try {
-      const labels = await checkSources(experiment, await readLabels(experiment));
+      const use = options.trains ? "training" : "evaluation";
+      const labels = await checkSources(experiment, await readLabels(experiment), use);
       const classes = spec.tasks.map((task) => ({ task, classes: labels.classes[task] ?? [] }));
       const models = await readForeignModels(spec, experiment.baseDirectory, classes);
       const host = await OrtHost.start({
         ...ortOptions(options, spec.precision !== "fp32"),
         intraOpThreads: options.threads ?? availableParallelism(),
+        // Threads that spin take the core on which the loader warps: steps took 1.4 times as long and more.
+        // Without warps beside them they gain a tenth.
+        allowSpinning: augmentSettings(spec.augment) === undefined,
       });
       closers.push(() => host.close());
       const { bundle, notes } = await compileForHost(
@@ -125,11 +138,24 @@ export class TrainingSession implements AsyncDisposable {
       return new TrainingSession(
         { experiment, labels, manifest, device, host, reader, directory, fingerprint, models, warnings },
         closers,
+        options.trains,
       );
     } catch (error) {
       await closeAll(closers);
       throw error;
     }
+  }
+
+  /** The label tables; where their images have been checked, with the files' stamps. */
+  get labels(): RunLabels {
+    return this.#labels;
+  }
+
+  /** Checks the training images of a session that was opened for less. Throws what checkSources throws. */
+  async checkTraining(): Promise<void> {
+    if (this.#isTrainingChecked) return;
+    this.#labels = await checkSources(this.experiment, this.#labels);
+    this.#isTrainingChecked = true;
   }
 
   /** What steps read in place of images, where the run has it. */
