@@ -87,7 +87,8 @@ export class MultiTaskTrainer implements AsyncDisposable {
   async fit(epochs: number = this.spec.epochs, options: FitOptions = {}): Promise<readonly EpochReport[]> {
     refuseInterrupt(options.signal);
     const fresh = this.#session === undefined;
-    const session = await this.#open(options.resume ?? false);
+    const session = await this.#open(options.resume ?? false, true);
+    await session.checkTraining();
     if (fresh && options.resume) await this.#resume(session);
     const log = (message: string): void => this.#events.emit("log", { message });
     await this.#drawSheet(session, log);
@@ -153,10 +154,10 @@ export class MultiTaskTrainer implements AsyncDisposable {
     await this.close();
   }
 
-  async #open(existing: boolean): Promise<TrainingSession> {
+  async #open(existing: boolean, trains = false): Promise<TrainingSession> {
     if (this.#closed) throw new InternalError("the trainer is closed");
     if (this.#session) return this.#session;
-    this.#session = await TrainingSession.open(this.#experiment, { ...this.#runtime, existing });
+    this.#session = await TrainingSession.open(this.#experiment, { ...this.#runtime, existing, trains });
     for (const message of this.#session.warnings) this.#events.emit("log", { message });
     return this.#session;
   }

@@ -176,7 +176,7 @@ describe("features with augmentation", () => {
   test("are those of the draws, in turn", async () => {
     const drawn = { ...options, augment, cache_features: { draws: 2 }, balance_probs: false } as const;
     const experiment = experimentFromOptions(drawn, {});
-    await using session = await TrainingSession.open(experiment, { existing: true });
+    await using session = await TrainingSession.open(experiment, { existing: true, trains: true });
     const messages: string[] = [];
     await session.prepareInputs({ epochsLeft: 3, log: (message: string) => void messages.push(message) });
     expect(messages.join()).toMatch(`${ROWS} images, 2 augmented forms of each`);

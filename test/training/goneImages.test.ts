@@ -1,0 +1,30 @@
+// A run outlives its training images: evaluations read the validation images, and only training needs the
+// others, all of them before its first step.
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { parseSpec } from "../../compiler/spec/parseSpec.ts";
+import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
+import { experimentFromSpec } from "../../runtime/train/trainerOptions.ts";
+import { makeTinyData, tinySpec } from "../cli/tinyData.ts";
+import { faultsOfAsync } from "../spec/faultsOf.ts";
+
+it("a run whose training images are gone is evaluated, and refused by training before a step", async () => {
+  await using data = await makeTinyData();
+  const spec = parseSpec(tinySpec(), "spec.yml");
+  const experiment = experimentFromSpec(spec, join(data.folder, "spec.yml"));
+  {
+    await using trainer = new MultiTaskTrainer(experiment);
+    await trainer.fit(1);
+  }
+  for (const row of [3, 7]) await rm(join(data.folder, "images", `train-${row}.png`));
+  await using opened = await MultiTaskTrainer.fromRun(join(data.folder, "run"));
+  expect((await opened.evaluate()).images).toBe(12);
+  let steps = 0;
+  opened.on("step", () => steps++);
+  const faults = await faultsOfAsync(() => opened.fit(2));
+  expect(faults.map(({ code, at }) => [code, at?.file])).toEqual(
+    [3, 7].map((row) => ["E_FILE", join(data.folder, "images", `train-${row}.png`)]),
+  );
+  expect(steps).toBe(0);
+});
