@@ -32,6 +32,23 @@ test("measures every section on the CPU and writes the report", { timeout: 300_0
   );
 });
 
+test("measures one section alone, and says what was not asked for", { timeout: 120_000 }, async () => {
+  const script = join(PROJECT_ROOT, "dist", "test", "gpu", "gpu.js");
+  const output = join(folder, "rates");
+  const some = ["--only", "rates", "--batches", "4", "--precisions", "tf32", "--no-autotune"];
+  const args = [script, "--ep", "cpu", "--quick", "--output", output, ...some];
+  const { code, stderr } = await runProgram(process.execPath, args, { cwd: PROJECT_ROOT });
+  expect(code, stderr).toBe(0);
+  const [json = ""] = readdirSync(output).filter((name) => /^cpu-.*\.json$/.test(name));
+  const report = JSON.parse(readFileSync(join(output, json), "utf8")) as GpuReport;
+  expect(report.rates.map(({ precision, batch }) => [precision, batch])).toEqual([
+    ["tf32", 4],
+    ["tf32", 4],
+  ]);
+  expect([report.parity, report.forms]).toEqual([[], []]);
+  expect(report.left).toMatchObject({ agreement: "not asked for", torch: "not asked for" });
+});
+
 function written(json: string): string {
   return `Written to ${join(folder, json.replace(".json", ""))}.json and .md\n`;
 }

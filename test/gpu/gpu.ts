@@ -1,6 +1,7 @@
 // `npm run gpu`: everything that only a device can tell, and one report of it (JSON and Markdown) under
 // test/gpu/reports/. Sections: placement, parity with the CPU, forms of convolutions, rates beside PyTorch,
-// augmentation. `--ep cpu --quick` runs all of it small on the CPU: how the script itself is tested.
+// augmentation; `--only` takes some of them. `--ep cpu --quick` runs all of it small on the CPU: how the
+// script itself is tested.
 import { execFileSync } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -33,23 +34,38 @@ const FULL: RateSizes = {
 };
 const QUICK: RateSizes = { batches: [2], precisions: ["fp32", "fp16"], steps: 2, warmUp: 1 };
 
+/** What can be measured apart from the rest: a device may be lent for minutes. */
+const SECTIONS = ["agreement", "rates", "augmentation", "torch"] as const;
+type Section = (typeof SECTIONS)[number];
+
 interface Flags {
   readonly ep: string;
   readonly quick?: boolean;
   readonly output: string;
+  readonly only: string;
+  readonly batches?: string;
+  readonly precisions?: string;
+  readonly autotune: boolean;
 }
 
 const flags = new Command("gpu")
   .option("--ep <provider>", "cuda, cuda:n or cpu", "cuda")
   .option("--quick", "few steps of small images: a test of this script")
   .option("--output <dir>", "folder of the report", join(PROJECT_ROOT, "test", "gpu", "reports"))
+  .option("--only <sections>", "some of the sections, in order", SECTIONS.join(","))
+  .option("--batches <sizes>", "batch sizes of the rates, such as 64,256")
+  .option("--precisions <names>", "precisions of the rates, such as tf32,fp16")
+  .option("--no-autotune", "rates with the forms of the compiler's own table")
   .parse()
   .opts<Flags>();
 const note = (line: string): void => void process.stderr.write(`${line}\n`);
 process.exitCode = await measure(flags);
 
-/** Measures all sections, writes the report and returns 1 if a bound does not hold. */
-async function measure({ ep, quick = false, output }: Flags): Promise<number> {
+/**
+ * Measures sections and writes the report after each, so that a run that is cut short leaves what it has.
+ * Returns 1 if a bound does not hold or something failed.
+ */
+async function measure({ ep, quick = false, output, only, autotune, ...sizes }: Flags): Promise<number> {
   const provider: Provider =
     ep === "cpu"
       ? { kind: "cpu" }
@@ -57,36 +73,43 @@ async function measure({ ep, quick = false, output }: Flags): Promise<number> {
   const machine = machineFacts(provider);
   await mkdir(output, { recursive: true });
   const options: RateOptions = {
-    ...{ provider, note, device: machine.device ?? ep, forms: join(output, "forms.json") },
+    ...{ provider, note, device: machine.device ?? ep, forms: join(output, "forms.json"), autotune },
     ...(quick
       ? { ...QUICK, network: (keys) => familyExperiment("resnet", keys) }
       : { ...FULL, network: resnet50 }),
+    ...(sizes.batches ? { batches: sizes.batches.split(",").map(Number) } : {}),
+    ...(sizes.precisions ? { precisions: sizes.precisions.split(",") as Spec["precision"][] } : {}),
   };
   const families = quick ? FAMILIES_COMPARED.slice(0, 1) : FAMILIES_COMPARED;
-  const experiments = [...(await exampleExperiments()), ...families.map((name) => familyExperiment(name))];
-  const { placements, parity } = await agreement(provider, experiments, quick ? 2 : 5);
-  const rates = await networkRates(options);
-  const augmentation = await augmentationRates(options);
-  const report: GpuReport = {
-    format: "mttc-gpu-report",
-    commit: commitOf(),
-    machine,
-    placements,
-    parity,
-    forms: await measuredForms(options.forms),
-    rates,
-    augmentation,
-    torch: provider.kind === "cuda" ? await torchRates(options) : null,
+  let report: GpuReport = {
+    ...{ format: "mttc-gpu-report", commit: commitOf(), machine },
+    ...{ placements: [], parity: [], failures: [], forms: [], rates: [], augmentation: [], torch: null },
     left: {
       "CUDA graphs": "not built",
       loader: "see `mttc train`, which prints the share of time it waited",
     },
   };
+  const measured: Readonly<Record<Section, () => Promise<Partial<GpuReport>>>> = {
+    agreement: async () => {
+      const examples = await exampleExperiments();
+      const experiments = [...examples, ...families.map((name) => familyExperiment(name))];
+      return agreement(provider, experiments, quick ? 2 : 5);
+    },
+    rates: async () => ({ rates: await networkRates(options) }),
+    augmentation: async () => ({ augmentation: await augmentationRates(options) }),
+    torch: async () => ({ torch: provider.kind === "cuda" ? await torchRates(options) : null }),
+  };
   const name = `${(machine.device ?? "cpu").replace(/[^\w.-]+/g, "-")}-${new Date().toISOString().slice(0, 10)}`;
-  await writeFileAtomically(join(output, `${name}.json`), `${JSON.stringify(report, null, 1)}\n`);
-  await writeFileAtomically(join(output, `${name}.md`), `${reportText(report)}\n`);
+  for (const section of SECTIONS) {
+    report = only.split(",").includes(section)
+      ? { ...report, ...(await measured[section]()), forms: await measuredForms(options.forms) }
+      : { ...report, left: { ...report.left, [section]: "not asked for" } };
+    await writeFileAtomically(join(output, `${name}.json`), `${JSON.stringify(report, null, 1)}\n`);
+    await writeFileAtomically(join(output, `${name}.md`), `${reportText(report)}\n`);
+  }
   process.stdout.write(`${reportText(report)}\n\nWritten to ${join(output, name)}.json and .md\n`);
-  return parity.every(({ found, bound }) => found <= bound) ? 0 : 1;
+  const holds = report.parity.every(({ found, bound }) => found <= bound);
+  return holds && report.failures.length === 0 ? 0 : 1;
 }
 
 /** Placement and parity of every experiment: in float32 of all, in float16 of those that have it. */
@@ -94,8 +117,9 @@ async function agreement(
   provider: Provider,
   experiments: readonly Experiment[],
   steps: number,
-): Promise<{ placements: GraphPlacement[]; parity: (Parity & Verdict)[] }> {
+): Promise<{ placements: GraphPlacement[]; parity: (Parity & Verdict)[]; failures: string[] }> {
   const placements: GraphPlacement[] = [];
+  const failures: string[] = [];
   const parity: (Parity & Verdict)[] = [];
   const cpu = await OrtHost.start();
   try {
@@ -104,15 +128,23 @@ async function agreement(
       try {
         for (const each of experiments) {
           const experiment = withPrecision(each, precision);
-          placements.push(...(await placementsOf(device, experiment)));
-          const found = await compareSteps(device, cpu, experiment, steps);
           const what = `${each.name}, ${precision}`;
-          note(`${what}: ${found.distance.toExponential(1)}, losses ${found.lossDistance.toExponential(1)}`);
-          parity.push(
-            precision === "fp32"
-              ? { ...found, what, found: found.distance, bound: FP32_BOUND }
-              : { ...found, what: `${what}, losses`, found: found.lossDistance, bound: FP16_LOSS_BOUND },
-          );
+          try {
+            placements.push(...(await placementsOf(device, experiment)));
+            const found = await compareSteps(device, cpu, experiment, steps);
+            note(
+              `${what}: ${found.distance.toExponential(1)}, losses ${found.lossDistance.toExponential(1)}`,
+            );
+            parity.push(
+              precision === "fp32"
+                ? { ...found, what, found: found.distance, bound: FP32_BOUND }
+                : { ...found, what: `${what}, losses`, found: found.lossDistance, bound: FP16_LOSS_BOUND },
+            );
+          } catch (error) {
+            // What fails is part of the report; the other experiments may run.
+            failures.push(`${what}: ${error instanceof Error ? error.message : error}`);
+            note(`FAILED ${failures.at(-1)}`);
+          }
         }
       } finally {
         await device.close();
@@ -121,7 +153,7 @@ async function agreement(
   } finally {
     await cpu.close();
   }
-  return { placements, parity };
+  return { placements, parity, failures };
 }
 
 function withPrecision(experiment: Experiment, precision: Spec["precision"]): Experiment {

@@ -26,6 +26,8 @@ export interface GpuReport {
   readonly machine: Readonly<Record<string, string>>;
   readonly placements: readonly GraphPlacement[];
   readonly parity: readonly (Parity & Verdict)[];
+  /** Experiments whose placement or parity could not be had, with the message. */
+  readonly failures: readonly string[];
   readonly forms: readonly FormRow[];
   readonly rates: readonly Rate[];
   readonly augmentation: readonly Rate[];
@@ -37,7 +39,7 @@ export interface GpuReport {
 
 /** The report as Markdown. */
 export function reportText(report: GpuReport): string {
-  const { machine, placements, parity, forms, rates, augmentation, left } = report;
+  const { machine, placements, parity, failures, forms, rates, augmentation, left } = report;
   const onCpu = placements.flatMap(({ experiment, graph, onCpu: nodes }) =>
     nodes.map((node) => [experiment, graph, node]),
   );
@@ -64,6 +66,14 @@ export function reportText(report: GpuReport): string {
         ...[found <= bound ? "holds" : "FAILS", tensor],
       ]),
     ),
+    ...(failures.length > 0
+      ? [
+          table(
+            ["failed"],
+            failures.map((failure) => [failure.replaceAll("\n", "; ")]),
+          ),
+        ]
+      : []),
     "## Forms of convolutions, median ms",
     table(
       ["section", "shape", "times"],

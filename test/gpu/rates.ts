@@ -31,6 +31,8 @@ export interface RateOptions {
   /** Name of the device, and the file that measured forms are kept in. */
   readonly device: string;
   readonly forms: string;
+  /** Whether forms are measured first. */
+  readonly autotune: boolean;
 }
 
 /** Forms are measured in the arithmetic that they will run in. */
@@ -80,7 +82,7 @@ async function rateOf(what: string, keys: Partial<SpecInput>, options: RateOptio
     try {
       await using run = await StepRun.open(host, experiment, {
         target: "cuda",
-        tuning: tuningFor(precision, options),
+        tuning: options.autotune ? tuningFor(precision, options) : undefined,
       });
       const imagesPerSecond = await run.rate(steps, warmUp);
       note(`${what}, ${precision}, batch ${batch}: ${imagesPerSecond.toFixed(0)} images/s`);
