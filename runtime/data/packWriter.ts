@@ -9,8 +9,7 @@ import type { ImageFormat } from "./images.ts";
 import type { Inspection } from "./inspection.ts";
 import { InspectionPool } from "./inspectionPool.ts";
 import { imageKind, type PackFormat } from "./packKind.ts";
-import { CRC_BYTES, type RecordKind } from "./packShard.ts";
-import { ShardWriter } from "./shardWriter.ts";
+import { ShardSequence } from "./shardSequence.ts";
 
 /** A shard ends before it grows over this, unless by its first record. */
 const MAX_RAW_SHARD_BYTES = 2 ** 30;
@@ -45,7 +44,12 @@ export interface PackWriterOptions {
 export async function writeShards(items: readonly PackItem[], options: PackWriterOptions): Promise<void> {
   const { format, packFormat, signal, onProgress } = options;
   const faults = new FaultList();
-  await using shards = new ShardSequence(options);
+  await using shards = new ShardSequence({
+    folder: options.folder,
+    kind: imageKind(format, packFormat),
+    firstNumber: options.firstNumber,
+    maxBytes: packFormat === "jpeg" ? MAX_JPEG_SHARD_BYTES : MAX_RAW_SHARD_BYTES,
+  });
   // One process more than there are cores: each is idle while its answer travels. Few images need few.
   const cores = Math.min(availableParallelism(), 8);
   const processes = Math.min(cores + 1, Math.ceil(items.length / IMAGES_PER_PROCESS));
@@ -71,40 +75,6 @@ export async function writeShards(items: readonly PackItem[], options: PackWrite
   await shards.finish();
   faults.throwIfAny();
   if (done < items.length) throw interrupted(done, items.length);
-}
-
-/** Begins a new shard where one is full. */
-class ShardSequence implements AsyncDisposable {
-  private readonly folder: string;
-  private readonly kind: RecordKind;
-  private readonly maxBytes: number;
-  private number: number;
-  private writer: ShardWriter | undefined;
-
-  constructor({ folder, format, packFormat, firstNumber }: PackWriterOptions) {
-    this.folder = folder;
-    this.kind = imageKind(format, packFormat);
-    this.maxBytes = packFormat === "jpeg" ? MAX_JPEG_SHARD_BYTES : MAX_RAW_SHARD_BYTES;
-    this.number = firstNumber;
-  }
-
-  async write(record: Uint8Array, source: Parameters<ShardWriter["write"]>[1]): Promise<void> {
-    const isFull = (this.writer?.sizeBytes ?? 0) + record.length + CRC_BYTES > this.maxBytes;
-    if (isFull) await this.finish();
-    this.writer ??= await ShardWriter.open(this.folder, this.number++, this.kind);
-    await this.writer.write(record, source);
-  }
-
-  async finish(): Promise<void> {
-    await this.writer?.finish();
-    await this[Symbol.asyncDispose]();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    const { writer } = this;
-    this.writer = undefined;
-    await writer?.[Symbol.asyncDispose]();
-  }
 }
 
 function interrupted(done: number, total: number): MttcError {

@@ -11,7 +11,7 @@ import { BatchLoader } from "../data/loader.ts";
 import type { RecordKind } from "../data/packShard.ts";
 import type { PackItem } from "../data/packWriter.ts";
 import { evaluationOrder } from "../data/sampler.ts";
-import { ShardWriter } from "../data/shardWriter.ts";
+import { ShardSequence } from "../data/shardSequence.ts";
 
 /** A shard ends when it holds this much, or this much work. */
 const SHARD_BYTES = 2 ** 28;
@@ -44,7 +44,9 @@ export interface FeatureJob {
  */
 export async function writeFeatures(job: FeatureJob): Promise<void> {
   const { items, batchSize, reader, parallel, signal } = job;
-  await using shards = new FeatureShards(job);
+  const { folder, kind, firstNumber } = job;
+  const limits = { maxBytes: SHARD_BYTES, maxMs: SHARD_MS };
+  await using shards = new ShardSequence({ folder, kind, firstNumber, ...limits });
   await using loader = new BatchLoader({
     ...{ rows: rowsOf(items), order: evaluationOrder(items.length, batchSize) },
     ...{ batchSize, reader, parallel },
@@ -58,7 +60,7 @@ export async function writeFeatures(job: FeatureJob): Promise<void> {
       loader.release(batch.images.buffer);
       done += own.length;
       job.onProgress(done);
-      writing = shards.write(own, forms, batchSize);
+      writing = writeBatch(shards, own, forms, batchSize);
       // Awaited above or below; an error in between is not to end the process.
       writing.catch(() => undefined);
     }
@@ -74,44 +76,20 @@ function rowsOf(items: readonly PackItem[]): LabelledRows {
   return { tasks: [], paths, labels: new Int32Array(), locate: (row) => items[row]?.place ?? {} };
 }
 
-/** The shard that is being written, and the next where it is full. */
-class FeatureShards implements AsyncDisposable {
-  private readonly job: FeatureJob;
-  private number: number;
-  private writer: ShardWriter | undefined;
-  private began = 0;
-
-  constructor(job: FeatureJob) {
-    this.job = job;
-    this.number = job.firstNumber;
-  }
-
-  /** Writes the records of a batch: all forms of an image after each other. */
-  async write(items: readonly PackItem[], forms: readonly Float32Array[], batchSize: number): Promise<void> {
-    const { folder, kind } = this.job;
-    for (const [i, { path, place }] of items.entries()) {
-      const record = Buffer.concat(forms.map((form) => rowBytes(form, i, batchSize)));
-      // It was read a moment ago, so that the system still holds it.
-      const bytes = await readImageFile(path, place);
-      const { mtimeMs } = await lstat(path);
-      const sha256 = createHash("sha256").update(bytes).digest("hex");
-      if (this.writer === undefined) this.began = performance.now();
-      this.writer ??= await ShardWriter.open(folder, this.number++, kind);
-      await this.writer.write(record, [path, bytes.length, mtimeMs, sha256]);
-      const isOld = performance.now() - this.began > SHARD_MS;
-      if (isOld || this.writer.sizeBytes >= SHARD_BYTES) await this.finish();
-    }
-  }
-
-  async finish(): Promise<void> {
-    await this.writer?.finish();
-    await this[Symbol.asyncDispose]();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    const { writer } = this;
-    this.writer = undefined;
-    await writer?.[Symbol.asyncDispose]();
+/** Writes the records of a batch: all forms of an image after each other. */
+async function writeBatch(
+  shards: ShardSequence,
+  items: readonly PackItem[],
+  forms: readonly Float32Array[],
+  batchSize: number,
+): Promise<void> {
+  for (const [i, { path, place }] of items.entries()) {
+    const record = Buffer.concat(forms.map((form) => rowBytes(form, i, batchSize)));
+    // It was read a moment ago, so that the system still holds it.
+    const bytes = await readImageFile(path, place);
+    const { mtimeMs } = await lstat(path);
+    const sha256 = createHash("sha256").update(bytes).digest("hex");
+    await shards.write(record, [path, bytes.length, mtimeMs, sha256]);
   }
 }
 

@@ -41,8 +41,9 @@ export async function storedState(session: TrainingSession): Promise<StoredTenso
 }
 
 /**
- * Checks a checkpoint against the session and returns all state tensors of the session. E_CKPT_MISMATCH lists every tensor that lacks, is too many or has
- * another type, and says when spec or labels are not those of the checkpoint.
+ * Checks a checkpoint against the session and returns all state tensors of the session. E_CKPT_MISMATCH lists
+ * every tensor that lacks, is too many or has another type, and says when spec or labels are not those of the
+ * checkpoint.
  */
 export function readCheckpointState(
   session: Pick<TrainingSession, "manifest" | "fingerprint">,

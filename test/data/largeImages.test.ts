@@ -8,6 +8,7 @@ import { deflateSync } from "node:zlib";
 import { expect, test } from "vitest";
 import { HOSTILE_IMAGE_MS, IMAGE_PROCESS_BYTES } from "../tolerances.ts";
 import { makeFolder } from "./imageFixtures.ts";
+import { type TiffEntry, tiffOf } from "./tiffFile.ts";
 
 const [WIDTH, HEIGHT] = [7_140, 7_000];
 
@@ -16,7 +17,7 @@ function largeTiff(): Buffer {
   const pixels = Buffer.alloc(WIDTH * HEIGHT * 3, "a picture that repeats itself ");
   const strip = deflateSync(pixels, { level: 1 });
   const [SHORT, LONG] = [3, 4];
-  const entries: readonly (readonly [number, number, number, number])[] = [
+  const entries: readonly TiffEntry[] = [
     [256, LONG, 1, WIDTH],
     [257, LONG, 1, HEIGHT],
     [258, SHORT, 1, 8],
@@ -27,17 +28,7 @@ function largeTiff(): Buffer {
     [278, LONG, 1, HEIGHT],
     [279, LONG, 1, strip.length],
   ];
-  const directory = Buffer.alloc(2 + 12 * entries.length + 4);
-  directory.writeUInt16LE(entries.length, 0);
-  for (const [i, [tag, type, count, value]] of entries.entries()) {
-    directory.writeUInt16LE(tag, 2 + 12 * i);
-    directory.writeUInt16LE(type, 4 + 12 * i);
-    directory.writeUInt32LE(count, 6 + 12 * i);
-    directory.writeUInt32LE(value, 10 + 12 * i);
-  }
-  const header = Buffer.from([0x49, 0x49, 42, 0, 0, 0, 0, 0]);
-  header.writeUInt32LE(8 + strip.length, 4);
-  return Buffer.concat([header, strip, directory]);
+  return tiffOf([strip], entries);
 }
 
 test("50 megapixels of three bands are decoded within the bounds of a hostile image", async () => {

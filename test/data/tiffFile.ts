@@ -9,7 +9,7 @@ export function tiffFile(
   const pixels = Buffer.from(numbers.buffer, numbers.byteOffset, numbers.byteLength);
   const bits = Buffer.alloc(2 * bands);
   for (let band = 0; band < bands; band++) bits.writeUInt16LE(16, 2 * band);
-  const entries: readonly (readonly [tag: number, type: number, count: number, value: number])[] = [
+  const entries: readonly TiffEntry[] = [
     [256, LONG, 1, width],
     [257, LONG, 1, height],
     [258, SHORT, bands, bands > 2 ? 8 + pixels.length : bits.readUIntLE(0, bits.length)],
@@ -20,6 +20,14 @@ export function tiffFile(
     [278, LONG, 1, height],
     [279, LONG, 1, pixels.length],
   ];
+  return tiffOf([pixels, bits], entries);
+}
+
+/** One field of a TIFF's directory whose value, or its place, fits into four bytes. */
+export type TiffEntry = readonly [tag: number, type: number, count: number, value: number];
+
+/** A little-endian TIFF: header, the given bytes from place 8 on, and one directory of entries in order. */
+export function tiffOf(data: readonly Buffer[], entries: readonly TiffEntry[]): Buffer {
   const directory = Buffer.alloc(2 + 12 * entries.length + 4);
   directory.writeUInt16LE(entries.length, 0);
   for (const [i, [tag, type, count, value]] of entries.entries()) {
@@ -29,6 +37,6 @@ export function tiffFile(
     directory.writeUInt32LE(value, 10 + 12 * i);
   }
   const header = Buffer.from([0x49, 0x49, 42, 0, 0, 0, 0, 0]);
-  header.writeUInt32LE(8 + pixels.length + bits.length, 4);
-  return Buffer.concat([header, pixels, bits, directory]);
+  header.writeUInt32LE(8 + data.reduce((sum, { length }) => sum + length, 0), 4);
+  return Buffer.concat([header, ...data, directory]);
 }
