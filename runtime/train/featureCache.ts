@@ -1,6 +1,6 @@
 // The spec's `cache_features`: whether a run reads features that the frozen trunk computed once, where they
 // lie, and that they are up to date. Session in, batches of features out.
-import { access, mkdir, statfs } from "node:fs/promises";
+import { access, mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { uncachedReason } from "../../compiler/spec/cacheFeatures.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
@@ -16,6 +16,7 @@ import { readShards, verifyShard } from "../data/packShard.ts";
 import { changedItems, entriesOf, type PackEntry, pendingItems, shardsOf } from "../data/packSources.ts";
 import type { PackItem } from "../data/packWriter.ts";
 import { evaluationOrder } from "../data/sampler.ts";
+import { lackOfRoom, sizeText } from "./diskRoom.ts";
 import {
   type FeatureSet,
   type FeatureSets,
@@ -27,10 +28,8 @@ import { writeFeatures } from "./featureWriter.ts";
 import { packFolder } from "./runPack.ts";
 import type { TrainingDevice } from "./trainingDevice.ts";
 
-/** `auto` takes at most this share of the free disk. */
-const DISK_SHARE = 0.5;
 /**
- * ... and features at most so many times as large as the pixels, where they do not fit into memory: reading
+ * Features that do not fit into memory are at most so many times as large as the pixels for `auto`: reading
  * more would take about as long as decoding the image (an estimate: 1 GB/s, and 500 images/s of 256x256).
  */
 const MOST_EXPANSION = 8;
@@ -157,9 +156,8 @@ async function pays(context: FeatureContext, sets: FeatureSets, options: Feature
     (sets.train.kind.recordBytes ?? 0) / (sets.train.forms * imageBytes(options.reader.format));
   if (bytes > DEFAULT_CACHE_BYTES && expansion > MOST_EXPANSION)
     return against(`its features are ${expansion.toFixed(0)} times as large as the images`);
-  const { bavail, bsize } = await statfs(directory);
-  if (bytes <= DISK_SHARE * bavail * bsize) return true;
-  return against(`its features take ${gigabytes(bytes)} GB of ${gigabytes(bavail * bsize)} GB that are free`);
+  const room = await lackOfRoom(directory, bytes);
+  return room === undefined || against(`its features take ${room}`);
 }
 
 interface OpenSet {
@@ -262,12 +260,4 @@ function statement({ train }: FeatureSets, sets: readonly OpenSet[], seconds: nu
   const now =
     computed > 0 ? `; those of ${computed} images were computed now, in ${seconds.toFixed(1)} s` : "";
   return `training reads the features of ${images} images${forms} (${size})${now}`;
-}
-
-function gigabytes(bytes: number): string {
-  return (bytes / 1e9).toFixed(2);
-}
-
-function sizeText(bytes: number): string {
-  return bytes < 1e8 ? `${(bytes / 1e6).toFixed(1)} MB` : `${gigabytes(bytes)} GB`;
 }

@@ -1,5 +1,4 @@
 // The spec's `pack`: whether a run reads its images from a packed cache, and where that lies.
-import { statfs } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Spec } from "../../compiler/spec/schema.ts";
 import type { LabelledRows, PreparedLabels } from "../data/classes.ts";
@@ -7,10 +6,9 @@ import { DEFAULT_CACHE_BYTES, type ImageFormat, imageBytes } from "../data/image
 import { type PackHandle, preparePack } from "../data/packedImages.ts";
 import type { PackItem } from "../data/packWriter.ts";
 import { refuseSameContent } from "../data/splitLeak.ts";
+import { lackOfRoom, sizeText } from "./diskRoom.ts";
 
 const PACK_FOLDER = "cache";
-/** `auto` takes at most this share of the free disk. */
-const DISK_SHARE = 0.5;
 const PROGRESS_MS = 10_000;
 
 /** What the decision depends on; a training session has all of it. */
@@ -59,7 +57,7 @@ export async function openPack(
     },
   });
   if (experiment.spec.split_leak === "error") refuseSameContent(labels, summary.hashes);
-  const size = `${gigabytes(summary.sizeBytes)} GB in ${summary.folder}`;
+  const size = `${sizeText(summary.sizeBytes)} in ${summary.folder}`;
   log(`${summary.images} images are read from the packed cache (${size}); ${summary.packed} were packed now`);
   const { folder, packFormat } = summary;
   return { folder, packFormat, format: reader.format };
@@ -75,9 +73,8 @@ async function isPackWanted(
   if (pack !== "auto" || packFormat === "jpeg") return pack !== false;
   const bytes = new Set(items.map(({ path }) => path)).size * imageBytes(reader.format);
   if (bytes <= DEFAULT_CACHE_BYTES || epochs === 1 || logdir === null) return false;
-  const { bavail, bsize } = await statfs(directory);
-  if (bytes <= DISK_SHARE * bavail * bsize) return true;
-  const room = `${gigabytes(bytes)} GB of ${gigabytes(bavail * bsize)} GB that are free`;
+  const room = await lackOfRoom(directory, bytes);
+  if (room === undefined) return true;
   const ways = "`pack: true` does it anyway, `pack_format: jpeg` takes a quarter or less";
   log(`the images are decoded in every epoch: packing them takes ${room} (${ways})`);
   return false;
@@ -87,8 +84,4 @@ function itemsOf(rows: LabelledRows): PackItem[] {
   const items: PackItem[] = [];
   for (const path of rows.paths) items.push({ path, place: rows.locate(items.length) });
   return items;
-}
-
-function gigabytes(bytes: number): string {
-  return (bytes / 1e9).toFixed(2);
 }

@@ -8,7 +8,7 @@ import { refuseSharedFiles } from "../data/splitLeak.ts";
 import type { Experiment } from "./trainerOptions.ts";
 
 /** Whose images are about to be read: those of all tables, or of the one that evaluations read. */
-export type SourceUse = "training" | "evaluation";
+type SourceUse = "training" | "evaluation";
 
 /**
  * The labels with a stamp of each row's file, for an evaluation of the rows that it reads: the validation
