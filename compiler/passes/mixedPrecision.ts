@@ -41,8 +41,11 @@ const ROUND: ReadonlySet<string> = new Set([
   "MaxPoolGrad",
 ]);
 
-/** Pixels are augmented in float32: a sheet of samples shows what the network sees. */
-const FLOAT32_ORIGIN = /^augment\b/;
+/**
+ * Pixels are augmented in float32: a sheet of samples shows what the network sees. Gradients are complete
+ * when they come to the optimizer: divided by the loss scale, float16 would lose what the scale has saved.
+ */
+const FLOAT32_ORIGIN = /^(augment|optimizer|accumulated)\b/;
 
 export const mixedPrecision: Pass = {
   name: "mixed-precision",

@@ -41,6 +41,8 @@ export interface TrainingModel {
   readonly loaderWarps?: boolean | undefined;
   /** Whether gradients are those of the loss times the state `optimizer.loss_scale` (lossScaling.ts). */
   readonly scalesLoss?: boolean;
+  /** Whether small tensors are updated together (updateGroups.ts). */
+  readonly joinsUpdates?: boolean;
 }
 
 export interface GradientGraph {

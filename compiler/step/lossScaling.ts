@@ -5,6 +5,7 @@
 import { nextName } from "../bundle.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import { elementCount, type Value } from "../ir/types.ts";
+import { MOST_JOINED } from "./updateGroups.ts";
 
 /** State: factor of the loss, float32 scalar, a power of two. */
 export const LOSS_SCALE = "optimizer.loss_scale";
@@ -12,9 +13,6 @@ export const LOSS_SCALE = "optimizer.loss_scale";
 export const SCALED_STEPS = "optimizer.scaled_steps";
 
 export const LOSS_SCALING = { initial: 65_536, growth: 2, backoff: 0.5, interval: 2_000 } as const;
-
-/** What the CUDA kernel of Concat takes without uploading a list of pointers at every run. */
-const MOST_JOINED = 32;
 
 /** The input `optimizer.loss_scale`, declared once. */
 export function lossScaleInput(b: GraphBuilder): Value {

@@ -8,6 +8,7 @@ import type { Spec } from "../spec/schema.ts";
 import type { TrainingModel } from "./gradientGraph.ts";
 import { emitLossScaling } from "./lossScaling.ts";
 import { OPTIMIZERS, type StepScalars } from "./optimizers.ts";
+import { join, part, updateGroups } from "./updateGroups.ts";
 
 /** Name of the state tensor that counts applied steps, int64 scalar. */
 export const STEP_COUNTER = "optimizer.step";
@@ -33,11 +34,14 @@ export interface UpdateSources {
  */
 export function emitUpdate(
   b: GraphBuilder,
-  { spec, scalesLoss }: Pick<TrainingModel, "spec" | "scalesLoss">,
+  model: Pick<TrainingModel, "spec" | "scalesLoss" | "joinsUpdates">,
   { parameters, gradientOf, inputOf, inverseCount }: UpdateSources,
 ): { readonly isApplied: Value | undefined } {
+  const { spec } = model;
   const optimizer = OPTIMIZERS[spec.optimizer];
-  const scaling = scalesLoss ? emitLossScaling(b, parameters.map(gradientOf)) : undefined;
+  const groups = updateGroups(parameters, model.joinsUpdates ?? false);
+  const gradients = groups.map((group) => withinGroup(b, group, () => join(b, group.map(gradientOf))));
+  const scaling = model.scalesLoss ? emitLossScaling(b, gradients) : undefined;
   const isApplied = scaling?.isApplied;
   const scalars = b.within("optimizer", () => {
     const counted = isApplied ? b.cast(isApplied, "int64") : b.scalar(1, "int64");
@@ -45,26 +49,39 @@ export function emitUpdate(
     b.output(nextName(STEP_COUNTER), step);
     return optimizer.scalars(b, b.input("learning_rate", "float32", []), step);
   });
-  for (const parameter of parameters) {
-    b.within(`optimizer(${parameter.name})`, () => {
-      const value = inputOf(parameter.name, parameter.shape);
-      const slots = optimizer.slots.map((slot) => inputOf(slotName(parameter.name, slot), parameter.shape));
+  for (const [index, group] of groups.entries()) {
+    const [parameter, scaled] = [group[0], gradients[index]];
+    if (!parameter || !scaled) continue;
+    withinGroup(b, group, () => {
+      const inputs = (nameOf: (name: string) => string): Value =>
+        join(
+          b,
+          group.map(({ name, shape }) => inputOf(nameOf(name), shape)),
+        );
+      const value = inputs((name) => name);
+      const slots = optimizer.slots.map((slot) => inputs((name) => slotName(name, slot)));
       const presence = parameter.role === "log_variance" ? presenceOf(b, parameter, inverseCount) : undefined;
-      const scaled = gradientOf(parameter);
       const raw = scaling ? b.mul(scaled, scaling.unscale) : scaled;
       const gradient = completeGradient(b, spec, parameter, value, raw, presence);
       const before = [value, ...slots];
       const start = decayed(b, spec, parameter, value, scalars);
       const after = optimizer.update(b, start, gradient, slots, scalars);
-      const names = [parameter.name, ...optimizer.slots.map((slot) => slotName(parameter.name, slot))];
       const moves = presence && isApplied ? b.emit("And", [presence, isApplied]) : (presence ?? isApplied);
-      names.forEach((name, i) => {
-        const [next, old] = [after[i], before[i]];
-        if (next && old) b.output(nextName(name), moves ? b.where(moves, next, old) : next);
-      });
+      const parts = after.map((next, i) => part(b, moves ? b.where(moves, next, before[i]!) : next, group));
+      for (const [k, { name }] of group.entries()) {
+        const names = [name, ...optimizer.slots.map((slot) => slotName(name, slot))];
+        names.forEach((each, i) => {
+          const next = parts[i]?.[k];
+          if (next) b.output(nextName(each), next);
+        });
+      }
     });
   }
   return { isApplied };
+}
+
+function withinGroup<T>(b: GraphBuilder, group: readonly Parameter[], emit: () => T): T {
+  return b.within(`optimizer(${group[0]?.name})`, emit);
 }
 
 /** Whether the task of a log variance has a label in the logical batch (bool scalar). */

@@ -69,6 +69,10 @@ describe.each(Object.entries(NETS))("%s", (_name, spec) => {
     expect([...halves]).toEqual(expect.arrayContaining(["Conv", "Relu"]));
     for (const name of ["Log", "LogSoftmax", "Softmax", "Exp", "Sqrt", "Div"])
       expect(halves).not.toContain(name);
+    const { nodes = [] } = stages.get("train/5-final") ?? {};
+    const updates = nodes.filter(({ outputs }) => /^optimizer\b/.test(outputs[0]?.origin ?? ""));
+    expect(updates.length).toBeGreaterThan(20);
+    expect(updates.filter(({ outputs }) => outputs[0]?.type.dtype === "float16")).toEqual([]);
     expect(opsInHalf(stages.get("evaluate/5-final"))).toEqual(new Set());
     expect(opsInHalf(stages.get("apply/5-final"))).toEqual(new Set());
     for (const { dtype, name } of bundle.manifest.state) expect(dtype, name).not.toBe("float16");

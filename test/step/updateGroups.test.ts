@@ -1,0 +1,96 @@
+// Small tensors that are updated together: the numbers are those of single updates to the last bit, in far
+// fewer operators.
+import { describe, expect, test } from "vitest";
+import { GraphBuilder } from "../../compiler/ir/builder.ts";
+import { interpret } from "../../compiler/ir/interpret.ts";
+import type { NDArray } from "../../compiler/ir/op.ts";
+import type { Graph } from "../../compiler/ir/types.ts";
+import type { Parameter, ParameterRole } from "../../compiler/model/parameters.ts";
+import { OPS } from "../../compiler/ops/table.ts";
+import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
+import { emitUpdate } from "../../compiler/step/update.ts";
+import { MOST_JOINED, updateGroups } from "../../compiler/step/updateGroups.ts";
+import { randomFeeds } from "./randomFeeds.ts";
+import { sameBits } from "./tensors.ts";
+
+function parameter(name: string, role: ParameterRole, shape: readonly number[]): Parameter {
+  return { name, role, shape, part: "fcn", initial: { kind: "constant", value: 0 }, trained: true };
+}
+
+const PARAMETERS: readonly Parameter[] = [
+  parameter("k1", "kernel", [4, 2, 3, 3]),
+  parameter("s1", "norm_scale", [4]),
+  parameter("b1", "norm_bias", [4]),
+  parameter("k2", "kernel", [4]),
+  parameter("s2", "norm_scale", [3]),
+  parameter("b2", "bias", [4]),
+  { ...parameter("v", "log_variance", []), part: "tasks.a" },
+];
+
+const names = (groups: readonly Parameter[][]) => groups.map((group) => group.map(({ name }) => name));
+
+test("vectors of one length are joined; kernels, whatever their shape, and log variances are not", () => {
+  const groups = updateGroups(PARAMETERS, true);
+  expect(names(groups)).toEqual([["k1"], ["s1", "b1", "b2"], ["k2"], ["s2"], ["v"]]);
+  expect(updateGroups(PARAMETERS, false).every((group) => group.length === 1)).toBe(true);
+});
+
+test("dozens of vectors take a few operators", () => {
+  const many = Array.from({ length: MOST_JOINED }, (_, i) => parameter(`b${i}`, "bias", [4]));
+  const b = new GraphBuilder("update", OPS);
+  const spec = resolveSpec({ tasks: ["a"], fcn: { layers: [4] }, train_fcn: true });
+  emitUpdate(
+    b,
+    { spec, joinsUpdates: true },
+    {
+      parameters: many,
+      gradientOf: ({ name, shape }) => b.input(`gradient/${name}`, "float32", shape),
+      inputOf: (name, shape) => b.input(name, "float32", shape),
+      inverseCount: () => b.scalar(1),
+    },
+  );
+  expect(b.build().nodes.length).toBeLessThan(MOST_JOINED);
+});
+
+test("no more are joined than the device's kernels take by value", () => {
+  const many = Array.from({ length: 2 * MOST_JOINED + 1 }, (_, i) => parameter(`b${i}`, "bias", [4]));
+  expect(updateGroups(many, true).map(({ length }) => length)).toEqual([MOST_JOINED, MOST_JOINED, 1]);
+});
+
+describe.each(["adam", "adamw", "momentum"] as const)("with %s", (optimizer) => {
+  test.each([false, true])(
+    "the next state is that of single updates to the bit; scaled: %s",
+    (scalesLoss) => {
+      const spec = resolveSpec({
+        tasks: ["a"],
+        fcn: { layers: [4] },
+        train_fcn: true,
+        optimizer,
+        weight_decay: 0.1,
+      });
+      const build = (joinsUpdates: boolean): Graph => {
+        const b = new GraphBuilder("update", OPS);
+        const input = (name: string, shape: readonly number[]) =>
+          b.findInput(name) ?? b.input(name, "float32", shape);
+        emitUpdate(
+          b,
+          { spec, scalesLoss, joinsUpdates },
+          {
+            parameters: PARAMETERS,
+            gradientOf: ({ name, shape }) => input(`gradient/${name}`, shape),
+            inputOf: input,
+            inverseCount: () => input("inverse_count", []),
+          },
+        );
+        return b.build();
+      };
+      const [single, joined] = [build(false), build(true)];
+      const feeds = randomFeeds(single, "update groups");
+      const run = (graph: Graph): ReadonlyMap<string, NDArray> => interpret(graph, feeds);
+      const expected = run(single);
+      const found = run(joined);
+      expect([...found.keys()].sort()).toEqual([...expected.keys()].sort());
+      for (const [name, value] of expected) expect(sameBits(found.get(name), value), name).toBe(true);
+    },
+  );
+});
