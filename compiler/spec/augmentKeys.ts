@@ -4,7 +4,8 @@
 
 /** What is said of one operation in a spec. `true` stands for `normal`; a flag takes nothing else. */
 export interface AugmentKey {
-  readonly kind: "flag" | "number";
+  /** A flag has no number; a chance is that of an image to be changed, an amount is how much. */
+  readonly kind: "flag" | "chance" | "amount";
   /** Legal numbers. */
   readonly least: number;
   readonly most: number;
@@ -19,11 +20,11 @@ function flag(doc: string): AugmentKey {
 }
 
 function chance(normal: number, doc: string): AugmentKey {
-  return { kind: "number", least: 0, most: 1, normal, doc: `chance of ${doc}` };
+  return { kind: "chance", least: 0, most: 1, normal, doc: `chance of ${doc}` };
 }
 
 function amount(least: number, most: number, normal: number, doc: string): AugmentKey {
-  return { kind: "number", least, most, normal, doc };
+  return { kind: "amount", least, most, normal, doc };
 }
 
 /** All operations in the order in which they are applied, whatever order the spec has. */

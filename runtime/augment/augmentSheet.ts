@@ -113,7 +113,7 @@ function shownOperations({ augment, imshape }: SheetSpec): (readonly [AugmentNam
 
 /** A chance becomes certainty; other numbers stay. */
 function certain(name: AugmentName, strength: number): number {
-  return AUGMENT_KEYS[name].doc.startsWith("chance of") ? 1 : strength;
+  return AUGMENT_KEYS[name].kind === "chance" ? 1 : strength;
 }
 
 /** The images as read, uint8 HWC; of wider numbers the levels that augmentation works on. */

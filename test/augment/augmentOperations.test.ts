@@ -174,7 +174,7 @@ describe("noise", () => {
 
 describe("an operation whose chance is drawn against", () => {
   test("leaves the image alone", () => {
-    const names = AUGMENT_NAMES.filter((name) => AUGMENT_KEYS[name].doc.startsWith("chance of"));
+    const names = AUGMENT_NAMES.filter((name) => AUGMENT_KEYS[name].kind === "chance");
     expect(names.length).toBe(9);
     const settings = Object.fromEntries(names.map((name) => [name, 0]));
     const image = CASES[0]!.image;
