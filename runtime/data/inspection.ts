@@ -5,6 +5,7 @@ import { lstat } from "node:fs/promises";
 import sharp from "sharp";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
 import { type RowPlace, readImageFile, refusalOf } from "./imageFile.ts";
+import { imageDepth } from "./imageFormat.ts";
 import { imageLayout, kindOfName } from "./imageLayout.ts";
 import { decodeImage, type ImageFormat } from "./images.ts";
 import { encodeRecord, type PackFormat } from "./packKind.ts";
@@ -71,7 +72,7 @@ export async function inspectImage(
     const pixels = await decodeImage(bytes, format, path, place);
     if (packFormat !== undefined)
       return { ...found, record: await encodeRecord(pixels, format, packFormat), faults: [] };
-    return { ...found, ...(await notesOf(bytes, path)), faults: [] };
+    return { ...found, ...(await notesOf(bytes, path, format)), faults: [] };
   } catch (error) {
     if (error instanceof MttcError) return { ...found, faults: error.faults };
     throw error;
@@ -79,7 +80,11 @@ export async function inspectImage(
 }
 
 /** Of an image that has been decoded, so that its header is sound. */
-async function notesOf(bytes: Buffer, path: string): Promise<Pick<Inspection, "notes" | "trailingBytes">> {
+async function notesOf(
+  bytes: Buffer,
+  path: string,
+  format: ImageFormat,
+): Promise<Pick<Inspection, "notes" | "trailingBytes">> {
   const layout = imageLayout(bytes);
   const isTiff = layout?.kind === "tiff";
   const tiff = isTiff ? await readTiffLayout(bytes, refusalOf(path, undefined)) : undefined;
@@ -92,8 +97,8 @@ async function notesOf(bytes: Buffer, path: string): Promise<Pick<Inspection, "n
     orientation: (tiff?.orientation ?? header?.orientation ?? 1) !== 1,
     cmyk: header?.space === "cmyk",
     pages: tiff?.hasMore === true,
-    deep: header?.depth === "ushort",
-    alpha: header?.hasAlpha === true,
+    deep: header?.depth === "ushort" && imageDepth(format) === "uint8",
+    alpha: header?.hasAlpha === true && (format.greyscale || format.channels !== 4),
   };
   const notes = (Object.keys(present) as NoteKind[]).filter((kind) => present[kind]);
   return { notes, trailingBytes: layout?.trailingBytes ?? 0 };

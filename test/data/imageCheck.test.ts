@@ -12,7 +12,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type CheckedTable, checkImages, writeCheckedTables } from "../../runtime/data/imageCheck.ts";
 import { imageLayout } from "../../runtime/data/imageLayout.ts";
 import type { ImageFormat } from "../../runtime/data/images.ts";
-import type { NoteKind } from "../../runtime/data/inspection.ts";
+import { inspectImage, type NoteKind } from "../../runtime/data/inspection.ts";
 import { DEFAULT_LIMITS, type InspectionLimits, InspectionPool } from "../../runtime/data/inspectionPool.ts";
 import { runCli } from "../cli/runCli.ts";
 import { faultsOfAsync } from "../spec/faultsOf.ts";
@@ -192,6 +192,18 @@ describe("what is unusual but sound (rows 4, 9, 11 to 16, 20)", () => {
     expect(await verdict("bit.png", oneBit)).toEqual(usable());
   });
 
+  it("alpha and 16 bits that the format keeps are not noted as lost", async () => {
+    const path = join(folder, "kept.png");
+    const clear = pictureImage(40, 30).ensureAlpha(0.3).toColourspace("rgb16");
+    await writeFile(path, await clear.png().toBuffer());
+    const notes = async (more: Partial<ImageFormat>): Promise<readonly NoteKind[]> =>
+      (await inspectImage(path, { ...format, ...more }, undefined)).notes;
+    expect(await notes({})).toEqual(["deep", "alpha"]);
+    expect(await notes({ channels: 4 })).toEqual(["deep"]);
+    expect(await notes({ channels: 4, depth: "uint16" })).toEqual([]);
+    expect(await notes({ channels: 4, greyscale: true, depth: "float32" })).toEqual(["alpha"]);
+  });
+
   it("of an animated WebP the first frame is used; GIF and a JPEG in a TIFF are E_IMG_FORMAT", async () => {
     const frames = [0, 90].map((tint) => pictureImage(40, 30, tint).png().toBuffer());
     const animation = sharp(await Promise.all(frames), { join: { animated: true } });
@@ -359,7 +371,7 @@ describe("mttc data check", () => {
     await writeFile(join(own, "pets", "dog", "bad.jpg"), jpeg.subarray(0, 900));
     const dropped = await runCli(own, ["data", "check", "pets", "--drop", "0.5"]);
     expect(dropped.code, dropped.stderr).toBe(0);
-    expect(dropped.stderr).toContain("pets.checked.csv: 1 rows left out");
+    expect(dropped.stderr).toContain("pets.checked.csv: 1 row left out");
     expect(await readFile(join(own, "pets.checked.csv"), "utf8")).toBe(
       "filepath,class\npets/cat/a.jpg,cat\npets/dog/a.jpg,dog\n",
     );
