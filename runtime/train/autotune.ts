@@ -21,6 +21,8 @@ const TIMED_RUNS = 9;
 /** Fewer runs, but no fewer than these, where they take longer than this together. */
 const LEAST_RUNS = 3;
 const ENOUGH_MS = 2000;
+/** A form that takes so many times the fastest one's time in a run after its first is not measured further. */
+const HOPELESS = 4;
 /** Another form takes the place of the table's only if it is faster by this share: less is noise. */
 const LEAST_GAIN = 0.05;
 /** Faults of a single candidate, which then is not chosen: refused by the provider, or too large. */
@@ -110,14 +112,17 @@ async function timeForms(host: OrtHost, { forms, key }: FormCandidates): Promise
     await host.write(
       Object.fromEntries(tensors.map(({ input, id }) => [id, randomNumbers(input, `${key} ${input.name}`)])),
     );
-    for (const [form, graph] of forms) times[form] = await timeGraph(host, graph);
+    for (const [form, graph] of forms) {
+      const known = Object.values(times).filter((time) => time !== null);
+      times[form] = await timeGraph(host, graph, Math.min(...known));
+    }
   } finally {
     await host.free(buffers.map(({ id }) => id));
   }
   return times;
 }
 
-async function timeGraph(host: OrtHost, graph: Graph): Promise<number | null> {
+async function timeGraph(host: OrtHost, graph: Graph, leastMs: number): Promise<number | null> {
   const name = "autotune";
   const inputs = Object.fromEntries(graph.inputs.map((input) => [input.name, `autotune:${input.name}`]));
   const undo: (() => Promise<unknown>)[] = [];
@@ -126,7 +131,7 @@ async function timeGraph(host: OrtHost, graph: Graph): Promise<number | null> {
     undo.push(() => host.closeGraph(name));
     await host.bind(name, name, { inputs, outputs: { y: "autotune:y" } });
     undo.push(() => host.unbind(name));
-    return await medianRunMs(host, name);
+    return await medianRunMs(host, name, leastMs);
   } catch (error) {
     if (error instanceof MttcError && CANDIDATE_FAULTS.includes(error.code)) return null;
     throw error;
@@ -135,10 +140,16 @@ async function timeGraph(host: OrtHost, graph: Graph): Promise<number | null> {
   }
 }
 
-/** Median milliseconds of a bound graph's runs, after a warm-up. */
-async function medianRunMs(host: OrtHost, binding: string): Promise<number> {
+/**
+ * Median milliseconds of a bound graph's runs, after a warm-up; of one run where that takes far longer than
+ * `leastMs`.
+ */
+async function medianRunMs(host: OrtHost, binding: string, leastMs: number): Promise<number> {
   const began = performance.now();
-  for (let run = 0; run < WARM_UP_RUNS; run++) await host.step(binding);
+  for (let run = 0; run < WARM_UP_RUNS; run++) {
+    const { runMs } = await host.step(binding);
+    if (run > 0 && runMs > HOPELESS * leastMs) return runMs;
+  }
   const times: number[] = [];
   while (times.length < TIMED_RUNS && (times.length < LEAST_RUNS || performance.now() - began < ENOUGH_MS))
     times.push((await host.step(binding)).runMs);

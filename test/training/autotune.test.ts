@@ -94,6 +94,26 @@ describe("choosing forms", () => {
     expect(elsewhere.lines[0]).toMatch("2 measured");
   });
 
+  test("a form that is hopelessly slow is run twice", async () => {
+    const [candidate] = candidates();
+    const forms = [...candidate!.forms.keys()];
+    const runs: number[] = [];
+    const nothing = async (): Promise<void> => {};
+    const step = async () => {
+      runs[runs.length - 1]! += 1;
+      // The first form is the fastest; the first run of each builds plans.
+      return { outputs: new Map(), runMs: runs.length === 1 ? 1 : 100, returned: [] };
+    };
+    const stub = {
+      ...{ version: host.version, allocate: nothing, free: nothing, write: nothing, step },
+      ...{ closeGraph: nothing, unbind: nothing, bind: nothing, openGraph: async () => void runs.push(0) },
+    } as unknown as OrtHost;
+    await chooseForms([candidate!], { host: stub, target: "cuda", device: "stub" });
+    expect(runs).toHaveLength(forms.length);
+    expect(runs[0]).toBeGreaterThan(5);
+    expect(runs.slice(1).every((count) => count === 2)).toBe(true);
+  });
+
   test("leaves out a form that ONNX Runtime refuses", async () => {
     const [candidate] = candidates();
     const [form, graph] = [...candidate!.forms].find(([name]) => name !== candidate!.usual)!;
