@@ -21,7 +21,7 @@ const TIMED_RUNS = 9;
 /** Fewer runs, but no fewer than these, where they take longer than this together. */
 const LEAST_RUNS = 3;
 const ENOUGH_MS = 2000;
-/** A form that takes so many times the fastest one's time in a run after its first is not measured further. */
+/** A form whose second run takes so many times the fastest one's time is not measured further. */
 const HOPELESS = 4;
 /** Another form takes the place of the table's only if it is faster by this share: less is noise. */
 const LEAST_GAIN = 0.05;
