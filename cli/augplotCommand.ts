@@ -5,7 +5,7 @@ import { drawAugmentSheet } from "../runtime/augment/augmentSheet.ts";
 import { chooseEvenly } from "../runtime/augment/runSheet.ts";
 import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
 import { readLabels } from "../runtime/train/trainerOptions.ts";
-import { parsePositive } from "./runtimeOptions.ts";
+import { parsePngName, parsePositive } from "./runtimeOptions.ts";
 import { loadSpecOrRun } from "./specFile.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -18,13 +18,16 @@ interface Flags {
 }
 
 const IMAGES = 4;
+const DEFAULT_SAMPLES = 8;
+/** A sheet is one picture, drawn in memory: more cells than this are neither looked at nor drawn. */
+const MOST_CELLS = 1000;
 
 export function addAugplotCommand(program: Command, terminal: Terminal): void {
   program
     .command("augplot")
     .description("a picture of the augmentation: originals beside samples of what training sees")
     .argument("<spec|run>", "spec file, or folder of a run")
-    .option("-o, --output <file>", "PNG to write", "augment.png")
+    .option("-o, --output <file>", "PNG to write", parsePngName, "augment.png")
     .option("--each", "every operation alone at its strength, on one image")
     .option(
       "--images <n>",
@@ -46,10 +49,22 @@ async function plot(path: string, flags: Flags, terminal: Terminal): Promise<voi
       at: { file: path, path: "augment" },
       hint: "set augment: true, or list operations; --each shows all there are",
     });
+  refuseHugeSheet(flags);
   const { train } = await readLabels(experiment);
   const paths = chooseEvenly(train.paths, flags.images ?? (flags.each ? 1 : IMAGES));
   const { samples, each, ort } = flags;
   const png = await drawAugmentSheet(spec, { paths, samples, each, ortLibrary: ort });
   await writeFileAtomically(flags.output, png);
   terminal.note(`written to ${flags.output}`);
+}
+
+/** E_USAGE for more samples than a picture can hold. */
+function refuseHugeSheet({ each, images, samples }: Flags): void {
+  const cells = (images ?? (each ? 1 : IMAGES)) * (samples ?? DEFAULT_SAMPLES);
+  if (cells <= MOST_CELLS) return;
+  throw new MttcError({
+    code: "E_USAGE",
+    message: `--images times --samples is ${cells}, expected at most ${MOST_CELLS}`,
+    hint: "ask for fewer of either",
+  });
 }

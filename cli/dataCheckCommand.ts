@@ -2,7 +2,7 @@
 // reports all faults at once. Exit code 2 where there are any, unless --drop may leave their rows out.
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
 import { fileError } from "../runtime/checkpoint/fileSystem.ts";
@@ -41,7 +41,8 @@ const MANIFEST_FORMAT = "mttc-image-hashes";
 const PROGRESS_MS = 10_000;
 
 export function addDataCheckCommand(data: Command, terminal: Terminal): void {
-  const command = new Command("check")
+  data
+    .command("check")
     .description("try every image of a spec, a run or a label table, and report all faults")
     .argument("<spec>", "spec file (.yml, .yaml, .json), a run's folder, or a label table")
     .option("--filepaths <column>", "column of image paths, for a label table", "filepath")
@@ -59,7 +60,6 @@ export function addDataCheckCommand(data: Command, terminal: Terminal): void {
     .option("--write-manifest <file>", "write the SHA-256 of every usable image as JSON")
     .option("--json", "print the report as JSON")
     .action((spec: string, flags: Flags) => check(spec, flags, terminal));
-  data.addCommand(command);
 }
 
 async function check(file: string, flags: Flags, terminal: Terminal): Promise<void> {
@@ -84,7 +84,9 @@ async function check(file: string, flags: Flags, terminal: Terminal): Promise<vo
   if (flags.drop === undefined) throw faultSummary(report);
   const share = flags.drop === true ? DEFAULT_DROP : flags.drop;
   for (const { path, dropped, lostColumns } of await writeCheckedTables(tables, report, share)) {
-    terminal.note(`${shownPath(path)}: ${dropped} rows left out; name it in the spec to train without them`);
+    terminal.note(
+      `${shownPath(path)}: ${rowCountText(dropped)} left out; name it in the spec to train without them`,
+    );
     if (lostColumns.length > 0)
       terminal.note(plainText(`not in it: ${lostColumns.join(", ")} (no cells of a CSV)`));
   }
@@ -193,6 +195,10 @@ function faultSummary({ faulty, fileCount }: CheckReport): MttcError {
   const hint = "mend them, or write tables without their rows with --drop";
   const at = first?.fault.at ?? {};
   return new MttcError({ code: first?.fault.code ?? "E_IMG_FORMAT", message, at, hint });
+}
+
+function rowCountText(rows: number): string {
+  return rows === 1 ? "1 row" : `${count(rows)} rows`;
 }
 
 function parseShare(text: string): number {

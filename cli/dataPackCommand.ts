@@ -1,6 +1,6 @@
 // `mttc data pack SPEC`: decodes every image of a spec once into the packed cache that training reads.
 import { resolve } from "node:path";
-import { Command } from "commander";
+import type { Command } from "commander";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { imageFormat } from "../runtime/data/images.ts";
 import { preparePack } from "../runtime/data/packedImages.ts";
@@ -22,13 +22,13 @@ interface Flags {
 const PROGRESS_MS = 10_000;
 
 export function addDataPackCommand(data: Command, terminal: Terminal): void {
-  const command = new Command("pack")
+  data
+    .command("pack")
     .description("decode every image of a spec once, into the packed cache that training reads; verify it")
     .argument("<spec>", "spec file, or a run's folder")
     .option("--refresh", "pack images anew whose files have changed (otherwise they are an error)")
     .option("--json", "print the result as JSON")
     .action((spec: string, flags: Flags) => pack(spec, flags, terminal));
-  data.addCommand(command);
 }
 
 async function pack(file: string, flags: Flags, terminal: Terminal): Promise<void> {

@@ -9,7 +9,7 @@ import { drawStatisticsSheet } from "../runtime/drawing/statisticsSheet.ts";
 import { type Experiment, experimentFromSpec, readLabels } from "../runtime/train/trainerOptions.ts";
 import { readTableFacts } from "./labelColumns.ts";
 import { shownPath } from "./pathText.ts";
-import { parsePositive } from "./runtimeOptions.ts";
+import { parsePngName, parsePositive } from "./runtimeOptions.ts";
 import { isLabelTable, loadSpecOrRun } from "./specFile.ts";
 import { count, decimal, renderTable } from "./tables.ts";
 import { plainText, type Terminal } from "./terminal.ts";
@@ -36,7 +36,7 @@ export function addDataStatsCommand(data: Command, terminal: Terminal): void {
     .option("--tasks <names>", "columns to count, separated by commas, for a label table")
     .option("--filepaths <column>", "column of image paths, for a label table")
     .option("--batch-size <n>", "rows of a batch (default: the spec's)", parsePositive)
-    .option("-o, --output <png>", "write a picture of it")
+    .option("-o, --output <png>", "write a picture of it", parsePngName)
     .option("--json", "print JSON")
     .action((path: string, flags: Flags) => showStatistics(path, flags, terminal));
 }

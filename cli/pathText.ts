@@ -5,5 +5,6 @@ import { relative } from "node:path";
 export function shownPath(path: string): string {
   const below = relative(process.cwd(), path);
   const text = below === "" || below.startsWith("..") ? path : below;
-  return /^[\w./\\:@%+=-]+$/.test(text) ? text : `"${text}"`;
+  if (/^[\w./\\:@%+=-]+$/.test(text)) return text;
+  return /["$`]/.test(text) ? `'${text.replaceAll("'", "'\\''")}'` : `"${text}"`;
 }

@@ -5,6 +5,7 @@ import type { Command } from "commander";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
 import { fileError } from "../runtime/checkpoint/fileSystem.ts";
+import { IMAGE_NAME } from "../runtime/data/folderTable.ts";
 import { type Prediction, Predictor } from "../runtime/export/predictor.ts";
 import {
   type RuntimeFlags,
@@ -19,8 +20,6 @@ interface Flags extends RuntimeFlags {
   readonly csv?: string;
   readonly json?: string;
 }
-
-const IMAGE_NAME = /\.(png|jpe?g|webp)$/i;
 
 export function addPredictCommand(program: Command, terminal: Terminal): void {
   const command = program
@@ -60,7 +59,7 @@ async function write(file: string, text: string, terminal: Terminal): Promise<vo
 }
 
 /** A file as it is; of a folder the images in it and below it, sorted. E_FILE where there is none. */
-async function listImages(path: string): Promise<string[]> {
+export async function listImages(path: string): Promise<string[]> {
   try {
     if (!(await stat(path)).isDirectory()) return [path];
     const entries = await readdir(path, { recursive: true, withFileTypes: true });
@@ -72,7 +71,12 @@ async function listImages(path: string): Promise<string[]> {
   } catch (error) {
     throw fileError(error, path, "read the image");
   }
-  throw new MttcError({ code: "E_FILE", message: "the folder has no image", at: { file: path } });
+  throw new MttcError({
+    code: "E_FILE",
+    message: "the folder has no image",
+    at: { file: path },
+    hint: "images are files that end in .jpg, .jpeg, .png, .webp, .tif or .tiff",
+  });
 }
 
 /** CSV with a header, RFC 4180. */

@@ -36,6 +36,12 @@ function parseProviderName(text: string): ProviderName {
   return text;
 }
 
+/** The name of a picture to write; a usage fault unless it ends in .png, which is what is written. */
+export function parsePngName(text: string): string {
+  if (!/\.png$/i.test(text)) throw new InvalidArgumentError("expected a file name that ends in .png");
+  return text;
+}
+
 /** An integer of at least 1; a usage fault otherwise. */
 export function parsePositive(text: string): number {
   const value = Number(text);

@@ -48,6 +48,13 @@ export function systemCode(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
+/** The commonest codes in words. */
+const PLAIN_REASONS: Readonly<Record<string, string>> = {
+  EACCES: "you may not",
+  EISDIR: "it is a folder",
+  ENOENT: "it does not exist",
+  ENOTDIR: "a part of its path is no folder",
+};
 const DISK_CODES: readonly string[] = ["ENOSPC", "EFBIG", "EDQUOT"];
 
 /**
@@ -60,9 +67,10 @@ export function fileError(error: unknown, path: string, action: string): unknown
   if (DISK_CODES.includes(code)) {
     const limit = code === "EFBIG" ? "the size limit of files is reached" : "the disk or quota is full";
     const message = `cannot ${action}: ${limit} (${code})`;
-    const hint = "nothing was changed; make room and go on (train --resume)";
+    const hint = "nothing was changed; make room and run the command again (train: with --resume)";
     return new MttcError({ code: "E_DISK", message, at: { file: path }, hint }, { cause: error });
   }
-  const message = `cannot ${action} (${code})`;
+  const plain = PLAIN_REASONS[code];
+  const message = `cannot ${action}${plain === undefined ? "" : `: ${plain}`} (${code})`;
   return new MttcError({ code: "E_FILE", message, at: { file: path } }, { cause: error });
 }

@@ -170,5 +170,7 @@ export async function writeCheckedTables(
 
 function tooManyFaults({ faulty, rowCount }: CheckReport, dropped: number, share: number): MttcError {
   const message = `${dropped} of ${rowCount} rows are faulty, --drop allows ${Math.floor(share * rowCount)}`;
-  return new MttcError({ code: faulty[0]?.fault.code ?? "E_IMG_FORMAT", message });
+  const needed = Math.ceil((100 * dropped) / rowCount) / 100;
+  const hint = `if that many may go: --drop ${needed}`;
+  return new MttcError({ code: faulty[0]?.fault.code ?? "E_IMG_FORMAT", message, hint });
 }

@@ -1,8 +1,10 @@
 // Bad input on the command line: exit code 2 and a message that says where, and a run that can be begun again
 // after it.
-import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { shownPath } from "../../cli/pathText.ts";
+import { listImages } from "../../cli/predictCommand.ts";
 import { CLI_MAIN, runCli, runProgram } from "./runCli.ts";
 import { makeTinyData, type TinyData, tinySpec } from "./tinyData.ts";
 
@@ -96,4 +98,37 @@ test("a reader that goes away ends the program quietly", async () => {
   const command = `"${process.execPath}" "${CLI_MAIN}" schema | head -c 1; echo "\${PIPESTATUS[0]}"`;
   const { stdout, stderr } = await runProgram("bash", ["-c", command], { cwd: data.folder });
   expect([stdout, stderr]).toEqual(["{0\n", ""]);
+});
+
+test("faulty options of data check and data pack are usage faults like those of every command", async () => {
+  const drop = await runCli(data.folder, ["data", "check", "train.csv", "--drop", "folder"]);
+  expect([drop.code, drop.stderr]).toEqual([2, expect.stringMatching(/a share from 0 to 1\n\(--help/)]);
+  const pack = await runCli(data.folder, ["data", "pack"]);
+  expect([pack.code, pack.stderr]).toEqual([2, expect.stringMatching(/'spec'\n\(--help/)]);
+});
+
+test("pictures are refused under a name that is not of a PNG, and sheets that no memory holds", async () => {
+  await writeFile(join(data.folder, "sheet.yml"), tinySpec({ augment: "{flip_left_right: true}" }));
+  const stats = await runCli(data.folder, ["data", "stats", "train.csv", "-o", "stats.pdf"]);
+  expect([stats.code, stats.stderr]).toEqual([2, expect.stringContaining("ends in .png")]);
+  const sheet = await runCli(data.folder, ["augplot", "sheet.yml", "-o", "sheet.jpg"]);
+  expect([sheet.code, sheet.stderr]).toEqual([2, expect.stringContaining("ends in .png")]);
+  const huge = await runCli(data.folder, ["augplot", "sheet.yml", "--samples", "100000"]);
+  expect([huge.code, huge.stderr]).toEqual([2, expect.stringMatching(/at most 1000 \[E_USAGE\]/)]);
+  const files = await readdir(data.folder);
+  expect(files.filter((name) => /\.(pdf|jpg|png)$/.test(name))).toEqual([]);
+});
+
+test("predict finds the TIFF images of a folder", async () => {
+  await mkdir(join(data.folder, "bands"));
+  await writeFile(join(data.folder, "bands", "a.TIF"), "no TIFF at all");
+  await writeFile(join(data.folder, "bands", "notes.txt"), "no image");
+  expect(await listImages(join(data.folder, "bands"))).toEqual([join(data.folder, "bands", "a.TIF")]);
+  await expect(listImages(join(data.folder, "images", "..", "nowhere"))).rejects.toThrow("it does not exist");
+});
+
+test("a path with quotes is shown as a shell takes it", () => {
+  expect(shownPath('/a/my "x".csv')).toBe(`'/a/my "x".csv'`);
+  expect(shownPath('/a/it\'s "x".csv')).toBe(`'/a/it'\\''s "x".csv'`);
+  expect(shownPath("/a/my x.csv")).toBe('"/a/my x.csv"');
 });

@@ -87,12 +87,12 @@ describe("a model that cannot be used", () => {
     [
       "a wrong path",
       "fcn: gone.onnx",
-      /gone\.onnx: fcn: cannot read the model \(ENOENT\) \[E_FILE\][\s\S]*spec's folder/,
+      /gone\.onnx: fcn: cannot read the model: it does not exist \(ENOENT\) \[E_FILE\][\s\S]*spec's folder/,
     ],
     [
       "a wrong path to a Keras model",
       "fcn: gone.h5",
-      /gone\.h5: fcn: cannot read the model \(ENOENT\) \[E_FILE\]/,
+      /gone\.h5: fcn: cannot read the model: it does not exist \(ENOENT\) \[E_FILE\]/,
     ],
     [
       "a folder",
