@@ -236,7 +236,9 @@ async function prepareDirectory(
 /** Hash of the keys that decide what a step computes; the others may change between two halves of a run. */
 function hashSpec(spec: Experiment["spec"], { trunk, teacher }: ForeignModels): string {
   const { epochs: _e, notes: _n, logdir: _l, num_parallel_calls: _p, pack: _k, ...decisive } = spec;
-  const { train_labels: _t, val_labels: _v, filepaths: _f, cache_features: _c, ...rest } = decisive;
+  const { train_labels: _t, val_labels: _v, filepaths: _f, cache_features: _c, ...named } = decisive;
+  // What is allowed of the images, not what is made of them.
+  const { image_root: _i, split_leak: _s, ...rest } = named;
   // Features of images as they are give the same numbers; a fixed number of draws does not.
   const keys = { ...rest, feature_draws: featureDraws(spec) };
   return createHash("sha256")
