@@ -1,5 +1,5 @@
-// A run outlives its training images, and where they lay: evaluations read the validation images, and only training needs the
-// others, all of them before its first step.
+// A run outlives its training images, and where they lay: evaluations read the validation images, and only
+// training needs the others, all of them before its first step.
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
