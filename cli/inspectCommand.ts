@@ -3,6 +3,7 @@
 import type { Command } from "commander";
 import type { Target } from "../compiler/bundle.ts";
 import { compile } from "../compiler/compile.ts";
+import { MttcError } from "../compiler/diagnostics.ts";
 import { inspectModel, type LayerFacts, type ModelFacts } from "../compiler/inspect/modelFacts.ts";
 import { graphText, StageLog } from "../compiler/inspect/stages.ts";
 import type { TrunkFacts } from "../compiler/inspect/trunkFacts.ts";
@@ -56,7 +57,9 @@ async function inspect(path: string, flags: Flags, terminal: Terminal): Promise<
   if (flags.stage !== undefined) {
     const log = new StageLog();
     compile(experiment.spec, classes, { ...models, target: flags.target, trace: log.trace });
-    terminal.out(graphText(log.find(flags.stage), flags.at).trimEnd());
+    const text = graphText(log.find(flags.stage), flags.at).trimEnd();
+    if (text === "") throw nothingThere(flags);
+    terminal.out(text);
     return;
   }
   if (flags.placement) return await showPlacement(experiment.spec, classes, models, flags, terminal);
@@ -182,4 +185,12 @@ function reachTable({ reach }: ModelFacts, terminal: Terminal): string {
     parts.join(", ") || "nothing",
   ]);
   return renderTable(terminal, ["task", "classes", "weight", "trains"], rows, [1]);
+}
+
+function nothingThere({ stage, at }: Flags): MttcError {
+  return new MttcError({
+    code: "E_USAGE",
+    message: `--at "${at}": nothing in --stage ${stage} comes from there`,
+    hint: "without --at every line is printed, and ends in the place in the spec that it comes from",
+  });
 }

@@ -132,3 +132,16 @@ test("a path with quotes is shown as a shell takes it", () => {
   expect(shownPath('/a/it\'s "x".csv')).toBe(`'/a/it'\\''s "x".csv'`);
   expect(shownPath("/a/my x.csv")).toBe('"/a/my x.csv"');
 });
+
+test("a place that inspect --at does not find is named", async () => {
+  await writeFile(join(data.folder, "sheet.yml"), tinySpec({}));
+  const { code, stderr } = await runCli(data.folder, [
+    "inspect",
+    "sheet.yml",
+    "--stage",
+    "train",
+    "--at",
+    "nope",
+  ]);
+  expect([code, stderr]).toEqual([2, expect.stringMatching(/--at "nope": nothing in .* \[E_USAGE\]/)]);
+});
