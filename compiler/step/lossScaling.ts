@@ -12,7 +12,11 @@ export const LOSS_SCALE = "optimizer.loss_scale";
 /** State: steps applied since the scale last changed, int64 scalar. */
 export const SCALED_STEPS = "optimizer.scaled_steps";
 
-export const LOSS_SCALING = { initial: 65_536, growth: 2, backoff: 0.5, interval: 2_000 } as const;
+/** Within `least` and `most`, scale and 1 / scale are float32's normal numbers, whatever a run meets. */
+export const LOSS_SCALING = {
+  ...{ initial: 65_536, growth: 2, backoff: 0.5, interval: 2_000 },
+  ...{ least: 2 ** -24, most: 2 ** 24 },
+} as const;
 
 /** The input `optimizer.loss_scale`, declared once. */
 export function lossScaleInput(b: GraphBuilder): Value {
@@ -59,9 +63,12 @@ export function emitLossScaling(b: GraphBuilder, gradients: readonly Value[]): S
     const isApplied = emitAllFinite(b, gradients);
     const more = b.add(steps, b.scalar(1, "int64"));
     const isDue = b.emit("GreaterOrEqual", [more, b.scalar(LOSS_SCALING.interval, "int64")]);
-    const grown = b.where(isDue, b.mul(scale, b.scalar(LOSS_SCALING.growth)), scale);
+    const limited = (op: "Max" | "Min", factor: number, limit: number): Value =>
+      b.emit(op, [b.mul(scale, b.scalar(factor)), b.scalar(limit)]);
+    const grown = b.where(isDue, limited("Min", LOSS_SCALING.growth, LOSS_SCALING.most), scale);
+    const reduced = limited("Max", LOSS_SCALING.backoff, LOSS_SCALING.least);
     const zero = b.scalar(0, "int64");
-    b.output(nextName(LOSS_SCALE), b.where(isApplied, grown, b.mul(scale, b.scalar(LOSS_SCALING.backoff))));
+    b.output(nextName(LOSS_SCALE), b.where(isApplied, grown, reduced));
     b.output(nextName(SCALED_STEPS), b.where(isApplied, b.where(isDue, zero, more), zero));
     return { isApplied, unscale: b.div(b.scalar(1), scale) };
   });

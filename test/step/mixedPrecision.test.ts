@@ -163,6 +163,13 @@ describe.each(RUNTIMES)("loss scaling on %s", (runtime) => {
   });
 });
 
+test("a scale that is at its limit stays there", () => {
+  const full = withScaling(LOSS_SCALING.most, LOSS_SCALING.interval - 1);
+  const { after } = stepOf("the float64 reference", compiled({}, "fp16"), full);
+  expect(numberOf(after, LOSS_SCALE)).toBe(LOSS_SCALING.most);
+  expect(numberOf(after, SCALED_STEPS)).toBe(0);
+});
+
 test("on the CPU the same spec trains in float32, to the same bytes", () => {
   const [half, whole] = (["fp16", "fp32"] as const).map((precision) =>
     compileExperiment({ precision }, { a: 3 }).bundle.files.get("train.onnx"),
