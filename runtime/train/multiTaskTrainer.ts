@@ -250,7 +250,9 @@ export class MultiTaskTrainer implements AsyncDisposable {
     await session.device.writeState(tensors);
     this.#history.splice(0, this.#history.length, ...progress.history);
     this.#epochState = progress.epochState;
-    const message = `resumed from ${join(checkpoint.path)}: ${progress.history.length} epochs, ${progress.epochState.step} steps`;
+    const { step } = progress.epochState;
+    const begun = step > 0 ? `, ${step} steps of the next` : "";
+    const message = `resumed from ${join(checkpoint.path)}: epochs trained: ${progress.history.length}${begun}`;
     this.#events.emit("log", { message });
   }
 }
