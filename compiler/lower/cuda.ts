@@ -15,6 +15,8 @@ export const cudaForms: FormTable = {
   ConvTranspose: (node) => (hasEqualPads(node) ? undefined : "symmetricPads"),
   ConvInputGrad: inputGradientForm,
   ConvWeightGrad: weightGradientForm,
+  // cuDNN's description of a pooling has one pad an axis; ONNX Runtime gives it the first one.
+  AveragePool: (node) => (hasEqualPads(node) && node.attrs.ceil_mode !== 1 ? undefined : "paddedMean"),
   // MaxUnpool has no CUDA kernel.
   MaxPoolGrad: () => "scatterAdd",
   // The CUDA kernel of BatchNormalization computes batch statistics only for a node with five outputs, which

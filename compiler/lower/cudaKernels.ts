@@ -5,6 +5,7 @@ import type { Fault } from "../diagnostics.ts";
 import type { Graph, Node, Value } from "../ir/types.ts";
 import { hasEqualPads } from "./cuda.ts";
 import { KERNEL_TABLE, WITHOUT_KERNEL } from "./cudaKernelTable.ts";
+import { listAttr } from "./forms.ts";
 
 /** Kernels of one operator: type parameters of its inputs and outputs, and the types of each parameter. */
 export interface KernelEntry {
@@ -58,6 +59,17 @@ const HOST_INPUTS: Readonly<Record<string, readonly number[]>> = {
 
 /** Conditions beyond types: why a node with these attributes is not run on the device, or not rightly. */
 const CONDITIONS: Readonly<Record<string, (node: Node) => string | undefined>> = {
+  // cuDNN's description of a pooling has one pad an axis: ONNX Runtime gave it the first one (mended by its
+  // pull request 29631; which release has that is not known here).
+  AveragePool: (node) =>
+    hasEqualPads(node) && node.attrs.ceil_mode !== 1
+      ? undefined
+      : `pads [${node.attrs.pads}] that are not symmetric may be wrong there`,
+  // Its issue 29637.
+  MaxPool: (node) =>
+    isDilated(node) && listAttr(node, "pads", []).some((pad) => pad > 0)
+      ? "dilation together with pads may be wrong there"
+      : undefined,
   ConvTranspose: (node) =>
     hasEqualPads(node) ? undefined : `its pads [${node.attrs.pads}] are not symmetric`,
   ArgMax: lastIndex,
@@ -70,6 +82,10 @@ const CONDITIONS: Readonly<Record<string, (node: Node) => string | undefined>> =
   Shape: () => "it gives its result on the host, where all that follows of it would be computed",
   Size: () => "it gives its result on the host, where all that follows of it would be computed",
 };
+
+function isDilated(node: Node): boolean {
+  return listAttr(node, "dilations", []).some((dilation) => dilation > 1);
+}
 
 function lastIndex(node: Node): string | undefined {
   return node.attrs.select_last_index === 1 ? "select_last_index has no kernel" : undefined;

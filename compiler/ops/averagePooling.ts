@@ -1,6 +1,6 @@
 // Pooling that sums over windows: means, and powers of any order. Gradients spread over the windows again.
-import { defineOp, type Op } from "../ir/op.ts";
-import { concreteShape } from "../ir/types.ts";
+import { defineOp, type LowerContext, type Op } from "../ir/op.ts";
+import { concreteShape, type Value } from "../ir/types.ts";
 import { emptyLike } from "./convolution.ts";
 import { scalarLike } from "./elementwise.ts";
 import {
@@ -12,7 +12,7 @@ import {
   windowCounts,
 } from "./poolWindows.ts";
 import { signedPower } from "./signedPower.ts";
-import { WINDOW_ATTRS } from "./slidingWindow.ts";
+import { WINDOW_ATTRS, type WindowAxis } from "./slidingWindow.ts";
 
 /** y = the mean of each window; padding counts as zeros with count_include_pad, else not at all. */
 const AveragePool = defineOp("AveragePool", {
@@ -45,7 +45,32 @@ const AveragePool = defineOp("AveragePool", {
     const counts = windowCounts(window, x.shape, [p, q], ctx.attrs.int("count_include_pad") === 1);
     return [{ ...y, data: y.data.map((sum, i) => sum / counts[i % (p * q)]!) }];
   },
+  lower: { paddedMean },
 });
+
+/**
+ * The means of an image with explicit zeros round it, times the pixels of a window by those that count: for
+ * kernels that know one pad an axis.
+ */
+function paddedMean({ b, attrs, input, outputs }: LowerContext): readonly Value[] {
+  const [height = 1, width = 1] = concreteShape(input(0).type.shape.slice(2));
+  const [p = 1, q = 1] = concreteShape(outputs[0]!.type.shape.slice(2));
+  const window = poolWindow(attrs);
+  const { rows, columns } = window;
+  const behind = (axis: WindowAxis, size: number, count: number): number =>
+    Math.max(0, (count - 1) * axis.stride + axis.kernel - size - axis.padBegin);
+  const ends = [behind(rows, height, p), behind(columns, width, q)];
+  const padded = b.emit("Pad", [input(0), b.ints([0, 0, rows.padBegin, columns.padBegin, 0, 0, ...ends])]);
+  const mean = b.emit("AveragePool", [padded], {
+    kernel_shape: attrs.ints("kernel_shape"),
+    strides: attrs.ints("strides"),
+  });
+  const counts = windowCounts(window, [1, 1, height, width], [p, q], attrs.int("count_include_pad") === 1);
+  const pixels = rows.kernel * columns.kernel;
+  if (counts.every((count) => count === pixels)) return [mean];
+  const shares = { dtype: mean.type.dtype, shape: [1, 1, p, q], data: counts.map((count) => pixels / count) };
+  return [b.mul(mean, b.constant(shares))];
+}
 
 const LpPool = defineOp("LpPool", {
   doc: "(sum of |x|^p)^(1/p) of each window, x [N,C,H,W] -> y [N,C,P,Q]; the derivative at y = 0 is 0",

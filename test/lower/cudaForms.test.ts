@@ -40,7 +40,7 @@ import { FORMS, lowerTo, nodeOf } from "./formTable.ts";
 const library = OrtLibrary.open();
 afterAll(() => library[Symbol.dispose]());
 
-const CONVOLUTIONS = ["Conv", "ConvTranspose", "ConvInputGrad", "ConvWeightGrad"];
+const CONVOLUTIONS = ["AveragePool", "Conv", "ConvTranspose", "ConvInputGrad", "ConvWeightGrad"];
 
 function onOrt(graph: Graph, feeds: ReadonlyMap<string, NDArray>): Map<string, NDArray> {
   const outputs = graph.outputs.map(({ name }) => name);

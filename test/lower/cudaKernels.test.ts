@@ -92,6 +92,12 @@ describe("a node without kernel is found:", () => {
     ["ArgMax of integers", "ArgMax", [labels], {}, /none takes int64/],
     ["the last of equal maxima", "ArgMax", [image], { select_last_index: 1 }, /select_last_index/],
     ["a shape", "Shape", [image], {}, /on the host/],
+    ["a mean", "AveragePool", [image], { kernel_shape: [2, 2], pads: [0, 0, 1, 1] }, /not symmetric/],
+    [
+      ...(["a dilated maximum", "MaxPool", [image]] as const),
+      { kernel_shape: [2, 2], pads: [1, 1, 1, 1], dilations: [2, 2] },
+      /dilation together with pads/,
+    ],
   ])("%s", (_, name, types, attrs, message) => {
     const b = new GraphBuilder("planted", OPS);
     const inputs = types.map((type, i) =>

@@ -31,6 +31,7 @@ const oneFilterAChannel: Applies = (node) =>
  */
 export const FORMS: Readonly<Record<string, Readonly<Record<string, Applies>>>> = {
   Conv: { product: (node) => isPointwise(node, shape(node, 1).slice(2)) },
+  AveragePool: { paddedMean: always },
   ConvTranspose: { symmetricPads: always },
   ConvInputGrad: {
     convTranspose: always,
