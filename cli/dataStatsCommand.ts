@@ -24,6 +24,9 @@ interface Flags {
 }
 
 /** Adds `stats` to `mttc data`. */
+/** Chances below this are all the same to a person. */
+const LEAST_CHANCE = 1e-9;
+
 export function addDataStatsCommand(data: Command, terminal: Terminal): void {
   data
     .command("stats")
@@ -90,13 +93,19 @@ function statisticsText(statistics: LabelStatistics, terminal: Terminal): string
     task,
     count(labelled),
     decimal(perBatch, 1),
-    chanceOfNone.toExponential(1),
+    chanceText(chanceOfNone),
   ]);
   const places = tasks.map((_, i) => i + 1);
   const head = ["task", "labelled", `in a batch of ${batchSize}`, "chance of none"];
   return [
     renderTable(terminal, ["task", "class", "train", "val"], ofClasses, [2, 3]),
-    renderTable(terminal, ["labelled together", ...tasks], pairs, places),
+    ...(tasks.length > 1 ? [renderTable(terminal, ["labelled together", ...tasks], pairs, places)] : []),
     renderTable(terminal, head, shares, [1, 2, 3]),
   ].join("\n\n");
+}
+
+/** A probability; what nobody will see is not told from its like. */
+function chanceText(chance: number): string {
+  if (chance === 0) return "never";
+  return chance < LEAST_CHANCE ? `< ${LEAST_CHANCE}` : chance.toPrecision(2);
 }

@@ -1,7 +1,9 @@
 // The file system calls of everything that writes atomically, as one object, so that a test can plant a full
 // disk, and the translation of the system's errors into mttc's. Nothing here keeps state.
+import { readdirSync } from "node:fs";
 import { type FileHandle, lstat, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
-import { MttcError } from "../../compiler/diagnostics.ts";
+import { basename, dirname, join } from "node:path";
+import { MttcError, nearestName } from "../../compiler/diagnostics.ts";
 
 /** The calls that writers use; `nodeFileSystem` is the real one. */
 export interface FileSystem {
@@ -70,7 +72,31 @@ export function fileError(error: unknown, path: string, action: string): unknown
     const hint = "nothing was changed; make room and run the command again (train: with --resume)";
     return new MttcError({ code: "E_DISK", message, at: { file: path }, hint }, { cause: error });
   }
+  const hint = code === "ENOENT" ? nearbyName(path) : undefined;
+  const fault = {
+    code: "E_FILE",
+    message: `cannot ${action}: ${failureText(error)}`,
+    at: { file: path },
+  } as const;
+  return new MttcError(hint === undefined ? fault : { ...fault, hint }, { cause: error });
+}
+
+/** Why a file operation failed, in words where the system's code is a common one: "it does not exist (ENOENT)". */
+export function failureText(error: unknown): string {
+  const code = systemCode(error);
+  if (code === undefined) return error instanceof Error ? error.message : String(error);
   const plain = PLAIN_REASONS[code];
-  const message = `cannot ${action}${plain === undefined ? "" : `: ${plain}`} (${code})`;
-  return new MttcError({ code: "E_FILE", message, at: { file: path } }, { cause: error });
+  return plain === undefined ? code : `${plain} (${code})`;
+}
+
+/** "did you mean "train.csv"?" where a file of nearly that name stands in the folder. */
+export function nearbyName(path: string): string | undefined {
+  try {
+    const near = nearestName(basename(path), readdirSync(dirname(path)));
+    return near === undefined ? undefined : `did you mean "${join(dirname(path), near)}"?`;
+  } catch (error) {
+    // A folder that cannot be listed has no names to offer.
+    if (systemCode(error) === undefined) throw error;
+    return undefined;
+  }
 }

@@ -4,6 +4,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, lstat, open } from "node:fs/promises";
 import { type Fault, type Location, MttcError } from "../../compiler/diagnostics.ts";
+import { failureText } from "../checkpoint/fileSystem.ts";
 import { stampOf } from "./sourceStamp.ts";
 
 /** Largest image file that is read, in bytes. */
@@ -55,7 +56,7 @@ export async function readImageFile(path: string, place?: RowPlace, stamp?: numb
     }
   } catch (error) {
     if (error instanceof MttcError) throw error;
-    throw refuse("E_FILE", `cannot read the image: ${error instanceof Error ? error.message : error}`, error);
+    throw refuse("E_FILE", `cannot read the image: ${failureText(error)}`, error);
   }
 }
 

@@ -3,6 +3,7 @@
 // that it was replaced. Reads no content.
 import { lstat } from "node:fs/promises";
 import type { Fault, Location } from "../../compiler/diagnostics.ts";
+import { failureText } from "../checkpoint/fileSystem.ts";
 import { FaultList } from "./faultList.ts";
 import { fileTypeFault, listedIn } from "./imageFile.ts";
 import type { PathScope } from "./pathScope.ts";
@@ -48,7 +49,7 @@ async function lookAt(path: string, place: Location, scope: PathScope | undefine
     const linked = stat.isSymbolicLink() ? await scope?.linkFault(path, place) : undefined;
     return linked ?? { code: "E_PATH_TYPE", message, at, ...listedIn(place) };
   } catch (error) {
-    const message = `cannot read the image: ${error instanceof Error ? error.message : error}`;
+    const message = `cannot read the image: ${failureText(error)}`;
     return { code: "E_FILE", message, at, ...listedIn(place) };
   }
 }

@@ -4,6 +4,7 @@ import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { extname } from "node:path";
 import { MttcError } from "../../compiler/diagnostics.ts";
+import { failureText, nearbyName, systemCode } from "../checkpoint/fileSystem.ts";
 
 /** Bytes that are decoded at once. */
 const PIECE_BYTES = 2 ** 20;
@@ -85,6 +86,11 @@ export async function readTextTable(file: string, reader: TextReader): Promise<v
 /** What is wrong with reading a table, as an E_FILE; an MttcError stays as it is. */
 export function tableError(cause: unknown, file: string): MttcError {
   if (cause instanceof MttcError) return cause;
-  const message = `cannot read the label table: ${cause instanceof Error ? cause.message : String(cause)}`;
-  return new MttcError({ code: "E_FILE", message, at: { file } }, { cause });
+  const fault = {
+    code: "E_FILE",
+    message: `cannot read the label table: ${failureText(cause)}`,
+    at: { file },
+  } as const;
+  const hint = systemCode(cause) === "ENOENT" ? nearbyName(file) : undefined;
+  return new MttcError(hint === undefined ? fault : { ...fault, hint }, { cause });
 }
