@@ -106,8 +106,13 @@ export class FillingStream implements ImageStream {
     const { rows, stamps, firstSample } = request;
     const sizeBytes = imageBytes(this.reader.format);
     const reads: Promise<void>[] = [];
-    const plain = new PlainReads();
-    for (const [place, row] of rows.entries()) {
+    // Of the slot alone: the images that are kept stay unwarped.
+    const warp = (target: Uint8Array, place: number): void => this.warp?.(target, firstSample + place);
+    const readOne = (path: string, target: Uint8Array, place: number): Promise<void> =>
+      this.readOne(path, target, stamps?.[place]).then(() => warp(target, place));
+    const plain = new PlainReads(warp, readOne);
+    for (let place = 0; place < rows.length; place++) {
+      const row = rows[place] ?? -1;
       const target = images.subarray(place * sizeBytes, (place + 1) * sizeBytes);
       if (row === -1) {
         target.fill(0);
@@ -115,37 +120,29 @@ export class FillingStream implements ImageStream {
       }
       const path = this.options.paths.at(row);
       if (path === undefined) throw new InternalError(`row ${row} is not in the table`);
-      // Of the slot alone: the images that are kept stay unwarped.
-      const warp = (): void => this.warp?.(target, firstSample + place);
-      const readOne = (): Promise<void> => this.readOne(path, target, stamps?.[place]).then(warp);
-      if (this.reader.copyKept(path, target)) warp();
-      else if (!this.readPlain(path, target, plain.begin(place, warp, readOne))) {
-        plain.cancel();
-        reads.push(readOne());
-      }
+      if (this.reader.copyKept(path, target)) warp(target, place);
+      else if (!this.readPlain(path, target, place, plain)) reads.push(readOne(path, target, place));
     }
     return Promise.allSettled([...reads, plain.end()]);
   }
 
   /** Starts a plain read under the watch; false where the image has to be read otherwise. */
-  private readPlain(path: string, target: Uint8Array, done: (error?: unknown) => void): boolean {
+  private readPlain(path: string, target: Uint8Array, place: number, plain: PlainReads): boolean {
     const entry: Read = { path, looks: 0 };
     const hasStarted = this.reader.readPlain(path, target, (error) => {
-      this.leave(entry);
-      done(error);
+      this.reading.delete(entry);
+      plain.ended(path, target, place, error);
     });
-    if (hasStarted) this.enter(entry);
-    return hasStarted;
+    if (!hasStarted) return false;
+    plain.begin();
+    this.enter(entry);
+    return true;
   }
 
   private enter(entry: Read): void {
     this.reading.add(entry);
-    this.watch ??= setInterval(() => this.look(), (this.options.stuckMs ?? STUCK_MS) / LOOKS);
-  }
-
-  private leave(entry: Read): void {
-    this.reading.delete(entry);
-    if (this.reading.size === 0) this.endWatch();
+    // What is read keeps the process alive, not the watch.
+    this.watch ??= setInterval(() => this.look(), (this.options.stuckMs ?? STUCK_MS) / LOOKS).unref();
   }
 
   private async readOne(path: string, target: Uint8Array, stamp: number | undefined): Promise<void> {
@@ -163,14 +160,9 @@ export class FillingStream implements ImageStream {
         return read();
       });
     } finally {
-      this.leave(entry);
+      this.reading.delete(entry);
       if (!isPacked) this.gate.leave();
     }
-  }
-
-  private endWatch(): void {
-    clearInterval(this.watch);
-    this.watch = undefined;
   }
 
   private look(): void {
@@ -178,7 +170,7 @@ export class FillingStream implements ImageStream {
     for (const entry of this.reading) entry.looks++;
     if (oldest === undefined || oldest.looks <= LOOKS) return;
     this.hasStuckRead = true;
-    this.endWatch();
+    clearInterval(this.watch);
     const seconds = (this.options.stuckMs ?? STUCK_MS) / 1000;
     const message = `reading the image has not ended after ${seconds} s`;
     this.raiseStuck(new MttcError({ code: "E_DATA_STUCK", message, at: { file: oldest.path } }));
@@ -195,6 +187,8 @@ function isIoError(error: unknown): boolean {
 
 /** The plain reads of a batch, counted rather than promised one by one. */
 class PlainReads {
+  private readonly warp: (target: Uint8Array, place: number) => void;
+  private readonly retry: (path: string, target: Uint8Array, place: number) => Promise<void>;
   private open = 1;
   /** Place in the batch and error of each read that failed. */
   private readonly failures: { readonly place: number; readonly error: unknown }[] = [];
@@ -207,28 +201,35 @@ class PlainReads {
     };
   });
 
-  /** What a read calls at its end: it warps the image; a file server's failure is tried again by `retry`. */
-  begin(place: number, warp: () => void, retry: () => Promise<void>): (error?: unknown) => void {
-    this.open++;
-    const fail = (error: unknown): void => {
-      this.failures.push({ place, error });
-      this.leave();
-    };
-    return (error) => {
-      if (isIoError(error)) return void retry().then(() => this.leave(), fail);
-      if (error !== undefined) return fail(error);
-      try {
-        warp();
-      } catch (cause) {
-        return fail(cause);
-      }
-      this.leave();
-    };
+  /** `warp` is done to an image that was read; `retry` reads one anew and warps it. */
+  constructor(warp: PlainReads["warp"], retry: PlainReads["retry"]) {
+    this.warp = warp;
+    this.retry = retry;
   }
 
-  /** Takes a `begin` back whose read was not started. */
-  cancel(): void {
-    this.open--;
+  /** A read was started, for which `ended` will be called. */
+  begin(): void {
+    this.open++;
+  }
+
+  /** A read has ended; what a file server refuses is tried once more. */
+  ended(path: string, target: Uint8Array, place: number, error: unknown): void {
+    const fail = (failure: unknown): void => {
+      this.failures.push({ place, error: failure });
+      this.leave();
+    };
+    if (isIoError(error)) {
+      void this.retry(path, target, place).then(() => this.leave(), fail);
+      return;
+    }
+    try {
+      if (error !== undefined) throw error;
+      this.warp(target, place);
+    } catch (failure) {
+      fail(failure);
+      return;
+    }
+    this.leave();
   }
 
   /** Resolves when all have ended; rejects with the failure of the first place. */
