@@ -17,6 +17,7 @@ import {
 import { type ImageFormat, imageFormat } from "../runtime/data/images.ts";
 import { NOTE_TEXTS } from "../runtime/data/inspection.ts";
 import { readLabelTable } from "../runtime/data/labelFiles.ts";
+import { sparsely } from "../runtime/data/sparseProgress.ts";
 import { tableForm } from "../runtime/data/tableText.ts";
 import { readLabels } from "../runtime/train/trainerOptions.ts";
 import { FOLDER_TASK } from "./labelColumns.ts";
@@ -38,7 +39,6 @@ interface Flags {
 const PLAIN_FORMAT: ImageFormat = { height: 256, width: 256, channels: 3, greyscale: false };
 const DEFAULT_DROP = 0.01;
 const MANIFEST_FORMAT = "mttc-image-hashes";
-const PROGRESS_MS = 10_000;
 
 export function addDataCheckCommand(data: Command, terminal: Terminal): void {
   data
@@ -64,16 +64,11 @@ export function addDataCheckCommand(data: Command, terminal: Terminal): void {
 
 async function check(file: string, flags: Flags, terminal: Terminal): Promise<void> {
   const { tables, ...checked } = await readTables(file, flags);
-  let shownAt = performance.now();
   const report = await checkImages(tables, {
     ...checked,
     ...(flags.root === undefined ? {} : { root: resolve(flags.root) }),
     ...(flags.manifest === undefined ? {} : { hashes: await readManifest(flags.manifest) }),
-    onProgress: (done, total) => {
-      if (performance.now() - shownAt < PROGRESS_MS) return;
-      shownAt = performance.now();
-      terminal.note(`${count(done)} of ${count(total)} images tried`);
-    },
+    onProgress: sparsely((done, total) => terminal.note(`${count(done)} of ${count(total)} images tried`)),
   });
   terminal.out(flags.json ? reportJson(report) : reportText(report, terminal));
   if (flags.writeManifest !== undefined) {

@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { imageFormat } from "../runtime/data/images.ts";
 import { preparePack } from "../runtime/data/packedImages.ts";
+import { sparsely } from "../runtime/data/sparseProgress.ts";
 import { refuseSameContent } from "../runtime/data/splitLeak.ts";
 import { packFolder, packItems } from "../runtime/train/runPack.ts";
 import { checkSources } from "../runtime/train/runSources.ts";
@@ -18,8 +19,6 @@ interface Flags {
   readonly refresh?: boolean;
   readonly json?: boolean;
 }
-
-const PROGRESS_MS = 10_000;
 
 export function addDataPackCommand(data: Command, terminal: Terminal): void {
   data
@@ -44,18 +43,13 @@ async function pack(file: string, flags: Flags, terminal: Terminal): Promise<voi
     });
   const labels = await checkSources(experiment, await readLabels(experiment));
   const { signal, stop } = interruptSignal(terminal, "stopping; what is packed is kept");
-  let shownAt = performance.now();
   const { hashes, ...summary } = await preparePack(packItems(labels), {
     folder: packFolder(experiment, resolve(baseDirectory, spec.logdir ?? ".")),
     format: imageFormat(spec),
     packFormat: spec.pack_format,
     refresh: flags.refresh ?? false,
     signal,
-    onProgress: (done, total) => {
-      if (performance.now() - shownAt < PROGRESS_MS) return;
-      shownAt = performance.now();
-      terminal.note(`${count(done)} of ${count(total)} images packed`);
-    },
+    onProgress: sparsely((done, total) => terminal.note(`${count(done)} of ${count(total)} images packed`)),
   }).finally(stop);
   if (spec.split_leak === "error") refuseSameContent(labels, hashes);
   const { folder, images, packed, sizeBytes, reclaimedBytes } = summary;

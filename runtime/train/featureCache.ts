@@ -16,6 +16,7 @@ import { readShards, verifyShard } from "../data/packShard.ts";
 import { changedItems, entriesOf, type PackEntry, pendingItems, shardsOf } from "../data/packSources.ts";
 import type { PackItem } from "../data/packWriter.ts";
 import { evaluationOrder } from "../data/sampler.ts";
+import { sparsely } from "../data/sparseProgress.ts";
 import { lackOfRoom, sizeText } from "./diskRoom.ts";
 import {
   type FeatureSet,
@@ -33,7 +34,6 @@ import type { TrainingDevice } from "./trainingDevice.ts";
  * more would take about as long as decoding the image (an estimate: 1 GB/s, and 500 images/s of 256x256).
  */
 const MOST_EXPANSION = 8;
-const PROGRESS_MS = 10_000;
 const RECIPE_DIGITS = 16;
 
 /** A training session. */
@@ -211,16 +211,11 @@ async function computeMissing(
   await using _lock = await acquireRunLock(folder, PACKING);
   await removeLeftovers(folder);
   const { items, firstNumber } = await pendingItems(missing, before, folder, set.kind);
-  let shownAt = performance.now();
   await writeFeatures({
     ...{ folder, kind: set.kind, items, batchSize, reader, signal, parallel: spec.num_parallel_calls },
     firstNumber,
     compute: (images, own) => computeForms(device, set, images, own, batchSize),
-    onProgress: (done) => {
-      if (performance.now() - shownAt < PROGRESS_MS) return;
-      shownAt = performance.now();
-      log(`features of ${done} of ${items.length} images computed`);
-    },
+    onProgress: sparsely((done) => log(`features of ${done} of ${items.length} images computed`)),
   });
   return items.length;
 }

@@ -5,11 +5,11 @@ import type { LabelledRows, PreparedLabels } from "../data/classes.ts";
 import { DEFAULT_CACHE_BYTES, type ImageFormat, imageBytes } from "../data/images.ts";
 import { type PackHandle, preparePack } from "../data/packedImages.ts";
 import type { PackItem } from "../data/packWriter.ts";
+import { sparsely } from "../data/sparseProgress.ts";
 import { refuseSameContent } from "../data/splitLeak.ts";
 import { lackOfRoom, sizeText } from "./diskRoom.ts";
 
 const PACK_FOLDER = "cache";
-const PROGRESS_MS = 10_000;
 
 /** What the decision depends on; a training session has all of it. */
 export interface PackContext {
@@ -44,17 +44,12 @@ export async function openPack(
   const { experiment, labels, reader, directory } = context;
   const items = packItems(labels);
   if (!(await isPackWanted(context, items, log))) return undefined;
-  let shownAt = performance.now();
   const summary = await preparePack(items, {
     folder: packFolder(experiment, directory),
     format: reader.format,
     packFormat: experiment.spec.pack_format,
     signal,
-    onProgress: (done, total) => {
-      if (performance.now() - shownAt < PROGRESS_MS) return;
-      shownAt = performance.now();
-      log(`${done} of ${total} images packed`);
-    },
+    onProgress: sparsely((done, total) => log(`${done} of ${total} images packed`)),
   });
   if (experiment.spec.split_leak === "error") refuseSameContent(labels, summary.hashes);
   const size = `${sizeText(summary.sizeBytes)} in ${summary.folder}`;

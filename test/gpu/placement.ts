@@ -1,8 +1,8 @@
 // Which nodes of an experiment's graphs the provider leaves to the CPU, as ONNX Runtime itself says.
-import { join } from "node:path";
+import { compile } from "../../compiler/compile.ts";
 import type { OrtHost } from "../../runtime/ort/ortHost.ts";
-import { PROVIDER_NAMES } from "../../runtime/ort/provider.ts";
-import { type Experiment, StepRun } from "./stepRun.ts";
+import { placeGraphs } from "../../runtime/train/placements.ts";
+import type { Experiment } from "./stepRun.ts";
 
 export interface GraphPlacement {
   readonly experiment: string;
@@ -14,17 +14,14 @@ export interface GraphPlacement {
 
 /** The placement of every graph of an experiment's bundle. */
 export async function placementsOf(host: OrtHost, experiment: Experiment): Promise<GraphPlacement[]> {
-  await using run = await StepRun.open(host, experiment);
-  const found: GraphPlacement[] = [];
-  for (const [graph, { file }] of Object.entries(run.manifest.graphs)) {
-    const name = `placement ${graph}`;
-    await host.openGraph(name, { path: join(run.folder, file) }, { recordPlacement: true });
-    const nodes = await host.placements(name);
-    await host.closeGraph(name);
-    const onCpu = nodes
-      .filter(({ provider }) => host.provider.kind !== "cpu" && provider === PROVIDER_NAMES.cpu)
-      .map(({ operator, node }) => `${operator} ${node}`);
-    found.push({ experiment: experiment.name, graph, nodes: nodes.length, onCpu });
-  }
-  return found;
+  const { name, spec, classes, trunk } = experiment;
+  const target = host.provider.kind === "cuda" ? "cuda" : "cpu";
+  const bundle = compile(spec, classes, { target, trunk });
+  const placed = await placeGraphs(host, bundle, Object.keys(bundle.manifest.graphs));
+  return placed.map(({ graph, nodes, fallen }) => ({
+    experiment: name,
+    graph,
+    nodes: nodes.length,
+    onCpu: fallen.map(({ operator, node }) => `${operator} ${node}`),
+  }));
 }
