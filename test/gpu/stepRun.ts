@@ -18,7 +18,8 @@ import { RandomStream } from "../../runtime/data/randomStream.ts";
 import type { HostTensor, OrtHost } from "../../runtime/ort/ortHost.ts";
 import { type AutotuneOptions, type CompileWith, compileTuned } from "../../runtime/train/autotune.ts";
 import { type StoredManifest, writeBundleDirectory } from "../../runtime/train/bundleDirectory.ts";
-import { type MicroBatch, type StepScalars, TrainingDevice } from "../../runtime/train/trainingDevice.ts";
+import type { MicroBatch, StepScalars } from "../../runtime/train/microBatch.ts";
+import { TrainingDevice } from "../../runtime/train/trainingDevice.ts";
 
 /** One label in five is missing. */
 const MISSING = 0.2;
@@ -117,7 +118,8 @@ export class StepRun implements AsyncDisposable {
           new Map([...map].map(([name, data]) => [name, data.slice() as T]));
         const given = { ...micro, labels: copies(micro.labels), masks: copies(micro.masks) };
         const augment = micro.augment?.slice();
-        const { inputBuffer } = await this.device.microBatch({ ...given, augment }, i, scalars);
+        const { inputBuffers } = await this.device.microBatch({ ...given, augment }, i, scalars);
+        const [inputBuffer] = inputBuffers;
         if (inputBuffer && "images" in micro) micros[i] = { ...micro, images: new Uint8Array(inputBuffer) };
       }
       await this.device.finishStep(scalars);
