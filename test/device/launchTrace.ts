@@ -1,0 +1,92 @@
+// What ONNX Runtime's CUDA provider asks of CUDA in a training step, from the stand-in's trace: kernels by name,
+// cuBLAS and cuDNN calls, copies, allocations, waits. Nothing is computed, so that a network of any size takes
+// seconds.
+import { execFileSync } from "node:child_process";
+import path from "node:path";
+import { CUDA_RUNTIME } from "../../runtime/ort/cudaLibraries.ts";
+import { openSymbols } from "../../runtime/ort/ffi.ts";
+import type { OrtHost } from "../../runtime/ort/ortHost.ts";
+import { type Experiment, StepRun } from "../gpu/stepRun.ts";
+
+/** A call, as test/device/standIn/trace.c enters it. */
+export interface TracedCall {
+  /** Carried out; taken down by a capture; part of a launched graph; an error. */
+  readonly mode: "run" | "captured" | "replayed" | "refused";
+  /** Numbers, from 1, in the order of their first calls; stream 0 is the default one. */
+  readonly thread: number;
+  readonly stream: number;
+  readonly kind: string;
+  /** The function of CUDA's, or the kernel's name, demangled and without template arguments. */
+  readonly name: string;
+  /** Grid and block; direction, bytes and kind of host memory; bytes; operations of a cuDNN graph. */
+  readonly detail: string;
+}
+
+/** The trace of this process, of libraries that useCudaStandIn has built. */
+export class LaunchTrace {
+  readonly #symbols;
+
+  constructor(build: string) {
+    this.#symbols = openSymbols(path.join(build, CUDA_RUNTIME), {
+      standInTrace: ["text"],
+      standInReset: ["int"],
+    });
+  }
+
+  /** Forgets what was entered so far. */
+  reset(): void {
+    this.#symbols.functions.standInReset();
+  }
+
+  /** What was entered since then. */
+  read(): TracedCall[] {
+    const text = this.#symbols.functions.standInTrace();
+    const calls = text.split("\n").flatMap((line) => {
+      const [mode = "", thread, stream, kind = "", name = "", detail = ""] = line.split("\t");
+      if (mode === "") return [];
+      return [
+        {
+          mode: mode as TracedCall["mode"],
+          thread: Number(thread),
+          stream: Number(stream),
+          kind,
+          name,
+          detail,
+        },
+      ];
+    });
+    const names = demangled([...new Set(calls.map(({ name }) => name))]);
+    return calls.map((call) => ({ ...call, name: names.get(call.name) ?? call.name }));
+  }
+}
+
+/** The calls of the step after `warmUp` others. */
+export async function traceStep(
+  host: OrtHost,
+  trace: LaunchTrace,
+  experiment: Experiment,
+  warmUp = 2,
+): Promise<TracedCall[]> {
+  await using run = await StepRun.open(host, experiment);
+  for (let step = 0; step < warmUp; step++) await run.step();
+  trace.reset();
+  await run.step();
+  return trace.read();
+}
+
+/** How often each call was made, most frequent first. */
+export function countCalls(calls: readonly TracedCall[]): { kind: string; name: string; count: number }[] {
+  const counts = new Map<string, { kind: string; name: string; count: number }>();
+  for (const { kind, name, detail } of calls) {
+    const shown = /^(copy|dnn)$/.test(kind) ? `${name} ${detail.replace(/ \d+/, "")}`.trim() : name;
+    const row = counts.get(`${kind} ${shown}`);
+    if (row) row.count++;
+    else counts.set(`${kind} ${shown}`, { kind, name: shown, count: 1 });
+  }
+  return [...counts.values()].sort((a, b) => b.count - a.count || (a.name < b.name ? -1 : 1));
+}
+
+function demangled(names: readonly string[]): Map<string, string> {
+  const plain = execFileSync("c++filt", { input: names.join("\n"), encoding: "utf8" }).split("\n");
+  return new Map(names.map((name, i) => [name, plain[i] ?? name]));
+}
