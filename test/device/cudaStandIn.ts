@@ -1,7 +1,7 @@
-// Libraries that ONNX Runtime's CUDA provider takes for CUDA, built from standIn/: the provider then
-// loads without a device, says which nodes it has kernels for and runs whole steps, which compute nothing. Needs
-// the provider itself (`mttc setup-cuda`)
-// and gcc with binutils; where either is missing, so is this.
+// Libraries that ONNX Runtime's CUDA provider takes for CUDA, built from standIn/: the provider then loads without
+// a device, says which nodes it has kernels for, and runs whole steps, in which nothing is computed but every call
+// is traced (launchTrace.ts). Needs the provider itself (`mttc setup-cuda`) and gcc with binutils; where either is
+// missing, so is this.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -31,7 +31,8 @@ export function providerWithoutDevice(): string | undefined {
   const folder = process.env.MTTC_ORT_DIR || providerFolder();
   if (!PROVIDER_FILES.every((file) => existsSync(path.join(folder, file)))) return undefined;
   try {
-    for (const tool of ["gcc", "nm", "strings"]) execFileSync(tool, ["--version"], { stdio: "ignore" });
+    for (const tool of ["gcc", "nm", "strings", "c++filt"])
+      execFileSync(tool, ["--version"], { stdio: "ignore" });
   } catch {
     // A machine without a compiler: nothing can be built.
     return undefined;
@@ -72,8 +73,8 @@ function stub(name: string): string {
   if (/^cudnnCreate/.test(name)) return `int ${name}(void **made) { return standInHandle(made); }`;
   const kind = /^cublas(?!Lt)/.test(name) ? "blas" : "dnn";
   if (
-    /^cudnn(?!Get|Set|Find).*(Forward|Tensor)$/.test(name) ||
-    /^cublas[A-Z].*([Gg]emm|geam|get|copy|scal)/.test(name)
+    /^cudnn(?!Get|Set|Find).*(Forward(Inference|Training)?|Tensor)$/.test(name) ||
+    /^cublas.*([Gg]emm|geam|get|copy|scal)/.test(name)
   )
     return `int ${name}(void **handle) { return standInHandleWork(handle, "${kind}", "${name}"); }`;
   return `int ${name}() { return 0; }`;

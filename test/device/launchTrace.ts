@@ -12,14 +12,16 @@ import { type Experiment, StepRun } from "../gpu/stepRun.ts";
 export interface TracedCall {
   /** Carried out; taken down by a capture; part of a launched graph; an error. */
   readonly mode: "run" | "captured" | "replayed" | "refused";
-  /** Numbers, from 1, in the order of their first calls; stream 0 is the default one. */
+  /** Numbers from 1, in the order of first calls or of creation; stream 0 is the default one. */
   readonly thread: number;
   readonly stream: number;
   readonly kind: string;
-  /** The function of CUDA's, or the kernel's name, demangled and without template arguments. */
+  /** The function of CUDA's, or the kernel's name with its template's arguments. */
   readonly name: string;
   /** Grid and block; direction, bytes and kind of host memory; bytes; operations of a cuDNN graph. */
   readonly detail: string;
+  /** When, from a fixed moment. */
+  readonly microseconds: number;
 }
 
 /** The trace of this process, of libraries that useCudaStandIn has built. */
@@ -42,7 +44,7 @@ export class LaunchTrace {
   read(): TracedCall[] {
     const text = this.#symbols.functions.standInTrace();
     const calls = text.split("\n").flatMap((line) => {
-      const [mode = "", thread, stream, kind = "", name = "", detail = ""] = line.split("\t");
+      const [mode = "", thread, stream, kind = "", name = "", detail = "", microseconds] = line.split("\t");
       if (mode === "") return [];
       return [
         {
@@ -52,6 +54,7 @@ export class LaunchTrace {
           kind,
           name,
           detail,
+          microseconds: Number(microseconds),
         },
       ];
     });
@@ -60,7 +63,10 @@ export class LaunchTrace {
   }
 }
 
-/** The calls of the step after `warmUp` others. */
+/**
+ * The calls of the step after `warmUp` others: the first one allocates piece by piece, the second one in one
+ * piece, by the pattern of the first.
+ */
 export async function traceStep(
   host: OrtHost,
   trace: LaunchTrace,
@@ -74,19 +80,42 @@ export async function traceStep(
   return trace.read();
 }
 
-/** How often each call was made, most frequent first. */
-export function countCalls(calls: readonly TracedCall[]): { kind: string; name: string; count: number }[] {
-  const counts = new Map<string, { kind: string; name: string; count: number }>();
+/** Calls that are counted together. */
+export interface CallCount {
+  readonly kind: string;
+  readonly name: string;
+  readonly count: number;
+}
+
+/** How often each call was made, most frequent first; copies by direction, cuDNN's graphs by operations. */
+export function countCalls(calls: readonly TracedCall[]): CallCount[] {
+  const counts = new Map<string, CallCount>();
   for (const { kind, name, detail } of calls) {
     const shown = /^(copy|dnn)$/.test(kind) ? `${name} ${detail.replace(/ \d+/, "")}`.trim() : name;
-    const row = counts.get(`${kind} ${shown}`);
-    if (row) row.count++;
-    else counts.set(`${kind} ${shown}`, { kind, name: shown, count: 1 });
+    const key = `${kind} ${shown}`;
+    counts.set(key, { kind, name: shown, count: (counts.get(key)?.count ?? 0) + 1 });
   }
   return [...counts.values()].sort((a, b) => b.count - a.count || (a.name < b.name ? -1 : 1));
 }
 
 function demangled(names: readonly string[]): Map<string, string> {
   const plain = execFileSync("c++filt", { input: names.join("\n"), encoding: "utf8" }).split("\n");
-  return new Map(names.map((name, i) => [name, plain[i] ?? name]));
+  return new Map(names.map((name, i) => [name, shortened(plain[i] ?? name)]));
+}
+
+/** A function's name without result, namespaces and parameters. */
+function shortened(name: string): string {
+  let depth = 0;
+  let end = 0;
+  for (; end < name.length; end++) {
+    const sign = name[end];
+    if (sign === "<") depth++;
+    else if (sign === ">") depth--;
+    else if (sign === "(" && depth === 0 && !name.startsWith("(anonymous namespace)", end)) break;
+  }
+  return name
+    .slice(0, end)
+    .replace(/^void /, "")
+    .replace(/(\(anonymous namespace\)|\b[a-z]\w*)::/g, "")
+    .replace(/, 256, 4(, int)?>$/, ">");
 }
