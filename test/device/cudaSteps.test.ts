@@ -1,0 +1,86 @@
+// Whole training steps on ONNX Runtime's own CUDA provider, without a device: nothing is computed, but all that
+// the provider asks of CUDA is traced. Runs where cudaPlacement.test.ts does.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { OrtHost } from "../../runtime/ort/ortHost.ts";
+import { exampleExperiments, familyExperiment } from "../gpu/experiments.ts";
+import type { Experiment } from "../gpu/stepRun.ts";
+import { providerWithoutDevice, useCudaStandIn } from "./cudaStandIn.ts";
+import { attributeStep } from "./launchOrigins.ts";
+import { countCalls, LaunchTrace, traceStep } from "./launchTrace.ts";
+
+const folder = providerWithoutDevice();
+/** mttc's own copies go through the first stream that is made; each graph has one of its own. */
+const COPIES = 1;
+const ADDRESS_BYTES = 8;
+/**
+ * Lists of addresses that ONNX Runtime copies to the device in a step: one for a Concat of more than 32 inputs
+ * (the filter gradient of a 7x7 convolution has 49), three for a MatMul of matrices in groups that share a factor
+ * (augmentation has two). Each is a hazard in a CUDA graph: the host's memory is given back after the run.
+ */
+const ADDRESS_LISTS = { resnet: 1, "two-heads": 6 };
+
+describe.skipIf(folder === undefined)("training steps on the CUDA provider, without a device", async () => {
+  const example = (await exampleExperiments()).find(({ name }) => name === "two-heads") as Experiment;
+  const inPrecision = (precision: "fp32" | "fp16"): Experiment[] => [
+    { ...example, name: `two-heads ${precision}`, spec: { ...example.spec, precision } },
+    { ...familyExperiment("resnet", { precision }), name: `resnet ${precision}` },
+  ];
+  let build: string;
+  let held: readonly object[];
+  let trace: LaunchTrace;
+  let host: OrtHost;
+  beforeAll(async () => {
+    build = mkdtempSync(path.join(tmpdir(), "mttc-cuda-"));
+    held = useCudaStandIn(folder ?? "", build);
+    trace = new LaunchTrace(build);
+    const provider = { kind: "cuda", device: 0, tf32: false } as const;
+    host = await OrtHost.start({ provider, libraryPath: folder });
+  });
+  afterAll(async () => {
+    await host.close();
+    expect(held).toHaveLength(1);
+    rmSync(build, { recursive: true });
+  });
+
+  test.each([...inPrecision("fp32"), ...inPrecision("fp16")])(
+    "$name: a warm step allocates nothing, and copies only the batch in and figures out",
+    async (experiment) => {
+      const calls = await traceStep(host, trace, experiment);
+      const count = (kind: string) => calls.filter((call) => call.kind === kind).length;
+      expect(calls.every(({ mode }) => mode === "run")).toBe(true);
+      expect(count("kernel")).toBeGreaterThan(100);
+      expect(count("dnn")).toBeGreaterThan(3);
+      expect(count("memory")).toBe(0);
+
+      const copies = calls.filter(({ kind, stream }) => kind === "copy" && stream !== COPIES);
+      const sizes = (direction: string) =>
+        copies.flatMap(({ detail }) => (detail.startsWith(direction) ? Number(detail.split(" ")[1]) : []));
+      // A task's loss, count and hits, float32.
+      expect(sizes("DeviceToHost")).toEqual(experiment.spec.tasks.flatMap(() => [4, 4, 4]));
+      const lists = sizes("HostToDevice");
+      expect(lists.filter((size) => size % ADDRESS_BYTES !== 0)).toEqual([]);
+      expect(lists.length).toBeLessThanOrEqual(ADDRESS_LISTS[experiment.name.split(" ")[0] as "resnet"]);
+    },
+  );
+
+  test("calls are told apart by the node that makes them", async () => {
+    const { nodes, strayCalls } = await attributeStep(host, trace, familyExperiment("resnet"));
+    expect(strayCalls).toBe(0);
+    const callsOf = (wanted: string) =>
+      nodes.flatMap(({ operator, calls }) => (operator === wanted ? calls.map(({ name }) => name) : []));
+    expect(new Set(callsOf("Conv"))).toEqual(new Set(["cudnnBackendExecute"]));
+    expect(new Set(callsOf("Relu"))).toEqual(new Set(["_UnaryElementWise<float, float, OP_Relu<float>>"]));
+    expect(callsOf("Reshape")).toEqual([]);
+  });
+
+  test("a traced step names kernels and cuDNN's operations", async () => {
+    const counted = countCalls(await traceStep(host, trace, familyExperiment("resnet")));
+    const names = counted.map(({ name }) => name);
+    expect(names).toContain("cudnnBackendExecute ConvolutionForward");
+    expect(names).toContain("cudnnBackendExecute ConvolutionBackwardData");
+    expect(names).toContain("_UnaryElementWise<float, float, OP_Relu<float>>");
+  });
+});
