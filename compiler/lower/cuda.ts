@@ -3,11 +3,15 @@
 // bytes a form moves. Autotuning (candidates.ts, runtime/train/autotune.ts) measures the forms on the
 // device that is there and overrules them. Only operators with a CUDA kernel at opset 18 may come of a form
 // (cudaKernels.ts).
-import type { Node } from "../ir/types.ts";
+import { elementCount, type Node } from "../ir/types.ts";
+import { groupsToJoin } from "../ops/joining.ts";
 import { type FormTable, groupCount, listAttr, sizesOfValue } from "./forms.ts";
 
 /** Numbers that all taps' pixels side by side (im2col) may take: 1 GB in float32. */
 export const MOST_COLUMNS = 2 ** 28;
+
+/** Numbers that a factor of a product may take once it is stretched. */
+const MOST_STRETCHED = 2 ** 26;
 
 /** The name of the form of an operator for a node; own operators that are not here have no form on CUDA. */
 export const cudaForms: FormTable = {
@@ -25,6 +29,8 @@ export const cudaForms: FormTable = {
   BatchNormTrainingGrad: () => "channelAffine",
   MaskedCrossEntropy: () => "logSoftmax",
   MaskedCrossEntropyGrad: () => "softmax",
+  Concat: joiningForm,
+  MatMul: productForm,
   AdamUpdate: () => "elementwise",
   MomentumUpdate: () => "elementwise",
 };
@@ -39,6 +45,26 @@ export function hasEqualPads(node: Node): boolean {
 export function isPointwise(node: Node, kernel: readonly number[]): boolean {
   const pads = listAttr(node, "pads", [0, 0, 0, 0]);
   return groupCount(node) === 1 && kernel.every((size) => size === 1) && pads.every((pad) => pad === 0);
+}
+
+/** ONNX Runtime's kernel uploads the addresses of more than 32 parts at every run. */
+function joiningForm({ inputs }: Node): string | undefined {
+  const sizes = new Set(inputs.map((input) => String(input?.type.shape)));
+  return sizes.size === 1 && groupsToJoin(inputs.length) !== undefined ? "inGroups" : undefined;
+}
+
+/**
+ * ONNX Runtime's kernel uploads three lists of addresses at every run where the leading axes of stacks are
+ * stretched. Of a single matrix beside a stack no copies are made: it may be a large one.
+ */
+function productForm({ inputs, outputs }: Node): string | undefined {
+  const factors = inputs.map((input) => input?.type.shape ?? []);
+  const lead = outputs[0]?.type.shape.slice(0, -2) ?? [];
+  const isKnown = [lead, ...factors].every((shape) => shape.every((dim) => typeof dim === "number"));
+  const isStretched = factors.some((shape) => String(shape.slice(0, -2)) !== String(lead));
+  if (!isKnown || !isStretched || factors.some((shape) => shape.length < 3)) return undefined;
+  const sizes = factors.map((shape) => elementCount([...lead, ...shape.slice(-2)]));
+  return Math.max(...sizes) <= MOST_STRETCHED ? "wholeStacks" : undefined;
 }
 
 function convolutionForm(node: Node): string | undefined {

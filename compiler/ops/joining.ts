@@ -1,8 +1,34 @@
 // Concat and Split: parts along an axis, put together and taken apart; each is the other's derivative.
-import { defineOp, type Op } from "../ir/op.ts";
-import { concreteDim, concreteShape } from "../ir/types.ts";
+import { defineOp, type Lowering, type Op } from "../ir/op.ts";
+import { concreteDim, concreteShape, type Value } from "../ir/types.ts";
 import { range, resolveAxis } from "./axes.ts";
 import { stridesOf, takeOffsets, viewOffsets, zerosForOutput } from "./strided.ts";
+
+/** What the CUDA kernels of Concat and Split take without uploading lists of pointers at every run. */
+export const MOST_JOINED = 32;
+
+/**
+ * Into how many equal groups, of at most MOST_JOINED each, `count` parts can be put, themselves that few;
+ * undefined where one group will do, or none can.
+ */
+export function groupsToJoin(count: number): number | undefined {
+  if (count <= MOST_JOINED) return undefined;
+  for (let groups = 2; groups <= MOST_JOINED; groups++)
+    if (count % groups === 0 && count / groups <= MOST_JOINED) return groups;
+  return undefined;
+}
+
+/** Groups of parts first, then the groups. For as many parts of one size as groupsToJoin can divide. */
+const inGroups: Lowering = ({ b, inputs, attrs }) => {
+  const parts = inputs.filter((input): input is Value => input !== undefined);
+  const groups = groupsToJoin(parts.length) ?? 1;
+  const each = parts.length / groups;
+  const axis = attrs.int("axis");
+  const joined = range(groups).map((group) =>
+    b.emit("Concat", parts.slice(group * each, (group + 1) * each), { axis }),
+  );
+  return [b.emit("Concat", joined, { axis })];
+};
 
 const Concat = defineOp("Concat", {
   doc: "y = the inputs one behind the other along `axis`; all other sizes agree",
@@ -47,6 +73,7 @@ const Concat = defineOp("Concat", {
     });
     return [y];
   },
+  lower: { inGroups },
 });
 
 const Split = defineOp("Split", {

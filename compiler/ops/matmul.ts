@@ -1,8 +1,31 @@
 // Matrix products. Shape letters: rows M, inner K, columns N.
-import { defineOp, type EvaluateContext, type NDArray, type Op, type VjpContext } from "../ir/op.ts";
+import {
+  defineOp,
+  type EvaluateContext,
+  type Lowering,
+  type NDArray,
+  type Op,
+  type VjpContext,
+} from "../ir/op.ts";
 import { concreteDim, concreteShape, elementCount, type Shape, type Value } from "../ir/types.ts";
 import { broadcastShapes, expectKind, sumToShape } from "./elementwise.ts";
 import { broadcastData, broadcastStrides, outputWith, viewOffsets, zerosForOutput } from "./strided.ts";
+
+/**
+ * Both factors with all leading axes, so that their matrices lie one behind the other, each with its own
+ * partner: CUDA's kernel then multiplies them in one strided batch; for stretched axes it would upload lists
+ * of addresses at every run.
+ */
+const wholeStacks: Lowering = ({ b, input, outputs }) => {
+  const [x, y] = [input(0), input(1)];
+  const lead = concreteShape(outputs[0]?.type.shape ?? []).slice(0, -2);
+  const whole = (value: Value): Value => {
+    const shape = concreteShape(value.type.shape);
+    const wanted = [...lead, ...shape.slice(-2)];
+    return String(shape) === String(wanted) ? value : b.expand(value, wanted);
+  };
+  return [b.emit("MatMul", [whole(x), whole(y)])];
+};
 
 const MatMul = defineOp("MatMul", {
   doc: "z = x y: [.., M, K] by [.., K, N], leading axes broadcast; a vector is a row left, a column right",
@@ -45,6 +68,7 @@ const MatMul = defineOp("MatMul", {
     });
     return [z];
   },
+  lower: { wholeStacks },
 });
 
 function asMatrix(shape: Shape, vector: "row" | "column"): Shape {

@@ -4,9 +4,7 @@
 import type { GraphBuilder } from "../ir/builder.ts";
 import { concreteDim, type Value } from "../ir/types.ts";
 import { isDecayed, type Parameter } from "../model/parameters.ts";
-
-/** What the CUDA kernels of Concat and Split take without uploading a list of pointers at every run. */
-export const MOST_JOINED = 32;
+import { MOST_JOINED } from "../ops/joining.ts";
 
 /** Parameters that are updated together, in the order of their first ones; each alone unless `joins`. */
 export function updateGroups(parameters: readonly Parameter[], joins: boolean): readonly Parameter[][] {

@@ -1,7 +1,7 @@
 // `npm run gpu`: everything that only a device can tell, and one report of it (JSON and Markdown) under
-// test/gpu/reports/. Sections: placement and parity with the CPU, forms of convolutions and rates, CUDA graphs,
-// augmentation, waiting for images, PyTorch's rates; `--only` takes some of them. `--ep cpu --quick` runs all of it small on the CPU: how the
-// script itself is tested.
+// test/gpu/reports/. Sections: placement and parity with the CPU, forms of convolutions and rates, CUDA
+// graphs, augmentation, waiting for images, PyTorch's rates; `--only` takes some of them. `--ep cpu --quick`
+// runs all of it small on the CPU: how the script itself is tested.
 import { execFileSync } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";

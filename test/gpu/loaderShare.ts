@@ -1,5 +1,5 @@
-// How long a device waits for its images: whole epochs of the public trainer on JPEGs, by a network whose steps
-// are short. The first epoch decodes every image, the second takes them from memory.
+// How long a device waits for its images: whole epochs of the public trainer on JPEGs, by a network whose
+// steps are short. The first epoch decodes every image, the second takes them from memory.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -149,7 +149,7 @@ export class StepRun implements AsyncDisposable {
     return (steps * spec.batch_size * 1000) / (performance.now() - began);
   }
 
-  /** Captures steps as graphs of the device if they prove equal to plain ones; a line that says what came of it. */
+  /** Captures steps as graphs of the device if they prove equal to plain ones; says what came of it. */
   captureSteps(): Promise<string> {
     const { accumulate } = this.experiment.spec;
     const batches = [0, 1].map((step) => {

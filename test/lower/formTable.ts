@@ -32,6 +32,8 @@ const oneFilterAChannel: Applies = (node) =>
 export const FORMS: Readonly<Record<string, Readonly<Record<string, Applies>>>> = {
   Conv: { product: (node) => isPointwise(node, shape(node, 1).slice(2)) },
   AveragePool: { paddedMean: always },
+  Concat: { inGroups: ({ inputs }) => new Set(inputs.map((input) => String(input?.type.shape))).size === 1 },
+  MatMul: { wholeStacks: (node) => [0, 1].every((i) => shape(node, i).length >= 2) },
   ConvTranspose: { symmetricPads: always },
   ConvInputGrad: {
     convTranspose: always,

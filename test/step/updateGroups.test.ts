@@ -6,10 +6,11 @@ import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import type { Graph } from "../../compiler/ir/types.ts";
 import type { Parameter, ParameterRole } from "../../compiler/model/parameters.ts";
+import { MOST_JOINED } from "../../compiler/ops/joining.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import { emitUpdate } from "../../compiler/step/update.ts";
-import { MOST_JOINED, updateGroups } from "../../compiler/step/updateGroups.ts";
+import { updateGroups } from "../../compiler/step/updateGroups.ts";
 import { randomFeeds } from "./randomFeeds.ts";
 import { sameBits } from "./tensors.ts";
 
