@@ -4,7 +4,7 @@
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { LowerContext, Lowering } from "../ir/op.ts";
 import { concreteShape, type Value } from "../ir/types.ts";
-import { joinTaps, padImage, type Sizes, sizesOf, splitTaps, tapPixels } from "./weightGradientSizes.ts";
+import { padImage, type Sizes, sizesOf, splitTaps, tapPixels } from "./weightGradientSizes.ts";
 
 /** Products that run at a time when the sum is split: two for each multiprocessor of an H100. */
 const WANTED_TILES = 264;
@@ -55,34 +55,36 @@ function factors(ctx: LowerContext, sizes: Sizes, parts: number): { rows: Value;
   return { rows, columns };
 }
 
-/**
- * rows times the transpose of columns, [group * parts, K/group, count], summed over the parts: [K, count].
- */
-function product(b: GraphBuilder, rows: Value, columns: Value, parts: number, sizes: Sizes): Value {
-  const { group, k } = sizes;
-  const [, count = 1] = concreteShape(columns.type.shape);
-  const partial = b.emit("FusedMatMul", [rows, columns], { transB: 1 });
-  const shape = [k, count];
-  if (parts === 1) return b.reshape(partial, shape);
-  return b.reshape(b.reduceSum(b.reshape(partial, [group, parts, k / group, count]), [1], 0), shape);
+/** rows times the transpose of columns, [group * parts, K/group, count]: partial sums of filters. */
+function partialProduct(b: GraphBuilder, rows: Value, columns: Value): Value {
+  return b.emit("FusedMatMul", [rows, columns], { transB: 1 });
 }
 
+/** The sum over the parts of [group * parts, K/group, ...]; the shape may be another one of as many numbers. */
+function sumOfParts(b: GraphBuilder, partial: Value, parts: number, { group }: Sizes): Value {
+  if (parts === 1) return partial;
+  const [, ...rest] = concreteShape(partial.type.shape);
+  return b.reduceSum(b.reshape(partial, [group, parts, ...rest]), [1], 0);
+}
+
+/** The taps are joined before they are summed: one sum, of which each would cost two launches. */
 function tapsInParts(ctx: LowerContext, sizes: Sizes, parts: number): readonly Value[] {
+  const { b } = ctx;
   const { rows, columns } = factors(ctx, sizes, parts);
-  return [
-    joinTaps(
-      ctx.b,
-      columns.map((each) => product(ctx.b, rows, each, parts, sizes)),
-      sizes,
-    ),
-  ];
+  const partials = columns.map((each) => partialProduct(b, rows, each));
+  const shape = concreteShape(partials[0]?.type.shape ?? []);
+  const wide = partials.map((each) => b.reshape(each, [...shape, 1]));
+  const joined = wide.length === 1 ? wide[0]! : b.emit("Concat", wide, { axis: shape.length });
+  return [b.reshape(sumOfParts(b, joined, parts, sizes), sizes.filter)];
 }
 
 function columnsInParts(ctx: LowerContext, sizes: Sizes, parts: number): readonly Value[] {
   const { b } = ctx;
   const { rows, columns } = factors(ctx, sizes, parts);
   const matrix = columns.length === 1 ? columns[0]! : b.emit("Concat", columns, { axis: 1 });
-  return [splitTaps(b, product(b, rows, matrix, parts, sizes), sizes)];
+  const sum = sumOfParts(b, partialProduct(b, rows, matrix), parts, sizes);
+  const count = concreteShape(matrix.type.shape)[1] ?? 1;
+  return [splitTaps(b, b.reshape(sum, [sizes.k, count]), sizes)];
 }
 
 /** For each tap one product over all pixels; a 1x1 convolution is one product. */
