@@ -97,7 +97,8 @@ static const char *side(void *to, const void *from, int kind) {
   return place_of(kind == DEVICE_TO_HOST ? to : from) == 0 ? " pinned" : " pageable";
 }
 
-static int finish_copy(int status, void *to, const void *from, size_t size, int kind) {
+static int finish_copy(int status, void *to, const void *from, size_t size, int kind, void *stream) {
+  if (status == RECORDED && kind == HOST_TO_DEVICE) standInSource(stream, from, size);
   if (status == SUCCESS && kind != DEVICE_TO_DEVICE) memcpy(to, from, size);
   return status == RECORDED ? SUCCESS : status;
 }
@@ -106,13 +107,13 @@ int cudaMemcpy(void *to, const void *from, size_t size, int kind) {
   kind = direction(to, from, kind);
   const char *memory = side(to, from, kind);
   int status = standInUnsafe(NULL, "copy", "cudaMemcpy", "%s %zu%s", DIRECTIONS[kind], size, memory);
-  return finish_copy(status, to, from, size, kind);
+  return finish_copy(status, to, from, size, kind, NULL);
 }
 int cudaMemcpyAsync(void *to, const void *from, size_t size, int kind, void *stream) {
   kind = direction(to, from, kind);
   const char *memory = side(to, from, kind);
   int status = standInWork(stream, "copy", "cudaMemcpyAsync", "%s %zu%s", DIRECTIONS[kind], size, memory);
-  return finish_copy(status, to, from, size, kind);
+  return finish_copy(status, to, from, size, kind, stream);
 }
 int cudaMemcpy2DAsync(void *to, size_t toPitch, const void *from, size_t fromPitch, size_t width, size_t height,
                       int kind, void *stream) {

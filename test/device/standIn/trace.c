@@ -16,9 +16,18 @@ struct text {
   size_t size, room;
 };
 
+// What a captured copy reads in the host's memory, and what was there.
+struct source {
+  const void *address;
+  void *content;
+  size_t size;
+  struct source *next;
+};
+
 // A graph in the making; only the thread that began it may end it.
 struct capture {
   struct text lines;
+  struct source *sources;
   int thread, blocking, active, invalid;
 };
 
@@ -35,6 +44,7 @@ struct event {
 struct graph {
   int number;
   struct text lines;
+  struct source *sources;
 };
 
 enum { MOST_CAPTURES = 64 };
@@ -149,6 +159,13 @@ int standInUnsafe(void *stream, const char *kind, const char *name, const char *
 
 void standInNote(void *stream, const char *kind, const char *name, const char *format, ...) { ENTER(NOTE) }
 
+void standInSource(void *stream, const void *address, size_t size) {
+  struct capture *capture = stream_of(stream)->capture;
+  struct source *source = malloc(sizeof *source);
+  *source = (struct source){address, memcpy(malloc(size), address, size), size, capture->sources};
+  capture->sources = source;
+}
+
 int standInHandleWork(void **handle, const char *kind, const char *name) {
   int status = standInWork(*handle, kind, name, "");
   return status == RECORDED ? SUCCESS : status;
@@ -223,7 +240,7 @@ int cudaStreamEndCapture(void *handle, void **graph) {
   pthread_mutex_unlock(&lock);
   if (capture->invalid) return CAPTURE_INVALIDATED;
   struct graph *made = calloc(1, sizeof *made);
-  *made = (struct graph){++graphs, capture->lines};
+  *made = (struct graph){++graphs, capture->lines, capture->sources};
   *graph = made;
   return SUCCESS;
 }
@@ -231,6 +248,7 @@ int cudaStreamEndCapture(void *handle, void **graph) {
 int cudaGraphInstantiate(void **executable, struct graph *graph, unsigned long long flags) {
   struct graph *copy = calloc(1, sizeof *copy);
   copy->number = graph->number;
+  copy->sources = graph->sources;
   append(&copy->lines, graph->lines.start ? graph->lines.start : "", graph->lines.size);
   standInNote(NULL, "graph", "cudaGraphInstantiate", "graph %d", graph->number);
   *executable = copy;
@@ -238,7 +256,11 @@ int cudaGraphInstantiate(void **executable, struct graph *graph, unsigned long l
 }
 
 int cudaGraphLaunch(struct graph *graph, void *stream) {
-  int status = standInWork(stream, "graph", "cudaGraphLaunch", "graph %d", graph->number);
+  int changed = 0;
+  for (struct source *source = graph->sources; source; source = source->next)
+    changed += memcmp(source->address, source->content, source->size) != 0;
+  int status =
+      standInWork(stream, "graph", "cudaGraphLaunch", "graph %d, sources changed %d", graph->number, changed);
   if (status) return status == RECORDED ? SUCCESS : status;
   pthread_mutex_lock(&lock);
   // Its host functions are not called: what they release was released by the run that was captured.

@@ -9,6 +9,8 @@ enum { RECORDED = -1 };
 
 // Enters work on a stream into the trace: 0 where it is to be carried out, RECORDED, or an error.
 int standInWork(void *stream, const char *kind, const char *name, const char *format, ...);
+// Keeps what a captured copy from the host reads, so that a launch can tell whether it has changed since.
+void standInSource(void *stream, const void *source, size_t size);
 // Enters a call that CUDA refuses while any stream captures: 0, or an error.
 int standInUnsafe(void *stream, const char *kind, const char *name, const char *format, ...);
 // Enters a call that is always allowed.
