@@ -24,6 +24,7 @@ interface Flags extends RuntimeFlags {
   readonly resume?: boolean;
   readonly epochs?: number;
   readonly autotune: boolean;
+  readonly cudaGraph?: boolean;
   readonly json?: boolean;
 }
 
@@ -35,6 +36,10 @@ export function addTrainCommand(program: Command, terminal: Terminal): void {
     .option("--resume", "go on from the newest checkpoint of logdir")
     .option("--epochs <n>", "train until so many epochs are done in all (default: the spec's)", parsePositive)
     .option("--no-autotune", "take the usual spelling of convolutions, without measuring it on the device")
+    .option(
+      "--cuda-graph",
+      "record a step on the GPU once and replay it, if replays prove equal to plain steps",
+    )
     .option("--json", "print each epoch's report as a line of JSON");
   withProviderOption(withRuntimeOptions(command)).action((spec: string, flags: Flags) =>
     trainSpec(spec, flags, terminal),
@@ -56,6 +61,7 @@ async function trainSpec(file: string, flags: Flags, terminal: Terminal): Promis
   await using trainer = new MultiTaskTrainer(experiment, {
     ...runtimeOptions(flags),
     ...(flags.autotune ? {} : { autotune: false }),
+    ...(flags.cudaGraph ? { cudaGraph: true } : {}),
   });
   if (flags.json) trainer.on("epoch", (report) => terminal.out(JSON.stringify(report)));
   const endProgress = showProgress(trainer, epochs, terminal);

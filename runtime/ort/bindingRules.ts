@@ -22,6 +22,8 @@ export interface GraphBorder {
   readonly outputs: readonly TensorInfo[];
   /** Where inputs are read. */
   readonly inputPlaces: ReadonlyMap<string, MemoryPlace>;
+  /** Whether its runs may be captured. */
+  readonly isCapturable: boolean;
 }
 
 /** Throws E_ORT_BINDING with every way in which `inputs` and `outputs` do not fit the graph. */
@@ -38,12 +40,32 @@ export function checkBinding(
     ...sharedTensors(inputs, outputs),
     ...staleInputs(graph, inputs),
   ];
+  refuse(graph, messages);
+}
+
+function refuse({ name }: GraphBorder, messages: readonly string[]): void {
   if (messages.length === 0) return;
   throw new MttcError(
-    messages.map(
-      (message): Fault => ({ code: "E_ORT_BINDING", message: `graph "${graph.name}": ${message}` }),
-    ),
+    messages.map((message): Fault => ({ code: "E_ORT_BINDING", message: `graph "${name}": ${message}` })),
   );
+}
+
+/**
+ * Throws E_ORT_BINDING where a captured run would not do what a plain one does: a replay goes to the same
+ * addresses of the device's memory again, and nothing goes to or from the host's.
+ */
+export function checkCapture(
+  graph: GraphBorder,
+  inputs: ReadonlyMap<string, BoundType>,
+  outputs: ReadonlyMap<string, BoundType>,
+): void {
+  const messages = graph.isCapturable ? [] : ["was not opened as capturable"];
+  for (const [name, { id, place }] of inputs)
+    if (place === "host" || graph.inputPlaces.get(name) !== "device")
+      messages.push(`input "${name}" (the tensor "${id}") is not read on the device`);
+  for (const [name, { id, place }] of outputs)
+    if (place === "host") messages.push(`output "${name}" (the tensor "${id}") is in the host's memory`);
+  refuse(graph, messages);
 }
 
 function* compareSide(

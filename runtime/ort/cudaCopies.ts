@@ -1,6 +1,6 @@
 // Copies between the host and a CUDA device, by CUDA's own runtime library on a stream of their own, through
-// pinned memory: ORT's CopyTensors does not know the built-in CUDA provider. ORT waits for its stream at the
-// end of each run, and every copy here is waited for before the next run may use it.
+// pinned memory: ORT's CopyTensors does not know the built-in CUDA provider. Every copy here is waited for
+// before the next run may use it, and every run before its outputs are copied.
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { CUDA_RUNTIME } from "./cudaLibraries.ts";
 import { deviceFault } from "./deviceFaults.ts";
@@ -20,6 +20,7 @@ const CUDART_FUNCTIONS = {
   cudaSetDevice: ["int", "int"],
   cudaStreamCreateWithFlags: ["int", "outPointer", "int"],
   cudaStreamSynchronize: ["int", "pointer"],
+  cudaDeviceSynchronize: ["int"],
   cudaStreamDestroy: ["int", "pointer"],
   cudaHostAlloc: ["int", "outPointer", "size", "int"],
   cudaFreeHost: ["int", "pointer"],
@@ -58,6 +59,8 @@ export class CudaCopies implements DeviceCopies {
   private readonly memory: Uint8Array;
   private readonly stagingBytes: number;
   private filledBytes = 0;
+  /** Take out of the pinned memory what has been copied there, once it has arrived. */
+  private readonly arriving: (() => void)[] = [];
 
   /** E_CUDA_DEVICE or E_DEVICE_MEMORY where stream or pinned memory cannot be had. */
   constructor(
@@ -87,18 +90,27 @@ export class CudaCopies implements DeviceCopies {
   }
 
   finish(): void {
+    const arrived = this.arriving.splice(0);
     this.check(this.runtime.functions.cudaStreamSynchronize(this.stream));
+    for (const take of arrived) take();
     this.filledBytes = 0;
   }
 
-  download(tensor: DeviceTensor, target: Uint8Array): void {
+  settle(): void {
+    const { functions } = this.runtime;
+    this.check(functions.cudaSetDevice(this.device), "computing on");
+    this.check(functions.cudaDeviceSynchronize(), "computing on");
+    this.finish();
+  }
+
+  download(reads: readonly (readonly [DeviceTensor, Uint8Array])[]): void {
     this.check(this.runtime.functions.cudaSetDevice(this.device));
-    this.inPieces(tensor, (device, pinned, start, size) => {
-      const from = this.filledBytes;
-      this.check(this.runtime.functions.cudaMemcpyAsync(pinned, device, size, DEVICE_TO_HOST, this.stream));
-      this.check(this.runtime.functions.cudaStreamSynchronize(this.stream));
-      target.set(this.memory.subarray(from, from + size), start);
-    });
+    for (const [tensor, target] of reads)
+      this.inPieces(tensor, (device, pinned, start, size) => {
+        const from = this.filledBytes;
+        this.check(this.runtime.functions.cudaMemcpyAsync(pinned, device, size, DEVICE_TO_HOST, this.stream));
+        this.arriving.push(() => target.set(this.memory.subarray(from, from + size), start));
+      });
     this.finish();
   }
 
@@ -128,13 +140,13 @@ export class CudaCopies implements DeviceCopies {
     return out[0];
   }
 
-  private check(code: number): void {
-    if (code !== 0) throw this.fault(code);
+  private check(code: number, doing?: string): void {
+    if (code !== 0) throw this.fault(code, doing);
   }
 
-  private fault(code: number): MttcError {
+  private fault(code: number, what = "copying to or from"): MttcError {
     const message = `CUDA error ${code}: ${this.runtime.functions.cudaGetErrorString(code)}`;
-    const doing = `copying to or from CUDA device ${this.device}`;
+    const doing = `${what} CUDA device ${this.device}`;
     const known = deviceFault(doing, message);
     return new MttcError(known ?? { code: "E_CUDA_DEVICE", message: `${doing}: ${message}` });
   }

@@ -25,9 +25,12 @@ export interface DeviceCopies {
    * arrived after `finish`.
    */
   begin(writes: readonly (readonly [DeviceTensor, Uint8Array])[]): void;
+  /** Waits for what `begin` began. */
   finish(): void;
-  /** Copies a tensor into `target`, which has exactly its size. */
-  download(tensor: DeviceTensor, target: Uint8Array): void;
+  /** Waits for everything on the device, launched runs included, and throws what went wrong with one. */
+  settle(): void;
+  /** Copies tensors into targets, each of exactly its tensor's size. */
+  download(reads: readonly (readonly [DeviceTensor, Uint8Array])[]): void;
   [Symbol.dispose](): void;
 }
 
@@ -53,11 +56,15 @@ export class OrtCopies implements DeviceCopies {
   /** Nothing is under way: ORT's copies end before they return. */
   finish(): void {}
 
-  download(tensor: DeviceTensor, target: Uint8Array): void {
-    this.withHostTwin(tensor, (twin, memory) => {
-      this.copy(`reading tensor "${tensor.name}"`, tensor.value, twin);
-      target.set(memory);
-    });
+  /** Nor are runs: these providers end theirs before they return. */
+  settle(): void {}
+
+  download(reads: readonly (readonly [DeviceTensor, Uint8Array])[]): void {
+    for (const [tensor, target] of reads)
+      this.withHostTwin(tensor, (twin, memory) => {
+        this.copy(`reading tensor "${tensor.name}"`, tensor.value, twin);
+        target.set(memory);
+      });
   }
 
   [Symbol.dispose](): void {}

@@ -1,10 +1,13 @@
 // Tensors bound to a graph once and run many times: a step is then one call into ORT without any lookup or
 // copy. State alternates between two sets of tensors, so a training graph usually has two bindings.
 import { InternalError } from "../../compiler/diagnostics.ts";
-import { checkBinding } from "./bindingRules.ts";
+import { checkBinding, checkCapture } from "./bindingRules.ts";
 import type { Pointer } from "./ffi.ts";
 import type { OrtSession } from "./session.ts";
 import type { OrtTensor } from "./tensor.ts";
+
+/** ORT's number of a graph of the device for runs that are neither captured nor replayed. */
+const NOT_CAPTURED = -1;
 
 /** Tensors by the names of a graph's inputs or outputs. */
 export type NamedTensors = ReadonlyMap<string, OrtTensor>;
@@ -19,6 +22,8 @@ export class OrtBinding {
   readonly inputs: NamedTensors;
   readonly outputs: NamedTensors;
   private binding: Pointer | null;
+  /** OrtRunOptions; null for ORT's own. */
+  private settings: Pointer | null = null;
   /** Inputs that each run needs a fresh copy of. */
   private readonly copied: NamedTensors;
 
@@ -32,15 +37,26 @@ export class OrtBinding {
     );
   }
 
-  /** Binds tensors to every input and to the outputs that are wanted. E_ORT_BINDING when they do not fit. */
-  static create(session: OrtSession, inputs: NamedTensors, outputs: NamedTensors): OrtBinding {
+  /**
+   * Binds tensors to every input and to the outputs that are wanted; with `captures` the first runs are
+   * captured as a graph of the device, which the later ones replay. E_ORT_BINDING when they do not fit, or
+   * when what is to be captured would read or write the host's memory.
+   */
+  static create(
+    session: OrtSession,
+    inputs: NamedTensors,
+    outputs: NamedTensors,
+    captures = false,
+  ): OrtBinding {
     checkBinding(session, asTypes(inputs), asTypes(outputs));
+    if (captures) checkCapture(session, asTypes(inputs), asTypes(outputs));
     const { library } = session;
     const { functions } = library;
     const doing = `binding graph "${session.name}"`;
     const pointer = library.make(doing, (out) => functions.CreateIoBinding(session.pointer, out));
     const binding = new OrtBinding(session, pointer, inputs, outputs);
     try {
+      binding.configureRuns(captures);
       for (const [name, tensor] of inputs)
         library.check(doing, functions.BindInput(pointer, name, tensor.value));
       for (const [name, tensor] of outputs)
@@ -53,7 +69,8 @@ export class OrtBinding {
   }
 
   /**
-   * Runs the graph on the bound tensors, on the calling thread. E_ORT names the failing node and its origin.
+   * Runs the graph on the bound tensors, on the calling thread; on CUDA the device has been told to when this
+   * returns, and has done it when its copies are settled. E_ORT names the failing node and its origin.
    */
   run(): void {
     if (this.binding === null)
@@ -64,7 +81,22 @@ export class OrtBinding {
         `binding graph "${name}"`,
         library.functions.BindInput(this.binding, input, tensor.value),
       );
-    library.check(`running graph "${name}"`, library.functions.RunWithBinding(pointer, null, this.binding));
+    const status = library.functions.RunWithBinding(pointer, this.settings, this.binding);
+    library.check(`running graph "${name}"`, status);
+  }
+
+  private configureRuns(captures: boolean): void {
+    const { library, name, isCapturable, provider } = this.session;
+    const entries: Record<string, string> = {};
+    if (isCapturable) entries.gpu_graph_id = String(captures ? this.session.nextGraphId() : NOT_CAPTURED);
+    // What is launched is waited for by the copies' `settle`.
+    if (provider.kind === "cuda") entries.disable_synchronize_execution_providers = "1";
+    if (Object.keys(entries).length === 0) return;
+    const doing = `binding graph "${name}"`;
+    const settings = library.make(doing, (out) => library.functions.CreateRunOptions(out));
+    this.settings = settings;
+    for (const [key, value] of Object.entries(entries))
+      library.check(doing, library.functions.AddRunConfigEntry(settings, key, value));
   }
 
   /** Whether the binding reads or writes a tensor. */
@@ -73,8 +105,11 @@ export class OrtBinding {
   }
 
   [Symbol.dispose](): void {
-    if (this.binding !== null) this.session.library.functions.ReleaseIoBinding(this.binding);
+    const { functions } = this.session.library;
+    if (this.binding !== null) functions.ReleaseIoBinding(this.binding);
+    if (this.settings !== null) functions.ReleaseRunOptions(this.settings);
     this.binding = null;
+    this.settings = null;
   }
 }
 

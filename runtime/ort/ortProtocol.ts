@@ -48,6 +48,11 @@ export interface GraphTensors {
 export interface BindingSpec {
   readonly inputs: Readonly<Record<string, string>>;
   readonly outputs: Readonly<Record<string, string>>;
+  /**
+   * Have the device record what the first runs ask of it, and replay that from then on; the graph must have
+   * been opened with `capturable`.
+   */
+  readonly captures?: boolean | undefined;
 }
 
 /** Data by tensor id: the dtype's typed array, or its raw bytes. */
@@ -58,8 +63,8 @@ export interface StepIo {
   /** Copied into tensors before the run; their buffers are TRANSFERRED and come back in the result. */
   readonly writes?: Writes;
   /**
-   * Copied while the graph runs, where the device can (CUDA), into tensors that this binding does not use:
-   * those of the next step. TRANSFERRED and returned likewise, after the buffers of `writes`.
+   * Copied while the graph runs, where the device can (CUDA), else after it, into tensors that this binding
+   * does not use: those of the next step. TRANSFERRED and returned likewise, after the buffers of `writes`.
    */
   readonly staged?: Writes;
   /** Tensors to read after the run. */

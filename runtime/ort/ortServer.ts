@@ -103,13 +103,14 @@ export class OrtServer implements OrtService {
   }
 
   read(ids: readonly string[]): Map<string, HostTensor> {
-    return new Map(ids.map((id) => [id, lookUp(this.tensors, "tensor", id).read()]));
+    return OrtTensor.readAll(ids.map((id) => [id, lookUp(this.tensors, "tensor", id)]));
   }
 
   bind(binding: string, graph: string, io: BindingSpec): void {
     refuseTaken(this.bindings, "binding", binding);
     const session = lookUp(this.graphs, "graph", graph);
-    const made = OrtBinding.create(session, this.byName(io.inputs), this.byName(io.outputs));
+    const { inputs, outputs, captures = false } = io;
+    const made = OrtBinding.create(session, this.byName(inputs), this.byName(outputs), captures);
     this.bindings.set(binding, made);
   }
 
@@ -129,11 +130,12 @@ export class OrtServer implements OrtService {
         throw misuse(`tensor "${id}" cannot be written while the binding "${binding}" runs on it`);
     this.write(writes);
     const started = performance.now();
-    this.beginWrites(staged);
     try {
       bound.run();
+      // A CUDA device has only been told what to do: it computes while the next batch goes to it.
+      this.beginWrites(staged);
     } finally {
-      this.device?.copies.finish();
+      this.device?.copies.settle();
     }
     const runMs = performance.now() - started;
     return { outputs: this.read(reads), runMs, returned: transferableBuffers([writes, staged]) };

@@ -1,6 +1,7 @@
 // The execution providers: where a session's operators run. One provider per process of ORT, chosen when the
 // thread starts; every session is given it, and the CPU takes what it has no kernel for.
 
+import { MttcError } from "../../compiler/diagnostics.ts";
 import type { Pointer } from "./ffi.ts";
 import type { OrtLibrary } from "./library.ts";
 
@@ -53,19 +54,26 @@ export function describeProvider(provider: Provider): string {
   return provider.kind === "cpu" ? "the CPU" : "WebGPU";
 }
 
-/** Gives a provider to the sessions made with these options. Throws what library.check throws. */
+/**
+ * Gives a provider to the sessions made with these options; `capturable` lets it capture runs as graphs of
+ * its device. Throws what library.check throws; E_ORT for a provider that cannot capture.
+ */
 export function appendProvider(
   library: OrtLibrary,
   settings: Pointer,
   provider: Provider,
   doing: string,
+  capturable = false,
 ): void {
   const { functions } = library;
+  if (provider.kind === "cpu" && capturable)
+    throw new MttcError({ code: "E_ORT", message: `${doing}: the CPU has no graphs to capture runs as` });
   if (provider.kind === "webgpu") {
     // NCHW as on CUDA; in NHWC form ORT 1.29 does not record placements.
     const { cpuNodes = [] } = provider;
     const forced = cpuNodes.length === 0 ? {} : { forceCpuNodeNames: cpuNodes.join("\n") };
-    const settled = { preferredLayout: "NCHW", ...forced };
+    const capture = capturable ? { enableGraphCapture: "1" } : {};
+    const settled = { preferredLayout: "NCHW", ...forced, ...capture };
     const [keys, values] = [Object.keys(settled), Object.values(settled)];
     library.check(
       doing,
@@ -75,7 +83,7 @@ export function appendProvider(
   if (provider.kind !== "cuda") return;
   const options = library.make(doing, (out) => functions.CreateCUDAProviderOptions(out));
   try {
-    const settled = Object.entries(cudaOptions(provider));
+    const settled = Object.entries(cudaOptions(provider, capturable));
     const keys = settled.map(([key]) => key);
     const values = settled.map(([, value]) => value);
     library.check(doing, functions.UpdateCUDAProviderOptions(options, keys, values, keys.length));
@@ -86,7 +94,10 @@ export function appendProvider(
 }
 
 /** The provider's options by ORT's own keys. */
-export function cudaOptions({ device, tf32, memoryLimitBytes }: CudaProvider): Record<string, string> {
+export function cudaOptions(
+  { device, tf32, memoryLimitBytes }: CudaProvider,
+  capturable = false,
+): Record<string, string> {
   return {
     device_id: String(device),
     // With cuDNN 9 nothing is benchmarked: EXHAUSTIVE asks the heuristic of mode B.
@@ -97,6 +108,7 @@ export function cudaOptions({ device, tf32, memoryLimitBytes }: CudaProvider): R
     // Weights are inputs of the graphs, which NHWC kernels do not take.
     prefer_nhwc: "0",
     do_copy_in_default_stream: "1",
+    enable_cuda_graph: capturable ? "1" : "0",
     ...(memoryLimitBytes === undefined ? {} : { gpu_mem_limit: String(memoryLimitBytes) }),
   };
 }

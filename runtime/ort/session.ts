@@ -40,6 +40,11 @@ export interface SessionOptions {
   readonly refuseFallback?: boolean | undefined;
   /** Has ORT note which provider takes which node, for `placements`. */
   readonly recordPlacement?: boolean | undefined;
+  /**
+   * Lets bindings have their runs captured as a graph of the device (a CUDA graph). E_ORT when a node would
+   * run elsewhere, and for the CPU, which has no such thing.
+   */
+  readonly capturable?: boolean | undefined;
 }
 
 const CPU: Provider = { kind: "cpu" };
@@ -54,6 +59,7 @@ export class OrtSession {
   readonly library: OrtLibrary;
   private session: Pointer | null;
   private readonly options: SessionOptions;
+  private capturedBindings = 0;
 
   private constructor(library: OrtLibrary, name: string, session: Pointer, options: SessionOptions) {
     this.library = library;
@@ -101,6 +107,24 @@ export class OrtSession {
   get pointer(): Pointer {
     if (this.session === null) throw new InternalError(`graph "${this.name}" is used after it was disposed`);
     return this.session;
+  }
+
+  /** Whether runs are captured where their binding asks for it. */
+  get isCapturable(): boolean {
+    return this.options.capturable === true;
+  }
+
+  /** Where its nodes run. */
+  get provider(): Provider {
+    return this.options.provider ?? CPU;
+  }
+
+  /**
+   * A number for a captured binding. None is given twice: what was captured under it refers to that
+   * binding's tensors for ever.
+   */
+  nextGraphId(): number {
+    return ++this.capturedBindings;
   }
 
   /**
@@ -181,7 +205,7 @@ function applyOptions(library: OrtLibrary, settings: Pointer, doing: string, opt
     library.check(doing, functions.EnableProfiling(settings, options.profilePrefix));
   if (options.refuseFallback === true) configure("session.disable_cpu_ep_fallback", true);
   if (options.recordPlacement === true) configure("session.record_ep_graph_assignment_info", true);
-  appendProvider(library, settings, options.provider ?? CPU, doing);
+  appendProvider(library, settings, options.provider ?? CPU, doing, options.capturable ?? false);
 }
 
 /** ORT binds a tensor that lies elsewhere by a copy of the moment: ioBinding.ts needs to know. */

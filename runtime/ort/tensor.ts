@@ -129,11 +129,23 @@ export class OrtTensor implements DeviceTensor {
 
   /** A copy of the elements, in a buffer of its own. */
   read(): HostTensor {
-    const { dtype, shape } = this;
-    if (this.device === null) return { dtype, shape, data: arrayOver(dtype, this.hostBuffer.slice(0)) };
-    const copy = new ArrayBuffer(this.sizeBytes);
-    this.device.copies.download(this, new Uint8Array(copy));
-    return { dtype, shape, data: arrayOver(dtype, copy) };
+    const [copy] = OrtTensor.readAll([[this.name, this]]).values();
+    if (copy === undefined) throw new InternalError(`tensor "${this.name}" was not read`);
+    return copy;
+  }
+
+  /** Copies of tensors by key, each in a buffer of its own; those on a device come back in one go. */
+  static readAll<K>(tensors: readonly (readonly [K, OrtTensor])[]): Map<K, HostTensor> {
+    const downloads = new Map<DeviceMemory, (readonly [OrtTensor, Uint8Array])[]>();
+    const copies = tensors.map(([key, tensor]) => {
+      const { dtype, shape, device } = tensor;
+      const copy = device === null ? tensor.hostBuffer.slice(0) : new ArrayBuffer(tensor.sizeBytes);
+      if (device !== null)
+        downloads.set(device, [...(downloads.get(device) ?? []), [tensor, new Uint8Array(copy)]]);
+      return [key, { dtype, shape, data: arrayOver(dtype, copy) }] as const;
+    });
+    for (const [device, reads] of downloads) device.copies.download(reads);
+    return new Map(copies);
   }
 
   private living(): { readonly value: Pointer; readonly buffer: ArrayBuffer | null } {

@@ -10,6 +10,7 @@ import type { Spec } from "../../compiler/spec/schema.ts";
 import { writeRunSheet } from "../augment/runSheet.ts";
 import { loadNewestCheckpoint, saveCheckpoint } from "../checkpoint/checkpoints.ts";
 import type { LabelledRows } from "../data/classes.ts";
+import { proveCaptureOf } from "./captureProof.ts";
 import { type EpochState, FRESH_EPOCH, meanLosses, stepsPerEpoch, trainEpoch } from "./epochLoop.ts";
 import type { EvaluationReport } from "./evaluationReport.ts";
 import { type EpochReport, EventHub, type TrainerEvents } from "./events.ts";
@@ -94,6 +95,7 @@ export class MultiTaskTrainer implements AsyncDisposable {
     await this.#drawSheet(session, log);
     const { signal } = options;
     await session.prepareInputs({ log, signal, epochsLeft: epochs - this.#history.length });
+    if (this.#history.length < epochs && session.device.awaitsProof) log(await proveCaptureOf(session));
     while (this.#history.length < epochs) await this.#epoch(session, options.signal);
     return this.#history;
   }

@@ -38,6 +38,11 @@ export interface RuntimeOptions {
    * default on CUDA only.
    */
   readonly autotune?: boolean | undefined;
+  /**
+   * Record what a step asks of a CUDA device and replay that (CUDA graphs), if replays prove equal to plain
+   * steps when training begins; off by default.
+   */
+  readonly cudaGraph?: boolean | undefined;
 }
 
 /**

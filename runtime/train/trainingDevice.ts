@@ -1,36 +1,26 @@
-// The device's side of training: the state of a run as tensors in ONNX Runtime, in two sets that alternate (a
-// graph reads one and writes the other), and the bindings of train, grad, apply and evaluate to them. Three
-// groups flip on their own clocks: weights (with slots and the step counter) once per logical batch,
-// batch-norm statistics and gradient accumulators once per micro-batch.
+// The device's side of training: the graphs of a run in ONNX Runtime, the tensors of its state, which stay
+// there from the first step to the last, and the bindings of train, grad, apply and evaluate to them.
+// alternation.ts says which tensor a step reads and which it writes.
 import { join } from "node:path";
 import { AUGMENT_INPUT } from "../../compiler/augment/augmentGraph.ts";
-import { type Manifest, nextName, type StateEntry } from "../../compiler/bundle.ts";
-import { InternalError } from "../../compiler/diagnostics.ts";
+import type { GraphEntry, Manifest, StateEntry } from "../../compiler/bundle.ts";
+import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { FEATURES_INPUT } from "../../compiler/model/network.ts";
-import {
-  classWeightName,
-  inverseCountName,
-  labelName,
-  taskWeightName,
-} from "../../compiler/model/objective.ts";
 import { AUGMENTED_TRUNK, onFeatures } from "../../compiler/step/featureGraphs.ts";
-import type { MemoryPlace } from "../ort/deviceMemory.ts";
 import { arrayOver } from "../ort/hostTensor.ts";
 import type { BufferSpec, HostTensor, OrtHost } from "../ort/ortHost.ts";
 import { PROVIDER_NAMES } from "../ort/provider.ts";
-
-/** What a batch shows the network: uint8 NHWC images, or float32 features computed of them once. */
-export type BatchInput = { readonly images: Uint8Array } | { readonly features: Float32Array };
-
-/**
- * One micro-batch: images or features, int64 labels per task (-1 = missing), dropout masks by input name, and
- * rows of augmentation parameters [N,P] where the graph augments.
- */
-export type MicroBatch = BatchInput & {
-  readonly labels: ReadonlyMap<string, BigInt64Array>;
-  readonly masks: ReadonlyMap<string, Float32Array>;
-  readonly augment?: Float32Array | undefined;
-};
+import { transferableBuffers } from "../threads/callProtocol.ts";
+import { Alternation, type Group, stateOfOutput } from "./alternation.ts";
+import {
+  type BatchInput,
+  batchData,
+  type InputData,
+  inputData,
+  type MicroBatch,
+  type StepScalars,
+  scalarData,
+} from "./microBatch.ts";
 
 /** Sums over the labelled rows of a task. */
 export interface TaskSums {
@@ -39,55 +29,63 @@ export interface TaskSums {
   readonly correct: number;
 }
 
-/** What a step takes besides the batch, by task name. */
-export interface StepScalars {
-  readonly learningRate: number;
-  /** Used where weights are not learned. */
-  readonly taskWeights: ReadonlyMap<string, number>;
-  /** Labelled rows of the whole logical batch. */
-  readonly counts: ReadonlyMap<string, number>;
-  /** Weights of the classes, [classes], where the spec has any; `counts` then holds sums of weights. */
-  readonly classWeights?: ReadonlyMap<string, Float32Array>;
-}
-
 export interface StepResult {
   readonly tasks: ReadonlyMap<string, TaskSums>;
-  /** The buffer behind the batch's input, which went through the worker: the loader may fill it again. */
-  readonly inputBuffer: ArrayBuffer | undefined;
+  /** Buffers behind batches' inputs that went through the worker: the loader may fill them again. */
+  readonly inputBuffers: readonly ArrayBuffer[];
   /** Milliseconds inside ONNX Runtime. */
   readonly runMs: number;
 }
 
-type Side = "a" | "b";
-type Group = "weights" | "statistics" | "accumulators";
+/** How a device is opened. */
+export interface DeviceOptions {
+  /** Have the steps' graphs opened such that `captures` may be set. */
+  readonly capturable?: boolean | undefined;
+}
 
 export class TrainingDevice implements AsyncDisposable {
   readonly manifest: Manifest;
   /** What the provider's device leaves to the CPU, a line for each graph. */
   readonly fallbacks: string[] = [];
+  /** Why the steps' graphs cannot be captured; undefined where they can, or nobody asked. */
+  captureFault: MttcError | undefined;
+  /** Whether steps are captured as graphs of the device, and replayed. */
+  captures = false;
   readonly #host: OrtHost;
+  #isCapturable: boolean;
   readonly #bound = new Set<string>();
-  readonly #side: Record<Group, Side> = { weights: "a", statistics: "a", accumulators: "a" };
-  readonly #groups = new Map<string, Group>();
+  readonly #alternation: Alternation;
   readonly #directory: string;
   readonly #graphs = new Set<string>();
   readonly #tensors = new Set<string>();
+  /** The micro-batch that lies in the device's other set of inputs already. */
+  #staged: MicroBatch | undefined;
 
-  private constructor(host: OrtHost, directory: string, manifest: Manifest) {
+  private constructor(host: OrtHost, directory: string, manifest: Manifest, options: DeviceOptions) {
     this.#host = host;
     this.#directory = directory;
+    this.#isCapturable = options.capturable ?? false;
+    this.#alternation = new Alternation(manifest, host.provider.kind !== "cpu");
     this.manifest = manifest;
-    for (const entry of manifest.state) this.#groups.set(entry.name, groupOf(entry));
-    for (const { name } of manifest.accumulators) this.#groups.set(name, "accumulators");
   }
 
   /** Opens the graphs that this spec needs from a bundle's folder and allocates all tensors. */
-  static async open(host: OrtHost, directory: string, manifest: Manifest): Promise<TrainingDevice> {
-    const device = new TrainingDevice(host, directory, manifest);
+  static async open(
+    host: OrtHost,
+    directory: string,
+    manifest: Manifest,
+    options: DeviceOptions = {},
+  ): Promise<TrainingDevice> {
+    const device = new TrainingDevice(host, directory, manifest, options);
     const step = device.#accumulates ? ["grad", "apply"] : ["train"];
     for (const graph of [...step, "evaluate"]) await device.#open(graph);
     await device.#allocate();
     return device;
+  }
+
+  /** Whether a micro-batch may go to the device while the one before it is computed. */
+  get stagesInputs(): boolean {
+    return this.#host.provider.kind !== "cpu";
   }
 
   /**
@@ -122,6 +120,22 @@ export class TrainingDevice implements AsyncDisposable {
     await this.#allocate();
   }
 
+  /** Whether steps might be captured, and nobody has settled yet whether they are. */
+  get awaitsProof(): boolean {
+    return this.#isCapturable && !this.captures;
+  }
+
+  /** Opens the steps' graphs anew, such that nothing can be captured; does nothing where nothing can be. */
+  async giveUpCapture(): Promise<void> {
+    if (!this.#isCapturable) return;
+    this.captures = false;
+    this.#isCapturable = false;
+    for (const graph of [...this.#graphs].filter(isCaptured)) {
+      await this.#close(graph);
+      await this.#open(graph);
+    }
+  }
+
   /** Gives bindings, tensors and graphs back; the host stays open. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const binding of this.#bound) await this.#host.unbind(binding);
@@ -139,7 +153,7 @@ export class TrainingDevice implements AsyncDisposable {
     for (const { name } of this.manifest.state) {
       const data = tensors.get(name);
       if (!data) throw new InternalError(`no value for the state tensor ${name}`);
-      writes[this.#current(name)] = data;
+      writes[this.#alternation.current(name)] = data;
     }
     await this.#host.write(writes);
   }
@@ -147,32 +161,43 @@ export class TrainingDevice implements AsyncDisposable {
   /** Copies of the state tensors as they are now, by name; `wanted` limits them. */
   async readState(wanted?: (entry: StateEntry) => boolean): Promise<Map<string, HostTensor>> {
     const entries = this.manifest.state.filter((entry) => wanted?.(entry) ?? true);
-    const read = await this.#host.read(entries.map(({ name }) => this.#current(name)));
-    return new Map(entries.map(({ name }) => [name, read.get(this.#current(name)) ?? missing(name)]));
+    const current = (name: string): string => this.#alternation.current(name);
+    const read = await this.#host.read(entries.map(({ name }) => current(name)));
+    return new Map(entries.map(({ name }) => [name, read.get(current(name)) ?? missing(name)]));
   }
 
   /**
    * Takes one micro-batch in. With `accumulate: 1` that is a whole step; otherwise its gradients are added to
-   * those of the logical batch (`index` 0 starts one), which `finishStep` then applies.
+   * those of the logical batch (`index` 0 starts one), which `finishStep` then applies. `following`, the
+   * micro-batch of the next call, goes to the device meanwhile, where it can (`stagesInputs`).
    */
-  async microBatch(batch: MicroBatch, index: number, scalars: StepScalars): Promise<StepResult> {
-    const writes = { ...batchWrites(batch), ...scalarWrites(scalars) };
-    const ofStep = (graph: "train" | "grad"): string => ("features" in batch ? onFeatures(graph) : graph);
-    if (!this.#accumulates) {
-      const result = await this.#run(ofStep("train"), writes, []);
-      this.#flip("weights", "statistics");
-      return result;
-    }
-    const result = await this.#run(ofStep("grad"), writes, index === 0 ? ["accumulators"] : []);
-    this.#flip("statistics", "accumulators");
+  async microBatch(
+    batch: MicroBatch,
+    index: number,
+    scalars: StepScalars,
+    following?: MicroBatch,
+  ): Promise<StepResult> {
+    const step = this.#accumulates ? "grad" : "train";
+    const graph = "features" in batch ? onFeatures(step) : step;
+    const isThere = this.#staged === batch;
+    this.#staged = undefined;
+    const writes = { ...(isThere ? {} : batchData(batch)), ...scalarData(scalars) };
+    const staged = following && this.stagesInputs ? batchData(following) : {};
+    const fromZero = this.#accumulates && index === 0;
+    const result = await this.#run(graph, writes, staged, fromZero);
+    if (following && this.stagesInputs) this.#staged = following;
+    const changed: readonly Group[] = this.#accumulates
+      ? ["statistics", "accumulators"]
+      : ["weights", "statistics"];
+    this.#alternation.flip(...changed, "inputs");
     return result;
   }
 
   /** Ends a logical batch: applies accumulated gradients; nothing is left to do with `accumulate: 1`. */
   async finishStep(scalars: StepScalars): Promise<number> {
     if (!this.#accumulates) return 0;
-    const { runMs } = await this.#run("apply", scalarWrites(scalars), []);
-    this.#flip("weights");
+    const { runMs } = await this.#run("apply", scalarData(scalars));
+    this.#alternation.flip("weights");
     return runMs;
   }
 
@@ -181,17 +206,15 @@ export class TrainingDevice implements AsyncDisposable {
     input: BatchInput,
   ): Promise<{ logits: Map<string, Float32Array>; inputBuffer: ArrayBuffer | undefined }> {
     const graph = "features" in input ? onFeatures("evaluate") : "evaluate";
-    const binding = await this.#bind(graph, []);
-    const local = (name: string): string => localName(graph, name);
-    const writes = Object.fromEntries(
-      Object.entries(inputWrites(input)).map(([name, data]) => [local(name), data]),
-    );
-    const reads = this.manifest.tasks.map(({ name }) => local(`logits/${name}`));
+    const binding = await this.#bind(graph, false);
+    const writes = this.#named(graph, inputData(input));
+    const logitsId = (task: string): string => this.#alternation.output(graph, `logits/${task}`);
+    const reads = this.manifest.tasks.map(({ name }) => logitsId(name));
     const { outputs, returned } = await this.#host.step(binding, { writes, reads });
     const logits = new Map(
       this.manifest.tasks.map(({ name }) => [
         name,
-        (outputs.get(local(`logits/${name}`)) ?? missing(name)).data as Float32Array,
+        (outputs.get(logitsId(name)) ?? missing(name)).data as Float32Array,
       ]),
     );
     return { logits, inputBuffer: returned[0] };
@@ -199,19 +222,22 @@ export class TrainingDevice implements AsyncDisposable {
 
   async #run(
     graph: string,
-    writes: Record<string, ArrayBufferView>,
-    zeroed: readonly Group[],
+    data: InputData,
+    following: InputData = {},
+    fromZero = false,
   ): Promise<StepResult> {
-    const binding = await this.#bind(graph, zeroed);
-    const inputs = new Set(this.#graph(graph).inputs.map(({ name }) => name));
-    const used = Object.fromEntries(Object.entries(writes).filter(([name]) => inputs.has(name)));
+    const binding = await this.#bind(graph, fromZero);
+    const writes = this.#named(graph, data);
+    const staged = this.#named(graph, following, "after");
     const reads = this.#graph(graph).outputs.flatMap(({ name }) => (isMetric(name) ? [name] : []));
-    const { outputs, returned, runMs } = await this.#host.step(binding, { writes: used, reads });
+    // Buffers come back in the order of the writes, and images or features stand first in a batch's data.
+    const firstStaged = transferableBuffers(writes).length;
+    const inputs = [hasInput(data) ? [0] : [], hasInput(following) ? [firstStaged] : []].flat();
+    const { outputs, returned, runMs } = await this.#host.step(binding, { writes, staged, reads });
     const scalar = (name: string): number => Number(outputs.get(name)?.data[0] ?? Number.NaN);
     const tasks = reads.length === 0 ? [] : this.manifest.tasks;
     return {
-      // Buffers come back in the order of the writes, and images or features are written first.
-      inputBuffer: "image" in used || FEATURES_INPUT in used ? returned[0] : undefined,
+      inputBuffers: inputs.flatMap((index) => returned[index] ?? []),
       runMs,
       tasks: new Map(
         tasks.map(({ name }) => [
@@ -226,26 +252,20 @@ export class TrainingDevice implements AsyncDisposable {
     };
   }
 
-  /** Binds a graph to the present sides, once for each combination of them. */
-  async #bind(graph: string, zeroed: readonly Group[]): Promise<string> {
-    const { weights, statistics, accumulators } = this.#side;
-    const binding = `${graph}:${weights}${statistics}${zeroed.includes("accumulators") ? "0" : ""}${accumulators}`;
+  /** Data by tensor, of what the graph reads in its next run or in the one after. */
+  #named(graph: string, data: InputData, run: "next" | "after" = "next"): Record<string, ArrayBufferView> {
+    const inputs = new Set(this.#graph(graph).inputs.map(({ name }) => name));
+    const used = Object.entries(data).filter(([name]) => inputs.has(name));
+    return Object.fromEntries(used.map(([name, view]) => [this.#alternation.input(graph, name, run), view]));
+  }
+
+  /** Binds a graph to the tensors of its next run, once for each combination of them. */
+  async #bind(graph: string, fromZero: boolean): Promise<string> {
+    const captures = this.captures && isCaptured(graph);
+    const { name, inputs, outputs } = this.#alternation.bindingOf(graph, this.#graph(graph), fromZero);
+    const binding = captures ? `${name}, captured` : name;
     if (this.#bound.has(binding)) return binding;
-    const { inputs, outputs } = this.#graph(graph);
-    const source = (name: string): string => {
-      const group = this.#groups.get(name);
-      if (group === undefined) return localName(graph, name);
-      return zeroed.includes(group) ? `zero:${name}` : this.#current(name);
-    };
-    const target = (name: string): string => {
-      const state = /^next\/(.*)$/s.exec(name)?.[1];
-      if (state === undefined) return localName(graph, name);
-      return `${other(this.#side[this.#groups.get(state) ?? missing(state)])}:${state}`;
-    };
-    await this.#host.bind(binding, graph, {
-      inputs: Object.fromEntries(inputs.map(({ name }) => [name, source(name)])),
-      outputs: Object.fromEntries(outputs.map(({ name }) => [name, target(name)])),
-    });
+    await this.#host.bind(binding, graph, { inputs, outputs, captures });
     this.#bound.add(binding);
     return binding;
   }
@@ -253,16 +273,25 @@ export class TrainingDevice implements AsyncDisposable {
   async #open(graph: string): Promise<void> {
     const onDevice = this.#host.provider.kind !== "cpu";
     const path = join(this.#directory, this.#graph(graph).file);
-    await this.#host.openGraph(graph, { path }, { recordPlacement: onDevice });
+    const options = { recordPlacement: onDevice };
+    const capturable = this.#isCapturable && isCaptured(graph);
+    try {
+      await this.#host.openGraph(graph, { path }, { ...options, capturable });
+    } catch (error) {
+      if (!capturable || !(error instanceof MttcError) || error.code !== "E_ORT") throw error;
+      this.captureFault = error;
+      await this.#host.openGraph(graph, { path }, options);
+    }
     this.#graphs.add(graph);
     if (!onDevice) return;
     const placements = await this.#host.placements(graph);
     const fallen = placements.filter(({ provider }) => provider === PROVIDER_NAMES.cpu);
     if (fallen.length === 0) return;
-    this.fallbacks.push(
-      `${fallen.length} of ${placements.length} nodes of ${graph} run on the CPU, with copies to it and back, ` +
-        `such as ${fallen[0]?.node}: mttc inspect --placement lists them`,
-    );
+    const some = `${fallen.length} of ${placements.length} nodes of ${graph} run on the CPU`;
+    const message = `${some}, with copies to it and back, such as ${fallen[0]?.node}`;
+    this.fallbacks.push(`${message}: mttc inspect --placement lists them`);
+    // ONNX Runtime 1.29 takes some such graphs, and a replay would leave the CPU's nodes out.
+    if (capturable) this.captureFault ??= new MttcError({ code: "E_CUDA_KERNEL", message });
   }
 
   async #close(graph: string): Promise<void> {
@@ -276,90 +305,51 @@ export class TrainingDevice implements AsyncDisposable {
   }
 
   /**
-   * Allocates the tensors of the state and of the open graphs that are not there yet: what a graph reads on
-   * the provider's device, where the state stays for the whole run; figures and logits in the host's memory.
+   * Allocates the tensors of the state and of the open graphs that are not there yet, on the provider's
+   * device: there the state stays for the whole run, and only figures that somebody asks for come back.
    */
   async #allocate(): Promise<void> {
+    const place = "device";
     const buffers = new Map<string, BufferSpec>();
     const add = (
-      id: string,
+      ids: readonly string[],
       dtype: HostTensor["dtype"],
       shape: readonly (number | string)[],
-      place: MemoryPlace = "device",
-    ) => buffers.set(id, { id, dtype, shape: shape.map(Number), place });
-    for (const { name, dtype, shape } of this.manifest.state)
-      for (const side of ["a", "b"]) add(`${side}:${name}`, dtype, shape);
-    // The zero set is read by the first micro-batch of each logical batch and never written.
-    const sides = this.#accumulates ? ["a", "b", "zero"] : [];
-    for (const { name, shape } of this.manifest.accumulators)
-      for (const side of sides) add(`${side}:${name}`, "float32", shape);
+    ): void => {
+      for (const id of ids) buffers.set(id, { id, dtype, shape: shape.map(Number), place });
+    };
+    const { state, accumulators } = this.manifest;
+    for (const { name, dtype, shape } of state) add(this.#alternation.idsOfState(name), dtype, shape);
+    for (const { name, shape } of this.#accumulates ? accumulators : [])
+      add(this.#alternation.idsOfState(name), "float32", shape);
     for (const graph of this.#graphs) {
       const { inputs, outputs } = this.#graph(graph);
       for (const { name, dtype, shape } of inputs)
-        if (!this.#groups.has(name)) add(localName(graph, name), dtype, shape);
+        if (this.#alternation.isWritten(name)) add(this.#alternation.idsOfInput(graph, name), dtype, shape);
       for (const { name, dtype, shape } of outputs)
-        if (!name.startsWith(nextName(""))) add(localName(graph, name), dtype, shape, "host");
+        if (stateOfOutput(name) === undefined) add([this.#alternation.output(graph, name)], dtype, shape);
     }
     const added = [...buffers.values()].filter(({ id }) => !this.#tensors.has(id));
     await this.#host.allocate(added);
     for (const { id } of added) this.#tensors.add(id);
   }
 
-  #graph(name: string): Manifest["graphs"][string] {
+  #graph(name: string): GraphEntry {
     return this.manifest.graphs[name] ?? missing(`graph ${name}`);
   }
-
-  #current(name: string): string {
-    return `${this.#side[this.#groups.get(name) ?? missing(name)]}:${name}`;
-  }
-
-  #flip(...groups: readonly Group[]): void {
-    for (const group of groups) this.#side[group] = other(this.#side[group]);
-  }
 }
 
-function groupOf(entry: StateEntry): Group {
-  return entry.group === "statistic" ? "statistics" : "weights";
-}
-
-function other(side: Side): Side {
-  return side === "a" ? "b" : "a";
-}
-
-/**
- * Tensors that are not state belong to the step's graphs together, and to those that evaluate each alone:
- * their batch differs.
- */
-function localName(graph: string, name: string): string {
-  return graph.startsWith("evaluate") ? `${graph}:${name}` : name;
+/** Whether a graph is worth capturing: those that steps run again and again. */
+function isCaptured(graph: string): boolean {
+  return ["train", onFeatures("train"), "grad", onFeatures("grad"), "apply"].includes(graph);
 }
 
 function isMetric(output: string): boolean {
   return /^(loss_sum|count|correct)\//.test(output);
 }
 
-function inputWrites(input: BatchInput): Record<string, ArrayBufferView> {
-  return "features" in input ? { [FEATURES_INPUT]: input.features } : { image: input.images };
-}
-
-function batchWrites({ labels, masks, augment, ...input }: MicroBatch): Record<string, ArrayBufferView> {
-  return {
-    ...inputWrites(input),
-    ...Object.fromEntries([...labels].map(([task, values]) => [labelName(task), values])),
-    ...Object.fromEntries(masks),
-    ...(augment ? { [AUGMENT_INPUT]: augment } : {}),
-  };
-}
-
-function scalarWrites(scalars: StepScalars): Record<string, ArrayBufferView> {
-  const { learningRate, taskWeights, counts, classWeights = new Map<string, Float32Array>() } = scalars;
-  const writes: Record<string, ArrayBufferView> = { learning_rate: Float32Array.of(learningRate) };
-  for (const [task, weight] of taskWeights) writes[taskWeightName(task)] = Float32Array.of(weight);
-  // A copy: what is written goes to the worker for good.
-  for (const [task, weights] of classWeights) writes[classWeightName(task)] = weights.slice();
-  for (const [task, count] of counts)
-    writes[inverseCountName(task)] = Float32Array.of(count > 0 ? 1 / count : 0);
-  return writes;
+function hasInput(data: InputData): boolean {
+  return "image" in data || FEATURES_INPUT in data;
 }
 
 function missing(what: string): never {

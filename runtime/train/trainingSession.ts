@@ -122,7 +122,10 @@ export class TrainingSession implements AsyncDisposable {
       const manifest = await writeBundleDirectory(join(directory, BUNDLE_FOLDER), bundle);
       const reader = new LoaderThread({ format: imageFormat(spec) });
       closers.push(() => reader.close());
-      const device = await TrainingDevice.open(host, join(directory, BUNDLE_FOLDER), manifest);
+      const capturable = options.cudaGraph === true && host.provider.kind !== "cpu";
+      const device = await TrainingDevice.open(host, join(directory, BUNDLE_FOLDER), manifest, {
+        capturable,
+      });
       const initial = decodeSafetensors(
         bundle.files.get("state.safetensors") ?? new Uint8Array(),
         "state.safetensors",
@@ -134,6 +137,7 @@ export class TrainingSession implements AsyncDisposable {
       if (host.provider.kind !== "cpu") warnings.unshift(`running on ${describeProvider(host.provider)}`);
       if (host.provider.kind === "cpu" && spec.precision !== "fp32")
         warnings.push(`precision: ${spec.precision} is for CUDA; the CPU trains in fp32`);
+      if (options.cudaGraph === true && !capturable) warnings.push("CUDA graphs: off: the run is on the CPU");
       warnings.push(...device.fallbacks);
       return new TrainingSession(
         { experiment, labels, manifest, device, host, reader, directory, fingerprint, models, warnings },

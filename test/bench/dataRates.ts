@@ -2,7 +2,7 @@
 // cores, packed batches beside plain reads of the same bytes, and what the loader takes while nobody reads.
 // Rounds alternate, so that both meet the same neighbours; medians and their ratio.
 import { read } from "node:fs";
-import { copyFile, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, open, readFile, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -15,10 +15,10 @@ import { preparePack } from "../../runtime/data/packedImages.ts";
 import { HEADER_BYTES } from "../../runtime/data/packShard.ts";
 import { evaluationOrder } from "../../runtime/data/sampler.ts";
 import { LoaderThread } from "../../runtime/loader/loaderThread.ts";
+import { writeNoisyJpegs } from "./noisyJpegs.ts";
 
 const format: ImageFormat = { height: 256, width: 256, channels: 3, greyscale: false };
 const BATCH = 32;
-/** Of 500x375 pixels with noise, about 90 kB each. */
 const JPEGS = 192;
 const RECORDS = 1_536;
 /** Times that a round reads every record: a round of one pass, 60 ms, would measure the start of an epoch. */
@@ -33,7 +33,7 @@ const PLAIN_READS = 32;
 export async function compareDataRates(): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), "mttc-bench-data-"));
   try {
-    const jpegs = await writeJpegs(folder);
+    const jpegs = await writeNoisyJpegs(folder, JPEGS);
     const many = await copies(folder, jpegs);
     await using decoding = new LoaderThread({ format, cacheBytes: 0 });
     await using reading = new LoaderThread({ format, cacheBytes: 0 });
@@ -184,25 +184,6 @@ async function sleepingMemory(reader: LoaderThread, paths: readonly string[]): P
   const grown = (process.memoryUsage.rss() - before) / 2 ** 20;
   const slots = (3 * loader.slotBytes) / 2 ** 20;
   return `while the consumer slept ${SLEEP_MS / 1000} s the loader (${slots.toFixed(0)} MiB of slots) took ${grown.toFixed(1)} MiB more`;
-}
-
-async function writeJpegs(folder: string): Promise<string[]> {
-  const [width, height] = [500, 375];
-  const paths: string[] = [];
-  for (let image = 0; image < JPEGS; image++) {
-    const pixels = Buffer.alloc(width * height * 3);
-    for (let at = 0; at < pixels.length; at++)
-      pixels[at] = ((at / 1_500) & 127) + ((Math.imul(at + image * 7_919, 2_654_435_761) >>> 26) & 63);
-    const path = join(folder, `${image}.jpg`);
-    await writeFile(
-      path,
-      await sharp(pixels, { raw: { width, height, channels: 3 } })
-        .jpeg()
-        .toBuffer(),
-    );
-    paths.push(path);
-  }
-  return paths;
 }
 
 async function copies(folder: string, jpegs: readonly string[]): Promise<string[]> {

@@ -14,8 +14,9 @@ import type { SpecInput } from "../../compiler/spec/schema.ts";
 import { OrtHost, type Provider } from "../../runtime/ort/ortHost.ts";
 import { PROVIDER_NAMES } from "../../runtime/ort/provider.ts";
 import { writeBundleDirectory } from "../../runtime/train/bundleDirectory.ts";
+import type { MicroBatch } from "../../runtime/train/microBatch.ts";
 import { placeGraphs } from "../../runtime/train/placements.ts";
-import { type MicroBatch, type TaskSums, TrainingDevice } from "../../runtime/train/trainingDevice.ts";
+import { type TaskSums, TrainingDevice } from "../../runtime/train/trainingDevice.ts";
 import { compileExperiment, initialState, microBatches, randomBatch } from "../step/experiment.ts";
 import { relativeDistance } from "../step/tensors.ts";
 import { DEVICE_LOSS, DEVICE_STATE } from "../tolerances.ts";
@@ -133,8 +134,14 @@ async function train(provider: Provider, bundle: Bundle, directory: string) {
     const parts = microBatches(randomBatch(bundle, `step ${step}`), accumulate).map(toMicroBatch);
     const counts = new Map(Object.keys(CLASSES).map((task) => [task, labelled(parts, task)]));
     const scalars = { learningRate: 0.05, taskWeights: TASK_WEIGHTS, counts };
-    for (const [index, part] of parts.entries())
-      losses.push((await device.microBatch(part, index, scalars)).tasks);
+    for (const [index, part] of parts.entries()) {
+      // Where there is one, the next micro-batch goes to the device meanwhile.
+      const { tasks, inputBuffers } = await device.microBatch(part, index, scalars, parts[index + 1]);
+      const isStaged = device.stagesInputs && index > 0;
+      const isStaging = device.stagesInputs && index + 1 < parts.length;
+      expect(inputBuffers).toHaveLength(Number(!isStaged) + Number(isStaging));
+      losses.push(tasks);
+    }
     await device.finishStep(scalars);
   }
   return { losses, state: await device.readState() };

@@ -27,6 +27,14 @@ test("measures every section on the CPU and writes the report", { timeout: 300_0
   expect(report.forms.length).toBeGreaterThan(0);
   for (const { what, imagesPerSecond, failure } of [...report.rates, ...report.augmentation])
     expect(imagesPerSecond, `${what}: ${failure}`).toBeGreaterThan(0);
+  expect(report.graphs.map(({ what, proof }) => [what, proof])).toEqual(
+    ["two-heads", "resnet"].map((name) => [name, "CUDA graphs: off: the run is on the CPU"]),
+  );
+  expect(report.loader.map(({ epoch }) => epoch)).toEqual([1, 2, 1, 2]);
+  for (const { imagesPerSecond, waitShare } of report.loader) {
+    expect(imagesPerSecond).toBeGreaterThan(0);
+    expect(waitShare).toBeLessThan(1);
+  }
   expect(stdout).toBe(
     `${readFileSync(join(folder, json.replace(".json", ".md")), "utf8")}\n${written(json)}`,
   );

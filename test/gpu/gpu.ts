@@ -1,6 +1,6 @@
 // `npm run gpu`: everything that only a device can tell, and one report of it (JSON and Markdown) under
-// test/gpu/reports/. Sections: placement, parity with the CPU, forms of convolutions, rates beside PyTorch,
-// augmentation; `--only` takes some of them. `--ep cpu --quick` runs all of it small on the CPU: how the
+// test/gpu/reports/. Sections: placement and parity with the CPU, forms of convolutions and rates, CUDA graphs,
+// augmentation, waiting for images, PyTorch's rates; `--only` takes some of them. `--ep cpu --quick` runs all of it small on the CPU: how the
 // script itself is tested.
 import { execFileSync } from "node:child_process";
 import { mkdir } from "node:fs/promises";
@@ -14,6 +14,8 @@ import { readFormCache } from "../../runtime/train/formCache.ts";
 import { PROJECT_ROOT } from "../projectRoot.ts";
 import { exampleExperiments, FAMILIES_COMPARED, familyExperiment, resnet50 } from "./experiments.ts";
 import { type FormRow, type GpuReport, reportText, type Verdict } from "./gpuReport.ts";
+import { graphGains } from "./graphGain.ts";
+import { loaderShares } from "./loaderShare.ts";
 import { compareSteps, type Parity } from "./parity.ts";
 import { type GraphPlacement, placementsOf } from "./placement.ts";
 import { augmentationRates, networkRates, type RateOptions, startFor, torchRates } from "./rates.ts";
@@ -34,8 +36,11 @@ const FULL: RateSizes = {
 };
 const QUICK: RateSizes = { batches: [2], precisions: ["fp32", "fp16"], steps: 2, warmUp: 1 };
 
+/** Images, and the side that they are resized to, of the epochs that show how long a device waits. */
+const [LOADER_IMAGES, LOADER_SIDE] = [1024, 224];
+
 /** What can be measured apart from the rest: a device may be lent for minutes. */
-const SECTIONS = ["agreement", "rates", "augmentation", "torch"] as const;
+const SECTIONS = ["agreement", "rates", "graphs", "augmentation", "loader", "torch"] as const;
 type Section = (typeof SECTIONS)[number];
 
 interface Flags {
@@ -83,11 +88,8 @@ async function measure({ ep, quick = false, output, only, autotune, ...sizes }: 
   const families = quick ? FAMILIES_COMPARED.slice(0, 1) : FAMILIES_COMPARED;
   let report: GpuReport = {
     ...{ format: "mttc-gpu-report", commit: commitOf(), machine },
-    ...{ placements: [], parity: [], failures: [], forms: [], rates: [], augmentation: [], torch: null },
-    left: {
-      "CUDA graphs": "not built",
-      loader: "see `mttc train`, which prints the share of time it waited",
-    },
+    ...{ placements: [], parity: [], failures: [], forms: [], rates: [], augmentation: [], graphs: [] },
+    ...{ loader: [], torch: null, left: {} },
   };
   const measured: Readonly<Record<Section, () => Promise<Partial<GpuReport>>>> = {
     agreement: async () => {
@@ -97,6 +99,10 @@ async function measure({ ep, quick = false, output, only, autotune, ...sizes }: 
     },
     rates: async () => ({ rates: await networkRates(options) }),
     augmentation: async () => ({ augmentation: await augmentationRates(options) }),
+    graphs: async () => ({ graphs: await graphGains(options) }),
+    loader: async () => ({
+      loader: await loaderShares(options, quick ? 8 : LOADER_IMAGES, quick ? 32 : LOADER_SIDE),
+    }),
     torch: async () => ({ torch: provider.kind === "cuda" ? await torchRates(options) : null }),
   };
   const name = `${(machine.device ?? "cpu").replace(/[^\w.-]+/g, "-")}-${new Date().toISOString().slice(0, 10)}`;

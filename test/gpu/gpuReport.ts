@@ -1,6 +1,8 @@
 // The report of a GPU run: one JSON object, and the same as tables in Markdown for people. What was not
 // measured says why.
 
+import type { GraphGain } from "./graphGain.ts";
+import type { LoaderShare } from "./loaderShare.ts";
 import type { Parity } from "./parity.ts";
 import type { GraphPlacement } from "./placement.ts";
 import type { Rate } from "./rates.ts";
@@ -31,6 +33,8 @@ export interface GpuReport {
   readonly forms: readonly FormRow[];
   readonly rates: readonly Rate[];
   readonly augmentation: readonly Rate[];
+  readonly graphs: readonly GraphGain[];
+  readonly loader: readonly LoaderShare[];
   /** What torch_rates.py printed. */
   readonly torch: unknown;
   /** Parts that were not measured, and why. */
@@ -39,7 +43,7 @@ export interface GpuReport {
 
 /** The report as Markdown. */
 export function reportText(report: GpuReport): string {
-  const { machine, placements, parity, failures, forms, rates, augmentation, left } = report;
+  const { machine, placements, parity, failures, forms, rates, augmentation, graphs, loader, left } = report;
   const onCpu = placements.flatMap(({ experiment, graph, onCpu: nodes }) =>
     nodes.map((node) => [experiment, graph, node]),
   );
@@ -90,6 +94,22 @@ export function reportText(report: GpuReport): string {
     table(rateHead, rateRows(rates)),
     "## Augmentation in the step",
     table(rateHead, rateRows(augmentation)),
+    "## CUDA graphs",
+    table(
+      ["what", "precision", "batch", "plain, images/s", "captured, images/s", "gain", "proof"],
+      graphs.map(({ what, precision, batch, plain, captured, proof }) => [
+        ...[what, precision, String(batch), shown(plain), shown(captured)],
+        plain === null || captured === null ? "-" : (captured / plain).toFixed(2),
+        proof,
+      ]),
+    ),
+    "## Waiting for images",
+    table(
+      ["JPEGs of 500x375 pixels", "epoch", "images/s", "share of the time that the device waited"],
+      loader.map(({ what, epoch, imagesPerSecond, waitShare }) => [
+        ...[what, String(epoch), shown(imagesPerSecond), waitShare.toFixed(3)],
+      ]),
+    ),
     "## PyTorch",
     `\`\`\`json\n${JSON.stringify(report.torch, null, 1)}\n\`\`\``,
     "## Left out",

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { imageSize } from "../../compiler/augment/augmentGraph.ts";
 import type { Target } from "../../compiler/bundle.ts";
 import { compile } from "../../compiler/compile.ts";
+import { InternalError } from "../../compiler/diagnostics.ts";
 import type { ImportedTrunk } from "../../compiler/model/importedTrunk.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";
 import { decodeSafetensors } from "../../compiler/safetensors.ts";
@@ -18,7 +19,9 @@ import { RandomStream } from "../../runtime/data/randomStream.ts";
 import type { HostTensor, OrtHost } from "../../runtime/ort/ortHost.ts";
 import { type AutotuneOptions, type CompileWith, compileTuned } from "../../runtime/train/autotune.ts";
 import { type StoredManifest, writeBundleDirectory } from "../../runtime/train/bundleDirectory.ts";
-import { type MicroBatch, type StepScalars, TrainingDevice } from "../../runtime/train/trainingDevice.ts";
+import { proveCapture } from "../../runtime/train/captureProof.ts";
+import type { MicroBatch, StepScalars } from "../../runtime/train/microBatch.ts";
+import { TrainingDevice } from "../../runtime/train/trainingDevice.ts";
 
 /** One label in five is missing. */
 const MISSING = 0.2;
@@ -40,6 +43,14 @@ export interface RunOptions {
   readonly tuning?: Tuning | undefined;
   /** Scale that a mixed-precision run begins with, in place of the one that may have to come down first. */
   readonly lossScale?: number | undefined;
+  /** Let steps be captured as graphs of the device, by `captureSteps`. */
+  readonly capturable?: boolean | undefined;
+}
+
+/** The images of a drawn micro-batch. */
+function imagesOf(micro: MicroBatch): Uint8Array<ArrayBuffer> {
+  if ("images" in micro) return micro.images as Uint8Array<ArrayBuffer>;
+  throw new InternalError("a step run takes images");
 }
 
 /** Mean losses of a step by task; NaN where no row was labelled. */
@@ -69,14 +80,19 @@ export class StepRun implements AsyncDisposable {
   static async open(
     host: OrtHost,
     experiment: Experiment,
-    { target = host.provider.kind === "cuda" ? "cuda" : "cpu", tuning, lossScale }: RunOptions = {},
+    {
+      target = host.provider.kind === "cuda" ? "cuda" : "cpu",
+      tuning,
+      lossScale,
+      capturable,
+    }: RunOptions = {},
   ): Promise<StepRun> {
     const { spec, classes, trunk } = experiment;
     const compileWith: CompileWith = (more) => compile(spec, classes, { target, trunk, ...more });
     const bundle = tuning ? await compileTuned(compileWith, { host, target, ...tuning }) : compileWith({});
     const folder = await mkdtemp(join(tmpdir(), "mttc-gpu-"));
     const manifest = await writeBundleDirectory(join(folder, "bundle"), bundle);
-    const device = await TrainingDevice.open(host, join(folder, "bundle"), manifest);
+    const device = await TrainingDevice.open(host, join(folder, "bundle"), manifest, { capturable });
     const bytes = bundle.files.get("state.safetensors") ?? new Uint8Array();
     const { tensors } = decodeSafetensors(bytes, "state.safetensors");
     const state = new Map<string, ArrayBufferView>([...tensors].map(([name, { data }]) => [name, data]));
@@ -103,26 +119,44 @@ export class StepRun implements AsyncDisposable {
     return Object.fromEntries([...sums].map(([task, { loss, count }]) => [task, loss / count]));
   }
 
-  /** Images a second over `steps` steps on one batch, after as many warm-up steps. */
+  /**
+   * Images a second over `steps` steps on one batch, after as many warm-up steps. As in training, each next
+   * micro-batch goes along with the step before it, where the device takes it.
+   */
   async rate(steps: number, warmUp: number): Promise<number> {
     const { spec } = this.experiment;
     const micros = Array.from({ length: spec.accumulate }, (_, i) => this.#batch(0, i));
     const scalars = this.#scalars(micros, 0);
+    // What a step takes is transferred to ONNX Runtime's thread; buffers of images come back, and it does not
+    // matter which images they hold.
+    const pool = [...micros, micros[0]!].map((micro) => imagesOf(micro).slice().buffer);
+    const given = (i: number): MicroBatch => {
+      const { labels, masks, augment } = micros[i % micros.length]!;
+      return { images: new Uint8Array(pool.pop()!), ...structuredClone({ labels, masks, augment }) };
+    };
     let began = performance.now();
+    let upcoming = given(0);
     for (let step = -warmUp; step < steps; step++) {
       if (step === 0) began = performance.now();
-      for (const [i, micro] of micros.entries()) {
-        // What a step takes is transferred to ONNX Runtime's thread; of the images it comes back.
-        const copies = <T extends Float32Array | BigInt64Array>(map: ReadonlyMap<string, T>) =>
-          new Map([...map].map(([name, data]) => [name, data.slice() as T]));
-        const given = { ...micro, labels: copies(micro.labels), masks: copies(micro.masks) };
-        const augment = micro.augment?.slice();
-        const { inputBuffer } = await this.device.microBatch({ ...given, augment }, i, scalars);
-        if (inputBuffer && "images" in micro) micros[i] = { ...micro, images: new Uint8Array(inputBuffer) };
+      for (const i of micros.keys()) {
+        const following = given(i + 1);
+        const { inputBuffers } = await this.device.microBatch(upcoming, i, scalars, following);
+        pool.push(...inputBuffers);
+        upcoming = following;
       }
       await this.device.finishStep(scalars);
     }
     return (steps * spec.batch_size * 1000) / (performance.now() - began);
+  }
+
+  /** Captures steps as graphs of the device if they prove equal to plain ones; a line that says what came of it. */
+  captureSteps(): Promise<string> {
+    const { accumulate } = this.experiment.spec;
+    const batches = [0, 1].map((step) => {
+      const micros = Array.from({ length: accumulate }, (_, i) => this.#batch(step, i));
+      return { micros, scalars: this.#scalars(micros, this.experiment.spec.lr) };
+    });
+    return proveCapture(this.device, batches);
   }
 
   /** The state as it is now, by name. */

@@ -43,6 +43,7 @@ function fakeRuntime(codes: Readonly<Record<string, number>> = {}): CudaRuntime 
       cudaSetDevice: (device) => told(`cudaSetDevice ${device}`),
       cudaStreamCreateWithFlags: (out) => told("cudaStreamCreateWithFlags", () => out.fill(1n)),
       cudaStreamSynchronize: () => told("cudaStreamSynchronize", copyPending),
+      cudaDeviceSynchronize: () => told("cudaDeviceSynchronize", copyPending),
       cudaStreamDestroy: () => told("cudaStreamDestroy"),
       cudaHostAlloc: (out) => told("cudaHostAlloc", () => out.fill(addressOf(pinned))),
       cudaFreeHost: () => told("cudaFreeHost"),
@@ -102,9 +103,9 @@ test("tensors larger than the pinned memory go through it in pieces, both ways",
   expect(small.read().data).toEqual(numbers(40, 1));
   expect(large.read().data).toEqual(numbers(200, 7));
   const target = new Uint8Array(200);
-  copies.download(large, target);
+  copies.download([[large, target]]);
   expect(target).toEqual(numbers(200, 7));
-  copies.download(none, new Uint8Array(0));
+  copies.download([[none, new Uint8Array(0)]]);
 });
 
 test("a read in the middle of an upload gives what is on the device, and the upload arrives", () => {
@@ -114,7 +115,7 @@ test("a read in the middle of an upload gives what is on the device, and the upl
   b.write(numbers(60, 9));
   copies.begin([[a, numbers(60, 1)]]);
   const target = new Uint8Array(60);
-  copies.download(b, target);
+  copies.download([[b, target]]);
   copies.finish();
   expect(target).toEqual(numbers(60, 9));
   expect(a.read().data).toEqual(numbers(60, 1));

@@ -92,6 +92,10 @@ test("options of the CUDA provider are spelled as ONNX Runtime spells them", () 
     arena_extend_strategy: "kSameAsRequested",
     prefer_nhwc: "0",
     do_copy_in_default_stream: "1",
+    enable_cuda_graph: "0",
     gpu_mem_limit: "1073741824",
+  });
+  expect(cudaOptions({ kind: "cuda", device: 0, tf32: false }, true)).toMatchObject({
+    enable_cuda_graph: "1",
   });
 });

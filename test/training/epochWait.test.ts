@@ -1,5 +1,6 @@
 // What counts as waiting for data: the time in which the device has nothing to do, not the time that reading
-// takes behind its back. A device and a reader of known speed stand in for the real ones.
+// takes behind its back; and which batches a device with memory of its own is given ahead. A device and a
+// reader of known speed stand in for the real ones.
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { FRESH_EPOCH, trainEpoch } from "../../runtime/train/epochLoop.ts";
@@ -7,12 +8,30 @@ import type { TrainingSession } from "../../runtime/train/trainingSession.ts";
 
 const STEPS = 6;
 
-/** The share of an epoch that is spent waiting, by what a step and reading one batch take. */
-async function waitShare(stepMs: number, readMs: number): Promise<number> {
+/** Images of a call of the device, by the number that the reader put into them. */
+interface Step {
+  readonly batch: number;
+  readonly following: number | undefined;
+}
+
+interface Course {
+  /** The share of the epoch that was spent waiting. */
+  readonly waitShare: number;
+  readonly steps: readonly Step[];
+}
+
+/** An epoch, by what a step and reading one batch take; the device may take the next batch, too. */
+async function course(stepMs: number, readMs: number, stagesInputs = false): Promise<Course> {
   const spec = { tasks: ["a"], batch_size: 1, accumulate: 1, seed: 1, lr: 1, num_parallel_calls: 1 };
   let reading: Promise<unknown> = Promise.resolve();
+  let count = 0;
+  const seen: Step[] = [];
   const fill = (_: unknown, slot: ArrayBuffer): Promise<ArrayBuffer> => {
-    const filled = reading.then(async () => await sleep(readMs, slot));
+    const filled = reading.then(async () => {
+      await sleep(readMs);
+      new Uint8Array(slot)[0] = count++;
+      return slot;
+    });
     reading = filled;
     return filled;
   };
@@ -33,9 +52,15 @@ async function waitShare(stepMs: number, readMs: number): Promise<number> {
       openStream: () => ({ fill, close: () => Promise.resolve() }),
     },
     device: {
-      microBatch: async ({ images }: { images: Uint8Array }) => {
+      stagesInputs,
+      microBatch: async ({ images }: Images, _: number, __: unknown, following?: Images) => {
+        const isStaged = seen.at(-1)?.following !== undefined;
+        const batch = seen.at(-1)?.following ?? numberOf(images);
+        seen.push({ batch, following: following && numberOf(following.images) });
         await sleep(stepMs);
-        return { tasks: new Map([["a", { lossSum: 1, count: 1, correct: 1 }]]), inputBuffer: images.buffer };
+        const tasks = new Map([["a", { lossSum: 1, count: 1, correct: 1 }]]);
+        const given = [...(isStaged ? [] : [images]), ...(following ? [following.images] : [])];
+        return { tasks, inputBuffers: given.map(({ buffer }) => buffer) };
       },
       finishStep: () => Promise.resolve(),
     },
@@ -43,16 +68,39 @@ async function waitShare(stepMs: number, readMs: number): Promise<number> {
   const options = { epoch: 1, start: FRESH_EPOCH, onStep: () => undefined };
   const { step, seconds, waitedSeconds } = await trainEpoch(session, options);
   expect(step).toBe(STEPS);
-  return waitedSeconds / seconds;
+  return { waitShare: waitedSeconds / seconds, steps: seen };
+}
+
+type Images = { readonly images: Uint8Array };
+
+function numberOf(images: Uint8Array): number {
+  return images[0] ?? Number.NaN;
 }
 
 it("an epoch waits only while the device has nothing to do, though reading takes most of each step", async () => {
   // One batch is waited for at the beginning, 50 ms of 650.
-  expect(await waitShare(100, 50)).toBeLessThan(0.25);
+  expect((await course(100, 50)).waitShare).toBeLessThan(0.25);
 });
 
 it("an epoch whose reading takes twice as long as its steps waits for about half of the time", async () => {
-  const share = await waitShare(50, 100);
+  const { waitShare: share, steps } = await course(50, 100);
   expect(share).toBeGreaterThan(0.4);
   expect(share).toBeLessThan(0.75);
+  expect(steps.map(({ following }) => following)).toEqual(Array(STEPS).fill(undefined));
+});
+
+it("a device with memory of its own gets each next batch during a step, once reading is ahead", async () => {
+  const { steps, waitShare: share } = await course(60, 10, true);
+  expect(steps.map(({ batch }) => batch)).toEqual([0, 1, 2, 3, 4, 5]);
+  // The second is being read while the first step begins; the last step has none after it.
+  const staged = steps.filter(({ following }) => following !== undefined);
+  for (const { batch, following } of staged) expect(following).toBe(batch + 1);
+  expect(staged.length).toBeGreaterThanOrEqual(2);
+  expect(share).toBeLessThan(0.25);
+});
+
+it("a device whose reader is slow is not kept waiting for a batch that is not there yet", async () => {
+  const { steps, waitShare: share } = await course(20, 60, true);
+  expect(steps.map(({ batch }) => batch)).toEqual([0, 1, 2, 3, 4, 5]);
+  expect(share).toBeLessThan(0.85);
 });
