@@ -63,17 +63,25 @@ export class LaunchTrace {
   }
 }
 
+export interface TraceOptions {
+  /** Steps before the traced one, by default 2. */
+  readonly warmUp?: number | undefined;
+  /** Capture steps as graphs of the device, without a proof: what is computed means nothing here. */
+  readonly captured?: boolean | undefined;
+}
+
 /**
- * The calls of the step after `warmUp` others: the first one allocates piece by piece, the second one in one
- * piece, by the pattern of the first.
+ * The calls of the step after some others: the first one allocates piece by piece, the second one in one piece,
+ * by the pattern of the first.
  */
 export async function traceStep(
   host: OrtHost,
   trace: LaunchTrace,
   experiment: Experiment,
-  warmUp = 2,
+  { warmUp = 2, captured = false }: TraceOptions = {},
 ): Promise<TracedCall[]> {
-  await using run = await StepRun.open(host, experiment);
+  await using run = await StepRun.open(host, experiment, { capturable: captured });
+  run.device.captures = captured;
   for (let step = 0; step < warmUp; step++) await run.step();
   trace.reset();
   await run.step();
