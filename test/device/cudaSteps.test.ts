@@ -1,5 +1,5 @@
-// Whole training steps on ONNX Runtime's own CUDA provider, without a device: nothing is computed, but all that
-// the provider asks of CUDA is traced. Runs where cudaPlacement.test.ts does.
+// Whole training steps on ONNX Runtime's own CUDA provider, without a device: nothing is computed, but all
+// that the provider asks of CUDA is traced. Runs where cudaPlacement.test.ts does.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -16,10 +16,10 @@ const folder = providerWithoutDevice();
 const COPIES = 1;
 const ADDRESS_BYTES = 8;
 /**
- * Lists, mostly of addresses, that ONNX Runtime copies to the device in a step: one for a Concat of more than 32
- * inputs (the filter gradient of a 7x7 convolution has 49), three for a MatMul of matrices in groups that share a
- * factor (augmentation has two), four for a Concat or Split of unequal parts (densenet). Each is a hazard in a
- * CUDA graph: the host's memory may be given back after the run.
+ * Lists, mostly of addresses, that ONNX Runtime copies to the device in a step: one for a Concat of more
+ * than 32 inputs (the filter gradient of a 7x7 convolution has 49), three for a MatMul of matrices in
+ * groups that share a factor (augmentation has two), four for a Concat or Split of unequal parts
+ * (densenet). Each is a hazard in a CUDA graph: the host's memory may be given back after the run.
  */
 const ADDRESS_LISTS = { resnet: 1, "two-heads": 6 };
 

@@ -1,6 +1,6 @@
-// What ONNX Runtime's CUDA provider asks of CUDA in a training step, from the stand-in's trace: kernels by name,
-// cuBLAS and cuDNN calls, copies, allocations, waits. Nothing is computed, so that a network of any size takes
-// seconds.
+// What ONNX Runtime's CUDA provider asks of CUDA in a training step, from the stand-in's trace: kernels by
+// name, cuBLAS and cuDNN calls, copies, allocations, waits. Nothing is computed, so that a network of any
+// size takes seconds.
 import { execFileSync } from "node:child_process";
 import path from "node:path";
 import { CUDA_RUNTIME } from "../../runtime/ort/cudaLibraries.ts";
@@ -71,8 +71,8 @@ export interface TraceOptions {
 }
 
 /**
- * The calls of the step after some others: the first one allocates piece by piece, the second one in one piece,
- * by the pattern of the first.
+ * The calls of the step after some others: the first one allocates piece by piece, the second one in one
+ * piece, by the pattern of the first.
  */
 export async function traceStep(
   host: OrtHost,

@@ -1,6 +1,6 @@
 // CUDA's runtime without a device: device memory is the host's, copies between the two are carried out, and
-// work of the device itself (kernels, fills, copies within it) is entered into the trace and not done. What this
-// file and trace.c do not have, cudaStandIn.ts adds as functions that return 0.
+// work of the device itself (kernels, fills, copies within it) is entered into the trace and not done. What
+// this file and trace.c do not have, cudaStandIn.ts adds as functions that return 0.
 #include "trace.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -53,7 +53,7 @@ static int place_of(const void *address) {
   int device = -1;
   pthread_mutex_lock(&lock);
   for (struct block *block = blocks; block; block = block->next)
-    if ((char *)address >= block->address && (char *)address < block->address + block->size) device = block->device;
+    if ((size_t)((char *)address - block->address) < block->size) device = block->device;
   pthread_mutex_unlock(&lock);
   return device;
 }
@@ -115,8 +115,8 @@ int cudaMemcpyAsync(void *to, const void *from, size_t size, int kind, void *str
   int status = standInWork(stream, "copy", "cudaMemcpyAsync", "%s %zu%s", DIRECTIONS[kind], size, memory);
   return finish_copy(status, to, from, size, kind, stream);
 }
-int cudaMemcpy2DAsync(void *to, size_t toPitch, const void *from, size_t fromPitch, size_t width, size_t height,
-                      int kind, void *stream) {
+int cudaMemcpy2DAsync(void *to, size_t toPitch, const void *from, size_t fromPitch, size_t width,
+                      size_t height, int kind, void *stream) {
   kind = direction(to, from, kind);
   const char *memory = side(to, from, kind);
   const char *name = "cudaMemcpy2DAsync";
@@ -125,7 +125,9 @@ int cudaMemcpy2DAsync(void *to, size_t toPitch, const void *from, size_t fromPit
     memcpy((char *)to + row * toPitch, (char *)from + row * fromPitch, width);
   return status == RECORDED ? SUCCESS : status;
 }
-int cudaMemset(void *to, int value, size_t size) { return standInUnsafe(NULL, "fill", "cudaMemset", "%zu", size); }
+int cudaMemset(void *to, int value, size_t size) {
+  return standInUnsafe(NULL, "fill", "cudaMemset", "%zu", size);
+}
 int cudaMemsetAsync(void *to, int value, size_t size, void *stream) {
   int status = standInWork(stream, "fill", "cudaMemsetAsync", "%zu", size);
   return status == RECORDED ? SUCCESS : status;
@@ -250,5 +252,7 @@ int cudaGetDeviceProperties(char *properties, int device) {
   *(int *)(properties + 384) = 132;                            // multiProcessorCount
   return SUCCESS;
 }
-const char *cudaGetErrorString(int code) { return code == NO_SUCH_DEVICE ? "invalid device ordinal" : "an error"; }
+const char *cudaGetErrorString(int code) {
+  return code == NO_SUCH_DEVICE ? "invalid device ordinal" : "an error";
+}
 const char *cudaGetErrorName(int code) { return "an error"; }

@@ -1,8 +1,8 @@
-// The trace of what was asked of CUDA, and stream capture: both are about when a call is carried out. A line of
-// the trace is mode, thread, stream, kind, name, detail and microseconds, with tabs between. Modes: run; captured (taken down,
-// not carried out); replayed (of a graph that was launched); refused (CUDA would have given an error).
-// Capture is as in CUDA's global mode, and stricter in one point: waiting for a stream that does not capture is
-// refused, too.
+// The trace of what was asked of CUDA, and stream capture: both are about when a call is carried out. A
+// line of the trace is mode, thread, stream, kind, name, detail and microseconds, with tabs between. Modes:
+// run; captured (taken down, not carried out); replayed (of a graph that was launched); refused (CUDA would
+// have given an error). Capture is as in CUDA's global mode, and stricter in one point: waiting for a
+// stream that does not capture is refused, too.
 #include "trace.h"
 #include <pthread.h>
 #include <stdarg.h>
@@ -124,8 +124,8 @@ static int enter(enum manner manner, void *handle, const char *kind, const char 
   struct stream *stream = stream_of(handle);
   vsnprintf(detail, sizeof detail, format, args);
   pthread_mutex_lock(&lock);
-  snprintf(line, sizeof line, "%d\t%d\t%s\t%s\t%s\t%.1f\n", thread_number(), stream->number, kind, name, detail,
-           microseconds());
+  snprintf(line, sizeof line, "%d\t%d\t%s\t%s\t%s\t%.1f\n", thread_number(), stream->number, kind, name,
+           detail, microseconds());
   int status = refusal(stream, manner);
   if (status) {
     add_line("refused", line);
@@ -228,7 +228,8 @@ int cudaStreamBeginCapture(void *handle, int mode) {
 int cudaStreamEndCapture(void *handle, void **graph) {
   struct stream *stream = stream_of(handle);
   struct capture *capture = capture_of(stream);
-  standInNote(handle, "graph", "cudaStreamEndCapture", "%s", capture && capture->invalid ? "invalidated" : "");
+  const char *state = capture && capture->invalid ? "invalidated" : "";
+  standInNote(handle, "graph", "cudaStreamEndCapture", "%s", state);
   *graph = NULL;
   if (!capture) return 1;
   if (capture->thread != thread_number()) return CAPTURE_WRONG_THREAD;
@@ -303,7 +304,9 @@ int cudaStreamWaitEvent(void *handle, struct event *event, unsigned flags) {
   return status == RECORDED ? SUCCESS : status;
 }
 
-int cudaEventSynchronize(struct event *event) { return standInUnsafe(NULL, "wait", "cudaEventSynchronize", ""); }
+int cudaEventSynchronize(struct event *event) {
+  return standInUnsafe(NULL, "wait", "cudaEventSynchronize", "");
+}
 int cudaEventQuery(struct event *event) { return standInUnsafe(NULL, "wait", "cudaEventQuery", ""); }
 int cudaEventElapsedTime(float *milliseconds, void *from, void *to) {
   *milliseconds = 1;

@@ -3,7 +3,8 @@
 #include <stddef.h>
 
 enum { SUCCESS = 0, OUT_OF_MEMORY = 2, NO_SUCH_DEVICE = 101 };
-enum { CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED = 901, CAPTURE_IMPLICIT = 906, CAPTURE_WRONG_THREAD = 908 };
+enum { CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED = 901, CAPTURE_IMPLICIT = 906 };
+enum { CAPTURE_WRONG_THREAD = 908 };
 // A call that a capture has taken down and that must not be carried out: no code of CUDA's.
 enum { RECORDED = -1 };
 
