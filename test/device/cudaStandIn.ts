@@ -1,7 +1,7 @@
-// Libraries that ONNX Runtime's CUDA provider takes for CUDA, built from standIn/: the provider then loads without
-// a device, says which nodes it has kernels for, and runs whole steps, in which nothing is computed but every call
-// is traced (launchTrace.ts). Needs the provider itself (`mttc setup-cuda`) and gcc with binutils; where either is
-// missing, so is this.
+// Libraries that ONNX Runtime's CUDA provider takes for CUDA, built from standIn/: the provider then loads
+// without a device, says which nodes it has kernels for, and runs whole steps, in which nothing is computed
+// but every call is traced (launchTrace.ts). Needs the provider itself (`mttc setup-cuda`) and gcc with
+// binutils; where either is missing, so is this.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";

@@ -1,5 +1,5 @@
-// Whole training steps on ONNX Runtime's own CUDA provider, without a device: nothing is computed, but all that
-// the provider asks of CUDA is traced. Runs where cudaPlacement.test.ts does.
+// Whole training steps on ONNX Runtime's own CUDA provider, without a device: nothing is computed, but all
+// that the provider asks of CUDA is traced. Runs where cudaPlacement.test.ts does.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -9,16 +9,17 @@ import { exampleExperiments, familyExperiment } from "../gpu/experiments.ts";
 import type { Experiment } from "../gpu/stepRun.ts";
 import { providerWithoutDevice, useCudaStandIn } from "./cudaStandIn.ts";
 import { attributeStep } from "./launchOrigins.ts";
-import { countCalls, LaunchTrace, traceStep } from "./launchTrace.ts";
+import { countCalls, LaunchTrace, type TracedCall, traceStep } from "./launchTrace.ts";
 
 const folder = providerWithoutDevice();
 /** mttc's own copies go through the first stream that is made; each graph has one of its own. */
 const COPIES = 1;
 const ADDRESS_BYTES = 8;
 /**
- * Lists of addresses that ONNX Runtime copies to the device in a step: one for a Concat of more than 32 inputs
- * (the filter gradient of a 7x7 convolution has 49), three for a MatMul of matrices in groups that share a factor
- * (augmentation has two). Each is a hazard in a CUDA graph: the host's memory is given back after the run.
+ * Lists, mostly of addresses, that ONNX Runtime copies to the device in a step: one for a Concat of more
+ * than 32 inputs (the filter gradient of a 7x7 convolution has 49), three for a MatMul of matrices in
+ * groups that share a factor (augmentation has two), four for a Concat or Split of unequal parts
+ * (densenet). Each is a hazard in a CUDA graph: the host's memory may be given back after the run.
  */
 const ADDRESS_LISTS = { resnet: 1, "two-heads": 6 };
 
@@ -55,14 +56,27 @@ describe.skipIf(folder === undefined)("training steps on the CUDA provider, with
       expect(count("dnn")).toBeGreaterThan(3);
       expect(count("memory")).toBe(0);
 
-      const copies = calls.filter(({ kind, stream }) => kind === "copy" && stream !== COPIES);
-      const sizes = (direction: string) =>
-        copies.flatMap(({ detail }) => (detail.startsWith(direction) ? Number(detail.split(" ")[1]) : []));
       // A task's loss, count and hits, float32.
-      expect(sizes("DeviceToHost")).toEqual(experiment.spec.tasks.flatMap(() => [4, 4, 4]));
-      const lists = sizes("HostToDevice");
+      const figures = experiment.spec.tasks.flatMap(() => [4, 4, 4]);
+      expect(copiedBytes(calls, "DeviceToHost", true)).toEqual(figures);
+      expect(copiedBytes(calls, "DeviceToHost", false)).toEqual([]);
+      const lists = copiedBytes(calls, "HostToDevice", false);
       expect(lists.filter((size) => size % ADDRESS_BYTES !== 0)).toEqual([]);
       expect(lists.length).toBeLessThanOrEqual(ADDRESS_LISTS[experiment.name.split(" ")[0] as "resnet"]);
+    },
+  );
+
+  test.each([...inPrecision("fp32"), ...inPrecision("fp16")])(
+    "$name: a captured step is one launch, and allocates nothing",
+    async (experiment) => {
+      const calls = await traceStep(host, trace, experiment, { warmUp: 4, captured: true });
+      const work = calls.filter(({ kind }) => !/^(copy|wait)$/.test(kind));
+      expect(work.filter(({ mode }) => mode === "run")).toMatchObject([
+        { name: "cudaGraphLaunch", detail: expect.stringMatching(/, sources changed 0$/) },
+      ]);
+      expect(work.slice(1).every(({ mode }) => mode === "replayed")).toBe(true);
+      expect(work.length).toBeGreaterThan(100);
+      expect(copiedBytes(calls, "DeviceToHost", false)).toEqual([]);
     },
   );
 
@@ -84,3 +98,12 @@ describe.skipIf(folder === undefined)("training steps on the CUDA provider, with
     expect(names).toContain("_UnaryElementWise<float, float, OP_Relu<float>>");
   });
 });
+
+/** Sizes of the copies in one direction that mttc itself makes, or that ONNX Runtime makes. */
+function copiedBytes(calls: readonly TracedCall[], direction: string, own: boolean): number[] {
+  return calls.flatMap(({ kind, stream, detail }) =>
+    kind === "copy" && detail.startsWith(direction) && (stream === COPIES) === own
+      ? Number(detail.split(" ")[1])
+      : [],
+  );
+}

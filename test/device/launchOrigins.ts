@@ -1,6 +1,6 @@
-// Which node of a graph made which calls to CUDA: the stand-in's trace beside ONNX Runtime's own profile of the
-// same run. Both have times, of clocks whose difference is unknown and sought: it is the one by which most calls
-// lie within a node.
+// Which node of a graph made which calls to CUDA: the stand-in's trace beside ONNX Runtime's own profile of
+// the same run. Both have times, of clocks whose difference is unknown and sought: it is the one by which
+// most calls lie within a node.
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";

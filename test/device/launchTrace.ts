@@ -1,6 +1,6 @@
-// What ONNX Runtime's CUDA provider asks of CUDA in a training step, from the stand-in's trace: kernels by name,
-// cuBLAS and cuDNN calls, copies, allocations, waits. Nothing is computed, so that a network of any size takes
-// seconds.
+// What ONNX Runtime's CUDA provider asks of CUDA in a training step, from the stand-in's trace: kernels by
+// name, cuBLAS and cuDNN calls, copies, allocations, waits. Nothing is computed, so that a network of any
+// size takes seconds.
 import { execFileSync } from "node:child_process";
 import path from "node:path";
 import { CUDA_RUNTIME } from "../../runtime/ort/cudaLibraries.ts";
@@ -63,17 +63,25 @@ export class LaunchTrace {
   }
 }
 
+export interface TraceOptions {
+  /** Steps before the traced one, by default 2. */
+  readonly warmUp?: number | undefined;
+  /** Capture steps as graphs of the device, without a proof: what is computed means nothing here. */
+  readonly captured?: boolean | undefined;
+}
+
 /**
- * The calls of the step after `warmUp` others: the first one allocates piece by piece, the second one in one
+ * The calls of the step after some others: the first one allocates piece by piece, the second one in one
  * piece, by the pattern of the first.
  */
 export async function traceStep(
   host: OrtHost,
   trace: LaunchTrace,
   experiment: Experiment,
-  warmUp = 2,
+  { warmUp = 2, captured = false }: TraceOptions = {},
 ): Promise<TracedCall[]> {
-  await using run = await StepRun.open(host, experiment);
+  await using run = await StepRun.open(host, experiment, { capturable: captured });
+  run.device.captures = captured;
   for (let step = 0; step < warmUp; step++) await run.step();
   trace.reset();
   await run.step();

@@ -1,5 +1,5 @@
-// cuBLAS and cuBLASLt without a device: products are entered into the trace. What has a stream as its handle's
-// first word, and is not here, cudaStandIn.ts adds by name.
+// cuBLAS and cuBLASLt without a device: products are entered into the trace. What has a stream as its
+// handle's first word, and is not here, cudaStandIn.ts adds by name.
 #include "trace.h"
 #include <string.h>
 
@@ -13,8 +13,8 @@ const char *cublasGetStatusString(int status) { return "a status"; }
 const char *cublasGetStatusName(int status) { return "a status"; }
 
 // One algorithm of no workspace: cublasLtMatmulHeuristicResult_t has 96 bytes.
-int cublasLtMatmulAlgoGetHeuristic(void *lt, void *product, void *a, void *b, void *c, void *d, void *preference,
-                                   int wanted, char *results, int *found) {
+int cublasLtMatmulAlgoGetHeuristic(void *lt, void *product, void *a, void *b, void *c, void *d,
+                                   void *preference, int wanted, char *results, int *found) {
   memset(results, 0, 96);
   *found = 1;
   return SUCCESS;
@@ -26,6 +26,7 @@ int cublasLtMatmul(void *lt, void *product, const void *alpha, const void *a, vo
   return standInHandleWork(&stream, "blas", "cublasLtMatmul");
 }
 int cublasLtMatrixTransform(void *lt, void *transform, const void *alpha, const void *a, void *aLayout,
-                            const void *beta, const void *b, void *bLayout, void *c, void *cLayout, void *stream) {
+                            const void *beta, const void *b, void *bLayout, void *c, void *cLayout,
+                            void *stream) {
   return standInHandleWork(&stream, "blas", "cublasLtMatrixTransform");
 }

@@ -1,7 +1,7 @@
-// cuDNN without a device. Its graphs are built of descriptors with attributes; here a descriptor knows only the
-// operations that lead to it ("ConvolutionForward+Pointwise"), which are what an execution enters into the
-// trace. Heuristics give one engine, without knobs, notes and workspace. Functions of its older interface
-// cudaStandIn.ts adds by name.
+// cuDNN without a device. Its graphs are built of descriptors with attributes; here a descriptor knows only
+// the operations that lead to it ("ConvolutionForward+Pointwise"), which are what an execution enters into
+// the trace. Heuristics give one engine, without knobs, notes and workspace. Functions of its older
+// interface cudaStandIn.ts adds by name.
 #include "trace.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,7 +80,8 @@ int cudnnBackendSetAttribute(struct descriptor *descriptor, int name, int type, 
                              struct descriptor **given) {
   char *own = descriptor->operations;
   const size_t room = sizeof descriptor->operations;
-  if (name == HEURISTIC_GRAPH || name == ENGINE_GRAPH || name == CONFIGURATION_ENGINE || name == PLAN_CONFIGURATION)
+  if (name == HEURISTIC_GRAPH || name == ENGINE_GRAPH || name == CONFIGURATION_ENGINE ||
+      name == PLAN_CONFIGURATION)
     strcpy(own, given[0]->operations);
   else if (name == GRAPH_OPERATIONS)
     for (long i = 0; i < count; i++)

@@ -1,6 +1,6 @@
 // CUDA's runtime without a device: device memory is the host's, copies between the two are carried out, and
-// work of the device itself (kernels, fills, copies within it) is entered into the trace and not done. What this
-// file and trace.c do not have, cudaStandIn.ts adds as functions that return 0.
+// work of the device itself (kernels, fills, copies within it) is entered into the trace and not done. What
+// this file and trace.c do not have, cudaStandIn.ts adds as functions that return 0.
 #include "trace.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -53,7 +53,7 @@ static int place_of(const void *address) {
   int device = -1;
   pthread_mutex_lock(&lock);
   for (struct block *block = blocks; block; block = block->next)
-    if ((char *)address >= block->address && (char *)address < block->address + block->size) device = block->device;
+    if ((size_t)((char *)address - block->address) < block->size) device = block->device;
   pthread_mutex_unlock(&lock);
   return device;
 }
@@ -97,7 +97,8 @@ static const char *side(void *to, const void *from, int kind) {
   return place_of(kind == DEVICE_TO_HOST ? to : from) == 0 ? " pinned" : " pageable";
 }
 
-static int finish_copy(int status, void *to, const void *from, size_t size, int kind) {
+static int finish_copy(int status, void *to, const void *from, size_t size, int kind, void *stream) {
+  if (status == RECORDED && kind == HOST_TO_DEVICE) standInSource(stream, from, size);
   if (status == SUCCESS && kind != DEVICE_TO_DEVICE) memcpy(to, from, size);
   return status == RECORDED ? SUCCESS : status;
 }
@@ -106,16 +107,16 @@ int cudaMemcpy(void *to, const void *from, size_t size, int kind) {
   kind = direction(to, from, kind);
   const char *memory = side(to, from, kind);
   int status = standInUnsafe(NULL, "copy", "cudaMemcpy", "%s %zu%s", DIRECTIONS[kind], size, memory);
-  return finish_copy(status, to, from, size, kind);
+  return finish_copy(status, to, from, size, kind, NULL);
 }
 int cudaMemcpyAsync(void *to, const void *from, size_t size, int kind, void *stream) {
   kind = direction(to, from, kind);
   const char *memory = side(to, from, kind);
   int status = standInWork(stream, "copy", "cudaMemcpyAsync", "%s %zu%s", DIRECTIONS[kind], size, memory);
-  return finish_copy(status, to, from, size, kind);
+  return finish_copy(status, to, from, size, kind, stream);
 }
-int cudaMemcpy2DAsync(void *to, size_t toPitch, const void *from, size_t fromPitch, size_t width, size_t height,
-                      int kind, void *stream) {
+int cudaMemcpy2DAsync(void *to, size_t toPitch, const void *from, size_t fromPitch, size_t width,
+                      size_t height, int kind, void *stream) {
   kind = direction(to, from, kind);
   const char *memory = side(to, from, kind);
   const char *name = "cudaMemcpy2DAsync";
@@ -124,7 +125,9 @@ int cudaMemcpy2DAsync(void *to, size_t toPitch, const void *from, size_t fromPit
     memcpy((char *)to + row * toPitch, (char *)from + row * fromPitch, width);
   return status == RECORDED ? SUCCESS : status;
 }
-int cudaMemset(void *to, int value, size_t size) { return standInUnsafe(NULL, "fill", "cudaMemset", "%zu", size); }
+int cudaMemset(void *to, int value, size_t size) {
+  return standInUnsafe(NULL, "fill", "cudaMemset", "%zu", size);
+}
 int cudaMemsetAsync(void *to, int value, size_t size, void *stream) {
   int status = standInWork(stream, "fill", "cudaMemsetAsync", "%zu", size);
   return status == RECORDED ? SUCCESS : status;
@@ -249,5 +252,7 @@ int cudaGetDeviceProperties(char *properties, int device) {
   *(int *)(properties + 384) = 132;                            // multiProcessorCount
   return SUCCESS;
 }
-const char *cudaGetErrorString(int code) { return code == NO_SUCH_DEVICE ? "invalid device ordinal" : "an error"; }
+const char *cudaGetErrorString(int code) {
+  return code == NO_SUCH_DEVICE ? "invalid device ordinal" : "an error";
+}
 const char *cudaGetErrorName(int code) { return "an error"; }

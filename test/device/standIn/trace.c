@@ -1,8 +1,8 @@
-// The trace of what was asked of CUDA, and stream capture: both are about when a call is carried out. A line of
-// the trace is mode, thread, stream, kind, name, detail and microseconds, with tabs between. Modes: run; captured (taken down,
-// not carried out); replayed (of a graph that was launched); refused (CUDA would have given an error).
-// Capture is as in CUDA's global mode, and stricter in one point: waiting for a stream that does not capture is
-// refused, too.
+// The trace of what was asked of CUDA, and stream capture: both are about when a call is carried out. A
+// line of the trace is mode, thread, stream, kind, name, detail and microseconds, with tabs between. Modes:
+// run; captured (taken down, not carried out); replayed (of a graph that was launched); refused (CUDA would
+// have given an error). Capture is as in CUDA's global mode, and stricter in one point: waiting for a
+// stream that does not capture is refused, too.
 #include "trace.h"
 #include <pthread.h>
 #include <stdarg.h>
@@ -16,9 +16,18 @@ struct text {
   size_t size, room;
 };
 
+// What a captured copy reads in the host's memory, and what was there.
+struct source {
+  const void *address;
+  void *content;
+  size_t size;
+  struct source *next;
+};
+
 // A graph in the making; only the thread that began it may end it.
 struct capture {
   struct text lines;
+  struct source *sources;
   int thread, blocking, active, invalid;
 };
 
@@ -35,6 +44,7 @@ struct event {
 struct graph {
   int number;
   struct text lines;
+  struct source *sources;
 };
 
 enum { MOST_CAPTURES = 64 };
@@ -114,8 +124,8 @@ static int enter(enum manner manner, void *handle, const char *kind, const char 
   struct stream *stream = stream_of(handle);
   vsnprintf(detail, sizeof detail, format, args);
   pthread_mutex_lock(&lock);
-  snprintf(line, sizeof line, "%d\t%d\t%s\t%s\t%s\t%.1f\n", thread_number(), stream->number, kind, name, detail,
-           microseconds());
+  snprintf(line, sizeof line, "%d\t%d\t%s\t%s\t%s\t%.1f\n", thread_number(), stream->number, kind, name,
+           detail, microseconds());
   int status = refusal(stream, manner);
   if (status) {
     add_line("refused", line);
@@ -148,6 +158,13 @@ int standInUnsafe(void *stream, const char *kind, const char *name, const char *
 }
 
 void standInNote(void *stream, const char *kind, const char *name, const char *format, ...) { ENTER(NOTE) }
+
+void standInSource(void *stream, const void *address, size_t size) {
+  struct capture *capture = stream_of(stream)->capture;
+  struct source *source = malloc(sizeof *source);
+  *source = (struct source){address, memcpy(malloc(size), address, size), size, capture->sources};
+  capture->sources = source;
+}
 
 int standInHandleWork(void **handle, const char *kind, const char *name) {
   int status = standInWork(*handle, kind, name, "");
@@ -211,7 +228,8 @@ int cudaStreamBeginCapture(void *handle, int mode) {
 int cudaStreamEndCapture(void *handle, void **graph) {
   struct stream *stream = stream_of(handle);
   struct capture *capture = capture_of(stream);
-  standInNote(handle, "graph", "cudaStreamEndCapture", "%s", capture && capture->invalid ? "invalidated" : "");
+  const char *state = capture && capture->invalid ? "invalidated" : "";
+  standInNote(handle, "graph", "cudaStreamEndCapture", "%s", state);
   *graph = NULL;
   if (!capture) return 1;
   if (capture->thread != thread_number()) return CAPTURE_WRONG_THREAD;
@@ -223,7 +241,7 @@ int cudaStreamEndCapture(void *handle, void **graph) {
   pthread_mutex_unlock(&lock);
   if (capture->invalid) return CAPTURE_INVALIDATED;
   struct graph *made = calloc(1, sizeof *made);
-  *made = (struct graph){++graphs, capture->lines};
+  *made = (struct graph){++graphs, capture->lines, capture->sources};
   *graph = made;
   return SUCCESS;
 }
@@ -231,6 +249,7 @@ int cudaStreamEndCapture(void *handle, void **graph) {
 int cudaGraphInstantiate(void **executable, struct graph *graph, unsigned long long flags) {
   struct graph *copy = calloc(1, sizeof *copy);
   copy->number = graph->number;
+  copy->sources = graph->sources;
   append(&copy->lines, graph->lines.start ? graph->lines.start : "", graph->lines.size);
   standInNote(NULL, "graph", "cudaGraphInstantiate", "graph %d", graph->number);
   *executable = copy;
@@ -238,7 +257,11 @@ int cudaGraphInstantiate(void **executable, struct graph *graph, unsigned long l
 }
 
 int cudaGraphLaunch(struct graph *graph, void *stream) {
-  int status = standInWork(stream, "graph", "cudaGraphLaunch", "graph %d", graph->number);
+  int changed = 0;
+  for (struct source *source = graph->sources; source; source = source->next)
+    changed += memcmp(source->address, source->content, source->size) != 0;
+  int status =
+      standInWork(stream, "graph", "cudaGraphLaunch", "graph %d, sources changed %d", graph->number, changed);
   if (status) return status == RECORDED ? SUCCESS : status;
   pthread_mutex_lock(&lock);
   // Its host functions are not called: what they release was released by the run that was captured.
@@ -281,7 +304,9 @@ int cudaStreamWaitEvent(void *handle, struct event *event, unsigned flags) {
   return status == RECORDED ? SUCCESS : status;
 }
 
-int cudaEventSynchronize(struct event *event) { return standInUnsafe(NULL, "wait", "cudaEventSynchronize", ""); }
+int cudaEventSynchronize(struct event *event) {
+  return standInUnsafe(NULL, "wait", "cudaEventSynchronize", "");
+}
 int cudaEventQuery(struct event *event) { return standInUnsafe(NULL, "wait", "cudaEventQuery", ""); }
 int cudaEventElapsedTime(float *milliseconds, void *from, void *to) {
   *milliseconds = 1;
