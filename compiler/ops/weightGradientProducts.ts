@@ -60,7 +60,7 @@ function partialProduct(b: GraphBuilder, rows: Value, columns: Value): Value {
   return b.emit("FusedMatMul", [rows, columns], { transB: 1 });
 }
 
-/** The sum over the parts of [group * parts, K/group, ...]; the shape may be another one of as many numbers. */
+/** The sum over the parts of [group * parts, K/group, ...]; its shape may be another of as many numbers. */
 function sumOfParts(b: GraphBuilder, partial: Value, parts: number, { group }: Sizes): Value {
   if (parts === 1) return partial;
   const [, ...rest] = concreteShape(partial.type.shape);

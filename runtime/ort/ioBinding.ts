@@ -3,11 +3,9 @@
 import { InternalError } from "../../compiler/diagnostics.ts";
 import { checkBinding, checkCapture } from "./bindingRules.ts";
 import type { Pointer } from "./ffi.ts";
+import { RunSettings } from "./runSettings.ts";
 import type { OrtSession } from "./session.ts";
 import type { OrtTensor } from "./tensor.ts";
-
-/** ORT's number of a graph of the device for runs that are neither captured nor replayed. */
-const NOT_CAPTURED = -1;
 
 /** Tensors by the names of a graph's inputs or outputs. */
 export type NamedTensors = ReadonlyMap<string, OrtTensor>;
@@ -22,12 +20,16 @@ export class OrtBinding {
   readonly inputs: NamedTensors;
   readonly outputs: NamedTensors;
   private binding: Pointer | null;
-  /** OrtRunOptions; null for ORT's own. */
-  private settings: Pointer | null = null;
+  private readonly settings: RunSettings;
   /** Inputs that each run needs a fresh copy of. */
   private readonly copied: NamedTensors;
 
-  private constructor(session: OrtSession, binding: Pointer, inputs: NamedTensors, outputs: NamedTensors) {
+  private constructor(
+    session: OrtSession,
+    binding: Pointer,
+    { inputs, outputs, settings }: Pick<OrtBinding, "inputs" | "outputs"> & { settings: RunSettings },
+  ) {
+    this.settings = settings;
     this.session = session;
     this.binding = binding;
     this.inputs = inputs;
@@ -54,9 +56,11 @@ export class OrtBinding {
     const { functions } = library;
     const doing = `binding graph "${session.name}"`;
     const pointer = library.make(doing, (out) => functions.CreateIoBinding(session.pointer, out));
-    const binding = new OrtBinding(session, pointer, inputs, outputs);
+    const binding = new OrtBinding(session, pointer, {
+      ...{ inputs, outputs },
+      settings: new RunSettings(session, captures),
+    });
     try {
-      binding.configureRuns(captures);
       for (const [name, tensor] of inputs)
         library.check(doing, functions.BindInput(pointer, name, tensor.value));
       for (const [name, tensor] of outputs)
@@ -81,22 +85,8 @@ export class OrtBinding {
         `binding graph "${name}"`,
         library.functions.BindInput(this.binding, input, tensor.value),
       );
-    const status = library.functions.RunWithBinding(pointer, this.settings, this.binding);
+    const status = library.functions.RunWithBinding(pointer, this.settings.next(), this.binding);
     library.check(`running graph "${name}"`, status);
-  }
-
-  private configureRuns(captures: boolean): void {
-    const { library, name, isCapturable, provider } = this.session;
-    const entries: Record<string, string> = {};
-    if (isCapturable) entries.gpu_graph_id = String(captures ? this.session.nextGraphId() : NOT_CAPTURED);
-    // What is launched is waited for by the copies' `settle`.
-    if (provider.kind === "cuda") entries.disable_synchronize_execution_providers = "1";
-    if (Object.keys(entries).length === 0) return;
-    const doing = `binding graph "${name}"`;
-    const settings = library.make(doing, (out) => library.functions.CreateRunOptions(out));
-    this.settings = settings;
-    for (const [key, value] of Object.entries(entries))
-      library.check(doing, library.functions.AddRunConfigEntry(settings, key, value));
   }
 
   /** Whether the binding reads or writes a tensor. */
@@ -107,9 +97,8 @@ export class OrtBinding {
   [Symbol.dispose](): void {
     const { functions } = this.session.library;
     if (this.binding !== null) functions.ReleaseIoBinding(this.binding);
-    if (this.settings !== null) functions.ReleaseRunOptions(this.settings);
+    this.settings[Symbol.dispose]();
     this.binding = null;
-    this.settings = null;
   }
 }
 

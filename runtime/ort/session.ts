@@ -60,6 +60,7 @@ export class OrtSession {
   private session: Pointer | null;
   private readonly options: SessionOptions;
   private capturedBindings = 0;
+  private plainRuns = 0;
 
   private constructor(library: OrtLibrary, name: string, session: Pointer, options: SessionOptions) {
     this.library = library;
@@ -125,6 +126,11 @@ export class OrtSession {
    */
   nextGraphId(): number {
     return ++this.capturedBindings;
+  }
+
+  /** How many plain runs of bindings there have been; this is one more. */
+  countPlainRun(): number {
+    return this.plainRuns++;
   }
 
   /**
