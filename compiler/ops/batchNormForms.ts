@@ -31,6 +31,17 @@ function inverseDeviation({ b, attrs }: LowerContext, variance: Value): Value {
   return b.emit("Reciprocal", [b.emit("Sqrt", [b.add(variance, epsilon)])]);
 }
 
+/** A form in the parameters' type: activations of float16 are cast to it, the first output back. */
+function inParametersType(form: Lowering, scale: number): Lowering {
+  return (ctx) => {
+    const { dtype } = ctx.input(0).type;
+    const inputs = ctx.inputs.map((input) => input && ctx.b.cast(input, ctx.input(scale).type.dtype));
+    const input = (index: number): Value => inputs[index] ?? ctx.input(index);
+    const [first, ...others] = form({ ...ctx, inputs, input });
+    return first ? [ctx.b.cast(first, dtype), ...others] : [];
+  };
+}
+
 /** Mean, then the variance of what is centred (no difference of large squares), then one scale-and-shift. */
 const twoPass: Lowering = (ctx) => {
   const { b } = ctx;
@@ -74,6 +85,11 @@ const channelAffine: Lowering = (ctx) => {
 };
 
 /** Forms of BatchNormTraining by name. */
-export const BATCH_NORM_FORMS: Readonly<Record<string, Lowering>> = { trainingMode, twoPass };
+export const BATCH_NORM_FORMS: Readonly<Record<string, Lowering>> = {
+  trainingMode: inParametersType(trainingMode, 1),
+  twoPass: inParametersType(twoPass, 1),
+};
 /** Forms of BatchNormTrainingGrad by name. */
-export const BATCH_NORM_GRADIENT_FORMS: Readonly<Record<string, Lowering>> = { channelAffine };
+export const BATCH_NORM_GRADIENT_FORMS: Readonly<Record<string, Lowering>> = {
+  channelAffine: inParametersType(channelAffine, 2),
+};

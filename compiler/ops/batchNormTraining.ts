@@ -8,7 +8,7 @@ import {
   type NDArray,
   notDifferentiable,
 } from "../ir/op.ts";
-import { concreteShape, type Shape, type Value } from "../ir/types.ts";
+import { concreteShape, sameType, type TensorType, typeText, type Value } from "../ir/types.ts";
 import { BATCH_NORM_FORMS, BATCH_NORM_GRADIENT_FORMS } from "./batchNormForms.ts";
 import { channelsFirst, pixelsPerChannel } from "./channels.ts";
 import { emptyLike } from "./convolution.ts";
@@ -20,15 +20,16 @@ import { floatType } from "./slidingWindow.ts";
  */
 export const BatchNormTraining = defineOp("BatchNormTraining", {
   domain: "mttc",
-  doc: "batch norm over axis 1 of x [N,C,...] by the batch's own mean and population variance; all others are [C]",
+  doc:
+    "batch norm over axis 1 of x [N,C,...] by the batch's own mean and population variance; all others are [C], " +
+    "float32 beside an x of float16",
   source: "Ioffe and Szegedy, arXiv 1502.03167",
   inputs: ["x", "scale", "bias"],
   outputs: ["y", "mean", "var"],
   attrs: { epsilon: { kind: "float", default: 1e-3 } },
   infer: (ctx) => {
-    const { shape } = ctx.input(0);
-    const perChannel = channelType(ctx, shape, [1, 2]);
-    return [floatType(ctx, shape, [0, 1, 2]), perChannel, perChannel];
+    const perChannel = channelType(ctx, [1, 2]);
+    return [floatType(ctx, ctx.input(0).shape, [0]), perChannel, perChannel];
   },
   // (dx, dscale, dbias) = BatchNormTrainingGrad(x, dy, ...); the statistics, if a loss reads them at all, add
   // dx += (dmean + 2 (x - mean) dvar) / m
@@ -40,14 +41,14 @@ export const BatchNormTraining = defineOp("BatchNormTraining", {
       ? b.emitAll("BatchNormTrainingGrad", [x, dy, scale, mean, variance], { epsilon }, 3)
       : [];
     if (!dMean && !dVar) return [dx, ...others];
-    const share = b.scalar(1 / pixelsPerChannel(x.type.shape), x.type.dtype);
-    const spread = (perChannel: Value): Value => b.reshape(perChannel, channelsFirst(x.type.shape));
-    const ofVar = dVar && b.mul(b.mul(b.scalar(2, x.type.dtype), b.sub(x, spread(mean))), spread(dVar));
-    const ofMean = dMean && b.expand(spread(dMean), concreteShape(x.type.shape));
+    const { dtype, shape } = x.type;
+    const spread = (perChannel: Value): Value => b.reshape(b.cast(perChannel, dtype), channelsFirst(shape));
+    const ofVar = dVar && b.mul(b.mul(b.scalar(2, dtype), b.sub(x, spread(mean))), spread(dVar));
+    const ofMean = dMean && b.expand(spread(dMean), concreteShape(shape));
     const sum = [ofMean, ofVar]
       .filter((term) => term !== undefined)
       .reduce((total, term) => b.add(total, term));
-    const ofBoth = b.mul(sum, share);
+    const ofBoth = b.mul(sum, b.scalar(1 / pixelsPerChannel(shape), dtype));
     return [dx ? b.add(dx, ofBoth) : ofBoth, ...others];
   },
   evaluate: (ctx) => {
@@ -81,9 +82,8 @@ export const BatchNormTrainingGrad = defineOp("BatchNormTrainingGrad", {
   outputs: ["dx", "dscale", "dbias"],
   attrs: { epsilon: { kind: "float", default: 1e-3 } },
   infer: (ctx) => {
-    const { shape } = ctx.input(0);
-    const perChannel = channelType(ctx, shape, [2, 3, 4]);
-    return [floatType(ctx, shape, [0, 1, 2, 3, 4]), perChannel, perChannel];
+    const perChannel = channelType(ctx, [2, 3, 4]);
+    return [floatType(ctx, ctx.input(0).shape, [0, 1]), perChannel, perChannel];
   },
   vjp: notDifferentiable("second derivatives of batch norm are not provided"),
   evaluate: (ctx: EvaluateContext) => {
@@ -105,13 +105,21 @@ export const BatchNormTrainingGrad = defineOp("BatchNormTrainingGrad", {
   lower: BATCH_NORM_GRADIENT_FORMS,
 });
 
-function channelType(ctx: InferContext, shape: Shape, indexes: readonly number[]) {
-  const c = shape[1];
-  if (shape.length < 2 || typeof c !== "number") return ctx.fail(`expected [N,C,...], found [${shape}]`);
+/**
+ * Type of what there is one of for each channel: of x's dtype, but float32 where x is float16, as PyTorch and
+ * cuDNN have it. E_SHAPE unless the inputs at `indexes` are of it.
+ */
+function channelType(ctx: InferContext, indexes: readonly number[]): TensorType {
+  const x = ctx.input(0);
+  const c = x.shape[1];
+  if (x.shape.length < 2 || typeof c !== "number") return ctx.fail(`expected [N,C,...], found [${x.shape}]`);
+  const type: TensorType = { dtype: x.dtype === "float16" ? "float32" : x.dtype, shape: [c] };
   for (const index of indexes)
-    if (String(ctx.input(index).shape) !== String(c))
-      ctx.fail(`expected [${c}] for each per-channel input, found [${ctx.input(index).shape}]`);
-  return { dtype: ctx.input(0).dtype, shape: [c] };
+    if (!sameType(ctx.input(index), type))
+      ctx.fail(
+        `expected ${typeText(type)} for each per-channel input beside ${typeText(x)}, found ${typeText(ctx.input(index))}`,
+      );
+  return type;
 }
 
 /** 1 / sqrt(var + epsilon). */
