@@ -72,11 +72,12 @@ export const BatchNormTraining = defineOp("BatchNormTraining", {
 
 /**
  * With inv_std = 1 / sqrt(var + epsilon) and n = (x - mean) inv_std: dbias = sum dy, dscale = sum dy n, dx =
- * scale inv_std (dy - dbias / m - n dscale / m), the derivative through mean and variance included.
+ * scale inv_std (dy - dbias / m - n dscale / m), the derivative through mean and variance included. mean and
+ * var must be those of x: a form may compute them anew.
  */
 export const BatchNormTrainingGrad = defineOp("BatchNormTrainingGrad", {
   domain: "mttc",
-  doc: "gradient of BatchNormTraining: x and dy [N,C,...], scale, mean, var [C] -> dx [N,C,...], dscale, dbias [C]",
+  doc: "gradient of BatchNormTraining: x and dy [N,C,...], scale [C], its mean and var -> dx [N,C,...], dscale, dbias [C]",
   source: "Ioffe and Szegedy, arXiv 1502.03167, section 3",
   inputs: ["x", "dy", "scale", "mean", "var"],
   outputs: ["dx", "dscale", "dbias"],
