@@ -4,6 +4,7 @@
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { LowerContext, Lowering } from "../ir/op.ts";
 import { concreteShape, type Value } from "../ir/types.ts";
+import { imageRows, imageRowsGradient } from "./batchNormRows.ts";
 import { channelsFirst, pixelsPerChannel } from "./channels.ts";
 
 /** Sum over all axes but the channel's. Pixels, then images: twice as fast in ONNX Runtime as all at once. */
@@ -88,8 +89,10 @@ const channelAffine: Lowering = (ctx) => {
 export const BATCH_NORM_FORMS: Readonly<Record<string, Lowering>> = {
   trainingMode: inParametersType(trainingMode, 1),
   twoPass: inParametersType(twoPass, 1),
+  imageRows,
 };
 /** Forms of BatchNormTrainingGrad by name. */
 export const BATCH_NORM_GRADIENT_FORMS: Readonly<Record<string, Lowering>> = {
   channelAffine: inParametersType(channelAffine, 2),
+  imageRows: imageRowsGradient,
 };
