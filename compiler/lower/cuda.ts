@@ -35,7 +35,7 @@ export const cudaForms: FormTable = {
  * float32 and back) and 32 + 48. For a row imageRows moves 128 more, 164 in float16. With rows of 3 pixels or
  * 9 they are even; 16 leave something for the four casts inside each BatchNormalization of float16.
  */
-function hasLongRows(node: Node): boolean {
+export function hasLongRows(node: Node): boolean {
   const pixels = sizesOfValue(node.inputs[0]).slice(2);
   return pixels.reduce((count, size) => count * size, 1) >= 16;
 }

@@ -4,7 +4,7 @@
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { LowerContext, Lowering } from "../ir/op.ts";
 import { concreteShape, type Value } from "../ir/types.ts";
-import { imageRows, imageRowsGradient } from "./batchNormRows.ts";
+import { imageRowProducts, imageRows, imageRowsGradient } from "./batchNormRows.ts";
 import { channelsFirst, pixelsPerChannel } from "./channels.ts";
 
 /** Sum over all axes but the channel's. Pixels, then images: twice as fast in ONNX Runtime as all at once. */
@@ -95,4 +95,5 @@ export const BATCH_NORM_FORMS: Readonly<Record<string, Lowering>> = {
 export const BATCH_NORM_GRADIENT_FORMS: Readonly<Record<string, Lowering>> = {
   channelAffine: inParametersType(channelAffine, 2),
   imageRows: imageRowsGradient,
+  imageRowProducts,
 };

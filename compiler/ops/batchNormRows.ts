@@ -95,22 +95,34 @@ export const imageRows: Lowering = (ctx) => {
  * m = N pixels: dbias = sum_n S, dscale = sum_n (r T + d S) / s, dx = (scale / s) (dy - P h - Q) with
  * P = dscale r / (m s) and Q = dscale d / (m s) + dbias / m. Statistics that are inputs are computed anew.
  */
-export const imageRowsGradient: Lowering = (ctx) => {
-  const { b } = ctx;
-  const [x, dy, scale] = [ctx.input(0), ctx.input(1), ctx.input(2)];
-  const { h, table, r, d, squaredDeviation: variance } = rowStatistics(ctx, x);
-  const { dtype } = variance.type;
-  const dyRows = b.reshape(dy, concreteShape(h.type.shape));
-  const rowSums = (rows: Value): Value => b.cast(b.reduceSum(rows, [2], 0), dtype);
-  const sums = rowSums(dyRows);
-  const products = b.emit("Concat", [rowSums(b.mul(dyRows, h)), sums], { axis: 0 });
-  const dbias = b.reduceSum(sums, [0], 0);
-  const dscale = dividedVector(b, b.reduceSum(b.mul(table, products), [0], 0), variance);
-  const share = b.scalar(1 / pixelsPerChannel(x.type.shape), dtype);
-  const [ofScale, ofBias] = [b.mul(dscale, share), b.mul(dbias, share)];
-  const factor = scaled(b, r, { variance, scale: ofScale });
-  const shift = scaled(b, d, { variance, scale: ofScale, bias: ofBias });
-  const gain = b.cast(dividedVector(b, scale, variance), x.type.dtype);
-  const rest = b.sub(dy, affineRows(b, x, h, factor, shift));
-  return [b.mul(rest, b.reshape(gain, channelsFirst(x.type.shape))), dscale, dbias];
-};
+function rowsGradient(productsOf: (b: GraphBuilder, dy: Value, h: Value) => Value): Lowering {
+  return (ctx) => {
+    const { b } = ctx;
+    const [x, dy, scale] = [ctx.input(0), ctx.input(1), ctx.input(2)];
+    const { h, table, r, d, squaredDeviation: variance } = rowStatistics(ctx, x);
+    const { dtype } = variance.type;
+    const dyRows = b.reshape(dy, concreteShape(h.type.shape));
+    const sums = b.cast(b.reduceSum(dyRows, [2], 0), dtype);
+    const products = b.cast(productsOf(b, dyRows, h), dtype);
+    const terms = b.mul(table, b.emit("Concat", [products, sums], { axis: 0 }));
+    const dscale = dividedVector(b, b.reduceSum(terms, [0], 0), variance);
+    const dbias = b.reduceSum(sums, [0], 0);
+    const share = b.scalar(1 / pixelsPerChannel(x.type.shape), dtype);
+    const [ofScale, ofBias] = [b.mul(dscale, share), b.mul(dbias, share)];
+    const factor = scaled(b, r, { variance, scale: ofScale });
+    const shift = scaled(b, d, { variance, scale: ofScale, bias: ofBias });
+    const rest = b.sub(dy, affineRows(b, x, h, factor, shift));
+    const gain = b.cast(dividedVector(b, scale, variance), x.type.dtype);
+    return [b.mul(rest, b.reshape(gain, channelsFirst(x.type.shape))), dscale, dbias];
+  };
+}
+
+/** T as products of numbers, then their sums. */
+export const imageRowsGradient: Lowering = rowsGradient((b, dy, h) => b.reduceSum(b.mul(dy, h), [2], 0));
+
+/** T as a product of matrices for each row, [1, pixels] by [pixels, 1]: nothing of x's size is written. */
+export const imageRowProducts: Lowering = rowsGradient((b, dy, h) => {
+  const [n = 1, c = 1, pixels = 1] = concreteShape(h.type.shape);
+  const product = b.emit("MatMul", [b.reshape(dy, [n * c, 1, pixels]), b.reshape(h, [n * c, pixels, 1])]);
+  return b.reshape(product, [n, c]);
+});

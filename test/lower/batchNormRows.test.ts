@@ -22,6 +22,7 @@ type Images = readonly [N: number, C: number, H: number, W: number];
 
 /** The forms of the norm and of its gradient. */
 const ROWS = ["imageRows", "imageRows"] as const;
+const PRODUCTS = ["imageRows", "imageRowProducts"] as const;
 const PASSES = ["twoPass", "channelAffine"] as const;
 
 const SHAPES: readonly Images[] = [
@@ -101,8 +102,11 @@ describe.each(SHAPES)("images [%i,%i,%i,%i]", (...shape) => {
   test.each(MEANS)("in float16, with a mean of %i deviations, rows lose a few roundings", (mean) => {
     const graph = normGraph(shape, "float16");
     const feeds = drawFeeds(graph, mean);
-    const found = distances(interpretRounded(spelled(graph, ROWS), feeds), interpret(graph, feeds));
-    for (const [name, distance] of found)
+    const expected = interpret(graph, feeds);
+    const found = [ROWS, PRODUCTS].map((forms) =>
+      distances(interpretRounded(spelled(graph, forms), feeds), expected),
+    );
+    for (const [name, distance] of found.flatMap((each) => [...each]))
       expect(distance, name).toBeLessThan(/mean|var/.test(name) ? FLOAT32_ROUNDING : FLOAT16_NORM);
   });
 });
@@ -117,11 +121,11 @@ function withFault(graph: Graph, place: number, index: number): Graph {
   }).graph;
 }
 
-test("a fault of a thousandth in any number of the form is found", () => {
+test.each([ROWS, PRODUCTS])("a fault of a thousandth in any number of %s and %s is found", (...forms) => {
   const graph = normGraph([3, 2, 4, 5], "float32");
   const feeds = drawFeeds(graph, 0.5);
   const expected = interpret(graph, feeds);
-  const form = spelled(graph, ROWS);
+  const form = spelled(graph, forms);
   const compare = (found: Graph): void => {
     const numbers = interpret(found, feeds);
     for (const [name, { data }] of expected)

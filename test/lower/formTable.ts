@@ -70,7 +70,7 @@ export const FORMS: Readonly<Record<string, Readonly<Record<string, Applies>>>> 
     },
   },
   BatchNormTraining: { trainingMode: always, twoPass: always, imageRows: always },
-  BatchNormTrainingGrad: { channelAffine: always, imageRows: always },
+  BatchNormTrainingGrad: { channelAffine: always, imageRows: always, imageRowProducts: always },
   MaskedCrossEntropy: { logSoftmax: always },
   MaskedCrossEntropyGrad: { softmax: always },
 };
