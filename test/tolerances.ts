@@ -146,6 +146,11 @@ export const LANCZOS_FLOAT32 = 1e-6;
 export const FLOAT16_STEP = 1e-2;
 /** ... and the least distance that shows that float16 was used at all: 100 roundings of float32. */
 export const FLOAT16_LEAST = 1e-5;
+/**
+ * A batch norm and its gradient with results rounded to float16, relative to each tensor's norm: a rounding
+ * is 2e-4 at random, and the longest way has four (measured: 5e-4).
+ */
+export const FLOAT16_NORM = 1e-3;
 /** A hostile image is refused within this (the bound for every hostile input). */
 export const HOSTILE_IMAGE_MS = 5_000;
 /** ... and lets the process grow by less than this: the 512 MB less what the process has at rest. */

@@ -74,12 +74,16 @@ export class GraphBuilder {
     this.#outputs.push({ name, value });
   }
 
-  /** A constant; small equal ones (up to 64 elements) are shared unless they are given a name. */
+  /**
+   * A constant; equal ones of up to 64 elements, or of one number throughout, are shared unless they are
+   * given a name.
+   */
   constant(data: TensorData, name?: string): Value {
-    const known = this.#constantsByContent.get(contentKey(data));
+    const wanted = name ?? contentName(data, this.#origin);
+    const known = this.#constantsByContent.get(contentKey(data, wanted));
     if (known && name === undefined) return known;
     const value: Value = {
-      name: this.#unique(name ?? contentName(data, this.#origin)),
+      name: this.#unique(wanted),
       type: { dtype: data.dtype, shape: data.shape },
       origin: this.#origin,
     };
@@ -198,7 +202,7 @@ export class GraphBuilder {
 
   #keepConstant(value: Value, data: TensorData): void {
     this.#constants.set(value, data);
-    const key = isUnnamedConstant(value.name) ? contentKey(data) : "";
+    const key = isUnnamedConstant(value.name) ? contentKey(data, value.name) : "";
     if (key !== "" && !this.#constantsByContent.has(key)) this.#constantsByContent.set(key, value);
   }
 

@@ -5,7 +5,7 @@ import type { Target } from "../bundle.ts";
 import { GraphBuilder } from "../ir/builder.ts";
 import type { OpTable } from "../ir/op.ts";
 import type { Graph, Node } from "../ir/types.ts";
-import { isPointwise, MOST_COLUMNS } from "./cuda.ts";
+import { hasLongRows, isPointwise, MOST_COLUMNS } from "./cuda.ts";
 import { finishGraph } from "./finishGraph.ts";
 import { AS_IS, formOf, groupCount, listAttr, shapeKey, sizesOfValue } from "./forms.ts";
 import { TARGET_FORMS } from "./lower.ts";
@@ -58,6 +58,15 @@ function isFlippable(node: Node): boolean {
   return !hasStrides(node) && listAttr(node, "pads", [0, 0, 0, 0]).every((pad, i) => pad <= reach[i % 2]!);
 }
 
+/** Products of matrices in one call: what a device's grid takes in the dimension that counts them. */
+const MOST_PRODUCTS = 65_535;
+
+/** Whether a batch norm goes by rows of pixels, few enough for a product of matrices each. */
+function hasFewLongRows(node: Node): boolean {
+  const [n = 1, c = 1] = sizesOfValue(node.inputs[0]);
+  return hasLongRows(node) && n * c <= MOST_PRODUCTS;
+}
+
 const isPlain = (node: Node): boolean => groupCount(node) === 1;
 const hasPointFilters = (node: Node): boolean => isPointwise(node, sizesOfValue(node.inputs[1]).slice(2));
 
@@ -78,6 +87,9 @@ const MEASURED: Readonly<Record<Target, Readonly<Record<string, Applies>>>> = {
       swappedConv: always,
       depthwise: isDepthwise,
     },
+    // imageRows moves 8 bytes of float16 a pixel for its sums of products, imageRowProducts 4; how a library
+    // does so many products of a row and a column is another matter.
+    BatchNormTrainingGrad: { imageRows: hasFewLongRows, imageRowProducts: hasFewLongRows },
   },
   cpu: {
     ConvInputGrad: { convTranspose: always, flippedConv: isFlippable },

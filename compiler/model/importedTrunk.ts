@@ -111,13 +111,14 @@ function trainedNorm(
   plan: TrunkPlan,
 ): readonly Value[] {
   const attrs = readAttrs(node.op, node.attrs);
-  const settings = { epsilon: attrs.float("epsilon"), momentum: attrs.float("momentum") };
-  const outputs = ctx.b.emitAll("BatchNormTraining", inputs, settings, 5);
+  const momentum = attrs.float("momentum");
+  const epsilon = attrs.float("epsilon");
+  const outputs = ctx.b.emitAll("BatchNormTraining", inputs.slice(0, 3), { epsilon }, 3);
   [3, 4].forEach((index, i) => {
     const statistic = node.inputs[index];
     const parameter = statistic && plan.parameters.get(statistic);
-    const next = outputs[i + 1];
-    if (parameter && next) ctx.onStatistic?.(parameter, next);
+    const batch = outputs[i + 1];
+    if (parameter && batch) ctx.onStatistic?.({ parameter, batch, momentum });
   });
   return outputs.slice(0, 1);
 }

@@ -21,8 +21,16 @@ export interface LayerContext {
   readonly mask?: (name: string, shape: readonly [Dim, number, 1, 1]) => Value;
   /** The imported network that the spec's fcn names, where it names one. */
   readonly trunk?: ImportedTrunk | undefined;
-  /** Is told of the next running statistics of each batch norm in training form. */
-  readonly onStatistic?: (parameter: Parameter, next: Value) => void;
+  /** Is told of the batch's statistics by each batch norm in training form. */
+  readonly onStatistic?: (statistic: BatchStatistic) => void;
+}
+
+/** A statistic [C] of a batch: next running = momentum running + (1 - momentum) batch. */
+export interface BatchStatistic {
+  /** The running mean or variance that it goes into. */
+  readonly parameter: Parameter;
+  readonly batch: Value;
+  readonly momentum: number;
 }
 
 /** Applies `layers` to `x` [N,C,H,W]; layer i has the origin `<origin>[i]`. */
@@ -115,11 +123,12 @@ function batchNorm(ctx: LayerContext, x: Value, origin: string): Value {
     ...describe(ctx, `${origin}.running_var`, "running_var", shape),
     initial: { kind: "constant", value: 1 },
   } as const;
-  const inputs = [x, scale, bias, ctx.source(b, meanParameter), ctx.source(b, varParameter)];
-  if (!ctx.training) return b.emit("BatchNormalization", inputs, { epsilon: BATCH_NORM.epsilon });
-  const [y, nextMean, nextVar] = b.emitAll("BatchNormTraining", inputs, BATCH_NORM, 5);
-  if (nextMean) ctx.onStatistic?.(meanParameter, nextMean);
-  if (nextVar) ctx.onStatistic?.(varParameter, nextVar);
+  const running = [ctx.source(b, meanParameter), ctx.source(b, varParameter)];
+  const { epsilon, momentum } = BATCH_NORM;
+  if (!ctx.training) return b.emit("BatchNormalization", [x, scale, bias, ...running], { epsilon });
+  const [y, mean, variance] = b.emitAll("BatchNormTraining", [x, scale, bias], { epsilon }, 3);
+  if (mean) ctx.onStatistic?.({ parameter: meanParameter, batch: mean, momentum });
+  if (variance) ctx.onStatistic?.({ parameter: varParameter, batch: variance, momentum });
   return y ?? x;
 }
 

@@ -4,6 +4,7 @@
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { LowerContext, Lowering } from "../ir/op.ts";
 import { concreteShape, type Value } from "../ir/types.ts";
+import { imageRowProducts, imageRows, imageRowsGradient } from "./batchNormRows.ts";
 import { channelsFirst, pixelsPerChannel } from "./channels.ts";
 
 /** Sum over all axes but the channel's. Pixels, then images: twice as fast in ONNX Runtime as all at once. */
@@ -25,16 +26,21 @@ function centred(b: GraphBuilder, x: Value, mean: Value): Value {
   return b.sub(x, b.reshape(mean, channelsFirst(x.type.shape)));
 }
 
-/** The outputs beside y, from the batch's mean and variance: next_mean, next_var, mean, inv_std. */
-function statistics(ctx: LowerContext, mean: Value, variance: Value): Value[] {
-  const { b, attrs } = ctx;
-  const { dtype } = ctx.input(0).type;
-  const number = (value: number): Value => b.scalar(value, dtype);
-  const momentum = attrs.float("momentum");
-  const next = (running: Value, batch: Value): Value =>
-    b.add(b.mul(running, number(momentum)), b.mul(batch, number(1 - momentum)));
-  const deviation = b.emit("Sqrt", [b.add(variance, number(attrs.float("epsilon")))]);
-  return [next(ctx.input(3), mean), next(ctx.input(4), variance), mean, b.emit("Reciprocal", [deviation])];
+/** 1 / sqrt(var + epsilon) of a variance [C]. */
+function inverseDeviation({ b, attrs }: LowerContext, variance: Value): Value {
+  const epsilon = b.scalar(attrs.float("epsilon"), variance.type.dtype);
+  return b.emit("Reciprocal", [b.emit("Sqrt", [b.add(variance, epsilon)])]);
+}
+
+/** A form in the parameters' type: activations of float16 are cast to it, the first output back. */
+function inParametersType(form: Lowering, scale: number): Lowering {
+  return (ctx) => {
+    const { dtype } = ctx.input(0).type;
+    const inputs = ctx.inputs.map((input) => input && ctx.b.cast(input, ctx.input(scale).type.dtype));
+    const input = (index: number): Value => inputs[index] ?? ctx.input(index);
+    const [first, ...others] = form({ ...ctx, inputs, input });
+    return first ? [ctx.b.cast(first, dtype), ...others] : [];
+  };
 }
 
 /** Mean, then the variance of what is centred (no difference of large squares), then one scale-and-shift. */
@@ -45,26 +51,20 @@ const twoPass: Lowering = (ctx) => {
   const mean = b.mul(channelSum(b, x), share);
   const around = centred(b, x, mean);
   const variance = b.mul(channelSum(b, b.mul(around, around)), share);
-  const companions = statistics(ctx, mean, variance);
-  const scale = b.mul(ctx.input(1), companions[3]!);
-  return [scaleAndShift(b, around, scale, ctx.input(2)), ...companions];
+  const gain = b.mul(ctx.input(1), inverseDeviation(ctx, variance));
+  return [scaleAndShift(b, around, gain, ctx.input(2)), mean, variance];
 };
 
 /**
  * ONNX's own training form, with momentum 0 so that its two statistics are the batch's (twice as fast as
  * twoPass). ONNX Runtime's kernel writes them INTO the buffers of inputs 3 and 4 when they are not graph
- * outputs; so it gets tensors that nobody else reads, one each, instead of the running statistics.
+ * outputs; so it gets tensors that nobody else reads, one each.
  */
 const trainingMode: Lowering = (ctx) => {
   const { b } = ctx;
-  const scratch = [3, 4].map((i) => b.sub(ctx.input(i), ctx.input(i)));
-  const [y, mean, variance] = b.emitAll(
-    "BatchNormalization",
-    [ctx.input(0), ctx.input(1), ctx.input(2), ...scratch],
-    { epsilon: ctx.attrs.float("epsilon"), momentum: 0, training_mode: 1 },
-    3,
-  );
-  return [y!, ...statistics(ctx, mean!, variance!)];
+  const scratch = [1, 2].map((i) => b.sub(ctx.input(i), ctx.input(i)));
+  const attrs = { epsilon: ctx.attrs.float("epsilon"), momentum: 0, training_mode: 1 };
+  return b.emitAll("BatchNormalization", [ctx.input(0), ctx.input(1), ctx.input(2), ...scratch], attrs, 3);
 };
 
 /**
@@ -73,7 +73,8 @@ const trainingMode: Lowering = (ctx) => {
  */
 const channelAffine: Lowering = (ctx) => {
   const { b } = ctx;
-  const [x, dy, scale, mean, invStd] = [0, 1, 2, 3, 4].map(ctx.input) as [Value, Value, Value, Value, Value];
+  const [x, dy, scale, mean] = [ctx.input(0), ctx.input(1), ctx.input(2), ctx.input(3)];
+  const invStd = inverseDeviation(ctx, ctx.input(4));
   const around = centred(b, x, mean);
   const dbias = channelSum(b, dy);
   const dscale = b.mul(invStd, channelSum(b, b.mul(dy, around)));
@@ -85,6 +86,14 @@ const channelAffine: Lowering = (ctx) => {
 };
 
 /** Forms of BatchNormTraining by name. */
-export const BATCH_NORM_FORMS: Readonly<Record<string, Lowering>> = { trainingMode, twoPass };
+export const BATCH_NORM_FORMS: Readonly<Record<string, Lowering>> = {
+  trainingMode: inParametersType(trainingMode, 1),
+  twoPass: inParametersType(twoPass, 1),
+  imageRows,
+};
 /** Forms of BatchNormTrainingGrad by name. */
-export const BATCH_NORM_GRADIENT_FORMS: Readonly<Record<string, Lowering>> = { channelAffine };
+export const BATCH_NORM_GRADIENT_FORMS: Readonly<Record<string, Lowering>> = {
+  channelAffine: inParametersType(channelAffine, 2),
+  imageRows: imageRowsGradient,
+  imageRowProducts,
+};

@@ -1,8 +1,14 @@
 // Batch normalisation in training form as operators of our own: ONNX's BatchNormalization with
-// training_mode=1 gives the next running statistics only, not the batch's own that the gradient needs.
-// Spellings: batchNormForms.ts.
-import { defineOp, type EvaluateContext, type InferContext, notDifferentiable } from "../ir/op.ts";
-import type { Shape, Value } from "../ir/types.ts";
+// training_mode=1 gives the next running statistics only, not the batch's own that the gradient needs. What
+// becomes of the running ones is the step's business (step/statistics.ts). Spellings: batchNormForms.ts.
+import {
+  defineOp,
+  type EvaluateContext,
+  type InferContext,
+  type NDArray,
+  notDifferentiable,
+} from "../ir/op.ts";
+import { concreteShape, sameType, type TensorType, typeText, type Value } from "../ir/types.ts";
 import { BATCH_NORM_FORMS, BATCH_NORM_GRADIENT_FORMS } from "./batchNormForms.ts";
 import { channelsFirst, pixelsPerChannel } from "./channels.ts";
 import { emptyLike } from "./convolution.ts";
@@ -10,123 +16,116 @@ import { floatType } from "./slidingWindow.ts";
 
 /**
  * Per channel c over the m pixels of the batch: mean = sum x / m, var = sum (x - mean)^2 / m (population),
- * inv_std = 1 / sqrt(var + epsilon), y = scale (x - mean) inv_std + bias, next = momentum running + (1 -
- * momentum) batch.
+ * y = scale (x - mean) / sqrt(var + epsilon) + bias.
  */
 export const BatchNormTraining = defineOp("BatchNormTraining", {
   domain: "mttc",
-  doc: "batch norm over axis 1 of x [N,C,...] by the batch's own mean and population variance, all others [C]",
-  source: "Ioffe and Szegedy, arXiv 1502.03167; momentum as in Keras",
-  inputs: ["x", "scale", "bias", "running_mean", "running_var"],
-  outputs: ["y", "next_mean", "next_var", "mean", "inv_std"],
-  attrs: { epsilon: { kind: "float", default: 1e-3 }, momentum: { kind: "float", default: 0.99 } },
+  doc:
+    "batch norm over axis 1 of x [N,C,...] by the batch's own mean and population variance; all others are [C], " +
+    "float32 beside an x of float16",
+  source: "Ioffe and Szegedy, arXiv 1502.03167",
+  inputs: ["x", "scale", "bias"],
+  outputs: ["y", "mean", "var"],
+  attrs: { epsilon: { kind: "float", default: 1e-3 } },
   infer: (ctx) => {
-    const { shape } = ctx.input(0);
-    const perChannel = channelType(ctx, shape, [1, 2, 3, 4]);
-    return [floatType(ctx, shape, [0, 1, 2, 3, 4]), perChannel, perChannel, perChannel, perChannel];
+    const perChannel = channelType(ctx, [1, 2]);
+    return [floatType(ctx, ctx.input(0).shape, [0]), perChannel, perChannel];
   },
   // (dx, dscale, dbias) = BatchNormTrainingGrad(x, dy, ...); the statistics, if a loss reads them at all, add
-  // dx += (dmean + 2 (x - mean) dvar) / m and drunning = momentum dnext
+  // dx += (dmean + 2 (x - mean) dvar) / m
   vjp: ({ b, attrs, input, output, cotangents }) => {
-    const [dy, dNextMean, dNextVar, dMean, dInvStd] = cotangents;
-    const [x, scale, mean, invStd] = [input(0), input(1), output(3), output(4)];
-    const zero = b.scalar(0, x.type.dtype);
-    const [dx, dscale, dbias] = dy
-      ? b.emitAll("BatchNormTrainingGrad", [x, dy, scale, mean, invStd], {}, 3)
+    const [dy, dMean, dVar] = cotangents;
+    const [x, scale, mean, variance] = [input(0), input(1), output(1), output(2)];
+    const epsilon = attrs.float("epsilon");
+    const [dx, ...others] = dy
+      ? b.emitAll("BatchNormTrainingGrad", [x, dy, scale, mean, variance], { epsilon }, 3)
       : [];
-    const momentum = b.scalar(attrs.float("momentum"), x.type.dtype);
-    const dRunning = [dNextMean, dNextVar].map((d) => d && b.mul(momentum, d));
-    if (!dNextMean && !dNextVar && !dMean && !dInvStd) return [dx, dscale, dbias, ...dRunning];
-    const fresh = b.scalar(1 - attrs.float("momentum"), x.type.dtype);
-    const sum = (...terms: (Value | undefined)[]): Value =>
-      terms.reduce<Value>((total, term) => (term ? b.add(total, term) : total), zero);
-    const cube = b.mul(invStd, b.mul(invStd, invStd));
-    const ofMean = sum(dMean, dNextMean && b.mul(fresh, dNextMean));
-    const ofVar = sum(
-      dNextVar && b.mul(fresh, dNextVar),
-      dInvStd && b.mul(b.scalar(-0.5, x.type.dtype), b.mul(cube, dInvStd)),
-    );
-    const spread = (perChannel: Value): Value =>
-      perChannel === zero ? zero : b.reshape(perChannel, channelsFirst(x.type.shape));
-    const centred = b.sub(x, spread(mean));
-    const twice = b.mul(b.scalar(2, x.type.dtype), b.mul(centred, spread(ofVar)));
-    const share = b.scalar(1 / pixelsPerChannel(x.type.shape), x.type.dtype);
-    return [sum(dx, b.mul(b.add(spread(ofMean), twice), share)), dscale, dbias, ...dRunning];
+    if (!dMean && !dVar) return [dx, ...others];
+    const { dtype, shape } = x.type;
+    const spread = (perChannel: Value): Value => b.reshape(b.cast(perChannel, dtype), channelsFirst(shape));
+    const ofVar = dVar && b.mul(b.mul(b.scalar(2, dtype), b.sub(x, spread(mean))), spread(dVar));
+    const ofMean = dMean && b.expand(spread(dMean), concreteShape(shape));
+    const sum = [ofMean, ofVar]
+      .filter((term) => term !== undefined)
+      .reduce((total, term) => b.add(total, term));
+    const ofBoth = b.mul(sum, b.scalar(1 / pixelsPerChannel(shape), dtype));
+    return [dx ? b.add(dx, ofBoth) : ofBoth, ...others];
   },
   evaluate: (ctx) => {
     const [x, scale, bias] = [ctx.input(0), ctx.input(1), ctx.input(2)];
-    const [y, nextMean, nextVar, mean, invStd] = [0, 1, 2, 3, 4].map((i) => emptyLike(ctx, i)) as FiveArrays;
+    const [y, mean, variance] = [emptyLike(ctx, 0), emptyLike(ctx, 1), emptyLike(ctx, 2)];
     const m = pixelsPerChannel(x.shape);
-    const momentum = ctx.attrs.float("momentum");
-    const variance = new Float64Array(mean.data.length);
     visitPixels(x.shape, (i, c) => {
       mean.data[c]! += x.data[i]! / m;
     });
     visitPixels(x.shape, (i, c) => {
-      variance[c]! += (x.data[i]! - mean.data[c]!) ** 2 / m;
+      variance.data[c]! += (x.data[i]! - mean.data[c]!) ** 2 / m;
     });
-    for (let c = 0; c < variance.length; c++) {
-      invStd.data[c] = 1 / Math.sqrt(variance[c]! + ctx.attrs.float("epsilon"));
-      nextMean.data[c] = momentum * ctx.input(3).data[c]! + (1 - momentum) * mean.data[c]!;
-      nextVar.data[c] = momentum * ctx.input(4).data[c]! + (1 - momentum) * variance[c]!;
-    }
+    const invStd = inverseDeviations(variance, ctx.attrs.float("epsilon"));
     visitPixels(x.shape, (i, c) => {
-      y.data[i] = scale.data[c]! * (x.data[i]! - mean.data[c]!) * invStd.data[c]! + bias.data[c]!;
+      y.data[i] = scale.data[c]! * (x.data[i]! - mean.data[c]!) * invStd[c]! + bias.data[c]!;
     });
-    return [y, nextMean, nextVar, mean, invStd];
+    return [y, mean, variance];
   },
   lower: BATCH_NORM_FORMS,
 });
 
-type FiveArrays = [
-  ReturnType<typeof emptyLike>,
-  ReturnType<typeof emptyLike>,
-  ReturnType<typeof emptyLike>,
-  ReturnType<typeof emptyLike>,
-  ReturnType<typeof emptyLike>,
-];
-
 /**
- * With n = (x - mean) inv_std: dbias = sum dy, dscale = sum dy n, dx = scale inv_std (dy - dbias / m - n
- * dscale / m), the derivative through mean and variance included.
+ * With inv_std = 1 / sqrt(var + epsilon) and n = (x - mean) inv_std: dbias = sum dy, dscale = sum dy n, dx =
+ * scale inv_std (dy - dbias / m - n dscale / m), the derivative through mean and variance included. mean and
+ * var must be those of x: a form may compute them anew.
  */
 export const BatchNormTrainingGrad = defineOp("BatchNormTrainingGrad", {
   domain: "mttc",
-  doc: "gradient of BatchNormTraining: x and dy [N,C,...], scale, mean, inv_std [C] -> dx [N,C,...], dscale, dbias [C]",
+  doc: "gradient of BatchNormTraining: x and dy [N,C,...], scale [C], its mean and var -> dx [N,C,...], dscale, dbias [C]",
   source: "Ioffe and Szegedy, arXiv 1502.03167, section 3",
-  inputs: ["x", "dy", "scale", "mean", "inv_std"],
+  inputs: ["x", "dy", "scale", "mean", "var"],
   outputs: ["dx", "dscale", "dbias"],
+  attrs: { epsilon: { kind: "float", default: 1e-3 } },
   infer: (ctx) => {
-    const { shape } = ctx.input(0);
-    const perChannel = channelType(ctx, shape, [2, 3, 4]);
-    return [floatType(ctx, shape, [0, 1, 2, 3, 4]), perChannel, perChannel];
+    const perChannel = channelType(ctx, [2, 3, 4]);
+    return [floatType(ctx, ctx.input(0).shape, [0, 1]), perChannel, perChannel];
   },
   vjp: notDifferentiable("second derivatives of batch norm are not provided"),
   evaluate: (ctx: EvaluateContext) => {
-    const [x, dy, scale, mean, invStd] = [0, 1, 2, 3, 4].map(ctx.input) as FiveArrays;
+    const [x, dy, scale, mean] = [ctx.input(0), ctx.input(1), ctx.input(2), ctx.input(3)];
+    const invStd = inverseDeviations(ctx.input(4), ctx.attrs.float("epsilon"));
     const [dx, dscale, dbias] = [emptyLike(ctx, 0), emptyLike(ctx, 1), emptyLike(ctx, 2)];
     const m = pixelsPerChannel(x.shape);
-    const normal = (i: number, c: number): number => (x.data[i]! - mean.data[c]!) * invStd.data[c]!;
+    const normal = (i: number, c: number): number => (x.data[i]! - mean.data[c]!) * invStd[c]!;
     visitPixels(x.shape, (i, c) => {
       dbias.data[c]! += dy.data[i]!;
       dscale.data[c]! += dy.data[i]! * normal(i, c);
     });
     visitPixels(x.shape, (i, c) => {
       const centred = dy.data[i]! - dbias.data[c]! / m - (normal(i, c) * dscale.data[c]!) / m;
-      dx.data[i] = scale.data[c]! * invStd.data[c]! * centred;
+      dx.data[i] = scale.data[c]! * invStd[c]! * centred;
     });
     return [dx, dscale, dbias];
   },
   lower: BATCH_NORM_GRADIENT_FORMS,
 });
 
-function channelType(ctx: InferContext, shape: Shape, indexes: readonly number[]) {
-  const c = shape[1];
-  if (shape.length < 2 || typeof c !== "number") return ctx.fail(`expected [N,C,...], found [${shape}]`);
+/**
+ * Type of what there is one of for each channel: of x's dtype, but float32 where x is float16, as PyTorch and
+ * cuDNN have it. E_SHAPE unless the inputs at `indexes` are of it.
+ */
+function channelType(ctx: InferContext, indexes: readonly number[]): TensorType {
+  const x = ctx.input(0);
+  const c = x.shape[1];
+  if (x.shape.length < 2 || typeof c !== "number") return ctx.fail(`expected [N,C,...], found [${x.shape}]`);
+  const type: TensorType = { dtype: x.dtype === "float16" ? "float32" : x.dtype, shape: [c] };
   for (const index of indexes)
-    if (String(ctx.input(index).shape) !== String(c))
-      ctx.fail(`expected [${c}] for each per-channel input, found [${ctx.input(index).shape}]`);
-  return { dtype: ctx.input(0).dtype, shape: [c] };
+    if (!sameType(ctx.input(index), type))
+      ctx.fail(
+        `expected ${typeText(type)} for each per-channel input beside ${typeText(x)}, found ${typeText(ctx.input(index))}`,
+      );
+  return type;
+}
+
+/** 1 / sqrt(var + epsilon). */
+function inverseDeviations(variance: NDArray, epsilon: number): Float64Array {
+  return variance.data.map((value) => 1 / Math.sqrt(value + epsilon));
 }
 
 function visitPixels(shape: readonly number[], visit: (place: number, channel: number) => void): void {

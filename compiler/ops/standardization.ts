@@ -32,8 +32,8 @@ function standardize(b: GraphBuilder, x: Value, { axes, inside, outside }: Stand
   return { h, cotangent };
 }
 
-/** The reference of h. */
-function standardized(x: NDArray, { axes, inside, outside }: Standardization): Float64Array {
+/** Mean and population variance of the numbers that each number is normalised with, for each number. */
+function momentsOf(x: NDArray, axes: readonly number[]): { mean: Float64Array; variance: Float64Array } {
   const group = groupOffsets(x.shape, axes);
   const sums = new Float64Array(x.data.length);
   const squares = new Float64Array(x.data.length);
@@ -41,11 +41,17 @@ function standardized(x: NDArray, { axes, inside, outside }: Standardization): F
   x.data.forEach((value, i) => {
     sums[group[i]!]! += value / count;
   });
-  const centred = x.data.map((value, i) => value - sums[group[i]!]!);
-  centred.forEach((value, i) => {
-    squares[group[i]!]! += value ** 2 / count;
+  x.data.forEach((value, i) => {
+    squares[group[i]!]! += (value - sums[group[i]!]!) ** 2 / count;
   });
-  return centred.map((value, i) => value / (Math.sqrt(squares[group[i]!]! + inside) + outside));
+  const spread = (perGroup: Float64Array): Float64Array => x.data.map((_, i) => perGroup[group[i]!]!);
+  return { mean: spread(sums), variance: spread(squares) };
+}
+
+/** The reference of h. */
+function standardized(x: NDArray, { axes, inside, outside }: Standardization): Float64Array {
+  const { mean, variance } = momentsOf(x, axes);
+  return x.data.map((value, i) => (value - mean[i]!) / (Math.sqrt(variance[i]! + inside) + outside));
 }
 
 /** Cotangents of x, scale and bias for y = h scale' + bias', both broadcast from the shape `wide`. */
@@ -69,6 +75,28 @@ function differentiateAffine(
   ];
 }
 
+/**
+ * Cotangent of x through outputs 1 and 2, mean and r = 1 / sqrt(variance + epsilon) of n numbers:
+ * (dmean - r^3 (x - mean) dr) / n; undefined where nothing asks for them.
+ */
+function differentiateStatistics(ctx: VjpContext, { axes, inside }: Standardization): Value | undefined {
+  const { b, cotangents } = ctx;
+  const x = ctx.input(0);
+  const shape = concreteShape(x.type.shape);
+  const [dMean, dInverse] = cotangents.slice(1).map((value) => value && b.cast(value, x.type.dtype));
+  const throughDeviation = (dr: Value): Value => {
+    const centred = b.sub(x, b.reduceMean(x, axes, 1));
+    const variance = b.reduceMean(b.mul(centred, centred), axes, 1);
+    const r = b.emit("Reciprocal", [b.emit("Sqrt", [b.add(variance, scalarLike(b, inside, x))])]);
+    return b.neg(b.mul(centred, b.mul(b.mul(r, b.mul(r, r)), dr)));
+  };
+  const ofMean = dMean && b.expand(dMean, shape);
+  const ofDeviation = dInverse && throughDeviation(dInverse);
+  const sum = ofMean && ofDeviation ? b.add(ofMean, ofDeviation) : (ofMean ?? ofDeviation);
+  const count = axes.reduce((product, axis) => product * shape[axis]!, 1);
+  return sum && b.mul(sum, scalarLike(b, 1 / count, x));
+}
+
 function affine(
   h: Float64Array,
   shape: readonly number[],
@@ -89,9 +117,12 @@ function expectVectors(ctx: InferContext, count: Shape[number] | undefined, what
 }
 
 const LayerNormalization = defineOp("LayerNormalization", {
-  doc: "y = (x - mean) / sqrt(var + epsilon) scale + bias, statistics over the axes from `axis` on (y only)",
+  doc:
+    "y = (x - mean) / sqrt(var + epsilon) scale + bias, statistics over the axes from `axis` on, and those as float32: " +
+    "mean and inv_std_dev = 1 / sqrt(var + epsilon)",
   source: "ONNX LayerNormalization-17 (Ba et al. 2016)",
   inputs: ["x", "scale", "bias?"],
+  outputs: ["y", "mean?", "inv_std_dev?"],
   attrs: {
     axis: { kind: "int", default: -1 },
     epsilon: { kind: "float", default: 1e-5 },
@@ -104,22 +135,37 @@ const LayerNormalization = defineOp("LayerNormalization", {
     for (const i of ctx.inputs[2] ? [1, 2] : [1])
       if (String(ctx.input(i).shape) !== String(inner))
         ctx.fail(`expected [${inner}], a number for each that is normalised, found [${ctx.input(i).shape}]`);
-    return sameAsInput("float")(ctx);
+    expectKind(ctx, x, "float");
+    const statistic = { dtype: "float32", shape: x.shape.map((dim, i) => (i < first ? dim : 1)) } as const;
+    return [x, statistic, statistic];
   },
   vjp: (ctx) => {
-    const first = resolveAxis(ctx.attrs.int("axis"), ctx.input(0).type.shape.length);
-    const { shape } = ctx.input(0).type;
-    return differentiateAffine(
-      ctx,
-      layerRule(first, shape.length, ctx.attrs.float("epsilon")),
-      innerShape(shape, first),
-    );
+    const { b, attrs, needs, inputs, cotangents } = ctx;
+    const shape = concreteShape(ctx.input(0).type.shape);
+    const first = resolveAxis(attrs.int("axis"), shape.length);
+    const rule = layerRule(first, shape.length, attrs.float("epsilon"));
+    const through = cotangents[0]
+      ? differentiateAffine(ctx, rule, innerShape(shape, first))
+      : inputs.map(() => undefined);
+    const ofStatistics = needs[0] ? differentiateStatistics(ctx, rule) : undefined;
+    const [dx, ...others] = through;
+    return [dx && ofStatistics ? b.add(dx, ofStatistics) : (dx ?? ofStatistics), ...others];
   },
   evaluate: (ctx) => {
     const x = ctx.input(0);
     const first = resolveAxis(ctx.attrs.int("axis"), x.shape.length);
-    const h = standardized(x, layerRule(first, x.shape.length, ctx.attrs.float("epsilon")));
-    return outputWith(ctx, affine(h, x.shape, innerShape(x.shape, first), [ctx.input(1), ctx.inputs[2]]));
+    const rule = layerRule(first, x.shape.length, ctx.attrs.float("epsilon"));
+    const [y] = outputWith(
+      ctx,
+      affine(standardized(x, rule), x.shape, innerShape(x.shape, first), [ctx.input(1), ctx.inputs[2]]),
+    );
+    const { mean, variance } = momentsOf(x, rule.axes);
+    // Rows lie one behind the other, and every number of a row has the row's statistics.
+    const length = elementCount(x.shape.slice(first));
+    const ofRows = (data: Float64Array): Float64Array => data.filter((_, i) => i % length === 0);
+    const statistic = { dtype: "float32", shape: x.shape.map((dim, i) => (i < first ? dim : 1)) } as const;
+    const inverse = ofRows(variance).map((value) => 1 / Math.sqrt(value + rule.inside));
+    return [y!, { ...statistic, data: ofRows(mean) }, { ...statistic, data: inverse }];
   },
 });
 

@@ -32,13 +32,20 @@ const FOLLOW: ReadonlySet<string> = new Set([
 
 /** Computed in float32, but what they hand on (their first output) is an activation, kept in float16. */
 const ROUND: ReadonlySet<string> = new Set([
-  "BatchNormTraining",
-  "BatchNormTrainingGrad",
   "BatchNormalization",
   "LayerNormalization",
   "InstanceNormalization",
   // Overlapping windows are summed one by one.
   "MaxPoolGrad",
+]);
+
+/**
+ * Take activations (the inputs listed) in float16 and all else in float32, as in PyTorch's automatic mixed
+ * precision; both by the type that their x was computed in, so that they see the same x.
+ */
+const MIXED: ReadonlyMap<string, readonly number[]> = new Map([
+  ["BatchNormTraining", [0]],
+  ["BatchNormTrainingGrad", [0, 1]],
 ]);
 
 /**
@@ -55,6 +62,11 @@ export const mixedPrecision: Pass = {
       const origin = node.outputs[0]?.origin ?? "";
       const isFloat32 = node.inputs.every((input) => input?.type.dtype !== "float64");
       if (!isFloat32 || FLOAT32_ORIGIN.test(origin)) return undefined;
+      const activations = MIXED.get(node.op.name);
+      if (activations)
+        return halves.isBorn(node.inputs[0])
+          ? inHalf(node, b, halves, activations)
+          : rounded(node, b, halves);
       if (ROUND.has(node.op.name)) return rounded(node, b, halves);
       if (HALF.has(node.op.name) || (FOLLOW.has(node.op.name) && halves.flowThrough(node, b)))
         return inHalf(node, b, halves);
@@ -81,6 +93,10 @@ class Halves {
     return wide;
   }
 
+  isBorn(value: Value | undefined): boolean {
+    return value !== undefined && this.#born.has(value);
+  }
+
   of(b: GraphBuilder, value: Value): Value {
     const twin = this.#twins.get(value) ?? b.cast(this.#masks.get(value) ?? value, "float16");
     this.#twins.set(value, twin);
@@ -99,12 +115,12 @@ class Halves {
    */
   flowThrough(node: Node, b: GraphBuilder): boolean {
     const floats = node.inputs.filter((input) => input?.type.dtype === "float32");
-    if (!floats.some((input) => input && this.#born.has(input))) return false;
+    if (!floats.some((input) => this.isBorn(input))) return false;
     const size = elementCount(node.outputs[0]?.type.shape ?? []);
     return floats.every(
       (input) =>
         input === undefined ||
-        this.#born.has(input) ||
+        this.isBorn(input) ||
         this.#masks.has(input) ||
         b.constantData(input) !== undefined ||
         elementCount(input.type.shape) * 2 <= size,
@@ -112,8 +128,11 @@ class Halves {
   }
 }
 
-function inHalf(node: Node, b: GraphBuilder, halves: Halves): readonly Value[] {
-  const inputs = node.inputs.map((input) => (input?.type.dtype === "float32" ? halves.of(b, input) : input));
+/** The node on float16 inputs: all that are float32, or those `listed`. */
+function inHalf(node: Node, b: GraphBuilder, halves: Halves, listed?: readonly number[]): readonly Value[] {
+  const inputs = node.inputs.map((input, i) =>
+    input?.type.dtype === "float32" && (listed?.includes(i) ?? true) ? halves.of(b, input) : input,
+  );
   const outputs = b.emitAll(node.op.name, inputs, node.attrs, node.outputs.length);
   return outputs.map((output) => (output.type.dtype === "float16" ? halves.widen(b, output) : output));
 }

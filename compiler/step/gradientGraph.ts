@@ -1,15 +1,14 @@
-// Forward and backward of one (micro-)batch as a graph: state and batch in, gradients, next running
+// Forward and backward of one (micro-)batch as a graph: state and batch in, gradients, the batch's
 // statistics and metrics out. train and grad are both made from it, so they cannot differ.
 import { emitAugmentation } from "../augment/augmentGraph.ts";
 import { settingsOf, splitAugmentation } from "../augment/augmentSplit.ts";
 import { appendGradients } from "../autodiff/reverse.ts";
-import { nextName } from "../bundle.ts";
 import { GraphBuilder } from "../ir/builder.ts";
 import type { OpTable } from "../ir/op.ts";
 import { concreteShape, type Dim, type Graph, type Value } from "../ir/types.ts";
 import { buildDistillation, type Teacher } from "../model/distillation.ts";
 import type { ImportedTrunk } from "../model/importedTrunk.ts";
-import type { LayerContext } from "../model/layers.ts";
+import type { BatchStatistic, LayerContext } from "../model/layers.ts";
 import {
   buildFcn,
   buildHeads,
@@ -50,10 +49,17 @@ export interface GradientGraph {
   /** All parameters in the order of the network, frozen ones too. */
   readonly parameters: readonly Parameter[];
   readonly masks: readonly { readonly name: string; readonly shape: readonly number[] }[];
+  /** Running statistics, each with the momentum of its norm; the batch's are outputs. */
+  readonly statistics: readonly Omit<BatchStatistic, "batch">[];
 }
 
 export function gradientName(parameter: string): string {
   return `gradient/${parameter}`;
+}
+
+/** Name of the output that holds the batch's own value of a running statistic. */
+export function statisticName(parameter: string): string {
+  return `statistic/${parameter}`;
 }
 
 /** A source that feeds trained parameters as inputs of their name and holds the others as constants. */
@@ -78,7 +84,7 @@ export function buildGradientGraph(
   const { spec, classes, ops } = model;
   const b = new GraphBuilder("gradients", ops);
   const parameters: Parameter[] = [];
-  const statistics: [Parameter, Value][] = [];
+  const statistics: BatchStatistic[] = [];
   const masks: { name: string; shape: number[] }[] = [];
   const ctx: LayerContext = {
     b,
@@ -90,7 +96,7 @@ export function buildGradientGraph(
       masks.push({ name, shape: concreteShape(shape) });
       return b.input(name, "float32", shape);
     },
-    onStatistic: (parameter, next) => statistics.push([parameter, next]),
+    onStatistic: (statistic) => statistics.push(statistic),
   };
   // A teacher sees the images that its student sees.
   const image = features ? undefined : trainingImage(b, spec, batch, model.loaderWarps);
@@ -112,13 +118,13 @@ export function buildGradientGraph(
   const scaled = model.scalesLoss ? b.mul(objective, lossScaleInput(b)) : objective;
   const gradients = appendGradients(b, scaled, [...values.values()]);
   for (const [name, value] of values) b.output(gradientName(name), gradients.get(value) ?? value);
-  for (const [parameter, next] of statistics) b.output(nextName(parameter.name), next);
+  for (const { parameter, batch } of statistics) b.output(statisticName(parameter.name), batch);
   for (const [task, { lossSum, count, correct }] of losses) {
     b.output(`loss_sum/${task}`, lossSum);
     b.output(`count/${task}`, count);
     b.output(`correct/${task}`, correct);
   }
-  return { graph: b.build(), parameters, masks };
+  return { graph: b.build(), parameters, masks, statistics };
 }
 
 /**

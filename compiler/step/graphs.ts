@@ -6,8 +6,9 @@ import { GraphBuilder } from "../ir/builder.ts";
 import type { Graph, Value } from "../ir/types.ts";
 import { classWeightName, inverseCountName, labelName } from "../model/objective.ts";
 import { isStatistic, type Parameter } from "../model/parameters.ts";
-import { type GradientGraph, gradientName, type TrainingModel } from "./gradientGraph.ts";
+import { type GradientGraph, gradientName, statisticName, type TrainingModel } from "./gradientGraph.ts";
 import { emitAllFinite } from "./lossScaling.ts";
+import { emitStatistics } from "./statistics.ts";
 import { emitUpdate } from "./update.ts";
 
 export function accumulatorName(parameter: string): string {
@@ -48,7 +49,8 @@ export function buildTrainGraph(model: TrainingModel, gradients: GradientGraph, 
     inputOf: (name, shape) => b.findInput(name) ?? b.input(name, "float32", shape),
     inverseCount: (task) => find(inverseCounts, task),
   });
-  declareResults(b, outputs, isApplied);
+  emitStatistics(b, model, gradients, { batchOf: (name) => find(outputs, statisticName(name)), isApplied });
+  declareMetrics(b, outputs);
   return b.build();
 }
 
@@ -71,29 +73,13 @@ export function buildGradGraph(model: TrainingModel, gradients: GradientGraph, n
       b.output(nextName(accumulatorName(name)), sum);
     });
   }
-  declareResults(b, outputs, isApplied);
+  emitStatistics(b, model, gradients, { batchOf: (name) => find(outputs, statisticName(name)), isApplied });
+  declareMetrics(b, outputs);
   return b.build();
 }
 
-/**
- * Next statistics and metrics as outputs; statistics stay as they were where a step that can overflow did.
- */
-function declareResults(
-  b: GraphBuilder,
-  results: ReadonlyMap<string, Value>,
-  isApplied: Value | undefined,
-): void {
-  for (const [name, value] of results) {
-    if (name.startsWith("gradient/")) continue;
-    const before = isApplied && stateOf(b, name);
-    b.output(name, isApplied && before ? b.within(name, () => b.where(isApplied, value, before)) : value);
-  }
-}
-
-/** The input whose next value the output `name` holds; undefined for a metric. */
-function stateOf(b: GraphBuilder, name: string): Value | undefined {
-  const prefix = nextName("");
-  return name.startsWith(prefix) ? inputOf(b, name.slice(prefix.length)) : undefined;
+function declareMetrics(b: GraphBuilder, results: ReadonlyMap<string, Value>): void {
+  for (const [name, value] of results) if (!/^(gradient|statistic)\//.test(name)) b.output(name, value);
 }
 
 /** state + accumulated gradients -> next state. */

@@ -67,7 +67,8 @@ export function emitUpdate(
       const start = decayed(b, spec, parameter, value, scalars);
       const after = optimizer.update(b, start, gradient, slots, scalars);
       const moves = presence && isApplied ? b.emit("And", [presence, isApplied]) : (presence ?? isApplied);
-      const parts = after.map((next, i) => part(b, moves ? b.where(moves, next, before[i]!) : next, group));
+      const kept = after.map((next, i) => (moves ? b.where(moves, next, before[i]!) : next));
+      const parts = kept.map((next) => part(b, next, group.length));
       for (const [k, { name }] of group.entries()) {
         const names = [name, ...optimizer.slots.map((slot) => slotName(name, slot))];
         names.forEach((each, i) => {

@@ -8,19 +8,29 @@ import { MOST_JOINED } from "../ops/joining.ts";
 
 /** Parameters that are updated together, in the order of their first ones; each alone unless `joins`. */
 export function updateGroups(parameters: readonly Parameter[], joins: boolean): readonly Parameter[][] {
-  if (!joins) return parameters.map((parameter) => [parameter]);
-  const groups: Parameter[][] = [];
-  const open = new Map<number, Parameter[]>();
-  for (const parameter of parameters) {
-    const length = isJoined(parameter) ? parameter.shape[0] : undefined;
-    const group = length === undefined ? undefined : open.get(length);
+  return groupVectors(parameters, (each) => (joins && isJoined(each) ? each.shape[0] : undefined));
+}
+
+/**
+ * Vectors of one kind together, at most MOST_JOINED, in the order of their first ones; each of no kind alone.
+ * Vectors of a kind have one length.
+ */
+export function groupVectors<T>(
+  vectors: readonly T[],
+  kindOf: (vector: T) => string | number | undefined,
+): readonly T[][] {
+  const groups: T[][] = [];
+  const open = new Map<string | number, T[]>();
+  for (const vector of vectors) {
+    const kind = kindOf(vector);
+    const group = kind === undefined ? undefined : open.get(kind);
     if (group && group.length < MOST_JOINED) {
-      group.push(parameter);
+      group.push(vector);
       continue;
     }
-    const begun = [parameter];
+    const begun = [vector];
     groups.push(begun);
-    if (length !== undefined) open.set(length, begun);
+    if (kind !== undefined) open.set(kind, begun);
   }
   return groups;
 }
@@ -35,10 +45,9 @@ export function join(b: GraphBuilder, values: readonly Value[]): Value {
   return values.length === 1 && values[0] ? values[0] : b.emit("Concat", values, { axis: 0 });
 }
 
-/** What `join` joined, apart again. */
-export function part(b: GraphBuilder, joined: Value, group: readonly Parameter[]): readonly Value[] {
-  if (group.length === 1) return [joined];
-  const length = concreteDim(joined.type.shape[0] ?? 0) / group.length;
-  const sizes = b.ints(group.map(() => length));
-  return b.emitAll("Split", [joined, sizes], { axis: 0 }, group.length);
+/** What `join` joined of `count` vectors, apart again. */
+export function part(b: GraphBuilder, joined: Value, count: number): readonly Value[] {
+  if (count === 1) return [joined];
+  const length = concreteDim(joined.type.shape[0] ?? 0) / count;
+  return b.emitAll("Split", [joined, b.ints(new Array<number>(count).fill(length))], { axis: 0 }, count);
 }

@@ -113,9 +113,9 @@ function mapCases(): Case[] {
       {
         op: "BatchNormTraining",
         title,
-        inputs: [{ shape: x }, channel, channel, channel, channel],
+        inputs: [{ shape: x }, channel, channel],
         attrs: {},
-        outputs: 5,
+        outputs: 3,
       },
       {
         op: "BatchNormTrainingGrad",

@@ -98,12 +98,18 @@ describe("constants", () => {
     expect(new Set(values.map(({ name }) => name)).size).toBe(values.length);
   });
 
-  test("of more than 64 elements are not compared", () => {
+  test("of more than 64 elements are not compared, but for those of one number throughout", () => {
     const b = builder();
-    const of = (count: number) =>
-      b.constant({ dtype: "float32", shape: [count], data: new Float64Array(count) });
-    expect(of(64)).toBe(of(64));
-    expect(of(65)).not.toBe(of(65));
+    const of = (data: Float64Array) => b.constant({ dtype: "float32", shape: [data.length], data });
+    const steps = (count: number) => of(Float64Array.from({ length: count }, (_, i) => i));
+    expect(steps(64)).toBe(steps(64));
+    expect(steps(65)).not.toBe(steps(65));
+    const alike = (value: number) => of(new Float64Array(65).fill(value));
+    expect(alike(1)).toBe(alike(1));
+    expect(new Set([alike(1), alike(0), alike(-0), alike(Number.NaN), of(new Float64Array(66))]).size).toBe(
+      5,
+    );
+    expect(of(new Float64Array(65).with(64, 1))).not.toBe(alike(0));
   });
 
   test("with a name of their own neither stand for others nor are stood for", () => {

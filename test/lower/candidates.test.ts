@@ -3,7 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { TARGETS } from "../../compiler/bundle.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
-import type { Graph } from "../../compiler/ir/types.ts";
+import { elementCount, type Graph } from "../../compiler/ir/types.ts";
 import { formCandidates, measuredForms } from "../../compiler/lower/candidates.ts";
 import { cudaKernelFaults } from "../../compiler/lower/cudaKernels.ts";
 import { finishGraph, READY_STAGE } from "../../compiler/lower/finishGraph.ts";
@@ -17,8 +17,8 @@ import { compileExperiment } from "../step/experiment.ts";
 import { FORM_FLOAT64 } from "../tolerances.ts";
 import { FORMS, nodeOf } from "./formTable.ts";
 
-const CONVOLUTIONS = ["Conv", "ConvInputGrad", "ConvWeightGrad"];
-const SHAPES = CONVOLUTIONS.flatMap((name) =>
+const MEASURED = ["Conv", "ConvInputGrad", "ConvWeightGrad", "BatchNormTrainingGrad"];
+const SHAPES = MEASURED.flatMap((name) =>
   (SAMPLES[name] ?? []).map((sample) => ({ op: OPS.get(name)!, drawn: drawSample(OPS.get(name)!, sample) })),
 );
 
@@ -72,6 +72,18 @@ test("the candidates of a compilation are its convolutions' shapes, each once", 
     expect(forms.has(usual)).toBe(true);
     expect(origin).toMatch(/layers/);
   }
+});
+
+test("batch norms with rows are candidates where the rows are few enough for a product each", () => {
+  const formsOf = (n: number, side: number): readonly string[] => {
+    const shapes = [[n, 4, side, side], [n, 4, side, side], [4], [4], [4]];
+    const inputs = shapes.map((shape) => ({ shape, data: new Array<number>(elementCount(shape)).fill(0) }));
+    const op = OPS.get("BatchNormTrainingGrad")!;
+    return measuredForms(nodeOf(forwardGraph(drawSample(op, { title: "rows", inputs }), OPS), op), "cuda");
+  };
+  expect(formsOf(2, 4)).toEqual(["imageRows", "imageRowProducts"]);
+  expect(formsOf(2, 3)).toEqual([]);
+  expect(formsOf(16_384, 4)).toEqual([]);
 });
 
 test("a node whose batch is not known is not measured", () => {

@@ -40,14 +40,17 @@ import { FORMS, lowerTo, nodeOf } from "./formTable.ts";
 const library = OrtLibrary.open();
 afterAll(() => library[Symbol.dispose]());
 
-const CONVOLUTIONS = ["AveragePool", "Conv", "ConvTranspose", "ConvInputGrad", "ConvWeightGrad"];
+const COMPARED = [
+  ...["AveragePool", "Conv", "ConvTranspose", "ConvInputGrad", "ConvWeightGrad"],
+  ...["BatchNormTraining", "BatchNormTrainingGrad"],
+];
 
 function onOrt(graph: Graph, feeds: ReadonlyMap<string, NDArray>): Map<string, NDArray> {
   const outputs = graph.outputs.map(({ name }) => name);
   return runBytesOnOrt(library, { name: graph.name, bytes: encodeGraph(graph), outputs }, feeds);
 }
 
-describe.each(CONVOLUTIONS)("%s on ONNX Runtime", (name) => {
+describe.each(COMPARED)("%s on ONNX Runtime", (name) => {
   const op = OPS.get(name)!;
   test.each(Object.keys(FORMS[name]!))("as %s equals the reference", (form) => {
     let compared = 0;
@@ -55,10 +58,12 @@ describe.each(CONVOLUTIONS)("%s on ONNX Runtime", (name) => {
       const drawn = drawSample(op, sample);
       const graph = forwardGraph(drawn, OPS);
       if (!FORMS[name]![form]!(nodeOf(graph, op))) continue;
-      const expected = interpret(graph, drawn.feeds).get("y0")!;
-      const found = onOrt(lowerTo(graph, op, form), drawn.feeds).get("y0")!;
-      expect(found.shape).toEqual(expected.shape);
-      assertClose(found.data, expected.data, { tolerance: ORT_FLOAT32, what: `${form}, ${sample.title}` });
+      const found = onOrt(lowerTo(graph, op, form), drawn.feeds);
+      for (const [name, { data, shape }] of interpret(graph, drawn.feeds)) {
+        expect(found.get(name)?.shape).toEqual(shape);
+        const what = `${form}, ${sample.title}: ${name}`;
+        assertClose(found.get(name)!.data, data, { tolerance: ORT_FLOAT32, what });
+      }
       compared++;
     }
     expect(compared).toBeGreaterThan(0);

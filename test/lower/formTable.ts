@@ -71,8 +71,8 @@ export const FORMS: Readonly<Record<string, Readonly<Record<string, Applies>>>> 
       return node.attrs.ceil_mode !== 1 && ints(node, "kernel_shape", []).every(apart);
     },
   },
-  BatchNormTraining: { trainingMode: always, twoPass: always },
-  BatchNormTrainingGrad: { channelAffine: always },
+  BatchNormTraining: { trainingMode: always, twoPass: always, imageRows: always },
+  BatchNormTrainingGrad: { channelAffine: always, imageRows: always, imageRowProducts: always },
   MaskedCrossEntropy: { logSoftmax: always },
   MaskedCrossEntropyGrad: { softmax: always },
 };

@@ -58,6 +58,46 @@ test("a mask of booleans is cast to float16 at once", () => {
   expect(text).toMatch(/: f16\[2,3\] = Cast %g/);
 });
 
+test("a batch norm and its gradient take and give float16 beside parameters and statistics in float32", () => {
+  const text = runPass(
+    pass,
+    `%x: f32[2,3] = Input
+    %w: f32[3,3] = Input
+    %scale: f32[3] = Input
+    %bias: f32[3] = Input
+    %dy: f32[2,3] = Input
+    %p: f32[2,3] = MatMul %x, %w
+    %y: f32[2,3], %mean: f32[3], %var: f32[3] = BatchNormTraining %p, %scale, %bias {epsilon=0.001}
+    %r: f32[2,3] = Relu %y
+    %dx: f32[2,3], %ds: f32[3], %db: f32[3] = BatchNormTrainingGrad %p, %dy, %scale, %mean, %var
+    %dw: f32[3,3] = Gemm %x, %dx {transA=1}
+    output r = %r
+    output var = %var
+    output ds = %ds
+    output dw = %dw`,
+  );
+  expect(text).toMatch(
+    /: f16\[2,3\], %\S+: f32\[3\], %\S+: f32\[3\] = BatchNormTraining %o\/MatMul, %scale, %bias/,
+  );
+  expect(text).toMatch(/: f16\[2,3\], %\S+: f32\[3\], %\S+: f32\[3\] = BatchNormTrainingGrad/);
+  // The two inputs of the product, dy; r and dw widened: nothing between is cast.
+  expect(text.match(/= Cast/g)).toHaveLength(5);
+});
+
+test("a batch norm of what was computed in float32 stays there; only what it hands on is rounded", () => {
+  const text = runPass(
+    pass,
+    `%x: f32[2,3] = Input
+    %scale: f32[3] = Input
+    %bias: f32[3] = Input
+    %y: f32[2,3], %mean: f32[3], %var: f32[3] = BatchNormTraining %x, %scale, %bias
+    %r: f32[2,3] = Relu %y
+    output r = %r`,
+  );
+  expect(text).toMatch(/: f32\[2,3\], .* = BatchNormTraining %x,/);
+  expect(text).toContain(": f16[2,3] = Relu");
+});
+
 test.each([
   ["nothing to gain", "%x: f32[2,3] = Input\n%y: f32[2,3] = Relu %x\noutput y = %y"],
   ["float64", "%x: f64[3,3] = Input\n%y: f64[3,3] = MatMul %x, %x\noutput y = %y"],

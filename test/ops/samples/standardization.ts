@@ -7,6 +7,18 @@ export const STANDARDIZATION_SAMPLES: Readonly<Record<string, readonly Sample[]>
     { title: "the last axis", inputs: [floats(3, 4), floats(4), floats(4)] },
     { title: "no bias", inputs: [floats(2, 2, 3), floats(3)], attrs: { epsilon: 1e-3 } },
     { title: "two axes", inputs: [floats(2, 3, 4), floats(3, 4), floats(3, 4)], attrs: { axis: 1 } },
+    {
+      title: "statistics asked for",
+      inputs: [floats(2, 3, 4), floats(4)],
+      attrs: { epsilon: 0.1 },
+      outputs: 3,
+    },
+    {
+      title: "statistics over two axes",
+      inputs: [floats(2, 2, 3), floats(2, 3), floats(2, 3)],
+      attrs: { axis: 1, epsilon: 1e-3 },
+      outputs: 3,
+    },
   ],
   InstanceNormalization: [
     { title: "images", inputs: [floats(2, 2, 3, 3), floats(2), floats(2)] },

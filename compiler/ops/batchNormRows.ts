@@ -1,0 +1,128 @@
+// Batch norm in training form and its gradient by rows of pixels: each image's channel is a row, whose mean
+// and deviation LayerNormalization gives together with the row normalised, in one pass and whatever the type
+// of x. The rest is arithmetic on tables [N,C], in which a BatchNormalization node with given statistics is
+// scale x / sqrt(var) + bias in one operator, and one scale and shift of each row.
+//
+// With row means m_nc, deviations r_nc (r^2 = var_nc + epsilon), and rows normalised h = (x - m_nc) / r_nc:
+//   mean_c = mean_n m_nc,   d_nc = m_nc - mean_c,   s_c^2 = mean_n (r_nc^2 + d_nc^2) = var_c + epsilon
+// (Chan et al. 1979: no difference of large squares), and (x - mean_c) / s_c = (r_nc h + d_nc) / s_c. h is of
+// magnitude 1, so float16 loses no more by scaling it than by rounding the result; x itself may have a mean
+// that float16 has no digits for.
+import type { GraphBuilder } from "../ir/builder.ts";
+import type { LowerContext, Lowering } from "../ir/op.ts";
+import { concreteShape, type DType, type Value } from "../ir/types.ts";
+import { channelsFirst, pixelsPerChannel } from "./channels.ts";
+
+/** Statistics of an x [N,C,...]. */
+interface Rows {
+  /** x as [N, C, pixels], each row of pixels normalised. */
+  readonly h: Value;
+  /** [2N, C]: r above d. */
+  readonly table: Value;
+  /** [N, C]. */
+  readonly r: Value;
+  readonly d: Value;
+  /** [C]. */
+  readonly mean: Value;
+  /** [C], epsilon included. */
+  readonly squaredDeviation: Value;
+}
+
+/** The gradient emits what the forward pass does, so that common subexpressions leaves one of both. */
+function rowStatistics({ b, attrs }: LowerContext, x: Value): Rows {
+  const [n = 1, c = 1, ...rest] = concreteShape(x.type.shape);
+  const pixels = rest.reduce((count, dim) => count * dim, 1);
+  const [h, means, inverses] = b.emitAll(
+    "LayerNormalization",
+    [b.reshape(x, [n, c, pixels]), filled(b, x.type.dtype, pixels, 1)],
+    { axis: -1, epsilon: attrs.float("epsilon") },
+    3,
+  ) as [Value, Value, Value];
+  const rowMean = b.reshape(means, [n, c]);
+  const r = b.emit("Reciprocal", [b.reshape(inverses, [n, c])]);
+  const mean = b.reduceMean(rowMean, [0], 0);
+  const d = b.sub(rowMean, mean);
+  const table = b.emit("Concat", [r, d], { axis: 0 });
+  const squares = b.emit("ReduceSumSquare", [table, b.ints([0])], { keepdims: 0 });
+  const squaredDeviation = b.mul(squares, b.scalar(1 / n, squares.type.dtype));
+  return { h, table, r, d, mean, squaredDeviation };
+}
+
+function filled(b: GraphBuilder, dtype: DType, count: number, value: number): Value {
+  return b.constant({ dtype, shape: [count], data: new Float64Array(count).fill(value) });
+}
+
+/** scale[c] x[:, c] / sqrt(variance[c]) + bias[c]; without scale or bias, 1 and 0. */
+function scaled(
+  b: GraphBuilder,
+  x: Value,
+  { variance, scale, bias }: { readonly [name in "variance" | "scale" | "bias"]?: Value },
+): Value {
+  const { dtype, shape } = x.type;
+  const [, c = 1] = concreteShape(shape);
+  const [zeros, ones] = [filled(b, dtype, c, 0), filled(b, dtype, c, 1)];
+  return b.emit("BatchNormalization", [x, scale ?? ones, bias ?? zeros, zeros, variance ?? ones], {
+    epsilon: 0,
+  });
+}
+
+/** A vector [C] divided by the deviation: as a table of one row. */
+function dividedVector(b: GraphBuilder, vector: Value, variance: Value): Value {
+  const [c = 1] = concreteShape(vector.type.shape);
+  return b.reshape(scaled(b, b.reshape(vector, [1, c]), { variance }), [c]);
+}
+
+/** factor[n,c] h + shift[n,c], in the type and shape of x. */
+function affineRows(b: GraphBuilder, x: Value, h: Value, factor: Value, shift: Value): Value {
+  const [n = 1, c = 1, pixels = 1] = concreteShape(h.type.shape);
+  const column = (table: Value): Value => b.reshape(b.cast(table, h.type.dtype), [n * c]);
+  const rows = b.reshape(h, [1, n * c, pixels]);
+  const result = scaled(b, rows, { scale: column(factor), bias: column(shift) });
+  return b.reshape(result, concreteShape(x.type.shape));
+}
+
+/** y = (scale r / s) h + (scale d / s + bias). */
+export const imageRows: Lowering = (ctx) => {
+  const { b } = ctx;
+  const [x, scale, bias] = [ctx.input(0), ctx.input(1), ctx.input(2)];
+  const { h, r, d, mean, squaredDeviation: variance } = rowStatistics(ctx, x);
+  const y = affineRows(b, x, h, scaled(b, r, { variance, scale }), scaled(b, d, { variance, scale, bias }));
+  return [y, mean, b.sub(variance, b.scalar(ctx.attrs.float("epsilon"), variance.type.dtype))];
+};
+
+/**
+ * With the rows' sums S = sum dy and T = sum dy h (in the type of dy, as convolutions' gradients sum) and
+ * m = N pixels: dbias = sum_n S, dscale = sum_n (r T + d S) / s, dx = (scale / s) (dy - P h - Q) with
+ * P = dscale r / (m s) and Q = dscale d / (m s) + dbias / m. Statistics that are inputs are computed anew.
+ */
+function rowsGradient(productsOf: (b: GraphBuilder, dy: Value, h: Value) => Value): Lowering {
+  return (ctx) => {
+    const { b } = ctx;
+    const [x, dy, scale] = [ctx.input(0), ctx.input(1), ctx.input(2)];
+    const { h, table, r, d, squaredDeviation: variance } = rowStatistics(ctx, x);
+    const { dtype } = variance.type;
+    const dyRows = b.reshape(dy, concreteShape(h.type.shape));
+    const sums = b.cast(b.reduceSum(dyRows, [2], 0), dtype);
+    const products = b.cast(productsOf(b, dyRows, h), dtype);
+    const terms = b.mul(table, b.emit("Concat", [products, sums], { axis: 0 }));
+    const dscale = dividedVector(b, b.reduceSum(terms, [0], 0), variance);
+    const dbias = b.reduceSum(sums, [0], 0);
+    const share = b.scalar(1 / pixelsPerChannel(x.type.shape), dtype);
+    const [ofScale, ofBias] = [b.mul(dscale, share), b.mul(dbias, share)];
+    const factor = scaled(b, r, { variance, scale: ofScale });
+    const shift = scaled(b, d, { variance, scale: ofScale, bias: ofBias });
+    const rest = b.sub(dy, affineRows(b, x, h, factor, shift));
+    const gain = b.cast(dividedVector(b, scale, variance), x.type.dtype);
+    return [b.mul(rest, b.reshape(gain, channelsFirst(x.type.shape))), dscale, dbias];
+  };
+}
+
+/** T as products of numbers, then their sums. */
+export const imageRowsGradient: Lowering = rowsGradient((b, dy, h) => b.reduceSum(b.mul(dy, h), [2], 0));
+
+/** T as a product of matrices for each row, [1, pixels] by [pixels, 1]: nothing of x's size is written. */
+export const imageRowProducts: Lowering = rowsGradient((b, dy, h) => {
+  const [n = 1, c = 1, pixels = 1] = concreteShape(h.type.shape);
+  const product = b.emit("MatMul", [b.reshape(dy, [n * c, 1, pixels]), b.reshape(h, [n * c, pixels, 1])]);
+  return b.reshape(product, [n, c]);
+});

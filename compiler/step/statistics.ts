@@ -1,0 +1,51 @@
+// Running statistics of batch norms: they go a share of the way to the batch's own at every (micro-)batch.
+// Nothing in a step waits for them. There are two vectors a norm, so they are joined as updates are.
+import { nextName } from "../bundle.ts";
+import { InternalError } from "../diagnostics.ts";
+import type { GraphBuilder } from "../ir/builder.ts";
+import type { Value } from "../ir/types.ts";
+import type { GradientGraph, TrainingModel } from "./gradientGraph.ts";
+import { groupVectors, join, part } from "./updateGroups.ts";
+
+export interface StatisticSources {
+  /** The batch's own value of a running statistic. */
+  readonly batchOf: (name: string) => Value;
+  /** Bool scalar where the model scales its loss: a step that overflowed leaves statistics as they were. */
+  readonly isApplied: Value | undefined;
+}
+
+/** Declares `next/<name>` = momentum running + (1 - momentum) batch for every running statistic. */
+export function emitStatistics(
+  b: GraphBuilder,
+  model: Pick<TrainingModel, "joinsUpdates">,
+  { statistics }: Pick<GradientGraph, "statistics">,
+  { batchOf, isApplied }: StatisticSources,
+): void {
+  const kind = ({ parameter, momentum }: (typeof statistics)[number]): string =>
+    `${parameter.shape[0]} ${momentum}`;
+  const groups = groupVectors(statistics, (each) => (model.joinsUpdates ? kind(each) : undefined));
+  for (const group of groups) {
+    const [first] = group;
+    if (!first) continue;
+    b.within(first.parameter.name, () => {
+      const names = group.map(({ parameter }) => parameter.name);
+      const running = join(
+        b,
+        names.map((name) => b.findInput(name) ?? absent(name)),
+      );
+      const batch = join(b, names.map(batchOf));
+      const next = b.add(
+        b.mul(running, b.scalar(first.momentum)),
+        b.mul(batch, b.scalar(1 - first.momentum)),
+      );
+      const kept = isApplied ? b.where(isApplied, next, running) : next;
+      part(b, kept, group.length).forEach((value, i) => {
+        b.output(nextName(names[i] ?? ""), value);
+      });
+    });
+  }
+}
+
+function absent(name: string): never {
+  throw new InternalError(`the step has no running statistic ${name}`);
+}
