@@ -5,7 +5,7 @@ import { InternalError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
 import type { GradientGraph, TrainingModel } from "./gradientGraph.ts";
-import { groupVectors, join, part } from "./updateGroups.ts";
+import { groupsOf, join, part } from "./updateGroups.ts";
 
 export interface StatisticSources {
   /** The batch's own value of a running statistic. */
@@ -23,7 +23,7 @@ export function emitStatistics(
 ): void {
   const kind = ({ parameter, momentum }: (typeof statistics)[number]): string =>
     `${parameter.shape[0]} ${momentum}`;
-  const groups = groupVectors(statistics, (each) => (model.joinsUpdates ? kind(each) : undefined));
+  const groups = groupsOf(statistics, (each) => (model.joinsUpdates ? kind(each) : undefined));
   for (const group of groups) {
     const [first] = group;
     if (!first) continue;
@@ -39,7 +39,11 @@ export function emitStatistics(
         b.mul(batch, b.scalar(1 - first.momentum)),
       );
       const kept = isApplied ? b.where(isApplied, next, running) : next;
-      part(b, kept, group.length).forEach((value, i) => {
+      part(
+        b,
+        kept,
+        group.map(({ parameter }) => parameter.shape),
+      ).forEach((value, i) => {
         b.output(nextName(names[i] ?? ""), value);
       });
     });

@@ -1,53 +1,73 @@
-// Updates of many small tensors as one: a network has dozens of biases and of norms' scales of one length,
-// and on a device each operator costs microseconds however little it computes. Their tensors are joined one
-// behind the other, updated together and taken apart; the arithmetic of each number stays the same.
+// Updates of many small tensors as one: a network has dozens of biases, norms' scales and small kernels of one
+// size, and on a device each operator costs microseconds however little it computes. Their numbers are joined
+// one behind the other, updated together and taken apart; the arithmetic of each number stays the same.
 import type { GraphBuilder } from "../ir/builder.ts";
-import { concreteDim, type Value } from "../ir/types.ts";
+import { elementCount, sameShape, type Value } from "../ir/types.ts";
 import { isDecayed, type Parameter } from "../model/parameters.ts";
 import { MOST_JOINED } from "../ops/joining.ts";
 
+/**
+ * Numbers of a tensor that is joined with others, at most. Joining and parting move some 40 bytes a number;
+ * 1 MB (of float32) more for each of an update's ten tensors takes no longer than the launches that are saved.
+ */
+const MOST_NUMBERS = 2 ** 18;
+
 /** Parameters that are updated together, in the order of their first ones; each alone unless `joins`. */
 export function updateGroups(parameters: readonly Parameter[], joins: boolean): readonly Parameter[][] {
-  return groupVectors(parameters, (each) => (joins && isJoined(each) ? each.shape[0] : undefined));
+  return groupsOf(parameters, (each) => (joins ? kindOfParameter(each) : undefined));
 }
 
 /**
- * Vectors of one kind together, at most MOST_JOINED, in the order of their first ones; each of no kind alone.
- * Vectors of a kind have one length.
+ * Tensors of one kind together, at most MOST_JOINED, in the order of their first ones; each of no kind alone.
+ * Tensors of a kind have as many numbers.
  */
-export function groupVectors<T>(
-  vectors: readonly T[],
-  kindOf: (vector: T) => string | number | undefined,
+export function groupsOf<T>(
+  tensors: readonly T[],
+  kindOf: (tensor: T) => string | undefined,
 ): readonly T[][] {
   const groups: T[][] = [];
-  const open = new Map<string | number, T[]>();
-  for (const vector of vectors) {
-    const kind = kindOf(vector);
+  const open = new Map<string, T[]>();
+  for (const tensor of tensors) {
+    const kind = kindOf(tensor);
     const group = kind === undefined ? undefined : open.get(kind);
     if (group && group.length < MOST_JOINED) {
-      group.push(vector);
+      group.push(tensor);
       continue;
     }
-    const begun = [vector];
+    const begun = [tensor];
     groups.push(begun);
     if (kind !== undefined) open.set(kind, begun);
   }
   return groups;
 }
 
-/** Vectors that nothing but the optimizer pulls on: no decay, no presence of a task. */
-function isJoined(parameter: Parameter): boolean {
-  return parameter.shape.length === 1 && !isDecayed(parameter) && parameter.role !== "log_variance";
+/** What the optimizer does to a parameter and how many numbers it has; undefined for what is updated alone. */
+function kindOfParameter(parameter: Parameter): string | undefined {
+  const numbers = elementCount(parameter.shape);
+  // A log variance depends on whether its task is present.
+  if (parameter.role === "log_variance" || numbers > MOST_NUMBERS) return undefined;
+  return `${numbers} ${isDecayed(parameter) ? "decayed" : ""}`;
 }
 
-/** The vectors of a group one behind the other; a single value as it is. */
+/** The numbers of tensors one behind the other; a single tensor as it is. */
 export function join(b: GraphBuilder, values: readonly Value[]): Value {
-  return values.length === 1 && values[0] ? values[0] : b.emit("Concat", values, { axis: 0 });
+  if (values.length === 1 && values[0]) return values[0];
+  const flat = values.map((value) => shaped(b, value, [elementCount(value.type.shape)]));
+  return b.emit("Concat", flat, { axis: 0 });
 }
 
-/** What `join` joined of `count` vectors, apart again. */
-export function part(b: GraphBuilder, joined: Value, count: number): readonly Value[] {
-  if (count === 1) return [joined];
-  const length = concreteDim(joined.type.shape[0] ?? 0) / count;
-  return b.emitAll("Split", [joined, b.ints(new Array<number>(count).fill(length))], { axis: 0 }, count);
+/** What `join` joined, apart again, in these shapes of one size. */
+export function part(
+  b: GraphBuilder,
+  joined: Value,
+  shapes: readonly (readonly number[])[],
+): readonly Value[] {
+  if (shapes.length === 1) return [joined];
+  const sizes = b.ints(shapes.map(elementCount));
+  const flat = b.emitAll("Split", [joined, sizes], { axis: 0 }, shapes.length);
+  return flat.map((value, i) => shaped(b, value, shapes[i] ?? []));
+}
+
+function shaped(b: GraphBuilder, value: Value, shape: readonly number[]): Value {
+  return sameShape(value.type.shape, shape) ? value : b.reshape(value, shape);
 }
