@@ -85,6 +85,7 @@ const MEASURED: Readonly<Record<Target, Readonly<Record<string, Applies>>>> = {
       columnProduct: hasColumns,
       splitColumnProduct: (node) => hasColumns(node) && sizesOfValue(node.inputs[0])[0] !== 1,
       swappedConv: always,
+      splitSwappedConv: (node) => !isDepthwise(node) && sizesOfValue(node.inputs[0])[0] !== 1,
       depthwise: isDepthwise,
     },
     // imageRows moves 8 bytes of float16 a pixel for its sums of products, imageRowProducts 4; how a library

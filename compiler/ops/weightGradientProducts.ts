@@ -106,25 +106,39 @@ const splitColumnProduct: Lowering = (ctx) => {
 };
 
 /**
- * One Conv whose images are x's channels and whose filters are dy's planes, with stride and dilation
- * exchanged; rows and columns beyond the filters are cut off.
+ * A Conv whose images are x's channels and whose filters are dy's planes, with stride and dilation exchanged;
+ * rows and columns beyond the filters are cut off. With `parts` of the sum over images, each is a group of
+ * its own: without, a filter as large as the image leaves a few blocks of threads to do all the work.
  */
-const swappedConv: Lowering = (ctx) => {
+function swapped(ctx: LowerContext, sizes: Sizes, parts: number): Value {
   const { b } = ctx;
-  const { window, group, n, c, h, w, k, filter } = sizesOf(ctx);
+  const { window, group, n, c, h, w, k, p, q, filter } = sizes;
   const [, channels = 1, r = 1, s = 1] = filter;
   const { rows, columns } = window;
   const x = b.transpose(b.reshape(ctx.input(0), [n, group, channels, h, w]), [2, 1, 0, 3, 4]);
   const images = b.reshape(x, [c / group, group * n, h, w]);
-  const conv = b.emit("Conv", [images, b.transpose(ctx.input(1), [1, 0, 2, 3])], {
+  const dy = b.reshape(ctx.input(1), [parts, n / parts, group, k / group, p, q]);
+  const filters = b.reshape(b.transpose(dy, [2, 0, 3, 1, 4, 5]), [k * parts, n / parts, p, q]);
+  const conv = b.emit("Conv", [images, filters], {
     strides: [rows.dilation, columns.dilation],
     dilations: [rows.stride, columns.stride],
     pads: [rows.padBegin, columns.padBegin, rows.padEnd, columns.padEnd],
-    group,
+    group: group * parts,
   });
   const [, , height, width] = conv.type.shape;
   const cut = height === r && width === s ? conv : b.slice(conv, [0, 0], [r, s], [2, 3]);
-  return [b.reshape(b.transpose(cut, [1, 0, 2, 3]), [k, channels, r, s])];
+  const partial = b.reshape(cut, [channels, group, parts, k / group, r, s]);
+  const sum = parts === 1 ? b.reshape(partial, [channels, k, r, s]) : b.reduceSum(partial, [2], 0);
+  return b.transpose(b.reshape(sum, [channels, k, r, s]), [1, 0, 2, 3]);
+}
+
+/** One Conv for all images. */
+const swappedConv: Lowering = (ctx) => [swapped(ctx, sizesOf(ctx), 1)];
+
+/** swappedConv with the sum split into parts by images. */
+const splitSwappedConv: Lowering = (ctx) => {
+  const sizes = sizesOf(ctx);
+  return [swapped(ctx, sizes, imageParts(sizes))];
 };
 
 /** Forms of ConvWeightGrad by name. */
@@ -134,4 +148,5 @@ export const WEIGHT_GRADIENT_PRODUCTS: Readonly<Record<string, Lowering>> = {
   splitTapProducts,
   splitColumnProduct,
   swappedConv,
+  splitSwappedConv,
 };

@@ -61,6 +61,7 @@ export const FORMS: Readonly<Record<string, Readonly<Record<string, Applies>>>> 
     splitTapProducts: always,
     splitColumnProduct: always,
     swappedConv: always,
+    splitSwappedConv: always,
   },
   MaxPoolGrad: {
     scatterAdd: always,
