@@ -1,7 +1,8 @@
 // Batch norm in training form and its gradient by rows of pixels: each image's channel is a row, whose mean
 // and deviation LayerNormalization gives together with the row normalised, in one pass and whatever the type
-// of x. The rest is arithmetic on tables [N,C], in which a BatchNormalization node with given statistics is
-// scale x / sqrt(var) + bias in one operator, and one scale and shift of each row.
+// of x. The rest is arithmetic on tables [N,C,1], in which a BatchNormalization node with given statistics is
+// scale x / sqrt(var) + bias in one operator, and one scale and shift of each row. (ONNX Runtime's WebGPU
+// provider computes that node wrongly on [N,C].)
 //
 // With row means m_nc, deviations r_nc (r^2 = var_nc + epsilon), and rows normalised h = (x - m_nc) / r_nc:
 //   mean_c = mean_n m_nc,   d_nc = m_nc - mean_c,   s_c^2 = mean_n (r_nc^2 + d_nc^2) = var_c + epsilon
@@ -17,9 +18,9 @@ import { channelsFirst, pixelsPerChannel } from "./channels.ts";
 interface Rows {
   /** x as [N, C, pixels], each row of pixels normalised. */
   readonly h: Value;
-  /** [2N, C]: r above d. */
+  /** [2N, C, 1]: r above d. */
   readonly table: Value;
-  /** [N, C]. */
+  /** [N, C, 1]. */
   readonly r: Value;
   readonly d: Value;
   /** [C]. */
@@ -38,14 +39,13 @@ function rowStatistics({ b, attrs }: LowerContext, x: Value): Rows {
     { axis: -1, epsilon: attrs.float("epsilon") },
     3,
   ) as [Value, Value, Value];
-  const rowMean = b.reshape(means, [n, c]);
-  const r = b.emit("Reciprocal", [b.reshape(inverses, [n, c])]);
-  const mean = b.reduceMean(rowMean, [0], 0);
-  const d = b.sub(rowMean, mean);
+  const r = b.emit("Reciprocal", [inverses]);
+  const mean = b.reduceMean(means, [0], 0);
+  const d = b.sub(means, mean);
   const table = b.emit("Concat", [r, d], { axis: 0 });
-  const squares = b.emit("ReduceSumSquare", [table, b.ints([0])], { keepdims: 0 });
+  const squares = b.reshape(b.emit("ReduceSumSquare", [table, b.ints([0])], { keepdims: 0 }), [c]);
   const squaredDeviation = b.mul(squares, b.scalar(1 / n, squares.type.dtype));
-  return { h, table, r, d, mean, squaredDeviation };
+  return { h, table, r, d, mean: b.reshape(mean, [c]), squaredDeviation };
 }
 
 function filled(b: GraphBuilder, dtype: DType, count: number, value: number): Value {
@@ -66,10 +66,10 @@ function scaled(
   });
 }
 
-/** A vector [C] divided by the deviation: as a table of one row. */
+/** A vector of C numbers divided by the deviation, as [C]: a table of one row. */
 function dividedVector(b: GraphBuilder, vector: Value, variance: Value): Value {
-  const [c = 1] = concreteShape(vector.type.shape);
-  return b.reshape(scaled(b, b.reshape(vector, [1, c]), { variance }), [c]);
+  const [c = 1] = concreteShape(variance.type.shape);
+  return b.reshape(scaled(b, b.reshape(vector, [1, c, 1]), { variance }), [c]);
 }
 
 /** factor[n,c] h + shift[n,c], in the type and shape of x. */
@@ -102,11 +102,11 @@ function rowsGradient(productsOf: (b: GraphBuilder, dy: Value, h: Value) => Valu
     const { h, table, r, d, squaredDeviation: variance } = rowStatistics(ctx, x);
     const { dtype } = variance.type;
     const dyRows = b.reshape(dy, concreteShape(h.type.shape));
-    const sums = b.cast(b.reduceSum(dyRows, [2], 0), dtype);
+    const sums = b.cast(b.reduceSum(dyRows, [2], 1), dtype);
     const products = b.cast(productsOf(b, dyRows, h), dtype);
     const terms = b.mul(table, b.emit("Concat", [products, sums], { axis: 0 }));
     const dscale = dividedVector(b, b.reduceSum(terms, [0], 0), variance);
-    const dbias = b.reduceSum(sums, [0], 0);
+    const dbias = b.reshape(b.reduceSum(sums, [0], 0), concreteShape(scale.type.shape));
     const share = b.scalar(1 / pixelsPerChannel(x.type.shape), dtype);
     const [ofScale, ofBias] = [b.mul(dscale, share), b.mul(dbias, share)];
     const factor = scaled(b, r, { variance, scale: ofScale });
@@ -118,11 +118,11 @@ function rowsGradient(productsOf: (b: GraphBuilder, dy: Value, h: Value) => Valu
 }
 
 /** T as products of numbers, then their sums. */
-export const imageRowsGradient: Lowering = rowsGradient((b, dy, h) => b.reduceSum(b.mul(dy, h), [2], 0));
+export const imageRowsGradient: Lowering = rowsGradient((b, dy, h) => b.reduceSum(b.mul(dy, h), [2], 1));
 
 /** T as a product of matrices for each row, [1, pixels] by [pixels, 1]: nothing of x's size is written. */
 export const imageRowProducts: Lowering = rowsGradient((b, dy, h) => {
   const [n = 1, c = 1, pixels = 1] = concreteShape(h.type.shape);
   const product = b.emit("MatMul", [b.reshape(dy, [n * c, 1, pixels]), b.reshape(h, [n * c, pixels, 1])]);
-  return b.reshape(product, [n, c]);
+  return b.reshape(product, [n, c, 1]);
 });

@@ -39,11 +39,7 @@ export function emitStatistics(
         b.mul(batch, b.scalar(1 - first.momentum)),
       );
       const kept = isApplied ? b.where(isApplied, next, running) : next;
-      part(
-        b,
-        kept,
-        group.map(({ parameter }) => parameter.shape),
-      ).forEach((value, i) => {
+      part(b, kept, group.length).forEach((value, i) => {
         b.output(nextName(names[i] ?? ""), value);
       });
     });

@@ -68,8 +68,7 @@ export function emitUpdate(
       const after = optimizer.update(b, start, gradient, slots, scalars);
       const moves = presence && isApplied ? b.emit("And", [presence, isApplied]) : (presence ?? isApplied);
       const kept = after.map((next, i) => (moves ? b.where(moves, next, before[i]!) : next));
-      const shapes = group.map(({ shape }) => shape);
-      const parts = kept.map((next) => part(b, next, shapes));
+      const parts = kept.map((next) => part(b, next, group.length));
       for (const [k, { name }] of group.entries()) {
         const names = [name, ...optimizer.slots.map((slot) => slotName(name, slot))];
         names.forEach((each, i) => {

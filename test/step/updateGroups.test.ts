@@ -23,7 +23,7 @@ const PARAMETERS: readonly Parameter[] = [
   parameter("s1", "norm_scale", [4]),
   parameter("b1", "norm_bias", [4]),
   parameter("k2", "kernel", [4]),
-  parameter("k3", "kernel", [2, 4, 9, 1]),
+  parameter("k3", "kernel", [4, 2, 3, 3]),
   parameter("s2", "norm_scale", [3]),
   parameter("b2", "bias", [4]),
   { ...parameter("v", "log_variance", []), part: "tasks.a" },
@@ -31,7 +31,7 @@ const PARAMETERS: readonly Parameter[] = [
 
 const names = (groups: readonly Parameter[][]) => groups.map((group) => group.map(({ name }) => name));
 
-test("small tensors of one size are joined if they decay alike; log variances are not", () => {
+test("small tensors of one shape are joined if they decay alike; log variances are not", () => {
   const groups = updateGroups(PARAMETERS, true);
   expect(names(groups)).toEqual([["k1", "k3"], ["s1", "b1", "b2"], ["k2"], ["s2"], ["v"]]);
   const large = [1, 2].map((i) => parameter(`large${i}`, "kernel", [512, 513]));
