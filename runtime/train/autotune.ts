@@ -86,7 +86,7 @@ export async function chooseForms(
 
 function tuningLine(shapes: number, measured: number, changed: number, ms: number): string {
   const how = measured === 0 ? "all known" : `${measured} measured in ${(ms / 1000).toFixed(1)} s`;
-  return `autotune: ${shapes} shapes of convolutions, ${how}; ${changed} take another form than the table's`;
+  return `autotune: ${shapes} shapes of operators, ${how}; ${changed} take another form than the table's`;
 }
 
 /** The fastest of `forms`; the usual one where it was not measured to lose by LEAST_GAIN. */

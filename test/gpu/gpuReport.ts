@@ -78,7 +78,7 @@ export function reportText(report: GpuReport): string {
           ),
         ]
       : []),
-    "## Forms of convolutions, median ms",
+    "## Forms of operators, median ms",
     table(
       ["section", "shape", "times"],
       forms.map(({ section, shape, times }) => [
