@@ -89,7 +89,7 @@ function closingText(
   const run = shownPath(directory);
   const hint = history.length > epochs ? ` (${epochs} were asked for; --epochs N trains more)` : "";
   return [
-    `${history.length} epochs are trained${hint}. The last one:`,
+    `${history.length} ${history.length === 1 ? "epoch is" : "epochs are"} trained${hint}. The last one:`,
     ...(last ? [epochTable(last, terminal)] : []),
     `Checkpoints: ${shownPath(join(directory, "checkpoints"))}`,
     `Log:         ${shownPath(join(directory, "log.jsonl"))}`,

@@ -25,7 +25,7 @@ test("train says where the run lies, what the last epoch reached and what to do 
   await writeFile(join(data.folder, "once.yml"), tinySpec({ logdir: "once" }));
   const { code, stdout, stderr } = await mttc("train", "once.yml", "--epochs", "1");
   expect(code).toBe(0);
-  expect(stdout).toContain("1 epochs are trained");
+  expect(stdout).toContain("1 epoch is trained");
   expect(stdout).toMatch(
     /task +weight +loss +accuracy +val loss +val accuracy +\(majority\) +macro recall +\(majority\)/,
   );
