@@ -1,6 +1,7 @@
-// `npm run launches -- [--family resnet50] [--batch 64] [--precisions fp16,fp32] [--rows 40]`: what ONNX Runtime's CUDA provider asks of CUDA in one training step, without a device: by kernel,
-// by ONNX operator and by part of the network; `--nodes FILE` writes every node with its calls. Needs what
-// cudaStandIn.ts needs.
+// `npm run launches -- [--family resnet50] [--batch 64] [--precisions fp16,fp32] [--rows 40]`: what ONNX
+// Runtime's CUDA provider asks of CUDA in one training step, without a device: by kernel, by ONNX operator
+// and by part of the network; `--nodes FILE` writes every node with its calls. Needs what cudaStandIn.ts
+// needs.
 import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
