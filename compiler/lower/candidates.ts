@@ -1,13 +1,14 @@
 // What autotuning measures: for each distinct shape of an operator that has several forms, a graph of that
-// operator alone in every form that is for the shape. From the graphs as they stand before lowering (trace
+// operator alone in every form that is for the shape; of a batch norm both ways together, since they share
+// work. From the graphs as they stand before lowering (trace
 // stage "<graph>/2-ready"); runtime/train/autotune.ts runs them and hands the choices back to the compiler.
 import type { Target } from "../bundle.ts";
 import { GraphBuilder } from "../ir/builder.ts";
 import type { OpTable } from "../ir/op.ts";
-import type { Graph, Node } from "../ir/types.ts";
+import type { Graph, Node, Value } from "../ir/types.ts";
 import { hasLongRows, isPointwise, MOST_COLUMNS } from "./cuda.ts";
 import { finishGraph } from "./finishGraph.ts";
-import { AS_IS, formOf, groupCount, listAttr, shapeKey, sizesOfValue } from "./forms.ts";
+import { AS_IS, type FormChoices, formOf, groupCount, listAttr, shapeKey, sizesOfValue } from "./forms.ts";
 import { TARGET_FORMS } from "./lower.ts";
 
 /** One shape of one operator. */
@@ -20,6 +21,8 @@ export interface FormCandidates {
   readonly usual: string;
   /** A graph for each form: inputs "input0", "input1", ... of the node's types, output "y". */
   readonly forms: ReadonlyMap<string, Graph>;
+  /** What choosing a form decides, by shape key. */
+  readonly choicesOf: (form: string) => FormChoices;
 }
 
 /** Forms that are worth a measurement, and whether they are for a node's shape, by operator. */
@@ -90,7 +93,11 @@ const MEASURED: Readonly<Record<Target, Readonly<Record<string, Applies>>>> = {
     },
     // imageRows moves 8 bytes of float16 a pixel for its sums of products, imageRowProducts 4; how a library
     // does so many products of a row and a column is another matter.
-    BatchNormTrainingGrad: { imageRows: hasFewLongRows, imageRowProducts: hasFewLongRows },
+    BatchNormTrainingGrad: {
+      imageRows: hasLongRows,
+      imageRowProducts: hasFewLongRows,
+      channelAffine: hasLongRows,
+    },
   },
   cpu: {
     ConvInputGrad: { convTranspose: always, flippedConv: isFlippable },
@@ -103,6 +110,13 @@ const MEASURED: Readonly<Record<Target, Readonly<Record<string, Applies>>>> = {
       rowProducts: isDepthwise,
     },
   },
+};
+
+/** The form of BatchNormTraining with which each of its gradient's shares its passes over x. */
+const NORM_OF_GRADIENT: Readonly<Record<string, string>> = {
+  imageRows: "imageRows",
+  imageRowProducts: "imageRows",
+  channelAffine: "twoPass",
 };
 
 /** The forms of a node that are worth a measurement on `target`; fewer than two are none. */
@@ -126,24 +140,59 @@ export function formCandidates(graphs: Iterable<Graph>, target: Target, ops: OpT
       const key = shapeKey(node);
       const forms = found.has(key) ? [] : measuredForms(node, target);
       if (forms.length === 0) continue;
-      const alone = nodeAlone(node, ops);
-      const spelled = (form: string) => finishGraph(alone, { target, forms: new Map([[key, form]]) });
+      const isNorm = node.op.name === "BatchNormTrainingGrad";
+      const { alone, choicesOf } = isNorm ? normBothWays(node, ops) : nodeAlone(node, ops);
+      const spelled = (form: string) => finishGraph(alone, { target, forms: choicesOf(form) });
       found.set(key, {
         key,
         origin: node.outputs[0]?.origin ?? graph.name,
         usual: formOf(node, TARGET_FORMS[target], undefined) ?? AS_IS,
         forms: new Map(forms.map((form) => [form, spelled(form)])),
+        choicesOf,
       });
     }
   return [...found.values()];
 }
 
+interface Measured {
+  readonly alone: Graph;
+  readonly choicesOf: (form: string) => FormChoices;
+}
+
 /** A graph of one node; all its inputs become inputs. */
-function nodeAlone(node: Node, ops: OpTable): Graph {
+function nodeAlone(node: Node, ops: OpTable): Measured {
   const b = new GraphBuilder("candidate", ops);
   const inputs = node.inputs.map(
     (input, i) => input && b.input(`input${i}`, input.type.dtype, input.type.shape),
   );
   b.output("y", b.emit(node.op.name, inputs, node.attrs));
-  return b.build();
+  return { alone: b.build(), choicesOf: (form) => new Map([[shapeKey(node), form]]) };
+}
+
+/**
+ * The batch norm of a gradient node and that gradient; y is the sum of both results. Inputs: x, dy, scale and,
+ * of its type, bias.
+ */
+function normBothWays(gradient: Node, ops: OpTable): Measured {
+  const b = new GraphBuilder("candidate", ops);
+  const [x, dy, scale, bias] = [0, 1, 2, 2].map((index, i) => {
+    const { dtype, shape } = gradient.inputs[index]!.type;
+    return b.input(`input${i}`, dtype, shape);
+  }) as [Value, Value, Value, Value];
+  const { epsilon } = gradient.attrs;
+  const attrs = epsilon === undefined ? {} : { epsilon };
+  const [y, mean, variance] = b.emitAll("BatchNormTraining", [x, scale, bias], attrs, 3);
+  const [dx] = b.emitAll(gradient.op.name, [x, dy, scale, mean, variance], gradient.attrs, 3);
+  b.output("y", b.add(y!, dx!));
+  const alone = b.build();
+  const norm = shapeKey(alone.nodes.find(({ op }) => op.name === "BatchNormTraining")!);
+  return {
+    alone,
+    choicesOf: (form) => new Map([[shapeKey(gradient), form], ...normChoice(norm, form)]),
+  };
+}
+
+function normChoice(norm: string, form: string): readonly (readonly [string, string])[] {
+  const shared = NORM_OF_GRADIENT[form];
+  return shared === undefined ? [] : [[norm, shared]];
 }

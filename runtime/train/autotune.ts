@@ -75,12 +75,15 @@ export async function chooseForms(
   if (options.cache !== undefined && measured.size > 0)
     await writeFormCache(options.cache, section, measured);
   const choices = new Map<string, string>();
-  for (const { key, usual, forms } of candidates) {
+  let changed = 0;
+  for (const { key, usual, forms, choicesOf } of candidates) {
     const best = fastest(measured.get(key) ?? known.get(key) ?? {}, usual, [...forms.keys()]);
-    if (best !== usual) choices.set(key, best);
+    if (best === usual) continue;
+    changed++;
+    for (const [decided, form] of choicesOf(best)) choices.set(decided, form);
   }
   if (candidates.length > 0)
-    options.note?.(tuningLine(candidates.length, measured.size, choices.size, performance.now() - started));
+    options.note?.(tuningLine(candidates.length, measured.size, changed, performance.now() - started));
   return choices;
 }
 

@@ -2,6 +2,7 @@
 // table's choice among them.
 import { describe, expect, test } from "vitest";
 import { TARGETS } from "../../compiler/bundle.ts";
+import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import { elementCount, type Graph } from "../../compiler/ir/types.ts";
 import { formCandidates, measuredForms } from "../../compiler/lower/candidates.ts";
@@ -11,7 +12,7 @@ import { AS_IS, shapeKey } from "../../compiler/lower/forms.ts";
 import { TARGET_FORMS } from "../../compiler/lower/lower.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { assertClose } from "../assertClose.ts";
-import { drawSample, forwardGraph } from "../ops/sampleGraph.ts";
+import { drawSample, forwardGraph, randomFrom } from "../ops/sampleGraph.ts";
 import { SAMPLES } from "../ops/samples/allSamples.ts";
 import { compileExperiment } from "../step/experiment.ts";
 import { FORM_FLOAT64 } from "../tolerances.ts";
@@ -37,7 +38,8 @@ describe.each(TARGETS)("candidates for %s", (target) => {
   });
 
   test("compute what the operator computes, and need no fallback", () => {
-    for (const { op, drawn } of SHAPES) {
+    // Batch norms are measured with their gradients: below.
+    for (const { op, drawn } of SHAPES.filter(({ op }) => op.name.startsWith("Conv"))) {
       const graph = forwardGraph(drawn, OPS);
       const [candidate] = formCandidates([graph], target, OPS);
       if (!candidate) continue;
@@ -81,9 +83,41 @@ test("batch norms with rows are candidates where the rows are few enough for a p
     const op = OPS.get("BatchNormTrainingGrad")!;
     return measuredForms(nodeOf(forwardGraph(drawSample(op, { title: "rows", inputs }), OPS), op), "cuda");
   };
-  expect(formsOf(2, 4)).toEqual(["imageRows", "imageRowProducts"]);
+  expect(formsOf(2, 4)).toEqual(["imageRows", "imageRowProducts", "channelAffine"]);
   expect(formsOf(2, 3)).toEqual([]);
-  expect(formsOf(16_384, 4)).toEqual([]);
+  expect(formsOf(16_384, 4)).toEqual(["imageRows", "channelAffine"]);
+});
+
+test("a batch norm is measured with its gradient, and a choice is for both", () => {
+  const epsilon = 0.01;
+  const b = new GraphBuilder("norm", OPS);
+  const [x, dy] = ["input0", "input1"].map((name) => b.input(name, "float32", [2, 3, 4, 5]));
+  const [scale, bias] = ["input2", "input3"].map((name) => b.input(name, "float32", [3]));
+  const [y, mean, variance] = b.emitAll("BatchNormTraining", [x, scale, bias], { epsilon }, 3);
+  const [dx] = b.emitAll("BatchNormTrainingGrad", [x, dy, scale, mean, variance], { epsilon }, 3);
+  b.output("y", b.add(y!, dx!));
+  const graph = b.build();
+  const random = randomFrom("a batch norm both ways");
+  const feeds = new Map(
+    graph.inputs.map(({ name, type }) => {
+      const shape = type.shape.map(Number);
+      const data = Float64Array.from({ length: elementCount(shape) }, () => 2 * random() - 1);
+      return [name, { dtype: type.dtype, shape, data }] as const;
+    }),
+  );
+  const expected = interpret(graph, feeds).get("y")!.data;
+  const keys = graph.nodes.filter(({ op }) => op.domain === "mttc").map(shapeKey);
+  const [candidate, ...others] = formCandidates([graph], "cuda", OPS);
+  expect(others).toEqual([]);
+  for (const [form, alone] of candidate!.forms) {
+    assertClose(interpret(alone, feeds).get("y")!.data, expected, { tolerance: FORM_FLOAT64, what: form });
+    expect(cudaKernelFaults(alone), form).toEqual([]);
+    expect(new Set(candidate!.choicesOf(form).keys())).toEqual(new Set(keys));
+  }
+  const operators = (form: string) => candidate!.forms.get(form)!.nodes.map(({ op }) => op.name);
+  // What both ways share is computed once.
+  expect(operators("imageRows").filter((name) => name === "LayerNormalization")).toHaveLength(1);
+  expect(operators("channelAffine")).not.toContain("LayerNormalization");
 });
 
 test("a node whose batch is not known is not measured", () => {
