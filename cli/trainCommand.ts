@@ -38,7 +38,7 @@ export function addTrainCommand(program: Command, terminal: Terminal): void {
     .option("--no-autotune", "take the usual spelling of convolutions, without measuring it on the device")
     .option(
       "--cuda-graph",
-      "record a step on the GPU once and replay it, if replays prove equal to plain steps",
+      "record a step on the GPU once and replay it, if replays prove to do what plain steps do",
     )
     .option("--json", "print each epoch's report as a line of JSON");
   withProviderOption(withRuntimeOptions(command)).action((spec: string, flags: Flags) =>

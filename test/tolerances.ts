@@ -151,6 +151,8 @@ export const FLOAT16_LEAST = 1e-5;
  * is 2e-4 at random, and the longest way has four (measured: 5e-4).
  */
 export const FLOAT16_NORM = 1e-3;
+/** Of a batch norm in float16 whose cotangent has a mean of 10 deviations: 10 roundings of 2^-11. */
+export const FLOAT16_NORM_OF_ONE_SIGN = 5e-3;
 /** A hostile image is refused within this (the bound for every hostile input). */
 export const HOSTILE_IMAGE_MS = 5_000;
 /** ... and lets the process grow by less than this: the 512 MB less what the process has at rest. */

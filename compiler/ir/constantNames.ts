@@ -9,6 +9,8 @@ const MAX_NAMED = 4;
 
 /** Ends the name of a long constant that holds one number (the ones of a normalisation). */
 const THROUGHOUT = "...)";
+/** Such a name, perhaps with a number behind it; an origin out of a file may hold anything. */
+const NAMED_THROUGHOUT = /^const\/[^/]*\.\.\.\)(:\d+)?$/;
 
 /**
  * The name of a constant that is given none: "const/int64[2](1;2)", "const/float32[784](1...)", or
@@ -38,7 +40,7 @@ export function isUnnamedConstant(name: string): boolean {
  */
 export function contentKey({ dtype, shape, data }: TensorData, name: string): string {
   if (data.length <= MAX_SHARED) return `${dtype}[${shape}]${Array.from(data, keyOf)}`;
-  return name.includes(THROUGHOUT) ? `${dtype}[${shape}]${keyOf(data[0] ?? 0)}${THROUGHOUT}` : "";
+  return NAMED_THROUGHOUT.test(name) ? `${dtype}[${shape}]${keyOf(data[0] ?? 0)}${THROUGHOUT}` : "";
 }
 
 function keyOf(value: number): string {

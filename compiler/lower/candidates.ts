@@ -170,8 +170,8 @@ function nodeAlone(node: Node, ops: OpTable): Measured {
 }
 
 /**
- * The batch norm of a gradient node and that gradient; y is the sum of both results. Inputs: x, dy, scale and,
- * of its type, bias.
+ * The batch norm of a gradient node and that gradient; y is the sum of both results. Inputs: x, dy, scale
+ * and, of its type, bias.
  */
 function normBothWays(gradient: Node, ops: OpTable): Measured {
   const b = new GraphBuilder("candidate", ops);

@@ -74,7 +74,7 @@ export interface StepIo {
 /** What a step gives back. */
 export interface StepResult {
   readonly outputs: ReadonlyMap<string, HostTensor>;
-  /** Milliseconds within ONNX Runtime. */
+  /** Milliseconds of the run, the copies of `staged` included. */
   readonly runMs: number;
   /** The buffers of `writes` and `staged`, in order, each once: free to be filled again. */
   readonly returned: readonly ArrayBuffer[];

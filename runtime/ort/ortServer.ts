@@ -134,11 +134,22 @@ export class OrtServer implements OrtService {
       bound.run();
       // A CUDA device has only been told what to do: it computes while the next batch goes to it.
       this.beginWrites(staged);
-    } finally {
-      this.device?.copies.settle();
+    } catch (error) {
+      this.settleAfterFault();
+      throw error;
     }
+    this.device?.copies.settle();
     const runMs = performance.now() - started;
     return { outputs: this.read(reads), runMs, returned: transferableBuffers([writes, staged]) };
+  }
+
+  /** Nothing may be under way when the next call comes; the fault that came first names its node. */
+  private settleAfterFault(): void {
+    try {
+      this.device?.copies.settle();
+    } catch {
+      // A device that failed in a run fails again here, and says less.
+    }
   }
 
   run(

@@ -52,11 +52,17 @@ export class RunSettings {
     const known = this.made.get(kind);
     if (known !== undefined || entries.length === 0) return known ?? null;
     const { library, name } = this.session;
+    const { functions } = library;
     const doing = `running graph "${name}"`;
-    const settings = library.make(doing, (out) => library.functions.CreateRunOptions(out));
+    const settings = library.make(doing, (out) => functions.CreateRunOptions(out));
+    try {
+      for (const [key, value] of entries)
+        library.check(doing, functions.AddRunConfigEntry(settings, key, value));
+    } catch (error) {
+      functions.ReleaseRunOptions(settings);
+      throw error;
+    }
     this.made.set(kind, settings);
-    for (const [key, value] of entries)
-      library.check(doing, library.functions.AddRunConfigEntry(settings, key, value));
     return settings;
   }
 

@@ -1,41 +1,31 @@
 // Whether captured steps (CUDA graphs: what a step asks of the device, recorded once and then replayed) do
-// what plain ones do: the same steps from the same state, twice plain and once captured, on the first batches
-// of the run. Only what the device itself shows is believed; otherwise the run goes on plain, and says why.
-import type { StateEntry } from "../../compiler/bundle.ts";
+// what plain ones do. From one state, each step is run three times: plain, plain again, and captured; the run
+// goes on from the first. Only what the device itself shows is believed; otherwise the run goes on plain, and
+// says why.
+import type { Manifest } from "../../compiler/bundle.ts";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import type { HostTensor } from "../ort/ortHost.ts";
 import { EpochBatches } from "./epochBatches.ts";
 import type { MicroBatch, StepScalars } from "./microBatch.ts";
-import type { StepResult } from "./trainingDevice.ts";
+import { distancesOf, judgeStep, type StepOutcome } from "./stepComparison.ts";
+import type { TrainingDevice } from "./trainingDevice.ts";
 import type { TrainingSession } from "./trainingSession.ts";
 
 /**
- * Steps of a course. ONNX Runtime runs each of the two directions plainly once, captures it, and replays it
- * from then on; and float16 may leave out the first ones, until its loss scale has come down.
+ * Captured steps that must fit. ONNX Runtime captures the first in each of the two directions and replays the
+ * others.
  */
-const STEPS = 8;
-/**
- * Captured steps may differ from plain ones so many times more than plain ones among themselves: CUDA adds
- * atomically here and there, in whatever order. A replay that read stale memory would be off by far more.
- */
-const NOISE_FACTOR = 10;
+const STEPS = 6;
+/** Steps that are tried: float16 leaves out the first ones, until its loss scale has come down. */
+const MOST_STEPS = 24;
+/** Steps of the first epoch that the proof is made on, again and again. */
+const DISTINCT_STEPS = 2;
 
 /** What a proof needs of a training device. */
-export interface CapturingDevice {
-  captures: boolean;
-  readonly captureFault: MttcError | undefined;
-  readState(wanted?: (entry: StateEntry) => boolean): Promise<Map<string, HostTensor>>;
-  writeState(tensors: ReadonlyMap<string, ArrayBufferView>): Promise<void>;
-  microBatch(
-    batch: MicroBatch,
-    index: number,
-    scalars: StepScalars,
-    following?: MicroBatch,
-  ): Promise<StepResult>;
-  finishStep(scalars: StepScalars): Promise<number>;
-  /** Opens the steps' graphs anew, such that nothing can be captured. */
-  giveUpCapture(): Promise<void>;
-}
+export type CapturingDevice = Pick<
+  TrainingDevice,
+  "captureFault" | "readState" | "writeState" | "microBatch" | "finishStep" | "giveUpCapture"
+> & { captures: boolean; readonly manifest: Pick<Manifest, "state"> };
 
 /** A step's micro-batches, and the numbers beside them. */
 export interface ProofStep {
@@ -43,11 +33,21 @@ export interface ProofStep {
   readonly scalars: StepScalars;
 }
 
-/** Steps of the first epoch that the proof is made on, again and again. */
-const DISTINCT_STEPS = 2;
+/**
+ * proveCapture on the first batches of a run; rejects as its loader does, too. `log` is told what takes long.
+ */
+export async function proveCaptureOf(
+  session: TrainingSession,
+  log: (message: string) => void,
+  signal?: AbortSignal,
+): Promise<string> {
+  if (session.device.captureFault) return await proveCapture(session.device, []);
+  log("CUDA graphs: comparing captured steps with plain ones");
+  const steps = await firstSteps(session);
+  return await proveCapture(session.device, steps, signal);
+}
 
-/** proveCapture on the first batches of a run; rejects as its loader does, too. */
-export async function proveCaptureOf(session: TrainingSession): Promise<string> {
+async function firstSteps(session: TrainingSession): Promise<ProofStep[]> {
   const { accumulate } = session.experiment.spec;
   await using batches = new EpochBatches(session, 1, 0);
   const steps: ProofStep[] = [];
@@ -61,98 +61,133 @@ export async function proveCaptureOf(session: TrainingSession): Promise<string> 
     }
     steps.push({ micros, scalars: batches.scalars(step) });
   }
-  return await proveCapture(session.device, steps);
+  return steps;
 }
 
 function bufferOf(batch: MicroBatch): ArrayBuffer {
   return ("features" in batch ? batch.features.buffer : batch.images.buffer) as ArrayBuffer;
 }
 
-type Numbers = ReadonlyMap<string, ArrayLike<number | bigint>>;
-
 /**
  * Leaves the device capturing if that is proved, else plain, and its state as it was. Returns a line for the
- * user. `batches` are read again and again, at least one. Throws what a plain step throws.
+ * user. `batches` are read again and again, at least one; `signal` ends the proof. Throws what a plain step
+ * throws.
  */
-export async function proveCapture(device: CapturingDevice, batches: readonly ProofStep[]): Promise<string> {
-  const fault = device.captureFault;
-  if (fault) return await giveUp(device, reasonOf(fault));
+export async function proveCapture(
+  device: CapturingDevice,
+  batches: readonly ProofStep[],
+  signal?: AbortSignal,
+): Promise<string> {
+  if (device.captureFault) return await giveUp(device, reasonOf(device.captureFault));
   const start = await device.readState();
-  const numbers = (state: ReadonlyMap<string, HostTensor>): Numbers =>
-    new Map([...state].map(([name, { data }]) => [name, data]));
-  const course = async (captures: boolean): Promise<Numbers> => {
-    device.captures = captures;
-    await device.writeState(new Map([...start].map(([name, { data }]) => [name, data])));
-    const losses = await runSteps(device, batches);
-    return new Map([...numbers(await device.readState()), ["losses", losses]]);
-  };
-  let reason: string | undefined;
-  let line = "";
-  const plain = await course(false);
-  const noise = largestDistance(await course(false), plain);
-  const moved = largestDistance(plain, numbers(start));
-  try {
-    const found = largestDistance(await course(true), plain);
-    line =
-      found === 0
-        ? `CUDA graphs: on; ${STEPS} captured steps gave the numbers of plain ones, to the bit`
-        : `CUDA graphs: on; ${STEPS} captured steps came within ${found.toExponential(1)} of plain ones, ` +
-          `which differ by ${noise.toExponential(1)} among themselves`;
-    if (!(found <= noise * NOISE_FACTOR))
-      reason = `captured steps differ from plain ones by ${found.toExponential(1)} of a tensor's norm`;
-    else if (moved === 0)
-      reason = `none of ${STEPS} steps changed anything, so that nothing could be compared`;
-  } catch (error) {
-    if (!(error instanceof MttcError)) throw error;
-    reason = reasonOf(error);
+  const reason = await findFault(device, batches, start, signal);
+  await restore(device, start);
+  if (reason !== undefined) return await giveUp(device, reason);
+  device.captures = true;
+  return `CUDA graphs: on; ${STEPS} captured steps gave what plain ones give`;
+}
+
+/** Why captured steps are not to be used; undefined if they fit. */
+async function findFault(
+  device: CapturingDevice,
+  batches: readonly ProofStep[],
+  start: ReadonlyMap<string, HostTensor>,
+  signal: AbortSignal | undefined,
+): Promise<string | undefined> {
+  const feed = new Feed(batches);
+  let before = start;
+  let fitting = 0;
+  for (let step = 0; step < MOST_STEPS && fitting < STEPS; step++) {
+    if (signal?.aborted) return "interrupted before they were compared with plain steps";
+    const from = async (captures: boolean): Promise<StepOutcome> => {
+      await restore(device, before);
+      device.captures = captures;
+      return await runStep(device, feed);
+    };
+    const plain = await from(false);
+    const noise = distancesOf(await from(false), plain);
+    let captured: StepOutcome;
+    try {
+      captured = await from(true);
+    } catch (error) {
+      if (error instanceof MttcError) return reasonOf(error);
+      throw error;
+    }
+    const { state } = device.manifest;
+    const verdict = judgeStep(state, before, plain, noise, distancesOf(captured, plain));
+    if (verdict.kind === "differs") return `of a captured step, ${verdict.how}`;
+    if (verdict.kind === "fits") fitting++;
+    before = plain.state;
   }
-  if (reason !== undefined) line = await giveUp(device, reason);
-  await device.writeState(new Map([...start].map(([name, { data }]) => [name, data])));
-  return line;
+  return fitting < STEPS
+    ? `too few of ${MOST_STEPS} steps changed anything that could be compared`
+    : undefined;
+}
+
+async function restore(device: CapturingDevice, state: ReadonlyMap<string, HostTensor>): Promise<void> {
+  await device.writeState(new Map([...state].map(([name, { data }]) => [name, data])));
 }
 
 async function giveUp(device: CapturingDevice, reason: string): Promise<string> {
-  device.captures = false;
   await device.giveUpCapture();
   return `CUDA graphs: off: ${reason}`;
 }
 
-/** Sums of losses, step after step; each next micro-batch is given along, as in training. */
-async function runSteps(device: CapturingDevice, batches: readonly ProofStep[]): Promise<number[]> {
-  const steps = Array.from({ length: STEPS }, (_, i) => batches[i % batches.length]).filter((step) => !!step);
-  // What a step is given is transferred away: each time a copy of its own.
-  const queue = steps.flatMap(({ micros, scalars }) =>
-    micros.map((micro, index) => ({
-      ...{ batch: structuredClone(micro), scalars, index },
-      isLast: index === micros.length - 1,
-    })),
-  );
+/** The next step of the feed; each next micro-batch is given along, as in training. */
+async function runStep(device: CapturingDevice, feed: Feed): Promise<StepOutcome> {
   const losses: number[] = [];
-  for (const [place, { batch, index, scalars, isLast }] of queue.entries()) {
-    const { tasks } = await device.microBatch(batch, index, scalars, queue[place + 1]?.batch);
+  const { micros, scalars } = feed.step;
+  for (const index of micros.keys()) {
+    const batch = feed.take();
+    const { tasks } = await device.microBatch(batch, index, scalars, feed.following);
     losses.push(...[...tasks.values()].map(({ lossSum }) => lossSum));
-    if (isLast) await device.finishStep(scalars);
   }
-  return losses;
+  await device.finishStep(scalars);
+  return { state: await device.readState(), losses };
 }
 
-/** The largest |a - b| / |b| of a tensor in the Euclidean norm; 0 only where all is equal. */
-function largestDistance(a: Numbers, b: Numbers): number {
-  let largest = 0;
-  for (const [name, expected] of b) {
-    const found = a.get(name);
-    let [gap, norm] = [0, 0];
-    for (let i = 0; i < expected.length; i++) {
-      const value = Number(expected[i]);
-      const difference = Number(found?.[i]) - value;
-      // Two that are both infinite or no number differ in nothing.
-      if (!Object.is(Number(found?.[i]), value)) gap += difference * difference;
-      if (Number.isFinite(value)) norm += value * value;
-    }
-    const distance = gap === 0 ? 0 : Math.sqrt(gap / (norm || 1));
-    if (!(distance <= largest)) largest = Number.isNaN(distance) ? Number.POSITIVE_INFINITY : distance;
+/** Each step's micro-batches three times, then the next step's; copies, since the device takes them away. */
+class Feed {
+  readonly #batches: readonly ProofStep[];
+  #taken = 0;
+  #following: MicroBatch;
+
+  constructor(batches: readonly ProofStep[]) {
+    this.#batches = batches;
+    this.#following = this.#copy();
   }
-  return largest;
+
+  /** The step that the next micro-batch belongs to. */
+  get step(): ProofStep {
+    return this.#place().step;
+  }
+
+  /** The micro-batch after the one that was taken last. */
+  get following(): MicroBatch {
+    return this.#following;
+  }
+
+  take(): MicroBatch {
+    const batch = this.#following;
+    this.#taken++;
+    this.#following = this.#copy();
+    return batch;
+  }
+
+  #copy(): MicroBatch {
+    const { step, micro } = this.#place();
+    const batch = step.micros[micro];
+    if (batch === undefined) throw new InternalError("a step has no micro-batch");
+    return structuredClone(batch);
+  }
+
+  #place(): { readonly step: ProofStep; readonly micro: number } {
+    const micros = this.#batches[0]?.micros.length ?? 1;
+    const run = Math.floor(this.#taken / micros);
+    const step = this.#batches[Math.floor(run / 3) % this.#batches.length];
+    if (step === undefined) throw new InternalError("a proof without a batch");
+    return { step, micro: this.#taken % micros };
+  }
 }
 
 function reasonOf({ faults }: MttcError): string {

@@ -95,7 +95,8 @@ export class MultiTaskTrainer implements AsyncDisposable {
     await this.#drawSheet(session, log);
     const { signal } = options;
     await session.prepareInputs({ log, signal, epochsLeft: epochs - this.#history.length });
-    if (this.#history.length < epochs && session.device.awaitsProof) log(await proveCaptureOf(session));
+    if (this.#history.length < epochs && session.device.awaitsProof)
+      log(await proveCaptureOf(session, log, signal));
     while (this.#history.length < epochs) await this.#epoch(session, options.signal);
     return this.#history;
   }

@@ -39,8 +39,8 @@ export interface RuntimeOptions {
    */
   readonly autotune?: boolean | undefined;
   /**
-   * Record what a step asks of a CUDA device and replay that (CUDA graphs), if replays prove equal to plain
-   * steps when training begins; off by default.
+   * Record what a step asks of a CUDA device and replay that (CUDA graphs), if replays prove to do what
+   * plain steps do when training begins; off by default.
    */
   readonly cudaGraph?: boolean | undefined;
 }

@@ -33,7 +33,7 @@ export interface StepResult {
   readonly tasks: ReadonlyMap<string, TaskSums>;
   /** Buffers behind batches' inputs that went through the worker: the loader may fill them again. */
   readonly inputBuffers: readonly ArrayBuffer[];
-  /** Milliseconds inside ONNX Runtime. */
+  /** Milliseconds of the run, and of giving the device the next micro-batch meanwhile. */
   readonly runMs: number;
 }
 
@@ -47,12 +47,12 @@ export class TrainingDevice implements AsyncDisposable {
   readonly manifest: Manifest;
   /** What the provider's device leaves to the CPU, a line for each graph. */
   readonly fallbacks: string[] = [];
-  /** Why the steps' graphs cannot be captured; undefined where they can, or nobody asked. */
-  captureFault: MttcError | undefined;
   /** Whether steps are captured as graphs of the device, and replayed. */
   captures = false;
   readonly #host: OrtHost;
   #isCapturable: boolean;
+  /** Why open graphs cannot be captured. */
+  readonly #captureFaults = new Map<string, MttcError>();
   readonly #bound = new Set<string>();
   readonly #alternation: Alternation;
   readonly #directory: string;
@@ -116,8 +116,15 @@ export class TrainingDevice implements AsyncDisposable {
     if (this.#graphs.has(onFeatures(step))) return;
     for (const graph of ["trunk", AUGMENTED_TRUNK, step])
       if (this.#graphs.has(graph)) await this.#close(graph);
+    // What was found of the graph of images says nothing of that of features.
+    this.captures = false;
     for (const graph of [onFeatures(step), onFeatures("evaluate")]) await this.#open(graph);
     await this.#allocate();
+  }
+
+  /** Why the steps' graphs cannot be captured; undefined where they can, or nobody asked. */
+  get captureFault(): MttcError | undefined {
+    return this.#captureFaults.values().next().value;
   }
 
   /** Whether steps might be captured, and nobody has settled yet whether they are. */
@@ -130,10 +137,13 @@ export class TrainingDevice implements AsyncDisposable {
     if (!this.#isCapturable) return;
     this.captures = false;
     this.#isCapturable = false;
+    const lines = [...this.fallbacks];
     for (const graph of [...this.#graphs].filter(isCaptured)) {
       await this.#close(graph);
       await this.#open(graph);
     }
+    // They were said when the graphs were opened first.
+    this.fallbacks.splice(0, this.fallbacks.length, ...lines);
   }
 
   /** Gives bindings, tensors and graphs back; the host stays open. */
@@ -279,7 +289,7 @@ export class TrainingDevice implements AsyncDisposable {
       await this.#host.openGraph(graph, { path }, { ...options, capturable });
     } catch (error) {
       if (!capturable || !(error instanceof MttcError) || error.code !== "E_ORT") throw error;
-      this.captureFault = error;
+      this.#captureFaults.set(graph, error);
       await this.#host.openGraph(graph, { path }, options);
     }
     this.#graphs.add(graph);
@@ -291,7 +301,8 @@ export class TrainingDevice implements AsyncDisposable {
     const message = `${some}, with copies to it and back, such as ${fallen[0]?.node}`;
     this.fallbacks.push(`${message}: mttc inspect --placement lists them`);
     // ONNX Runtime 1.29 takes some such graphs, and a replay would leave the CPU's nodes out.
-    if (capturable) this.captureFault ??= new MttcError({ code: "E_CUDA_KERNEL", message });
+    if (capturable && !this.#captureFaults.has(graph))
+      this.#captureFaults.set(graph, new MttcError({ code: "E_CUDA_KERNEL", message }));
   }
 
   async #close(graph: string): Promise<void> {
@@ -302,11 +313,13 @@ export class TrainingDevice implements AsyncDisposable {
       }
     await this.#host.closeGraph(graph);
     this.#graphs.delete(graph);
+    this.#captureFaults.delete(graph);
   }
 
   /**
    * Allocates the tensors of the state and of the open graphs that are not there yet, on the provider's
-   * device: there the state stays for the whole run, and only figures that somebody asks for come back.
+   * device: there the state stays for the whole run, and only figures that somebody asks for come back. Frees
+   * those that only closed graphs have used.
    */
   async #allocate(): Promise<void> {
     const place = "device";
@@ -329,6 +342,9 @@ export class TrainingDevice implements AsyncDisposable {
       for (const { name, dtype, shape } of outputs)
         if (stateOfOutput(name) === undefined) add([this.#alternation.output(graph, name)], dtype, shape);
     }
+    const unused = [...this.#tensors].filter((id) => !buffers.has(id));
+    await this.#host.free(unused);
+    for (const id of unused) this.#tensors.delete(id);
     const added = [...buffers.values()].filter(({ id }) => !this.#tensors.has(id));
     await this.#host.allocate(added);
     for (const { id } of added) this.#tensors.add(id);

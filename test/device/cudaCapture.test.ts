@@ -143,12 +143,13 @@ describe.skipIf(folder === undefined)("stream capture without a device", () => {
   test("the provider runs a graph twice, captures and launches it, all in the first run", () => {
     const library = OrtLibrary.open(folder);
     const device = OrtDevice.open(library, { kind: "cuda", device: 0, tf32: false }) as OrtDevice;
-    const session = OrtSession.open(capturingLibrary(library), "adder", { bytes: addModel(2) }, device);
+    const options = { provider: device.provider, capturable: true };
+    const session = OrtSession.open(library, "adder", { bytes: addModel(2) }, options);
     const tensor = (name: string, shape: readonly number[]) =>
       [name, OrtTensor.allocate(library, name, "float32", shape, device)] as const;
     const inputs = new Map([tensor("a", [2, 4]), tensor("b", [4])]);
     const outputs = new Map([tensor("c", [2, 4])]);
-    const binding = OrtBinding.create(session, inputs, outputs);
+    const binding = OrtBinding.create(session, inputs, outputs, true);
     const run = () => {
       trace.reset();
       binding.run();
@@ -177,18 +178,3 @@ describe.skipIf(folder === undefined)("stream capture without a device", () => {
     device[Symbol.dispose]();
   });
 });
-
-/** The library, with CUDA graphs for every session that is opened with it. */
-function capturingLibrary(library: OrtLibrary): OrtLibrary {
-  const { functions } = library;
-  const settle: typeof functions.UpdateCUDAProviderOptions = (options, keys, values, count) =>
-    functions.UpdateCUDAProviderOptions(
-      options,
-      [...keys, "enable_cuda_graph"],
-      [...values, "1"],
-      Number(count) + 1,
-    );
-  return Object.create(library, {
-    functions: { value: { ...functions, UpdateCUDAProviderOptions: settle } },
-  }) as OrtLibrary;
-}

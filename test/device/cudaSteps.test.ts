@@ -106,6 +106,15 @@ describe.skipIf(folder === undefined)("training steps on the CUDA provider, with
     },
   );
 
+  test("lists that a captured step copies are those of its capture, whatever else was captured", async () => {
+    const options = { warmUp: 5, captured: true };
+    const calls = await traceStep(host, trace, familyExperiment("densenet"), options);
+    expect(copiedBytes(calls, "HostToDevice", false).length).toBeGreaterThan(20);
+    expect(calls.filter(({ name }) => name === "cudaGraphLaunch")).toMatchObject([
+      { detail: expect.stringMatching(/, sources changed 0$/) },
+    ]);
+  });
+
   test("calls are told apart by the node that makes them", async () => {
     const { nodes, strayCalls } = await attributeStep(host, trace, familyExperiment("resnet"));
     expect(strayCalls).toBe(0);

@@ -110,6 +110,11 @@ describe("constants", () => {
       5,
     );
     expect(of(new Float64Array(65).with(64, 1))).not.toBe(alike(0));
+    // Origins come out of files: one may look like the name of a constant of one number.
+    b.within("fcn/const/float32[65](0...)", () => {
+      const [first, second] = [1, 2].map((last) => of(new Float64Array(65).with(64, last)));
+      expect(first).not.toBe(second);
+    });
   });
 
   test("with a name of their own neither stand for others nor are stood for", () => {

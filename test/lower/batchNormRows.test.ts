@@ -14,7 +14,13 @@ import { OPS } from "../../compiler/ops/table.ts";
 import { assertClose } from "../assertClose.ts";
 import { randomFrom } from "../ops/sampleGraph.ts";
 import { relativeDistance } from "../step/tensors.ts";
-import { FLOAT16_NORM, FLOAT32_GAP_FACTOR, FLOAT32_ROUNDING, FORM_FLOAT64 } from "../tolerances.ts";
+import {
+  FLOAT16_NORM,
+  FLOAT16_NORM_OF_ONE_SIGN,
+  FLOAT32_GAP_FACTOR,
+  FLOAT32_ROUNDING,
+  FORM_FLOAT64,
+} from "../tolerances.ts";
 import { interpretRounded, roundArray } from "./roundedInterpreter.ts";
 
 type Activation = "float16" | "float32";
@@ -58,15 +64,18 @@ function spelled(graph: Graph, forms: readonly [string, string]): Graph {
   return finishGraph(graph, { target: "cuda", forms: choices });
 }
 
-/** Images of deviation 1 round a mean, which the cotangent follows: no sum of the gradient cancels. */
-function drawFeeds(graph: Graph, mean: number): Map<string, NDArray> {
+/**
+ * Images of deviation 1 round a mean, which the cotangent follows round one of its own: no sum of the
+ * gradient cancels.
+ */
+function drawFeeds(graph: Graph, mean: number, cotangentMean = 0.3): Map<string, NDArray> {
   const random = randomFrom(`norm ${mean}`);
   // A sum of uniform numbers: near normal, of deviation 1.
   const draw = (): number => Array.from({ length: 12 }, random).reduce((sum, u) => sum + u, -6);
   const feeds = new Map<string, NDArray>();
   for (const { name, type } of graph.inputs) {
     const shape = type.shape.map(Number);
-    const around = { x: mean, dy: 0.3, scale: 1, bias: 0 }[name] ?? 0;
+    const around = { x: mean, dy: cotangentMean, scale: 1, bias: 0 }[name] ?? 0;
     const spread = name === "scale" ? 0.1 : 1;
     const followed = name === "dy" ? feeds.get("x")?.data : undefined;
     const along = (i: number): number => (followed?.[i] ?? mean) - mean;
@@ -109,6 +118,15 @@ describe.each(SHAPES)("images [%i,%i,%i,%i]", (...shape) => {
     for (const [name, distance] of found.flatMap((each) => [...each]))
       expect(distance, name).toBeLessThan(/mean|var/.test(name) ? FLOAT32_ROUNDING : FLOAT16_NORM);
   });
+});
+
+test("in float16, a cotangent of one sign costs dx no more than its own rounding does", () => {
+  const graph = normGraph([6, 3, 24, 24], "float16");
+  const feeds = drawFeeds(graph, 0, 10);
+  const found = distances(interpretRounded(spelled(graph, ROWS), feeds), interpret(graph, feeds));
+  // Sums of rows are rounded to float16, as dy is, by 2^-11 of a mean that is 10 times what is left of it.
+  expect(found.get("dx")).toBeLessThan(FLOAT16_NORM_OF_ONE_SIGN);
+  expect(found.get("dbias")).toBeLessThan(FLOAT16_NORM);
 });
 
 /** The graph with output `index` of its node number `place` times 1.001. */

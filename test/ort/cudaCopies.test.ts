@@ -121,6 +121,34 @@ test("a read in the middle of an upload gives what is on the device, and the upl
   expect(a.read().data).toEqual(numbers(60, 1));
 });
 
+test("settling waits for the device before the copies, and says that it was computing", () => {
+  using copies = new CudaCopies(library, 2, fakeRuntime(), STAGING_BYTES);
+  using a = onDevice("a", 10);
+  copies.begin([[a, numbers(10, 3)]]);
+  calls = [];
+  copies.settle();
+  expect(calls).toEqual(["cudaSetDevice 2", "cudaDeviceSynchronize", "cudaStreamSynchronize"]);
+  expect(a.read().data).toEqual(numbers(10, 3));
+  using failing = new CudaCopies(library, 2, fakeRuntime({ cudaDeviceSynchronize: 700 }), STAGING_BYTES);
+  expect(() => failing.settle()).toThrow("computing on CUDA device 2: CUDA error 700");
+});
+
+test("reads of several tensors come in one go", () => {
+  using copies = new CudaCopies(library, 0, fakeRuntime(), STAGING_BYTES);
+  using a = onDevice("a", 10);
+  using b = onDevice("b", 20);
+  a.write(numbers(10, 1));
+  b.write(numbers(20, 50));
+  const [first, second] = [new Uint8Array(10), new Uint8Array(20)];
+  calls = [];
+  copies.download([
+    [a, first],
+    [b, second],
+  ]);
+  expect([first, second]).toEqual([numbers(10, 1), numbers(20, 50)]);
+  expect(calls.filter((call) => call === "cudaStreamSynchronize")).toHaveLength(1);
+});
+
 test("CUDA's errors are typed, and stream and pinned memory are given back", () => {
   const fault = (codes: Record<string, number>): string => {
     try {
