@@ -27,6 +27,7 @@ test("measures every section on the CPU and writes the report", { timeout: 300_0
   expect(report.forms.length).toBeGreaterThan(0);
   for (const { what, imagesPerSecond, failure } of [...report.rates, ...report.augmentation])
     expect(imagesPerSecond, `${what}: ${failure}`).toBeGreaterThan(0);
+  for (const { trafficBytes } of report.rates) expect(trafficBytes).toBeGreaterThan(1e6);
   expect(report.graphs.map(({ what, proof }) => [what, proof])).toEqual(
     ["two-heads", "resnet"].map((name) => [name, "CUDA graphs: off: the run is on the CPU"]),
   );

@@ -49,12 +49,21 @@ export function reportText(report: GpuReport): string {
   );
   const shown = (value: number | null, digits = 1): string => (value === null ? "-" : value.toFixed(digits));
   const rateRows = (list: readonly Rate[]): string[][] =>
-    list.map(({ what, precision, batch, imagesPerSecond, memoryBytes, failure }) => [
+    list.map(({ what, precision, batch, imagesPerSecond, trafficBytes, memoryBytes, failure }) => [
       ...[what, precision, String(batch), shown(imagesPerSecond)],
+      shown(trafficBytes === null ? null : trafficBytes / 1e9),
+      shown(
+        trafficBytes === null || imagesPerSecond === null
+          ? null
+          : (trafficBytes / 1e9) * (imagesPerSecond / batch),
+      ),
       shown(memoryBytes === null ? null : memoryBytes / 2 ** 30),
       failure?.split("\n")[0]?.slice(0, 120) ?? "",
     ]);
-  const rateHead = ["what", "precision", "batch", "images/s", "device memory, GiB", "failure"];
+  const rateHead = [
+    ...["what", "precision", "batch", "images/s", "a step moves, GB", "GB/s", "device memory, GiB"],
+    "failure",
+  ];
   return [
     `# mttc on ${machine.device ?? "this machine"}`,
     table(["", ""], [["commit", report.commit], ...Object.entries(machine)]),

@@ -14,6 +14,8 @@ export interface Rate {
   readonly precision: Spec["precision"];
   readonly batch: number;
   readonly imagesPerSecond: number | null;
+  /** What a step moves at least, in bytes: with the rate, the share of the device's bandwidth that it takes. */
+  readonly trafficBytes: number | null;
   /** Memory of the device in use at the end of the run, in bytes; null where nvidia-smi does not say. */
   readonly memoryBytes: number | null;
   readonly failure?: string;
@@ -86,14 +88,15 @@ async function rateOf(what: string, keys: Partial<SpecInput>, options: RateOptio
       });
       const imagesPerSecond = await run.rate(steps, warmUp);
       note(`${what}, ${precision}, batch ${batch}: ${imagesPerSecond.toFixed(0)} images/s`);
-      return { ...base, imagesPerSecond, memoryBytes: await memoryInUse() };
+      const { trafficBytes } = run;
+      return { ...base, imagesPerSecond, trafficBytes, memoryBytes: await memoryInUse() };
     } finally {
       await host.close();
     }
   } catch (error) {
     const failure = error instanceof Error ? error.message : String(error);
     note(`${what}, ${precision}, batch ${batch}: ${failure}`);
-    return { ...base, imagesPerSecond: null, memoryBytes: null, failure };
+    return { ...base, imagesPerSecond: null, trafficBytes: null, memoryBytes: null, failure };
   }
 }
 

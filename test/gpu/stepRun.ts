@@ -22,6 +22,7 @@ import { type StoredManifest, writeBundleDirectory } from "../../runtime/train/b
 import { proveCapture } from "../../runtime/train/captureProof.ts";
 import type { MicroBatch, StepScalars } from "../../runtime/train/microBatch.ts";
 import { TrainingDevice } from "../../runtime/train/trainingDevice.ts";
+import { StepTraffic } from "./stepTraffic.ts";
 
 /** One label in five is missing. */
 const MISSING = 0.2;
@@ -62,14 +63,20 @@ export class StepRun implements AsyncDisposable {
   readonly device: TrainingDevice;
   /** Folder of the compiled bundle. */
   readonly folder: string;
+  /** What a step moves at least, in bytes. */
+  readonly trafficBytes: number;
   #step = 0;
 
   private constructor(
     experiment: Experiment,
-    manifest: StoredManifest,
-    device: TrainingDevice,
-    folder: string,
+    {
+      manifest,
+      device,
+      folder,
+      trafficBytes,
+    }: Pick<StepRun, "manifest" | "device" | "folder" | "trafficBytes">,
   ) {
+    this.trafficBytes = trafficBytes;
     this.experiment = experiment;
     this.manifest = manifest;
     this.device = device;
@@ -88,7 +95,14 @@ export class StepRun implements AsyncDisposable {
     }: RunOptions = {},
   ): Promise<StepRun> {
     const { spec, classes, trunk } = experiment;
-    const compileWith: CompileWith = (more) => compile(spec, classes, { target, trunk, ...more });
+    const traffic = new StepTraffic();
+    const compileWith: CompileWith = (more) => {
+      const trace: typeof traffic.trace = (stage, graph) => {
+        traffic.trace(stage, graph);
+        more.trace?.(stage, graph);
+      };
+      return compile(spec, classes, { target, trunk, ...more, trace });
+    };
     const bundle = tuning ? await compileTuned(compileWith, { host, target, ...tuning }) : compileWith({});
     const folder = await mkdtemp(join(tmpdir(), "mttc-gpu-"));
     const manifest = await writeBundleDirectory(join(folder, "bundle"), bundle);
@@ -98,7 +112,8 @@ export class StepRun implements AsyncDisposable {
     const state = new Map<string, ArrayBufferView>([...tensors].map(([name, { data }]) => [name, data]));
     if (lossScale !== undefined && state.has(LOSS_SCALE)) state.set(LOSS_SCALE, Float32Array.of(lossScale));
     await device.writeState(state);
-    return new StepRun(experiment, manifest, device, join(folder, "bundle"));
+    const trafficBytes = traffic.bytes(spec.accumulate);
+    return new StepRun(experiment, { manifest, device, folder: join(folder, "bundle"), trafficBytes });
   }
 
   /** One whole step on the batch of its number. */
