@@ -57,7 +57,7 @@ async function trainSpec(file: string, flags: Flags, terminal: Terminal): Promis
       hint: "add a line such as `logdir: runs/first`",
     });
   const epochs = flags.epochs ?? spec.epochs;
-  const { signal, stop } = interruptSignal(terminal, "stopping after this step and saving");
+  const { signal, stop } = interruptSignal(terminal, "stopping: what is under way is finished and saved");
   await using trainer = new MultiTaskTrainer(experiment, {
     ...runtimeOptions(flags),
     ...(flags.autotune ? {} : { autotune: false }),
