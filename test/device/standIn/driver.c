@@ -1,2 +1,37 @@
-// CUDA's driver without a device.
-int cuInit(unsigned flags) { return 0; }
+// CUDA's driver without a device: what `mttc doctor` and autotuning ask of it.
+#include <stddef.h>
+#include <string.h>
+
+enum { SUCCESS = 0, CAPABILITY_MAJOR = 75, CAPABILITY_MINOR = 76 };
+
+int cuInit(unsigned flags) { return SUCCESS; }
+
+int cuDriverGetVersion(int *version) {
+  *version = 13000;
+  return SUCCESS;
+}
+
+int cuDeviceGetCount(int *count) {
+  *count = 1;
+  return SUCCESS;
+}
+
+int cuDeviceGet(int *device, int ordinal) {
+  *device = ordinal;
+  return SUCCESS;
+}
+
+int cuDeviceGetName(char *name, int length, int device) {
+  strncpy(name, "no device", length);
+  return SUCCESS;
+}
+
+int cuDeviceTotalMem_v2(size_t *bytes, int device) {
+  *bytes = (size_t)80 << 30;
+  return SUCCESS;
+}
+
+int cuDeviceGetAttribute(int *value, int attribute, int device) {
+  *value = attribute == CAPABILITY_MAJOR ? 9 : attribute == CAPABILITY_MINOR ? 0 : 1;
+  return SUCCESS;
+}
