@@ -1,7 +1,5 @@
 // Stream capture of the stand-in for CUDA, by the rules of CUDA's global mode, and what ONNX Runtime's CUDA
 // provider does under them. Runs where cudaPlacement.test.ts does.
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { CUDA_RUNTIME } from "../../runtime/ort/cudaLibraries.ts";
@@ -12,7 +10,7 @@ import { OrtLibrary } from "../../runtime/ort/library.ts";
 import { OrtSession } from "../../runtime/ort/session.ts";
 import { OrtTensor } from "../../runtime/ort/tensor.ts";
 import { addModel } from "../ort/tinyModel.ts";
-import { providerWithoutDevice, useCudaStandIn } from "./cudaStandIn.ts";
+import { CudaStandIn, providerWithoutDevice } from "./cudaStandIn.ts";
 import { LaunchTrace, type TracedCall } from "./launchTrace.ts";
 
 const folder = providerWithoutDevice();
@@ -43,22 +41,17 @@ const FUNCTIONS = {
 } as const;
 
 describe.skipIf(folder === undefined)("stream capture without a device", () => {
-  let build: string;
-  let held: readonly object[];
+  let standIn: CudaStandIn;
+  let runtime: ReturnType<typeof openSymbols<typeof FUNCTIONS>>;
   let trace: LaunchTrace;
-  let cuda: ReturnType<typeof openSymbols<typeof FUNCTIONS>>["functions"];
+  let cuda: (typeof runtime)["functions"];
   beforeAll(() => {
-    build = mkdtempSync(path.join(tmpdir(), "mttc-cuda-"));
-    const driver = useCudaStandIn(folder ?? "", build);
-    trace = new LaunchTrace(build);
-    const runtime = openSymbols(path.join(build, CUDA_RUNTIME), FUNCTIONS);
-    held = [...driver, runtime.handle];
+    standIn = new CudaStandIn(folder ?? "");
+    trace = new LaunchTrace(standIn);
+    runtime = openSymbols(path.join(standIn.build, CUDA_RUNTIME), FUNCTIONS);
     cuda = runtime.functions;
   });
-  afterAll(() => {
-    expect(held).toHaveLength(2);
-    rmSync(build, { recursive: true });
-  });
+  afterAll(() => standIn[Symbol.dispose]());
   beforeEach(() => trace.reset());
 
   const make = (call: (out: Out<Pointer | null>) => number): Pointer => {

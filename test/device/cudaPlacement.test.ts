@@ -1,9 +1,7 @@
 // ONNX Runtime's own CUDA provider has a kernel for every node of every graph, in fp32 and in fp16: it is
 // asked, without a device, with libraries in CUDA's place that compute nothing. Runs where `mttc setup-cuda`
 // has brought the provider and a C compiler is there; CI has the table of kernels (test/lower) instead.
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { compile } from "../../compiler/compile.ts";
 import { finishGraph } from "../../compiler/lower/finishGraph.ts";
@@ -17,7 +15,7 @@ import { buildFamilyGraph } from "../families/familyGraph.ts";
 import { classesOf, GOLDEN_CASES, goldenSpecText } from "../golden/goldenCases.ts";
 import { rejection } from "../ort/rejection.ts";
 import { addModel } from "../ort/tinyModel.ts";
-import { providerWithoutDevice, useCudaStandIn } from "./cudaStandIn.ts";
+import { CudaStandIn, providerWithoutDevice } from "./cudaStandIn.ts";
 
 const folder = providerWithoutDevice();
 const specs = [
@@ -26,19 +24,16 @@ const specs = [
 ];
 
 describe.skipIf(folder === undefined)("the CUDA provider, without a device", () => {
-  let build: string;
-  let held: readonly object[];
+  let standIn: CudaStandIn;
   let host: OrtHost;
   beforeAll(async () => {
-    build = mkdtempSync(path.join(tmpdir(), "mttc-cuda-"));
-    held = useCudaStandIn(folder ?? "", build);
+    standIn = new CudaStandIn(folder ?? "");
     const provider = { kind: "cuda", device: 0, tf32: false } as const;
     host = await OrtHost.start({ provider, libraryPath: folder });
   });
   afterAll(async () => {
     await host.close();
-    expect(held).toHaveLength(1);
-    rmSync(build, { recursive: true });
+    standIn[Symbol.dispose]();
   });
 
   describe.each(specs)("%s", (name, text) => {

@@ -1,38 +1,33 @@
 // Whole runs through the public class on ONNX Runtime's own CUDA provider, without a device: nothing is
 // computed, but everything is asked for as on one: autotuning, the proof of CUDA graphs, epochs of captured
 // steps, evaluations, checkpoints. Runs where cudaPlacement.test.ts does.
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readCudaDriver } from "../../runtime/ort/cudaDriver.ts";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import type { LabelSource, TrainerOptions } from "../../runtime/train/trainerOptions.ts";
 import { writePatternImages } from "../training/patternImages.ts";
-import { providerWithoutDevice, useCudaStandIn } from "./cudaStandIn.ts";
+import { CudaStandIn, providerWithoutDevice } from "./cudaStandIn.ts";
 import { LaunchTrace, type TracedCall } from "./launchTrace.ts";
 
 const folder = providerWithoutDevice();
 const STEPS = 4;
 
 describe.skipIf(folder === undefined)("a run on the CUDA provider, without a device", () => {
-  let build: string;
-  let held: readonly object[];
+  let standIn: CudaStandIn;
   let trace: LaunchTrace;
   let rows: Exclude<LabelSource, string>;
   const cacheHome = process.env.XDG_CACHE_HOME;
   beforeAll(async () => {
-    build = mkdtempSync(path.join(tmpdir(), "mttc-cuda-"));
-    held = useCudaStandIn(folder ?? "", build);
-    trace = new LaunchTrace(build);
-    rows = await writePatternImages(path.join(build, "images"), 40);
-    process.env.XDG_CACHE_HOME = build;
+    standIn = new CudaStandIn(folder ?? "");
+    trace = new LaunchTrace(standIn);
+    rows = await writePatternImages(path.join(standIn.build, "images"), 40);
+    process.env.XDG_CACHE_HOME = standIn.build;
   });
   afterAll(() => {
     if (cacheHome === undefined) delete process.env.XDG_CACHE_HOME;
     else process.env.XDG_CACHE_HOME = cacheHome;
-    expect(held).toHaveLength(1);
-    rmSync(build, { recursive: true });
+    standIn[Symbol.dispose]();
   });
 
   /** Two epochs, with CUDA graphs; what was said, and the calls of the second epoch. */

@@ -3,7 +3,8 @@
 // but every call is traced (launchTrace.ts). Needs the provider itself (`mttc setup-cuda`) and gcc with
 // binutils; where either is missing, so is this.
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import {
   CUDA_DRIVER,
@@ -40,9 +41,27 @@ export function providerWithoutDevice(): string | undefined {
   return folder;
 }
 
-/** Builds the libraries into `build`, makes this process find them, and returns what must be held. */
-export function useCudaStandIn(folder: string, build: string): readonly object[] {
-  mkdirSync(build, { recursive: true });
+/** The libraries in a folder of their own, which this process finds; disposing of them removes the folder. */
+export class CudaStandIn {
+  /** Where they lie. */
+  readonly build: string;
+  /** Keeps the driver's library loaded, which ONNX Runtime asks for by name. */
+  readonly driver: object;
+
+  /** Builds them for the provider in `folder`. */
+  constructor(folder: string) {
+    this.build = mkdtempSync(path.join(tmpdir(), "mttc-cuda-"));
+    buildLibraries(folder, this.build);
+    process.env.MTTC_CUDA_LIBS = this.build;
+    this.driver = loadLibrary(path.join(this.build, CUDA_DRIVER));
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.build, { recursive: true });
+  }
+}
+
+function buildLibraries(folder: string, build: string): void {
   const provider = path.join(folder, PROVIDER_FILES[1]);
   const asked = run("nm", ["-D", "--undefined-only", provider]).matchAll(/ U (\w+)@(lib\w+\.so\.\d+)/g);
   const names = new Map<string, string[]>();
@@ -64,8 +83,6 @@ export function useCudaStandIn(folder: string, build: string): readonly object[]
     const trace = file === CUDA_RUNTIME || file === CUDA_DRIVER ? [] : [path.join(build, CUDA_RUNTIME)];
     run("gcc", ["-w", "-O1", "-shared", "-fPIC", "-fno-builtin", ...output, ...trace, ...link]);
   }
-  process.env.MTTC_CUDA_LIBS = build;
-  return [loadLibrary(path.join(build, CUDA_DRIVER))];
 }
 
 /** A function that is not written out: nothing, a new descriptor, or work on the stream of its handle. */

@@ -1,13 +1,10 @@
 // Whole training steps on ONNX Runtime's own CUDA provider, without a device: nothing is computed, but all
 // that the provider asks of CUDA is traced. Runs where cudaPlacement.test.ts does.
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { OrtHost } from "../../runtime/ort/ortHost.ts";
 import { exampleExperiments, familyExperiment } from "../gpu/experiments.ts";
 import { type Experiment, StepRun } from "../gpu/stepRun.ts";
-import { providerWithoutDevice, useCudaStandIn } from "./cudaStandIn.ts";
+import { CudaStandIn, providerWithoutDevice } from "./cudaStandIn.ts";
 import { attributeStep } from "./launchOrigins.ts";
 import { countCalls, LaunchTrace, type TracedCall, traceStep } from "./launchTrace.ts";
 
@@ -21,21 +18,18 @@ describe.skipIf(folder === undefined)("training steps on the CUDA provider, with
     { ...example, name: `two-heads ${precision}`, spec: { ...example.spec, precision } },
     { ...familyExperiment("resnet", { precision }), name: `resnet ${precision}` },
   ];
-  let build: string;
-  let held: readonly object[];
+  let standIn: CudaStandIn;
   let trace: LaunchTrace;
   let host: OrtHost;
   beforeAll(async () => {
-    build = mkdtempSync(path.join(tmpdir(), "mttc-cuda-"));
-    held = useCudaStandIn(folder ?? "", build);
-    trace = new LaunchTrace(build);
+    standIn = new CudaStandIn(folder ?? "");
+    trace = new LaunchTrace(standIn);
     const provider = { kind: "cuda", device: 0, tf32: false } as const;
     host = await OrtHost.start({ provider, libraryPath: folder });
   });
   afterAll(async () => {
     await host.close();
-    expect(held).toHaveLength(1);
-    rmSync(build, { recursive: true });
+    standIn[Symbol.dispose]();
   });
 
   test.each([...inPrecision("fp32"), ...inPrecision("fp16")])(

@@ -2,14 +2,12 @@
 // Runtime's CUDA provider asks of CUDA in one training step, without a device: by kernel, by ONNX operator
 // and by part of the network; `--nodes FILE` writes every node with its calls. Needs what cudaStandIn.ts
 // needs.
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
+import { appendFileSync, writeFileSync } from "node:fs";
 import { Command } from "commander";
 import type { Spec } from "../../compiler/spec/schema.ts";
 import { OrtHost } from "../../runtime/ort/ortHost.ts";
 import { familyExperiment, resnet50 } from "../gpu/experiments.ts";
-import { providerWithoutDevice, useCudaStandIn } from "./cudaStandIn.ts";
+import { CudaStandIn, providerWithoutDevice } from "./cudaStandIn.ts";
 import { attributeStep, type NodeCalls } from "./launchOrigins.ts";
 import { countCalls, LaunchTrace, type TracedCall, traceStep } from "./launchTrace.ts";
 
@@ -34,9 +32,8 @@ const flags = new Command("launchTable")
   .opts<Flags>();
 
 async function main(folder: string): Promise<void> {
-  const build = mkdtempSync(path.join(tmpdir(), "mttc-cuda-"));
-  const held = useCudaStandIn(folder, build);
-  const trace = new LaunchTrace(build);
+  using standIn = new CudaStandIn(folder);
+  const trace = new LaunchTrace(standIn);
   if (flags.nodes !== undefined) writeFileSync(flags.nodes, "precision\tnode\toperator\tcalls\n");
   for (const precision of flags.precisions.split(",") as Spec["precision"][]) {
     const provider = { kind: "cuda", device: 0, tf32: precision === "fp16" } as const;
@@ -57,7 +54,6 @@ async function main(folder: string): Promise<void> {
     printTable("calls by part of the network", countNodes(nodes, partOf));
     if (flags.nodes !== undefined) appendFileSync(flags.nodes, nodeLines(precision, nodes));
   }
-  if (held.length > 0) rmSync(build, { recursive: true });
 }
 
 function summary(calls: readonly TracedCall[]): string {

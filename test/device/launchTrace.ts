@@ -7,6 +7,7 @@ import { CUDA_RUNTIME } from "../../runtime/ort/cudaLibraries.ts";
 import { openSymbols } from "../../runtime/ort/ffi.ts";
 import type { OrtHost } from "../../runtime/ort/ortHost.ts";
 import { type Experiment, StepRun } from "../gpu/stepRun.ts";
+import type { CudaStandIn } from "./cudaStandIn.ts";
 
 /** A call, as test/device/standIn/trace.c enters it. */
 export interface TracedCall {
@@ -24,11 +25,11 @@ export interface TracedCall {
   readonly microseconds: number;
 }
 
-/** The trace of this process, of libraries that useCudaStandIn has built. */
+/** The trace of this process, by the libraries that stand in for CUDA's. */
 export class LaunchTrace {
   readonly #symbols;
 
-  constructor(build: string) {
+  constructor({ build }: Pick<CudaStandIn, "build">) {
     this.#symbols = openSymbols(path.join(build, CUDA_RUNTIME), {
       standInTrace: ["text"],
       standInReset: ["int"],

@@ -61,6 +61,14 @@ const flags = new Command("gpu")
   .option("--batches <sizes>", "batch sizes of the rates, such as 64,256")
   .option("--precisions <names>", "precisions of the rates, such as tf32,fp16")
   .option("--no-autotune", "rates with the forms of the compiler's own table")
+  .addHelpText(
+    "after",
+    "\nWhere a device is lent for minutes, in this order:\n" +
+      "  --only agreement\n" +
+      "  --only rates,graphs --batches 64 --precisions fp16,tf32 --no-autotune\n" +
+      "  --only rates --batches 64,256 --precisions fp16,tf32\n" +
+      "  --only torch --batches 64,256",
+  )
   .parse()
   .opts<Flags>();
 const note = (line: string): void => void process.stderr.write(`${line}\n`);

@@ -14,7 +14,7 @@ export interface Rate {
   readonly precision: Spec["precision"];
   readonly batch: number;
   readonly imagesPerSecond: number | null;
-  /** What a step moves at least, in bytes: with the rate, the share of the device's bandwidth that it takes. */
+  /** What a step moves at least, in bytes: with the rate, how much of the device's bandwidth it takes. */
   readonly trafficBytes: number | null;
   /** Memory of the device in use at the end of the run, in bytes; null where nvidia-smi does not say. */
   readonly memoryBytes: number | null;

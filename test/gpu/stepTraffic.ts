@@ -1,5 +1,5 @@
 // How many bytes a training step moves: what each operator of its final graphs reads and writes, once. On a
-// device most operators wait for memory, so that this over the device's bandwidth is the least time of a step.
+// device most operators wait for memory, so that this over its bandwidth is the least time of a step.
 import type { CompileOptions } from "../../compiler/compile.ts";
 import { dtypeBytes, elementCount, type Graph, type Value } from "../../compiler/ir/types.ts";
 
