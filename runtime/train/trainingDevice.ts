@@ -65,7 +65,7 @@ export class TrainingDevice implements AsyncDisposable {
     this.#host = host;
     this.#directory = directory;
     this.#isCapturable = options.capturable ?? false;
-    this.#alternation = new Alternation(manifest, host.provider.kind !== "cpu");
+    this.#alternation = new Alternation(manifest, this.stagesInputs);
     this.manifest = manifest;
   }
 
