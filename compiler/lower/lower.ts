@@ -5,11 +5,12 @@ import type { Target } from "../bundle.ts";
 import { InternalError } from "../diagnostics.ts";
 import { type OpTable, readAttrs } from "../ir/op.ts";
 import { rewriteGraph } from "../ir/rewrite.ts";
-import type { Graph, Node } from "../ir/types.ts";
+import type { Graph, Node, Value } from "../ir/types.ts";
 import { verifyGraph } from "../ir/verify.ts";
 import { cpuForms } from "./cpu.ts";
 import { cudaForms } from "./cuda.ts";
 import { type FormChoices, type FormTable, formOf } from "./forms.ts";
+import { type ApartFromGain, apartFromGain, gradientsBehindNorms } from "./normGains.ts";
 import { guardPads } from "./ortGuards.ts";
 
 /** Which form each operator takes, by target. */
@@ -21,6 +22,7 @@ export const TARGET_FORMS: Readonly<Record<Target, FormTable>> = { cpu: cpuForms
  */
 export function lowerGraph(graph: Graph, target: Target, ops: OpTable, choices?: FormChoices): Graph {
   const forms = TARGET_FORMS[target];
+  const behindNorms = target === "cuda" ? gradientsBehindNorms(graph) : new Set<Value>();
   let current = graph;
   const isDone = (node: Node) => node.op.domain !== "mttc" && formOf(node, forms, choices) === undefined;
   // A form may itself emit ops that take a form (a gradient in terms of another gradient).
@@ -30,13 +32,21 @@ export function lowerGraph(graph: Graph, target: Target, ops: OpTable, choices?:
       const form = formOf(node, forms, choices);
       const lowering = form === undefined ? undefined : node.op.lower[form];
       if (!lowering) throw new InternalError(`${node.op.name} has no form ${form} for ${target}`);
-      return lowering({
-        b,
+      const [result] = node.outputs;
+      const apart = result && behindNorms.has(result) ? apartFromGain(b, node) : undefined;
+      const { inputs, finish }: ApartFromGain = apart ?? {
         inputs: node.inputs,
-        outputs: node.outputs,
-        attrs: readAttrs(node.op, node.attrs),
-        input: (index) => node.inputs[index] ?? missingInput(node, index),
-      });
+        finish: (values) => values,
+      };
+      return finish(
+        lowering({
+          b,
+          inputs,
+          outputs: node.outputs,
+          attrs: readAttrs(node.op, node.attrs),
+          input: (index) => inputs[index] ?? missingInput(node, index),
+        }),
+      );
     }).graph;
   }
   current = guardPads(current, ops);
