@@ -1,7 +1,7 @@
 // The gradient of a batch norm ends in a factor for each channel, and what it gives goes, mostly, into the
 // two gradients of the convolution before it and nowhere else. These are linear in it, channel by channel:
 // they take the factor on their filters, which are far smaller than images, and no images are multiplied.
-//   dx = ConvInputGrad(g r, w) = ConvInputGrad(r, g w),   dw = ConvWeightGrad(x, g r) = g ConvWeightGrad(x, r)
+//   dx = ConvInputGrad(g r, w) = ConvInputGrad(r, g w),  dw = ConvWeightGrad(x, g r) = g ConvWeightGrad(x, r)
 // with g[k] a factor of output channel k. Saves 4 bytes of float16 a pixel, of some 80.
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Graph, Node, Value } from "../ir/types.ts";
