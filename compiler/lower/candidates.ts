@@ -1,7 +1,7 @@
 // What autotuning measures: for each distinct shape of an operator that has several forms, a graph of that
 // operator alone in every form that is for the shape; of a batch norm both ways together, since they share
-// work. From the graphs as they stand before lowering (trace
-// stage "<graph>/2-ready"); runtime/train/autotune.ts runs them and hands the choices back to the compiler.
+// work. From the graphs as they stand before lowering (trace stage "<graph>/2-ready");
+// runtime/train/autotune.ts runs them and hands the choices back to the compiler.
 import type { Target } from "../bundle.ts";
 import { GraphBuilder } from "../ir/builder.ts";
 import type { OpTable } from "../ir/op.ts";
@@ -35,6 +35,11 @@ function isDepthwise(node: Node): boolean {
   const [, c] = sizesOfValue(node.inputs[0]);
   const [, k] = sizesOfValue(node.inputs[1]);
   return groupCount(node) > 1 && groupCount(node) === c && c === k;
+}
+
+/** Whether a product for each image, and their sum, is anything but one product. */
+function hasImagesToSplit(node: Node): boolean {
+  return sizesOfValue(node.inputs[0])[0] !== 1;
 }
 
 function tapCount(node: Node): number {
@@ -84,11 +89,11 @@ const MEASURED: Readonly<Record<Target, Readonly<Record<string, Applies>>>> = {
     },
     ConvWeightGrad: {
       tapProducts: (node) => !isDepthwise(node),
-      splitTapProducts: (node) => !isDepthwise(node) && sizesOfValue(node.inputs[0])[0] !== 1,
+      splitTapProducts: (node) => !isDepthwise(node) && hasImagesToSplit(node),
       columnProduct: hasColumns,
-      splitColumnProduct: (node) => hasColumns(node) && sizesOfValue(node.inputs[0])[0] !== 1,
+      splitColumnProduct: (node) => hasColumns(node) && hasImagesToSplit(node),
       swappedConv: always,
-      splitSwappedConv: (node) => !isDepthwise(node) && sizesOfValue(node.inputs[0])[0] !== 1,
+      splitSwappedConv: (node) => !isDepthwise(node) && hasImagesToSplit(node),
       depthwise: isDepthwise,
     },
     // imageRows moves 8 bytes of float16 a pixel for its sums of products, imageRowProducts 4; how a library

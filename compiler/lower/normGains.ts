@@ -4,8 +4,7 @@
 //   dx = ConvInputGrad(g r, w) = ConvInputGrad(r, g w),  dw = ConvWeightGrad(x, g r) = g ConvWeightGrad(x, r)
 // with g[k] a factor of output channel k. Saves 4 bytes of float16 a pixel, of some 80.
 import type { GraphBuilder } from "../ir/builder.ts";
-import type { Graph, Node, Value } from "../ir/types.ts";
-import { concreteShape } from "../ir/types.ts";
+import { concreteShape, type Graph, type Node, type Value } from "../ir/types.ts";
 
 /** Where the gradients of a convolution have their cotangent. */
 const COTANGENT: Readonly<Record<string, number>> = { ConvInputGrad: 0, ConvWeightGrad: 1 };

@@ -9,6 +9,7 @@ import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import { RandomStream } from "../data/randomStream.ts";
 import { OrtHost, type ProviderRequest } from "../ort/ortHost.ts";
 import { writeBundleDirectory } from "../train/bundleDirectory.ts";
+import { targetOf } from "../train/hostCompilation.ts";
 import { TrainingDevice } from "../train/trainingDevice.ts";
 
 const TASK = "bright";
@@ -56,8 +57,7 @@ async function trainFor(seconds: number, host: OrtHost, folder: string): Promise
     imshape: [SIDE, SIDE],
     batch_size: ROWS,
   });
-  const target = host.provider.kind === "cuda" ? "cuda" : "cpu";
-  const bundle = compile(spec, [{ task: TASK, classes: ["no", "yes"] }], { target });
+  const bundle = compile(spec, [{ task: TASK, classes: ["no", "yes"] }], { target: targetOf(host.provider) });
   const manifest = await writeBundleDirectory(join(folder, "bundle"), bundle);
   await using device = await TrainingDevice.open(host, join(folder, "bundle"), manifest);
   const { tensors } = decodeSafetensors(bundle.files.get("state.safetensors") ?? new Uint8Array(), "state");

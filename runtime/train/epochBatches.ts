@@ -47,11 +47,11 @@ export class EpochBatches implements AsyncDisposable {
     const { done } = this.#ahead ?? this.#prepare();
     this.#ahead = undefined;
     const batch = await done;
-    if (this.#session.device.stagesInputs) this.#ahead ??= this.#prepare();
+    if (this.#session.device.stagesInputs) this.#ahead = this.#prepare();
     return batch;
   }
 
-  /** What `next` will give, if it is ready. */
+  /** What `next` will give, if it is ready; never on a device that does not take it ahead. */
   readAhead(): MicroBatch | undefined {
     return this.#ahead?.outcome;
   }

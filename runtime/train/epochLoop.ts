@@ -47,8 +47,7 @@ export async function trainEpoch(session: TrainingSession, options: EpochOptions
   while (step < steps && !signal?.aborted) {
     const scalars = batches.scalars(step);
     for (let micro = 0; micro < spec.accumulate && upcoming; micro++) {
-      const following = device.stagesInputs ? batches.readAhead() : undefined;
-      const running = device.microBatch(upcoming, micro, scalars, following);
+      const running = device.microBatch(upcoming, micro, scalars, batches.readAhead());
       let idleFrom = 0;
       const [result, next]: [Awaited<typeof running>, MicroBatch | undefined] = await Promise.all([
         running.then((done) => {

@@ -192,10 +192,10 @@ export class TrainingDevice implements AsyncDisposable {
     const isThere = this.#staged === batch;
     this.#staged = undefined;
     const writes = { ...(isThere ? {} : batchData(batch)), ...scalarData(scalars) };
-    const staged = following && this.stagesInputs ? batchData(following) : {};
+    const ahead = this.stagesInputs ? following : undefined;
     const fromZero = this.#accumulates && index === 0;
-    const result = await this.#run(graph, writes, staged, fromZero);
-    if (following && this.stagesInputs) this.#staged = following;
+    const result = await this.#run(graph, writes, ahead ? batchData(ahead) : {}, fromZero);
+    this.#staged = ahead;
     const changed: readonly Group[] = this.#accumulates
       ? ["statistics", "accumulators"]
       : ["weights", "statistics"];

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import Table from "cli-table3";
 import sharp from "sharp";
 import type { AugmentSettings } from "../../compiler/spec/augmentKeys.ts";
+import { median } from "../median.ts";
 import {
   type AugmentForm,
   makeImages,
@@ -91,8 +92,4 @@ async function alternate(forms: Readonly<Record<string, AugmentForm>>): Promise<
       rates.get(name)?.cpuMs.push((user + system) / 1_000 / ROUND_IMAGES);
     }
   return rates;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }

@@ -15,6 +15,7 @@ import { OrtHost } from "../../runtime/ort/ortHost.ts";
 import { writeBundleDirectory } from "../../runtime/train/bundleDirectory.ts";
 import type { MicroBatch } from "../../runtime/train/microBatch.ts";
 import { TrainingDevice } from "../../runtime/train/trainingDevice.ts";
+import { median } from "../median.ts";
 import { compareAugmentRates } from "./augmentRates.ts";
 import { compareDataRates } from "./dataRates.ts";
 import { compareFeatureEpochs } from "./featureRates.ts";
@@ -154,11 +155,6 @@ async function timeCompilation(): Promise<void> {
     table.push([`examples/${name}`, median(times).toFixed(0)]);
   }
   console.log(table.toString());
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
 async function benchTraining(): Promise<boolean> {

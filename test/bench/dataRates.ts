@@ -15,6 +15,7 @@ import { preparePack } from "../../runtime/data/packedImages.ts";
 import { HEADER_BYTES } from "../../runtime/data/packShard.ts";
 import { evaluationOrder } from "../../runtime/data/sampler.ts";
 import { LoaderThread } from "../../runtime/loader/loaderThread.ts";
+import { median } from "../median.ts";
 import { writeNoisyJpegs } from "./noisyJpegs.ts";
 
 const format: ImageFormat = { height: 256, width: 256, channels: 3, greyscale: false };
@@ -94,10 +95,6 @@ async function alternate(mttc: () => Promise<number>, bare: () => Promise<number
   }
   const ratios = rates.mttc.map((rate, round) => rate / (rates.bare[round] ?? Number.NaN));
   return { mttc: median(rates.mttc), bare: median(rates.bare), ratio: median(ratios) };
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
 /** Images a second of `work`, which handles `count`. */

@@ -14,6 +14,7 @@ import type { EpochReport } from "../../runtime/train/events.ts";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import type { TrainerOptions } from "../../runtime/train/trainerOptions.ts";
 import { drawValue } from "../families/drawnValues.ts";
+import { median } from "../median.ts";
 
 const SIDE = 224;
 const IMAGES = 48;
@@ -95,10 +96,6 @@ async function alternate(
 /** Median seconds of the last `count` epochs: reading, steps and all. */
 function secondsOf(history: readonly EpochReport[], count: number): number {
   return median(history.slice(-count).map(({ seconds }) => seconds));
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
 /** The fixture's graph with weights drawn by name inside, 102 MB. */

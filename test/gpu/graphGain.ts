@@ -1,6 +1,7 @@
 // What CUDA graphs gain: the same steps plain and captured, in turns, of small networks, whose operators take
 // less time than telling the device of them, and of ResNet-50.
 import type { Spec } from "../../compiler/spec/schema.ts";
+import { median } from "../median.ts";
 import { exampleExperiments } from "./experiments.ts";
 import { type RateOptions, startFor } from "./rates.ts";
 import { type Experiment, StepRun } from "./stepRun.ts";
@@ -50,8 +51,4 @@ async function gainOf(experiment: Experiment, options: RateOptions): Promise<Gra
   } finally {
     await host.close();
   }
-}
-
-function median(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
 }

@@ -20,6 +20,7 @@ import type { HostTensor, OrtHost } from "../../runtime/ort/ortHost.ts";
 import { type AutotuneOptions, type CompileWith, compileTuned } from "../../runtime/train/autotune.ts";
 import { type StoredManifest, writeBundleDirectory } from "../../runtime/train/bundleDirectory.ts";
 import { proveCapture } from "../../runtime/train/captureProof.ts";
+import { targetOf } from "../../runtime/train/hostCompilation.ts";
 import type { MicroBatch, StepScalars } from "../../runtime/train/microBatch.ts";
 import { TrainingDevice } from "../../runtime/train/trainingDevice.ts";
 import { StepTraffic } from "./stepTraffic.ts";
@@ -87,12 +88,7 @@ export class StepRun implements AsyncDisposable {
   static async open(
     host: OrtHost,
     experiment: Experiment,
-    {
-      target = host.provider.kind === "cuda" ? "cuda" : "cpu",
-      tuning,
-      lossScale,
-      capturable,
-    }: RunOptions = {},
+    { target = targetOf(host.provider), tuning, lossScale, capturable }: RunOptions = {},
   ): Promise<StepRun> {
     const { spec, classes, trunk } = experiment;
     const traffic = new StepTraffic();
