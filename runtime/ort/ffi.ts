@@ -40,6 +40,7 @@ type Row = readonly [index: number, result: "void" | "status" | "text", ...args:
 const FUNCTIONS = {
   GetErrorMessage: [2, "text", "pointer"],
   CreateEnv: [3, "status", "int", "text", "outPointer"],
+  DisableTelemetryEvents: [6, "status", "pointer"],
   CreateSession: [7, "status", "pointer", "path", "pointer", "outPointer"],
   CreateSessionFromArray: [8, "status", "pointer", "bytes", "size", "pointer", "outPointer"],
   Run: [9, "status", "pointer", "pointer", "texts", "pointers", "size", "texts", "size", "outPointers"],
@@ -148,6 +149,16 @@ export type SymbolFunctions<Rows extends Record<string, SymbolRow>> = {
  */
 export function loadLibrary(path: string): object {
   return koffi.load(path);
+}
+
+/**
+ * Sets a variable of this process's environment for native code. On a worker thread `process.env` is a copy
+ * that no library sees.
+ */
+export function setNativeVariable(name: string, value: string): void {
+  if (process.platform === "win32")
+    koffi.load("kernel32.dll").func("SetEnvironmentVariableA", "int", ["str", "str"])(name, value);
+  else koffi.load(null).func("setenv", "int", ["str", "str", "int"])(name, value, 1);
 }
 
 /** Loads a library and binds functions that it exports; hold `handle` for as long as they are used. */

@@ -11,6 +11,7 @@ import {
   type Out,
   openOrtApi,
   type Pointer,
+  setNativeVariable,
 } from "./ffi.ts";
 import { ortError } from "./ortErrors.ts";
 
@@ -24,6 +25,17 @@ export interface Surroundings {
   readonly arch: string;
   /** MTTC_ORT_DIR: the folder of a libonnxruntime of the user's choice. */
   readonly ortFolder?: string | undefined;
+}
+
+/**
+ * ONNX Runtime sends events home, with the names of a model's inputs and outputs, and leaves logs and a
+ * device's number on the disk, unless this variable is set when its library starts.
+ */
+const NO_TELEMETRY = "ORT_DISABLE_TELEMETRY";
+
+/** Off unless the user's own environment says 0 or false. */
+function isTelemetryWanted(): boolean {
+  return /^(0|false)$/i.test(process.env[NO_TELEMETRY] ?? "");
 }
 
 /** The surroundings of this process. */
@@ -100,6 +112,7 @@ export class OrtLibrary {
     this.version = version;
     this.functions = functions;
     this.env = this.make("starting", (out) => functions.CreateEnv(LOG_FATAL, "mttc", out));
+    if (!isTelemetryWanted()) this.check("starting", functions.DisableTelemetryEvents(this.env));
     this.allocator = this.make("starting", (out) => functions.GetAllocatorWithDefaultOptions(out));
   }
 
@@ -108,6 +121,7 @@ export class OrtLibrary {
     const file = locateOrtLibrary(libraryPath, around);
     let opened: OpenedLibrary;
     try {
+      if (!isTelemetryWanted()) setNativeVariable(NO_TELEMETRY, "1");
       opened = openOrtApi(file);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
