@@ -6,12 +6,12 @@ import { finishGraph } from "../../compiler/lower/finishGraph.ts";
 import { encodeGraph } from "../../compiler/onnx/encodeGraph.ts";
 import type { OrtLibrary } from "../../runtime/ort/library.ts";
 import { runBytesOnOrt } from "../ops/runOnOrt.ts";
-import type { FamilyGraph } from "./familyGraph.ts";
+import type { TrunkGraph } from "./trunkGraph.ts";
 
 /** Features and gradients in float32, on the CPU; the graph may be one for CUDA. */
 export function runFamilyOnOrt(
   library: OrtLibrary,
-  { graph, feeds }: FamilyGraph,
+  { graph, feeds }: TrunkGraph,
   target: Target = "cpu",
 ): Map<string, NDArray> {
   const bytes = encodeGraph(finishGraph(graph, { target }));
