@@ -46,6 +46,7 @@ FORMS = {
     "script": dict(dynamo=False, opset_version=17, dynamic_axes={"image": {0: "batch"}}),
     "script-fixed": dict(dynamo=False, opset_version=17),
     "dynamo": dict(dynamo=True),
+    # A batch that torch.export follows must not be 1.
     "dynamo-norms": dict(dynamo=True, optimize=False, dynamic_shapes=({0: torch.export.Dim("batch")},)),
 }
 
@@ -228,6 +229,7 @@ class Places:
 
 def write(folder, name, form, network, spec, exact, batch):
     gap, image, cotangent, features, grads = exact
+    batch = BATCH if "dynamic_shapes" in FORMS[form] else batch
     model = export(network, image[:batch], form)
     places = Places(network, image)
     gradient = np.zeros(places.count)

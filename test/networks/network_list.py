@@ -70,7 +70,7 @@ def swin_features(network, image):
 
 
 def torchvision_maxvit():
-    return torchvision_models.MaxVit((64, 64), 16, [16, 32], [1, 1], 8, 0.0, partition_size=4, num_classes=7)
+    return torchvision_models.MaxVit((64, 64), 16, 4, [16, 32], [1, 1], 8, 0.0, num_classes=7)
 
 
 def maxvit_features(network, image):
@@ -142,7 +142,7 @@ TRANSFORMERS = {
     "torchvision-swinv2": of_torchvision(lambda: torchvision_swin("v2"), 64, swin_features, True),
     "torchvision-maxvit": of_torchvision(torchvision_maxvit, 64, maxvit_features, True),
     "maxvit": of_timm(
-        "maxvit_rmlp_pico_rw_256", 64, True, img_size=64, embed_dim=(16, 32), depths=(1, 1), stem_width=(16, 16)
+        "maxvit_rmlp_pico_rw_256", 64, True, img_size=64, embed_dim=(32, 64), depths=(1, 1), stem_width=(16, 32)
     ),
     "pvt-v2": of_timm("pvt_v2_b0", 128, True, depths=(1, 1, 1, 1), embed_dims=(16, 32, 40, 64), num_heads=(1, 2, 5, 8)),
     "hiera": of_class(hiera, 128, True),

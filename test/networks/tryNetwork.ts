@@ -39,7 +39,7 @@ export interface GradientTrial {
   readonly ours: number;
   /** Parameters of PyTorch that are not trained, or only in part. */
   readonly missed: readonly string[];
-  /** Tensors that mttc trains and that are no parameter of PyTorch's (or one that an exporter worked into another). */
+  /** Tensors that mttc trains and that are no parameter of PyTorch's, or were made of one. */
   readonly others: readonly string[];
 }
 
@@ -124,8 +124,8 @@ function featuresErrorOf({ features }: NetworkReference, found: ReadonlyMap<stri
 }
 
 /**
- * Gradients of the file's tensors as gradients of PyTorch's numbers: what a number became in several places adds
- * up, times the factor that it got there.
+ * Gradients of the file's tensors as gradients of PyTorch's numbers: what a number became in several places
+ * adds up, times the factor that it got there.
  */
 function compareGradients(
   reference: NetworkReference,
