@@ -7,7 +7,7 @@ import { type Fault, formatFault } from "../compiler/diagnostics.ts";
 import { specWarnings } from "../compiler/spec/specWarnings.ts";
 import { refuseForeignFolder } from "../runtime/export/ownFolder.ts";
 import { readForeignModels } from "../runtime/models/foreignModels.ts";
-import { MANIFEST_FILE, writeBundleDirectory } from "../runtime/train/bundleDirectory.ts";
+import { MANIFEST_FILE, writeBundleDirectory } from "../runtime/runs/bundleDirectory.ts";
 import { dumpTrace, joinTraces, type StageTime, timingTrace } from "./graphDump.ts";
 import { shownPath } from "./pathText.ts";
 import { loadClasses, loadExperiment } from "./specFile.ts";

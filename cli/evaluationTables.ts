@@ -1,5 +1,5 @@
 // Evaluation reports as text: figures beside the majority baseline, and confusion matrices.
-import type { EvaluationReport, TaskReport } from "../runtime/train/evaluationReport.ts";
+import type { EvaluationReport, TaskReport } from "../runtime/infer/evaluationReport.ts";
 import { count, decimal, renderTable } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
 

@@ -12,8 +12,8 @@ import type { TaskClasses } from "../compiler/model/network.ts";
 import type { Spec } from "../compiler/spec/schema.ts";
 import { type ForeignModels, readForeignModels } from "../runtime/models/foreignModels.ts";
 import { OrtHost } from "../runtime/ort/ortHost.ts";
+import { ortOptions } from "../runtime/ort/runtimeOptions.ts";
 import { placeGraphs } from "../runtime/train/placements.ts";
-import { ortOptions } from "../runtime/train/trainerOptions.ts";
 import { targetOption } from "./compileCommand.ts";
 import { placementText } from "./placementText.ts";
 import {

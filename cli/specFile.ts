@@ -5,7 +5,7 @@ import { MttcError } from "../compiler/diagnostics.ts";
 import type { TaskClasses } from "../compiler/model/network.ts";
 import { parseSpec } from "../compiler/spec/parseSpec.ts";
 import { fileError } from "../runtime/checkpoint/fileSystem.ts";
-import { readRun } from "../runtime/train/runDirectory.ts";
+import { readRun } from "../runtime/runs/runFolder.ts";
 import {
   type Experiment,
   experimentFromRun,

@@ -48,6 +48,8 @@ const RUNTIME_STAGES: readonly (readonly string[])[] = [
   ["drawing"],
   ["augment"],
   ["loader"],
+  ["runs"],
+  ["infer"],
   ["train"],
   ["diagnosis"],
   ["export"],

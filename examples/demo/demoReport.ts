@@ -3,7 +3,7 @@
 import { basename } from "node:path";
 import Table from "cli-table3";
 import type { ExportReport } from "../../runtime/export/exportRun.ts";
-import type { EvaluationReport, TaskReport } from "../../runtime/train/evaluationReport.ts";
+import type { EvaluationReport, TaskReport } from "../../runtime/infer/evaluationReport.ts";
 import type { EpochReport } from "../../runtime/train/events.ts";
 
 /** An image and, per task, what the model says and what the label is (undefined: missing). */

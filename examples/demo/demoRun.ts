@@ -9,7 +9,7 @@ import { parseSpec } from "../../compiler/spec/parseSpec.ts";
 import { RUN_SHEET } from "../../runtime/augment/runSheet.ts";
 import { type ExportReport, exportRun } from "../../runtime/export/exportRun.ts";
 import { Predictor } from "../../runtime/export/predictor.ts";
-import type { EvaluationReport } from "../../runtime/train/evaluationReport.ts";
+import type { EvaluationReport } from "../../runtime/infer/evaluationReport.ts";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import { type Experiment, experimentFromSpec } from "../../runtime/train/trainerOptions.ts";
 import {

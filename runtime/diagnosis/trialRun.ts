@@ -8,7 +8,7 @@ import { decodeSafetensors } from "../../compiler/safetensors.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import { RandomStream } from "../data/randomStream.ts";
 import { OrtHost, type ProviderRequest } from "../ort/ortHost.ts";
-import { writeBundleDirectory } from "../train/bundleDirectory.ts";
+import { writeBundleDirectory } from "../runs/bundleDirectory.ts";
 import { targetOf } from "../train/hostCompilation.ts";
 import { TrainingDevice } from "../train/trainingDevice.ts";
 

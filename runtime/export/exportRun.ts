@@ -10,8 +10,8 @@ import { imageDepth } from "../data/imageFormat.ts";
 import { ImageReader, imageBytes, imageFormat } from "../data/images.ts";
 import { arrayOver } from "../ort/hostTensor.ts";
 import { type HostTensor, OrtHost } from "../ort/ortHost.ts";
+import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
 import type { MultiTaskTrainer } from "../train/multiTaskTrainer.ts";
-import type { RuntimeOptions } from "../train/trainerOptions.ts";
 import { refuseForeignFolder } from "./ownFolder.ts";
 import { checkParity, type ParityCheck, type ParityReference } from "./parity.ts";
 

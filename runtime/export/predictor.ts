@@ -10,7 +10,7 @@ import { BatchLoader } from "../data/loader.ts";
 import { evaluationOrder } from "../data/sampler.ts";
 import { arrayOver } from "../ort/hostTensor.ts";
 import { type HostTensor, OrtHost } from "../ort/ortHost.ts";
-import { ortOptions, type RuntimeOptions } from "../train/trainerOptions.ts";
+import { ortOptions, type RuntimeOptions } from "../ort/runtimeOptions.ts";
 
 const BATCH_IMAGES = 32;
 const GRAPH = "model";

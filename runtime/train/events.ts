@@ -1,5 +1,5 @@
 // What a trainer tells while it works: typed events, and the reports they carry.
-import type { EvaluationReport } from "./evaluationReport.ts";
+import type { EvaluationReport } from "../infer/evaluationReport.ts";
 
 /** After each step; losses are masked means over the epoch so far, NaN before a task's first label. */
 export interface StepEvent {

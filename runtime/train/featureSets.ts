@@ -12,7 +12,7 @@ import type { LabelledRows, PreparedLabels } from "../data/classes.ts";
 import { type RecordKind, SHARD_VERSION } from "../data/packShard.ts";
 import type { PackItem } from "../data/packWriter.ts";
 import type { OrtHost } from "../ort/ortHost.ts";
-import type { StoredManifest } from "./bundleDirectory.ts";
+import type { StoredManifest } from "../runs/bundleDirectory.ts";
 import { packItems } from "./runPack.ts";
 
 /** Images, and what is kept of each. */

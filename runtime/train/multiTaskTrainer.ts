@@ -10,18 +10,19 @@ import type { Spec } from "../../compiler/spec/schema.ts";
 import { writeRunSheet } from "../augment/runSheet.ts";
 import { loadNewestCheckpoint, saveCheckpoint } from "../checkpoint/checkpoints.ts";
 import type { LabelledRows } from "../data/classes.ts";
+import type { EvaluationReport } from "../infer/evaluationReport.ts";
+import { evaluateRows, predictPaths } from "../infer/scoring.ts";
+import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
+import { readRun } from "../runs/runFolder.ts";
 import { proveCaptureOf } from "./captureProof.ts";
 import { type EpochState, FRESH_EPOCH, meanLosses, stepsPerEpoch, trainEpoch } from "./epochLoop.ts";
-import type { EvaluationReport } from "./evaluationReport.ts";
 import { type EpochReport, EventHub, type TrainerEvents } from "./events.ts";
-import { evaluateRows, predictPaths } from "./inference.ts";
 import { type Progress, parameterValues, readCheckpointState, storedState } from "./progress.ts";
-import { appendLog, readRun } from "./runDirectory.ts";
+import { appendLog } from "./runDirectory.ts";
 import {
   type Experiment,
   experimentFromOptions,
   experimentFromRun,
-  type RuntimeOptions,
   type TrainerOptions,
 } from "./trainerOptions.ts";
 import { TrainingSession } from "./trainingSession.ts";

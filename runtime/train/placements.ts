@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Bundle } from "../../compiler/bundle.ts";
 import type { OrtHost, Placement } from "../ort/ortHost.ts";
 import { PROVIDER_NAMES } from "../ort/provider.ts";
-import { writeBundleDirectory } from "./bundleDirectory.ts";
+import { writeBundleDirectory } from "../runs/bundleDirectory.ts";
 
 /** The nodes of one graph, as ONNX Runtime keeps them after folding and fusing. */
 export interface GraphPlacement {

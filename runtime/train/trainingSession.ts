@@ -19,19 +19,14 @@ import { LoaderThread } from "../loader/loaderThread.ts";
 import { type ForeignModels, readForeignModels } from "../models/foreignModels.ts";
 import { OrtHost } from "../ort/ortHost.ts";
 import { describeProvider } from "../ort/provider.ts";
-import { type StoredManifest, writeBundleDirectory } from "./bundleDirectory.ts";
+import { ortOptions, type RuntimeOptions } from "../ort/runtimeOptions.ts";
+import { type StoredManifest, writeBundleDirectory } from "../runs/bundleDirectory.ts";
+import { BUNDLE_FOLDER, hasRun, writeRun } from "../runs/runFolder.ts";
 import { FeatureCache } from "./featureCache.ts";
 import { compileForHost } from "./hostCompilation.ts";
-import { BUNDLE_FOLDER, hasRun, writeRun } from "./runDirectory.ts";
 import { openPack } from "./runPack.ts";
 import { checkSources } from "./runSources.ts";
-import {
-  type Experiment,
-  ortOptions,
-  type RunLabels,
-  type RuntimeOptions,
-  readLabels,
-} from "./trainerOptions.ts";
+import { type Experiment, type RunLabels, readLabels } from "./trainerOptions.ts";
 import { TrainingDevice } from "./trainingDevice.ts";
 
 /** Hashes that a checkpoint must share with the run that resumes from it. */
@@ -75,7 +70,7 @@ export class TrainingSession implements AsyncDisposable {
   private constructor(
     parts: Omit<
       TrainingSession,
-      "close" | "checkTraining" | "prepareInputs" | "features" | typeof Symbol.asyncDispose
+      "close" | "checkTraining" | "prepareInputs" | "features" | "parallel" | typeof Symbol.asyncDispose
     >,
     closers: (() => Promise<void>)[],
     isTrainingChecked: boolean,
@@ -160,6 +155,11 @@ export class TrainingSession implements AsyncDisposable {
     if (this.#isTrainingChecked) return;
     this.#labels = await checkSources(this.experiment, this.#labels);
     this.#isTrainingChecked = true;
+  }
+
+  /** Images decoded at the same time; -1 chooses by the machine. */
+  get parallel(): number {
+    return this.experiment.spec.num_parallel_calls;
   }
 
   /** What steps read in place of images, where the run has it. */

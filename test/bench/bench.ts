@@ -12,7 +12,7 @@ import { decodeSafetensors } from "../../compiler/safetensors.ts";
 import { parseSpec, resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { LayerEntry } from "../../compiler/spec/schema.ts";
 import { OrtHost } from "../../runtime/ort/ortHost.ts";
-import { writeBundleDirectory } from "../../runtime/train/bundleDirectory.ts";
+import { writeBundleDirectory } from "../../runtime/runs/bundleDirectory.ts";
 import type { MicroBatch } from "../../runtime/train/microBatch.ts";
 import { TrainingDevice } from "../../runtime/train/trainingDevice.ts";
 import { median } from "../median.ts";

@@ -13,7 +13,7 @@ import { decodeModelProto } from "../../compiler/onnx/protobuf.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
 import { OrtHost, type Provider } from "../../runtime/ort/ortHost.ts";
 import { PROVIDER_NAMES } from "../../runtime/ort/provider.ts";
-import { writeBundleDirectory } from "../../runtime/train/bundleDirectory.ts";
+import { writeBundleDirectory } from "../../runtime/runs/bundleDirectory.ts";
 import type { MicroBatch } from "../../runtime/train/microBatch.ts";
 import { placeGraphs } from "../../runtime/train/placements.ts";
 import { type TaskSums, TrainingDevice } from "../../runtime/train/trainingDevice.ts";

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { compile } from "../../compiler/compile.ts";
 import type { BufferSpec, OrtHost } from "../../runtime/ort/ortHost.ts";
-import { writeBundleDirectory } from "../../runtime/train/bundleDirectory.ts";
+import { writeBundleDirectory } from "../../runtime/runs/bundleDirectory.ts";
 import type { Experiment } from "../gpu/stepRun.ts";
 import type { LaunchTrace, TracedCall } from "./launchTrace.ts";
 

@@ -14,7 +14,7 @@ import { type AnsweredImage, answerText, goalsMissed } from "../../examples/demo
 import { type DemoResult, runDemo } from "../../examples/demo/demoRun.ts";
 import { SHEET_IMAGES, sheetSvg } from "../../examples/demo/predictionSheet.ts";
 import { PARITY_TOLERANCE } from "../../runtime/export/parity.ts";
-import type { TaskReport } from "../../runtime/train/evaluationReport.ts";
+import type { TaskReport } from "../../runtime/infer/evaluationReport.ts";
 import { runCli } from "../cli/runCli.ts";
 
 const repository = join(import.meta.dirname, "..", "..");

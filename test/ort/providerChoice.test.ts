@@ -9,7 +9,7 @@ import { PROVIDER_FILES } from "../../runtime/ort/cudaLibraries.ts";
 import { OrtHost } from "../../runtime/ort/ortHost.ts";
 import { cudaOptions, type Provider } from "../../runtime/ort/provider.ts";
 import { locateForProvider, openProvider, parseProvider } from "../../runtime/ort/providerChoice.ts";
-import { ortOptions } from "../../runtime/train/trainerOptions.ts";
+import { ortOptions } from "../../runtime/ort/runtimeOptions.ts";
 import { rejection } from "./rejection.ts";
 
 /** A folder with the files of core and CUDA provider, all empty. */

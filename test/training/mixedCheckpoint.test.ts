@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import { LOSS_SCALE, LOSS_SCALING, SCALED_STEPS } from "../../compiler/step/lossScaling.ts";
 import type { LoadedCheckpoint } from "../../runtime/checkpoint/checkpoints.ts";
-import type { StoredManifest } from "../../runtime/train/bundleDirectory.ts";
+import type { StoredManifest } from "../../runtime/runs/bundleDirectory.ts";
 import { readCheckpointState } from "../../runtime/train/progress.ts";
 import { rejection } from "../ort/rejection.ts";
 import { compileTraced, numberedClasses } from "./tracedGraphs.ts";

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
 import { OrtHost } from "../../runtime/ort/ortHost.ts";
-import { writeBundleDirectory } from "../../runtime/train/bundleDirectory.ts";
+import { writeBundleDirectory } from "../../runtime/runs/bundleDirectory.ts";
 import { TrainingDevice } from "../../runtime/train/trainingDevice.ts";
 import { readFixture, TRAINING_CASES, type TrainingFixture } from "../fixtures/training/readFixture.ts";
 import { relativeDistance } from "../step/tensors.ts";
