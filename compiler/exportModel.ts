@@ -4,7 +4,7 @@
 import { finishGraph } from "./lower/finishGraph.ts";
 import { buildExportGraphs } from "./model/exportGraphs.ts";
 import type { ImportedTrunk } from "./model/importedTrunk.ts";
-import { encodeMetadata, type MetadataContent } from "./model/modelMetadata.ts";
+import { encodeMetadata, type MetadataContent, type ModelOrigin } from "./model/modelMetadata.ts";
 import type { TaskClasses } from "./model/network.ts";
 import { encodeGraph, PRODUCER } from "./onnx/encodeGraph.ts";
 import { OPS } from "./ops/table.ts";
@@ -18,6 +18,8 @@ export interface ExportOptions {
   readonly fold?: boolean;
   /** The imported network of the spec's fcn. */
   readonly trunk?: ImportedTrunk | undefined;
+  /** Where the model comes from, for the metadata. */
+  readonly origin?: ModelOrigin | undefined;
   /** Sees every graph after every stage and pass. */
   readonly trace?: Trace | undefined;
 }
@@ -38,14 +40,14 @@ export function exportModel(
   spec: Spec,
   classes: TaskClasses,
   values: ReadonlyMap<string, Float32Array>,
-  { split = false, fold = true, trunk, trace }: ExportOptions = {},
+  { split = false, fold = true, trunk, origin, trace }: ExportOptions = {},
 ): ExportedFile[] {
-  const model = { spec, classes, values, trunk, ops: OPS, producer: PRODUCER };
+  const model = { spec, classes, values, trunk, ops: OPS, producer: PRODUCER, origin };
   return buildExportGraphs(model, split).map(({ name, graph, metadata }) => {
     const finished = finishGraph(graph, { foldNorms: fold, ...(trace ? { trace } : {}) });
     return {
       file: `${name}.onnx`,
-      bytes: encodeGraph(finished, { metadata: encodeMetadata(metadata) }),
+      bytes: encodeGraph(finished, { metadata: encodeMetadata(metadata), kernelShapes: true }),
       metadata,
     };
   });

@@ -8,9 +8,10 @@ import type { OpTable } from "../ir/op.ts";
 import type { Graph, TensorType, Value } from "../ir/types.ts";
 import { imageDtype } from "../spec/pixelRange.ts";
 import type { Spec } from "../spec/schema.ts";
+import { imageReading } from "./imageReading.ts";
 import type { ImportedTrunk } from "./importedTrunk.ts";
 import { buildHead, type LayerContext } from "./layers.ts";
-import type { MetadataContent, ModelKind } from "./modelMetadata.ts";
+import type { MetadataContent, ModelKind, ModelOrigin } from "./modelMetadata.ts";
 import { buildFcn, buildHeads, buildShared, imageInput, probabilities, type TaskClasses } from "./network.ts";
 
 /** Name of the symbolic batch dimension of exported graphs. */
@@ -25,6 +26,7 @@ export interface TrainedModel {
   readonly values: ReadonlyMap<string, Float32Array>;
   /** Who made it, for the metadata. */
   readonly producer: string;
+  readonly origin?: ModelOrigin | undefined;
 }
 
 /** One file to be: its graph before passes, and what its metadata says. */
@@ -121,7 +123,7 @@ function begin(model: TrainedModel, name: string): { b: GraphBuilder; ctx: Layer
 }
 
 function metadataOf(
-  { spec, producer }: TrainedModel,
+  { spec, producer, origin }: TrainedModel,
   kind: ModelKind,
   tasks: MetadataContent["tasks"],
 ): MetadataContent {
@@ -129,7 +131,9 @@ function metadataOf(
   const { num_channels: channels, norm } = spec;
   const greyscale = spec.single_channel || channels === 1;
   const layout = { layout: "NHWC", dtype: imageDtype(spec.bit_depth) } as const;
-  return { producer, kind, tasks, preprocessing: { height, width, channels, greyscale, norm, ...layout } };
+  const preprocessing = { height, width, channels, greyscale, norm, ...layout };
+  const reading = imageReading(preprocessing);
+  return { producer, kind, tasks, preprocessing, reading, ...(origin && { origin }) };
 }
 
 const MAX_NAME_CHARACTERS = 50;

@@ -1,13 +1,17 @@
 // What an exported ONNX file says about itself: one JSON object under the key "mttc" of the model's
 // metadata_props. Written by exportGraphs.ts, read by whoever serves the file: size and channels of the
-// images, tasks, class names.
+// images and how they are read, tasks, class names, where the model comes from. The parts of a split export
+// have a key each ("mttc.trunk", "mttc.head.species"), so that tools that join files can keep them all.
 import { z } from "zod";
 import { MttcError } from "../diagnostics.ts";
+import { readingSchema } from "./imageReading.ts";
 
 /** The key of metadata_props that holds the object. */
 export const METADATA_KEY = "mttc";
 export const METADATA_FORMAT = "mttc-model";
 const METADATA_VERSION = 1;
+/** Keys of parts begin so. */
+const PART_PREFIX = `${METADATA_KEY}.`;
 
 const size = z.int().min(1).max(65_536);
 
@@ -37,39 +41,75 @@ const metadataSchema = z.object({
     layout: z.literal("NHWC"),
     dtype: z.enum(["uint8", "uint16", "float32"]),
   }),
+  /** How an image file becomes `image`; exports by mttc before this key do not say it, and read alike. */
+  reading: readingSchema.optional(),
+  /** Where the model comes from. */
+  origin: z
+    .object({
+      /** Version of mttc that exported it. */
+      mttc: z.string(),
+      /** Name of the run's folder. */
+      run: z.string().optional(),
+      /** Epochs that it was trained. */
+      epoch: z.int().min(0).optional(),
+      /** When its checkpoint was saved, ISO 8601. */
+      date: z.string().optional(),
+    })
+    .optional(),
 });
 
 /** The metadata of an exported file. */
 export type ModelMetadata = Readonly<z.infer<typeof metadataSchema>>;
 export type ModelKind = ModelMetadata["kind"];
+/** Where an export comes from. */
+export type ModelOrigin = NonNullable<ModelMetadata["origin"]>;
 /** What a caller decides; format and version are this file's. */
 export type MetadataContent = Omit<ModelMetadata, "format" | "version">;
 
-/** The entries of metadata_props. */
-export function encodeMetadata(content: MetadataContent): Record<string, string> {
-  const metadata: ModelMetadata = { format: METADATA_FORMAT, version: METADATA_VERSION, ...content };
-  return { [METADATA_KEY]: JSON.stringify(metadata) };
+/** The object as it is written. */
+export function fullMetadata(content: MetadataContent): ModelMetadata {
+  return { format: METADATA_FORMAT, version: METADATA_VERSION, ...content };
 }
 
-/** Reads metadata_props; `file` is for messages. E_MODEL_META where they are missing or not understood. */
+/** The entries of metadata_props. */
+export function encodeMetadata(content: MetadataContent): Record<string, string> {
+  const { kind, tasks } = content;
+  const part = kind === "head" ? `head.${tasks[0]?.name}` : kind;
+  const key = kind === "model" || kind === "task" ? METADATA_KEY : `${PART_PREFIX}${part}`;
+  return { [key]: JSON.stringify(fullMetadata(content)) };
+}
+
+/**
+ * Reads metadata_props; `file` is for messages. Parts that a tool has joined into one file, trunk and heads,
+ * are a whole model. E_MODEL_META where they are missing or not understood.
+ */
 export function readMetadata(
   props: readonly { readonly key: string; readonly value: string }[],
   file: string,
 ): ModelMetadata {
-  const text = props.find(({ key }) => key === METADATA_KEY)?.value;
-  const fail = (message: string, cause?: unknown): never => {
-    const hint = "only files that `mttc export` wrote know their image size and classes";
-    throw new MttcError({ code: "E_MODEL_META", message, at: { file }, hint }, { cause });
-  };
-  if (text === undefined) return fail(`the model has no metadata "${METADATA_KEY}"`);
+  const whole = props.find(({ key }) => key === METADATA_KEY);
+  if (whole) return readEntry(whole, file);
+  const parts = props.filter(({ key }) => key.startsWith(PART_PREFIX)).map((entry) => readEntry(entry, file));
+  const trunk = parts.find(({ kind }) => kind === "trunk");
+  const tasks = parts.flatMap((part) => (part.kind === "head" ? part.tasks : []));
+  if (trunk && tasks.length > 0) return { ...trunk, kind: "model", tasks };
+  return parts[0] ?? refuse(`the model has no metadata "${METADATA_KEY}"`, file);
+}
+
+function readEntry({ key, value }: { key: string; value: string }, file: string): ModelMetadata {
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = JSON.parse(value);
   } catch (cause) {
-    return fail(`the metadata "${METADATA_KEY}" is not JSON`, cause);
+    return refuse(`the metadata "${key}" is not JSON`, file, cause);
   }
   const parsed = metadataSchema.safeParse(json);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  return fail(`the metadata "${METADATA_KEY}" is not usable: ${issue?.path.join(".")}: ${issue?.message}`);
+  return refuse(`the metadata "${key}" is not usable: ${issue?.path.join(".")}: ${issue?.message}`, file);
+}
+
+function refuse(message: string, file: string, cause?: unknown): never {
+  const hint = "only files that `mttc export` wrote know their image size and classes";
+  throw new MttcError({ code: "E_MODEL_META", message, at: { file }, hint }, { cause });
 }

@@ -24,13 +24,23 @@ export interface EncodeOptions {
   readonly constants?: ConstantsFile | undefined;
   /** metadata_props of the model. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /**
+   * Spells the kernel_shape of convolutions out, which follows from the filter: onnxruntime-web's WebGPU
+   * provider refuses them without.
+   */
+  readonly kernelShapes?: boolean;
 }
+
+/** Operators whose second input is a filter [K,C,R,S]. */
+const CONVOLUTIONS: ReadonlySet<string> = new Set(["Conv", "ConvTranspose"]);
 
 /** Bytes of an ONNX model; the graph must be lowered (an own operator is an InternalError). */
 export function encodeGraph(graph: Graph, options: EncodeOptions = {}): Uint8Array {
   const names = outputNames(graph);
   const nameOf = (value: Value | undefined): string => (value ? (names.get(value) ?? value.name) : "");
-  const nodes = graph.nodes.map((node) => encodeNode(node, nameOf));
+  const nodes = graph.nodes.map((node) =>
+    encodeNode(node, nameOf, options.kernelShapes ? kernelShape(node) : {}),
+  );
   for (const { name, value } of graph.outputs)
     if (nameOf(value) !== name) nodes.push({ ...copyNode(nameOf(value), name), docString: value.origin });
   return encodeModelProto({
@@ -70,7 +80,19 @@ function opsetImports(graph: Graph): ModelProto["opsetImport"] {
   return isExtended ? [standard, { domain: "com.microsoft", version: 1 }] : [standard];
 }
 
-function encodeNode(node: Node, nameOf: (value: Value | undefined) => string): NodeProto {
+/** The kernel_shape of a convolution whose filter has known sizes. */
+function kernelShape({ op, inputs }: Node): Node["attrs"] {
+  const sides =
+    CONVOLUTIONS.has(op.name) && op.attrs.kernel_shape ? inputs[1]?.type.shape.slice(2) : undefined;
+  const isKnown = sides?.every((side): side is number => typeof side === "number");
+  return isKnown ? { kernel_shape: sides as number[] } : {};
+}
+
+function encodeNode(
+  node: Node,
+  nameOf: (value: Value | undefined) => string,
+  implied: Node["attrs"],
+): NodeProto {
   const { op } = node;
   if (op.domain === "mttc") throw new InternalError(`${op.name} reached the ONNX encoder`);
   const input = node.inputs.map(nameOf);
@@ -82,7 +104,7 @@ function encodeNode(node: Node, nameOf: (value: Value | undefined) => string): N
     docString: node.outputs[0]?.origin ?? "",
     input,
     output: node.outputs.map(nameOf),
-    attribute: Object.entries(node.attrs)
+    attribute: Object.entries({ ...implied, ...node.attrs })
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([name, value]) => encodeAttribute(op.name, name, op.attrs[name], value)),
   };

@@ -4,7 +4,7 @@
 import { join, resolve } from "node:path";
 import { InternalError } from "../../compiler/diagnostics.ts";
 import { type ExportedFile, exportModel } from "../../compiler/exportModel.ts";
-import type { ModelKind } from "../../compiler/model/modelMetadata.ts";
+import { fullMetadata, type ModelKind } from "../../compiler/model/modelMetadata.ts";
 import { writeDirectoryAtomically } from "../checkpoint/atomicDirectory.ts";
 import { imageDepth } from "../data/imageFormat.ts";
 import { ImageReader, imageBytes, imageFormat } from "../data/images.ts";
@@ -12,6 +12,7 @@ import { arrayOver } from "../ort/hostTensor.ts";
 import { type HostTensor, OrtHost } from "../ort/ortHost.ts";
 import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
 import type { MultiTaskTrainer } from "../train/multiTaskTrainer.ts";
+import { exportOrigin } from "./exportOrigin.ts";
 import { refuseForeignFolder } from "./ownFolder.ts";
 import { checkParity, type ParityCheck, type ParityReference } from "./parity.ts";
 
@@ -57,12 +58,15 @@ export async function exportRun(
   const values = await trainer.parameters();
   const { split = false } = options;
   const trunk = await trainer.trunk();
-  const files = exportModel(manifest.spec, classes, values, { split, trunk });
+  const origin = await exportOrigin(trainer);
+  const files = exportModel(manifest.spec, classes, values, { split, trunk, origin });
   const plain = split ? exportModel(manifest.spec, classes, values, { split, trunk, fold: false }) : [];
   const features = plain.filter(({ metadata: { kind } }) => kind === "trunk" || kind === "shared");
   const reference = await parityReference(trainer, features);
   const contents = new Map(files.map(({ file, bytes }) => [file, bytes]));
-  const list = { format: LIST_FORMAT, files: [...contents.keys(), LIST_FILE] };
+  // What every file says of itself, too: onnxruntime-web shows no metadata.
+  const models = Object.fromEntries(files.map(({ file, metadata }) => [file, fullMetadata(metadata)]));
+  const list = { format: LIST_FORMAT, files: [...contents.keys(), LIST_FILE], models };
   contents.set(LIST_FILE, new TextEncoder().encode(`${JSON.stringify(list, null, 1)}\n`));
   let checks: ParityCheck[] = [];
   await using host = await OrtHost.start({

@@ -40,6 +40,8 @@ export class MultiTaskTrainer implements AsyncDisposable {
   readonly #runtime: RuntimeOptions;
   readonly #events = new EventHub();
   readonly #history: EpochReport[] = [];
+  /** Reports of the epochs that are finished, those before a resume included. */
+  readonly history: readonly EpochReport[] = this.#history;
   #session: TrainingSession | undefined;
   #epochState: EpochState = FRESH_EPOCH;
   #closed = false;
@@ -73,11 +75,6 @@ export class MultiTaskTrainer implements AsyncDisposable {
   /** Why `executionProvider: "auto"` came to the CPU, where that needs saying; known once a run is open. */
   get providerNote(): string | undefined {
     return this.#session?.host.note;
-  }
-
-  /** Reports of the epochs that are finished, those before a resume included. */
-  get history(): readonly EpochReport[] {
-    return this.#history;
   }
 
   /**

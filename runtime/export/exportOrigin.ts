@@ -1,0 +1,47 @@
+// Where an export comes from: version of mttc, run, epoch and the date of its checkpoint, so that
+// the same run exports the same bytes on any day.
+import { readdir, stat } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { basename, join, resolve } from "node:path";
+import { z } from "zod";
+import type { ModelOrigin } from "../../compiler/model/modelMetadata.ts";
+import { fileError, systemCode } from "../checkpoint/fileSystem.ts";
+import type { MultiTaskTrainer } from "../train/multiTaskTrainer.ts";
+
+const CHECKPOINTS = "checkpoints";
+/** A checkpoint's folder; those that were found damaged end in more. */
+const CHECKPOINT_NAME = /^epoch-(\d+)(\.\d+)?$/;
+const packageSchema = z.object({ version: z.string() });
+
+/** The version of mttc in its package.json. */
+export function packageVersion(): string {
+  return packageSchema.parse(createRequire(import.meta.url)("#package")).version;
+}
+
+/** What the files of an export say of the trainer. E_FILE where the run's folder cannot be read. */
+export async function exportOrigin(
+  trainer: Pick<MultiTaskTrainer, "spec" | "directory" | "history">,
+): Promise<ModelOrigin> {
+  const { spec, directory, history } = trainer;
+  const epoch = history.length;
+  const date =
+    directory === undefined ? undefined : await checkpointDate(join(directory, CHECKPOINTS), epoch);
+  return {
+    mttc: packageVersion(),
+    ...(spec.logdir !== null && { run: basename(resolve(spec.logdir)) }),
+    epoch,
+    ...(date && { date: date.toISOString() }),
+  };
+}
+
+/** When the newest checkpoint of an epoch was saved; undefined where there is none. */
+async function checkpointDate(folder: string, epoch: number): Promise<Date | undefined> {
+  try {
+    const names = (await readdir(folder)).filter((name) => Number(CHECKPOINT_NAME.exec(name)?.[1]) === epoch);
+    const times = await Promise.all(names.map(async (name) => (await stat(join(folder, name))).mtimeMs));
+    return times.length === 0 ? undefined : new Date(Math.max(...times));
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return undefined;
+    throw fileError(error, folder, "read the checkpoints");
+  }
+}
