@@ -38,7 +38,7 @@ export const ERROR_CODES = {
   E_MODEL_DATA: "numbers of an ONNX file are missing, of a wrong size or of a type that is not read",
   E_MODEL_PATH: "an ONNX file names a data file that is not a plain file in its own folder",
   E_MODEL_ALLOC: "an ONNX file asks for more memory than is sensible",
-  E_MODEL_OUTPUT: "an ONNX file has no value of the name that was asked for",
+  E_MODEL_OUTPUT: "a model file has no value of the name that was asked for, or none to take features from",
   E_MODEL_META: "an ONNX file does not say what mttc needs to know to run it",
   E_CUDA_SETUP: "the CUDA provider cannot be brought here",
   E_CUDA_LIBRARY: "a library that training on CUDA needs is missing",

@@ -157,7 +157,7 @@ TRANSFORMERS = {
         True,
     ),
     "levit": of_timm(
-        "levit_128s", 128, True, img_size=128, embed_dim=(32, 48, 64), key_dim=8, num_heads=(2, 3, 4), depth=(1, 1, 1)
+        "levit_128s", 224, True, img_size=224, embed_dim=(32, 48, 64), key_dim=8, num_heads=(2, 3, 4), depth=(1, 1, 1)
     ),
     "efficientformer": of_timm("efficientformer_l1", 224, True, embed_dims=(16, 24, 32, 48), depths=(1, 1, 1, 2)),
     "efficientformerv2": of_timm(

@@ -6,7 +6,7 @@ import { deadValues } from "../../passes/deadValues.ts";
 import { identities } from "../../passes/identities.ts";
 import { type Pass, runPasses } from "../../passes/pass.ts";
 import { transposePushing } from "../../passes/transposePushing.ts";
-import { cutTrunk } from "./cutTrunk.ts";
+import { CLASS_TOKEN, cutTrunk } from "./cutTrunk.ts";
 import { type ImportedModel, type ImportOptions, importModel } from "./importModel.ts";
 
 /** Passes that take the transpositions out of graphs for [N,H,W,C]. */
@@ -24,11 +24,12 @@ export interface CutModel extends ImportedModel {
  * cutTrunk throw.
  */
 export function importTrunk(bytes: Uint8Array, options: ImportOptions): CutModel {
-  const model = importModel(bytes, options);
+  const wantsToken = options.output === CLASS_TOKEN;
+  const model = importModel(bytes, wantsToken ? { ...options, output: undefined } : options);
   const isLast = model.layout === "NHWC";
   const passes = { ops: OPS, allowOwnOps: false, stage: "import" };
   const graph = isLast ? runPasses(model.graph, TO_CHANNELS_FIRST, passes) : model.graph;
-  const asked = options.output === undefined ? undefined : graph.outputs[0]?.name;
-  const trunk = cutTrunk(graph, asked);
+  const named = options.output === undefined ? undefined : graph.outputs[0]?.name;
+  const trunk = cutTrunk(graph, wantsToken ? CLASS_TOKEN : named, model.layout);
   return { ...model, ...trunk, notes: [...model.notes, ...trunk.notes] };
 }
