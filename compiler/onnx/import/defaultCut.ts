@@ -171,25 +171,24 @@ function isBefore(chain: readonly Node[], value: Value, node: Node): boolean {
   return position < chain.indexOf(node);
 }
 
-/** Names that features may be taken from: the last for each result of the file, then the last of all. */
+/** Names that features may be taken from: those that no others are made of, then the last of all. */
 function candidates(graph: Graph, roles: Roles, without?: Value): string {
-  const own = graph.outputs
-    .slice(0, MAX_CANDIDATES)
-    .flatMap(({ value }) => featuresOf(graph, roles, commonNodes(graph, [value])).slice(-1));
-  const all = graph.nodes
-    .flatMap(({ outputs }) => outputs)
-    .filter((value) => {
-      const [height, width] = featurePlace(value, roles.get(value) ?? [])?.grid ?? [1, 1];
-      return height * width > 1;
-    })
-    .toReversed();
-  const others = graph.nodes
-    .flatMap(({ outputs }) => outputs)
-    .filter(({ type }) => type.shape.length === 4 || type.shape.length === 3)
-    .toReversed();
-  const values = new Set([...own.map(({ value }) => value), ...all, ...others]);
-  const names = [...values].filter((value) => value !== without).map(({ name }) => name);
+  const made = graph.nodes.flatMap(({ outputs }) => outputs).toReversed();
+  const maps = new Set(made.filter((value) => isWide(value, roles)));
+  const isFed = new Set<Value | undefined>();
+  for (const { inputs, outputs } of graph.nodes)
+    if (outputs.some((output) => maps.has(output))) for (const input of inputs) isFed.add(input);
+  const ends = [...maps].filter((value) => !isFed.has(value));
+  const others = made.filter(({ type }) => type.shape.length === 4 || type.shape.length === 3);
+  const values = [...new Set([...ends, ...maps, ...others])].filter((value) => value !== without);
+  const names = values.map(({ name }) => name);
   return names.slice(0, MAX_CANDIDATES).join(", ");
+}
+
+/** Features of more than one place. */
+function isWide(value: Value, roles: Roles): boolean {
+  const [height, width] = featurePlace(value, roles.get(value) ?? [])?.grid ?? [1, 1];
+  return height * width > 1;
 }
 
 function refuseStem(graph: Graph, roles: Roles, place: FeaturePlace, layers: number): never {
