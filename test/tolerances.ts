@@ -178,3 +178,9 @@ export const DEVICE_LOSS = 1e-4;
 export const IMAGE_PROCESS_BYTES = 512e6;
 /** Edges of pixels up to 2.55 against TensorFlow: sums of six float32 products up to 10, rounded in turn. */
 export const SOBEL_FLOAT32 = 1e-5;
+/** Rounding of half precision: ONNX's suite computes in float16 or bfloat16, mttc in float32. */
+export const CONFORMANCE_HALF = 1e-2;
+/** Derivatives of ONNX's suite against differences of step 1e-5, and on ONNX Runtime, by the norm. */
+export const CONFORMANCE_GRADIENT = 1e-3;
+/** Slopes to either side that differ by more than this share are a kink. */
+export const CONFORMANCE_KINK = 1e-3;

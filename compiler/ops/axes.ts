@@ -35,9 +35,10 @@ export function constantNumbers(b: GraphBuilder, value: Value | undefined): numb
   return Array.from(b.constantData(value)?.data ?? broken(`${value.name} must be constant`));
 }
 
-/** Shape operand of a Reshape to `shape`, of which one dimension may be a symbol. */
-export function reshapeOperand(shape: Shape): number[] {
-  return shape.map((dim) => (typeof dim === "number" ? dim : -1));
+/** x in the dimensions `shape`, of which one may be a symbol, or any be 0 (where 0 copies nothing). */
+export function reshapeTo(b: GraphBuilder, x: Value, shape: Shape): Value {
+  const operand = shape.map((dim) => (typeof dim === "number" ? dim : -1));
+  return b.emit("Reshape", [x, b.ints(operand)], shape.includes(0) ? { allowzero: 1 } : {});
 }
 
 function broken(message: string): never {

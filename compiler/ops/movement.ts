@@ -2,7 +2,7 @@
 // graph. The references read or write through strided offsets.
 import { defineOp, type InferContext, type Op } from "../ir/op.ts";
 import { concreteDim, type Shape } from "../ir/types.ts";
-import { constantNumbers, range, reshapeOperand } from "./axes.ts";
+import { constantNumbers, range, reshapeTo } from "./axes.ts";
 import { broadcastShapes, sumToShape } from "./elementwise.ts";
 import { broadcastData, outputWith, stridesOf, takeOffsets, viewOffsets, zerosForOutput } from "./strided.ts";
 
@@ -79,7 +79,7 @@ const Tile = defineOp("Tile", {
     const repeats = constantNumbers(b, inputs[1]) ?? [];
     const split: Shape = shape.flatMap((dim, i) => [repeats[i]!, dim]);
     const axes = range(shape.length).map((axis) => 2 * axis);
-    return [b.reduceSum(b.reshape(dy, reshapeOperand(split)), axes, 0), undefined];
+    return [b.reduceSum(reshapeTo(b, dy, split), axes, 0), undefined];
   },
   evaluate: (ctx) => {
     const x = ctx.input(0);

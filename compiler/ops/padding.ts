@@ -56,7 +56,8 @@ function inferPad(ctx: InferContext): readonly TensorType[] {
     if (before === 0 && after === 0) continue;
     const size = concreteDim(shape[axis]);
     const kept = size + Math.min(before, 0) + Math.min(after, 0);
-    if (kept < 1) ctx.fail(`pads [${ctx.constant(1)}] crop more than there is of [${shape}]`);
+    if (kept < (mode === "constant" ? Math.min(size, 1) : 1))
+      ctx.fail(`pads [${ctx.constant(1)}] crop more than there is of [${shape}]`);
     if (mode === "reflect" && Math.max(before, after) >= kept)
       ctx.fail(`expected pads below ${kept}, the size that is reflected, found [${ctx.constant(1)}]`);
     padded[axis] = size + before + after;

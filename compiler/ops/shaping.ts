@@ -2,7 +2,7 @@
 // dimensions pass through wherever the products of the dimensions prove that they may.
 import { defineOp, type EvaluateContext, type InferContext, type NDArray, type Op } from "../ir/op.ts";
 import { type Dim, type DType, dtypeBytes, isFloat, type Shape } from "../ir/types.ts";
-import { constantNumbers, range, reshapeOperand, resolveAxes } from "./axes.ts";
+import { constantNumbers, range, reshapeTo, resolveAxes } from "./axes.ts";
 import { outputWith } from "./strided.ts";
 
 const DTYPES: readonly string[] = [
@@ -57,7 +57,7 @@ const Reshape = defineOp("Reshape", {
     return [{ dtype, shape: reshapedShape(ctx, shape, ctx.constant(1), ctx.attrs.int("allowzero") === 1) }];
   },
   // dx = dy in the shape of x
-  vjp: ({ b, dy, input }) => [b.reshape(dy, reshapeOperand(input(0).type.shape)), undefined],
+  vjp: ({ b, dy, input }) => [reshapeTo(b, dy, input(0).type.shape), undefined],
   evaluate: sameElements,
 });
 
@@ -77,7 +77,7 @@ const Flatten = defineOp("Flatten", {
     return [{ dtype, shape: sides.map((side) => productDim(side, [], ctx.fail)) }];
   },
   // dx = dy in the shape of x
-  vjp: ({ b, dy, input }) => [b.reshape(dy, reshapeOperand(input(0).type.shape))],
+  vjp: ({ b, dy, input }) => [reshapeTo(b, dy, input(0).type.shape)],
   evaluate: sameElements,
 });
 

@@ -2,7 +2,6 @@
 // that import treats. importRules.test.ts runs them here and on ONNX Runtime.
 import type { DType } from "../../compiler/ir/types.ts";
 import { ATTRIBUTE_TYPE } from "../../compiler/onnx/onnxSchema.ts";
-import { OPS } from "../../compiler/ops/table.ts";
 import { type ForeignModel, graphOf, ints, tensor, weights } from "./foreignModel.ts";
 
 /** A model in one form of an operator, and what stands for the original where ONNX Runtime cannot run it. */
@@ -108,6 +107,21 @@ export const CASES: readonly Case[] = [
     nodes: [["Dropout(x, half, on) -> d, mask"], ["Neg(d) -> y"]],
     instead: { nodes: [["Neg(x) -> y"]] },
   },
+  {
+    row: "Dropout-11",
+    title: "with its mask as output",
+    opset: 13,
+    outputs: ["y", "kept"],
+    nodes: [["Dropout(x) -> d, mask"], ["Neg(d) -> y"], ["Cast(mask) -> kept", { to: 1 }]],
+  },
+  {
+    row: "MaxUnpool-11",
+    opset: 11,
+    nodes: [
+      ["MaxPool(x) -> p, i", { kernel_shape: [2, 1], strides: [2, 1] }],
+      ["MaxUnpool(p, i) -> y", { kernel_shape: [2, 1], strides: [2, 1] }],
+    ],
+  },
   { row: "Reshape-11", opset: 13, initializers: [ints("s", [0, -1, 5])], nodes: [["Reshape(x, s) -> y"]] },
   { row: "Expand-11", initializers: [ints("s", [2, 1, 3, 6, 5])], nodes: [["Expand(x, s) -> y"]] },
   {
@@ -189,17 +203,19 @@ export const CASES: readonly Case[] = [
     initializers: [ints("p", [0, 0, 1, 2, 0, 0, 2, 1])],
     nodes: [["Pad(x, p) -> y", { mode: "reflect" }]],
   },
-  // As soon as the table has it.
-  ...(OPS.has("GridSample")
-    ? [
-        {
-          row: "GridSample-20",
-          opset: 20,
-          initializers: [weights("g", [2, 4, 4, 2])],
-          nodes: [["GridSample(x, g) -> y", { mode: "linear" }]] as const,
-        },
-      ]
-    : []),
+  {
+    row: "GridSample-16",
+    opset: 20,
+    initializers: [weights("g", [2, 4, 4, 2])],
+    nodes: [["GridSample(x, g) -> y", { mode: "linear" }]],
+  },
+  {
+    row: "GridSample-16",
+    title: "of 16, by its default",
+    opset: 16,
+    initializers: [weights("g", [2, 4, 4, 2])],
+    nodes: [["GridSample(x, g) -> y"]],
+  },
   { row: "ReduceMax-20", opset: 20, initializers: [ints("a", [1])], nodes: [["ReduceMax(x, a) -> y"]] },
   { row: "ReduceMin-20", opset: 20, initializers: [ints("a", [1])], nodes: [["ReduceMin(x, a) -> y"]] },
   {

@@ -76,11 +76,12 @@ function castLike(node: NodeCall): Results {
   return [node.b.cast(node.value(0), node.value(1).type.dtype)];
 }
 
-/** GridSample-20 renamed two modes. */
+/** GridSample-20 renamed the mode bilinear. */
 function gridSampleMode(node: NodeCall): Results {
-  const names: Readonly<Record<string, string>> = { linear: "bilinear", cubic: "bicubic" };
-  const mode = node.string("mode", "linear");
-  return standardNode(node.with({ attrs: { mode: names[mode] ?? mode } }));
+  const mode = node.string("mode", "bilinear");
+  if (mode === "cubic" || mode === "bicubic") node.fail("E_MODEL_OP", `mode=${mode} is not supported`);
+  if (node.value(0).type.shape.length !== 4) node.fail("E_MODEL_OP", "grids of volumes are not supported");
+  return standardNode(node.with({ attrs: { mode: mode === "linear" ? "bilinear" : mode } }));
 }
 
 /** Cast-19 and later: `saturate` matters for 8-bit floats only, which are not read. */
@@ -152,9 +153,9 @@ export const DOWNGRADES: readonly ImportRule[] = [
   },
   {
     operator: "GridSample",
-    sinceOpset: 20,
+    sinceOpset: 16,
     treatment: "migrated",
-    reason: "linear and cubic are called bilinear and bicubic at 18; volumes are refused",
+    reason: "linear is called bilinear before 20; cubic interpolation and volumes are refused",
     convert: gridSampleMode,
   },
   {

@@ -41,6 +41,8 @@ export class GraphImporter {
   readonly #functions: ReadonlyMap<string, FunctionProto>;
   readonly #active: FunctionProto[] = [];
   readonly #weights = new Set<Value>();
+  /** Outputs that import does not make, by name: the operator that the file has for them. */
+  readonly #unmade = new Map<string, string>();
   #converted = 0;
 
   constructor(name: string, options: ImporterOptions) {
@@ -61,15 +63,19 @@ export class GraphImporter {
     for (const node of needed) this.#convertNode(node, scope);
   }
 
-  /** What a name stands for; E_MODEL_PARSE if it is not defined yet. */
+  /** What a name stands for; E_MODEL_PARSE if it is not defined yet, E_MODEL_OP if import leaves it out. */
   find(name: string, scope: Scope, user: string): Imported {
     let isNew = false;
     const read = (tensor: TensorProto): TensorData => {
       isNew = true;
       return this.readTensor(tensor);
     };
+    const known = scope.find(name, this.b, read);
+    const maker = this.#unmade.get(`${scope.prefix}${name}`);
+    if (!known && maker !== undefined)
+      this.#fail("E_MODEL_OP", user, `"${name}" is an output of ${maker} that is not supported`);
     const found =
-      scope.find(name, this.b, read) ??
+      known ??
       this.#fail(
         "E_MODEL_PARSE",
         user,
@@ -120,6 +126,7 @@ export class GraphImporter {
     const results = this.b.within(`fcn/${name}`, () => this.#resultsOf(call, node, scope));
     node.output.forEach((output, i) => {
       const result = results[i];
+      if (output !== "" && result === undefined) this.#unmade.set(`${scope.prefix}${output}`, node.opType);
       if (output === "" || result === undefined) return;
       if (!scope.define(output, result)) this.#fail("E_MODEL_PARSE", name, `"${output}" is defined twice`);
       if (!isSizeList(result) && !this.names.has(result)) this.names.set(result, `${scope.prefix}${output}`);

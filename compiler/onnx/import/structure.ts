@@ -91,6 +91,18 @@ const STRUCTURE: readonly ImportRule[] = [
     11,
     "the result's size depends on the image",
   ),
+  ...refuseAll(
+    ["BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "BitwiseNot"],
+    11,
+    "bits of integers are no features of an image",
+  ),
+  ...refuseAll(
+    ["DFT", "STFT", "MelWeightMatrix", "HannWindow", "HammingWindow", "BlackmanWindow"],
+    17,
+    "spectra of signals are not parts of image networks",
+  ),
+  ...refuseAll(["Col2Im"], 18, "overlapping patches are not put together"),
+  ...refuseAll(["Det"], 11, "determinants are not parts of image networks"),
   ...refuseAll(["RoiAlign", "MaxRoiPool"], 11, "regions come after the trunk: name an `output` before them"),
 ];
 

@@ -53,9 +53,39 @@ function inferenceNorm(node: NodeCall): Results {
   return standardNode(node.with({ attrs, outputs: node.outputs.slice(0, 1) }));
 }
 
+/** Its input takes its place; where the mask is an output, the operator stays, in its inference form. */
 function withoutDropout(node: NodeCall): Results {
   node.ctx.notes.add("dropout layers are left out");
-  return [node.value(0)];
+  if (!node.outputs[1]) return [node.value(0)];
+  return standardNode(node.with({ inputs: [node.value(0)], attrs: { ratio: undefined } }));
+}
+
+/**
+ * Without output_shape it is what a MaxPool of these windows came from:
+ * (P - 1) stride + kernel - pads, by axis of x [N,C,P,Q].
+ */
+function unpoolShape(node: NodeCall): Results {
+  if (node.inputs[2]) return standardNode(node);
+  const { shape } = node.value(0).type;
+  const kernel = node.ints("kernel_shape");
+  const sizes = shape.map((size, axis) => {
+    if (typeof size !== "number")
+      return node.fail("E_MODEL_OP", "the size of the result depends on the batch");
+    if (axis < 2) return size;
+    const spatial = axis - 2;
+    const stride =
+      node.ints(
+        "strides",
+        kernel.map(() => 1),
+      )[spatial] ?? 1;
+    const pads = node.ints(
+      "pads",
+      [...kernel, ...kernel].map(() => 0),
+    );
+    const padded = (pads[spatial] ?? 0) + (pads[spatial + kernel.length] ?? 0);
+    return (size - 1) * stride + (kernel[spatial] ?? 1) - padded;
+  });
+  return standardNode(node.with({ inputs: [node.inputs[0], node.inputs[1], node.b.ints(sizes)] }));
 }
 
 /** Operands of Reshape and Expand may hold symbols, and the batch that the file was exported for. */
@@ -152,8 +182,16 @@ export const UPGRADES: readonly ImportRule[] = [
     operator: "Dropout",
     sinceOpset: 11,
     treatment: "removed",
-    reason: "does nothing at inference; ratio and training_mode are not looked at",
+    reason:
+      "does nothing at inference; ratio and training_mode are not looked at, the mask is true everywhere",
     convert: withoutDropout,
+  },
+  {
+    operator: "MaxUnpool",
+    sinceOpset: 11,
+    treatment: "migrated",
+    reason: "without output_shape, which is then computed from the windows",
+    convert: unpoolShape,
   },
   {
     operator: "Reshape",

@@ -8,6 +8,11 @@ export const INDEXING_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
   Slice: [
     { title: "the first axes, none being named", inputs: [floats(4, 3), constants(1), constants(3)] },
     {
+      title: "bounds behind the end, which leave nothing",
+      inputs: [floats(4, 5), constants(9), constants(99), constants(1)],
+      gradientFloor: 0,
+    },
+    {
       title: "bounds from the end",
       inputs: [floats(4, 5), constants(-3, 1), constants(-1, END), constants(0, 1)],
     },

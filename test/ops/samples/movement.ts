@@ -36,6 +36,7 @@ export const MOVEMENT_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
       title: "another value at one axis",
       inputs: [floats(2, 3), constants(1, 2), { shape: [], data: [0.5], constant: true }, constants(-1)],
     },
+    { title: "zeros where nothing was", inputs: [floats(2, 0), constants(0, 1, 0, 2)], gradientFloor: 0 },
     { title: "nothing to add", inputs: [floats(2, 2), constants(0, 0, 0, 0)] },
     { title: "reflection", inputs: [floats(3, 4), constants(1, 2, 2, 3)], attrs: { mode: "reflect" } },
     {
