@@ -1,7 +1,8 @@
 // `mttc evaluate RUN`: the run's newest checkpoint on its validation labels (else its training labels).
 import type { Command } from "commander";
-import { MultiTaskTrainer } from "../runtime/train/multiTaskTrainer.ts";
+import { TrainedRun } from "../runtime/infer/trainedRun.ts";
 import { confusionText, evaluationTable } from "./evaluationTables.ts";
+import { shownPath } from "./pathText.ts";
 import {
   type RuntimeFlags,
   runtimeOptions,
@@ -25,16 +26,22 @@ export function addEvaluateCommand(program: Command, terminal: Terminal): void {
   );
 }
 
-async function evaluateRun(run: string, flags: Flags, terminal: Terminal): Promise<void> {
-  await using trainer = await MultiTaskTrainer.fromRun(run, runtimeOptions(flags));
-  if (trainer.providerNote !== undefined) terminal.note(trainer.providerNote);
-  const labels = trainer.spec.val_labels === null ? "training" : "validation";
-  const report = await trainer.evaluate();
+async function evaluateRun(folder: string, flags: Flags, terminal: Terminal): Promise<void> {
+  await using run = await TrainedRun.open(folder, runtimeOptions(flags));
+  const rows = await run.labels();
+  for (const warning of [...run.warnings, ...rows.warnings]) terminal.note(warning);
+  const report = await run.evaluate(rows);
+  const { path, epoch } = run.checkpoint;
+  const labels = rows.split === "val" ? "validation" : "training";
+  const table = rows.table ?? null;
   if (flags.json) {
-    terminal.out(JSON.stringify({ run, labels, ...report }, null, 2));
+    const used = { run: folder, labels, table, checkpoint: path, epoch };
+    terminal.out(JSON.stringify({ ...used, ...report }, null, 2));
     return;
   }
-  terminal.out(`${report.images} images of the ${labels} labels`);
+  const source = table === null ? "" : `, ${shownPath(table)}`;
+  terminal.out(`${report.images} images of the ${labels} labels${source}`);
+  terminal.out(`the model of ${shownPath(path)}`);
   terminal.out(evaluationTable(report, terminal));
   for (const [task, figures] of Object.entries(report.tasks))
     if (figures.labelled > 0) terminal.out(`\n${confusionText(task, figures, terminal)}`);

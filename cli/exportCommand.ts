@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { type ExportReport, exportRun } from "../runtime/export/exportRun.ts";
 import { PARITY_TOLERANCE } from "../runtime/export/parity.ts";
-import { MultiTaskTrainer } from "../runtime/train/multiTaskTrainer.ts";
+import { TrainedRun } from "../runtime/infer/trainedRun.ts";
 import { shownPath } from "./pathText.ts";
 import { type RuntimeFlags, runtimeOptions, withRuntimeOptions } from "./runtimeOptions.ts";
 import { bytes, renderTable } from "./tables.ts";
@@ -29,8 +29,10 @@ export function addExportCommand(program: Command, terminal: Terminal): void {
 
 async function exportFromRun(run: string, flags: Flags, terminal: Terminal): Promise<void> {
   const runtime = runtimeOptions(flags);
-  await using trainer = await MultiTaskTrainer.fromRun(run, runtime);
-  const report = await exportRun(trainer, { ...runtime, directory: flags.output, split: flags.split });
+  await using trained = await TrainedRun.open(run, runtime);
+  for (const warning of trained.warnings) terminal.note(warning);
+  const report = await exportRun(trained, { ...runtime, directory: flags.output, split: flags.split });
+  for (const note of report.notes) terminal.note(note);
   terminal.out(flags.json ? JSON.stringify(report, null, 2) : exportText(report, terminal));
 }
 

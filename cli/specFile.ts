@@ -5,7 +5,7 @@ import { MttcError } from "../compiler/diagnostics.ts";
 import type { TaskClasses } from "../compiler/model/network.ts";
 import { parseSpec } from "../compiler/spec/parseSpec.ts";
 import { fileError } from "../runtime/checkpoint/fileSystem.ts";
-import { readRun } from "../runtime/runs/runFolder.ts";
+import { RunFolder } from "../runtime/runs/runFolder.ts";
 import {
   type Experiment,
   experimentFromRun,
@@ -33,8 +33,7 @@ export async function loadSpecOrRun(path: string): Promise<Experiment> {
     throw fileError(error, path, "read the spec or run");
   }
   if (!isFolder) return await loadExperiment(path);
-  const { spec, facts } = await readRun(path);
-  return experimentFromRun(spec, facts);
+  return experimentFromRun(await RunFolder.open(path));
 }
 
 /** Whether `path` is a label table and no spec: a file named as one, or a folder that is no run. */

@@ -22,6 +22,7 @@ import { epochTable, showProgress } from "./trainProgress.ts";
 
 interface Flags extends RuntimeFlags {
   readonly resume?: boolean;
+  readonly acceptNewLabels?: boolean;
   readonly epochs?: number;
   readonly autotune: boolean;
   readonly cudaGraph?: boolean;
@@ -34,6 +35,7 @@ export function addTrainCommand(program: Command, terminal: Terminal): void {
     .description("train a spec; writes the run to its logdir")
     .argument("<spec>", "spec file (YAML or JSON)")
     .option("--resume", "go on from the newest checkpoint of logdir")
+    .option("--accept-new-labels", "with --resume: go on although the training labels have changed")
     .option("--epochs <n>", "train until so many epochs are done in all (default: the spec's)", parsePositive)
     .option("--no-autotune", "take the usual spelling of convolutions, without measuring it on the device")
     .option(
@@ -67,7 +69,11 @@ async function trainSpec(file: string, flags: Flags, terminal: Terminal): Promis
   const endProgress = showProgress(trainer, epochs, terminal);
   let history: readonly EpochReport[];
   try {
-    history = await trainer.fit(epochs, { resume: flags.resume ?? false, signal });
+    history = await trainer.fit(epochs, {
+      resume: flags.resume ?? false,
+      acceptNewLabels: flags.acceptNewLabels ?? false,
+      signal,
+    });
   } finally {
     endProgress();
     stop();

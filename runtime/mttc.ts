@@ -7,6 +7,7 @@ export type { LabelRow } from "./data/labelTable.ts";
 export { type ExportReport, type ExportRunOptions, exportRun } from "./export/exportRun.ts";
 export { type Prediction, Predictor } from "./export/predictor.ts";
 export type { EvaluationReport, TaskReport } from "./infer/evaluationReport.ts";
+export { type EvaluationRows, TrainedRun } from "./infer/trainedRun.ts";
 export type { RuntimeOptions } from "./ort/runtimeOptions.ts";
 export { type DataStatsOptions, dataStats, dataStatsPlot } from "./train/dataStats.ts";
 export type { EpochReport, StepEvent, TrainerEvents } from "./train/events.ts";

@@ -184,3 +184,5 @@ export const CONFORMANCE_HALF = 1e-2;
 export const CONFORMANCE_GRADIENT = 1e-3;
 /** Slopes to either side that differ by more than this share are a kink. */
 export const CONFORMANCE_KINK = 1e-3;
+/** A mean loss of magnitude 1 of a run that another machine trained and evaluated. */
+export const OLDER_RUN_LOSS = 1e-4;

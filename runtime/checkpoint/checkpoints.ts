@@ -69,9 +69,9 @@ export async function saveCheckpoint(
 }
 
 /**
- * The newest checkpoint whose hashes agree. Newer ones that are damaged are renamed to *.corrupt and named in
- * `warnings`. E_CKPT_NONE if there is none left; E_CKPT_MISMATCH for a format of a later mttc; E_FILE if the
- * system refuses to read.
+ * The newest checkpoint whose hashes agree, for whoever trains on. Newer ones that are damaged are renamed
+ * to *.corrupt and named in `warnings`. E_CKPT_NONE if there is none left; E_CKPT_MISMATCH for a format of
+ * a later mttc; E_FILE if the system refuses to read.
  */
 export async function loadNewestCheckpoint(
   runDirectory: string,
@@ -79,24 +79,78 @@ export async function loadNewestCheckpoint(
 ): Promise<LoadedCheckpoint> {
   const folder = join(runDirectory, "checkpoints");
   const warnings: string[] = [];
-  for (const { name, epoch } of await listPlaces(folder, fileSystem)) {
-    const path = join(folder, name);
-    try {
-      const files = await readVerified(path, epoch, fileSystem);
-      const { tensors } = decodeSafetensors(files.state, join(path, STATE));
-      const progress = JSON.parse(new TextDecoder().decode(files.progress)) as Record<string, unknown>;
-      return { epoch, tensors, progress, path, warnings };
-    } catch (error) {
-      if (!(error instanceof MttcError) || !isDamage(error)) throw error;
-      warnings.push(await setAside(path, error, fileSystem));
-    }
+  for (const place of await listPlaces(folder, fileSystem)) {
+    const loaded = await loadPlace(folder, place, fileSystem);
+    if (!("damage" in loaded)) return { ...loaded, warnings };
+    warnings.push(await setAside(join(folder, place.name), loaded.damage, fileSystem));
   }
-  throw new MttcError({
-    code: "E_CKPT_NONE",
-    message: ["there is no usable checkpoint", ...warnings].join("\n  "),
-    at: { file: folder },
-    hint: "train without --resume to begin anew",
-  });
+  throw noCheckpoint(folder, warnings, "train without --resume to begin anew");
+}
+
+/**
+ * The newest checkpoint whose hashes agree, for whoever only reads: nothing is renamed, and what a run that
+ * trains meanwhile takes away is no damage. Errors as loadNewestCheckpoint's.
+ */
+export async function readNewestCheckpoint(
+  runDirectory: string,
+  fileSystem: FileSystem = nodeFileSystem,
+): Promise<LoadedCheckpoint> {
+  const folder = join(runDirectory, "checkpoints");
+  for (let attempt = 1; ; attempt++) {
+    const warnings: string[] = [];
+    let isMoving = false;
+    for (const place of await listPlaces(folder, fileSystem)) {
+      const loaded = await loadPlace(folder, place, fileSystem);
+      if (!("damage" in loaded)) return { ...loaded, warnings };
+      if (await fileSystem.exists(join(folder, place.name)))
+        warnings.push(`${loaded.damage.message}; skipped: an older checkpoint is taken`);
+      else isMoving = true;
+    }
+    if (!isMoving || attempt === READ_ATTEMPTS)
+      throw noCheckpoint(folder, warnings, "a run saves its first checkpoint when its first epoch ends");
+  }
+}
+
+/** Name of the newest checkpoint, usable or not; undefined where there is none. */
+export async function newestCheckpointName(runDirectory: string): Promise<string | undefined> {
+  return (await listPlaces(join(runDirectory, "checkpoints"), nodeFileSystem))[0]?.name;
+}
+
+/** Checkpoint by checkpoint, newest first, a reader starts again so often when all vanish under its eyes. */
+const READ_ATTEMPTS = 10;
+
+/** A checkpoint, or what is wrong with it. */
+async function loadPlace(
+  folder: string,
+  { name, epoch }: Place,
+  fileSystem: FileSystem,
+): Promise<Omit<LoadedCheckpoint, "warnings"> | { readonly damage: MttcError }> {
+  const path = join(folder, name);
+  try {
+    const files = await readVerified(path, epoch, fileSystem);
+    const { tensors } = decodeSafetensors(files.state, join(path, STATE));
+    return { epoch, tensors, progress: parseProgress(files.progress, path), path };
+  } catch (error) {
+    if (!(error instanceof MttcError) || !isDamage(error)) throw error;
+    return { damage: error };
+  }
+}
+
+function parseProgress(bytes: Uint8Array, path: string): Readonly<Record<string, unknown>> {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw corrupt(path, `${PROGRESS} is not JSON`, cause);
+  }
+  const progress = z.record(z.string(), z.unknown()).safeParse(json);
+  if (!progress.success) throw corrupt(path, `${PROGRESS} does not hold the progress of a trainer`);
+  return progress.data;
+}
+
+function noCheckpoint(folder: string, warnings: readonly string[], hint: string): MttcError {
+  const message = ["there is no usable checkpoint", ...warnings].join("\n  ");
+  return new MttcError({ code: "E_CKPT_NONE", message, at: { file: folder }, hint });
 }
 
 function checkpointFiles(content: CheckpointContent): Map<string, Uint8Array> {

@@ -73,6 +73,22 @@ export async function acquireRunLock(
   return { path, release, [Symbol.asyncDispose]: release };
 }
 
+/** E_RUN_LOCKED where another process has the lock now; takes none, and writes nothing. */
+export async function refuseLocked(runDirectory: string, purpose: LockPurpose = TRAINING): Promise<void> {
+  const mine = await nameThisProcess();
+  let names: string[];
+  try {
+    names = await readdir(runDirectory);
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes(systemCode(error) ?? "")) return;
+    throw fileError(error, runDirectory, "read the run directory");
+  }
+  for (const name of names) {
+    const other = parseName(name);
+    if (other && (await isLive(other, mine.host))) throw lockedError(runDirectory, other, mine, purpose);
+  }
+}
+
 /** A live process that keeps us out, or undefined once there is none. */
 async function findRival(runDirectory: string, mine: Holder): Promise<Holder | undefined> {
   for (let waitedMs = 0; ; waitedMs += POLL_MS) {

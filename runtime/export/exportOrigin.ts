@@ -6,7 +6,7 @@ import { basename, join, resolve } from "node:path";
 import { z } from "zod";
 import type { ModelOrigin } from "../../compiler/model/modelMetadata.ts";
 import { fileError, systemCode } from "../checkpoint/fileSystem.ts";
-import type { MultiTaskTrainer } from "../train/multiTaskTrainer.ts";
+import type { ExportSource } from "./exportSource.ts";
 
 const CHECKPOINTS = "checkpoints";
 /** A checkpoint's folder; those that were found damaged end in more. */
@@ -18,9 +18,9 @@ export function packageVersion(): string {
   return packageSchema.parse(createRequire(import.meta.url)("#package")).version;
 }
 
-/** What the files of an export say of the trainer. E_FILE where the run's folder cannot be read. */
+/** What the files of an export say of their source. E_FILE where the run's folder cannot be read. */
 export async function exportOrigin(
-  trainer: Pick<MultiTaskTrainer, "spec" | "directory" | "history">,
+  trainer: Pick<ExportSource, "spec" | "directory" | "history">,
 ): Promise<ModelOrigin> {
   const { spec, directory, history } = trainer;
   const epoch = history.length;

@@ -1,10 +1,13 @@
 // A bundle on disk: compiled graphs, constants, initial state and manifest in one folder. In memory -> folder
 // and back.
 import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { z } from "zod";
 import { BUNDLE_FORMAT, BUNDLE_VERSION, type Bundle, type Manifest } from "../../compiler/bundle.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
+import { CONSTANTS_FILE } from "../../compiler/onnx/writeBundle.ts";
 import { writeDirectoryAtomically } from "../checkpoint/atomicDirectory.ts";
 import { fileError } from "../checkpoint/fileSystem.ts";
 
@@ -29,30 +32,82 @@ export async function writeBundleDirectory(directory: string, bundle: Bundle): P
 }
 
 /**
- * Reads and checks the manifest of a bundle, and that every file is there as it was written. E_BUNDLE,
- * E_FILE.
+ * Reads and checks the manifest of a bundle, and that the files of the named graphs, and the constants that
+ * graphs share, are there as they were written. E_BUNDLE, E_FILE.
  */
-export async function readBundleDirectory(directory: string): Promise<StoredManifest> {
+export async function readBundleDirectory(
+  directory: string,
+  graphs: readonly string[],
+): Promise<StoredManifest> {
   const path = join(directory, MANIFEST_FILE);
   const manifest = parseManifest(await readPart(path), path);
-  for (const [name, expected] of Object.entries(manifest.files)) {
-    const bytes = await readPart(join(directory, name));
-    if (bytes.length !== expected.bytes || sha256(bytes) !== expected.sha256)
+  const wanted = new Set([...graphs.map((graph) => manifest.graphs[graph]?.file ?? graph), CONSTANTS_FILE]);
+  for (const name of wanted) {
+    const expected = manifest.files[name];
+    // Graphs without large constants have no file of them.
+    if (name === CONSTANTS_FILE && !expected) continue;
+    if (!expected) throw damaged(path, `names no file of the graph ${name}`);
+    const { bytes, sha256: hash } = await digestFile(join(directory, name));
+    if (bytes !== expected.bytes || hash !== expected.sha256)
       throw damaged(join(directory, name), "is not as it was compiled");
   }
   return manifest;
 }
 
+const tensorSchema = z.object({
+  name: z.string(),
+  dtype: z.string(),
+  shape: z.array(z.union([z.number(), z.string()])),
+});
+/** What of a manifest is looked at before it is believed; the compiler's own types say the rest. */
+const manifestSchema = z.looseObject({
+  format: z.literal(BUNDLE_FORMAT),
+  version: z.literal(BUNDLE_VERSION),
+  batchSize: z.int().positive(),
+  graphs: z.record(
+    z.string(),
+    z.object({
+      file: z.string().regex(/^[^/\\]+$/),
+      inputs: z.array(tensorSchema),
+      outputs: z.array(tensorSchema),
+    }),
+  ),
+  state: z.array(tensorSchema.extend({ group: z.string(), part: z.string() })),
+  parameters: z.array(z.looseObject({ name: z.string(), shape: z.array(z.number()) })),
+  tasks: z.array(z.object({ name: z.string(), classes: z.array(z.string()) })).min(1),
+  files: z.record(z.string().regex(/^[^/\\]+$/), z.object({ bytes: z.number(), sha256: z.string() })),
+});
+
 function parseManifest(bytes: Uint8Array, path: string): StoredManifest {
-  let manifest: Partial<StoredManifest>;
+  let json: unknown;
   try {
-    manifest = JSON.parse(new TextDecoder().decode(bytes)) as Partial<StoredManifest>;
+    json = JSON.parse(new TextDecoder().decode(bytes));
   } catch (cause) {
     throw damaged(path, "is not JSON", cause);
   }
-  if (manifest.format !== BUNDLE_FORMAT || manifest.version !== BUNDLE_VERSION || !manifest.files)
-    throw damaged(path, `is not a ${BUNDLE_FORMAT} of version ${BUNDLE_VERSION}`);
-  return manifest as StoredManifest;
+  const parsed = manifestSchema.safeParse(json);
+  if (parsed.success) return json as StoredManifest;
+  const [issue] = parsed.error.issues;
+  const place = issue?.path.join(".");
+  throw damaged(
+    path,
+    `is not a ${BUNDLE_FORMAT} of version ${BUNDLE_VERSION}: ${place}: ${issue?.message}`,
+    parsed.error,
+  );
+}
+
+async function digestFile(path: string): Promise<{ bytes: number; sha256: string }> {
+  const hash = createHash("sha256");
+  let bytes = 0;
+  try {
+    for await (const piece of createReadStream(path)) {
+      hash.update(piece);
+      bytes += piece.length;
+    }
+  } catch (error) {
+    throw fileError(error, path, "read");
+  }
+  return { bytes, sha256: hash.digest("hex") };
 }
 
 async function readPart(path: string): Promise<Uint8Array> {
@@ -64,7 +119,7 @@ async function readPart(path: string): Promise<Uint8Array> {
 }
 
 function damaged(file: string, message: string, cause?: unknown): MttcError {
-  const hint = "compile again: mttc compile SPEC -o DIR";
+  const hint = "compile it again: mttc compile SPEC -o DIR, or for a run: mttc train SPEC --resume";
   return new MttcError({ code: "E_BUNDLE", message, at: { file }, hint }, { cause });
 }
 

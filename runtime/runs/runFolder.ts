@@ -1,29 +1,45 @@
-// The folder of a run: spec as resolved, classes, where relative paths start, one JSON line per epoch.
-//   <logdir>/ spec.yml  run.json  bundle/  checkpoints/  log.jsonl  augmentation.png
-import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
+// The folder of a run: spec as resolved, classes, where its data lie, bundle, checkpoints.
+//   <logdir>/ spec.yml  run.json  labels.json  bundle/  checkpoints/  log.jsonl  augmentation.png
+// A RunFolder is open to be read: it takes no lock and writes nothing. writeRun is for whoever holds it.
+import { readdir, readFile, realpath } from "node:fs/promises";
+import { isAbsolute, join, relative, resolve, sep } from "node:path";
 import { stringify } from "yaml";
+import { z } from "zod";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { parseSpec } from "../../compiler/spec/parseSpec.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
 import { writeFileAtomically } from "../checkpoint/atomicDirectory.ts";
-import { fileError, systemCode } from "../checkpoint/fileSystem.ts";
+import { type FileSystem, fileError, nodeFileSystem, systemCode } from "../checkpoint/fileSystem.ts";
 import type { ClassNames } from "../data/classes.ts";
 import type { LabelRow } from "../data/labelTable.ts";
+import type { RunSources } from "./runSources.ts";
 
 export const BUNDLE_FOLDER = "bundle";
 const CHECKPOINT_FOLDER = "checkpoints";
 const SPEC_FILE = "spec.yml";
 const RUN_FILE = "run.json";
+/** Before version 2 run.json had no number, and no `project`. */
+const VERSION = 2;
+
+const rowsSchema = z.array(
+  z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]).optional()),
+);
+const factsSchema = z.object({
+  format: z.literal("mttc-run"),
+  version: z.int().min(1).max(VERSION).default(1),
+  classes: z.record(z.string(), z.array(z.string()).min(1)),
+  /** From the run's folder to the one that relative paths of the spec start from. */
+  project: z.string().optional(),
+  /** That folder as it was when the run was trained. */
+  baseDirectory: z.string().min(1),
+  /** Label tables that were given as rows in memory instead of files. */
+  rows: z.object({ train: rowsSchema.optional(), val: rowsSchema.optional() }).default({}),
+});
+type RunFacts = z.output<typeof factsSchema>;
 
 /** What a run needs beside its spec to be opened again. */
-export interface RunFacts {
-  readonly format: "mttc-run";
+export interface RunDescription extends RunSources {
   readonly classes: ClassNames;
-  /** Folder that relative paths of the spec start from. */
-  readonly baseDirectory: string;
-  /** Label tables that were given as rows in memory instead of files. */
-  readonly rows?: { readonly train?: readonly LabelRow[]; readonly val?: readonly LabelRow[] };
 }
 
 /** Whether `logdir` holds a run with something to lose: one that has saved a checkpoint, usable or not. */
@@ -37,31 +53,169 @@ export async function hasRun(logdir: string): Promise<boolean> {
   }
 }
 
-/** Writes spec and facts of a new run; the facts last, since they make it a run. E_FILE, E_DISK. */
-export async function writeRun(logdir: string, spec: Spec, facts: RunFacts): Promise<void> {
-  await writeFileAtomically(join(logdir, SPEC_FILE), stringify(spec));
-  await writeFileAtomically(join(logdir, RUN_FILE), `${JSON.stringify(facts, null, 1)}\n`);
+/** A run that is read. */
+export class RunFolder implements RunDescription {
+  readonly directory: string;
+  /** As resolved by the run, `logdir` as the folder lies now. */
+  readonly spec: Spec;
+  readonly classes: ClassNames;
+  readonly baseDirectory: string;
+  readonly trainRows: readonly LabelRow[] | undefined;
+  readonly valRows: readonly LabelRow[] | undefined;
+  /** What to know of where the run's data are looked for, a sentence each. */
+  readonly notes: readonly string[];
+
+  private constructor(directory: string, spec: Spec, facts: RunFacts, place: Place) {
+    this.directory = directory;
+    this.spec = { ...spec, logdir: directory };
+    this.classes = facts.classes;
+    this.trainRows = facts.rows.train;
+    this.valRows = facts.rows.val;
+    this.baseDirectory = place.folder;
+    this.notes = place.notes;
+  }
+
+  /**
+   * Opens the run in `logdir`. E_FILE where there is none; E_BUNDLE, E_CONFIG where its files were changed.
+   */
+  static async open(logdir: string): Promise<RunFolder> {
+    const directory = resolve(logdir);
+    const file = join(directory, RUN_FILE);
+    const facts = parseFacts(await readText(file), file);
+    const specFile = join(directory, SPEC_FILE);
+    const spec = parseSpec(await readText(specFile), specFile);
+    return new RunFolder(directory, spec, facts, await locate(directory, spec, facts));
+  }
+
+  /** Folder of what was compiled for the run. */
+  get bundle(): string {
+    return join(this.directory, BUNDLE_FOLDER);
+  }
 }
 
-/** Spec and facts of a run. E_FILE where there is none. */
-export async function readRun(logdir: string): Promise<{ spec: Spec; facts: RunFacts }> {
-  const read = async (name: string): Promise<string> => {
-    try {
-      return await readFile(join(logdir, name), "utf8");
-    } catch (error) {
-      throw fileError(error, join(logdir, name), "read the run's file");
-    }
+/**
+ * Describes a run in its folder, whose lock the caller holds; run.json last, since it makes a folder a run.
+ * What lies below the spec's folder is kept relative to the run, so that both may move. E_FILE, E_DISK.
+ */
+export async function writeRun(directory: string, description: RunDescription): Promise<void> {
+  const { spec, baseDirectory, classes, trainRows, valRows } = description;
+  const inProject = (path: string): string => {
+    const way = isAbsolute(path) ? relative(baseDirectory, path) : path;
+    return leads(way) ? path : way;
   };
-  const facts = parseFacts(await read(RUN_FILE), join(logdir, RUN_FILE));
-  return { spec: parseSpec(await read(SPEC_FILE), join(logdir, SPEC_FILE)), facts };
+  const kept = (rows: readonly LabelRow[]): LabelRow[] =>
+    rows.map((row) => {
+      const path = row[spec.filepaths];
+      return typeof path === "string" ? { ...row, [spec.filepaths]: inProject(path) } : row;
+    });
+  const facts: RunFacts = {
+    ...{ format: "mttc-run", version: VERSION, baseDirectory },
+    classes: Object.fromEntries(Object.entries(classes).map(([task, names]) => [task, [...names]])),
+    project: relative(directory, baseDirectory).split(sep).join("/") || ".",
+    rows: { ...(trainRows && { train: kept(trainRows) }), ...(valRows && { val: kept(valRows) }) },
+  };
+  await writeFileAtomically(join(directory, SPEC_FILE), stringify(withPaths(spec, inProject)));
+  await writeFileAtomically(join(directory, RUN_FILE), `${JSON.stringify(facts, null, 1)}\n`);
+}
+
+/** The spec with every path of a file or folder replaced. */
+function withPaths(spec: Spec, replace: (path: string) => string): Spec {
+  const { logdir, train_labels, val_labels, image_root, teacher, fcn } = spec;
+  const each = (path: string | null): string | null => (path === null ? null : replace(path) || ".");
+  return {
+    ...spec,
+    ...{ logdir: each(logdir), train_labels: each(train_labels), val_labels: each(val_labels) },
+    ...{ image_root: each(image_root), teacher: each(teacher) },
+    fcn: "path" in fcn ? { ...fcn, path: replace(fcn.path) } : fcn,
+  };
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    throw fileError(error, file, "read the run's file");
+  }
 }
 
 function parseFacts(text: string, file: string): RunFacts {
+  const refuse = (message: string, hint: string, cause?: unknown): never => {
+    throw new MttcError({ code: "E_BUNDLE", message, at: { file }, hint }, { cause });
+  };
+  const again = "`mttc train SPEC --resume` writes it anew";
+  let json: unknown;
   try {
-    const facts = JSON.parse(text) as Partial<RunFacts>;
-    if (facts.format === "mttc-run" && facts.classes && facts.baseDirectory) return facts as RunFacts;
+    json = JSON.parse(text);
   } catch (cause) {
-    throw new MttcError({ code: "E_BUNDLE", message: "is not JSON", at: { file } }, { cause });
+    return refuse("is not JSON", again, cause);
   }
-  throw new MttcError({ code: "E_BUNDLE", message: "does not describe a run", at: { file } });
+  const later = z.object({ version: z.int().gt(VERSION) }).safeParse(json).data;
+  if (later) return refuse(`is of version ${later.version}, this mttc reads ${VERSION}`, "update mttc");
+  const parsed = factsSchema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const place = issue?.path.join(".");
+  return refuse(
+    `does not describe a run: ${place ? `${place}: ` : ""}${issue?.message}`,
+    again,
+    parsed.error,
+  );
+}
+
+/** Where the files of a run are looked for. */
+interface Place {
+  readonly folder: string;
+  readonly notes: readonly string[];
+}
+
+/**
+ * The folder that relative paths start from: the one that lies to the run as it did when it was trained, so
+ * that a project may be moved or copied whole; else, where the run's folder alone was moved, the one of then.
+ */
+async function locate(directory: string, spec: Spec, facts: RunFacts): Promise<Place> {
+  const before = facts.baseDirectory;
+  const logdir = resolve(before, spec.logdir ?? ".");
+  const beside = resolve(directory, facts.project ?? relative(logdir, before));
+  const named = namedFiles(spec, facts);
+  if (named.length === 0 || (await isSame(beside, before))) return { folder: beside, notes: [] };
+  if (!(await holdsAny(beside, named)) && (await holdsAny(before, named))) {
+    const note = `the run's folder was moved: its data are looked for where they were, in ${before}`;
+    return { folder: before, notes: [note] };
+  }
+  return { folder: beside, notes: [`the run was moved or copied: its data are looked for in ${beside}`] };
+}
+
+/** Files that the run names by relative paths. */
+function namedFiles(spec: Spec, { rows }: RunFacts): string[] {
+  const firstOf = (table: RunFacts["rows"]["val"]) => table?.[0]?.[spec.filepaths];
+  const model = "path" in spec.fcn ? spec.fcn.path : null;
+  const all = [
+    spec.val_labels,
+    spec.train_labels,
+    model,
+    spec.teacher,
+    firstOf(rows.val),
+    firstOf(rows.train),
+  ];
+  return all.flatMap((path) => (typeof path === "string" && !isAbsolute(path) ? [path] : []));
+}
+
+/** Whether two paths lead to one folder. */
+async function isSame(a: string, b: string): Promise<boolean> {
+  const real = (path: string): Promise<string> => realpath(path).catch(() => path);
+  return a === b || (await real(a)) === (await real(b));
+}
+
+async function holdsAny(
+  folder: string,
+  paths: readonly string[],
+  fileSystem: FileSystem = nodeFileSystem,
+): Promise<boolean> {
+  for (const path of paths) if (await fileSystem.exists(join(folder, path)).catch(() => false)) return true;
+  return false;
+}
+
+/** Whether a relative path leads out of the folder that it starts from. */
+function leads(way: string): boolean {
+  return isAbsolute(way) || way === ".." || way.startsWith(`..${sep}`);
 }

@@ -11,13 +11,19 @@ import { writeRunSheet } from "../augment/runSheet.ts";
 import { loadNewestCheckpoint, saveCheckpoint } from "../checkpoint/checkpoints.ts";
 import type { LabelledRows } from "../data/classes.ts";
 import type { EvaluationReport } from "../infer/evaluationReport.ts";
-import { evaluateRows, predictPaths } from "../infer/scoring.ts";
+import { evaluateRows, predictImages, predictPaths } from "../infer/scoring.ts";
+import { TrainedRun } from "../infer/trainedRun.ts";
 import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
-import { readRun } from "../runs/runFolder.ts";
 import { proveCaptureOf } from "./captureProof.ts";
 import { type EpochState, FRESH_EPOCH, meanLosses, stepsPerEpoch, trainEpoch } from "./epochLoop.ts";
 import { type EpochReport, EventHub, type TrainerEvents } from "./events.ts";
-import { type Progress, parameterValues, readCheckpointState, storedState } from "./progress.ts";
+import {
+  type Progress,
+  parameterValues,
+  readCheckpointState,
+  readProgress,
+  storedState,
+} from "./progress.ts";
 import { appendLog } from "./runDirectory.ts";
 import {
   type Experiment,
@@ -25,11 +31,16 @@ import {
   experimentFromRun,
   type TrainerOptions,
 } from "./trainerOptions.ts";
-import { TrainingSession } from "./trainingSession.ts";
+import { type SessionOptions, TrainingSession } from "./trainingSession.ts";
 
 export interface FitOptions {
   /** Go on from the newest checkpoint of logdir; E_CKPT_NONE if there is none. */
   readonly resume?: boolean;
+  /**
+   * Go on although the training labels are not those of the checkpoint; the classes must be. Without it
+   * that is E_CKPT_MISMATCH, which says how many rows differ.
+   */
+  readonly acceptNewLabels?: boolean;
   /** Stops at the next step, saves, and rejects with E_INTERRUPTED. */
   readonly signal?: AbortSignal;
 }
@@ -43,6 +54,8 @@ export class MultiTaskTrainer implements AsyncDisposable {
   /** Reports of the epochs that are finished, those before a resume included. */
   readonly history: readonly EpochReport[] = this.#history;
   #session: TrainingSession | undefined;
+  /** The run as it lies on the disk, until it is trained. */
+  #run: TrainedRun | undefined;
   #epochState: EpochState = FRESH_EPOCH;
   #closed = false;
 
@@ -53,18 +66,21 @@ export class MultiTaskTrainer implements AsyncDisposable {
     this.spec = this.#experiment.spec;
   }
 
-  /** The trainer of a run that exists, at its newest checkpoint. E_FILE, E_CKPT_NONE, E_CKPT_MISMATCH. */
+  /**
+   * The trainer of a run that exists, at its newest checkpoint. Until `fit` goes on with it the run is only
+   * read: nothing in its folder changes, and another process may train it. Errors as TrainedRun.open's.
+   */
   static async fromRun(logdir: string, runtime: RuntimeOptions = {}): Promise<MultiTaskTrainer> {
-    const { spec, facts } = await readRun(logdir);
-    const moved = { ...experimentFromRun(spec, facts), spec: { ...spec, logdir: resolve(logdir) } };
-    const trainer = new MultiTaskTrainer(moved, runtime);
+    const run = await TrainedRun.open(logdir, runtime);
     try {
-      await trainer.#resume(await trainer.#open(true));
+      const trainer = new MultiTaskTrainer(experimentFromRun(run.folder), runtime);
+      trainer.#history.push(...readProgress(run.checkpoint).history);
+      trainer.#run = run;
+      return trainer;
     } catch (error) {
-      await trainer.close();
+      await run.close();
       throw error;
     }
-    return trainer;
   }
 
   /** Listens to "log", "step", "epoch" or "checkpoint"; returns a function that stops listening. */
@@ -77,6 +93,11 @@ export class MultiTaskTrainer implements AsyncDisposable {
     return this.#session?.host.note;
   }
 
+  /** What a run that was opened by `fromRun` has to say: checkpoints that are damaged, data that moved. */
+  get warnings(): readonly string[] {
+    return this.#session?.warnings ?? this.#run?.warnings ?? [];
+  }
+
   /**
    * Trains until `epochs` epochs are finished in all (default: the spec's) and returns the reports of all of
    * them. After each: evaluation on the validation labels, a line in log.jsonl, a checkpoint. E_INTERRUPTED
@@ -85,10 +106,11 @@ export class MultiTaskTrainer implements AsyncDisposable {
    */
   async fit(epochs: number = this.spec.epochs, options: FitOptions = {}): Promise<readonly EpochReport[]> {
     refuseInterrupt(options.signal);
-    const fresh = this.#session === undefined;
-    const session = await this.#open(options.resume ?? false, true);
+    const resumes = options.resume ?? this.#run !== undefined;
+    const fresh = !this.#session?.trains;
+    const session = await this.#openToTrain(resumes, options.acceptNewLabels ?? false);
     await session.checkTraining();
-    if (fresh && options.resume) await this.#resume(session);
+    if (fresh && resumes) await this.#resume(session);
     const log = (message: string): void => this.#events.emit("log", { message });
     await this.#drawSheet(session, log);
     const { signal } = options;
@@ -101,20 +123,27 @@ export class MultiTaskTrainer implements AsyncDisposable {
 
   /** Evaluates on the validation labels, or, where there are none, on the training labels. */
   async evaluate(): Promise<EvaluationReport> {
-    const session = await this.#open(true);
+    if (this.#run) return await this.#run.evaluate(await this.#run.labels());
+    const session = await this.#open();
     return await evaluateRows(session, session.labels.val ?? session.labels.train);
   }
 
   /** Class probabilities per task, float32 [paths, classes] row-major, of image files. */
   async predict(paths: readonly string[]): Promise<Map<string, Float32Array>> {
-    return await predictPaths(await this.#open(true), paths);
+    return await (this.#run?.predict(paths) ?? predictPaths(await this.#open(), paths));
+  }
+
+  /** The same of images in memory: bytes of [count,H,W,C] numbers as images are read. */
+  async predictImages(images: Uint8Array): Promise<Map<string, Float32Array>> {
+    return await (this.#run?.predictImages(images) ?? predictImages(await this.#open(), images));
   }
 
   /**
    * All parameters by name, row-major float32: trained ones as they are now, frozen ones as they always were.
    */
   async parameters(): Promise<Map<string, Float32Array>> {
-    const session = await this.#open(true);
+    if (this.#run) return await this.#run.parameters();
+    const session = await this.#open();
     const { trunk } = session.models;
     const imported = trunk && importedValues(trunk, this.spec);
     return await parameterValues(
@@ -125,40 +154,61 @@ export class MultiTaskTrainer implements AsyncDisposable {
 
   /** The imported network behind the spec's fcn, where there is one. */
   async trunk(): Promise<ImportedTrunk | undefined> {
-    return (await this.#open(true)).models.trunk;
+    return this.#run ? await this.#run.trunk() : (await this.#open()).models.trunk;
   }
 
   /** What was compiled: tensors, tasks with their classes, preprocessing. */
   async manifest(): Promise<Manifest> {
-    return (await this.#open(true)).manifest;
+    return this.#run ? await this.#run.manifest() : (await this.#open()).manifest;
   }
 
   /** Rows of the validation labels, or of the training labels where there are none. */
   async evaluationRows(): Promise<LabelledRows> {
-    const { labels } = await this.#open(true);
+    if (this.#run) return (await this.#run.labels()).rows;
+    const { labels } = await this.#open();
     return labels.val ?? labels.train;
   }
 
   /** Folder of the run; undefined before it is opened. */
   get directory(): string | undefined {
-    return this.#session?.directory;
+    if (this.#run) return this.#run.directory;
+    const { logdir } = this.spec;
+    return this.#session && logdir !== null
+      ? resolve(this.#experiment.baseDirectory, logdir)
+      : this.#session?.directory;
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    const session = this.#session;
+    const [session, run] = [this.#session, this.#run];
     this.#session = undefined;
+    this.#run = undefined;
     await session?.close();
+    await run?.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  async #open(existing: boolean, trains = false): Promise<TrainingSession> {
+  /** The session as it is, or one that leaves the logdir alone. */
+  async #open(): Promise<TrainingSession> {
+    return this.#session ?? (await this.#openSession({ existing: false, trains: false }));
+  }
+
+  /** A session that holds the logdir; what was open to be looked at is closed. */
+  async #openToTrain(existing: boolean, acceptNewLabels: boolean): Promise<TrainingSession> {
+    if (this.#session?.trains) return this.#session;
+    const looking = [this.#session, this.#run];
+    const session = await this.#openSession({ existing, trains: true, acceptNewLabels });
+    this.#run = undefined;
+    for (const open of looking) await open?.close();
+    return session;
+  }
+
+  async #openSession(options: Omit<SessionOptions, keyof RuntimeOptions>): Promise<TrainingSession> {
     if (this.#closed) throw new InternalError("the trainer is closed");
-    if (this.#session) return this.#session;
-    this.#session = await TrainingSession.open(this.#experiment, { ...this.#runtime, existing, trains });
+    this.#session = await TrainingSession.open(this.#experiment, { ...this.#runtime, ...options });
     for (const message of this.#session.warnings) this.#events.emit("log", { message });
     return this.#session;
   }

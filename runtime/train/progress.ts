@@ -1,13 +1,16 @@
 // Checkpoints of a run: device state <-> stored tensors, and what else a run needs to go on to the same bits.
 
+import { z } from "zod";
 import type { ParameterEntry } from "../../compiler/bundle.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import type { StoredTensor } from "../../compiler/safetensors.ts";
 import { LOSS_SCALE, LOSS_SCALING, SCALED_STEPS } from "../../compiler/step/lossScaling.ts";
 import type { LoadedCheckpoint } from "../checkpoint/checkpoints.ts";
+import { refuseOtherTensors } from "../runs/checkpointTensors.ts";
+import { type Fingerprint, readFingerprint } from "../runs/fingerprint.ts";
 import type { EpochState } from "./epochLoop.ts";
 import type { EpochReport } from "./events.ts";
-import type { Fingerprint, TrainingSession } from "./trainingSession.ts";
+import type { TrainingSession } from "./trainingSession.ts";
 
 /** progress.json of a checkpoint. */
 export interface Progress {
@@ -16,6 +19,20 @@ export interface Progress {
   readonly history: readonly EpochReport[];
   readonly fingerprint: Fingerprint;
 }
+
+/** What an epoch's sums hold; JSON has no NaN, a loss that was none is null. */
+const sum = z
+  .number()
+  .nullable()
+  .transform((value) => value ?? Number.NaN);
+const progressSchema = z.object({
+  epochState: z.object({
+    step: z.int().nonnegative(),
+    sums: z.record(z.string(), z.object({ lossSum: sum, count: sum, correct: sum })),
+    ...{ seconds: sum, waitedSeconds: sum },
+  }),
+  history: z.array(z.looseObject({ epoch: z.int().positive() })),
+});
 
 /**
  * What the loss scaling of mixed precision starts from. It is state of a run on CUDA alone: the same run is
@@ -29,6 +46,9 @@ const FRESH_SCALING: ReadonlyMap<string, Float32Array | BigInt64Array> = new Map
   [SCALED_STEPS, BigInt64Array.of(0n)],
 ]);
 
+/** Tensors that a checkpoint may lack, or have too many. */
+export const OPTIONAL_STATE: ReadonlySet<string> = new Set(FRESH_SCALING.keys());
+
 /** The state on the device as tensors to store, in the manifest's order. */
 export async function storedState(session: TrainingSession): Promise<StoredTensor[]> {
   const state = await session.device.readState();
@@ -40,45 +60,35 @@ export async function storedState(session: TrainingSession): Promise<StoredTenso
   }));
 }
 
+/** Progress of a checkpoint, checked: E_CKPT_CORRUPT where the file does not hold that of a trainer. */
+export function readProgress({ progress, path }: Pick<LoadedCheckpoint, "progress" | "path">): Progress {
+  const fingerprint = readFingerprint(progress, path);
+  const parsed = progressSchema.safeParse(progress);
+  if (parsed.success)
+    return { ...parsed.data, history: progress.history as Progress["history"], fingerprint };
+  const [issue] = parsed.error.issues;
+  const message = `progress.json does not hold what mttc wrote: ${issue?.path.join(".")}: ${issue?.message}`;
+  throw new MttcError({ code: "E_CKPT_CORRUPT", message, at: { file: path } }, { cause: parsed.error });
+}
+
 /**
- * Checks a checkpoint against the session and returns all state tensors of the session. E_CKPT_MISMATCH lists
- * every tensor that lacks, is too many or has another type, and says when spec or labels are not those of the
- * checkpoint.
+ * All state tensors of a session from a checkpoint, and its progress. E_CKPT_MISMATCH says for each part of
+ * the network what lacks, is too many or has another type; E_CKPT_CORRUPT as readProgress.
  */
 export function readCheckpointState(
-  session: Pick<TrainingSession, "manifest" | "fingerprint">,
+  session: Pick<TrainingSession, "manifest">,
   checkpoint: LoadedCheckpoint,
 ): { tensors: Map<string, Uint8Array>; progress: Progress } {
-  const faults: string[] = [];
-  const progress = checkpoint.progress as unknown as Progress;
-  if (!progress.fingerprint || !progress.epochState || !Array.isArray(progress.history))
-    faults.push("progress.json does not hold the progress of a trainer");
-  else {
-    if (progress.fingerprint.spec !== session.fingerprint.spec)
-      faults.push("the spec is not the one that the checkpoint was trained with");
-    if (progress.fingerprint.data !== session.fingerprint.data)
-      faults.push("the training labels are not those that the checkpoint was trained with");
-  }
-  const tensors = new Map([...checkpoint.tensors].map(([name, { data }]) => [name, data]));
-  for (const { name, dtype, shape } of session.manifest.state) {
-    const stored = checkpoint.tensors.get(name);
-    const fresh = FRESH_SCALING.get(name);
-    if (!stored && fresh) tensors.set(name, new Uint8Array(fresh.slice().buffer));
-    else if (!stored) faults.push(`${name} is missing`);
-    else if (stored.dtype !== dtype || String(stored.shape) !== String(shape))
-      faults.push(`${name}: expected ${dtype}[${shape}], found ${stored.dtype}[${stored.shape}]`);
-  }
-  const known = new Set(session.manifest.state.map(({ name }) => name));
-  for (const name of checkpoint.tensors.keys()) {
-    if (known.has(name)) continue;
-    if (FRESH_SCALING.has(name)) tensors.delete(name);
-    else faults.push(`${name} is not of this model`);
-  }
-  if (faults.length > 0)
-    throw new MttcError(
-      faults.map((message) => ({ code: "E_CKPT_MISMATCH" as const, message, at: { file: checkpoint.path } })),
-    );
-  return { tensors, progress };
+  const { state } = session.manifest;
+  refuseOtherTensors(state, checkpoint, OPTIONAL_STATE);
+  const tensors = new Map(
+    state.map(({ name }) => {
+      const fresh = FRESH_SCALING.get(name);
+      const stored = checkpoint.tensors.get(name)?.data;
+      return [name, stored ?? new Uint8Array(fresh?.slice().buffer ?? new ArrayBuffer(0))];
+    }),
+  );
+  return { tensors, progress: readProgress(checkpoint) };
 }
 
 /** All parameters by name: from the device where they are trained, else from `frozenValue`. */

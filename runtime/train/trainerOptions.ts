@@ -4,10 +4,10 @@ import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { Spec, SpecInput } from "../../compiler/spec/schema.ts";
 import { type ClassNames, type PreparedLabels, prepareLabels } from "../data/classes.ts";
 import { type ClassWeights, resolveClassWeights } from "../data/classWeights.ts";
-import { readLabelTable } from "../data/labelFiles.ts";
 import { type LabelRow, type LabelTable, labelTableFromRows } from "../data/labelTable.ts";
 import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
-import type { RunFacts } from "../runs/runFolder.ts";
+import type { RunDescription } from "../runs/runFolder.ts";
+import { type RunSources, readSplit } from "../runs/runSources.ts";
 
 /** Label tables may be files or rows in memory. */
 export type LabelSource = string | readonly LabelRow[];
@@ -19,11 +19,7 @@ export interface TrainerOptions extends Omit<SpecInput, "train_labels" | "val_la
 }
 
 /** A resolved experiment, before any file is read. */
-export interface Experiment {
-  readonly spec: Spec;
-  readonly baseDirectory: string;
-  readonly trainRows: readonly LabelRow[] | undefined;
-  readonly valRows: readonly LabelRow[] | undefined;
+export interface Experiment extends RunSources {
   /** Classes that are known already (a run that is opened again). */
   readonly classes: ClassNames | undefined;
 }
@@ -49,14 +45,9 @@ export function experimentFromSpec(spec: Spec, file: string): Experiment {
 }
 
 /** The experiment of a run that exists. */
-export function experimentFromRun(spec: Spec, facts: RunFacts): Experiment {
-  return {
-    spec,
-    baseDirectory: facts.baseDirectory,
-    trainRows: facts.rows?.train,
-    valRows: facts.rows?.val,
-    classes: facts.classes,
-  };
+export function experimentFromRun(run: RunDescription): Experiment {
+  const { spec, baseDirectory, trainRows, valRows, classes } = run;
+  return { spec, baseDirectory, trainRows, valRows, classes };
 }
 
 /** The labels of a run, and what its classes weigh. */
@@ -66,20 +57,15 @@ export interface RunLabels extends PreparedLabels {
 
 /** Reads and checks the label tables. E_FILE, E_CSV_*, E_LABEL, E_TASK_EMPTY, E_CONFIG (class_weights). */
 export async function readLabels(experiment: Experiment): Promise<RunLabels> {
-  const { spec, baseDirectory, trainRows, valRows } = experiment;
-  const columns = { tasks: spec.tasks, filepaths: spec.filepaths };
-  const read = async (path: string | null, rows: readonly LabelRow[] | undefined, source: string) => {
-    if (rows) return labelTableFromRows(rows, columns, baseDirectory, source);
-    return path === null ? undefined : await readLabelTable(resolve(baseDirectory, path), columns);
-  };
-  const train = (await read(spec.train_labels, trainRows, "train_labels")) ?? noTrainLabels(columns);
-  const val = await read(spec.val_labels, valRows, "val_labels");
+  const { spec } = experiment;
+  const train = (await readSplit(experiment, "train")) ?? noTrainLabels(spec);
+  const val = await readSplit(experiment, "val");
   const prepared = prepareLabels(train, val, { ...spec.classes, ...experiment.classes });
   const classWeights = resolveClassWeights(spec.class_weights, prepared.classes, prepared.train);
   return { ...prepared, classWeights };
 }
 
 /** An empty table is what labelTableFromRows refuses with the right message. */
-function noTrainLabels(columns: { tasks: readonly string[]; filepaths: string }): LabelTable {
+function noTrainLabels(columns: Pick<Spec, "tasks" | "filepaths">): LabelTable {
   return labelTableFromRows([], columns, ".", "train_labels");
 }

@@ -1,17 +1,12 @@
 // Everything that is open while a run trains: labels, compiled bundle, ONNX Runtime's worker, device tensors,
 // loader thread. Opening goes through the stages in order; closing undoes it.
-import { createHash } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { compile } from "../../compiler/compile.ts";
-import { MttcError } from "../../compiler/diagnostics.ts";
 import { decodeSafetensors } from "../../compiler/safetensors.ts";
 import { augmentSettings } from "../../compiler/spec/augmentKeys.ts";
-import { featureDraws } from "../../compiler/spec/cacheFeatures.ts";
 import { specWarnings } from "../../compiler/spec/specWarnings.ts";
-import { removeLeftovers } from "../checkpoint/atomicDirectory.ts";
-import { acquireRunLock, type RunLock } from "../checkpoint/runLock.ts";
 import type { PreparedLabels } from "../data/classes.ts";
 import { imageFormat } from "../data/images.ts";
 import { imageKind } from "../data/packKind.ts";
@@ -21,19 +16,15 @@ import { OrtHost } from "../ort/ortHost.ts";
 import { describeProvider } from "../ort/provider.ts";
 import { ortOptions, type RuntimeOptions } from "../ort/runtimeOptions.ts";
 import { type StoredManifest, writeBundleDirectory } from "../runs/bundleDirectory.ts";
-import { BUNDLE_FOLDER, hasRun, writeRun } from "../runs/runFolder.ts";
+import { type Fingerprint, fingerprintOf } from "../runs/fingerprint.ts";
+import { BUNDLE_FOLDER } from "../runs/runFolder.ts";
+import { checkSources } from "../runs/runSources.ts";
 import { FeatureCache } from "./featureCache.ts";
 import { compileForHost } from "./hostCompilation.ts";
+import { RunClaim } from "./runClaim.ts";
 import { openPack } from "./runPack.ts";
-import { checkSources } from "./runSources.ts";
 import { type Experiment, type RunLabels, readLabels } from "./trainerOptions.ts";
 import { TrainingDevice } from "./trainingDevice.ts";
-
-/** Hashes that a checkpoint must share with the run that resumes from it. */
-export interface Fingerprint {
-  readonly spec: string;
-  readonly data: string;
-}
 
 /** What input is prepared for. */
 export interface PrepareOptions {
@@ -46,8 +37,13 @@ export interface PrepareOptions {
 export interface SessionOptions extends RuntimeOptions {
   /** Whether an existing run in logdir is gone on with; false refuses one (E_RUN_EXISTS). */
   readonly existing: boolean;
-  /** Whether training images are about to be read; else `checkTraining` must precede it. */
+  /**
+   * Whether the run is about to be trained, into its logdir; else that is left alone, and `checkTraining`
+   * must precede training without one.
+   */
   readonly trains: boolean;
+  /** Go on although the training labels have changed. */
+  readonly acceptNewLabels?: boolean | undefined;
 }
 
 export class TrainingSession implements AsyncDisposable {
@@ -56,8 +52,12 @@ export class TrainingSession implements AsyncDisposable {
   readonly device: TrainingDevice;
   readonly host: OrtHost;
   readonly reader: LoaderThread;
-  /** The run's folder; a temporary one, removed on close, where the spec has no logdir. */
+  /**
+   * The run's folder; a temporary one, removed on close, without a logdir, or where the run is not trained.
+   */
   readonly directory: string;
+  /** Whether steps may be taken: the run has its logdir, or needs none. */
+  readonly trains: boolean;
   readonly fingerprint: Fingerprint;
   readonly models: ForeignModels;
   readonly warnings: readonly string[];
@@ -83,6 +83,7 @@ export class TrainingSession implements AsyncDisposable {
     this.host = parts.host;
     this.reader = parts.reader;
     this.directory = parts.directory;
+    this.trains = parts.trains;
     this.fingerprint = parts.fingerprint;
     this.models = parts.models;
     this.warnings = parts.warnings;
@@ -96,10 +97,13 @@ export class TrainingSession implements AsyncDisposable {
     const { spec } = experiment;
     const closers: (() => Promise<void>)[] = [];
     try {
-      const use = options.trains ? "training" : "evaluation";
-      const labels = await checkSources(experiment, await readLabels(experiment), use);
+      const claim = options.trains ? await RunClaim.look(experiment, options.existing) : undefined;
+      const labels = await openLabels(experiment, claim, options.trains);
       const classes = spec.tasks.map((task) => ({ task, classes: labels.classes[task] ?? [] }));
+      const changed = await claim?.compareLabels(labels, options.acceptNewLabels ?? false);
       const models = await readForeignModels(spec, experiment.baseDirectory, classes);
+      claim?.compareModels(models);
+      const fingerprint = fingerprintOf(spec, models, labels);
       const host = await OrtHost.start({
         ...ortOptions(options, spec.precision !== "fp32"),
         intraOpThreads: options.threads ?? availableParallelism(),
@@ -113,7 +117,8 @@ export class TrainingSession implements AsyncDisposable {
         (more) => compile(spec, classes, { ...models, ...more }),
         options,
       );
-      const directory = await prepareDirectory(experiment, labels, options, closers);
+      claim?.compareState(bundle.manifest.state);
+      const directory = await openDirectory(claim, labels, fingerprint, closers);
       const manifest = await writeBundleDirectory(join(directory, BUNDLE_FOLDER), bundle);
       const reader = new LoaderThread({ format: imageFormat(spec) });
       closers.push(() => reader.close());
@@ -126,8 +131,8 @@ export class TrainingSession implements AsyncDisposable {
         "state.safetensors",
       );
       await device.writeState(new Map([...initial.tensors].map(([name, { data }]) => [name, data])));
-      const fingerprint = { spec: hashSpec(spec, models), data: hashLabels(labels) };
       const warnings = [...models.notes, ...specWarnings(spec), ...labels.warnings, ...notes];
+      if (changed !== undefined) warnings.unshift(changed);
       if (host.note !== undefined) warnings.unshift(host.note);
       if (host.provider.kind !== "cpu") warnings.unshift(`running on ${describeProvider(host.provider)}`);
       if (host.provider.kind === "cpu" && spec.precision !== "fp32")
@@ -135,7 +140,10 @@ export class TrainingSession implements AsyncDisposable {
       if (options.cudaGraph === true && !capturable) warnings.push("CUDA graphs: off: the run is on the CPU");
       warnings.push(...device.fallbacks);
       return new TrainingSession(
-        { experiment, labels, manifest, device, host, reader, directory, fingerprint, models, warnings },
+        {
+          ...{ experiment, labels, manifest, device, host, reader, directory, fingerprint, models, warnings },
+          trains: options.trains || spec.logdir === null,
+        },
         closers,
         options.trains,
       );
@@ -208,54 +216,37 @@ export class TrainingSession implements AsyncDisposable {
   }
 }
 
-/** Locks the run's folder and describes the run in it; a temporary folder where the spec names none. */
-async function prepareDirectory(
+/** Labels with the stamps of the images that are about to be read. */
+async function openLabels(
   experiment: Experiment,
+  claim: RunClaim | undefined,
+  trains: boolean,
+): Promise<RunLabels> {
+  const classes = claim?.classes ?? experiment.classes;
+  let labels: RunLabels;
+  try {
+    labels = await readLabels({ ...experiment, classes });
+  } catch (error) {
+    throw claim ? claim.explained(error) : error;
+  }
+  return await checkSources(experiment, labels, trains ? "training" : "evaluation");
+}
+
+/** The run's folder, locked and described; without a claim a temporary one. */
+async function openDirectory(
+  claim: RunClaim | undefined,
   labels: PreparedLabels,
-  options: SessionOptions,
+  fingerprint: Fingerprint,
   closers: (() => Promise<void>)[],
 ): Promise<string> {
-  const { spec, baseDirectory, trainRows, valRows } = experiment;
-  if (spec.logdir === null) {
-    const directory = await mkdtemp(join(tmpdir(), "mttc-"));
-    closers.push(() => rm(directory, { recursive: true, force: true }));
-    return directory;
+  if (claim) {
+    const lock = await claim.take(labels, fingerprint);
+    closers.push(() => lock.release());
+    return claim.directory;
   }
-  const directory = resolve(baseDirectory, spec.logdir);
-  if (!options.existing && (await hasRun(directory)))
-    throw new MttcError({
-      code: "E_RUN_EXISTS",
-      message: "this folder holds a run already",
-      at: { file: directory },
-      hint: "go on with it by --resume (API: resume), or choose another logdir",
-    });
-  const lock: RunLock = await acquireRunLock(directory);
-  closers.push(() => lock.release());
-  await removeLeftovers(directory);
-  const rows = { ...(trainRows ? { train: trainRows } : {}), ...(valRows ? { val: valRows } : {}) };
-  await writeRun(directory, spec, { format: "mttc-run", classes: labels.classes, baseDirectory, rows });
+  const directory = await mkdtemp(join(tmpdir(), "mttc-"));
+  closers.push(() => rm(directory, { recursive: true, force: true }));
   return directory;
-}
-
-/** Hash of the keys that decide what a step computes; the others may change between two halves of a run. */
-function hashSpec(spec: Experiment["spec"], { trunk, teacher }: ForeignModels): string {
-  const { epochs: _e, notes: _n, logdir: _l, num_parallel_calls: _p, pack: _k, ...decisive } = spec;
-  const { train_labels: _t, val_labels: _v, filepaths: _f, cache_features: _c, ...named } = decisive;
-  // What is allowed of the images, not what is made of them.
-  const { image_root: _i, split_leak: _s, ...rest } = named;
-  // Features of images as they are give the same numbers; a fixed number of draws does not.
-  const keys = { ...rest, feature_draws: featureDraws(spec) };
-  return createHash("sha256")
-    .update(JSON.stringify([keys, trunk?.hash, teacher?.hash]))
-    .digest("hex");
-}
-
-/** Hash of labels, classes and image names in order, not of where the folder lies. */
-function hashLabels({ train, classes }: PreparedLabels): string {
-  const hash = createHash("sha256").update(JSON.stringify(classes));
-  hash.update(new Uint8Array(train.labels.buffer, train.labels.byteOffset, train.labels.byteLength));
-  for (const path of train.paths) hash.update(`${path.replace(/^.*[\\/]/s, "")}\n`);
-  return hash.digest("hex");
 }
 
 /** Closes in reverse order, all of them, and then throws the first error if there was one. */

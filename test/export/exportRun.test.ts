@@ -75,7 +75,7 @@ test("a file that does not agree with the trainer is refused, and nothing is wri
   };
   const liar = Object.create(trainer, { parameters: off }) as MultiTaskTrainer;
   // Private fields do not pass through the prototype: hand the calls on.
-  for (const name of ["manifest", "trunk", "predict", "evaluationRows"] as const)
+  for (const name of ["manifest", "trunk", "predictImages", "evaluationRows"] as const)
     Object.defineProperty(liar, name, { value: trainer[name].bind(trainer) });
   Object.defineProperty(liar, "directory", { value: trainer.directory });
   const faults = await faultsOfAsync(() => exportRun(liar, { split: true }));

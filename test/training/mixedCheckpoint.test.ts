@@ -5,6 +5,7 @@ import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import { LOSS_SCALE, LOSS_SCALING, SCALED_STEPS } from "../../compiler/step/lossScaling.ts";
 import type { LoadedCheckpoint } from "../../runtime/checkpoint/checkpoints.ts";
 import type { StoredManifest } from "../../runtime/runs/bundleDirectory.ts";
+import { FRESH_EPOCH } from "../../runtime/train/epochLoop.ts";
 import { readCheckpointState } from "../../runtime/train/progress.ts";
 import { rejection } from "../ort/rejection.ts";
 import { compileTraced, numberedClasses } from "./tracedGraphs.ts";
@@ -31,7 +32,7 @@ function checkpointOf({ manifest }: ReturnType<typeof sessionFor>): LoadedCheckp
     const data = dtype === "int64" ? new BigInt64Array(count).fill(1n) : new Float32Array(count).fill(1);
     return [name, { name, dtype, shape, data: new Uint8Array(data.buffer) }] as const;
   });
-  const progress = { fingerprint, epochState: {}, history: [] };
+  const progress = { fingerprint, epochState: FRESH_EPOCH, history: [] };
   return { epoch: 1, path: "ckpt", warnings: [], progress, tensors: new Map(tensors) };
 }
 

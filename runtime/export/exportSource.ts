@@ -1,0 +1,20 @@
+// What an export is made of, and compared with.
+import type { Manifest } from "../../compiler/bundle.ts";
+import type { ImportedTrunk } from "../../compiler/model/importedTrunk.ts";
+import type { Spec } from "../../compiler/spec/schema.ts";
+import type { LabelledRows } from "../data/classes.ts";
+
+/** What an export is made of: a trainer, or a run that is read. */
+export interface ExportSource {
+  readonly spec: Spec;
+  readonly directory: string | undefined;
+  /** An entry for each finished epoch. */
+  readonly history: readonly unknown[];
+  manifest(): Promise<Manifest>;
+  parameters(): Promise<ReadonlyMap<string, Float32Array>>;
+  trunk(): Promise<ImportedTrunk | undefined>;
+  /** Images to compare on; more than `most` may come. */
+  evaluationRows(most: number): Promise<Pick<LabelledRows, "paths" | "locate">>;
+  /** Class probabilities per task, float32 [count, classes], of bytes of [count,H,W,C] numbers. */
+  predictImages(images: Uint8Array): Promise<ReadonlyMap<string, Float32Array>>;
+}

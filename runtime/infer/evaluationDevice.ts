@@ -1,0 +1,80 @@
+// evaluate.onnx of a bundle in ONNX Runtime, and the weights that it reads: no optimizer, no second set of
+// tensors. Batches of images in, logits out.
+import { join } from "node:path";
+import type { GraphEntry, Manifest } from "../../compiler/bundle.ts";
+import { InternalError } from "../../compiler/diagnostics.ts";
+import type { Batch } from "../data/loader.ts";
+import type { BufferSpec, OrtHost } from "../ort/ortHost.ts";
+import type { Scoring } from "./scoring.ts";
+
+const GRAPH = "evaluate";
+const IMAGE = "image";
+
+export class EvaluationDevice {
+  readonly #host: OrtHost;
+  readonly #manifest: Manifest;
+
+  private constructor(host: OrtHost, manifest: Manifest) {
+    this.#host = host;
+    this.#manifest = manifest;
+  }
+
+  /** Names of the state tensors that evaluations read. */
+  static stateOf(manifest: Manifest): ReadonlySet<string> {
+    const inputs = new Set(graphOf(manifest).inputs.map(({ name }) => name));
+    return new Set(manifest.state.flatMap(({ name }) => (inputs.has(name) ? [name] : [])));
+  }
+
+  /** Opens the graph of the bundle in `directory` with weights by name: those of `stateOf`. E_ORT. */
+  static async open(
+    host: OrtHost,
+    directory: string,
+    manifest: Manifest,
+    weights: ReadonlyMap<string, Uint8Array>,
+  ): Promise<EvaluationDevice> {
+    const { file, inputs, outputs } = graphOf(manifest);
+    await host.openGraph(GRAPH, { path: join(directory, file) });
+    const buffers = [...inputs, ...outputs].map(
+      ({ name, dtype, shape }): BufferSpec => ({
+        id: name,
+        dtype,
+        shape: shape.map(Number),
+        place: "device",
+      }),
+    );
+    await host.allocate(buffers);
+    await host.write(Object.fromEntries(weights));
+    const byName = (entries: GraphEntry["inputs"]) =>
+      Object.fromEntries(entries.map(({ name }) => [name, name]));
+    await host.bind(GRAPH, GRAPH, { inputs: byName(inputs), outputs: byName(outputs) });
+    return new EvaluationDevice(host, manifest);
+  }
+
+  /** Logits per task, float32 [batch, classes], of one batch. */
+  async evaluate(
+    input: Parameters<Scoring["device"]["evaluate"]>[0],
+  ): ReturnType<Scoring["device"]["evaluate"]> {
+    const reads = this.#manifest.tasks.map(({ name }) => `logits/${name}`);
+    const writes = { [IMAGE]: imagesOf(input) };
+    const { outputs, returned } = await this.#host.step(GRAPH, { writes, reads });
+    const logits = new Map(
+      this.#manifest.tasks.map(({ name }) => {
+        const tensor = outputs.get(`logits/${name}`) ?? missing(`logits of ${name}`);
+        return [name, tensor.data as Float32Array];
+      }),
+    );
+    return { logits, inputBuffer: returned[0] };
+  }
+}
+
+function imagesOf(input: Parameters<Scoring["device"]["evaluate"]>[0]): Batch["images"] | Uint8Array {
+  return "images" in input ? input.images : missing("place for features");
+}
+
+function graphOf(manifest: Manifest): GraphEntry {
+  return manifest.graphs[GRAPH] ?? missing("graph");
+}
+
+function missing(what: string): never {
+  throw new InternalError(`the evaluation has no ${what}`);
+}

@@ -1,0 +1,269 @@
+// A trained run that is read: its newest checkpoint behind the graph that was compiled for it, to evaluate,
+// to predict and to export. It takes no lock, writes nothing, compiles nothing, and needs neither the
+// training labels nor their images; a run may train meanwhile.
+import { availableParallelism } from "node:os";
+import type { Manifest, ParameterEntry } from "../../compiler/bundle.ts";
+import { MttcError } from "../../compiler/diagnostics.ts";
+import { type ImportedTrunk, importedValues } from "../../compiler/model/importedTrunk.ts";
+import { initialValue } from "../../compiler/model/initialValues.ts";
+import type { TaskClasses } from "../../compiler/model/network.ts";
+import type { Spec } from "../../compiler/spec/schema.ts";
+import { type LoadedCheckpoint, readNewestCheckpoint } from "../checkpoint/checkpoints.ts";
+import { type ClassNames, encodeLabels, type LabelledRows } from "../data/classes.ts";
+import { imageFormat } from "../data/images.ts";
+import type { LabelTable } from "../data/labelTable.ts";
+import { LoaderThread } from "../loader/loaderThread.ts";
+import { readForeignModels } from "../models/foreignModels.ts";
+import { OrtHost } from "../ort/ortHost.ts";
+import { describeProvider } from "../ort/provider.ts";
+import { ortOptions, type RuntimeOptions } from "../ort/runtimeOptions.ts";
+import { readBundleDirectory, type StoredManifest } from "../runs/bundleDirectory.ts";
+import { refuseOtherTensors } from "../runs/checkpointTensors.ts";
+import { readFingerprint, refuseOtherModels } from "../runs/fingerprint.ts";
+import { RunFolder } from "../runs/runFolder.ts";
+import { readSplit, type Split, stampRows, tablePath } from "../runs/runSources.ts";
+import { EvaluationDevice } from "./evaluationDevice.ts";
+import type { EvaluationReport } from "./evaluationReport.ts";
+import { evaluateRows, predictImages, predictPaths, type Scoring } from "./scoring.ts";
+
+const MAX_NAMED = 5;
+
+/** Rows that a run is evaluated on, and where they come from. */
+export interface EvaluationRows {
+  readonly split: Split;
+  /** The table's file; undefined for rows in memory. */
+  readonly table: string | undefined;
+  readonly rows: LabelledRows;
+  /** What is legal but probably not meant, one sentence each. */
+  readonly warnings: readonly string[];
+}
+
+export class TrainedRun implements AsyncDisposable {
+  readonly folder: RunFolder;
+  readonly #manifest: StoredManifest;
+  /** The newest checkpoint that is whole: its weights alone. */
+  readonly checkpoint: LoadedCheckpoint;
+  /** What is to be said of the run and its checkpoints, one sentence each. */
+  readonly warnings: readonly string[];
+  readonly #host: OrtHost;
+  readonly #scoring: Scoring;
+  readonly #reader: LoaderThread;
+
+  private constructor(
+    folder: RunFolder,
+    manifest: StoredManifest,
+    checkpoint: LoadedCheckpoint,
+    open: { readonly host: OrtHost; readonly device: EvaluationDevice },
+  ) {
+    const { host, device } = open;
+    this.folder = folder;
+    this.#manifest = manifest;
+    this.checkpoint = checkpoint;
+    this.#host = host;
+    this.#reader = new LoaderThread({ format: imageFormat(folder.spec) });
+    const parallel = folder.spec.num_parallel_calls;
+    this.#scoring = { manifest, device, reader: this.#reader, parallel };
+    this.warnings = [
+      ...(host.note === undefined ? [] : [host.note]),
+      ...(host.provider.kind === "cpu" ? [] : [`running on ${describeProvider(host.provider)}`]),
+      ...folder.notes,
+      ...checkpoint.warnings,
+    ];
+  }
+
+  /**
+   * Opens the run in `logdir` at its newest checkpoint. E_FILE where there is none; E_CKPT_NONE;
+   * E_CKPT_MISMATCH where it does not fit the bundle beside it; E_BUNDLE, E_CKPT_CORRUPT where files were
+   * changed; E_ORT_LOAD, E_ORT.
+   */
+  static async open(logdir: string, runtime: RuntimeOptions = {}): Promise<TrainedRun> {
+    const folder = await RunFolder.open(logdir);
+    const { spec } = folder;
+    const manifest = await readBundleDirectory(folder.bundle, ["evaluate"]);
+    const checkpoint = await readWeights(folder, manifest);
+    const host = await OrtHost.start({
+      ...ortOptions(runtime, spec.precision !== "fp32"),
+      intraOpThreads: runtime.threads ?? availableParallelism(),
+    });
+    try {
+      const weights = new Map(
+        [...EvaluationDevice.stateOf(manifest)].map((name) => [name, dataOf(checkpoint, name)]),
+      );
+      const device = await EvaluationDevice.open(host, folder.bundle, manifest, weights);
+      return new TrainedRun(folder, manifest, checkpoint, { host, device });
+    } catch (error) {
+      await host.close();
+      throw error;
+    }
+  }
+
+  get spec(): Spec {
+    return this.folder.spec;
+  }
+
+  /** Reports of the finished epochs, as the checkpoint has them. */
+  get history(): readonly unknown[] {
+    const { history } = this.checkpoint.progress;
+    return Array.isArray(history) ? history : [];
+  }
+
+  get directory(): string {
+    return this.folder.directory;
+  }
+
+  /** What was compiled for the run. */
+  async manifest(): Promise<StoredManifest> {
+    return this.#manifest;
+  }
+
+  /**
+   * The validation rows, or, where there are none, the training rows, as their table is now, under the run's
+   * classes. E_FILE, E_CSV_*, E_LABEL, E_PATH_*.
+   */
+  async labels(): Promise<EvaluationRows> {
+    const { split, table } = await this.#evaluationTable();
+    const rows = await stampRows(this.folder, split, encodeLabels(table, this.folder.classes));
+    const warnings = [...table.notes, ...labelGaps(rows, this.folder.classes, table.source)];
+    return { split, table: tablePath(this.folder, split), rows, warnings };
+  }
+
+  /**
+   * Up to so many images of the evaluation's table, evenly spread, whatever their labels; those that are not
+   * there, or may not be read, are left out. E_FILE, E_CSV_* where there is no table.
+   */
+  async evaluationRows(most: number): Promise<Pick<LabelledRows, "paths" | "locate">> {
+    const { split, table } = await this.#evaluationTable();
+    const found: number[] = [];
+    for (const row of spread(most, table.paths.length)) {
+      const paths = [table.paths.at(row) ?? ""];
+      try {
+        await stampRows(this.folder, split, { paths, locate: () => table.locate(row) });
+        found.push(row);
+      } catch (error) {
+        if (!(error instanceof MttcError)) throw error;
+      }
+    }
+    return {
+      paths: found.map((row) => table.paths.at(row) ?? ""),
+      locate: (row) => table.locate(found[row] ?? 0),
+    };
+  }
+
+  /** Evaluates on `rows`, those of `labels`. */
+  async evaluate({ rows }: Pick<EvaluationRows, "rows">): Promise<EvaluationReport> {
+    return await evaluateRows(this.#scoring, rows);
+  }
+
+  /** Class probabilities per task, float32 [paths, classes] row-major, of image files. */
+  async predict(paths: readonly string[]): Promise<Map<string, Float32Array>> {
+    return await predictPaths(this.#scoring, paths);
+  }
+
+  /** The same of images in memory: bytes of [count,H,W,C] numbers as the reader gives them. */
+  async predictImages(images: Uint8Array): Promise<Map<string, Float32Array>> {
+    return await predictImages(this.#scoring, images);
+  }
+
+  /** The imported network behind the spec's fcn. E_CKPT_MISMATCH where its file is another now. */
+  async trunk(): Promise<ImportedTrunk | undefined> {
+    const { spec, baseDirectory } = this.folder;
+    if (!("path" in spec.fcn)) return undefined;
+    const models = await readForeignModels({ ...spec, teacher: null }, baseDirectory, this.classes);
+    const { progress, path } = this.checkpoint;
+    const stored = readFingerprint(progress, path);
+    const known = { ...stored, models: { fcn: stored.models.fcn } };
+    // Earlier versions hashed the teacher along, which may be gone: then parity is what finds another trunk.
+    const isHashed = typeof stored.spec === "string" && spec.teacher !== null;
+    if (!isHashed) refuseOtherModels({ stored: known, path, spec, runSpec: spec }, models);
+    return models.trunk;
+  }
+
+  /**
+   * All parameters by name, row-major float32: trained ones of the checkpoint, frozen ones as they always
+   * were.
+   */
+  async parameters(): Promise<Map<string, Float32Array>> {
+    const trunk = await this.trunk();
+    const imported = trunk && importedValues(trunk, this.spec);
+    const frozen = (parameter: ParameterEntry): Float32Array =>
+      imported?.get(parameter.name) ?? initialValue(parameter, this.spec.seed);
+    return new Map(
+      this.#manifest.parameters.map((parameter) => {
+        const stored = this.checkpoint.tensors.get(parameter.name);
+        return [parameter.name, stored ? floatsOf(stored.data) : frozen(parameter)];
+      }),
+    );
+  }
+
+  get classes(): TaskClasses {
+    return this.#manifest.tasks.map(({ name, classes }) => ({ task: name, classes }));
+  }
+
+  async close(): Promise<void> {
+    await this.#reader.close();
+    await this.#host.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #evaluationTable(): Promise<{ split: Split; table: LabelTable }> {
+    for (const split of ["val", "train"] as const) {
+      const table = await readSplit(this.folder, split);
+      if (table) return { split, table };
+    }
+    throw new MttcError({
+      code: "E_CONFIG",
+      message: "the run has no labels to be evaluated on",
+      at: { file: this.directory, path: "val_labels" },
+    });
+  }
+}
+
+/** The newest checkpoint, checked against the bundle, without what only training needs. */
+async function readWeights(folder: RunFolder, manifest: Manifest): Promise<LoadedCheckpoint> {
+  const checkpoint = await readNewestCheckpoint(folder.directory);
+  const names = new Set([
+    ...EvaluationDevice.stateOf(manifest),
+    ...manifest.parameters.map(({ name }) => name),
+  ]);
+  const wanted = manifest.state.filter(({ name }) => names.has(name));
+  // Copies: the whole file would stay in memory behind views of it.
+  const tensors = new Map(
+    [...checkpoint.tensors].flatMap(([name, tensor]) =>
+      names.has(name) ? [[name, { ...tensor, data: new Uint8Array(tensor.data) }] as const] : [],
+    ),
+  );
+  refuseOtherTensors(wanted, { ...checkpoint, tensors }, new Set());
+  return { ...checkpoint, tensors };
+}
+
+function dataOf({ tensors, path }: LoadedCheckpoint, name: string): Uint8Array {
+  const data = tensors.get(name)?.data;
+  if (data) return data;
+  throw new MttcError({ code: "E_CKPT_MISMATCH", message: `${name} is missing`, at: { file: path } });
+}
+
+function floatsOf(bytes: Uint8Array): Float32Array {
+  return new Float32Array(new Uint8Array(bytes).buffer);
+}
+
+/** Up to `most` of `count` rows, evenly spread. */
+function spread(most: number, count: number): number[] {
+  const chosen = Math.min(most, count);
+  return Array.from({ length: chosen }, (_, i) => Math.floor((i * count) / chosen));
+}
+
+/** Classes and tasks that the labels say nothing of. */
+function labelGaps({ tasks, labels }: LabelledRows, classes: ClassNames, source: string): string[] {
+  return tasks.flatMap((task, index) => {
+    const present = new Set<number>();
+    for (let place = index; place < labels.length; place += tasks.length) present.add(labels[place] ?? -1);
+    const unseen = (classes[task] ?? []).filter((_, number) => !present.has(number));
+    if (unseen.length === 0) return [];
+    if (unseen.length === classes[task]?.length) return [`task "${task}" has no label in ${source}`];
+    const more = unseen.length > MAX_NAMED ? ` and ${unseen.length - MAX_NAMED} more` : "";
+    return [`task "${task}": ${source} has no label of ${unseen.slice(0, MAX_NAMED).join(", ")}${more}`];
+  });
+}

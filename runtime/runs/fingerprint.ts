@@ -1,0 +1,158 @@
+// What a checkpoint must share with the run that goes on from it: the decisive keys of the spec, the
+// content of the models that it names, and the training labels. Stored in progress.json; checkpoints of
+// earlier versions hold hashes in its place, which are still understood.
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
+import { featureDraws } from "../../compiler/spec/cacheFeatures.ts";
+import { changedKeys, type KeyChange } from "../../compiler/spec/decisiveKeys.ts";
+import type { Spec } from "../../compiler/spec/schema.ts";
+import type { PreparedLabels } from "../data/classes.ts";
+
+const fingerprintSchema = z.object({
+  /** The spec as resolved; of earlier versions a hash of its decisive keys and its models. */
+  spec: z.union([z.string(), z.record(z.string(), z.unknown())]),
+  /** SHA-256 of the model files. */
+  models: z.object({ fcn: z.string().optional(), teacher: z.string().optional() }).default({}),
+  /** Hash of classes, labels and image names in their order. */
+  data: z.string(),
+});
+
+/** What tells whether a checkpoint belongs to a run. */
+export type Fingerprint = Readonly<z.output<typeof fingerprintSchema>>;
+
+/** The imported models of a run, as far as they matter here. */
+export interface ModelHashes {
+  readonly trunk?: { readonly hash: string } | undefined;
+  readonly teacher?: { readonly hash: string } | undefined;
+}
+
+export function fingerprintOf(spec: Spec, models: ModelHashes, labels: PreparedLabels): Fingerprint {
+  const { trunk, teacher } = models;
+  return {
+    spec,
+    models: { ...(trunk && { fcn: trunk.hash }), ...(teacher && { teacher: teacher.hash }) },
+    data: hashLabels(labels),
+  };
+}
+
+/** The fingerprint in a checkpoint's progress. E_CKPT_CORRUPT where it holds none. */
+export function readFingerprint(progress: Readonly<Record<string, unknown>>, path: string): Fingerprint {
+  const parsed = fingerprintSchema.safeParse(progress.fingerprint);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const place = ["fingerprint", ...(issue?.path ?? [])].join(".");
+  throw new MttcError(
+    {
+      code: "E_CKPT_CORRUPT",
+      message: `progress.json does not hold what mttc wrote: ${place}: ${issue?.message}`,
+      at: { file: path },
+    },
+    { cause: parsed.error },
+  );
+}
+
+/** A checkpoint beside the run that would go on from it. */
+export interface Resumption {
+  readonly stored: Fingerprint;
+  /** The checkpoint's folder. */
+  readonly path: string;
+  readonly spec: Spec;
+  /** The spec that lies in the run's folder, where it can be read. */
+  readonly runSpec: Spec | undefined;
+}
+
+/**
+ * E_CKPT_MISMATCH with every key in which the spec differs from that of the checkpoint, old value and new.
+ * Of an earlier version this is found by `refuseOtherModels`, since its hash holds the models, too.
+ */
+export function refuseOtherSpec({ stored, path, spec }: Resumption): void {
+  if (typeof stored.spec !== "string") refuseChanges(path, changedKeys(stored.spec, spec));
+}
+
+/** E_CKPT_MISMATCH where a model file is not the one that the checkpoint was trained with. */
+export function refuseOtherModels(resumption: Resumption, models: ModelHashes): void {
+  const { stored, path } = resumption;
+  if (typeof stored.spec === "string") {
+    refuseOtherHash(resumption, stored.spec, models);
+    return;
+  }
+  const found = { fcn: models.trunk?.hash, teacher: models.teacher?.hash };
+  const faults = (["fcn", "teacher"] as const).flatMap((key): Fault[] => {
+    if (stored.models[key] === found[key]) return [];
+    const message = "the model file is not the one that the checkpoint was trained with: its content differs";
+    const hint = "put the file back to go on with this run, or choose another logdir for a new one";
+    return [{ code: "E_CKPT_MISMATCH", message, at: { file: path, path: key }, hint }];
+  });
+  if (faults.length > 0) throw new MttcError(faults);
+}
+
+/** For checkpoints of earlier versions; where the run's own spec belongs to one, the keys can be named. */
+function refuseOtherHash({ path, spec, runSpec }: Resumption, hash: string, models: ModelHashes): void {
+  if (olderHash(spec, models) === hash) refuseChanges(path, changedKeys(olderKeys(spec), spec));
+  else if (runSpec && olderHash(runSpec, models) === hash) refuseChanges(path, changedKeys(runSpec, spec));
+  else {
+    const message = `${OTHER_SPEC} (or a model file is another); an earlier mttc kept a hash of it alone`;
+    throw new MttcError({ code: "E_CKPT_MISMATCH", message, at: { file: path }, hint: WAYS_ON });
+  }
+}
+
+const OTHER_SPEC = "the spec is not the one that the checkpoint was trained with";
+const WAYS_ON =
+  "put the old values back to go on with this run, or choose another `logdir` to train the new spec";
+
+function refuseChanges(file: string, changes: readonly KeyChange[]): void {
+  if (changes.length === 0) return;
+  const code = "E_CKPT_MISMATCH";
+  const keys = changes.map(({ key }) => key).join(", ");
+  throw new MttcError([
+    { code, message: `${OTHER_SPEC}: ${keys}`, at: { file } },
+    ...changes.map(({ key, before, now }, i): Fault => {
+      const hint = i === changes.length - 1 ? { hint: WAYS_ON } : {};
+      return { code, message: `was ${before}, is ${now}`, at: { path: key }, ...hint };
+    }),
+  ]);
+}
+
+/** Keys that versions before run.json's version 2 hashed, in their order. */
+const OLDER_KEYS = [
+  ...(["tasks", "classes", "fcn", "train_fcn", "shared_layers", "task_layers", "task_weights"] as const),
+  ...(["balance_probs", "balance_classes", "class_weights", "augment", "imshape", "num_channels"] as const),
+  ...([
+    "bit_depth",
+    "norm",
+    "single_channel",
+    "batch_size",
+    "accumulate",
+    "pack_format",
+    "optimizer",
+  ] as const),
+  ...(["lr", "lr_decay", "decay_type", "weight_decay", "teacher", "distill_weight"] as const),
+  ...(["global_pooling", "kernel_size", "padding", "dropout_rate", "separable", "batchnorm"] as const),
+  ...(["sobel", "precision", "strategy", "downstream_labels", "seed"] as const),
+] as const satisfies readonly (keyof Spec)[];
+const OLDER_FCN_KEYS = ["path", "output", "mean", "std", "scale", "layout", "batchnorm"] as const;
+
+/** What an earlier version knew of a spec. */
+function olderKeys(spec: Spec): Readonly<Record<string, unknown>> {
+  const { fcn } = spec;
+  const settings =
+    "path" in fcn ? Object.fromEntries(OLDER_FCN_KEYS.map((key) => [key, fcn[key]])) : { layers: fcn.layers };
+  return Object.fromEntries(OLDER_KEYS.map((key) => [key, key === "fcn" ? settings : spec[key]]));
+}
+
+/** The hash that an earlier version would have made. */
+function olderHash(spec: Spec, { trunk, teacher }: ModelHashes): string {
+  const keys = { ...olderKeys(spec), feature_draws: featureDraws(spec) };
+  return createHash("sha256")
+    .update(JSON.stringify([keys, trunk?.hash, teacher?.hash]))
+    .digest("hex");
+}
+
+/** Hash of labels, classes and image names in order, not of where the folder lies. */
+export function hashLabels({ train, classes }: PreparedLabels): string {
+  const hash = createHash("sha256").update(JSON.stringify(classes));
+  hash.update(new Uint8Array(train.labels.buffer, train.labels.byteOffset, train.labels.byteLength));
+  for (const path of train.paths) hash.update(`${path.replace(/^.*[\\/]/s, "")}\n`);
+  return hash.digest("hex");
+}

@@ -1,0 +1,85 @@
+// Where the labels and images of a run come from: its tables, read, and the image files before anything is
+// read from them, that they lie where they may, are regular files and not in both splits. Paths of tables
+// are not trusted, those of rows in memory are the caller's own.
+import { resolve } from "node:path";
+import type { Spec } from "../../compiler/spec/schema.ts";
+import type { LabelledRows, PreparedLabels } from "../data/classes.ts";
+import { readLabelTable } from "../data/labelFiles.ts";
+import { type LabelRow, type LabelTable, labelTableFromRows } from "../data/labelTable.ts";
+import { type PathScope, tableScope } from "../data/pathScope.ts";
+import { checkImageFiles } from "../data/sourceCheck.ts";
+import { refuseSharedFiles } from "../data/splitLeak.ts";
+
+/** The sources of a run: tables that its spec names, or rows in memory in their place. */
+export interface RunSources {
+  readonly spec: Spec;
+  /** Folder that relative paths of the spec start from. */
+  readonly baseDirectory: string;
+  readonly trainRows: readonly LabelRow[] | undefined;
+  readonly valRows: readonly LabelRow[] | undefined;
+}
+
+/** The label tables of a run. */
+export type Split = "train" | "val";
+
+/** Path of a split's table; undefined where it has none, or rows in memory. */
+export function tablePath(sources: RunSources, split: Split): string | undefined {
+  const { spec, baseDirectory, trainRows, valRows } = sources;
+  const path = split === "train" ? spec.train_labels : spec.val_labels;
+  const rows = split === "train" ? trainRows : valRows;
+  return path === null || rows !== undefined ? undefined : resolve(baseDirectory, path);
+}
+
+/**
+ * The labels of a split as its table or rows have them; undefined where there are none. E_FILE, E_CSV_*,
+ * E_LABEL.
+ */
+export async function readSplit(sources: RunSources, split: Split): Promise<LabelTable | undefined> {
+  const { spec, baseDirectory, trainRows, valRows } = sources;
+  const columns = { tasks: spec.tasks, filepaths: spec.filepaths };
+  const rows = split === "train" ? trainRows : valRows;
+  if (rows) return labelTableFromRows(rows, columns, baseDirectory, `${split}_labels`);
+  const path = tablePath(sources, split);
+  return path === undefined ? undefined : await readLabelTable(path, columns);
+}
+
+/**
+ * `rows` with a stamp of each row's file. Throws E_PATH_ESCAPE (paths of a table), E_PATH_TYPE, E_FILE, all
+ * of them.
+ */
+export async function stampRows<Rows extends Pick<LabelledRows, "paths" | "locate">>(
+  sources: RunSources,
+  split: Split,
+  rows: Rows,
+): Promise<Rows & Pick<LabelledRows, "stamps">> {
+  const table = tablePath(sources, split);
+  const scope = table === undefined ? undefined : runScope(sources, table);
+  return { ...rows, stamps: await checkImageFiles(rows.paths, rows.locate, scope) };
+}
+
+/** Whose images are about to be read: those of all tables, or of the one that evaluations read. */
+type SourceUse = "training" | "evaluation";
+
+/**
+ * The labels with a stamp of each row's file, for an evaluation of the rows that it reads: the validation
+ * rows, or the training rows where there are none. A run's training images may be gone by then. Throws
+ * E_PATH_ESCAPE, E_PATH_TYPE, E_FILE (all of a table), and E_SPLIT_LEAK unless the spec allows it.
+ */
+export async function checkSources<Labels extends PreparedLabels>(
+  sources: RunSources,
+  labels: Labels,
+  use: SourceUse = "training",
+): Promise<Labels> {
+  const { spec } = sources;
+  const readsTrain = use === "training" || labels.val === undefined;
+  const train = readsTrain ? await stampRows(sources, "train", labels.train) : labels.train;
+  const val = labels.val && (await stampRows(sources, "val", labels.val));
+  if (spec.split_leak === "error") await refuseSharedFiles(labels);
+  return { ...labels, train, val };
+}
+
+/** Where the images of a spec's table may lie. */
+function runScope({ spec, baseDirectory }: RunSources, table: string): PathScope {
+  const root = spec.image_root === null ? undefined : resolve(baseDirectory, spec.image_root);
+  return tableScope(resolve(baseDirectory, table), root, baseDirectory);
+}

@@ -1,0 +1,163 @@
+// The folder that a run trains into, from the first look to the lock. Everything that can be refused is found
+// before anything slow is done, and before anything in the folder changes: `look` reads, `take` locks and
+// describes the run.
+import { resolve } from "node:path";
+import type { StateEntry } from "../../compiler/bundle.ts";
+import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
+import type { StoredTensor } from "../../compiler/safetensors.ts";
+import { removeLeftovers } from "../checkpoint/atomicDirectory.ts";
+import { newestCheckpointName, readNewestCheckpoint } from "../checkpoint/checkpoints.ts";
+import { acquireRunLock, type RunLock, refuseLocked } from "../checkpoint/runLock.ts";
+import type { ClassNames, PreparedLabels } from "../data/classes.ts";
+import { refuseOtherTensors } from "../runs/checkpointTensors.ts";
+import {
+  type Fingerprint,
+  hashLabels,
+  type ModelHashes,
+  type Resumption,
+  refuseOtherModels,
+  refuseOtherSpec,
+} from "../runs/fingerprint.ts";
+import { changesText, labelChanges, writeLabelRecord } from "../runs/labelRecord.ts";
+import { hasRun, RunFolder, writeRun } from "../runs/runFolder.ts";
+import { OPTIONAL_STATE, readProgress } from "./progress.ts";
+import type { Experiment } from "./trainerOptions.ts";
+
+/** What a run that is gone on with was. */
+interface Past extends Resumption {
+  /** Name of its newest checkpoint, usable or not. */
+  readonly newest: string | undefined;
+  /** Types and shapes of the tensors of the checkpoint, without data. */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** The run's classes; undefined where run.json cannot be read. */
+  readonly classes: ClassNames | undefined;
+}
+
+export class RunClaim {
+  readonly directory: string;
+  readonly #experiment: Experiment;
+  readonly #past: Past | undefined;
+
+  private constructor(directory: string, experiment: Experiment, past: Past | undefined) {
+    this.directory = directory;
+    this.#experiment = experiment;
+    this.#past = past;
+  }
+
+  /**
+   * Looks whether a run may be trained into the spec's logdir, or gone on with there (`resumes`); undefined
+   * without a logdir. E_RUN_EXISTS, E_RUN_LOCKED, E_CKPT_NONE, E_CKPT_CORRUPT; E_CKPT_MISMATCH with the keys
+   * of the spec that differ.
+   */
+  static async look(experiment: Experiment, resumes: boolean): Promise<RunClaim | undefined> {
+    const { spec, baseDirectory } = experiment;
+    if (spec.logdir === null) return undefined;
+    const directory = resolve(baseDirectory, spec.logdir);
+    await refuseLocked(directory);
+    if (!resumes) {
+      await refuseRun(directory);
+      return new RunClaim(directory, experiment, undefined);
+    }
+    const newest = await newestCheckpointName(directory);
+    const checkpoint = await readNewestCheckpoint(directory);
+    const run = await RunFolder.open(directory).catch(describesNoRun);
+    const past: Past = {
+      ...{ newest, spec, path: checkpoint.path, stored: readProgress(checkpoint).fingerprint },
+      ...{ runSpec: run?.spec, classes: run?.classes },
+      tensors: new Map(
+        [...checkpoint.tensors].map(([name, tensor]) => [name, { ...tensor, data: new Uint8Array() }]),
+      ),
+    };
+    refuseOtherSpec(past);
+    return new RunClaim(directory, experiment, past);
+  }
+
+  /** The classes that labels are read under: those of the run, which cannot change. */
+  get classes(): ClassNames | undefined {
+    return this.#past?.classes;
+  }
+
+  /** What labels threw that are read under the classes of the run, with what can be done. */
+  explained(error: unknown): unknown {
+    const isClass = error instanceof MttcError && error.faults.every(({ code }) => code === "E_LABEL");
+    if (!isClass || !this.#past?.classes) return error;
+    const fault: Fault = {
+      code: "E_CKPT_MISMATCH",
+      message: "the labels have classes that the run was not trained with, and a run's classes cannot change",
+      at: { file: this.#past.path },
+      hint: "leave those labels empty, or choose another `logdir` for a run with more classes",
+    };
+    return new MttcError([fault, ...error.faults], { cause: error });
+  }
+
+  /**
+   * E_CKPT_MISMATCH where the training labels are not those of the checkpoint, unless `accepts`; otherwise a
+   * line that says what changed, or nothing.
+   */
+  async compareLabels(labels: PreparedLabels, accepts: boolean): Promise<string | undefined> {
+    const past = this.#past;
+    if (!past || past.stored.data === hashLabels(labels)) return undefined;
+    const changes = await labelChanges(this.directory, past.stored.data, labels.train);
+    const what = changes ? `: ${changesText(changes)}` : "";
+    if (accepts && past.classes) return `the training labels have changed${what}; the run goes on with them`;
+    throw new MttcError({
+      code: "E_CKPT_MISMATCH",
+      message: `the training labels are not those that the checkpoint was trained with${what}`,
+      at: { file: past.path },
+      hint: past.classes
+        ? "--accept-new-labels (API: acceptNewLabels) goes on with the labels as they are now"
+        : "run.json, which lists the run's classes, cannot be read: put the labels back",
+    });
+  }
+
+  /** E_CKPT_MISMATCH where a model file is not the one that the run was trained with. */
+  compareModels(models: ModelHashes): void {
+    if (this.#past) refuseOtherModels(this.#past, models);
+  }
+
+  /** E_CKPT_MISMATCH where what was compiled does not take the checkpoint's tensors. */
+  compareState(state: readonly StateEntry[]): void {
+    if (this.#past) refuseOtherTensors(state, this.#past, OPTIONAL_STATE);
+  }
+
+  /** Locks the folder and describes the run in it. E_RUN_LOCKED, E_RUN_EXISTS, E_FILE, E_DISK. */
+  async take(labels: PreparedLabels, { data }: Fingerprint): Promise<RunLock> {
+    const { directory } = this;
+    const lock = await acquireRunLock(directory);
+    try {
+      // Somebody may have trained since `look`.
+      if (!this.#past) await refuseRun(directory);
+      else if ((await newestCheckpointName(directory)) !== this.#past.newest)
+        throw new MttcError({
+          code: "E_RUN_LOCKED",
+          message: "another trainer has gone on with the run meanwhile",
+          at: { file: directory },
+          hint: "run the command again",
+        });
+      await removeLeftovers(directory);
+      await writeLabelRecord(directory, labels.train, data);
+      await writeRun(directory, { ...this.#experiment, classes: labels.classes });
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+    return lock;
+  }
+}
+
+async function refuseRun(directory: string): Promise<void> {
+  if (!(await hasRun(directory))) return;
+  throw new MttcError({
+    code: "E_RUN_EXISTS",
+    message: "this folder holds a run already",
+    at: { file: directory },
+    hint: "go on with it by --resume (API: resume), or choose another logdir",
+  });
+}
+
+/** A run whose description is lost or changed can be gone on with all the same: it is written anew. */
+function describesNoRun(error: unknown): undefined {
+  const codes: readonly string[] = ["E_FILE", "E_BUNDLE", "E_CONFIG", "E_CONFIG_PARSE"];
+  if (error instanceof MttcError && codes.includes(error.code)) return undefined;
+  throw error;
+}
