@@ -8,7 +8,10 @@ import type { Op } from "./op.ts";
 /** ONNX element types that graphs of ours use. */
 export type DType = "float32" | "float64" | "float16" | "uint8" | "uint16" | "int32" | "int64" | "bool";
 
-/** A dimension: a size, or a named symbol ("N") that is known only when the graph runs. */
+/**
+ * A dimension: a size, or a named symbol ("N") that is known only when the graph runs, or a multiple of one
+ * ("4*N", dims.ts).
+ */
 export type Dim = number | string;
 export type Shape = readonly Dim[];
 

@@ -1,4 +1,5 @@
 // Concat and Split: parts along an axis, put together and taken apart; each is the other's derivative.
+import { sumDim } from "../ir/dims.ts";
 import { defineOp, type Lowering, type Op } from "../ir/op.ts";
 import { concreteDim, concreteShape, type Value } from "../ir/types.ts";
 import { range, resolveAxis } from "./axes.ts";
@@ -39,15 +40,14 @@ const Concat = defineOp("Concat", {
   infer: (ctx) => {
     const { dtype, shape } = ctx.input(0);
     const axis = resolveAxis(ctx.attrs.int("axis"), shape.length, ctx.fail);
-    let size = 0;
+    const sizes = ctx.inputs.map((_, i) => ctx.input(i).shape[axis] ?? 1);
     ctx.inputs.forEach((_, i) => {
       const type = ctx.input(i);
       const agrees = type.shape.length === shape.length && type.dtype === dtype;
       if (!agrees || type.shape.some((dim, k) => k !== axis && dim !== shape[k]))
         ctx.fail(`expected ${dtype}[${shape}] but for axis ${axis}, found ${type.dtype}[${type.shape}]`);
-      size += concreteDim(type.shape[axis]);
     });
-    return [{ dtype, shape: shape.with(axis, size) }];
+    return [{ dtype, shape: shape.with(axis, sumDim(sizes, ctx.fail)) }];
   },
   // dx_i = the slice of dy that x_i became
   vjp: ({ b, dy, input, inputs, attrs, needs }) => {

@@ -1,7 +1,8 @@
 // Ops that put elements elsewhere or repeat them, by rules that are constants of the
 // graph. The references read or write through strided offsets.
+import { quotientDim } from "../ir/dims.ts";
 import { defineOp, type InferContext, type Op } from "../ir/op.ts";
-import { concreteDim, type Shape } from "../ir/types.ts";
+import type { Shape } from "../ir/types.ts";
 import { constantNumbers, range, reshapeTo } from "./axes.ts";
 import { broadcastShapes, sumToShape } from "./elementwise.ts";
 import { broadcastData, outputWith, stridesOf, takeOffsets, viewOffsets, zerosForOutput } from "./strided.ts";
@@ -69,9 +70,7 @@ const Tile = defineOp("Tile", {
     const repeats = ctx.constant(1);
     if (repeats.length !== shape.length)
       ctx.fail(`expected ${shape.length} numbers of repeats, found [${repeats}]`);
-    return [
-      { dtype, shape: shape.map((dim, i) => (repeats[i] === 1 ? dim : concreteDim(dim) * repeats[i]!)) },
-    ];
+    return [{ dtype, shape: shape.map((dim, i) => quotientDim([dim, repeats[i]!], [], ctx.fail)) }];
   },
   // dx = sum of dy over the repeats
   vjp: ({ b, dy, input, inputs }) => {

@@ -1,5 +1,6 @@
 // Ops that keep the elements in their order and change how they are seen: shape, or dtype. Symbolic
 // dimensions pass through wherever the products of the dimensions prove that they may.
+import { quotientDim } from "../ir/dims.ts";
 import { defineOp, type EvaluateContext, type InferContext, type NDArray, type Op } from "../ir/op.ts";
 import { type Dim, type DType, dtypeBytes, isFloat, type Shape } from "../ir/types.ts";
 import { constantNumbers, range, reshapeTo, resolveAxes } from "./axes.ts";
@@ -74,7 +75,7 @@ const Flatten = defineOp("Flatten", {
     if (axis < 0 || axis > shape.length)
       ctx.fail(`expected an axis of a tensor with ${shape.length} dimensions, found ${given}`);
     const sides = [shape.slice(0, axis), shape.slice(axis)];
-    return [{ dtype, shape: sides.map((side) => productDim(side, [], ctx.fail)) }];
+    return [{ dtype, shape: sides.map((side) => quotientDim(side, [], ctx.fail)) }];
   },
   // dx = dy in the shape of x
   vjp: ({ b, dy, input }) => [reshapeTo(b, dy, input(0).type.shape)],
@@ -159,28 +160,10 @@ function reshapedShape(
   const open = dims.indexOf(-1);
   const others = dims.filter((_, axis) => axis !== open);
   if (others.includes(-1)) wrong("-1 stands twice");
-  const rest = productDim(shape, others, wrong);
+  const rest = quotientDim(shape, others, wrong);
   if (open >= 0) return dims.with(open, rest);
   if (rest !== 1 && !(rest === 0 && numberProduct(others) === 0)) wrong("the number of elements differs");
   return dims;
-}
-
-/** Product of `dims` divided by that of `divisors`: a number, or one symbol; fails if it is neither. */
-function productDim(dims: Shape, divisors: Shape, fail: (message: string) => never): Dim {
-  const symbols = dims.filter((dim) => typeof dim === "string");
-  for (const divisor of divisors) {
-    if (typeof divisor === "number") continue;
-    const at = symbols.indexOf(divisor);
-    if (at < 0) fail(`${divisor} is not one of the sizes [${dims}]`);
-    symbols.splice(at, 1);
-  }
-  const count = numberProduct(dims) / numberProduct(divisors);
-  const [symbol] = symbols;
-  if (symbol !== undefined && (symbols.length > 1 || count !== 1))
-    fail(`the product of [${dims}] by [${divisors}] is not one size`);
-  if (symbol === undefined && numberProduct(dims) === 0 && numberProduct(divisors) === 0) return 0;
-  if (!Number.isInteger(count)) fail(`[${divisors}] does not divide [${dims}]`);
-  return symbol ?? count;
 }
 
 function numberProduct(dims: Shape): number {

@@ -245,6 +245,13 @@ export const CASES: readonly Case[] = [
       ["Add(x, c) -> y"],
     ],
   },
+  { row: "Tile-11", initializers: [ints("r", [1, 2, 1, 3])], nodes: [["Tile(x, r) -> y"]] },
+  {
+    row: "Slice-11",
+    opset: 13,
+    initializers: [ints("from", [1, -1]), ints("to", [3, -9]), ints("axes", [1, 3]), ints("steps", [1, -2])],
+    nodes: [["Slice(x, from, to, axes, steps) -> y"]],
+  },
   {
     row: "Range-11",
     initializers: [9, 1, -2].map((value, i) => tensor(`r${i}`, "int64", [], [value])),

@@ -33,7 +33,7 @@ export interface DefaultCut {
  */
 export function defaultCut(graph: Graph, roles: Roles): DefaultCut {
   const chain = commonNodes(graph);
-  const places = featuresOf(graph, roles, chain);
+  const { places } = featuresOf(graph, roles, chain);
   const last = places.at(-1);
   if (!last) return refuseAll(graph, roles);
   const layers = layersOf(graph);
@@ -49,19 +49,28 @@ export function defaultCut(graph: Graph, roles: Roles): DefaultCut {
   return { place: last, remarks: [remark] };
 }
 
-/** Features on the way to the results, up to the first global pooling. */
-function featuresOf(graph: Graph, roles: Roles, chain: readonly Node[]): readonly FeaturePlace[] {
+/** Whether a global pooling, or what else leaves no places, lies on every way from the image to the outputs. */
+export function isPooled(graph: Graph, roles: Roles): boolean {
+  return featuresOf(graph, roles, commonNodes(graph)).isPooled;
+}
+
+/** Features on the way to the results, up to the first global pooling if there is one. */
+function featuresOf(
+  graph: Graph,
+  roles: Roles,
+  chain: readonly Node[],
+): { readonly places: readonly FeaturePlace[]; readonly isPooled: boolean } {
   const places: FeaturePlace[] = [];
   for (const node of chain) {
-    if (poolsGlobally(graph, node)) break;
+    if (poolsGlobally(graph, node)) return { places, isPooled: true };
     const [value] = node.outputs;
     if (!value || node.outputs.length > 1) continue;
     const known = roles.get(value) ?? [];
     const place = featurePlace(value, known);
     if (place) places.push(place);
-    else if (places.length > 0 && isCollapsed(known)) break;
+    else if (places.length > 0 && isCollapsed(known)) return { places, isPooled: true };
   }
-  return places;
+  return { places, isPooled: false };
 }
 
 /** Whether nothing of height and width is left: what is longer than 1 is known, and none of it is places. */

@@ -1,15 +1,18 @@
 // Walks the nodes of a foreign graph, its branches and its functions, and builds the graph of opset 18 node
 // by node by the rules of structure.ts. Names must be defined before use and once; nesting and the number
 // of nodes are bounded.
-import { type Fault, MttcError } from "../../diagnostics.ts";
+import { type ErrorCode, type Fault, MttcError } from "../../diagnostics.ts";
 import { GraphBuilder } from "../../ir/builder.ts";
 import type { OpTable } from "../../ir/op.ts";
 import type { Dim, TensorData, Value } from "../../ir/types.ts";
 import type { AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto } from "../onnxSchema.ts";
+import { FixedBatch } from "./fixedBatch.ts";
 import { findRule } from "./importRule.ts";
+import type { ModelInput } from "./modelInput.ts";
 import { type ImportContext, type Imported, isSizeList, NodeCall, type Results } from "./nodeCall.ts";
-import { neededNodes, Scope } from "./scope.ts";
+import { namesRead, neededNodes, Scope } from "./scope.ts";
 import { foldSizes } from "./sizeArithmetic.ts";
+import { probesFor } from "./sizeList.ts";
 import { CUT_HINT, guarded, standardNode } from "./standardNode.ts";
 import { IMPORT_RULES } from "./structure.ts";
 import { type ExternalData, readTensorData } from "./tensorValues.ts";
@@ -23,13 +26,28 @@ const MAX_FAULTS = 20;
 /** Numbers of a list that is about an image's axes (factors of a resize), not learned. */
 const AXIS_NUMBERS = 4;
 
+/** Faults of one node that a trunk can do without, if it lies behind the cut. */
+const LEFT_OUT: readonly ErrorCode[] = ["E_MODEL_OP", "E_MODEL_SHAPE"];
+
 export interface ImporterOptions {
   readonly file: string;
   readonly ops: OpTable;
+  readonly image: ModelInput;
   readonly batch: Dim;
-  readonly fileBatch: number | undefined;
   readonly functions: readonly FunctionProto[];
   readonly externalData: ExternalData | undefined;
+}
+
+/** What convertReadable has left. */
+export interface Readable {
+  /** Names of the values that were not read. */
+  readonly missing: ReadonlySet<string>;
+  /** Values that were read and that unread nodes need. */
+  readonly border: ReadonlySet<Value>;
+  /** Why the first was not read; undefined if all was, or if only inputs are missing. */
+  readonly fault: MttcError | undefined;
+  /** Nodes that were not read. */
+  readonly count: number;
 }
 
 export class GraphImporter {
@@ -43,6 +61,7 @@ export class GraphImporter {
   readonly #weights = new Set<Value>();
   /** Outputs that import does not make, by name: the operator that the file has for them. */
   readonly #unmade = new Map<string, string>();
+  readonly #shared: Pick<ImportContext, "batch" | "probes" | "image" | "fixedBatch" | "batchFlags">;
   #converted = 0;
 
   constructor(name: string, options: ImporterOptions) {
@@ -51,6 +70,17 @@ export class GraphImporter {
     this.#functions = new Map(
       options.functions.map((each) => [functionKey(each.domain, each.name, each.overload), each]),
     );
+    const { batch } = options;
+    const { name: input, dtype, shape, fileBatch } = options.image;
+    const image = this.b.within("fcn/image", () => this.b.input(input, dtype, shape));
+    const isFixed = fileBatch !== undefined && fileBatch !== batch;
+    const fixedBatch = isFixed ? new FixedBatch(image, fileBatch) : undefined;
+    this.#shared = { batch, probes: probesFor(fileBatch), image, fixedBatch, batchFlags: new Map() };
+  }
+
+  /** The image input. */
+  get image(): Value {
+    return this.#shared.image;
   }
 
   /**
@@ -61,6 +91,58 @@ export class GraphImporter {
     const needed = neededNodes(nodes, results);
     this.#refuseUnknown(needed, scope);
     for (const node of needed) this.#convertNode(node, scope);
+  }
+
+  /**
+   * Converts what can be read of the nodes that `results` need. A node that is refused, or needs what is
+   * not read (`unread`, names), is left out with all that follows from it.
+   */
+  convertReadable(
+    nodes: readonly NodeProto[],
+    results: readonly string[],
+    scope: Scope,
+    unread: ReadonlySet<string>,
+  ): Readable {
+    const missing = new Set(unread);
+    const border = new Set<Value>();
+    const needed = neededNodes(nodes, results);
+    let fault: MttcError | undefined;
+    let count = 0;
+    for (const node of needed) {
+      const refusal = [...namesRead(node)].some((name) => missing.has(name)) || this.#refusal(node, scope);
+      if (refusal === undefined) continue;
+      count += 1;
+      if (refusal instanceof MttcError) fault ??= refusal;
+      for (const name of node.output) missing.add(name);
+      for (const name of namesRead(node)) {
+        const found = missing.has(name) ? undefined : scope.known(name);
+        if (found && !isSizeList(found) && !this.b.constantData(found)) border.add(found);
+      }
+    }
+    if (fault?.code === "E_MODEL_OP") fault = this.#unknownOperators(needed, scope) ?? fault;
+    return { missing, border, fault, count };
+  }
+
+  /** Converts a node; why it is refused, if that leaves the rest readable. */
+  #refusal(node: NodeProto, scope: Scope): MttcError | undefined {
+    try {
+      this.#refuseUnknown([node], scope);
+      this.#convertNode(node, scope);
+      return undefined;
+    } catch (error) {
+      if (error instanceof MttcError && LEFT_OUT.includes(error.code)) return error;
+      throw error;
+    }
+  }
+
+  #unknownOperators(nodes: readonly NodeProto[], scope: Scope): MttcError | undefined {
+    try {
+      this.#refuseUnknown(nodes, scope);
+      return undefined;
+    } catch (error) {
+      if (error instanceof MttcError) return error;
+      throw error;
+    }
   }
 
   /** What a name stands for; E_MODEL_PARSE if it is not defined yet, E_MODEL_OP if import leaves it out. */
@@ -124,6 +206,7 @@ export class GraphImporter {
       this.#contextFor(scope),
     );
     const results = this.b.within(`fcn/${name}`, () => this.#resultsOf(call, node, scope));
+    guarded(call, () => this.#shared.fixedBatch?.follow(call));
     node.output.forEach((output, i) => {
       const result = results[i];
       if (output !== "" && result === undefined) this.#unmade.set(`${scope.prefix}${output}`, node.opType);
@@ -136,12 +219,11 @@ export class GraphImporter {
   #resultsOf(call: NodeCall, node: NodeProto, scope: Scope): Results {
     const body = this.#functions.get(functionKey(call.domain, node.opType, node.overload));
     if (body) return this.#inlineFunction(call, body, scope);
-    const symbolic = call.domain === "" ? guarded(call, () => foldSizes(call)) : undefined;
-    if (symbolic) return symbolic;
     const rule = call.domain === "" ? findRule(IMPORT_RULES, call.operator, call.opset) : undefined;
     if (rule?.treatment === "refused")
       return call.fail("E_MODEL_OP", `is not supported: ${rule.reason}`, CUT_HINT);
-    return guarded(call, () => rule?.convert?.(call) ?? standardNode(call));
+    const convert = (each: NodeCall): Results => rule?.convert?.(each) ?? standardNode(each);
+    return guarded(call, () => foldSizes(call, convert) ?? convert(call));
   }
 
   #inlineFunction(call: NodeCall, body: FunctionProto, scope: Scope): Results {
@@ -164,8 +246,11 @@ export class GraphImporter {
       ...node,
       input: node.input.map((name) => (absent.has(name) ? "" : name)),
     }));
-    this.convert(nodes, body.output, inner);
-    this.#active.pop();
+    try {
+      this.convert(nodes, body.output, inner);
+    } finally {
+      this.#active.pop();
+    }
     return body.output.map((name) => this.find(name, inner, call.name));
   }
 
@@ -189,12 +274,16 @@ export class GraphImporter {
   }
 
   #contextFor(scope: Scope): ImportContext {
-    const { file, batch, fileBatch } = this.#options;
+    // Field by field: files can make very many contexts, and a spread is slow.
+    const { batch, probes, image, fixedBatch, batchFlags } = this.#shared;
     return {
       b: this.b,
-      file,
       batch,
-      fileBatch,
+      probes,
+      image,
+      fixedBatch,
+      batchFlags,
+      file: this.#options.file,
       notes: this.notes,
       weights: this.#weights,
       readTensor: (tensor) => this.readTensor(tensor),

@@ -2,20 +2,23 @@
 // decode -> input and sizes -> walk the nodes (graphImporter.ts) -> names of the file on all values ->
 // verify.
 import { type Fault, MttcError } from "../../diagnostics.ts";
+import { dimAt } from "../../ir/dims.ts";
 import type { Graph, Value } from "../../ir/types.ts";
 import { verifyGraph } from "../../ir/verify.ts";
 import { OPS } from "../../ops/table.ts";
 import { deadValues } from "../../passes/deadValues.ts";
 import type { GraphProto, ModelProto, ValueInfoProto } from "../onnxSchema.ts";
 import { decodeModelProto } from "../protobuf.ts";
-import { GraphImporter, opsetVersions } from "./graphImporter.ts";
+import { GraphImporter, opsetVersions, type Readable } from "./graphImporter.ts";
 import { type InputOptions, type Layout, readModelInput } from "./modelInput.ts";
 import { nearestNames } from "./nearestNames.ts";
-import { Scope } from "./scope.ts";
+import { namesRead, neededNodes, Scope } from "./scope.ts";
 import type { ExternalData } from "./tensorValues.ts";
 
 /** The first operator set that is read, and the last that the written list (structure.ts) covers. */
 export const OPSETS = { oldest: 11, newest: 28 } as const;
+/** The batch's symbol while a file that fixes its batch is read for another. */
+const BATCH_SYMBOL = "N";
 /** Nodes that a file may have. */
 const MAX_FILE_NODES = 100_000;
 
@@ -27,6 +30,19 @@ export interface ImportOptions extends InputOptions {
    * is not looked at. Without it, all outputs of the file.
    */
   readonly output?: string | undefined;
+  /**
+   * Whether the model is to be cut: then what is refused is left out, with all that follows from it
+   * (`unread`), instead of refusing the file.
+   */
+  readonly isTrunk?: boolean | undefined;
+}
+
+/** The part of a model that was not read. */
+export interface Unread {
+  /** Why: the first fault, or undefined if only inputs that are no image are missing. */
+  readonly fault: MttcError | undefined;
+  /** Its nodes. */
+  readonly nodes: number;
 }
 
 export interface ImportedModel {
@@ -39,6 +55,8 @@ export interface ImportedModel {
   readonly opset: number;
   /** Remarks for the log: what was left out or read otherwise than it stands. */
   readonly notes: readonly string[];
+  /** With `isTrunk`: what was not read; the graph's outputs are then also the values that it begins with. */
+  readonly unread: Unread | undefined;
   /** The file's metadata_props. */
   readonly metadata: readonly { readonly key: string; readonly value: string }[];
 }
@@ -54,32 +72,80 @@ export function importModel(bytes: Uint8Array, options: ImportOptions): Imported
   const opset = checkOpset(opsets.get("") ?? 0, options.file);
   const { graph } = model;
   const wanted = wantedOutputs(graph, options);
-  const input = readModelInput(graph, options);
+  const isTrunk = options.isTrunk === true && options.output === undefined;
+  const needed = new Set(neededNodes(graph.node, wanted).flatMap((node) => [...namesRead(node)]));
+  const isNeeded = (name: string): boolean => needed.has(name) || wanted.includes(name);
+  const symbol = typeof options.batch === "string" ? options.batch : BATCH_SYMBOL;
+  const input = readModelInput(graph, { ...options, batch: symbol }, { isNeeded, isTrunk });
   checkNames(graph, options.file);
+  const isAsItStands =
+    typeof options.batch === "number" && [undefined, options.batch].includes(input.fileBatch);
+  const batch = isAsItStands ? options.batch : symbol;
   const importer = new GraphImporter(graph.name || "model", {
     file: options.file,
     ops: OPS,
-    batch: options.batch,
-    fileBatch: input.fileBatch,
+    batch,
+    image: { ...input, shape: input.shape.with(0, batch) },
     functions: uniqueFunctions(model, options.file),
     externalData: options.externalData,
   });
   const scope = new Scope({ prefix: "", initializers: graph.initializer, opsets, depth: 0 });
-  const { b, notes } = importer;
-  const image = b.within("fcn/image", () => b.input(input.name, input.dtype, input.shape));
-  scope.define(input.name, image);
-  withFileSize(input.notes, () => importer.convert(graph.node, wanted, scope));
-  for (const name of wanted) b.output(name, importer.findValue(name, scope, name));
-  // Operands of what was folded are left behind.
-  const named = deadValues.run(nameValues(b.build(), importer.names), OPS);
-  verifyGraph(named, { allowOwnOps: false, after: "import" });
+  scope.define(input.name, importer.image);
+  const unread = withFileSize(input.notes, () => {
+    if (isTrunk) return importer.convertReadable(graph.node, wanted, scope, new Set(input.others));
+    importer.convert(graph.node, wanted, scope);
+    return undefined;
+  });
+  const named = finished(importer, scope, { wanted, unread });
+  const sized = typeof options.batch === "number" ? withBatch(named, options.batch) : named;
+  verifyGraph(sized, { allowOwnOps: false, after: "import" });
+  const [imageInput = importer.image] = sized.inputs;
   return {
-    graph: named,
-    imageInput: image,
+    graph: sized,
+    imageInput,
     layout: input.layout,
     opset,
-    notes: [...input.notes, ...notes],
+    notes: [...input.notes, ...importer.notes],
+    unread: unread && unread.count > 0 ? { fault: unread.fault, nodes: unread.count } : undefined,
     metadata: model.metadataProps ?? [],
+  };
+}
+
+/** The graph with its outputs: those wanted that were read, and what the unread part begins with. */
+function finished(
+  importer: GraphImporter,
+  scope: Scope,
+  { wanted, unread }: { readonly wanted: readonly string[]; readonly unread: Readable | undefined },
+): Graph {
+  const { b, names } = importer;
+  for (const name of wanted)
+    if (!unread?.missing.has(name)) b.output(name, importer.findValue(name, scope, name));
+  [...(unread?.border ?? [])].forEach((value, i) => {
+    b.output(`unread/${i}`, value);
+  });
+  // Operands of what was folded are left behind.
+  return deadValues.run(nameValues(b.build(), names), OPS);
+}
+
+/** The graph for a batch of a known size. */
+function withBatch(graph: Graph, batch: number): Graph {
+  const known = new Map<Value, Value>();
+  const sized = (value: Value): Value => {
+    const shape = value.type.shape.map((dim) => dimAt(dim, batch));
+    const result = known.get(value) ?? { ...value, type: { ...value.type, shape } };
+    known.set(value, result);
+    return result;
+  };
+  return {
+    ...graph,
+    inputs: graph.inputs.map(sized),
+    constants: new Map([...graph.constants].map(([value, data]) => [sized(value), data])),
+    nodes: graph.nodes.map((node) => ({
+      ...node,
+      inputs: node.inputs.map((input) => input && sized(input)),
+      outputs: node.outputs.map(sized),
+    })),
+    outputs: graph.outputs.map(({ name, value }) => ({ name, value: sized(value) })),
   };
 }
 
@@ -181,9 +247,9 @@ function nameValues(graph: Graph, names: ReadonlyMap<Value, string>): Graph {
 }
 
 /** Where the images' size is not the one that the file has fixed, faults of shape say so. */
-function withFileSize(notes: readonly string[], body: () => void): void {
+function withFileSize<T>(notes: readonly string[], body: () => T): T {
   try {
-    body();
+    return body();
   } catch (error) {
     const [note] = notes;
     if (!(error instanceof MttcError) || error.code !== "E_MODEL_SHAPE" || note === undefined) throw error;

@@ -23,16 +23,28 @@ export interface ModelInput {
   readonly layout: Layout;
   /** The batch size that the file has fixed, if it has. */
   readonly fileBatch: number | undefined;
+  /** Inputs that are not read: they are no image. */
+  readonly others: readonly string[];
   readonly notes: readonly string[];
 }
 
 /** Channels that images may have; tells the channel axis from a height in files that fix all sizes. */
 const MAX_CHANNELS = 16;
 
-/** The one input that is no initializer. E_MODEL_SHAPE unless it is a 4-D image that fits the options. */
-export function readModelInput(graph: GraphProto, options: InputOptions): ModelInput {
+/**
+ * The one input that is no initializer and that `isNeeded`. E_MODEL_SHAPE unless it is a 4-D image that fits
+ * the options. With `isTrunk` other inputs may stand beside the only one that could be an image.
+ */
+export function readModelInput(
+  graph: GraphProto,
+  options: InputOptions,
+  { isNeeded, isTrunk }: { readonly isNeeded: (name: string) => boolean; readonly isTrunk: boolean },
+): ModelInput {
   const initialized = new Set(graph.initializer.map(({ name }) => name));
-  const inputs = graph.input.filter(({ name }) => !initialized.has(name));
+  const all = graph.input.filter(({ name }) => !initialized.has(name));
+  const needed = all.filter(({ name }) => isNeeded(name));
+  const images = needed.filter(isImage);
+  const inputs = isTrunk && images.length === 1 ? images : needed.length > 0 ? needed : all;
   const [input] = inputs;
   const fail = (message: string, code: ErrorCode = "E_MODEL_SHAPE"): never => {
     throw new MttcError({ code, message, at: { file: options.file, node: input?.name ?? graph.name } });
@@ -59,7 +71,15 @@ export function readModelInput(graph: GraphProto, options: InputOptions): ModelI
     : [];
   const { batch } = options;
   const sized = layout === "NCHW" ? [batch, channels, height, width] : [batch, height, width, channels];
-  return { name: input.name, dtype, shape: sized, layout, fileBatch: n, notes };
+  const others = all.flatMap(({ name }) => (name === input.name ? [] : [name]));
+  return { name: input.name, dtype, shape: sized, layout, fileBatch: n, others, notes };
+}
+
+/** Numbers of four dimensions. */
+function isImage({ type }: ValueInfoProto): boolean {
+  const { elemType = 0, shape } = type?.tensorType ?? {};
+  const dtype = importedDType(elemType);
+  return (dtype === "float32" || dtype === "uint8") && (shape?.dim ?? []).length === 4;
 }
 
 /**

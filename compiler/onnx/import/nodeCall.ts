@@ -2,22 +2,15 @@
 // construction, attributes read from protobuf, and the means to emit operators of opset 18 in its place.
 import { type ErrorCode, MttcError } from "../../diagnostics.ts";
 import type { GraphBuilder } from "../../ir/builder.ts";
-import type { Attrs, Dim, DType, TensorData, Value } from "../../ir/types.ts";
+import type { Attrs, Dim, TensorData, Value } from "../../ir/types.ts";
 import { ATTRIBUTE_TYPE, type AttributeProto, type GraphProto, type TensorProto } from "../onnxSchema.ts";
-
-/** Integers that hold a symbolic size, so that they are no constant: [N, 3, 224, 224]. */
-export interface SizeList {
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-  /** Row-major; numbers are numbers, symbols sizes of that name. */
-  readonly sizes: readonly Dim[];
-}
+import { type SizeList, sizesText } from "./sizeList.ts";
 
 /** What a name of the file stands for. */
 export type Imported = Value | SizeList;
 
 export function isSizeList(imported: Imported): imported is SizeList {
-  return "sizes" in imported;
+  return "atProbes" in imported;
 }
 
 /** What a rule gives for each output of the node, in order. */
@@ -25,13 +18,33 @@ export type Results = readonly (Imported | undefined)[];
 /** Turns a node into operators of opset 18. */
 export type Convert = (node: NodeCall) => Results;
 
+/** Where the batch lies in the values of a file that fixes it (fixedBatch.ts). */
+export interface BatchPlaces {
+  /**
+   * The node (its inputs are values, or absent) as it must be for our batch: operands that name the file's
+   * batch replaced, inputs that are the same for all images repeated. E_MODEL_SHAPE where it mixes images.
+   */
+  adapt(node: NodeCall): NodeCall;
+  /** Looks at what was emitted since the last call; E_MODEL_SHAPE at `node` where it mixes images. */
+  follow(node: NodeCall): void;
+  /** The size of an axis in the file. */
+  fileDim(value: Value, axis: number): number;
+}
+
 /** What all nodes of an import share. */
 export interface ImportContext {
   readonly b: GraphBuilder;
   readonly file: string;
-  /** The batch that the graph is built for, and the one that the file has fixed, if it has. */
+  /** The batch that the graph is built for. */
   readonly batch: Dim;
-  readonly fileBatch: number | undefined;
+  /** Batches at which sizes that depend on the batch are computed. */
+  readonly probes: readonly number[];
+  /** Conditions of N elements that batchStretch.ts has made, by source and rank. */
+  readonly batchFlags: Map<string, Value>;
+  /** The image input. */
+  readonly image: Value;
+  /** Where the batch lies in values, for a file that fixes another batch than ours. */
+  readonly fixedBatch: BatchPlaces | undefined;
   /** Remarks for the log. */
   readonly notes: Set<string>;
   /**
@@ -43,6 +56,10 @@ export interface ImportContext {
   /** Converts a branch in the scope of the node that holds it; values of its outputs. */
   convertBranch(node: NodeCall, graph: GraphProto): Results;
 }
+
+/** What helps where sizes that depend on the batch cannot be followed. */
+export const BATCH_HINT =
+  "name a value before this node as `output`, or export the model with a batch of 1, without dynamic axes";
 
 export class NodeCall {
   readonly operator: string;
@@ -89,7 +106,8 @@ export class NodeCall {
     if (!input || !isSizeList(input)) return input;
     return this.fail(
       "E_MODEL_SHAPE",
-      `input ${index}, [${input.sizes}], depends on the batch size in a way that is not followed`,
+      `input ${index}, [${sizesText(input, this.ctx.probes)}], depends on the batch in a way that is not followed`,
+      BATCH_HINT,
     );
   }
 
@@ -158,6 +176,11 @@ export class NodeCall {
     const { operator = this.operator, inputs = this.inputs, outputs = this.outputs } = changes;
     const { domain, name, opset } = this;
     return new NodeCall({ operator, domain, name, opset, inputs, outputs, attributes }, this.ctx);
+  }
+
+  /** The node with parts of what all nodes share replaced. */
+  inContext(changes: Partial<ImportContext>): NodeCall {
+    return new NodeCall(this, { ...this.ctx, ...changes });
   }
 
   #attribute(

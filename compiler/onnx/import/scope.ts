@@ -45,6 +45,11 @@ export class Scope {
     return true;
   }
 
+  /** What a name of this graph stands for, if it has been asked for already. */
+  known(name: string): Imported | undefined {
+    return this.#values.get(name);
+  }
+
   /** What a name stands for, here or around; undefined if nothing has defined it yet. */
   find(name: string, b: GraphBuilder, read: (tensor: TensorProto) => TensorData): Imported | undefined {
     const known = this.#values.get(name);
@@ -70,7 +75,7 @@ export function neededNodes(nodes: readonly NodeProto[], results: Iterable<strin
 }
 
 /** Names that a node reads, also those that its branches read. */
-function namesRead(node: NodeProto): Set<string> {
+export function namesRead(node: NodeProto): Set<string> {
   const names = new Set<string>();
   const pending = [node];
   for (let next = pending.pop(); next; next = pending.pop()) {

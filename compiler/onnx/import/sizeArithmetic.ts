@@ -1,93 +1,126 @@
 // Shape arithmetic: exporters compute the operands of Reshape and its like from Shape, Gather, Concat and
-// so on. Known sizes are constants and fold by themselves; here are the lists that hold a symbol (the
-// batch), and the operators that make constants out of types. Each function gives undefined where it has
-// nothing to say.
-import { evaluateNode, toArray } from "../../ir/interpret.ts";
-import { concreteDim, type Dim, type TensorData, type Value } from "../../ir/types.ts";
-import { type Imported, isSizeList, type NodeCall, type Results, type SizeList } from "./nodeCall.ts";
+// so on. Known sizes are constants and fold by themselves; what depends on the batch is computed at several
+// batches (sizeList.ts), by whatever operators the file uses. Here too: the operators that make constants
+// out of types.
+import { GraphBuilder } from "../../ir/builder.ts";
+import { dimAt } from "../../ir/dims.ts";
+import type { Dim, TensorData, Value } from "../../ir/types.ts";
+import { stretchToBatch } from "./batchStretch.ts";
+import { BATCH_HINT, type Convert, isSizeList, type NodeCall, type Results } from "./nodeCall.ts";
+import { dimsOf, isConstantList, listOfDims, type SizeList, sizesText } from "./sizeList.ts";
 import { MAX_FOLDED_ELEMENTS } from "./standardNode.ts";
 
-/** Operators that move elements of input 0 (Concat: of all inputs) by what their other inputs say. */
-const MOVERS: readonly string[] = [
-  ...[
-    "Concat",
-    "Gather",
-    "Slice",
-    "Squeeze",
-    "Unsqueeze",
-    "Reshape",
-    "Flatten",
-    "Split",
-    "Tile",
-    "Transpose",
-  ],
-  ...["Identity", "Cast", "Expand"],
-];
-
-/** The node's results if one of its inputs holds a symbol and what it does with it can be followed. */
-export function foldSizes(node: NodeCall): Results | undefined {
-  const first = node.inputs[0];
-  if (!node.inputs.some((input) => input && isSizeList(input))) return undefined;
-  if (node.operator === "Shape" && first && isSizeList(first))
-    return [sizesOf(node, first.shape, "int64", [first.shape.length])];
-  const controls = node.operator === "Concat" ? [] : node.inputs.slice(1);
-  const isMoved = MOVERS.includes(node.operator) && first && isSizeList(first);
-  if (node.operator === "Concat" || (isMoved && !controls.some((each) => each && isSizeList(each))))
-    return moveSizes(withInputs(node));
-  if (node.operator === "Where") return [chooseSizes(node)];
-  const rule = ELEMENT_RULES[node.operator];
-  return rule && [combineSizes(node, rule)];
+/**
+ * The node's results if it computes with sizes that depend on the batch, and with constants, alone: `convert`
+ * is run on constants at each probe. Undefined where a result's own shape depends on the batch.
+ */
+export function foldSizes(node: NodeCall, convert: Convert): Results | undefined {
+  const source = node.inputs.find(
+    (input): input is SizeList => input !== undefined && isSizeList(input),
+  )?.source;
+  const isKnown = node.inputs.every((input) => !input || isSizeList(input) || node.b.constantData(input));
+  if (!source || !isKnown || makesShape(node)) return undefined;
+  const atProbes = node.ctx.probes.map((_, probe) => evaluateAt(node, convert, probe));
+  const [first = []] = atProbes;
+  const results = first.map((data, i) => {
+    const all = atProbes.flatMap((results) => results[i] ?? []);
+    const isSame =
+      all.length === atProbes.length && all.every(({ shape }) => String(shape) === String(data?.shape));
+    if (!data || !isSame) return undefined;
+    const numbers = all.map((each) => Float64Array.from(each.data));
+    if (isConstantList(numbers)) return node.b.constant(data, node.outputs[i] || undefined);
+    return { dtype: data.dtype, shape: data.shape, atProbes: numbers, source };
+  });
+  return results.includes(undefined) ? undefined : results;
 }
 
-/** Squeeze, Unsqueeze and Split before opset 13 have attributes for what are inputs since. */
-function withInputs(node: NodeCall): NodeCall {
-  const name = ["axes", "split"].find((each) => node.has(each));
-  if (name === undefined) return node;
-  const operand = node.b.ints(node.ints(name));
-  return node.with({ inputs: [node.inputs[0], operand], attrs: { [name]: undefined } });
+/** Whether the shape of what the node gives depends on the batch, or which nodes there are (If) does. */
+function makesShape({ operator, inputs }: NodeCall): boolean {
+  if (operator === "If" || operator === "Range" || operator === "ConstantOfShape") return true;
+  const shape = inputs[1];
+  return ["Expand", "Tile", "Reshape"].includes(operator) && shape !== undefined && isSizeList(shape);
+}
+
+/** What the node gives at one probe; undefined for a result that is not computed at import. */
+function evaluateAt(node: NodeCall, convert: Convert, probe: number): (TensorData | undefined)[] {
+  const b = new GraphBuilder(node.name, node.b.ops);
+  const inputs = node.inputs.map((input) => {
+    if (!input) return undefined;
+    const data = isSizeList(input) ? numbersAt(input, probe) : node.b.constantData(input);
+    return data && b.constant(data);
+  });
+  const results = convert(node.inContext({ b, weights: new Set(), fixedBatch: undefined }).with({ inputs }));
+  return results.map((result) => (result && !isSizeList(result) ? b.constantData(result) : undefined));
+}
+
+function numbersAt({ dtype, shape, atProbes }: SizeList, probe: number): TensorData {
+  return { dtype, shape, data: atProbes[probe] ?? new Float64Array() };
 }
 
 /** Shape-15: the sizes of x from `start` to before `end`. */
 export function shapeOf(node: NodeCall): Results {
-  const { shape } = node.value(0).type;
+  const x = node.value(0);
+  const { shape } = x.type;
   const sizes = shape.slice(node.int("start", 0), node.has("end") ? node.int("end") : shape.length);
-  return [sizesOf(node, sizes, "int64", [sizes.length])];
+  return [sizesOf(node, sizes, x)];
 }
 
 /** Size-13: the number of elements. */
 export function sizeOf(node: NodeCall): Results {
-  const { shape } = node.value(0).type;
-  const symbols = shape.filter((dim) => typeof dim === "string");
-  const count = shape.reduce<number>(
-    (product, dim) => (typeof dim === "number" ? product * dim : product),
-    1,
+  const x = node.value(0);
+  const { probes } = node.ctx;
+  const counts = probes.map((batch) =>
+    x.type.shape.reduce<number>((count, dim) => count * dimAt(dim, batch), 1),
   );
-  if (symbols.length > 1 || (symbols.length === 1 && count !== 1)) return unknownSize(node, shape);
-  return [sizesOf(node, [symbols[0] ?? count], "int64", [])];
+  const atProbes = counts.map((count) => Float64Array.of(count));
+  if (isConstantList(atProbes))
+    return [constantNamed(node, { dtype: "int64", shape: [], data: Float64Array.of(counts[0] ?? 0) })];
+  return [{ dtype: "int64", shape: [], atProbes, source: x }];
 }
 
-/** ConstantOfShape-9: `value` (default: float32 0) everywhere. */
+/** ConstantOfShape-9: `value` (default: float32 0) everywhere; one size may be a multiple of the batch. */
 export function constantOfShape(node: NodeCall): Results {
-  const shape = node.numbers(0);
   const value: TensorData = node.has("value")
     ? node.tensor("value")
     : { dtype: "float32", shape: [1], data: new Float32Array(1) };
+  const { dims, source } = sizesAt(node, 0);
+  const axis = dims.findIndex((dim) => typeof dim === "string");
+  const shape = dims.map((dim) => dimAt(dim, 1));
   if (shape.some((size) => !(size >= 0))) node.fail("E_MODEL_SHAPE", `of the shape [${shape}]`);
   const count = boundedCount(
     node,
     shape.reduce((product, size) => product * size, 1),
   );
   const data = new Float64Array(count).fill(value.data[0] ?? 0);
-  return [constantNamed(node, { dtype: value.dtype, shape, data })];
+  const constant = constantNamed(node, { dtype: value.dtype, shape, data });
+  if (axis < 0) return [constant];
+  return [stretchToBatch(node.ctx, constant, { axis, before: 1, after: shape[axis] ?? 1 }, source)];
 }
 
-/** Range-11: start, start + delta, ... before limit. */
+/** Range-11: start, start + delta, ... before limit; up to the batch it is counted when the graph runs. */
 export function rangeOf(node: NodeCall): Results {
-  const [start = 0, limit = 0, delta = 1] = [0, 1, 2].map((i) => node.numbers(i)[0] ?? 0);
+  const limits = [0, 1, 2].map((i) => node.inputs[i]);
+  const [start = 0, limit = 0, delta = 1] = [0, 1, 2].map((i) => sizesAt(node, i).dims[0]);
+  if (typeof start === "string" || typeof delta === "string" || (typeof limit === "string" && delta !== 1))
+    return unknownSizes(
+      node,
+      limits.findIndex((each) => each && isSizeList(each)),
+    );
+  const dtype = node.inputs[0] && !isSizeList(node.inputs[0]) ? node.value(0).type.dtype : "int64";
+  if (typeof limit === "string") return [countToBatch(node, dtype, dimAt(limit, 1), start)];
   const wanted = Math.max(0, Math.ceil((limit - start) / delta));
   if (delta === 0 || !Number.isFinite(wanted)) node.fail("E_MODEL_SHAPE", `${start} to ${limit} by ${delta}`);
   const data = Float64Array.from({ length: boundedCount(node, wanted) }, (_, i) => start + i * delta);
-  return [constantNamed(node, { dtype: node.value(0).type.dtype, shape: [data.length], data })];
+  return [constantNamed(node, { dtype, shape: [data.length], data })];
+}
+
+/** 0, 1, ... factor * N - 1: ones of that count, summed up to each exclusively. */
+function countToBatch(node: NodeCall, dtype: Value["type"]["dtype"], factor: number, start: number): Value {
+  const { source } = sizesAt(node, 1);
+  if (start !== 0) unknownSizes(node, 1);
+  const ones = node.b.constant({ dtype, shape: [factor], data: new Float64Array(factor).fill(1) });
+  const all = stretchToBatch(node.ctx, ones, { axis: 0, before: 1, after: factor }, source);
+  return node.b.emit("CumSum", [all, node.b.scalar(0, "int64")], { exclusive: 1 });
 }
 
 function boundedCount(node: NodeCall, count: number): number {
@@ -96,144 +129,37 @@ function boundedCount(node: NodeCall, count: number): number {
 }
 
 /** A constant of the graph if all sizes are numbers, else a list. */
-export function sizesOf(
-  node: NodeCall,
-  sizes: readonly Dim[],
-  dtype: SizeList["dtype"],
-  shape: readonly number[],
-): Imported {
-  if (sizes.some((size) => typeof size === "string")) return { dtype, shape, sizes };
-  return constantNamed(node, { dtype, shape: [...shape], data: Float64Array.from(sizes, concreteDim) });
+function sizesOf(node: NodeCall, dims: readonly Dim[], source: Value): SizeList | Value {
+  if (dims.some((dim) => typeof dim === "string")) return listOfDims(dims, source, node.ctx.probes);
+  return constantNamed(node, { dtype: "int64", shape: [dims.length], data: Float64Array.from(dims, Number) });
 }
 
 function constantNamed(node: NodeCall, data: TensorData): Value {
   return node.b.constant(data, node.outputs[0]);
 }
 
-/** The input as sizes; a constant is a list of numbers. */
-function listOf(node: NodeCall, index: number): SizeList {
+/** An operand that lists sizes, with what has the batch that they name. */
+export interface Sizes {
+  readonly dims: readonly Dim[];
+  readonly source: Value;
+}
+
+/** Input `index` as sizes: numbers, or multiples of the batch; E_MODEL_SHAPE for anything else. */
+export function sizesAt(node: NodeCall, index: number): Sizes {
   const input = node.inputs[index];
-  if (input && isSizeList(input)) return input;
-  const { dtype, shape, data } = node.constant(index) ?? unknownSize(node, []);
-  return { dtype, shape, sizes: Array.from(data) };
+  const { batch, image, probes } = node.ctx;
+  if (!input || !isSizeList(input)) return { dims: node.numbers(index), source: image };
+  const dims = dimsOf(input, probes, String(batch)).map((dim) => dim ?? unknownSizes(node, index));
+  return { dims, source: input.source };
 }
 
-/**
- * Moves symbols as their operator moves any elements: it runs on positions, and the positions that come out
- * say which elements those are.
- */
-function moveSizes(node: NodeCall): Results {
-  const op = node.b.ops.get(node.operator) ?? unknownSize(node, []);
-  const moved = node.operator === "Concat" ? node.inputs.length : 1;
-  const lists = Array.from({ length: moved }, (_, i) => listOf(node, i));
-  const all = lists.flatMap(({ sizes }) => sizes);
-  const dtype = lists[0]?.dtype ?? "int64";
-  const known = new Map<Value, TensorData>();
-  let next = 0;
-  const inputs = node.inputs.map((input, i): Value | undefined => {
-    const list = lists[i];
-    const positions = list && Float64Array.from(list.sizes, () => next++);
-    const data =
-      list && positions ? { dtype: "int64" as const, shape: list.shape, data: positions } : node.constant(i);
-    if (!data) return input ? unknownSize(node, []) : undefined;
-    const value: Value = { name: `${node.name}.${i}`, type: data, origin: node.name };
-    known.set(value, data);
-    return value;
-  });
-  const attrs =
-    node.operator === "Cast"
-      ? { to: "int64" }
-      : Object.fromEntries(
-          ["axis", "allowzero", "num_outputs"].flatMap((name) =>
-            node.has(name) && op.attrs[name] ? [[name, node.int(name)]] : [],
-          ),
-        );
-  const outputs: Value[] = node.outputs.map((name) => ({
-    name,
-    type: { dtype: "int64", shape: [] },
-    origin: node.name,
-  }));
-  const read = (value: Value) => toArray(known.get(value) ?? unknownSize(node, []));
-  const results = evaluateNode({ op, inputs, outputs, attrs }, read, known);
-  return results.map((result, i) => {
-    const sizes = Array.from(result.data, (position) => all[position] ?? 0);
-    return i === 0 ? sizesOf(node, sizes, dtype, result.shape) : { dtype, shape: result.shape, sizes };
-  });
-}
-
-type ElementRule = (x: Dim, y: Dim) => Dim | undefined;
-
-/** What is known of symbols: they stand for sizes of at least 1. */
-const ELEMENT_RULES: Readonly<Record<string, ElementRule>> = {
-  Add: (x, y) => (x === 0 ? y : y === 0 ? x : undefined),
-  Sub: (x, y) => (y === 0 ? x : x === y ? 0 : undefined),
-  Mul: (x, y) => (x === 1 ? y : y === 1 ? x : x === 0 || y === 0 ? 0 : undefined),
-  Div: (x, y) => (y === 1 ? x : x === y ? 1 : undefined),
-  Max: (x, y) => (x === y || Number(y) <= 1 ? x : Number(x) <= 1 ? y : undefined),
-  Equal: (x, y) => (x === y ? 1 : Number(x) < 1 || Number(y) < 1 ? 0 : undefined),
-  Greater: (x, y) => (x === y ? 0 : Number(y) < 1 ? 1 : Number(x) < 1 ? 0 : undefined),
-  Less: (x, y) => (x === y ? 0 : Number(x) < 1 ? 1 : Number(y) < 1 ? 0 : undefined),
-};
-/** The same rules for two numbers. */
-const NUMBER_RULES: Readonly<Record<string, (x: number, y: number) => number>> = {
-  Add: (x, y) => x + y,
-  Sub: (x, y) => x - y,
-  Mul: (x, y) => x * y,
-  Div: (x, y) => Math.trunc(x / y),
-  Max: Math.max,
-  Equal: (x, y) => Number(x === y),
-  Greater: (x, y) => Number(x > y),
-  Less: (x, y) => Number(x < y),
-};
-
-function combineSizes(node: NodeCall, rule: ElementRule): Imported {
-  const [x, y] = [listOf(node, 0), listOf(node, 1)];
-  const longer = x.sizes.length >= y.sizes.length ? x : y;
-  if (x.sizes.length !== y.sizes.length && Math.min(x.sizes.length, y.sizes.length) !== 1)
-    return unknownSize(node, [...x.sizes, ...y.sizes]);
-  const sizes = longer.sizes.map((_, i): Dim => {
-    const [a = 0, b = 0] = [x.sizes[x.sizes.length === 1 ? 0 : i], y.sizes[y.sizes.length === 1 ? 0 : i]];
-    if (typeof a === "number" && typeof b === "number") return NUMBER_RULES[node.operator]?.(a, b) ?? 0;
-    return rule(a, b) ?? unknownSize(node, [a, b]);
-  });
-  const isTruth = ["Equal", "Greater", "Less"].includes(node.operator);
-  return sizesOf(node, sizes, isTruth ? "bool" : longer.dtype, longer.shape);
-}
-
-function chooseSizes(node: NodeCall): Imported {
-  const [condition, x, y] = [listOf(node, 0), listOf(node, 1), listOf(node, 2)];
-  const sizes = condition.sizes.map((isFirst, i): Dim => {
-    const { sizes } = isFirst ? x : y;
-    return sizes[sizes.length === 1 ? 0 : i] ?? unknownSize(node, sizes);
-  });
-  return sizesOf(node, sizes, x.dtype, condition.shape);
-}
-
-/**
- * Operand of a Reshape of `x` to sizes with symbols: a symbol is copied where x has it in the same place,
- * and may stand as the rest (-1) once.
- */
-export function reshapeOperandOf(node: NodeCall, x: Value, { sizes }: SizeList): number[] {
-  const operand = sizes.map((size, i) =>
-    typeof size === "number" ? size : x.type.shape[i] === size ? 0 : -1,
-  );
-  const open = operand.filter((size) => size === -1).length;
-  return open <= 1 ? operand : unknownSize(node, sizes);
-}
-
-/** Operand of an Expand of `x` to sizes with symbols: x must have each symbol already. */
-export function expandOperandOf(node: NodeCall, x: Value, { sizes }: SizeList): number[] {
-  const lead = sizes.length - x.type.shape.length;
-  return sizes.map((size, i) => {
-    if (typeof size === "number") return size;
-    return x.type.shape[i - lead] === size ? 1 : unknownSize(node, sizes);
-  });
-}
-
-function unknownSize(node: NodeCall, sizes: readonly Dim[]): never {
+/** The refusal of sizes that are no multiple of the batch, or stand where none can. */
+export function unknownSizes(node: NodeCall, index: number): never {
+  const input = node.inputs[index];
+  const text = input && isSizeList(input) ? sizesText(input, node.ctx.probes) : "";
   return node.fail(
     "E_MODEL_SHAPE",
-    `sizes [${sizes}] depend on the batch in a way that is not followed`,
-    "export the model with a fixed batch size, or name an `output` before this node",
+    `sizes [${text}] depend on the batch in a way that is not followed`,
+    BATCH_HINT,
   );
 }

@@ -34,10 +34,12 @@ const NEUTRAL_ATTRS: Readonly<Record<string, AttrValue>> = {
 };
 
 /** Emits the node as it stands, or its result if all inputs are constants. */
-export function standardNode(node: NodeCall): Results {
+export function standardNode(given: NodeCall): Results {
+  if (given.b.ops.get(given.operator)?.domain !== "" || given.domain !== "")
+    return given.fail("E_MODEL_OP", "the operator is not supported", CUT_HINT);
+  const node = given.ctx.fixedBatch?.adapt(given) ?? given;
   const op = node.b.ops.get(node.operator);
-  if (op?.domain !== "" || node.domain !== "")
-    return node.fail("E_MODEL_OP", "the operator is not supported", CUT_HINT);
+  if (!op) return node.fail("E_MODEL_OP", "the operator is not supported", CUT_HINT);
   const inputs = trimmed(node.inputs.map((_, i) => node.optionalValue(i)));
   checkInputs(node, op, inputs);
   const window = op.attrs.strides && op.attrs.pads ? explicitWindow(node, inputs) : node;

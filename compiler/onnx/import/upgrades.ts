@@ -1,9 +1,8 @@
 // Operators whose form changed between opset 11 and 18, brought to that of 18: mostly attributes that
 // became inputs. Source of the rows: ONNX's Changelog.md, by operator version.
-import type { Value } from "../../ir/types.ts";
 import type { ImportRule } from "./importRule.ts";
-import { isSizeList, type NodeCall, type Results } from "./nodeCall.ts";
-import { expandOperandOf, reshapeOperandOf } from "./sizeArithmetic.ts";
+import type { NodeCall, Results } from "./nodeCall.ts";
+import { expandBySizes, reshapeBySizes, resizeBySizes, sliceBySizes, tileBySizes } from "./sizeOperands.ts";
 import { standardNode } from "./standardNode.ts";
 
 /** The attribute `axes` as input 1. */
@@ -88,34 +87,6 @@ function unpoolShape(node: NodeCall): Results {
   return standardNode(node.with({ inputs: [node.inputs[0], node.inputs[1], node.b.ints(sizes)] }));
 }
 
-/** Operands of Reshape and Expand may hold symbols, and the batch that the file was exported for. */
-function reshapeWithBatch(node: NodeCall): Results {
-  const [x, shape] = [node.value(0), node.inputs[1]];
-  if (shape && isSizeList(shape))
-    return standardNode(node.with({ inputs: [x, node.b.ints(reshapeOperandOf(node, x, shape))] }));
-  return standardNode(node.with({ inputs: [x, rebatched(node, x, 0)] }));
-}
-
-function expandWithBatch(node: NodeCall): Results {
-  const [x, shape] = [node.value(0), node.inputs[1]];
-  if (shape && isSizeList(shape))
-    return standardNode(node.with({ inputs: [x, node.b.ints(expandOperandOf(node, x, shape))] }));
-  const isWhole = node.numbers(1).length === x.type.shape.length;
-  return standardNode(node.with({ inputs: [x, isWhole ? rebatched(node, x, 1) : shape] }));
-}
-
-/**
- * Constant sizes whose first is the file's own batch, of an x of our batch: that one is replaced by
- * `neutral`.
- */
-function rebatched(node: NodeCall, x: Value, neutral: number): Value {
-  const { batch, fileBatch } = node.ctx;
-  const sizes = node.numbers(1);
-  const isBatch = fileBatch !== undefined && sizes[0] === fileBatch && x.type.shape[0] === batch;
-  if (!isBatch || batch === fileBatch || node.int("allowzero", 0) !== 0) return node.value(1);
-  return node.b.ints([neutral, ...sizes.slice(1)]);
-}
-
 /** Empty operands of Resize are absent ones. */
 export function resizeOperands(node: NodeCall): Results {
   const mode = node.string("coordinate_transformation_mode", "half_pixel");
@@ -125,7 +96,7 @@ export function resizeOperands(node: NodeCall): Results {
   const attrs = { keep_aspect_ratio_policy: undefined };
   if (node.string("keep_aspect_ratio_policy", "stretch") !== "stretch")
     node.fail("E_MODEL_OP", "keep_aspect_ratio_policy other than stretch is not supported");
-  return standardNode(node.with({ inputs, attrs }));
+  return resizeBySizes(node.with({ inputs, attrs }));
 }
 
 const AXES_REASON = "the attribute axes became an input";
@@ -198,14 +169,28 @@ export const UPGRADES: readonly ImportRule[] = [
     sinceOpset: 11,
     treatment: "migrated",
     reason: "a batch size that the file has fixed, or a symbolic one, is copied from the input",
-    convert: reshapeWithBatch,
+    convert: reshapeBySizes,
   },
   {
     operator: "Expand",
     sinceOpset: 11,
     treatment: "migrated",
     reason: "a batch size that the file has fixed, or a symbolic one, is taken from the input",
-    convert: expandWithBatch,
+    convert: expandBySizes,
+  },
+  {
+    operator: "Tile",
+    sinceOpset: 11,
+    treatment: "migrated",
+    reason: "repeats that depend on the batch repeat for each image",
+    convert: tileBySizes,
+  },
+  {
+    operator: "Slice",
+    sinceOpset: 11,
+    treatment: "migrated",
+    reason: "bounds that depend on the batch must be the whole of the batch's axis",
+    convert: sliceBySizes,
   },
   {
     operator: "Resize",
