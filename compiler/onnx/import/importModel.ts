@@ -106,9 +106,13 @@ export function importModel(bytes: Uint8Array, options: ImportOptions): Imported
     layout: input.layout,
     opset,
     notes: [...input.notes, ...importer.notes],
-    unread: unread && unread.count > 0 ? { fault: unread.fault, nodes: unread.count } : undefined,
+    unread: unread && unread.count > 0 ? unreadPart(unread, input.notes) : undefined,
     metadata: model.metadataProps ?? [],
   };
+}
+
+function unreadPart({ fault, count }: Readable, notes: readonly string[]): Unread {
+  return { fault: fault && sizeHint(fault, notes), nodes: count };
 }
 
 /** The graph with its outputs: those wanted that were read, and what the unread part begins with. */
@@ -251,14 +255,17 @@ function withFileSize<T>(notes: readonly string[], body: () => T): T {
   try {
     return body();
   } catch (error) {
-    const [note] = notes;
-    if (!(error instanceof MttcError) || error.code !== "E_MODEL_SHAPE" || note === undefined) throw error;
-    const hint = `${note}: take its size as imshape, or export it with symbolic height and width`;
-    throw new MttcError(
-      error.faults.map((fault): Fault => ({ hint, ...fault })),
-      { cause: error },
-    );
+    throw error instanceof MttcError ? sizeHint(error, notes) : error;
   }
+}
+
+function sizeHint(error: MttcError, [note]: readonly string[]): MttcError {
+  if (error.code !== "E_MODEL_SHAPE" || note === undefined) return error;
+  const hint = `${note}: take its size as imshape, or export it with symbolic height and width`;
+  return new MttcError(
+    error.faults.map((fault): Fault => ({ hint, ...fault })),
+    { cause: error },
+  );
 }
 
 /** Adds the file to the places of faults. */
