@@ -51,7 +51,7 @@ function convert(
     file: given.id,
     ops: OPS,
     batch: "no batch",
-    fileBatch: undefined,
+    image: undefined,
     functions: model.functions ?? [],
     externalData: undefined,
   });

@@ -1,5 +1,6 @@
 // Values that are the same for every image, repeated for each image of a batch whose size is known only
 // when the graph runs: class tokens, position grids, zeros of the batch's size.
+import { InternalError } from "../../diagnostics.ts";
 import { dimAt } from "../../ir/dims.ts";
 import { concreteShape, type Value } from "../../ir/types.ts";
 import type { ImportContext } from "./nodeCall.ts";
@@ -16,7 +17,12 @@ export interface Stretch {
  * `source`. Written as a choice between x and x by a condition of N elements, which no number of x or of the
  * image can change: Expand would need a shape that is no constant.
  */
-export function stretchToBatch(ctx: ImportContext, x: Value, stretch: Stretch, source: Value): Value {
+export function stretchToBatch(
+  ctx: ImportContext,
+  x: Value,
+  stretch: Stretch,
+  source: Value | undefined,
+): Value {
   const { b } = ctx;
   const { axis, before, after } = stretch;
   const shape = concreteShape(x.type.shape);
@@ -29,9 +35,10 @@ export function stretchToBatch(ctx: ImportContext, x: Value, stretch: Stretch, s
 }
 
 /** bool [N,1,..,1] of `rank` dimensions, all false. */
-function batchFlags(ctx: ImportContext, source: Value, rank: number): Value {
+function batchFlags(ctx: ImportContext, source: Value | undefined, rank: number): Value {
   const { b, batch, image } = ctx;
-  const from = source.type.shape.includes(batch) ? source : image;
+  const from = source?.type.shape.includes(batch) ? source : image;
+  if (!from) throw new InternalError("nothing has the batch that is asked for");
   const key = `${from.name} ${rank}`;
   const known = ctx.batchFlags.get(key);
   if (known) return known;

@@ -156,7 +156,9 @@ function resultLayer(
   const channels = `${to} channels`;
   if (activation !== undefined)
     return { node, what: `${channels}, then ${activation}: the network's result` };
-  const isFew = to <= FEW_CHANNELS && 2 * to <= from;
+  // Numbers of either sign are results; what is rectified is features.
+  const isRectified = after.some((name) => /^(Relu|LeakyRelu|PRelu|Elu|Selu|HardSwish|Clip)$/.test(name));
+  const isFew = to <= FEW_CHANNELS && 2 * to <= from && !isRectified;
   const enlarges = after.includes("Resize") && to < from;
   if (isFew || enlarges || CLASS_COUNTS.includes(to))
     return { node, what: `${channels} of ${from}, taken for classes` };

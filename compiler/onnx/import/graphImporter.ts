@@ -32,7 +32,8 @@ const LEFT_OUT: readonly ErrorCode[] = ["E_MODEL_OP", "E_MODEL_SHAPE"];
 export interface ImporterOptions {
   readonly file: string;
   readonly ops: OpTable;
-  readonly image: ModelInput;
+  /** The image input; a caller that has none defines its inputs itself, with sizes that are known. */
+  readonly image: ModelInput | undefined;
   readonly batch: Dim;
   readonly functions: readonly FunctionProto[];
   readonly externalData: ExternalData | undefined;
@@ -71,16 +72,20 @@ export class GraphImporter {
       options.functions.map((each) => [functionKey(each.domain, each.name, each.overload), each]),
     );
     const { batch } = options;
-    const { name: input, dtype, shape, fileBatch } = options.image;
-    const image = this.b.within("fcn/image", () => this.b.input(input, dtype, shape));
-    const isFixed = fileBatch !== undefined && fileBatch !== batch;
+    const fileBatch = options.image?.fileBatch;
+    const image = options.image && this.#declare(options.image);
+    const isFixed = image !== undefined && fileBatch !== undefined && fileBatch !== batch;
     const fixedBatch = isFixed ? new FixedBatch(image, fileBatch) : undefined;
     this.#shared = { batch, probes: probesFor(fileBatch), image, fixedBatch, batchFlags: new Map() };
   }
 
-  /** The image input. */
-  get image(): Value {
+  /** The image input, if there is one. */
+  get image(): Value | undefined {
     return this.#shared.image;
+  }
+
+  #declare({ name, dtype, shape }: ModelInput): Value {
+    return this.b.within("fcn/image", () => this.b.input(name, dtype, shape));
   }
 
   /**

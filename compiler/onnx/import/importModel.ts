@@ -1,7 +1,7 @@
 // Bytes of a foreign ONNX file (opset 11 to the newest) -> a graph of the IR at opset 18. Read this first:
 // decode -> input and sizes -> walk the nodes (graphImporter.ts) -> names of the file on all values ->
 // verify.
-import { type Fault, MttcError } from "../../diagnostics.ts";
+import { type Fault, InternalError, MttcError } from "../../diagnostics.ts";
 import { dimAt } from "../../ir/dims.ts";
 import type { Graph, Value } from "../../ir/types.ts";
 import { verifyGraph } from "../../ir/verify.ts";
@@ -90,7 +90,8 @@ export function importModel(bytes: Uint8Array, options: ImportOptions): Imported
     externalData: options.externalData,
   });
   const scope = new Scope({ prefix: "", initializers: graph.initializer, opsets, depth: 0 });
-  scope.define(input.name, importer.image);
+  const { image = neverMade() } = importer;
+  scope.define(input.name, image);
   const unread = withFileSize(input.notes, () => {
     if (isTrunk) return importer.convertReadable(graph.node, wanted, scope, new Set(input.others));
     importer.convert(graph.node, wanted, scope);
@@ -99,7 +100,7 @@ export function importModel(bytes: Uint8Array, options: ImportOptions): Imported
   const named = finished(importer, scope, { wanted, unread });
   const sized = typeof options.batch === "number" ? withBatch(named, options.batch) : named;
   verifyGraph(sized, { allowOwnOps: false, after: "import" });
-  const [imageInput = importer.image] = sized.inputs;
+  const [imageInput = image] = sized.inputs;
   return {
     graph: sized,
     imageInput,
@@ -109,6 +110,10 @@ export function importModel(bytes: Uint8Array, options: ImportOptions): Imported
     unread: unread && unread.count > 0 ? unreadPart(unread, input.notes) : undefined,
     metadata: model.metadataProps ?? [],
   };
+}
+
+function neverMade(): never {
+  throw new InternalError("the importer has no image input");
 }
 
 function unreadPart({ fault, count }: Readable, notes: readonly string[]): Unread {

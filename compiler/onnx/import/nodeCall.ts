@@ -41,8 +41,8 @@ export interface ImportContext {
   readonly probes: readonly number[];
   /** Conditions of N elements that batchStretch.ts has made, by source and rank. */
   readonly batchFlags: Map<string, Value>;
-  /** The image input. */
-  readonly image: Value;
+  /** The image input, if there is one. */
+  readonly image: Value | undefined;
   /** Where the batch lies in values, for a file that fixes another batch than ours. */
   readonly fixedBatch: BatchPlaces | undefined;
   /** Remarks for the log. */

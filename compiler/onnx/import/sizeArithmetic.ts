@@ -141,7 +141,7 @@ function constantNamed(node: NodeCall, data: TensorData): Value {
 /** An operand that lists sizes, with what has the batch that they name. */
 export interface Sizes {
   readonly dims: readonly Dim[];
-  readonly source: Value;
+  readonly source: Value | undefined;
 }
 
 /** Input `index` as sizes: numbers, or multiples of the batch; E_MODEL_SHAPE for anything else. */
