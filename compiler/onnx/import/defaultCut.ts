@@ -49,7 +49,7 @@ export function defaultCut(graph: Graph, roles: Roles): DefaultCut {
   return { place: last, remarks: [remark] };
 }
 
-/** Whether a global pooling, or what else leaves no places, lies on every way from the image to the outputs. */
+/** Whether a global pooling, or what else leaves no places, lies on every way from image to outputs. */
 export function isPooled(graph: Graph, roles: Roles): boolean {
   return featuresOf(graph, roles, commonNodes(graph)).isPooled;
 }
