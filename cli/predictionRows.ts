@@ -1,5 +1,6 @@
-// Predictions as text, row by row: CSV (a row per image and task, or with --wide per image), a JSON list, and the
-// table that people read. What was written first is a whole file at any moment but for its last line.
+// Predictions as text, row by row: CSV (a row per image and task, or with --wide per image), a JSON list,
+// and the table that people read. What was written first is a whole file at any moment but for its last
+// line.
 import type { ModelMetadata } from "../compiler/model/modelMetadata.ts";
 import type { Prediction } from "../runtime/export/predictor.ts";
 

@@ -1,5 +1,5 @@
-// Which file is meant where a model is asked for: the file itself, the model of an export's folder, or that of
-// the export in a run's folder.
+// Which file is meant where a model is asked for: the file itself, the model of an export's folder, or that
+// of the export in a run's folder.
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { MttcError } from "../../compiler/diagnostics.ts";

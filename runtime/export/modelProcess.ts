@@ -1,5 +1,5 @@
-// A model of unknown origin at work in a process of its own, under limits of time and memory: what loops, grows
-// or crashes there becomes a typed error here.
+// A model of unknown origin at work in a process of its own, under limits of time and memory: what loops,
+// grows or crashes there becomes a typed error here.
 import { totalmem } from "node:os";
 import { InternalError } from "../../compiler/diagnostics.ts";
 import type { HostTensor, OrtOptions } from "../ort/ortHost.ts";
@@ -8,7 +8,7 @@ import { ProcessCalls } from "../threads/processCalls.ts";
 
 /** What a model may cost. */
 export interface ModelLimits {
-  /** Resident memory of the process; default 12 GiB, or three quarters of the machine's where that is less. */
+  /** Resident memory of the process; default 12 GiB, or three quarters of the machine's if less. */
   readonly memoryBytes?: number | undefined;
   /** Seconds until it is open; default 120. */
   readonly openSeconds?: number | undefined;

@@ -1,6 +1,6 @@
 // An exported model at work: images in, one row per image and task out. What size the images must have and
-// what the classes are called is read from the file itself, which is not trusted: it is looked at before it is
-// opened, run in a process of its own under limits, and what it gives is compared with what it promised.
+// what the classes are called is read from the file itself, which is not trusted: it is looked at before it
+// is opened, run in a process of its own under limits, and what it gives is compared with what it promised.
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
 import { type ModelMetadata, readMetadata } from "../../compiler/model/modelMetadata.ts";
 import { decodeModelProto, type ModelProto } from "../../compiler/onnx/protobuf.ts";
@@ -73,8 +73,8 @@ export class Predictor implements AsyncDisposable {
   /**
    * Opens an ONNX file that `mttc export` wrote, or the export in a run's folder. E_FILE, E_PATH_TYPE,
    * E_MODEL_PARSE (no ONNX file), E_MODEL_META (not an export, a part that takes features, or not what its
-   * metadata says), E_MODEL_OP, E_MODEL_OUTPUT, E_MODEL_ALLOC, E_MODEL_PATH, E_MODEL_DATA (external data), E_ORT,
-   * E_ORT_LOAD.
+   * metadata says), E_MODEL_OP, E_MODEL_OUTPUT, E_MODEL_ALLOC, E_MODEL_PATH, E_MODEL_DATA (external data),
+   * E_ORT, E_ORT_LOAD.
    */
   static async open(path: string, { limits, ...runtime }: PredictorOptions = {}): Promise<Predictor> {
     const file = await exportedModel(path);
@@ -93,8 +93,8 @@ export class Predictor implements AsyncDisposable {
   }
 
   /**
-   * Predictions for images (paths, or bytes of encoded images), in their order, all tasks of an image together,
-   * as they are made. Throws what reading images throws, and E_MODEL_META for numbers that are no
+   * Predictions for images (paths, or bytes of encoded images), in their order, all tasks of an image
+   * together, as they are made. Throws what reading images throws, and E_MODEL_META for numbers that are no
    * probabilities; E_MODEL_ALLOC and E_ORT as `open`.
    */
   async *predict(

@@ -1,6 +1,6 @@
-// Calls to a child process as promises, for what may take any time or memory, or crash: what exceeds its limits
-// is killed, and every open call is rejected with the reason. The child watches its own memory, which works on
-// every system; its parent watches the time.
+// Calls to a child process as promises, for what may take any time or memory, or crash: what exceeds its
+// limits is killed, and every open call is rejected with the reason. The child watches its own memory,
+// which works on every system; its parent watches the time.
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
@@ -100,6 +100,8 @@ export class ProcessCalls<S extends Service<S>> {
   }
 
   #settle(reply: Reply): void {
+    // What arrives after the end must not let go of the process that close waits for.
+    if (this.#ended) return;
     const open = this.#open.get(reply.call);
     this.#open.delete(reply.call);
     if (this.#open.size === 0) this.#hold(false);

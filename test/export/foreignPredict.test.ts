@@ -1,6 +1,6 @@
-// Models that are given to `predict` are not trusted: what lies about itself, loops or asks for absurd memory is a
-// typed error in bounded time and memory, before any image where that can be known; external data comes from
-// plain files of the model's own folder alone; a pipe in a model's place does not hang.
+// Models that are given to `predict` are not trusted: what lies about itself, loops or asks for absurd
+// memory is a typed error in bounded time and memory, before any image where that can be known; external
+// data comes from plain files of the model's own folder alone; a pipe in a model's place does not hang.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,5 +1,5 @@
-// How images are read is said in exported files, and holds: odd images (turned, transparent, of 16 bits, CMYK,
-// with a profile) are read as a committed expectation has it, and README's Python reads them alike.
+// How images are read is said in exported files, and holds: odd images (turned, transparent, of 16 bits,
+// CMYK, with a profile) are read as a committed expectation has it, and README's Python reads them alike.
 // UPDATE_READINGS=1 writes the expectation anew.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
