@@ -188,8 +188,8 @@ export const CONFORMANCE_KINK = 1e-3;
 export const OLDER_RUN_LOSS = 1e-4;
 
 /**
- * Pixels of one image file by one reader on another processor, of 255: the image library's SIMD code rounds by
- * its own width.
+ * Pixels of one image file by one reader on another processor, of 255: the image library's SIMD code rounds
+ * by its own width.
  */
 export const READ_PIXELS = 2;
 
