@@ -9,6 +9,7 @@ import {
   withProviderOption,
   withRuntimeOptions,
 } from "./runtimeOptions.ts";
+import { runFolderOf } from "./specFile.ts";
 import type { Terminal } from "./terminal.ts";
 
 interface Flags extends RuntimeFlags {
@@ -19,7 +20,7 @@ export function addEvaluateCommand(program: Command, terminal: Terminal): void {
   const command = program
     .command("evaluate")
     .description("accuracy, macro recall and confusion matrix of a run, on its validation labels")
-    .argument("<run>", "folder of the run (its logdir)")
+    .argument("<run>", "folder of the run (its logdir), or its spec")
     .option("--json", "print the report as JSON");
   withProviderOption(withRuntimeOptions(command)).action((run: string, flags: Flags) =>
     evaluateRun(run, flags, terminal),
@@ -27,7 +28,7 @@ export function addEvaluateCommand(program: Command, terminal: Terminal): void {
 }
 
 async function evaluateRun(folder: string, flags: Flags, terminal: Terminal): Promise<void> {
-  await using run = await TrainedRun.open(folder, runtimeOptions(flags));
+  await using run = await TrainedRun.open(await runFolderOf(folder), runtimeOptions(flags));
   const rows = await run.labels();
   for (const warning of [...run.warnings, ...rows.warnings]) terminal.note(warning);
   const report = await run.evaluate(rows);

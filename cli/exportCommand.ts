@@ -7,6 +7,7 @@ import { PARITY_TOLERANCE } from "../runtime/export/parity.ts";
 import { TrainedRun } from "../runtime/infer/trainedRun.ts";
 import { shownPath } from "./pathText.ts";
 import { type RuntimeFlags, runtimeOptions, withRuntimeOptions } from "./runtimeOptions.ts";
+import { runFolderOf } from "./specFile.ts";
 import { bytes, renderTable } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -20,7 +21,7 @@ export function addExportCommand(program: Command, terminal: Terminal): void {
   const command = program
     .command("export")
     .description("write the model as ONNX files: uint8 images in, probabilities out, for any batch size")
-    .argument("<run>", "folder of the run (its logdir)")
+    .argument("<run>", "folder of the run (its logdir), or its spec")
     .option("-o, --output <dir>", "folder to write (default: <run>/export); an earlier export is replaced")
     .option("--split", "also write trunk, shared layers and heads as files that compose")
     .option("--json", "print the result as JSON");
@@ -29,7 +30,7 @@ export function addExportCommand(program: Command, terminal: Terminal): void {
 
 async function exportFromRun(run: string, flags: Flags, terminal: Terminal): Promise<void> {
   const runtime = runtimeOptions(flags);
-  await using trained = await TrainedRun.open(run, runtime);
+  await using trained = await TrainedRun.open(await runFolderOf(run), runtime);
   for (const warning of trained.warnings) terminal.note(warning);
   const report = await exportRun(trained, { ...runtime, directory: flags.output, split: flags.split });
   for (const note of report.notes) terminal.note(note);

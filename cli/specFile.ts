@@ -1,6 +1,6 @@
 // A spec file or a run's folder on the command line -> the experiment that it describes, and its classes.
 import { readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { MttcError } from "../compiler/diagnostics.ts";
 import type { TaskClasses } from "../compiler/model/network.ts";
 import { parseSpec } from "../compiler/spec/parseSpec.ts";
@@ -34,6 +34,33 @@ export async function loadSpecOrRun(path: string): Promise<Experiment> {
   }
   if (!isFolder) return await loadExperiment(path);
   return experimentFromRun(await RunFolder.open(path));
+}
+
+/**
+ * The folder of a run: `path` itself, or the logdir of the spec that it is. E_USAGE for any other file; else
+ * what reading a spec throws.
+ */
+export async function runFolderOf(path: string): Promise<string> {
+  // What is not there, or cannot be looked at, is for the reading of the run to say.
+  const isFile = await stat(path).then(
+    (entry) => !entry.isDirectory(),
+    () => false,
+  );
+  if (!isFile) return path;
+  if (!/\.(ya?ml|json)$/i.test(path))
+    throw new MttcError({
+      code: "E_USAGE",
+      message: "expected the folder of a run, or the spec that it was trained from",
+      at: { file: path },
+      ...(path.endsWith(".onnx") ? { hint: "mttc predict runs an exported file on images" } : {}),
+    });
+  const { spec, baseDirectory } = await loadExperiment(path);
+  if (spec.logdir !== null) return resolve(baseDirectory, spec.logdir);
+  throw new MttcError({
+    code: "E_CONFIG",
+    message: "missing; there is no run of this spec",
+    at: { file: path, path: "logdir" },
+  });
 }
 
 /** Whether `path` is a label table and no spec: a file named as one, or a folder that is no run. */

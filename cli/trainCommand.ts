@@ -16,7 +16,7 @@ import {
   withProviderOption,
   withRuntimeOptions,
 } from "./runtimeOptions.ts";
-import { loadExperiment } from "./specFile.ts";
+import { loadSpecOrRun } from "./specFile.ts";
 import type { Terminal } from "./terminal.ts";
 import { epochTable, showProgress } from "./trainProgress.ts";
 
@@ -33,7 +33,7 @@ export function addTrainCommand(program: Command, terminal: Terminal): void {
   const command = program
     .command("train")
     .description("train a spec; writes the run to its logdir")
-    .argument("<spec>", "spec file (YAML or JSON)")
+    .argument("<spec>", "spec file (YAML or JSON), or the folder of a run to go on with")
     .option("--resume", "go on from the newest checkpoint of logdir")
     .option("--accept-new-labels", "with --resume: go on although the training labels have changed")
     .option("--epochs <n>", "train until so many epochs are done in all (default: the spec's)", parsePositive)
@@ -49,7 +49,7 @@ export function addTrainCommand(program: Command, terminal: Terminal): void {
 }
 
 async function trainSpec(file: string, flags: Flags, terminal: Terminal): Promise<void> {
-  const experiment = await loadExperiment(file);
+  const experiment = await loadSpecOrRun(file);
   const { spec } = experiment;
   if (spec.logdir === null)
     throw new MttcError({

@@ -114,19 +114,40 @@ export function formatFault(fault: Fault): string {
   return `${where ? `${where}: ` : ""}${fault.message}${origin} [${fault.code}]${hint}`;
 }
 
-/** The candidate closest to `name` by edit distance, if it is close enough to be what was meant. */
-export function nearestName(name: string, candidates: Iterable<string>): string | undefined {
-  let best: string | undefined;
-  let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1;
-  for (const candidate of candidates) {
-    const edits = distance(name.toLowerCase(), candidate.toLowerCase());
-    if (edits < bestDistance) [best, bestDistance] = [candidate, edits];
-  }
-  return best;
+/** Letters from which on a name may be meant as a part of another. */
+const MIN_PART = 3;
+
+/** The candidates near enough to `name` by edit distance to be what was meant, the closest first. */
+export function closeNames(name: string, candidates: Iterable<string>, most = 3): readonly string[] {
+  const limit = Math.max(2, Math.floor(name.length / 3));
+  const wanted = name.toLowerCase();
+  const near = [...candidates].flatMap((candidate) => {
+    const known = candidate.toLowerCase();
+    if (wanted.length >= MIN_PART && known.includes(wanted)) return [{ candidate, edits: 1 }];
+    // Lengths that differ by more than the limit are never so near: most of a long list is passed over.
+    if (Math.abs(known.length - wanted.length) > limit) return [];
+    const edits = distance(wanted, known);
+    // Without a letter in common it is only as good as nothing.
+    const isOther = edits >= Math.max(wanted.length, known.length);
+    return edits <= limit ? [{ candidate, edits: isOther ? Number.POSITIVE_INFINITY : edits }] : [];
+  });
+  // Stable: of equally near ones the first comes first.
+  return near
+    .sort((a, b) => (a.edits === b.edits ? 0 : a.edits - b.edits))
+    .filter(({ edits }, i) => i === 0 || Number.isFinite(edits))
+    .slice(0, most)
+    .map(({ candidate }) => candidate);
 }
 
-/** "did you mean "x"?" when something is near, else the list of what there is. */
+/** The candidate closest to `name`, if it is close enough to be what was meant. */
+export function nearestName(name: string, candidates: Iterable<string>): string | undefined {
+  return closeNames(name, candidates, 1)[0];
+}
+
+/** "did you mean "x" or "y"?" when something is near, else the list of what there is. */
 export function suggestName(name: string, candidates: readonly string[]): string {
-  const near = nearestName(name, candidates);
-  return near !== undefined ? `did you mean "${near}"?` : `one of: ${candidates.join(", ")}`;
+  const near = closeNames(name, candidates).map((each) => `"${each}"`);
+  const last = near.pop();
+  if (last === undefined) return `one of: ${candidates.join(", ")}`;
+  return `did you mean ${near.length > 0 ? `${near.join(", ")} or ` : ""}${last}?`;
 }

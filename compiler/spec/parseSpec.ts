@@ -3,8 +3,9 @@
 // does.
 import { type Document, isAlias, isMap, isNode, isPair, isSeq, LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
-import { type Fault, type Location, MttcError, suggestName } from "../diagnostics.ts";
+import { type Fault, type Location, MttcError } from "../diagnostics.ts";
 import { AUGMENT_NAMES } from "./augmentKeys.ts";
+import { inKnownCase, unknownKeyHint, weightsInOrder } from "./meant.ts";
 import {
   IMPORTED_FCN_KEYS,
   NOT_YET,
@@ -14,7 +15,7 @@ import {
   type SpecKey,
   specSchema,
 } from "./schema.ts";
-import { crossFaults, formatSpecPath, type PartialSpec, type SpecPath } from "./specRules.ts";
+import { crossFaults, formatSpecPath, type PartialSpec, type RuleFault, type SpecPath } from "./specRules.ts";
 
 const MAX_CHARACTERS = 1_000_000;
 const MAX_ALIASES = 100;
@@ -115,10 +116,10 @@ function checkSpec(raw: unknown, locate: Locate): Spec {
   const given = new Map<string, unknown>(Object.entries(raw));
   const faults = [...given.keys()]
     .filter((key) => !SPEC_KEYS.includes(key as SpecKey))
-    .map((key) => report([key], `unknown key "${key}"`, suggestName(key, SPEC_KEYS), true));
+    .map((key) => report([key], `unknown key "${key}"`, unknownKeyHint(key, "", SPEC_KEYS), true));
   const valid: Partial<Record<SpecKey, unknown>> = {};
   for (const key of SPEC_KEYS) {
-    const result = specSchema.shape[key].safeParse(given.get(key));
+    const result = specSchema.shape[key].safeParse(inKnownCase(specSchema.shape[key], given.get(key)));
     if (result.success) valid[key] = result.data;
     else
       faults.push(...result.error.issues.flatMap((issue) => issueFaults(key, issue, given.get(key), report)));
@@ -126,7 +127,8 @@ function checkSpec(raw: unknown, locate: Locate): Spec {
   faults.push(
     ...lostNames(given.get("classes")).map((name) => report(["classes", name], `unknown task "${name}"`)),
   );
-  for (const { path, message, hint, key } of crossFaults(valid as PartialSpec)) {
+  const broken = listWeights(valid);
+  for (const { path, message, hint, key } of [...broken, ...crossFaults(valid as PartialSpec)]) {
     faults.push(report(path, message, hint, key));
   }
   const depth = valid.bit_depth;
@@ -136,6 +138,15 @@ function checkSpec(raw: unknown, locate: Locate): Spec {
     );
   if (faults.length > 0) throw new MttcError(faults.sort(byPlace));
   return inTaskOrder(valid as Spec);
+}
+
+/** Puts task weights that are given by name into a list; what is wrong with them. */
+function listWeights(valid: Partial<Record<SpecKey, unknown>>): readonly RuleFault[] {
+  const { task_weights: byTask, tasks } = valid as PartialSpec;
+  if (typeof byTask !== "object" || byTask === null || Array.isArray(byTask)) return [];
+  const { weights, faults } = weightsInOrder(byTask as unknown as Record<string, number>, tasks ?? []);
+  valid.task_weights = faults.length > 0 ? undefined : weights;
+  return tasks === undefined ? [] : faults;
 }
 
 /**
@@ -166,7 +177,7 @@ function issueFaults(key: SpecKey, issue: z.core.$ZodIssue, value: unknown, repo
   if (issue.code === "unrecognized_keys") {
     const known = knownKeys(key, value);
     return issue.keys.map((name) =>
-      report([...path, name], `unknown key "${name}"`, suggestName(name, known), true),
+      report([...path, name], `unknown key "${name}"`, unknownKeyHint(name, key, known), true),
     );
   }
   const meant = issue.code === "invalid_union" ? issue.errors[meantVariant(key, value) ?? -1] : undefined;

@@ -3,6 +3,7 @@
 // Each `error` phrase completes the sentence "expected ..."; keys of later work accept their off value alone.
 import { z } from "zod";
 import { AUGMENT_KEYS, AUGMENT_NAMES, type AugmentName, resolveAugment } from "./augmentKeys.ts";
+import { WEIGHT_KEYS } from "./weightKeys.ts";
 
 /** How a refusal of something that later work will bring begins; the parser prints such a phrase as it is. */
 export const NOT_YET = "not available yet: ";
@@ -55,9 +56,8 @@ const className = z
   .union([z.string().min(1), z.int()], phrase(classPhrase))
   .transform((name: string | number): string => String(name));
 const classesPhrase = "a map from a task's name to a list of two or more classes";
-const sidePhrase = `[height, width], each from 1 to ${MAX_SIDE}`;
+const sidePhrase = `[height, width] or one number for both, each from 1 to ${MAX_SIDE}`;
 const trainFcnPhrase = "true, false or {from: name of a node}";
-const weightsPhrase = 'null, a list of numbers >= 0 (one per task) or "adaptive"';
 const fcnPhrase = "a map {layers: [...]}, the path of a model file (.onnx, .h5, .keras) or a map {path: ...}";
 const channelsPhrase = "a number, or a list of one number per channel";
 const cachePhrase = '"auto", true, false or {draws: n}';
@@ -142,26 +142,6 @@ const augment = z
   .transform(resolveAugment)
   .prefault(false);
 
-const classWeightsPhrase = 'null, "balanced" or a map {task: {class: weight}}';
-const classWeightPhrase = "a number > 0";
-const classWeights = z.union(
-  [
-    z.null(),
-    z.literal("balanced"),
-    z.record(
-      taskName,
-      z.record(
-        z.string().min(1, phrase(classPhrase)).max(1_000, phrase(classPhrase)),
-        z
-          .number(phrase(classWeightPhrase))
-          .positive(phrase(classWeightPhrase))
-          .max(1e6, phrase("a number <= 1e6")),
-      ),
-    ),
-  ],
-  phrase(classWeightsPhrase),
-);
-
 /** Every key of a spec, in the order in which the README lists them. */
 export const specSchema = z.strictObject({
   logdir: text("the path of a folder")
@@ -213,30 +193,21 @@ export const specSchema = z.strictObject({
   task_layers: layers()
     .default([128, "p", 128])
     .describe("Hidden layers of each head, before global pooling and the dense layer."),
-  task_weights: z
-    .union([z.null(), z.array(atLeastZero("a number >= 0")), z.literal("adaptive")], phrase(weightsPhrase))
-    .default(null)
-    .describe('Weights of the tasks\' losses: null is 1 each, a list is fixed, "adaptive" is learned.'),
-  balance_probs: flag
-    .default(true)
-    .describe("Draw training images so that tasks with few labels are seen as often as others."),
-  balance_classes: flag
-    .default(false)
-    .describe("With balance_probs: draw the classes of each task equally often too."),
-  class_weights: classWeights
-    .default(null)
-    .describe(
-      'Weights of the classes in the loss, sum(w loss) / sum(w): "balanced" (rows / (classes * rows of the ' +
-        "class)) or a map {task: {class: weight}}, where what is left out weighs 1.",
-    ),
+  ...WEIGHT_KEYS,
   augment: augment.describe(
     "Augmentation of the training images: true for patchwork's usual operations, or a map of operations with " +
       "their numbers (see Augmentation).",
   ),
   imshape: z
-    .tuple([integer(1, MAX_SIDE), integer(1, MAX_SIDE)], phrase(sidePhrase))
+    .union(
+      [
+        z.tuple([integer(1, MAX_SIDE), integer(1, MAX_SIDE)], phrase(sidePhrase)),
+        integer(1, MAX_SIDE, sidePhrase).transform((side): [number, number] => [side, side]),
+      ],
+      phrase(sidePhrase),
+    )
     .default([256, 256])
-    .describe("Height and width that images are resized to."),
+    .describe("Height and width that images are resized to; one number for both."),
   num_channels: integer(1, 16)
     .default(3)
     .describe(
@@ -371,8 +342,12 @@ export const specSchema = z.strictObject({
   notes: z.string(phrase("text")).nullable().default(null).describe("Free text, kept with the run."),
 });
 
-/** A spec with all defaults filled in. */
-export type Spec = Readonly<z.output<typeof specSchema>>;
+/** A spec with all defaults filled in, its task weights in the order of the tasks. */
+export type Spec = Readonly<
+  Omit<z.output<typeof specSchema>, "task_weights"> & {
+    task_weights: readonly number[] | "adaptive" | null;
+  }
+>;
 /** A spec as the user gives it: `tasks` and `fcn` are required, all else has a default. */
 export type SpecInput = Readonly<z.input<typeof specSchema>>;
 /** One entry of the layer language: filters of a convolution, "p" pool, "d" dropout, "r" residual block. */

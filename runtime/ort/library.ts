@@ -19,6 +19,9 @@ import { ortError } from "./ortErrors.ts";
 // error.
 const LOG_FATAL = 4;
 
+/** The version of onnxruntime-node that package.json pins. */
+const PACKAGE_VERSION = "1.29.0";
+
 /** Where ORT may lie, as the process was told. */
 export interface Surroundings {
   readonly platform: string;
@@ -79,7 +82,10 @@ function findInFolder(folder: string, platform: string, by: string): string {
 }
 
 function locateInPackage(around: Surroundings): string {
-  const hint = "reinstall with `npm ci`, or set MTTC_ORT_DIR to the folder of a libonnxruntime 1.29 or later";
+  const hint =
+    `install it by \`ONNXRUNTIME_NODE_INSTALL=skip npm install onnxruntime-node@${PACKAGE_VERSION}\` (skip: its ` +
+    "install script asks NuGet for CUDA, and where that is out of reach npm leaves the package out), in a clone " +
+    "of mttc by `npm ci`; or set MTTC_ORT_DIR to the folder of a libonnxruntime 1.29 or later";
   let manifest: string;
   try {
     manifest = createRequire(import.meta.url).resolve("onnxruntime-node/package.json");

@@ -55,7 +55,7 @@ describe("a CSV label table", () => {
     expect(printedFaults(() => table("file_path,a,a,bb\n1,2,3,4\n"))).toEqual([
       '/data/train.csv:1: column "a" stands twice in the header [E_CSV_HEADER]',
       '/data/train.csv:1: no column "filepath" [E_CSV_HEADER]\n  did you mean "file_path"?',
-      '/data/train.csv:1: no column "b" [E_CSV_HEADER]\n  did you mean "a"?',
+      '/data/train.csv:1: no column "b" [E_CSV_HEADER]\n  did you mean "bb"?',
     ]);
     expect(printedFaults(() => table("filepath;a;b\n1;2;3\n"))[0]).toContain(
       'commas (.tsv: tabs), found ";"',

@@ -107,7 +107,7 @@ describe("a faulty spec", () => {
       "spec.yaml:1:1: fcn: missing; expected a map {layers: [...]}, the path of a model file (.onnx, .h5, .keras) or a map {path: ...} [E_CONFIG]",
       'spec.yaml:2:1: fnc: unknown key "fnc" [E_CONFIG]\n  did you mean "fcn"?',
       'spec.yaml:5:5: task_layers[1]: expected a number of filters (1 to 65536), "p", "d" or "r", found "q" [E_CONFIG]',
-      "spec.yaml:6:10: imshape: expected [height, width], each from 1 to 8192, found [32] [E_CONFIG]",
+      "spec.yaml:6:10: imshape: expected [height, width] or one number for both, each from 1 to 8192, found [32] [E_CONFIG]",
       'spec.yaml:8:5: lr: expected a number > 0, found "fast" [E_CONFIG]',
       "spec.yaml:9:15: task_weights: expected 2 weights, one per task, found 3 [E_CONFIG]",
       'spec.yaml:10:11: classes.aa: classes of an unknown task "aa" [E_CONFIG]\n  did you mean "a"?',

@@ -60,18 +60,10 @@ export function elementTypeName(code: number): string {
  * location that is not a plain relative name). int64 beyond 2^53 saturates: such numbers mean "to the end".
  */
 export function readTensorData(tensor: TensorProto, external: ExternalData | undefined): TensorData {
-  const dtype = importedDType(tensor.dataType);
-  if (dtype === undefined)
-    return refuse(tensor, "E_MODEL_DATA", `is of ${elementTypeName(tensor.dataType)}, which is not read`);
-  const bytes = readTensorBytes(tensor, external);
-  return { dtype, shape: [...tensor.dims], data: readNumbers(tensor.dataType, bytes) };
-}
-
-/** The bytes of a tensor of any element type, wherever they lie. Errors as readTensorData. */
-export function readTensorBytes(tensor: TensorProto, external: ExternalData | undefined): Uint8Array {
   const count = countElements(tensor);
+  const dtype = importedDType(tensor.dataType);
   const elementBytes = ONNX_ELEMENT_BYTES.get(tensor.dataType);
-  if (elementBytes === undefined)
+  if (dtype === undefined || elementBytes === undefined)
     return refuse(tensor, "E_MODEL_DATA", `is of ${elementTypeName(tensor.dataType)}, which is not read`);
   const length = count * elementBytes;
   const bytes =
@@ -80,7 +72,7 @@ export function readTensorBytes(tensor: TensorProto, external: ExternalData | un
       : (tensor.rawData ?? refuse(tensor, "E_MODEL_DATA", "has no payload"));
   if (bytes.length !== length)
     refuse(tensor, "E_MODEL_DATA", `has ${bytes.length} bytes, its shape needs ${length}`);
-  return bytes;
+  return { dtype, shape: [...tensor.dims], data: readNumbers(tensor.dataType, bytes) };
 }
 
 function countElements(tensor: TensorProto): number {
