@@ -7,6 +7,7 @@ import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
 import { fileError } from "../runtime/checkpoint/fileSystem.ts";
 import { IMAGE_NAME } from "../runtime/data/folderTable.ts";
 import { type Prediction, Predictor } from "../runtime/export/predictor.ts";
+import { predictionsCsv } from "./predictionRows.ts";
 import {
   type RuntimeFlags,
   runtimeOptions,
@@ -15,6 +16,8 @@ import {
 } from "./runtimeOptions.ts";
 import { decimal, renderTable } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
+
+export { csvCell, predictionsCsv } from "./predictionRows.ts";
 
 interface Flags extends RuntimeFlags {
   readonly csv?: string;
@@ -77,27 +80,4 @@ export async function listImages(path: string): Promise<string[]> {
     at: { file: path },
     hint: "images are files that end in .jpg, .jpeg, .png, .webp, .tif or .tiff",
   });
-}
-
-/** CSV with a header, RFC 4180. */
-export function predictionsCsv(rows: readonly Prediction[]): string {
-  const head = ["file", "task", "class", "probability", "probabilities"];
-  const lines = rows.map((row) => [
-    row.file,
-    row.task,
-    row.class,
-    String(row.probability),
-    JSON.stringify(row.probabilities),
-  ]);
-  return [head, ...lines].map((cells) => cells.map(csvCell).join(",")).join("\r\n");
-}
-
-/**
- * A cell that spreadsheets take for text: one that begins like a formula (= + - @, tab, return) gets an
- * apostrophe in front (OWASP, CSV injection), and is quoted; so is one with commas, quotes or line breaks.
- */
-export function csvCell(text: string): string {
-  const isFormula = /^[=+\-@\t\r]/.test(text);
-  if (!isFormula && !/[",\r\n]/.test(text)) return text;
-  return `"${isFormula ? "'" : ""}${text.replaceAll('"', '""')}"`;
 }

@@ -5,7 +5,15 @@ export { type AugplotSpec, augplot } from "./augment/augplot.ts";
 export type { LabelStatistics } from "./data/labelStatistics.ts";
 export type { LabelRow } from "./data/labelTable.ts";
 export { type ExportReport, type ExportRunOptions, exportRun } from "./export/exportRun.ts";
-export { type Prediction, Predictor } from "./export/predictor.ts";
+export {
+  type ImageFault,
+  type ImageInput,
+  type ModelLimits,
+  type Prediction,
+  type PredictOptions,
+  Predictor,
+  type PredictorOptions,
+} from "./export/predictor.ts";
 export type { EvaluationReport, TaskReport } from "./infer/evaluationReport.ts";
 export { type EvaluationRows, TrainedRun } from "./infer/trainedRun.ts";
 export type { RuntimeOptions } from "./ort/runtimeOptions.ts";

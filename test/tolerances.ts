@@ -186,3 +186,21 @@ export const CONFORMANCE_GRADIENT = 1e-3;
 export const CONFORMANCE_KINK = 1e-3;
 /** A mean loss of magnitude 1 of a run that another machine trained and evaluated. */
 export const OLDER_RUN_LOSS = 1e-4;
+
+/**
+ * Pixels of one image file by one reader on another processor, of 255: the image library's SIMD code rounds
+ * by its own width.
+ */
+export const READ_PIXELS = 2;
+
+/**
+ * README's Python beside training's reader, mean over an image of 255: measured 0.1 to 0.7, and 1.3 for
+ * bilevel images.
+ */
+export const PYTHON_READ_MEAN = 1.5;
+
+/** The same for WebP, which training has its decoder reduce: measured 1.3 to 3.1. */
+export const PYTHON_WEBP_MEAN = 4;
+
+/** The same for CMYK without a profile, whose colours lie between those of a coarse grid: measured 2.2. */
+export const CMYK_READ_MEAN = 3;

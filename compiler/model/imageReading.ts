@@ -50,7 +50,7 @@ export function imageReading(format: {
     cmyk: CMYK_GRID,
     alpha: channels === 4 && !greyscale ? "fourth channel" : "onto white",
     grey: greyscale ? "luminance of linear light (BT.709), as sRGB" : "no",
-    resize: "lanczos3, aspect ratio not kept",
+    resize: "lanczos3, aspect ratio not kept; JPEG decoded at 1/2, 1/4 or 1/8 where that is larger still",
     tiff: "samples as stored, orientation applied, no profile, no alpha",
   };
 }

@@ -7,6 +7,7 @@ import { fullMetadata, type ModelKind } from "../../compiler/model/modelMetadata
 import { writeDirectoryAtomically } from "../checkpoint/atomicDirectory.ts";
 import { OrtHost } from "../ort/ortHost.ts";
 import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
+import { EXPORT_FOLDER, LIST_FILE } from "./exportedModel.ts";
 import { exportOrigin } from "./exportOrigin.ts";
 import type { ExportSource } from "./exportSource.ts";
 import { refuseForeignFolder } from "./ownFolder.ts";
@@ -14,9 +15,6 @@ import { ParameterValues } from "./parameterValues.ts";
 import { checkParity, type ParityCheck } from "./parity.ts";
 import { parityReference } from "./parityImages.ts";
 
-/** Default name of an export's folder, inside the run's. */
-export const EXPORT_FOLDER = "export";
-const LIST_FILE = "export.json";
 const LIST_FORMAT = "mttc-export";
 
 export interface ExportRunOptions extends RuntimeOptions {

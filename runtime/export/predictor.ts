@@ -1,118 +1,195 @@
-// An exported model at work: image files in, one row per image and task out. What size the images must have
-// and what the classes are called is read from the file itself.
-import { readFile } from "node:fs/promises";
-import { MttcError } from "../../compiler/diagnostics.ts";
+// An exported model at work: images in, one row per image and task out. What size the images must have and
+// what the classes are called is read from the file itself, which is not trusted: it is looked at before it
+// is opened, run in a process of its own under limits, and what it gives is compared with what it promised.
+import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
 import { type ModelMetadata, readMetadata } from "../../compiler/model/modelMetadata.ts";
-import { decodeModelProto } from "../../compiler/onnx/protobuf.ts";
-import { fileError } from "../checkpoint/fileSystem.ts";
-import { ImageReader, imageBytes } from "../data/images.ts";
-import { BatchLoader } from "../data/loader.ts";
-import { evaluationOrder } from "../data/sampler.ts";
+import { decodeModelProto, type ModelProto } from "../../compiler/onnx/protobuf.ts";
+import { fixedBatch, servableFaults } from "../../compiler/onnx/servableModel.ts";
+import { selfContainedBytes } from "../models/externalTensors.ts";
+import { readModelFile } from "../models/modelFile.ts";
 import { arrayOver } from "../ort/hostTensor.ts";
-import { type HostTensor, OrtHost } from "../ort/ortHost.ts";
+import type { HostTensor } from "../ort/ortHost.ts";
 import { ortOptions, type RuntimeOptions } from "../ort/runtimeOptions.ts";
+import { exportedModel } from "./exportedModel.ts";
+import { type ModelLimits, ModelProcess } from "./modelProcess.ts";
+import { type ImageFault, type ImageInput, InputReader } from "./predictInputs.ts";
+
+export type { ModelLimits } from "./modelProcess.ts";
+export type { ImageFault, ImageInput } from "./predictInputs.ts";
 
 const BATCH_IMAGES = 32;
-const GRAPH = "model";
+/** Larger images go in smaller batches: numbers of all its images, at least one image. */
+const BATCH_NUMBERS = 2 ** 24;
+/** Probabilities, and their sum, may be off by what float16 and other providers round. */
+const PROBABILITY_SLACK = 0.01;
 
 /** What the model says about one image in one task. */
 export interface Prediction {
+  /** The image's path or name; bytes without a name are "image 0" and so on, by their place. */
   readonly file: string;
   readonly task: string;
   /** The most probable class (the first of equals) and its probability. */
   readonly class: string;
   readonly probability: number;
-  /** Of all classes, by name, in their order. */
+  /**
+   * Of all classes, by name. JavaScript lists names that are integers first, in ascending order, whatever
+   * their order in the model is: `classes` has that.
+   */
   readonly probabilities: Readonly<Record<string, number>>;
+  /** The classes in the model's order. */
+  readonly classes: readonly string[];
+}
+
+export interface PredictorOptions extends RuntimeOptions {
+  /** What the model may cost before it is ended. */
+  readonly limits?: ModelLimits | undefined;
+}
+
+export interface PredictOptions {
+  /** Takes images that cannot be read, which are then left out; without it the first one is thrown. */
+  readonly onFault?: ((fault: ImageFault) => void) | undefined;
+  /** Stops at once, and rejects with E_INTERRUPTED. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** An opened model; close it after use (`await using`). */
 export class Predictor implements AsyncDisposable {
   readonly metadata: ModelMetadata;
-  readonly #host: OrtHost;
-  readonly #reader: ImageReader;
+  /** The file that was opened. */
+  readonly file: string;
+  readonly #process: ModelProcess;
+  readonly #reader: InputReader;
+  readonly #fixedBatch: number | undefined;
 
-  private constructor(metadata: ModelMetadata, host: OrtHost) {
+  private constructor(file: string, metadata: ModelMetadata, opened: ModelProcess, batch?: number) {
+    this.file = file;
     this.metadata = metadata;
-    this.#host = host;
+    this.#process = opened;
+    this.#fixedBatch = batch;
     const { height, width, channels, greyscale, dtype } = metadata.preprocessing;
-    this.#reader = new ImageReader({ height, width, channels, greyscale, depth: dtype }, 0);
+    this.#reader = new InputReader({ height, width, channels, greyscale, depth: dtype });
   }
 
   /**
-   * Opens an ONNX file that `mttc export` wrote. E_FILE, E_MODEL_PARSE (no ONNX file), E_MODEL_META (not an
-   * export, or a part that takes features), E_ORT, E_ORT_LOAD.
+   * Opens an ONNX file that `mttc export` wrote, or the export in a run's folder. E_FILE, E_PATH_TYPE,
+   * E_MODEL_PARSE (no ONNX file), E_MODEL_META (not an export, a part that takes features, or not what its
+   * metadata says), E_MODEL_OP, E_MODEL_OUTPUT, E_MODEL_ALLOC, E_MODEL_PATH, E_MODEL_DATA (external data),
+   * E_ORT, E_ORT_LOAD.
    */
-  static async open(file: string, runtime: RuntimeOptions = {}): Promise<Predictor> {
-    const bytes = await readModel(file);
-    const metadata = readMetadata(decodeNamed(bytes, file).metadataProps ?? [], file);
-    if (metadata.kind !== "model" && metadata.kind !== "task")
-      throw new MttcError({
-        code: "E_MODEL_META",
-        message: `the part "${metadata.kind}" of a split export does not go from images to classes`,
-        at: { file },
-        hint: "use model.onnx or a task's own file",
-      });
-    const host = await OrtHost.start(ortOptions(runtime, false));
-    try {
-      await host.openGraph(GRAPH, { bytes });
-    } catch (error) {
-      await host.close();
-      throw error;
-    }
-    return new Predictor(metadata, host);
+  static async open(path: string, { limits, ...runtime }: PredictorOptions = {}): Promise<Predictor> {
+    const file = await exportedModel(path);
+    const source = readModelFile(file);
+    const model = inFile(file, () => decodeModelProto(source.bytes));
+    const metadata = readMetadata(model.metadataProps ?? [], file);
+    refuseUnservable(file, model, metadata);
+    const bytes = inFile(file, () => selfContainedBytes(source, model));
+    const opened = await ModelProcess.open(bytes, ortOptions(runtime, false), limits);
+    return new Predictor(file, metadata, opened, fixedBatch(model.graph));
   }
 
   /** Why "auto" came to the CPU, where that needs saying: a line for the user. */
   get note(): string | undefined {
-    return this.#host.note;
+    return this.#process.note;
   }
 
   /**
-   * Predictions for image files, in their order, all tasks of an image together. Throws what reading images
-   * throws.
+   * Predictions for images (paths, or bytes of encoded images), in their order, all tasks of an image
+   * together, as they are made. Throws what reading images throws, and E_MODEL_META for numbers that are no
+   * probabilities; E_MODEL_ALLOC and E_ORT as `open`.
    */
-  async *predict(paths: readonly string[]): AsyncGenerator<Prediction> {
-    if (paths.length === 0) return;
-    await using loader = new BatchLoader({
-      rows: { tasks: [], paths, labels: new Int32Array(), locate: () => ({}) },
-      order: evaluationOrder(paths.length, BATCH_IMAGES),
-      batchSize: BATCH_IMAGES,
-      reader: this.#reader,
-    });
-    for (let batch = await loader.next(); batch; batch = await loader.next()) {
-      const outputs = await this.#run(batch.images, batch.filled);
-      loader.release(batch.images.buffer);
-      for (let row = 0; row < batch.filled; row++)
+  async *predict(
+    images: readonly ImageInput[],
+    { onFault, signal }: PredictOptions = {},
+  ): AsyncGenerator<Prediction> {
+    const size = this.#batchImages();
+    const read = (first: number) => this.#reader.read(images.slice(first, first + size), first);
+    const interrupt = interruptOf(signal);
+    let coming = read(0);
+    for (let first = 0; first < images.length; first += size) {
+      const batch = await Promise.race([coming, interrupt]);
+      coming = read(first + size);
+      // What is read ahead may fail while nobody waits for it.
+      coming.catch(() => undefined);
+      for (const fault of batch.faults) {
+        if (onFault === undefined) throw fault.error;
+        onFault(fault);
+      }
+      if (batch.names.length === 0) continue;
+      const outputs = await Promise.race([this.#run(batch.pixels, batch.names.length), interrupt]);
+      for (const [row, name] of batch.names.entries())
         for (const task of this.metadata.tasks)
-          yield toPrediction(paths[batch.rows[row] ?? 0] ?? "", task, outputs.get(task.output), row);
+          yield toPrediction(name, task, outputs.get(task.output), row, this.file);
     }
   }
 
   async close(): Promise<void> {
-    await this.#host.close();
+    await this.#process.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  async #run(images: Uint8Array, count: number): Promise<Map<string, HostTensor>> {
-    const { height, width, channels, dtype } = this.metadata.preprocessing;
-    const { buffer } = images.slice(0, count * imageBytes(this.#reader.format));
-    const data = arrayOver(dtype, buffer);
-    const image: HostTensor = { dtype, shape: [count, height, width, channels], data };
-    return await this.#host.run(GRAPH, { image });
+  #batchImages(): number {
+    const { height, width, channels } = this.metadata.preprocessing;
+    const most = Math.max(1, Math.floor(BATCH_NUMBERS / (height * width * channels)));
+    return this.#fixedBatch ?? Math.min(BATCH_IMAGES, most);
   }
+
+  /** A batch of a fixed size is filled up with black images. */
+  async #run(pixels: Uint8Array<ArrayBuffer>, count: number): Promise<Map<string, HostTensor>> {
+    const { height, width, channels, dtype } = this.metadata.preprocessing;
+    const images = this.#fixedBatch ?? count;
+    const filled = new Uint8Array((pixels.length / count) * images);
+    filled.set(pixels);
+    const shape = [images, height, width, channels];
+    const image: HostTensor = { dtype, shape, data: arrayOver(dtype, filled.buffer) };
+    const outputs = this.metadata.tasks.map(({ output }) => output);
+    return await this.#process.run(image, outputs);
+  }
+}
+
+/** Never resolves; rejects when the signal aborts. */
+function interruptOf(signal: AbortSignal | undefined): Promise<never> {
+  const error = (): MttcError => new MttcError({ code: "E_INTERRUPTED", message: "interrupted" });
+  const interrupt = new Promise<never>((_, reject) => {
+    if (signal?.aborted) reject(error());
+    signal?.addEventListener("abort", () => reject(error()), { once: true });
+  });
+  interrupt.catch(() => undefined);
+  return interrupt;
+}
+
+function refuseUnservable(file: string, model: ModelProto, metadata: ModelMetadata): void {
+  if (metadata.kind !== "model" && metadata.kind !== "task")
+    throw new MttcError({
+      code: "E_MODEL_META",
+      message: `the part "${metadata.kind}" of a split export does not go from images to classes`,
+      at: { file },
+      hint: "use model.onnx or a task's own file",
+    });
+  const faults = servableFaults(model, metadata);
+  if (faults.length > 0) throw new MttcError(faults.map((fault) => placed(fault, file)));
 }
 
 function toPrediction(
   file: string,
-  { name, classes }: ModelMetadata["tasks"][number],
-  output: HostTensor | undefined,
+  { name, output, classes }: ModelMetadata["tasks"][number],
+  tensor: HostTensor | undefined,
   row: number,
+  model: string,
 ): Prediction {
-  const values = classes.map((_, c) => Number(output?.data[row * classes.length + c] ?? Number.NaN));
+  const [, width = 0] = tensor?.shape ?? [];
+  const values = classes.map((_, c) => Number(tensor?.data[row * width + c] ?? Number.NaN));
+  if (tensor?.shape.length !== 2 || width !== classes.length || !areProbabilities(values)) {
+    const found = `[${tensor?.shape}]: ${values.slice(0, 4).join(", ")}${values.length > 4 ? ", ..." : ""}`;
+    throw new MttcError({
+      code: "E_MODEL_META",
+      message: `output ${JSON.stringify(output)} gives no probabilities of ${classes.length} classes for ${file}, but ${found}`,
+      at: { file: model },
+      hint: "they must be finite, from 0 to 1, and sum to 1; was the file changed after `mttc export`?",
+    });
+  }
   const best = values.reduce((top, value, c) => (value > (values[top] ?? Number.NaN) ? c : top), 0);
   return {
     file,
@@ -120,25 +197,28 @@ function toPrediction(
     class: classes[best] ?? "",
     probability: values[best] ?? Number.NaN,
     probabilities: Object.fromEntries(classes.map((label, c) => [label, values[c] ?? Number.NaN])),
+    classes,
   };
 }
 
-async function readModel(file: string): Promise<Uint8Array> {
-  try {
-    return await readFile(file);
-  } catch (error) {
-    throw fileError(error, file, "read the model");
-  }
+function areProbabilities(values: readonly number[]): boolean {
+  const sum = values.reduce((total, value) => total + value, 0);
+  const isInside = (value: number): boolean => value >= -PROBABILITY_SLACK && value <= 1 + PROBABILITY_SLACK;
+  return values.every(isInside) && Math.abs(sum - 1) <= PROBABILITY_SLACK;
 }
 
-/** The model, with the file's name in the error of one that is none. */
-function decodeNamed(bytes: Uint8Array, file: string): ReturnType<typeof decodeModelProto> {
+function placed(fault: Fault, file: string): Fault {
+  return { ...fault, at: { ...fault.at, file } };
+}
+
+/** What `body` gives, with the file's name in its errors. */
+function inFile<T>(file: string, body: () => T): T {
   try {
-    return decodeModelProto(bytes);
+    return body();
   } catch (error) {
     if (!(error instanceof MttcError)) throw error;
     throw new MttcError(
-      error.faults.map((fault) => ({ ...fault, at: { ...fault.at, file } })),
+      error.faults.map((fault) => placed(fault, file)),
       { cause: error },
     );
   }

@@ -12,7 +12,7 @@ import { packError } from "./faultTransfer.ts";
 export function serveCalls<S extends Service<S>>(port: MessagePort | null, server: S): void {
   if (port === null) throw new InternalError("a worker's file is started as a worker thread only");
   port.on("message", (request: Request) => {
-    void answer(server, request).then((reply) => {
+    void answerCall(server, request).then((reply) => {
       port.postMessage(reply, transferableBuffers(reply));
       if (request.method === "close") port.close();
     });
@@ -23,7 +23,11 @@ export function serveCalls<S extends Service<S>>(port: MessagePort | null, serve
   });
 }
 
-async function answer<S extends Service<S>>(server: S, { call, method, args }: Request): Promise<Reply> {
+/** Carries out one call; never rejects. */
+export async function answerCall<S extends Service<S>>(
+  server: S,
+  { call, method, args }: Request,
+): Promise<Reply> {
   try {
     // The message's types are those of the service, since WorkerCalls made it.
     const carryOut = server[method as keyof S] as (...args: never[]) => unknown;

@@ -17,6 +17,7 @@ import { parseSpec } from "../../compiler/spec/parseSpec.ts";
 import { augmentMarkdownTable, specMarkdownTable } from "../../compiler/spec/specDocs.ts";
 import { runCli } from "../cli/runCli.ts";
 import { makeTinyData, type TinyData } from "../cli/tinyData.ts";
+import { pythonWith } from "../python.ts";
 
 const repository = join(import.meta.dirname, "..", "..");
 const file = join(repository, "README.md");
@@ -111,6 +112,34 @@ describe("the README's five minutes", () => {
     }
     const exported = readdirSync(join(data.folder, "runs", "train", "export"));
     expect(exported).toEqual(expect.arrayContaining(["model.onnx", "species.onnx", "season.onnx"]));
+  });
+
+  it("go on in Python, where that has the packages", (context) => {
+    const python = pythonWith("numpy", "PIL", "onnxruntime");
+    if (python === undefined) return context.skip("no python3 with numpy, pillow and onnxruntime");
+    const [block = ""] = readme.match(/(?<=```python\n)import base64[\s\S]*?(?=```)/) ?? [];
+    const env = { ...process.env, ORT_DISABLE_TELEMETRY: "1" };
+    const options = { cwd: data.folder, encoding: "utf8", env } as const;
+    const { status, stdout, stderr } = spawnSync(python, ["-c", block], options);
+    expect([status, stderr]).toEqual([0, ""]);
+    expect(stdout).toMatch(/^(blue|red) [01]\.\d+\n$/);
+  });
+
+  it("type check under strict TypeScript, declarations included", () => {
+    const blocks = blocksMarked("node");
+    for (const [i, block] of blocks.entries()) writeFileSync(join(data.folder, `block-${i}.mts`), block);
+    const tsconfig = {
+      compilerOptions: {
+        ...{ target: "ES2022", module: "NodeNext", lib: ["ES2023", "ESNext.Disposable"], noEmit: true },
+        ...{ strict: true, noUncheckedIndexedAccess: true, exactOptionalPropertyTypes: true },
+        ...{ skipLibCheck: false, types: ["node"], typeRoots: [join(repository, "node_modules", "@types")] },
+      },
+      files: blocks.map((_, i) => `block-${i}.mts`),
+    };
+    writeFileSync(join(data.folder, "tsconfig.json"), JSON.stringify(tsconfig));
+    const tsc = join(repository, "node_modules", "typescript", "bin", "tsc");
+    const { status, stdout } = spawnSync(process.execPath, [tsc, "-p", data.folder], { encoding: "utf8" });
+    expect([status, stdout]).toEqual([0, ""]);
   });
 
   it("go on in Node: predicting with an exported file, and training by a program", () => {

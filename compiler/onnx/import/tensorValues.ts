@@ -60,10 +60,18 @@ export function elementTypeName(code: number): string {
  * location that is not a plain relative name). int64 beyond 2^53 saturates: such numbers mean "to the end".
  */
 export function readTensorData(tensor: TensorProto, external: ExternalData | undefined): TensorData {
-  const count = countElements(tensor);
   const dtype = importedDType(tensor.dataType);
+  if (dtype === undefined)
+    return refuse(tensor, "E_MODEL_DATA", `is of ${elementTypeName(tensor.dataType)}, which is not read`);
+  const bytes = readTensorBytes(tensor, external);
+  return { dtype, shape: [...tensor.dims], data: readNumbers(tensor.dataType, bytes) };
+}
+
+/** The bytes of a tensor of any element type, wherever they lie. Errors as readTensorData. */
+export function readTensorBytes(tensor: TensorProto, external: ExternalData | undefined): Uint8Array {
+  const count = countElements(tensor);
   const elementBytes = ONNX_ELEMENT_BYTES.get(tensor.dataType);
-  if (dtype === undefined || elementBytes === undefined)
+  if (elementBytes === undefined)
     return refuse(tensor, "E_MODEL_DATA", `is of ${elementTypeName(tensor.dataType)}, which is not read`);
   const length = count * elementBytes;
   const bytes =
@@ -72,7 +80,7 @@ export function readTensorData(tensor: TensorProto, external: ExternalData | und
       : (tensor.rawData ?? refuse(tensor, "E_MODEL_DATA", "has no payload"));
   if (bytes.length !== length)
     refuse(tensor, "E_MODEL_DATA", `has ${bytes.length} bytes, its shape needs ${length}`);
-  return { dtype, shape: [...tensor.dims], data: readNumbers(tensor.dataType, bytes) };
+  return bytes;
 }
 
 function countElements(tensor: TensorProto): number {

@@ -1,0 +1,58 @@
+// Which file is meant where a model is asked for: the file itself, the model of an export's folder, or that
+// of the export in a run's folder.
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { MttcError } from "../../compiler/diagnostics.ts";
+import type { ModelMetadata } from "../../compiler/model/modelMetadata.ts";
+import { fileError } from "../checkpoint/fileSystem.ts";
+
+/** Default name of an export's folder, inside the run's. */
+export const EXPORT_FOLDER = "export";
+/** The list of what an export holds. */
+export const LIST_FILE = "export.json";
+const MODEL_FILE = "model.onnx";
+const CHECKPOINT_FOLDER = "checkpoints";
+
+/** The model behind `path`. E_FILE where there is none, with the command that makes it. */
+export async function exportedModel(path: string): Promise<string> {
+  if (!(await isFolder(path))) return path;
+  if ((await namesIn(path)).includes(LIST_FILE)) return join(path, MODEL_FILE);
+  const folder = join(path, EXPORT_FOLDER);
+  if ((await namesIn(path)).includes(EXPORT_FOLDER) && (await namesIn(folder)).includes(LIST_FILE))
+    return join(folder, MODEL_FILE);
+  throw new MttcError({
+    code: "E_FILE",
+    message: "the folder holds no exported model",
+    at: { file: path },
+    hint: "of a run: mttc export RUN writes one; else give the .onnx file",
+  });
+}
+
+/** What to say where a run's export is not of its newest checkpoint; undefined where nothing is. */
+export async function exportNote(
+  path: string,
+  { origin }: Pick<ModelMetadata, "origin">,
+): Promise<string | undefined> {
+  if (origin?.epoch === undefined || !(await isFolder(path))) return undefined;
+  if (!(await namesIn(path)).includes(CHECKPOINT_FOLDER)) return undefined;
+  const names = await namesIn(join(path, CHECKPOINT_FOLDER));
+  const newest = Math.max(0, ...names.map((name) => Number(/^epoch-(\d+)/.exec(name)?.[1] ?? 0)));
+  if (newest <= origin.epoch) return undefined;
+  return `the export is of epoch ${origin.epoch}, the run has come to ${newest}: mttc export writes a new one`;
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    throw fileError(error, path, "read the model");
+  }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    throw fileError(error, folder, "read the folder");
+  }
+}
