@@ -2,6 +2,7 @@
 // to predict and to export. It takes no lock, writes nothing, compiles nothing, and needs neither the
 // training labels nor their images; a run may train meanwhile.
 import { availableParallelism } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Manifest, ParameterEntry } from "../../compiler/bundle.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { type ImportedTrunk, importedValues } from "../../compiler/model/importedTrunk.ts";
@@ -79,7 +80,7 @@ export class TrainedRun implements AsyncDisposable {
   static async open(logdir: string, runtime: RuntimeOptions = {}): Promise<TrainedRun> {
     const folder = await RunFolder.open(logdir);
     const { spec } = folder;
-    const manifest = await readBundleDirectory(folder.bundle, ["evaluate"]);
+    const manifest = await readBundle(folder.bundle);
     const checkpoint = await readWeights(folder, manifest);
     const host = await OrtHost.start({
       ...ortOptions(runtime, spec.precision !== "fp32"),
@@ -218,6 +219,22 @@ export class TrainedRun implements AsyncDisposable {
       message: "the run has no labels to be evaluated on",
       at: { file: this.directory, path: "val_labels" },
     });
+  }
+}
+
+/** Times that a bundle is looked for, and milliseconds between: one that is being replaced is back at once. */
+const BUNDLE_ATTEMPTS = 5;
+const BUNDLE_PAUSE_MS = 40;
+
+/** The manifest of a run's bundle, which a run that is gone on with may be replacing. E_BUNDLE, E_FILE. */
+async function readBundle(directory: string): Promise<StoredManifest> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await readBundleDirectory(directory, ["evaluate"]);
+    } catch (error) {
+      if (!(error instanceof MttcError) || attempt === BUNDLE_ATTEMPTS) throw error;
+      await sleep(BUNDLE_PAUSE_MS);
+    }
   }
 }
 
