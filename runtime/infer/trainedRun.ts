@@ -222,7 +222,9 @@ export class TrainedRun implements AsyncDisposable {
   }
 }
 
-/** Times that a bundle is looked for, and milliseconds between: one that is being replaced is back at once. */
+/**
+ * Times that a bundle is looked for, and milliseconds between: one that is being replaced is back at once.
+ */
 const BUNDLE_ATTEMPTS = 5;
 const BUNDLE_PAUSE_MS = 40;
 

@@ -1,5 +1,5 @@
-// A run's paths are kept relative to its folder: a project that was moved or copied uses its own data, a run's
-// folder that was moved alone finds them where they were, and what is used is said.
+// A run's paths are kept relative to its folder: a project that was moved or copied uses its own data, a
+// run's folder that was moved alone finds them where they were, and what is used is said.
 import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
-// A resume that is refused leaves the run's folder as it was, to the time of its last change, says what differs
-// and how to go on; what can be refused is refused before labels are read.
+// A resume that is refused leaves the run's folder as it was, to the time of its last change, says what
+// differs and how to go on; what can be refused is refused before labels are read.
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";

@@ -1,5 +1,5 @@
-// Which keys decide whether a checkpoint belongs to a spec, and how differences are told: a spec that an older
-// mttc stored lacks keys, which then have their defaults.
+// Which keys decide whether a checkpoint belongs to a spec, and how differences are told: a spec that an
+// older mttc stored lacks keys, which then have their defaults.
 import { expect, test } from "vitest";
 import { changedKeys } from "../../compiler/spec/decisiveKeys.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
