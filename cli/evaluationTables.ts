@@ -1,5 +1,9 @@
 // Evaluation reports as text: figures beside the majority baseline, and confusion matrices.
-import type { EvaluationReport, TaskReport } from "../runtime/infer/evaluationReport.ts";
+import {
+  confusionPairsOf,
+  type EvaluationReport,
+  type TaskReport,
+} from "../runtime/infer/evaluationReport.ts";
 import { count, decimal, renderTable } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -32,20 +36,23 @@ export function confusionText(task: string, figures: TaskReport, style: Style): 
 }
 
 function matrix({ classes, confusion }: TaskReport, style: Style): string {
-  const rows = classes.map((name, i) => [name, ...(confusion[i] ?? []).map(String)]);
+  const rows = classes.map((name, i) => [name, ...(confusion?.[i] ?? []).map(String)]);
   const right = classes.map((_, i) => i + 1);
   return renderTable(style, ["", ...classes], rows, right);
 }
 
-function worst({ classes, confusion }: TaskReport, style: Style): string {
-  const pairs = confusion.flatMap((counts, i) =>
-    counts.flatMap((times, j) => (i !== j && times > 0 ? [{ i, j, times }] : [])),
-  );
-  if (pairs.length === 0) return "no image is confused";
-  const shown = pairs.toSorted((a, b) => b.times - a.times).slice(0, SHOWN_CONFUSIONS);
-  const rows = shown.map(({ i, j, times }) => {
-    const of = (confusion[i] ?? []).reduce((sum, value) => sum + value, 0);
-    return [classes[i] ?? "", classes[j] ?? "", `${times} of ${of}`];
-  });
+function worst(figures: TaskReport, style: Style): string {
+  const { classes } = figures;
+  const pairs = confusionPairsOf(figures) ?? [];
+  const confused = pairs.filter(([actual, predicted]) => actual !== predicted);
+  if (confused.length === 0) return "no image is confused";
+  const rowsOf = new Map<number, number>();
+  for (const [actual, , times] of pairs) rowsOf.set(actual, (rowsOf.get(actual) ?? 0) + times);
+  const shown = confused.toSorted((a, b) => b[2] - a[2]).slice(0, SHOWN_CONFUSIONS);
+  const rows = shown.map(([actual, predicted, times]) => [
+    classes[actual] ?? "",
+    classes[predicted] ?? "",
+    `${times} of ${rowsOf.get(actual)}`,
+  ]);
   return renderTable(style, ["true class", "predicted", "images"], rows, [2]);
 }

@@ -1,22 +1,41 @@
-// Ctrl-C as an AbortSignal, for commands that have something to put in order before they end.
+// Ctrl-C as an AbortSignal, for commands that have something to put in order before they end; and what else
+// ends a program from outside: SIGTERM, a terminal that is closed (SIGHUP), a reader that has gone.
 import type { Terminal } from "./terminal.ts";
 
 const INTERRUPTED_EXIT = 130;
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/**
+ * A second signal sooner than this is the first one again: a terminal sends Ctrl-C to npx and to mttc, and
+ * npx passes it on.
+ */
+const SAME_MS = 500;
 
-/** Aborts at the first SIGINT or SIGTERM and says `doing`; the second ends the process at once. */
+/**
+ * Aborts at the first signal, or when whoever reads the output has gone, and says `doing`; a second Ctrl-C or
+ * SIGTERM ends the process at once.
+ */
 export function interruptSignal(
   terminal: Terminal,
   doing: string,
 ): { readonly signal: AbortSignal; readonly stop: () => void } {
   const controller = new AbortController();
-  const onSignal = (): void => {
-    if (controller.signal.aborted) process.exit(INTERRUPTED_EXIT);
+  let abortedAt = 0;
+  const abort = (notice: string): void => {
+    if (controller.signal.aborted) return;
+    abortedAt = performance.now();
     controller.abort();
-    terminal.note(`\n${doing}; once more to stop at once`);
+    terminal.note(notice);
   };
-  for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, onSignal);
+  const onSignal = (name: NodeJS.Signals): void => {
+    if (!controller.signal.aborted) abort(`\n${doing}; once more to stop at once`);
+    // A closing terminal may hang up more than once: nobody asks for haste by that.
+    else if (name !== "SIGHUP" && performance.now() - abortedAt > SAME_MS) process.exit(INTERRUPTED_EXIT);
+  };
+  for (const name of SIGNALS) process.on(name, onSignal);
+  const forgetReader = terminal.onReaderGone(() => abort(`the reader of the output has gone: ${doing}`));
   const stop = (): void => {
-    for (const name of ["SIGINT", "SIGTERM"] as const) process.off(name, onSignal);
+    for (const name of SIGNALS) process.off(name, onSignal);
+    forgetReader();
   };
   return { signal: controller.signal, stop };
 }

@@ -43,6 +43,10 @@ export async function main(args: readonly string[]): Promise<number> {
     .description("Multi-task image models, compiled to ONNX and trained with ONNX Runtime.")
     .version(packageVersion())
     .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.out(text.replace(/\n$/, "")),
+      writeErr: (text) => terminal.note(text.replace(/\n$/, "")),
+    })
     .showHelpAfterError("(--help shows what there is)");
   for (const add of COMMANDS) add(program, terminal);
   try {

@@ -1,6 +1,6 @@
 // Progress of a training run: a bar on a terminal, plain lines elsewhere, and the figures of each epoch.
 import { SingleBar } from "cli-progress";
-import type { EpochReport, StepEvent } from "../runtime/train/events.ts";
+import type { EpochReport, ProgressEvent, StepEvent } from "../runtime/train/events.ts";
 import type { MultiTaskTrainer } from "../runtime/train/multiTaskTrainer.ts";
 import { decimal, renderTable } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
@@ -16,6 +16,7 @@ export function showProgress(trainer: MultiTaskTrainer, epochs: number, terminal
       meter.pause();
       terminal.note(message);
     }),
+    trainer.on("progress", meter.progress),
     trainer.on("step", meter.step),
     trainer.on("epoch", (report) => {
       meter.pause();
@@ -29,6 +30,7 @@ export function showProgress(trainer: MultiTaskTrainer, epochs: number, terminal
 }
 
 interface Meter {
+  progress(event: ProgressEvent): void;
   step(event: StepEvent): void;
   /** Clears the line for something else to be written. */
   pause(): void;
@@ -37,19 +39,17 @@ interface Meter {
 function barMeter(epochs: number): Meter {
   let bar: SingleBar | undefined;
   return {
+    progress: ({ work, done, total }) => {
+      if (!bar) {
+        bar = newBar("{work} {bar} {value}/{total}");
+        bar.start(total, done, { work });
+      }
+      bar.update(done, { work });
+    },
     step: ({ epoch, step, steps, losses, imagesPerSecond }) => {
       const payload = { epoch, epochs, losses: lossesText(losses), speed: Math.round(imagesPerSecond) };
       if (!bar) {
-        const format = "epoch {epoch}/{epochs} {bar} {value}/{total}  {speed} images/s  {losses}";
-        bar = new SingleBar({
-          format,
-          barsize: 24,
-          clearOnComplete: true,
-          hideCursor: true,
-          stream: process.stderr,
-          // Ctrl-C is the trainer's business.
-          gracefulExit: false,
-        });
+        bar = newBar("epoch {epoch}/{epochs} {bar} {value}/{total}  {speed} images/s  {losses}");
         bar.start(steps, step, payload);
       }
       bar.update(step, payload);
@@ -61,9 +61,26 @@ function barMeter(epochs: number): Meter {
   };
 }
 
+function newBar(format: string): SingleBar {
+  return new SingleBar({
+    format,
+    barsize: 24,
+    clearOnComplete: true,
+    hideCursor: true,
+    stream: process.stderr,
+    // Ctrl-C is the trainer's business.
+    gracefulExit: false,
+  });
+}
+
 function lineMeter(epochs: number, terminal: Terminal): Meter {
   let writtenAt = performance.now();
   return {
+    progress: ({ work, done, total }) => {
+      if (performance.now() - writtenAt < LINE_INTERVAL_MS) return;
+      writtenAt = performance.now();
+      terminal.note(`${done} of ${total} ${work}`);
+    },
     step: ({ epoch, step, steps, losses, imagesPerSecond }) => {
       if (performance.now() - writtenAt < LINE_INTERVAL_MS) return;
       writtenAt = performance.now();

@@ -34,6 +34,7 @@ const DECISIVE_PARTS: Readonly<Partial<Record<SpecKey, DecisivePart>>> = {
   cache_features: draws,
   image_root: nothing,
   split_leak: nothing,
+  on_bad_image: nothing,
   epochs: nothing,
   teacher: nothing,
   notes: nothing,

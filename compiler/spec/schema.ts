@@ -278,6 +278,13 @@ export const specSchema = z.strictObject({
     .describe(
       "What an image that is in the training and the validation labels is; evaluation would flatter.",
     ),
+  on_bad_image: z
+    .enum(["stop", "skip"], phrase('"stop" or "skip"'))
+    .default("stop")
+    .describe(
+      "What an image is that cannot be read: stop looks at the head and the end of every file before the first epoch, " +
+        "skip decodes all of them and leaves their rows out, 1 % of a table at most.",
+    ),
   epochs: integer(1, 1_000_000).default(10).describe("Epochs that `mttc train` runs."),
   optimizer: z
     .enum(["adam", "adamw", "momentum"], {

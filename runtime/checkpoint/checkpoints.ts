@@ -156,7 +156,7 @@ function noCheckpoint(folder: string, warnings: readonly string[], hint: string)
 function checkpointFiles(content: CheckpointContent): Map<string, Uint8Array> {
   const text = new TextEncoder();
   const state = encodeSafetensors(content.tensors);
-  const progress = text.encode(`${JSON.stringify(content.progress, null, 2)}\n`);
+  const progress = text.encode(`${JSON.stringify(content.progress)}\n`);
   const files: Manifest["files"] = { [STATE]: describe(state), [PROGRESS]: describe(progress) };
   const manifest: Manifest = { format: FORMAT, epoch: content.epoch, files };
   return new Map([

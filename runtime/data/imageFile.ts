@@ -29,11 +29,44 @@ export function refusalOf(path: string, place: RowPlace): Refuse {
     new MttcError({ code, message, at: { file: path }, ...listedIn(place) }, { cause });
 }
 
+/** The beginning and the end of an image file, and its size in bytes. */
+export interface ImageEnds {
+  readonly head: Buffer;
+  readonly tail: Buffer;
+  readonly sizeBytes: number;
+}
+
 /**
  * The bytes of an image file. Symbolic links are not followed. Throws E_FILE (cannot be read), E_PATH_TYPE
  * (not a regular file), E_IMG_LIMIT (over 64 MiB), E_DATA_CHANGED (not the file of `stamp`).
  */
 export async function readImageFile(path: string, place?: RowPlace, stamp?: number): Promise<Buffer> {
+  return await withImageFile(path, place, stamp, readWhole);
+}
+
+/**
+ * The first and last bytes of an image file, as many as are asked for or there are. Throws as readImageFile.
+ */
+export async function readImageEnds(
+  path: string,
+  lengths: { readonly head: number; readonly tail: number },
+  place?: RowPlace,
+  stamp?: number,
+): Promise<ImageEnds> {
+  return await withImageFile(path, place, stamp, async (handle, sizeBytes) => {
+    const head = await readWhole(handle, Math.min(lengths.head, sizeBytes));
+    const length = Math.min(lengths.tail, sizeBytes);
+    if (sizeBytes <= head.length) return { head, tail: head.subarray(head.length - length), sizeBytes };
+    return { head, tail: await readWhole(handle, length, sizeBytes - length), sizeBytes };
+  });
+}
+
+async function withImageFile<Result>(
+  path: string,
+  place: RowPlace,
+  stamp: number | undefined,
+  read: (handle: FileHandle, sizeBytes: number) => Promise<Result>,
+): Promise<Result> {
   const refuse = refusalOf(path, place);
   try {
     const type = fileTypeFault(await lstat(path));
@@ -50,7 +83,7 @@ export async function readImageFile(path: string, place?: RowPlace, stamp?: numb
       if (stat.size > MAX_IMAGE_FILE_BYTES) {
         throw refuse("E_IMG_LIMIT", `the file has ${stat.size} bytes, the limit is ${MAX_IMAGE_FILE_BYTES}`);
       }
-      return await readWhole(handle, stat.size);
+      return await read(handle, stat.size);
     } finally {
       await handle.close();
     }
@@ -60,12 +93,12 @@ export async function readImageFile(path: string, place?: RowPlace, stamp?: numb
   }
 }
 
-/** The file in one read where it is a plain one: FileHandle.readFile takes two calls more. */
-async function readWhole(handle: FileHandle, sizeBytes: number): Promise<Buffer> {
+/** Bytes from `start` on, in one read where the file is a plain one: FileHandle.readFile takes two more. */
+async function readWhole(handle: FileHandle, sizeBytes: number, start = 0): Promise<Buffer> {
   const bytes = Buffer.allocUnsafeSlow(sizeBytes);
   let length = 0;
   while (length < sizeBytes) {
-    const { bytesRead } = await handle.read(bytes, length, sizeBytes - length, length);
+    const { bytesRead } = await handle.read(bytes, length, sizeBytes - length, start + length);
     if (bytesRead === 0) break;
     length += bytesRead;
   }

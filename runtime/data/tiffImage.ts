@@ -23,6 +23,13 @@ const MIN_SIDE = 8;
 /** All blocks and one band together: what keeps a reading process below 512 MB. */
 const MAX_HELD_BYTES = 288 * 2 ** 20;
 
+/** What decodeTiff throws of a TIFF's directory alone: nothing is decompressed. */
+export async function checkTiff(bytes: Buffer, format: ImageFormat, refuse: Refuse): Promise<void> {
+  const layout = await readTiffLayout(bytes, refuse);
+  checkFormat(layout, format, refuse);
+  checkMemory(layout, format, refuse);
+}
+
 /**
  * The image of a TIFF, [height,width,channels] in the format's depth. E_IMG_FORMAT (not a kind of TIFF that
  * is read, or samples that do not fit), E_IMG_CHANNELS (another number of bands), E_IMG_LIMIT, E_IMG_SIZE,

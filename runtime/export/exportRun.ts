@@ -7,6 +7,7 @@ import { fullMetadata, type ModelKind } from "../../compiler/model/modelMetadata
 import { writeDirectoryAtomically } from "../checkpoint/atomicDirectory.ts";
 import { OrtHost } from "../ort/ortHost.ts";
 import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
+import { usageError } from "../train/trainerCalls.ts";
 import { EXPORT_FOLDER, LIST_FILE } from "./exportedModel.ts";
 import { exportOrigin } from "./exportOrigin.ts";
 import type { ExportSource } from "./exportSource.ts";
@@ -40,14 +41,16 @@ export interface ExportReport {
 }
 
 /**
- * Exports the model of `trainer` as it is now. All files or none are written. E_PARITY where one does not
- * agree with the trainer, E_FILE and E_DISK where they cannot be written, E_CKPT_MISMATCH where the
- * parameters of a run are not those that this mttc builds of its spec.
+ * Exports the model of `trainer` as it is now. All files or none are written. E_USAGE for a run without
+ * logdir and no `directory`; E_PARITY where one does not agree with the trainer, E_FILE and E_DISK where they
+ * cannot be written, E_CKPT_MISMATCH where the parameters of a run are not those that this mttc builds of its
+ * spec.
  */
 export async function exportRun(
   trainer: ExportSource,
   options: ExportRunOptions = {},
 ): Promise<ExportReport> {
+  refuseNoFolder(trainer, options);
   const manifest = await trainer.manifest();
   const directory = resolve(options.directory ?? join(trainer.directory ?? ".", EXPORT_FOLDER));
   await refuseForeignFolder(directory, { listFile: LIST_FILE, format: LIST_FORMAT });
@@ -79,6 +82,15 @@ export async function exportRun(
   });
   const images = reference.images.shape[0] ?? 0;
   return { directory, images, files: files.map(describeFile), checks, notes };
+}
+
+/** A run without logdir lies in a temporary folder, which goes when the trainer is closed. */
+function refuseNoFolder(trainer: ExportSource, { directory }: ExportRunOptions): void {
+  if (trainer.spec.logdir !== null || directory !== undefined) return;
+  throw usageError(
+    "the run has no logdir: an export in its folder would go when the trainer is closed",
+    'name a folder: exportRun(trainer, { directory: "models" })',
+  );
 }
 
 function describeFile({ file, bytes, metadata }: ExportedFile): ExportReport["files"][number] {

@@ -21,8 +21,10 @@ import { ortOptions, type RuntimeOptions } from "../ort/runtimeOptions.ts";
 import { readBundleDirectory, type StoredManifest } from "../runs/bundleDirectory.ts";
 import { refuseOtherTensors } from "../runs/checkpointTensors.ts";
 import { readFingerprint, refuseOtherModels } from "../runs/fingerprint.ts";
+import { refuseDivergedCheckpoint } from "../runs/finiteTensors.ts";
 import { RunFolder } from "../runs/runFolder.ts";
 import { readSplit, type Split, stampRows, tablePath } from "../runs/runSources.ts";
+import { skippedImages, withoutImages } from "../runs/skippedImages.ts";
 import { EvaluationDevice } from "./evaluationDevice.ts";
 import type { EvaluationReport } from "./evaluationReport.ts";
 import { evaluateRows, predictImages, predictPaths, type Scoring } from "./scoring.ts";
@@ -123,7 +125,11 @@ export class TrainedRun implements AsyncDisposable {
    */
   async labels(): Promise<EvaluationRows> {
     const { split, table } = await this.#evaluationTable();
-    const rows = await stampRows(this.folder, split, encodeLabels(table, this.folder.classes));
+    const encoded = encodeLabels(table, this.folder.classes);
+    const rows = withoutImages(
+      await stampRows(this.folder, split, encoded),
+      await skippedImages(this.folder),
+    );
     const warnings = [...table.notes, ...labelGaps(rows, this.folder.classes, table.source)];
     return { split, table: tablePath(this.folder, split), rows, warnings };
   }
@@ -255,6 +261,7 @@ async function readWeights(folder: RunFolder, manifest: Manifest): Promise<Loade
     ),
   );
   refuseOtherTensors(wanted, { ...checkpoint, tensors }, new Set());
+  refuseDivergedCheckpoint({ ...checkpoint, tensors });
   return { ...checkpoint, tensors };
 }
 

@@ -1,12 +1,13 @@
 // One epoch: rows in the sampler's order -> micro-batches -> steps on the device. While ONNX Runtime works on
 // one micro-batch, the next is read; a device with memory of its own is given it meanwhile, and the one after
 // it is read. Everything is a pure function of (seed, epoch, step), so an epoch may begin in its middle.
-import { MttcError } from "../../compiler/diagnostics.ts";
+import { type LastCheckpoint, refuseLosses } from "./divergence.ts";
 import { EpochBatches } from "./epochBatches.ts";
 import type { StepEvent } from "./events.ts";
 import type { MicroBatch } from "./microBatch.ts";
 import type { TaskSums } from "./trainingDevice.ts";
 import type { TrainingSession } from "./trainingSession.ts";
+import type { WeightWatch } from "./weightWatch.ts";
 
 /** Where an epoch stands: steps done and sums over them. Goes into checkpoints. */
 export interface EpochState {
@@ -26,16 +27,20 @@ export interface EpochOptions {
   readonly start: EpochState;
   readonly signal?: AbortSignal | undefined;
   readonly onStep: (event: StepEvent) => void;
+  /** Looks at the learned weights of tasks. */
+  readonly weights?: WeightWatch;
+  /** The newest checkpoint, for messages. */
+  readonly last?: LastCheckpoint;
 }
 
 /**
  * Trains from `start.step` to the epoch's end, or to the step after `signal` aborted. E_DIVERGED for a
- * non-finite loss.
+ * non-finite loss or a learned weight without bounds.
  */
 export async function trainEpoch(session: TrainingSession, options: EpochOptions): Promise<EpochState> {
   const { device } = session;
   const { spec } = session.experiment;
-  const { epoch, start, signal } = options;
+  const { epoch, start, signal, last } = options;
   const began = performance.now();
   await using batches = new EpochBatches(session, epoch, start.step);
   const { steps } = batches;
@@ -60,10 +65,11 @@ export async function trainEpoch(session: TrainingSession, options: EpochOptions
       waitedMs += performance.now() - idleFrom;
       upcoming = next;
       addSums(sums, result.tasks);
-      refuseDivergence(result.tasks, epoch, step + 1);
+      refuseLosses(result.tasks, { epoch, step: step + 1, last });
     }
     await device.finishStep(scalars);
     step += 1;
+    await options.weights?.afterStep(device, { epoch, step, last });
     const seconds = (performance.now() - began) / 1000;
     const imagesPerSecond = ((step - start.step) * spec.batch_size) / seconds;
     options.onStep({ epoch, step, steps, losses: meanLosses(sums), imagesPerSecond });
@@ -96,20 +102,4 @@ function addSums(sums: Map<string, TaskSums>, more: ReadonlyMap<string, TaskSums
       correct: before.correct + correct,
     });
   }
-}
-
-function refuseDivergence(tasks: ReadonlyMap<string, TaskSums>, epoch: number, step: number): void {
-  const faults = [...tasks].flatMap(([task, { lossSum }]) =>
-    Number.isFinite(lossSum)
-      ? []
-      : [
-          {
-            code: "E_DIVERGED" as const,
-            message: `the loss became ${lossSum} in epoch ${epoch}, step ${step}`,
-            at: { path: `tasks.${task}` },
-            hint: "lower lr; the last checkpoint is from before",
-          },
-        ],
-  );
-  if (faults.length > 0) throw new MttcError(faults);
 }

@@ -208,7 +208,8 @@ async function computeMissing(
   await mkdir(folder, { recursive: true }).catch((error: unknown) => {
     throw fileError(error, folder, "write");
   });
-  await using _lock = await acquireRunLock(folder, PACKING);
+  await using lock = await acquireRunLock(folder, PACKING);
+  for (const note of lock.notes) log(note);
   await removeLeftovers(folder);
   const { items, firstNumber } = await pendingItems(missing, before, folder, set.kind);
   await writeFeatures({

@@ -3,19 +3,24 @@
 // it.
 import { join, resolve } from "node:path";
 import type { Manifest } from "../../compiler/bundle.ts";
-import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
+import { MttcError } from "../../compiler/diagnostics.ts";
 import { type ImportedTrunk, importedValues } from "../../compiler/model/importedTrunk.ts";
 import { initialValue } from "../../compiler/model/initialValues.ts";
+import type { StoredTensor } from "../../compiler/safetensors.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
 import { writeRunSheet } from "../augment/runSheet.ts";
 import { loadNewestCheckpoint, saveCheckpoint } from "../checkpoint/checkpoints.ts";
+import { assertRunLock } from "../checkpoint/runLock.ts";
 import type { LabelledRows } from "../data/classes.ts";
 import type { EvaluationReport } from "../infer/evaluationReport.ts";
 import { evaluateRows, predictImages, predictPaths } from "../infer/scoring.ts";
 import { TrainedRun } from "../infer/trainedRun.ts";
 import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
+import { refuseDivergedCheckpoint } from "../runs/finiteTensors.ts";
 import { proveCaptureOf } from "./captureProof.ts";
-import { type EpochState, FRESH_EPOCH, meanLosses, stepsPerEpoch, trainEpoch } from "./epochLoop.ts";
+import { type LastCheckpoint, refuseEvaluation, refuseState } from "./divergence.ts";
+import { type EpochState, FRESH_EPOCH, stepsPerEpoch, trainEpoch } from "./epochLoop.ts";
+import { epochReport } from "./epochReport.ts";
 import { type EpochReport, EventHub, type TrainerEvents } from "./events.ts";
 import {
   type Progress,
@@ -24,7 +29,16 @@ import {
   readProgress,
   storedState,
 } from "./progress.ts";
-import { appendLog } from "./runDirectory.ts";
+import { dropOldMatrices, storedHistory } from "./runHistory.ts";
+import { appendLog, reconcileLog } from "./runLog.ts";
+import {
+  nothingTrained,
+  refuseFit,
+  refuseNoOptions,
+  refuseNoPaths,
+  refuseNoText,
+  usageError,
+} from "./trainerCalls.ts";
 import {
   type Experiment,
   experimentFromOptions,
@@ -32,6 +46,7 @@ import {
   type TrainerOptions,
 } from "./trainerOptions.ts";
 import { type SessionOptions, TrainingSession } from "./trainingSession.ts";
+import { WeightWatch } from "./weightWatch.ts";
 
 export interface FitOptions {
   /** Go on from the newest checkpoint of logdir; E_CKPT_NONE if there is none. */
@@ -57,10 +72,18 @@ export class MultiTaskTrainer implements AsyncDisposable {
   /** The run as it lies on the disk, until it is trained. */
   #run: TrainedRun | undefined;
   #epochState: EpochState = FRESH_EPOCH;
+  #weights: WeightWatch | undefined;
+  #lastCheckpoint: LastCheckpoint;
+  #isFitting = false;
+  #isLogMended = false;
   #closed = false;
 
-  /** Checks the options (E_CONFIG with all faults); files are read by the first method that needs them. */
+  /**
+   * Checks the options (E_CONFIG with all faults; E_USAGE for what holds none, such as a path); files are
+   * read by the first method that needs them.
+   */
   constructor(options: TrainerOptions | Experiment, runtime: RuntimeOptions = {}) {
+    refuseNoOptions(options);
     this.#experiment = "spec" in options ? options : experimentFromOptions(options, runtime);
     this.#runtime = runtime;
     this.spec = this.#experiment.spec;
@@ -71,10 +94,12 @@ export class MultiTaskTrainer implements AsyncDisposable {
    * read: nothing in its folder changes, and another process may train it. Errors as TrainedRun.open's.
    */
   static async fromRun(logdir: string, runtime: RuntimeOptions = {}): Promise<MultiTaskTrainer> {
+    refuseNoText("fromRun", "the folder of a run", logdir);
     const run = await TrainedRun.open(logdir, runtime);
     try {
       const trainer = new MultiTaskTrainer(experimentFromRun(run.folder), runtime);
-      trainer.#history.push(...readProgress(run.checkpoint).history);
+      const { tasks } = await run.manifest();
+      trainer.#history.push(...readProgress(run.checkpoint, tasks).history);
       trainer.#run = run;
       return trainer;
     } catch (error) {
@@ -83,7 +108,10 @@ export class MultiTaskTrainer implements AsyncDisposable {
     }
   }
 
-  /** Listens to "log", "step", "epoch" or "checkpoint"; returns a function that stops listening. */
+  /**
+   * Listens to "log", "progress", "step", "epoch" or "checkpoint"; returns a function that stops listening.
+   * E_USAGE for another event.
+   */
   on<K extends keyof TrainerEvents>(event: K, listener: (value: TrainerEvents[K]) => void): () => void {
     return this.#events.on(event, listener);
   }
@@ -99,19 +127,38 @@ export class MultiTaskTrainer implements AsyncDisposable {
   }
 
   /**
-   * Trains until `epochs` epochs are finished in all (default: the spec's) and returns the reports of all of
-   * them. After each: evaluation on the validation labels, a line in log.jsonl, a checkpoint. E_INTERRUPTED
-   * after saving when the signal aborts; E_DIVERGED for a loss that is not finite; all errors of data and
-   * files.
+   * Trains until `epochs` epochs are finished in all (default: the spec's), those of earlier calls and, on
+   * resume, of earlier processes included, and returns the reports of all of them; says so where as many are
+   * finished already. After each: evaluation on the validation labels, a checkpoint, a line in log.jsonl.
+   * E_INTERRUPTED after saving when the signal aborts; E_DIVERGED for numbers that are not finite; E_USAGE
+   * for other than a whole number of epochs, and while another call trains; all errors of data and files.
    */
   async fit(epochs: number = this.spec.epochs, options: FitOptions = {}): Promise<readonly EpochReport[]> {
+    refuseFit(epochs, options);
     refuseInterrupt(options.signal);
+    if (this.#isFitting) throw usageError("fit is called while another call of it trains", "await the first");
+    this.#isFitting = true;
+    try {
+      return await this.#train(epochs, options);
+    } finally {
+      this.#isFitting = false;
+    }
+  }
+
+  async #train(epochs: number, options: FitOptions): Promise<readonly EpochReport[]> {
     const resumes = options.resume ?? this.#run !== undefined;
     const fresh = !this.#session?.trains;
     const session = await this.#openToTrain(resumes, options.acceptNewLabels ?? false);
     await session.checkTraining();
     if (fresh && resumes) await this.#resume(session);
-    const log = (message: string): void => this.#events.emit("log", { message });
+    const log = (message: string): void => void this.#events.emit("log", { message });
+    await session.checkImages({
+      log,
+      signal: options.signal,
+      onProgress: this.#events.progressOf("images read"),
+    });
+    await this.#mendLog(session);
+    if (this.#history.length >= epochs) this.#tellNothing(epochs);
     await this.#drawSheet(session, log);
     const { signal } = options;
     await session.prepareInputs({ log, signal, epochsLeft: epochs - this.#history.length });
@@ -121,6 +168,23 @@ export class MultiTaskTrainer implements AsyncDisposable {
     return this.#history;
   }
 
+  /** Brings log.jsonl in line with the history, once, before this trainer appends to it. */
+  async #mendLog(session: TrainingSession): Promise<void> {
+    if (this.#isLogMended || this.spec.logdir === null) return;
+    const wasMended = await reconcileLog(session.directory, this.#history);
+    this.#isLogMended = true;
+    if (wasMended)
+      this.#events.emit("log", {
+        message: "log.jsonl is again what the checkpoint says: it was cut or lacked lines",
+      });
+  }
+
+  /** Says that there is nothing to train: to whoever listens, else to the process's standard error. */
+  #tellNothing(epochs: number): void {
+    const message = nothingTrained(this.#history.length, epochs);
+    if (!this.#events.emit("log", { message })) process.emitWarning(message);
+  }
+
   /** Evaluates on the validation labels, or, where there are none, on the training labels. */
   async evaluate(): Promise<EvaluationReport> {
     if (this.#run) return await this.#run.evaluate(await this.#run.labels());
@@ -128,8 +192,12 @@ export class MultiTaskTrainer implements AsyncDisposable {
     return await evaluateRows(session, session.labels.val ?? session.labels.train);
   }
 
-  /** Class probabilities per task, float32 [paths, classes] row-major, of image files. */
+  /**
+   * Class probabilities per task, float32 [paths, classes] row-major, of image files. E_USAGE for other than
+   * a list of paths.
+   */
   async predict(paths: readonly string[]): Promise<Map<string, Float32Array>> {
+    refuseNoPaths("predict", paths);
     return await (this.#run?.predict(paths) ?? predictPaths(await this.#open(), paths));
   }
 
@@ -207,7 +275,8 @@ export class MultiTaskTrainer implements AsyncDisposable {
   }
 
   async #openSession(options: Omit<SessionOptions, keyof RuntimeOptions>): Promise<TrainingSession> {
-    if (this.#closed) throw new InternalError("the trainer is closed");
+    if (this.#closed)
+      throw usageError("the trainer is closed", "open another: MultiTaskTrainer.fromRun(logdir)");
     this.#session = await TrainingSession.open(this.#experiment, { ...this.#runtime, ...options });
     for (const message of this.#session.warnings) this.#events.emit("log", { message });
     return this.#session;
@@ -223,52 +292,37 @@ export class MultiTaskTrainer implements AsyncDisposable {
 
   async #epoch(session: TrainingSession, signal: AbortSignal | undefined): Promise<void> {
     const epoch = this.#history.length + 1;
+    if (session.leftOut !== undefined)
+      this.#events.emit("log", { message: `epoch ${epoch}: ${session.leftOut}` });
     const state = await trainEpoch(session, {
       epoch,
       start: this.#epochState,
       signal,
       onStep: (event) => this.#events.emit("step", event),
+      weights: this.#watchWeights(session),
+      last: this.#lastCheckpoint,
     });
     this.#epochState = state;
-    if (signal?.aborted) await this.#interrupt(session, epoch, state);
+    const tensors = await storedState(session);
+    refuseState(tensors, epoch, this.#lastCheckpoint);
+    if (signal?.aborted) await this.#interrupt(session, tensors);
     const evaluation = session.labels.val && (await evaluateRows(session, session.labels.val, signal));
-    if (signal?.aborted) await this.#interrupt(session, epoch, state);
-    const report = await this.#report(session, epoch, state, evaluation);
+    if (signal?.aborted) await this.#interrupt(session, tensors);
+    if (evaluation) refuseEvaluation(evaluation, epoch, this.#lastCheckpoint);
+    const report = await epochReport(session, { epoch, state, evaluation });
     this.#history.push(report);
+    dropOldMatrices(this.#history);
     this.#epochState = FRESH_EPOCH;
-    await this.#save(session);
+    await this.#save(session, tensors);
     if (this.spec.logdir !== null) await appendLog(session.directory, report);
     this.#events.emit("epoch", report);
   }
 
-  async #report(
-    session: TrainingSession,
-    epoch: number,
-    state: EpochState,
-    evaluation: EvaluationReport | undefined,
-  ): Promise<EpochReport> {
-    const logVariances = await session.device.readState((entry) => entry.group === "log_variance");
-    const weights = session.manifest.tasks.map(({ name, weight }) => {
-      const s = logVariances.get(`tasks.${name}.log_variance`)?.data[0];
-      return [name, weight === "adaptive" ? Math.exp(-Number(s)) : weight] as const;
-    });
-    const sums = Object.entries(state.sums);
-    return {
-      epoch,
-      steps: state.step,
-      seconds: state.seconds,
-      trainLoss: meanLosses(sums),
-      trainAccuracy: Object.fromEntries(sums.map(([task, { correct, count }]) => [task, correct / count])),
-      taskWeights: Object.fromEntries(weights),
-      waitShare: state.seconds > 0 ? state.waitedSeconds / state.seconds : 0,
-      ...(evaluation ? { evaluation } : {}),
-    };
-  }
-
   /** Saves where training stands and rejects: nothing is lost. */
-  async #interrupt(session: TrainingSession, epoch: number, state: EpochState): Promise<never> {
-    const path = await this.#save(session);
-    const where = `interrupted in epoch ${epoch} after step ${state.step} of ${stepsPerEpoch(session)}`;
+  async #interrupt(session: TrainingSession, tensors: readonly StoredTensor[]): Promise<never> {
+    const path = await this.#save(session, tensors);
+    const [epoch, { step }] = [this.#history.length + 1, this.#epochState];
+    const where = `interrupted in epoch ${epoch} after step ${step} of ${stepsPerEpoch(session)}`;
     throw new MttcError({
       code: "E_INTERRUPTED",
       message:
@@ -277,19 +331,31 @@ export class MultiTaskTrainer implements AsyncDisposable {
     });
   }
 
-  async #save(session: TrainingSession): Promise<string | undefined> {
+  /** The watch of the session's learned weights, the same in every epoch. */
+  #watchWeights(session: TrainingSession): WeightWatch {
+    this.#weights ??= new WeightWatch(
+      session.manifest.tasks.flatMap(({ name, weight }) => (weight === "adaptive" ? [name] : [])),
+      this.spec.lr,
+      (message) => this.#events.emit("log", { message }),
+    );
+    return this.#weights;
+  }
+
+  async #save(session: TrainingSession, tensors: readonly StoredTensor[]): Promise<string | undefined> {
     if (this.spec.logdir === null) return undefined;
     const progress: Progress = {
       epochState: this.#epochState,
       history: this.#history,
       fingerprint: session.fingerprint,
     };
-    const tensors = await storedState(session);
+    const history = storedHistory(this.#history);
+    await assertRunLock(session.directory);
     const path = await saveCheckpoint(session.directory, {
       epoch: this.#history.length,
       tensors,
-      progress: { ...progress },
+      progress: { ...progress, history },
     });
+    this.#lastCheckpoint = path;
     this.#events.emit("checkpoint", { path });
     return path;
   }
@@ -297,10 +363,12 @@ export class MultiTaskTrainer implements AsyncDisposable {
   async #resume(session: TrainingSession): Promise<void> {
     const checkpoint = await loadNewestCheckpoint(session.directory);
     for (const message of checkpoint.warnings) this.#events.emit("log", { message });
+    refuseDivergedCheckpoint(checkpoint);
     const { tensors, progress } = readCheckpointState(session, checkpoint);
     await session.device.writeState(tensors);
     this.#history.splice(0, this.#history.length, ...progress.history);
     this.#epochState = progress.epochState;
+    this.#lastCheckpoint = checkpoint.path;
     const { step } = progress.epochState;
     const begun = step > 0 ? `, ${step} steps of the next` : "";
     const message = `resumed from ${join(checkpoint.path)}: epochs trained: ${progress.history.length}${begun}`;

@@ -10,9 +10,10 @@ import { refuseOtherTensors } from "../runs/checkpointTensors.ts";
 import { type Fingerprint, readFingerprint } from "../runs/fingerprint.ts";
 import type { EpochState } from "./epochLoop.ts";
 import type { EpochReport } from "./events.ts";
+import { readHistory, type TaskClasses } from "./runHistory.ts";
 import type { TrainingSession } from "./trainingSession.ts";
 
-/** progress.json of a checkpoint. */
+/** progress.json of a checkpoint; there `history` is what storedHistory makes of it. */
 export interface Progress {
   /** The unfinished epoch, if any. */
   readonly epochState: EpochState;
@@ -31,7 +32,6 @@ const progressSchema = z.object({
     sums: z.record(z.string(), z.object({ lossSum: sum, count: sum, correct: sum })),
     ...{ seconds: sum, waitedSeconds: sum },
   }),
-  history: z.array(z.looseObject({ epoch: z.int().positive() })),
 });
 
 /**
@@ -60,12 +60,18 @@ export async function storedState(session: TrainingSession): Promise<StoredTenso
   }));
 }
 
-/** Progress of a checkpoint, checked: E_CKPT_CORRUPT where the file does not hold that of a trainer. */
-export function readProgress({ progress, path }: Pick<LoadedCheckpoint, "progress" | "path">): Progress {
+/**
+ * Progress of a checkpoint of a run with these tasks, checked: E_CKPT_CORRUPT where the file does not hold
+ * that of a trainer.
+ */
+export function readProgress(
+  { progress, path }: Pick<LoadedCheckpoint, "progress" | "path">,
+  tasks: TaskClasses,
+): Progress {
   const fingerprint = readFingerprint(progress, path);
   const parsed = progressSchema.safeParse(progress);
   if (parsed.success)
-    return { ...parsed.data, history: progress.history as Progress["history"], fingerprint };
+    return { ...parsed.data, history: readHistory(progress.history, tasks, path), fingerprint };
   const [issue] = parsed.error.issues;
   const message = `progress.json does not hold what mttc wrote: ${issue?.path.join(".")}: ${issue?.message}`;
   throw new MttcError({ code: "E_CKPT_CORRUPT", message, at: { file: path } }, { cause: parsed.error });
@@ -88,7 +94,7 @@ export function readCheckpointState(
       return [name, stored ?? new Uint8Array(fresh?.slice().buffer ?? new ArrayBuffer(0))];
     }),
   );
-  return { tensors, progress: readProgress(checkpoint) };
+  return { tensors, progress: readProgress(checkpoint, session.manifest.tasks) };
 }
 
 /** All parameters by name: from the device where they are trained, else from `frozenValue`. */

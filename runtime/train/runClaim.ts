@@ -15,12 +15,13 @@ import {
   hashLabels,
   type ModelHashes,
   type Resumption,
+  readFingerprint,
   refuseOtherModels,
   refuseOtherSpec,
 } from "../runs/fingerprint.ts";
 import { changesText, labelChanges, writeLabelRecord } from "../runs/labelRecord.ts";
 import { hasRun, RunFolder, writeRun } from "../runs/runFolder.ts";
-import { OPTIONAL_STATE, readProgress } from "./progress.ts";
+import { OPTIONAL_STATE } from "./progress.ts";
 import type { Experiment } from "./trainerOptions.ts";
 
 /** What a run that is gone on with was. */
@@ -62,7 +63,12 @@ export class RunClaim {
     const checkpoint = await readNewestCheckpoint(directory);
     const run = await RunFolder.open(directory).catch(describesNoRun);
     const past: Past = {
-      ...{ newest, spec, path: checkpoint.path, stored: readProgress(checkpoint).fingerprint },
+      ...{
+        newest,
+        spec,
+        path: checkpoint.path,
+        stored: readFingerprint(checkpoint.progress, checkpoint.path),
+      },
       ...{ runSpec: run?.spec, classes: run?.classes },
       tensors: new Map(
         [...checkpoint.tensors].map(([name, tensor]) => [name, { ...tensor, data: new Uint8Array() }]),

@@ -22,6 +22,7 @@ import { checkSources } from "../runs/runSources.ts";
 import { FeatureCache } from "./featureCache.ts";
 import { compileForHost } from "./hostCompilation.ts";
 import { RunClaim } from "./runClaim.ts";
+import { checkRunImages, type ImagesOptions } from "./runImages.ts";
 import { openPack } from "./runPack.ts";
 import { type Experiment, type RunLabels, readLabels } from "./trainerOptions.ts";
 import { TrainingDevice } from "./trainingDevice.ts";
@@ -64,13 +65,22 @@ export class TrainingSession implements AsyncDisposable {
   readonly #closers: (() => Promise<void>)[];
   #labels: RunLabels;
   #isTrainingChecked: boolean;
+  #hasCheckedImages = false;
+  #leftOut: string | undefined;
   #isPacked = false;
   #features: FeatureCache | undefined;
 
   private constructor(
     parts: Omit<
       TrainingSession,
-      "close" | "checkTraining" | "prepareInputs" | "features" | "parallel" | typeof Symbol.asyncDispose
+      | "close"
+      | "checkTraining"
+      | "checkImages"
+      | "leftOut"
+      | "prepareInputs"
+      | "features"
+      | "parallel"
+      | typeof Symbol.asyncDispose
     >,
     closers: (() => Promise<void>)[],
     isTrainingChecked: boolean,
@@ -118,7 +128,7 @@ export class TrainingSession implements AsyncDisposable {
         options,
       );
       claim?.compareState(bundle.manifest.state);
-      const directory = await openDirectory(claim, labels, fingerprint, closers);
+      const { directory, lockNotes } = await openDirectory(claim, labels, fingerprint, closers);
       const manifest = await writeBundleDirectory(join(directory, BUNDLE_FOLDER), bundle);
       const reader = new LoaderThread({ format: imageFormat(spec) });
       closers.push(() => reader.close());
@@ -131,7 +141,7 @@ export class TrainingSession implements AsyncDisposable {
         "state.safetensors",
       );
       await device.writeState(new Map([...initial.tensors].map(([name, { data }]) => [name, data])));
-      const warnings = [...models.notes, ...specWarnings(spec), ...labels.warnings, ...notes];
+      const warnings = [...lockNotes, ...models.notes, ...specWarnings(spec), ...labels.warnings, ...notes];
       if (changed !== undefined) warnings.unshift(changed);
       if (host.note !== undefined) warnings.unshift(host.note);
       if (host.provider.kind !== "cpu") warnings.unshift(`running on ${describeProvider(host.provider)}`);
@@ -168,6 +178,23 @@ export class TrainingSession implements AsyncDisposable {
   /** Images decoded at the same time; -1 chooses by the machine. */
   get parallel(): number {
     return this.experiment.spec.num_parallel_calls;
+  }
+
+  /**
+   * Looks at every image, once for this session, and leaves rows out as the spec says. Throws what
+   * checkRunImages throws.
+   */
+  async checkImages(options: ImagesOptions): Promise<void> {
+    if (this.#hasCheckedImages) return;
+    const { labels, leftOut } = await checkRunImages(this, options);
+    this.#labels = labels;
+    this.#leftOut = leftOut;
+    this.#hasCheckedImages = true;
+  }
+
+  /** What is to be told of rows that are left out; undefined where all are there. */
+  get leftOut(): string | undefined {
+    return this.#leftOut;
   }
 
   /** What steps read in place of images, where the run has it. */
@@ -238,15 +265,15 @@ async function openDirectory(
   labels: PreparedLabels,
   fingerprint: Fingerprint,
   closers: (() => Promise<void>)[],
-): Promise<string> {
+): Promise<{ directory: string; lockNotes: readonly string[] }> {
   if (claim) {
     const lock = await claim.take(labels, fingerprint);
     closers.push(() => lock.release());
-    return claim.directory;
+    return { directory: claim.directory, lockNotes: lock.notes };
   }
   const directory = await mkdtemp(join(tmpdir(), "mttc-"));
   closers.push(() => rm(directory, { recursive: true, force: true }));
-  return directory;
+  return { directory, lockNotes: [] };
 }
 
 /** Closes in reverse order, all of them, and then throws the first error if there was one. */

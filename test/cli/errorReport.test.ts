@@ -11,6 +11,7 @@ function report(error: unknown): { code: number; text: string } {
   const code = reportError(error, {
     out: () => undefined,
     note: (line) => void lines.push(line),
+    onReaderGone: () => () => undefined,
     isTerminal: false,
     drawsProgress: false,
     colours: plain,

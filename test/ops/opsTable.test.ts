@@ -1,5 +1,5 @@
-// What `mttc ops` claims: enough ONNX operators with a derivative, each with samples at which the derivative is
-// really checked, and our own operators apart.
+// What `mttc ops` claims: enough ONNX operators with a derivative, each with samples at which the derivative
+// is really checked, and our own operators apart.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { Command } from "commander";
@@ -72,6 +72,7 @@ describe("mttc ops", () => {
     const terminal: Terminal = {
       out: (text) => void lines.push(text),
       note: () => {},
+      onReaderGone: () => () => undefined,
       isTerminal: false,
       drawsProgress: false,
       colours: pc.createColors(false),

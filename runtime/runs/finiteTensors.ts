@@ -1,0 +1,24 @@
+// Whether the numbers of a checkpoint are numbers: what an earlier version saved of a run that had diverged
+// is neither gone on with nor evaluated.
+import { MttcError } from "../../compiler/diagnostics.ts";
+import type { StoredTensor } from "../../compiler/safetensors.ts";
+import type { LoadedCheckpoint } from "../checkpoint/checkpoints.ts";
+
+/** E_DIVERGED for a checkpoint that an earlier version saved of numbers that are not finite. */
+export function refuseDivergedCheckpoint({ tensors, path }: LoadedCheckpoint): void {
+  const names = [...tensors.values()].filter((tensor) => !isFiniteTensor(tensor)).map(({ name }) => name);
+  if (names.length === 0) return;
+  const message = `holds numbers that are not finite, in ${names.length} tensors such as ${names[0]}`;
+  const hint = "delete or move this folder: the checkpoint before it is then the newest";
+  throw new MttcError({ code: "E_DIVERGED", message, at: { file: path }, hint });
+}
+
+/** Whether all numbers of a tensor of floats are finite; other tensors are. */
+export function isFiniteTensor({ dtype, data }: Pick<StoredTensor, "dtype" | "data">): boolean {
+  if (dtype !== "float32") return true;
+  const isAligned = data.byteOffset % Float32Array.BYTES_PER_ELEMENT === 0;
+  const { buffer, byteOffset, byteLength } = isAligned ? data : data.slice();
+  const values = new Float32Array(buffer, byteOffset, byteLength / Float32Array.BYTES_PER_ELEMENT);
+  for (const value of values) if (!Number.isFinite(value)) return false;
+  return true;
+}
