@@ -1,6 +1,8 @@
 // Activations: elementwise ones, and those that normalise along an axis.
+
+import type { GraphBuilder } from "../ir/builder.ts";
 import { defineOp, type EvaluateContext, type InferContext, type Op } from "../ir/op.ts";
-import type { TensorType } from "../ir/types.ts";
+import type { TensorType, Value } from "../ir/types.ts";
 import { resolveAxis } from "./axes.ts";
 import { mapWith, sameAsInput, scalarLike } from "./elementwise.ts";
 import { groupOffsets } from "./strided.ts";
@@ -49,7 +51,7 @@ const Softmax = defineOp("Softmax", {
   infer: sameWithAxis,
   // dx = y (dy - sum(dy y)), the sum along the axis
   vjp: ({ b, dy, output, attrs }) => {
-    const y = output(0);
+    const y = whereFinite(b, output(0));
     return [b.mul(y, b.sub(dy, b.reduceSum(b.mul(dy, y), [attrs.int("axis")], 1)))];
   },
   evaluate: (ctx) => {
@@ -67,7 +69,7 @@ const LogSoftmax = defineOp("LogSoftmax", {
   infer: sameWithAxis,
   // dx = dy - e^y sum(dy), the sum along the axis
   vjp: ({ b, dy, output, attrs }) => {
-    const probabilities = b.emit("Exp", [output(0)]);
+    const probabilities = whereFinite(b, b.emit("Exp", [output(0)]), output(0));
     return [b.sub(dy, b.mul(probabilities, b.reduceSum(dy, [attrs.int("axis")], 1)))];
   },
   evaluate: (ctx) => {
@@ -76,6 +78,21 @@ const LogSoftmax = defineOp("LogSoftmax", {
     return [{ ...ctx.input(0), data }];
   },
 });
+
+/**
+ * `numbers`, computed from `y`, for a derivative. A group that is -inf throughout (attention with all keys
+ * masked) gives NaN; where a graph then puts another number in its place by Where, the value is finite and the
+ * cotangent there is 0: so must the derivative be, and 0 NaN is not. Only there NaN is taken for 0.
+ */
+function whereFinite(b: GraphBuilder, numbers: Value, y = numbers): Value {
+  const same = new Set<Value | undefined>([y]);
+  const isChosen = b.nodes.some(({ op, inputs, outputs }) => {
+    const isRead = inputs.some((input) => same.has(input));
+    if (isRead && (op.name === "Cast" || op.name === "Identity")) same.add(outputs[0]);
+    return isRead && (op.name === "Where" || op.name === "IsNaN");
+  });
+  return isChosen ? b.where(b.emit("IsNaN", [numbers]), scalarLike(b, 0, numbers), numbers) : numbers;
+}
 
 function sameWithAxis(ctx: InferContext): readonly TensorType[] {
   resolveAxis(ctx.attrs.int("axis"), ctx.input(0).shape.length, ctx.fail);

@@ -145,6 +145,46 @@ export const CASES: readonly Case[] = [
     initializers: [tensor("k", "float32", [2], [2, 2])],
     nodes: [["Resize(x, , k) -> y", { axes: [2, 3], mode: "linear", antialias: 0 }]],
   },
+  {
+    row: "Attention-23",
+    opset: 23,
+    nodes: [["Attention(x, x, x) -> y"]],
+  },
+  {
+    row: "Attention-23",
+    title: "heads in one axis, two key heads for four, a scale, a softcap, in order",
+    opset: 23,
+    image: [2, 5, 2, 12],
+    initializers: [ints("rows", [2, 10, 12]), weights("k", [2, 10, 6]), weights("v", [2, 10, 4])],
+    nodes: [
+      ["Reshape(x, rows) -> q"],
+      [
+        "Attention(q, k, v) -> y",
+        { q_num_heads: 4, kv_num_heads: 2, scale: { f: 0.7 }, softcap: { f: 2 }, is_causal: 1 },
+      ],
+    ],
+  },
+  {
+    row: "Attention-23",
+    title: "a mask that is added",
+    opset: 23,
+    initializers: [weights("mask", [6, 6])],
+    nodes: [["Attention(x, x, x, mask) -> y"]],
+  },
+  {
+    row: "Attention-23",
+    title: "a mask of truth values",
+    opset: 23,
+    initializers: [
+      tensor(
+        "mask",
+        "bool",
+        [6, 6],
+        Array.from({ length: 36 }, (_, i) => Number(i % 5 !== 1)),
+      ),
+    ],
+    nodes: [["Attention(x, x, x, mask) -> y"]],
+  },
   { row: "Gelu-20", opset: 20, nodes: [["Gelu(x) -> y"]] },
   { row: "Gelu-20", title: "approximated", opset: 20, nodes: [["Gelu(x) -> y", { approximate: "tanh" }]] },
   {

@@ -1,6 +1,7 @@
 // Operators and forms that came after opset 18: written out in operators of opset 18, or refused by name.
 // Source of the rows: ONNX's Changelog.md; formulas: its function bodies.
 import type { Value } from "../../ir/types.ts";
+import { attention } from "./attention.ts";
 import { type ImportRule, refuseAll } from "./importRule.ts";
 import type { NodeCall, Results } from "./nodeCall.ts";
 import { standardNode } from "./standardNode.ts";
@@ -143,6 +144,12 @@ export const DOWNGRADES: readonly ImportRule[] = [
     groupNorm,
   ),
   decompose("RMSNormalization", 23, "x / sqrt(mean x^2 + epsilon) scale", rootMeanSquareNorm),
+  decompose(
+    "Attention",
+    23,
+    "softmax(scale Q K' + mask) V, zeros where all is masked; no past keys",
+    attention,
+  ),
   decompose("CastLike", 15, "Cast to the dtype of the other input", castLike),
   {
     operator: "Cast",
@@ -200,7 +207,7 @@ export const DOWNGRADES: readonly ImportRule[] = [
     },
   },
   ...refuseAll(
-    ["Attention", "RotaryEmbedding", "TensorScatter", "LinearAttention", "CausalConvWithState", "SwiGLU"],
+    ["RotaryEmbedding", "TensorScatter", "LinearAttention", "CausalConvWithState", "SwiGLU"],
     23,
     "sequence models are not trunks of image networks",
   ),
