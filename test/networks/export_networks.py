@@ -30,7 +30,7 @@ import torch
 from safetensors.numpy import save_file
 from torch import nn
 
-from network_list import NETWORKS
+from network_list import FIXTURES, NETWORKS
 
 warnings.filterwarnings("ignore")
 torch.set_num_threads(1)
@@ -197,9 +197,12 @@ class Places:
         self.begins = np.asarray(list(self.starts.values()))
         self.ends = np.asarray([self.starts[name] + array.size for name, array in self.arrays.items()])
         self.folded = list(self.folds(folded_pairs(network, image)))
+        # Parameters that an exporter worked into others: the norms' scales, and biases before norms.
+        self.worked_in = set()
 
     def folds(self, pairs):
-        """(numbers as folded, index, factor) of each kernel and bias that a norm may have been folded into."""
+        """(numbers as folded, index, factor, names worked in) of each kernel and bias that a norm may have been folded
+        into."""
         for layer, norm in pairs:
             if norm.weight is None:
                 continue
@@ -208,10 +211,11 @@ class Places:
             wide = scale.reshape(-1, *([1] * (weight.ndim - 1)))
             index = self.starts[self.names[id(layer.weight)]] + np.arange(weight.size).reshape(weight.shape)
             factor = np.broadcast_to(wide, weight.shape)
-            yield weight * wide, index, factor
+            yield weight * wide, index, factor, [self.names[id(norm.weight)]]
             bias = 0 if layer.bias is None else layer.bias.detach().numpy()
             shift = norm.bias.detach().numpy() + (bias - norm.running_mean.detach().numpy()) * scale
-            yield shift, self.starts[self.names[id(norm.bias)]] + np.arange(shift.size), np.ones(shift.size)
+            biases = [] if layer.bias is None else [self.names[id(layer.bias)]]
+            yield shift, self.starts[self.names[id(norm.bias)]] + np.arange(shift.size), np.ones(shift.size), biases
 
     def find(self, name, array):
         """index and factor for the tensor `name` of a file; None where it was made of no parameter."""
@@ -221,12 +225,13 @@ class Places:
         looked_up = self.by_value(array)
         if looked_up is not None:
             return looked_up, None
-        for folded, index, factor in self.folded:
+        for folded, index, factor, names in self.folded:
             if folded.size != array.size:
                 continue
             for turned in {0: None, 1: None} if folded.ndim == 2 else {0: None}:
                 numbers = folded.T if turned else folded
                 if np.allclose(numbers.reshape(-1), array.reshape(-1), rtol=1e-4, atol=1e-6):
+                    self.worked_in.update(names)
                     places, factors = (index.T, factor.T) if turned else (index, factor)
                     return places.reshape(-1), factors.reshape(-1)
         return None
@@ -286,6 +291,7 @@ def write(folder, name, form, network, spec, exact, batch):
     facts = dict(
         network=name, form=form, side=spec.side, batch=batch, gap=gap, parameters=shapes, transformer=spec.is_transformer
     )
+    facts["folded"] = sorted(places.worked_in)
     save_file(tensors, folder / f"{name}.{form}.safetensors", metadata={"facts": json.dumps(facts)})
     onnx.save(model, folder / f"{name}.{form}.onnx")
 
@@ -326,7 +332,7 @@ def main():
     options.folder.mkdir(parents=True, exist_ok=True)
     forms = options.form or ["script", "dynamo"]
     log = []
-    for name in options.networks or NETWORKS:
+    for name in options.networks or [name for name in NETWORKS if name not in FIXTURES]:
         wanted = [f for f in forms if not options.missing or not (options.folder / f"{name}.{f}.onnx").exists()]
         if not wanted:
             continue

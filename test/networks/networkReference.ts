@@ -17,6 +17,8 @@ export interface NetworkFacts {
   /** Names, shapes, and whether the features depend on them, in the order of `gradient`. */
   readonly parameters: readonly (readonly [name: string, shape: readonly number[], isNeeded: boolean])[];
   readonly transformer: boolean;
+  /** Parameters that the exporter worked into others: scales of batch norms, biases before them. */
+  readonly folded: readonly string[];
 }
 
 export interface NetworkReference {

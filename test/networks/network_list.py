@@ -236,4 +236,25 @@ OTHERS = {
     "csatv2": of_timm("csatv2", 128),
 }
 
-NETWORKS = {**TRANSFORMERS, **OTHERS}
+# Small enough to lie in the repository (test/fixtures/networks): one of each kind that needs something of its own.
+FIXTURES = {
+    # A class token and registers, expanded to the batch; position embeddings; layer scales.
+    "fixture-vit": of_timm(
+        "vit_small_patch14_reg4_dinov2", 16, True, img_size=16, patch_size=4, embed_dim=8, depth=1, num_heads=2
+    ),
+    # Windows merged with the batch, shifted ones with a mask, patch merging, maps [N,H,W,C].
+    "fixture-swin": of_timm(
+        "swin_tiny_patch4_window7_224", 32, True,
+        img_size=32, window_size=4, embed_dim=8, depths=(2, 1), num_heads=(2, 2), mlp_ratio=1,
+    ),
+    # Windows and grids cut out of maps [N,C,H,W] and put back.
+    "fixture-maxvit": of_torchvision(
+        lambda: torchvision_models.MaxVit((16, 16), 4, 2, [4], [1], 2, 0.0, num_classes=3, mlp_ratio=1), 16, maxvit_features, True
+    ),
+    # Linear layers along the tokens.
+    "fixture-mixer": of_class(
+        lambda: mlp_mixer.MlpMixer(num_classes=3, img_size=16, patch_size=4, num_blocks=2, embed_dim=8), 16
+    ),
+}
+
+NETWORKS = {**TRANSFORMERS, **OTHERS, **FIXTURES}

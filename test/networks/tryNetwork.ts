@@ -165,7 +165,9 @@ function compareParameters(facts: NetworkFacts, all: Gradients): Omit<GradientTr
     const end = position;
     const trained = all.isTrained.subarray(begin, end).reduce((sum, each) => sum + each, 0);
     const exact = all.gradient.subarray(begin, end);
-    return isNeeded ? [{ name, trained, exact, ours: all.ours.subarray(begin, end) }] : [];
+    return isNeeded && !facts.folded?.includes(name)
+      ? [{ name, trained, exact, ours: all.ours.subarray(begin, end) }]
+      : [];
   });
   const mean = parameters.reduce((sum, { exact }) => sum + norm(exact) / parameters.length, 0);
   const whole = parameters.filter(({ trained, exact }) => trained === exact.length);
