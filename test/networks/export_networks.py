@@ -64,7 +64,9 @@ def draw(name, shape):
     is_scale = last in ("gamma", "weight", "scale", "alpha", "layer_scale") or "layer_scale" in name or ".ls" in name
     if len(shape) <= 1 or math.prod(shape) == max(shape):
         return 0.75 + u / 4 if is_scale or len(shape) == 0 else u / 8
-    if any(part in name for part in ("pos_embed", "token", "table", "rel_", "position")):
+    if "attention_biases" in last or "bias_table" in last:
+        return 2 * u
+    if any(part in last for part in ("pos_embed", "token", "rel_", "position")):
         return u / 2
     return u * math.sqrt(3 / math.prod(shape[1:]))
 

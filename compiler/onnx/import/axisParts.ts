@@ -34,6 +34,15 @@ export function wholePart(kind: PartKind, dim: Dim | undefined): AxisParts {
   return size === 1 && kind !== "batch" ? [] : [{ kind, size }];
 }
 
+/**
+ * Whether a part is an axis of the image: whole, or the outer piece of it, which is the axis of a coarser map
+ * where the inner ones went to the channels (patch merging) or were pooled.
+ */
+export function isOuter(part: AxisPart | undefined, kind: PartKind): part is AxisPart {
+  if (part?.kind !== kind) return false;
+  return part.whole === undefined || (part.piece === 0 && isOuter(part.whole, kind));
+}
+
 /** The parts of the axes of `to`, which holds the elements of axes made of `from` in the same order. */
 export function reshapedParts(from: readonly AxisParts[], to: Shape): readonly AxisParts[] {
   const sources = from.flat();
@@ -65,19 +74,7 @@ export function reshapedParts(from: readonly AxisParts[], to: Shape): readonly A
       }),
     ),
   );
-  return coarser(axes).map(mixed);
-}
-
-/** Where channels took the inner pieces of a height, as a patch merging does, its outer one is the height. */
-function coarser(axes: readonly AxisParts[]): readonly AxisParts[] {
-  const taken = axes.filter(isMixed).flatMap((parts) => parts.flatMap(({ whole }) => whole ?? []));
-  return axes.map((parts) =>
-    parts.map((part) =>
-      part.whole && part.piece === 0 && taken.includes(part.whole)
-        ? { kind: part.kind, size: part.size }
-        : part,
-    ),
-  );
+  return axes.map(mixed);
 }
 
 /** Channels, and inner pieces of other axes. */

@@ -2,7 +2,7 @@
 // [N,C,H,W] from [N,H,W,C], and tokens [N,T,C] from anything else of three axes. An axis of which nothing is
 // known becomes known again where it is added to one that is (the shortcut around a block).
 import type { Dim, Graph, Node, Shape, Value } from "../../ir/types.ts";
-import { type AxisPart, type AxisParts, reshapedParts, wholePart } from "./axisParts.ts";
+import { type AxisParts, isOuter, reshapedParts, wholePart } from "./axisParts.ts";
 
 /** Parts of each axis of a value. */
 export type AxisRoles = readonly AxisParts[];
@@ -50,12 +50,8 @@ export function tokensOf(
 ): { readonly grid: readonly [number, number]; readonly before: number } | undefined {
   const [first, second] = parts ?? [];
   if (first?.kind === "tokens" && first.grid) return { grid: first.grid, before: first.before ?? 0 };
-  const isGrid = isWhole(first, "height") && isWhole(second, "width") && parts?.length === 2;
+  const isGrid = isOuter(first, "height") && isOuter(second, "width") && parts?.length === 2;
   return isGrid ? { grid: [first.size, second.size], before: 0 } : undefined;
-}
-
-export function isWhole(part: AxisPart | undefined, kind: AxisPart["kind"]): part is AxisPart {
-  return part?.kind === kind && part.whole === undefined;
 }
 
 interface Step {
@@ -101,7 +97,7 @@ const united: Rule = ({ node, find }) => {
       const parts = find(input)[at];
       return isKnown(parts) && input?.type.shape[at] === dim ? [parts] : [];
     });
-    const best = known.find((parts) => parts.every(({ whole }) => whole === undefined));
+    const best = known.find((parts) => parts.every((part) => isOuter(part, part.kind)));
     return best ?? known[0] ?? wholePart("unknown", dim);
   });
   return [roles];
@@ -207,7 +203,7 @@ const joined: Rule = (step) => {
 /** An axis of another length: a whole one is a whole one still, of a piece nothing is known. */
 function resized(parts: AxisParts | undefined, dim: Dim | undefined): AxisParts {
   const [part] = parts ?? [];
-  const isSame = part && part.whole === undefined && parts?.length === 1 && part.kind !== "tokens";
+  const isSame = part && isOuter(part, part.kind) && parts?.length === 1 && part.kind !== "tokens";
   return wholePart(isSame ? part.kind : "unknown", dim);
 }
 

@@ -3,7 +3,8 @@
 import { GraphBuilder } from "../../ir/builder.ts";
 import type { Graph, Value } from "../../ir/types.ts";
 import { OPS } from "../../ops/table.ts";
-import { type AxisRoles, isWhole, tokensOf } from "./axisRoles.ts";
+import { isOuter } from "./axisParts.ts";
+import { type AxisRoles, tokensOf } from "./axisRoles.ts";
 
 /** A value that holds features of places of the image. */
 export interface FeaturePlace {
@@ -37,11 +38,11 @@ export function featurePlace(value: Value, roles: AxisRoles): FeaturePlace | und
   return tokens && { value, channels, places, ...tokens };
 }
 
-/** Whether an axis is that of the image, whole; height and width may be 1, of which nothing else is known. */
+/** Whether an axis is that of the image; height and width may be 1, of which nothing else is known. */
 function isAxis(roles: AxisRoles, axis: number, kind: "batch" | "channels" | "height" | "width"): boolean {
   const parts = roles[axis] ?? [];
   if (parts.length === 0) return kind === "height" || kind === "width";
-  return parts.length === 1 && isWhole(parts[0], kind);
+  return parts.length === 1 && isOuter(parts[0], kind);
 }
 
 /** `graph` with the one output `place.value`, as maps [N,C,H,W], under its own name. */
