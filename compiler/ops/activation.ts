@@ -81,8 +81,8 @@ const LogSoftmax = defineOp("LogSoftmax", {
 
 /**
  * `numbers`, computed from `y`, for a derivative. A group that is -inf throughout (attention with all keys
- * masked) gives NaN; where a graph then puts another number in its place by Where, the value is finite and the
- * cotangent there is 0: so must the derivative be, and 0 NaN is not. Only there NaN is taken for 0.
+ * masked) gives NaN; where a graph then puts another number in its place by Where, the value is finite and
+ * the cotangent there is 0: so must the derivative be, and 0 NaN is not. Only there NaN is taken for 0.
  */
 function whereFinite(b: GraphBuilder, numbers: Value, y = numbers): Value {
   const same = new Set<Value | undefined>([y]);

@@ -70,7 +70,7 @@ function weightsOf(node: NodeCall, { query, key }: Heads): Value {
   return b.where(isMasked, b.scalar(0, dtype), weights);
 }
 
-/** What is added to the products, broadcast to [N,H,L,S]: -inf where a key is masked; undefined for nothing. */
+/** Added to the products, broadcast to [N,H,L,S]: -inf where a key is masked; undefined for nothing. */
 function biasOf(node: NodeCall, [queries, keys]: readonly [number, number], type: DType): Value | undefined {
   const { b } = node;
   const parts: Value[] = [];
