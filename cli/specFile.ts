@@ -63,9 +63,14 @@ export async function runFolderOf(path: string): Promise<string> {
   });
 }
 
+/** Whether a file is a label table by its name. */
+export function isTableName(path: string): boolean {
+  return /\.(csv|tsv|tab|jsonl|ndjson|parquet)$/i.test(path);
+}
+
 /** Whether `path` is a label table and no spec: a file named as one, or a folder that is no run. */
 export async function isLabelTable(path: string): Promise<boolean> {
-  if (/\.(csv|tsv|tab|jsonl|ndjson|parquet)$/i.test(path)) return true;
+  if (isTableName(path)) return true;
   const isFolder = async (): Promise<boolean> => (await stat(path)).isDirectory();
   const isRun = async (): Promise<boolean> => (await stat(join(path, "run.json"))).isFile();
   // What is not there is a spec's fault to report.

@@ -35,8 +35,7 @@ export function renderTable(
   const table = new Table({
     head: head.map((name) => terminal.colours.bold(plainText(name))),
     colAligns: head.map((_, i) => (right.includes(i) ? "right" : "left")),
-    style: { head: [], border: [], "padding-left": terminal.isTerminal ? 1 : 0, "padding-right": 1 },
-    chars: terminal.isTerminal ? { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" } : plainChars(),
+    ...tableStyle(terminal),
   });
   table.push(...rows.map((row) => row.map(plainText)));
   const text = table.toString();
@@ -46,6 +45,17 @@ export function renderTable(
         .split("\n")
         .map((line) => line.trimEnd())
         .join("\n");
+}
+
+/** How tables look: with lines between the columns on a terminal, elsewhere with blanks alone. */
+export function tableStyle({ isTerminal }: Pick<Terminal, "isTerminal">): {
+  readonly style: NonNullable<NonNullable<ConstructorParameters<typeof Table>[0]>["style"]>;
+  readonly chars: Record<string, string>;
+} {
+  return {
+    style: { head: [], border: [], "padding-left": isTerminal ? 1 : 0, "padding-right": 1 },
+    chars: isTerminal ? { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" } : plainChars(),
+  };
 }
 
 function plainChars(): Record<string, string> {
