@@ -1,6 +1,6 @@
 // What `mttc predict` is given to look at -> images: files, folders of them, label tables with a column of
 // paths, and patterns, which some shells leave to the program.
-import { readdir, realpath, stat } from "node:fs/promises";
+import { lstat, readdir, realpath, stat } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { glob, isDynamicPattern } from "tinyglobby";
 import { MttcError } from "../compiler/diagnostics.ts";
@@ -32,7 +32,7 @@ async function imagesOf(arg: string, filepaths: string): Promise<ListedImages> {
   if (kind === "folder") return await inFolder(arg);
   if (kind === "table") return await inTable(arg, filepaths);
   if (kind === "pattern") return await matching(arg);
-  return { images: [{ name: arg, path: arg }], notes: [] };
+  return { images: [await linked(arg)], notes: [] };
 }
 
 async function kindOf(arg: string): Promise<"folder" | "table" | "file" | "pattern"> {
@@ -57,17 +57,19 @@ async function inFolder(folder: string): Promise<ListedImages> {
     throw fileError(error, folder, "read the folder");
   }
   const named = entries.filter(({ name, isFile, isLink }) => (isFile || isLink) && IMAGE_NAME.test(name));
-  const images = await Promise.all(
-    named.map(async ({ name, isLink }) => ({ name, path: await target(name, isLink) })),
-  );
+  const images = await Promise.all(named.map(({ name }) => linked(name)));
   const found = images.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   if (found.length === 0) throw noImage(folder, "the folder has no image");
   return { images: found, notes: passedOver(entries.filter(({ isFile }) => isFile).length, named, folder) };
 }
 
-/** A link in a folder that the user named is followed; a broken one is a fault of its own. */
-async function target(name: string, isLink: boolean): Promise<string> {
-  return isLink ? await realpath(name).catch(() => name) : name;
+/** A link that the user named, or in a folder of the user's, is followed; a broken one is its own fault. */
+async function linked(name: string): Promise<{ name: string; path: string }> {
+  const isLink = await lstat(name).then(
+    (stat) => stat.isSymbolicLink(),
+    () => false,
+  );
+  return { name, path: isLink ? await realpath(name).catch(() => name) : name };
 }
 
 function passedOver(files: number, named: readonly { isFile: boolean }[], place: string): string[] {
@@ -78,7 +80,7 @@ function passedOver(files: number, named: readonly { isFile: boolean }[], place:
 
 async function matching(pattern: string): Promise<ListedImages> {
   const files = (await glob(pattern.replaceAll("\\", "/"), { absolute: false, dot: false })).sort();
-  const images = files.filter((file) => IMAGE_NAME.test(file)).map((file) => ({ name: file, path: file }));
+  const images = await Promise.all(files.filter((file) => IMAGE_NAME.test(file)).map(linked));
   if (images.length === 0) throw noImage(pattern, "no image matches the pattern");
   return {
     images,

@@ -106,6 +106,11 @@ function inputFaults(graph: GraphProto, { preprocessing }: ModelMetadata): Fault
   if (inputs.length !== 1 || inputs[0]?.name !== "image")
     return [{ code: "E_MODEL_META", message: `expected one input "image", the file has ${names || "none"}` }];
   const { height, width, channels, dtype } = preprocessing;
+  const batch = fixedBatch(graph) ?? 1;
+  if (!(batch >= 1 && batch * height * width * channels <= MAX_IMAGE_NUMBERS))
+    return [
+      { code: "E_MODEL_META", message: `the file takes ${batch} images at a time, which cannot be given` },
+    ];
   return typeFaults('input "image"', inputs[0], dtype, [undefined, height, width, channels]);
 }
 

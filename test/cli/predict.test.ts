@@ -232,10 +232,11 @@ describe("what is predicted", () => {
     expect([none.code, none.stderr]).toEqual([2, expect.stringContaining("E_CSV_HEADER")]);
   });
 
-  test("links in a folder, which lead to images", async () => {
+  test("links to images, named or in a folder", async () => {
     mkdirSync(join(data.folder, "linked"));
     symlinkSync(join(data.folder, "images", "val-0.png"), join(data.folder, "linked", "a.png"));
-    expect(await filesOf("linked")).toEqual(["linked/a.png"]);
+    for (const arg of ["linked", "linked/a.png", "linked/*.png"])
+      expect(await filesOf(arg)).toEqual(["linked/a.png"]);
   });
 });
 

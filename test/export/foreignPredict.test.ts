@@ -279,6 +279,13 @@ test("a pipe in a model's place is refused, not waited for", async (context) => 
   expect(await faultOf(pipe)).toMatchObject({ code: "E_PATH_TYPE" });
 });
 
+test.each([0, -1, 2 ** 40])("a file whose batch is fixed at %s is refused", async (batch) => {
+  const file = edited("batch.onnx", ({ input }) => ({
+    input: input.map((each) => ({ ...each, type: fixedType(each.type, batch) })),
+  }));
+  expect(await faultOf(file)).toMatchObject({ code: "E_MODEL_META" });
+});
+
 test("a file whose batch is fixed takes that many images at a time, the rest being black", async () => {
   const fixed = (name: string): string =>
     edited(name, ({ input, output }) => ({
