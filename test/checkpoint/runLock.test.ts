@@ -1,5 +1,6 @@
 // The lock of a run directory between machines and containers, which cannot see each other's processes: signs
 // of life, and what becomes of a holder without one. (Processes of one machine: killedSaver.test.ts.)
+import { spawn, spawnSync } from "node:child_process";
 import {
   existsSync,
   mkdtempSync,
@@ -24,6 +25,7 @@ import {
   refuseLocked,
 } from "../../runtime/checkpoint/runLock.ts";
 
+const CHILD = join(import.meta.dirname, "../../dist/test/checkpoint/savingChild.js");
 const MINUTE = 60_000;
 const QUICK: LockTiming = { beatMs: 20, staleMs: 10 * MINUTE };
 
@@ -102,6 +104,44 @@ describe("a lock from another machine or container", () => {
     await expect(acquireRunLock(run, PACKING)).rejects.toThrow(/container .* writes packed records/);
   });
 });
+
+const UNSHARE = ["--pid", "--fork", "--mount-proc"];
+
+describe.skipIf(spawnSync("unshare", [...UNSHARE, "true"]).status !== 0)(
+  "two containers of one host name",
+  () => {
+    it("keep each other out, though both are process 1", async () => {
+      const locked = startIn(run, "lock");
+      await locked.said("saved");
+      const second = startIn(run, "once");
+      expect(await second.ended).toBe(2);
+      expect(second.output()).toMatch(
+        /process 1 on another machine or in another container \(.*E_RUN_LOCKED/s,
+      );
+      locked.child.kill("SIGKILL");
+      await locked.ended;
+    });
+  },
+);
+
+/** The saving child in a process namespace of its own, as in a container. */
+function startIn(folder: string, mode: string) {
+  const args = [...UNSHARE, "--kill-child", process.execPath, CHILD, mode, folder, "10"];
+  const child = spawn("unshare", args, { stdio: ["ignore", "pipe", "pipe"] });
+  let text = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.on("data", (data) => {
+      text += String(data);
+    });
+  const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+  const said = async (word: string): Promise<void> => {
+    while (!text.includes(word)) {
+      if (child.exitCode !== null) throw new Error(`the child ended: ${text}`);
+      await sleep(5);
+    }
+  };
+  return { child, ended, said, output: (): string => text };
+}
 
 describe("the holder of a lock", () => {
   it("gives signs of life until it is released", async () => {
