@@ -73,6 +73,7 @@ describe("features of the named image", () => {
     ["resize-sizes-batch"],
     ["two-inputs"],
     ["two-inputs", "f"],
+    ["opset9"],
   ] as const;
   test.each(cases)("%s %s", (name, output?: string) => {
     const { graph } = trunkOf(name, 24, output);

@@ -1,4 +1,4 @@
-// Bytes of a foreign ONNX file (opset 11 to the newest) -> a graph of the IR at opset 18. Read this first:
+// Bytes of a foreign ONNX file (opset 9 to the newest) -> a graph of the IR at opset 18. Read this first:
 // decode -> input and sizes -> walk the nodes (graphImporter.ts) -> names of the file on all values ->
 // verify.
 import { type Fault, InternalError, MttcError } from "../../diagnostics.ts";
@@ -16,7 +16,7 @@ import { namesRead, neededNodes, Scope } from "./scope.ts";
 import type { ExternalData } from "./tensorValues.ts";
 
 /** The first operator set that is read, and the last that the written list (structure.ts) covers. */
-export const OPSETS = { oldest: 11, newest: 28 } as const;
+export const OPSETS = { oldest: 9, newest: 28 } as const;
 /** The batch's symbol while a file that fixes its batch is read for another. */
 const BATCH_SYMBOL = "N";
 /** Nodes that a file may have. */
@@ -165,7 +165,10 @@ function checkOpset(opset: number, file: string): number {
     opset === 0
       ? "the file does not say its operator set"
       : `operator sets ${oldest} to ${newest} are read, it has ${opset}`;
-  const hint = "export it again with opset_version=18";
+  const convert =
+    "import onnx; from onnx import version_converter as v; " +
+    `onnx.save(v.convert_version(onnx.load("${file}"), 18), "converted.onnx")`;
+  const hint = opset === 0 ? "export it again with opset_version=18" : `convert it: python -c '${convert}'`;
   throw new MttcError({ code: "E_MODEL_OP", message, at: { file }, hint });
 }
 

@@ -1,4 +1,4 @@
-// The written list of what import does to operators: one row for each change between opset 11 and the
+// The written list of what import does to operators: one row for each change between opset 9 and the
 // newest. A row says from which to which opset it holds; operators without a row stand in the table as they
 // are, or are not known.
 import type { Convert } from "./nodeCall.ts";

@@ -4,6 +4,7 @@
 import type { TensorData } from "../../ir/types.ts";
 import { ATTRIBUTE_TYPE, type AttributeProto } from "../onnxSchema.ts";
 import { DOWNGRADES } from "./downgrades.ts";
+import { EARLY_FORMS } from "./earlyForms.ts";
 import { type ImportRule, refuseAll } from "./importRule.ts";
 import type { NodeCall, Results } from "./nodeCall.ts";
 import { constantOfShape, rangeOf, shapeOf, sizeOf } from "./sizeArithmetic.ts";
@@ -50,7 +51,7 @@ function row(
   reason: string,
   convert: (node: NodeCall) => Results,
 ): ImportRule {
-  return { operator, sinceOpset: 11, treatment, reason, convert };
+  return { operator, sinceOpset: 9, treatment, reason, convert };
 }
 
 const STRUCTURE: readonly ImportRule[] = [
@@ -61,34 +62,34 @@ const STRUCTURE: readonly ImportRule[] = [
   row("Range", "folded", "its operands must be constants", rangeOf),
   row("Identity", "removed", "its input takes its place", (node) => [node.inputs[0] ?? node.value(0)]),
   row("If", "folded", "a constant condition takes one branch; another is refused", takenBranch),
-  ...refuseAll(["Loop", "Scan"], 11, "loops have no derivative here"),
+  ...refuseAll(["Loop", "Scan"], 9, "loops have no derivative here"),
   ...refuseAll(
     ["RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"],
-    11,
+    9,
     "graphs are the same at every run; the host draws random numbers",
   ),
   ...refuseAll(
     ["QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul"],
-    11,
+    9,
     "quantised models are not trained; bring the float model",
   ),
   ...refuseAll(
     ["ConvInteger", "MatMulInteger"],
-    11,
+    9,
     "quantised models are not trained; bring the float model",
   ),
   ...refuseAll(
     ["SequenceAt", "SequenceConstruct", "SequenceEmpty", "SequenceErase", "SequenceInsert", "SequenceLength"],
-    11,
+    9,
     "sequences are not tensors",
   ),
-  ...refuseAll(["SequenceMap", "SplitToSequence", "ConcatFromSequence"], 11, "sequences are not tensors"),
+  ...refuseAll(["SequenceMap", "SplitToSequence", "ConcatFromSequence"], 9, "sequences are not tensors"),
   ...refuseAll(["Optional", "OptionalGetElement", "OptionalHasElement"], 15, "optionals are not tensors"),
-  ...refuseAll(["StringNormalizer", "TfIdfVectorizer"], 11, "strings are not read"),
-  ...refuseAll(["LSTM", "GRU", "RNN"], 11, "recurrent networks are not trunks of image networks"),
+  ...refuseAll(["StringNormalizer", "TfIdfVectorizer"], 9, "strings are not read"),
+  ...refuseAll(["LSTM", "GRU", "RNN"], 9, "recurrent networks are not trunks of image networks"),
   ...refuseAll(
     ["NonMaxSuppression", "NonZero", "Unique", "Compress"],
-    11,
+    9,
     "the result's size depends on the image",
   ),
   ...refuseAll(
@@ -103,11 +104,11 @@ const STRUCTURE: readonly ImportRule[] = [
   ),
   ...refuseAll(["Col2Im"], 18, "overlapping patches are not put together"),
   ...refuseAll(["Det"], 11, "determinants are not parts of image networks"),
-  ...refuseAll(["RoiAlign", "MaxRoiPool"], 11, "regions come after the trunk: name an `output` before them"),
+  ...refuseAll(["RoiAlign", "MaxRoiPool"], 9, "regions come after the trunk: name an `output` before them"),
 ];
 
 /**
  * All rows, for the documentation and for findRule: what import does to operators of ONNX's own domain.
  * Operators of other domains are refused unless the file brings a function for them, which is inlined.
  */
-export const IMPORT_RULES: readonly ImportRule[] = [...STRUCTURE, ...UPGRADES, ...DOWNGRADES];
+export const IMPORT_RULES: readonly ImportRule[] = [...STRUCTURE, ...EARLY_FORMS, ...UPGRADES, ...DOWNGRADES];

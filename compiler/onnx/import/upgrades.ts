@@ -1,4 +1,4 @@
-// Operators whose form changed between opset 11 and 18, brought to that of 18: mostly attributes that
+// Operators whose form changed between opset 11 and 18 (earlyForms.ts: before), brought to that of 18: mostly attributes that
 // became inputs. Source of the rows: ONNX's Changelog.md, by operator version.
 import type { ImportRule } from "./importRule.ts";
 import type { NodeCall, Results } from "./nodeCall.ts";
@@ -102,12 +102,12 @@ export function resizeOperands(node: NodeCall): Results {
 const AXES_REASON = "the attribute axes became an input";
 const REDUCTIONS = ["L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "SumSquare"];
 
-/** Older forms, opset 11 to 17, and what depends on the batch. */
+/** Older forms, opset 9 to 17, and what depends on the batch. */
 export const UPGRADES: readonly ImportRule[] = [
   ...["ReduceSum", "Squeeze", "Unsqueeze"].map(
     (operator): ImportRule => ({
       operator,
-      sinceOpset: 11,
+      sinceOpset: 9,
       untilOpset: 12,
       treatment: "migrated",
       reason: `${AXES_REASON} at 13`,
@@ -117,7 +117,7 @@ export const UPGRADES: readonly ImportRule[] = [
   ...REDUCTIONS.map(
     (name): ImportRule => ({
       operator: `Reduce${name}`,
-      sinceOpset: 11,
+      sinceOpset: 9,
       untilOpset: 17,
       treatment: "migrated",
       reason: `${AXES_REASON} at 18`,
@@ -126,15 +126,15 @@ export const UPGRADES: readonly ImportRule[] = [
   ),
   {
     operator: "Split",
-    sinceOpset: 11,
+    sinceOpset: 9,
     treatment: "migrated",
     reason: "the attribute split became an input at 13; without sizes, num_outputs must be given from 18 on",
     convert: splitSizes,
   },
-  ...["Softmax", "LogSoftmax"].map(
+  ...["Softmax", "LogSoftmax", "Hardmax"].map(
     (operator): ImportRule => ({
       operator,
-      sinceOpset: 11,
+      sinceOpset: 9,
       untilOpset: 12,
       treatment: "migrated",
       reason:
@@ -144,14 +144,14 @@ export const UPGRADES: readonly ImportRule[] = [
   ),
   {
     operator: "BatchNormalization",
-    sinceOpset: 11,
+    sinceOpset: 9,
     treatment: "migrated",
     reason: "training form (5 outputs before 14, 3 and training_mode since) is read in inference form",
     convert: inferenceNorm,
   },
   {
     operator: "Dropout",
-    sinceOpset: 11,
+    sinceOpset: 9,
     treatment: "removed",
     reason:
       "does nothing at inference; ratio and training_mode are not looked at, the mask is true everywhere",
@@ -159,35 +159,35 @@ export const UPGRADES: readonly ImportRule[] = [
   },
   {
     operator: "MaxUnpool",
-    sinceOpset: 11,
+    sinceOpset: 9,
     treatment: "migrated",
     reason: "without output_shape, which is then computed from the windows",
     convert: unpoolShape,
   },
   {
     operator: "Reshape",
-    sinceOpset: 11,
+    sinceOpset: 9,
     treatment: "migrated",
     reason: "a batch size that the file has fixed, or a symbolic one, is copied from the input",
     convert: reshapeBySizes,
   },
   {
     operator: "Expand",
-    sinceOpset: 11,
+    sinceOpset: 9,
     treatment: "migrated",
     reason: "a batch size that the file has fixed, or a symbolic one, is taken from the input",
     convert: expandBySizes,
   },
   {
     operator: "Tile",
-    sinceOpset: 11,
+    sinceOpset: 9,
     treatment: "migrated",
     reason: "repeats that depend on the batch repeat for each image",
     convert: tileBySizes,
   },
   {
     operator: "Slice",
-    sinceOpset: 11,
+    sinceOpset: 10,
     treatment: "migrated",
     reason: "bounds that depend on the batch must be the whole of the batch's axis",
     convert: sliceBySizes,
