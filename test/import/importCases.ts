@@ -23,6 +23,8 @@ const FILTERS = weights("w", [4, 3, 3, 3]);
 const TRANSPOSED = weights("w", [3, 4, 3, 3]);
 const bool = (name: string, value: number) => tensor(name, "bool", [], [value]);
 
+const last = tensor("last", "int64", [], [-1]);
+
 /** At least one for each row of the written list that converts. */
 export const CASES: readonly Case[] = [
   { row: "ReduceSum-9", opset: 11, nodes: [["ReduceSum(x) -> y", { axes: [1, 3], keepdims: 0 }]] },
@@ -61,6 +63,43 @@ export const CASES: readonly Case[] = [
     title: "of 18, the last part smaller",
     outputs: ["a", "b"],
     nodes: [["Split(x) -> a, b", { axis: 3, num_outputs: 2 }]],
+  },
+  {
+    row: "SplitToSequence-11",
+    initializers: [ints("sizes", [1, 2]), last],
+    nodes: [["SplitToSequence(x, sizes) -> s", { axis: 1 }], ["SequenceAt(s, last) -> y"]],
+    title: "of given sizes",
+  },
+  ...[0, 1].map(
+    (keepdims): Case => ({
+      row: "SplitToSequence-11",
+      title: `of size 1, keepdims ${keepdims}`,
+      initializers: [last],
+      nodes: [["SplitToSequence(x) -> s", { axis: -1, keepdims }], ["SequenceAt(s, last) -> y"]],
+    }),
+  ),
+  {
+    row: "SequenceAt-11",
+    initializers: [last, tensor("four", "int64", [], [4])],
+    nodes: [["SplitToSequence(x, four) -> s", { axis: 2 }], ["SequenceAt(s, last) -> y"]],
+  },
+  {
+    row: "SequenceConstruct-11",
+    nodes: [["Neg(x) -> n"], ["SequenceConstruct(x, n) -> s"], ["ConcatFromSequence(s) -> y", { axis: 1 }]],
+  },
+  {
+    row: "SequenceLength-11",
+    type: "int64",
+    nodes: [["SplitToSequence(x) -> s", { axis: 2 }], ["SequenceLength(s) -> n"], ["Neg(n) -> y"]],
+  },
+  {
+    row: "ConcatFromSequence-11",
+    title: "as a new axis",
+    nodes: [
+      ["Neg(x) -> n"],
+      ["SequenceConstruct(x, n) -> s"],
+      ["ConcatFromSequence(s) -> y", { axis: 1, new_axis: 1 }],
+    ],
   },
   { row: "Hardmax-9", opset: 11, nodes: [["Hardmax(x) -> y"]] },
   {

@@ -9,7 +9,14 @@ import type { AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto 
 import { FixedBatch } from "./fixedBatch.ts";
 import { findRule } from "./importRule.ts";
 import type { ModelInput } from "./modelInput.ts";
-import { type ImportContext, type Imported, isSizeList, NodeCall, type Results } from "./nodeCall.ts";
+import {
+  type ImportContext,
+  type Imported,
+  isSequence,
+  isValue,
+  NodeCall,
+  type Results,
+} from "./nodeCall.ts";
 import { namesRead, neededNodes, Scope } from "./scope.ts";
 import { foldSizes } from "./sizeArithmetic.ts";
 import { probesFor } from "./sizeList.ts";
@@ -121,7 +128,9 @@ export class GraphImporter {
       for (const name of node.output) missing.add(name);
       for (const name of namesRead(node)) {
         const found = missing.has(name) ? undefined : scope.known(name);
-        if (found && !isSizeList(found) && !this.b.constantData(found)) border.add(found);
+        const values = found && isSequence(found) ? found.items : [found];
+        for (const value of values)
+          if (value && isValue(value) && !this.b.constantData(value)) border.add(value);
       }
     }
     if (fault?.code === "E_MODEL_OP") fault = this.#unknownOperators(needed, scope) ?? fault;
@@ -168,14 +177,16 @@ export class GraphImporter {
         user,
         `"${name}" is not defined before it is used (a cycle, or nodes out of order)`,
       );
-    if (isNew && !isSizeList(found) && isWeight(this.b.constantData(found))) this.#weights.add(found);
+    if (isNew && isValue(found) && isWeight(this.b.constantData(found))) this.#weights.add(found);
     return found;
   }
 
   /** The value of a name; E_MODEL_OP for symbolic sizes, which are no tensors. */
   findValue(name: string, scope: Scope, user: string): Value {
     const found = this.find(name, scope, user);
-    return isSizeList(found) ? this.#fail("E_MODEL_OP", user, `"${name}" holds symbolic sizes`) : found;
+    if (isValue(found)) return found;
+    const what = isSequence(found) ? "a sequence" : "symbolic sizes";
+    return this.#fail("E_MODEL_OP", user, `"${name}" holds ${what}`);
   }
 
   readTensor(tensor: TensorProto): TensorData {
@@ -217,7 +228,7 @@ export class GraphImporter {
       if (output !== "" && result === undefined) this.#unmade.set(`${scope.prefix}${output}`, node.opType);
       if (output === "" || result === undefined) return;
       if (!scope.define(output, result)) this.#fail("E_MODEL_PARSE", name, `"${output}" is defined twice`);
-      if (!isSizeList(result) && !this.names.has(result)) this.names.set(result, `${scope.prefix}${output}`);
+      if (isValue(result) && !this.names.has(result)) this.names.set(result, `${scope.prefix}${output}`);
     });
   }
 

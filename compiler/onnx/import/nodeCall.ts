@@ -7,10 +7,23 @@ import { ATTRIBUTE_TYPE, type AttributeProto, type GraphProto, type TensorProto 
 import { type SizeList, sizesText } from "./sizeList.ts";
 
 /** What a name of the file stands for. */
-export type Imported = Value | SizeList;
+export type Imported = Value | SizeList | Sequence;
+
+/** A list of tensors, each of its own shape. */
+export interface Sequence {
+  readonly items: readonly Value[];
+}
 
 export function isSizeList(imported: Imported): imported is SizeList {
   return "atProbes" in imported;
+}
+
+export function isSequence(imported: Imported): imported is Sequence {
+  return "items" in imported;
+}
+
+export function isValue(imported: Imported): imported is Value {
+  return "type" in imported;
 }
 
 /** What a rule gives for each output of the node, in order. */
@@ -103,7 +116,8 @@ export class NodeCall {
 
   optionalValue(index: number): Value | undefined {
     const input = this.inputs[index];
-    if (!input || !isSizeList(input)) return input;
+    if (!input || isValue(input)) return input;
+    if (isSequence(input)) return this.fail("E_MODEL_OP", `input ${index} is a sequence, not a tensor`);
     return this.fail(
       "E_MODEL_SHAPE",
       `input ${index}, [${sizesText(input, this.ctx.probes)}], depends on the batch in a way that is not followed`,
@@ -114,7 +128,7 @@ export class NodeCall {
   /** The numbers of an input, if it is given and constant. */
   constant(index: number): TensorData | undefined {
     const input = this.inputs[index];
-    return input && !isSizeList(input) ? this.b.constantData(input) : undefined;
+    return input && isValue(input) ? this.b.constantData(input) : undefined;
   }
 
   /** The numbers of a compulsory constant input; E_MODEL_OP if they depend on the image. */

@@ -6,7 +6,7 @@ import { GraphBuilder } from "../../ir/builder.ts";
 import { dimAt } from "../../ir/dims.ts";
 import type { Dim, TensorData, Value } from "../../ir/types.ts";
 import { stretchToBatch } from "./batchStretch.ts";
-import { BATCH_HINT, type Convert, isSizeList, type NodeCall, type Results } from "./nodeCall.ts";
+import { BATCH_HINT, type Convert, isSizeList, isValue, type NodeCall, type Results } from "./nodeCall.ts";
 import { dimsOf, isConstantList, listOfDims, type SizeList, sizesText } from "./sizeList.ts";
 import { MAX_FOLDED_ELEMENTS } from "./standardNode.ts";
 
@@ -18,7 +18,7 @@ export function foldSizes(node: NodeCall, convert: Convert): Results | undefined
   const source = node.inputs.find(
     (input): input is SizeList => input !== undefined && isSizeList(input),
   )?.source;
-  const isKnown = node.inputs.every((input) => !input || isSizeList(input) || node.b.constantData(input));
+  const isKnown = node.inputs.every((_, i) => !node.inputs[i] || isList(node, i) || node.constant(i));
   if (!source || !isKnown || makesShape(node)) return undefined;
   const atProbes = node.ctx.probes.map((_, probe) => evaluateAt(node, convert, probe));
   const [first = []] = atProbes;
@@ -41,16 +41,21 @@ function makesShape({ operator, inputs }: NodeCall): boolean {
   return ["Expand", "Tile", "Reshape"].includes(operator) && shape !== undefined && isSizeList(shape);
 }
 
+function isList(node: NodeCall, index: number): boolean {
+  const input = node.inputs[index];
+  return input !== undefined && isSizeList(input);
+}
+
 /** What the node gives at one probe; undefined for a result that is not computed at import. */
 function evaluateAt(node: NodeCall, convert: Convert, probe: number): (TensorData | undefined)[] {
   const b = new GraphBuilder(node.name, node.b.ops);
   const inputs = node.inputs.map((input) => {
     if (!input) return undefined;
-    const data = isSizeList(input) ? numbersAt(input, probe) : node.b.constantData(input);
-    return data && b.constant(data);
+    const data = isSizeList(input) ? numbersAt(input, probe) : isValue(input) && node.b.constantData(input);
+    return data ? b.constant(data) : undefined;
   });
   const results = convert(node.inContext({ b, weights: new Set(), fixedBatch: undefined }).with({ inputs }));
-  return results.map((result) => (result && !isSizeList(result) ? b.constantData(result) : undefined));
+  return results.map((result) => (result && isValue(result) ? b.constantData(result) : undefined));
 }
 
 function numbersAt({ dtype, shape, atProbes }: SizeList, probe: number): TensorData {
@@ -99,14 +104,13 @@ export function constantOfShape(node: NodeCall): Results {
 
 /** Range-11: start, start + delta, ... before limit; up to the batch it is counted when the graph runs. */
 export function rangeOf(node: NodeCall): Results {
-  const limits = [0, 1, 2].map((i) => node.inputs[i]);
   const [start = 0, limit = 0, delta = 1] = [0, 1, 2].map((i) => sizesAt(node, i).dims[0]);
   if (typeof start === "string" || typeof delta === "string" || (typeof limit === "string" && delta !== 1))
     return unknownSizes(
       node,
-      limits.findIndex((each) => each && isSizeList(each)),
+      [0, 1, 2].findIndex((i) => isList(node, i)),
     );
-  const dtype = node.inputs[0] && !isSizeList(node.inputs[0]) ? node.value(0).type.dtype : "int64";
+  const dtype = isList(node, 0) ? "int64" : node.value(0).type.dtype;
   if (typeof limit === "string") return [countToBatch(node, dtype, dimAt(limit, 1), start)];
   const wanted = Math.max(0, Math.ceil((limit - start) / delta));
   if (delta === 0 || !Number.isFinite(wanted)) node.fail("E_MODEL_SHAPE", `${start} to ${limit} by ${delta}`);

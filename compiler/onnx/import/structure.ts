@@ -7,6 +7,7 @@ import { DOWNGRADES } from "./downgrades.ts";
 import { EARLY_FORMS } from "./earlyForms.ts";
 import { type ImportRule, refuseAll } from "./importRule.ts";
 import type { NodeCall, Results } from "./nodeCall.ts";
+import { SEQUENCE_FORMS } from "./sequenceForms.ts";
 import { constantOfShape, rangeOf, shapeOf, sizeOf } from "./sizeArithmetic.ts";
 import { UPGRADES } from "./upgrades.ts";
 
@@ -79,11 +80,10 @@ const STRUCTURE: readonly ImportRule[] = [
     "quantised models are not trained; bring the float model",
   ),
   ...refuseAll(
-    ["SequenceAt", "SequenceConstruct", "SequenceEmpty", "SequenceErase", "SequenceInsert", "SequenceLength"],
+    ["SequenceEmpty", "SequenceErase", "SequenceInsert", "SequenceMap"],
     9,
     "sequences are not tensors",
   ),
-  ...refuseAll(["SequenceMap", "SplitToSequence", "ConcatFromSequence"], 9, "sequences are not tensors"),
   ...refuseAll(["Optional", "OptionalGetElement", "OptionalHasElement"], 15, "optionals are not tensors"),
   ...refuseAll(["StringNormalizer", "TfIdfVectorizer"], 9, "strings are not read"),
   ...refuseAll(["LSTM", "GRU", "RNN"], 9, "recurrent networks are not trunks of image networks"),
@@ -111,4 +111,10 @@ const STRUCTURE: readonly ImportRule[] = [
  * All rows, for the documentation and for findRule: what import does to operators of ONNX's own domain.
  * Operators of other domains are refused unless the file brings a function for them, which is inlined.
  */
-export const IMPORT_RULES: readonly ImportRule[] = [...STRUCTURE, ...EARLY_FORMS, ...UPGRADES, ...DOWNGRADES];
+export const IMPORT_RULES: readonly ImportRule[] = [
+  ...STRUCTURE,
+  ...SEQUENCE_FORMS,
+  ...EARLY_FORMS,
+  ...UPGRADES,
+  ...DOWNGRADES,
+];
