@@ -86,7 +86,8 @@ function hintFor({ code, at }: Fault, { key, path, spec }: ModelPlace): string |
   const isInside = at?.node !== undefined || (at?.path !== undefined && !at.path.startsWith(key));
   if (isShape && isInside) {
     const { imshape, num_channels: channels } = spec;
-    return `the images are ${imshape.join("x")} (imshape) with ${channels} channels (num_channels)`;
+    const images = `the images are ${imshape.join("x")} (imshape) with ${channels} channels (num_channels)`;
+    return `${images}: take the model's own size as imshape, or name a value before this node as \`output\``;
   }
   if (code !== "E_MODEL_PARSE") return undefined;
   if (/\.(onnx|h5|hdf5|keras)$/i.test(path)) return undefined;
@@ -158,7 +159,8 @@ function normNotes(spec: Spec, settings: ImportedFcn, graph: Graph): string[] {
   if (hasNorm) return [];
   return [
     "batchnorm: train finds no batch norm: PyTorch's default export folds them into the convolutions. Export with " +
-      "torch.onnx.export(..., training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False, dynamo=False)",
+      "torch.onnx.export(model.eval(), (image,), file, dynamo=True, optimize=False, " +
+      'dynamic_shapes=({0: torch.export.Dim("batch")},))',
   ];
 }
 

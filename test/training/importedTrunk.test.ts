@@ -89,7 +89,7 @@ describe("an imported trunk", () => {
     await using trainer = new MultiTaskTrainer({ ...options, fcn, train_fcn: true });
     trainer.on("log", ({ message }) => messages.push(message));
     await trainer.fit(1);
-    expect(messages.join("\n")).toMatch(/finds no batch norm.*TrainingMode\.PRESERVE/);
+    expect(messages.join("\n")).toMatch(/finds no batch norm.*optimize=False, dynamic_shapes=/);
   });
 
   test.each([
