@@ -11,6 +11,7 @@ import { assertClose } from "../assertClose.ts";
 import { runBytesOnOrt } from "../ops/runOnOrt.ts";
 import { faultsOf } from "../spec/faultsOf.ts";
 import { IMPORTED_FLOAT32 } from "../tolerances.ts";
+import type { Case } from "./earlyCases.ts";
 import {
   encodeForeign,
   graphOf,
@@ -21,7 +22,7 @@ import {
   tensor,
   weights,
 } from "./foreignModel.ts";
-import { CASES, type Case, FUNCTIONS, WINDOWS } from "./importCases.ts";
+import { CASES, FUNCTIONS, WINDOWS } from "./importCases.ts";
 
 const library = OrtLibrary.open();
 afterAll(() => library[Symbol.dispose]());

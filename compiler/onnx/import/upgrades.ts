@@ -1,5 +1,5 @@
-// Operators whose form changed between opset 11 and 18 (earlyForms.ts: before), brought to that of 18: mostly attributes that
-// became inputs. Source of the rows: ONNX's Changelog.md, by operator version.
+// Operators whose form changed between opset 11 and 18 (before: earlyForms.ts), brought to that of 18: mostly
+// attributes that became inputs. Source of the rows: ONNX's Changelog.md, by operator version.
 import type { ImportRule } from "./importRule.ts";
 import type { NodeCall, Results } from "./nodeCall.ts";
 import { expandBySizes, reshapeBySizes, resizeBySizes, sliceBySizes, tileBySizes } from "./sizeOperands.ts";
