@@ -52,11 +52,12 @@ function inferenceNorm(node: NodeCall): Results {
   return standardNode(node.with({ attrs, outputs: node.outputs.slice(0, 1) }));
 }
 
-/** Its input takes its place; where the mask is an output, the operator stays, in its inference form. */
+/** Its input takes its place; for a mask that something reads, the operator stays, in its inference form. */
 function withoutDropout(node: NodeCall): Results {
   node.ctx.notes.add("dropout layers are left out");
   if (!node.outputs[1]) return [node.value(0)];
-  return standardNode(node.with({ inputs: [node.value(0)], attrs: { ratio: undefined } }));
+  const [, mask] = standardNode(node.with({ inputs: [node.value(0)], attrs: { ratio: undefined } }));
+  return [node.value(0), mask];
 }
 
 /**
