@@ -4,8 +4,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { compile } from "../../compiler/compile.ts";
+import { exportModel } from "../../compiler/exportModel.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
+import { importedValues } from "../../compiler/model/importedTrunk.ts";
 import { importTrunk } from "../../compiler/onnx/import/importTrunk.ts";
 import { decodeModelProto, encodeModelProto } from "../../compiler/onnx/protobuf.ts";
 import { OPS } from "../../compiler/ops/table.ts";
@@ -14,9 +16,14 @@ import { readForeignModels } from "../../runtime/models/foreignModels.ts";
 import { OrtLibrary } from "../../runtime/ort/library.ts";
 import { assertClose } from "../assertClose.ts";
 import { runBytesOnOrt, runOnOrt } from "../ops/runOnOrt.ts";
+import { initialState } from "../step/experiment.ts";
 import { IMPORTED_FLOAT32 } from "../tolerances.ts";
 
 const FOLDER = join(import.meta.dirname, "../cases/models");
+const CLASSES = [
+  { task: "t0", classes: ["a", "b", "c"] },
+  { task: "t1", classes: ["x", "y"] },
+];
 const library = OrtLibrary.open();
 afterAll(() => library[Symbol.dispose]());
 
@@ -104,12 +111,8 @@ describe("compile", () => {
   ] as const;
   test.each(specs)("%s, with its features those of the file", async (name, value, channels, side) => {
     const spec = parseSpec(readFileSync(join(FOLDER, `${name}.yml`), "utf8"), `${name}.yml`);
-    const classes = [
-      { task: "t0", classes: ["a", "b", "c"] },
-      { task: "t1", classes: ["x", "y"] },
-    ];
-    const { trunk = expect.fail() } = await readForeignModels(spec, FOLDER, classes);
-    const compiled = compile(spec, classes, { trunk, teacher: undefined });
+    const { trunk = expect.fail() } = await readForeignModels(spec, FOLDER, CLASSES);
+    const compiled = compile(spec, CLASSES, { trunk, teacher: undefined });
     expect([...compiled.files.keys()].some((file) => file.endsWith(".onnx"))).toBe(true);
     const [{ value: cut } = expect.fail()] = trunk.graph.outputs;
     expect(cut.type.shape.slice(0, 2)).toEqual(["N", channels]);
@@ -123,4 +126,36 @@ describe("compile", () => {
       });
     }
   });
+});
+
+describe("an export of what is compiled for a batch of 4", () => {
+  test.each(["expand-token", "window-partition", "batch-times-patches", "resize-sizes-batch1"])(
+    "%s takes 1 image and 5, and says of each what it says of it alone",
+    async (name) => {
+      const spec = parseSpec(readFileSync(join(FOLDER, `${name}.yml`), "utf8"), `${name}.yml`);
+      const { trunk = expect.fail() } = await readForeignModels(spec, FOLDER, CLASSES);
+      const state = initialState(compile(spec, CLASSES, { trunk, teacher: undefined }));
+      const values = new Map([...state].map(([key, { data }]) => [key, Float32Array.from(data)]));
+      const all = new Map([...importedValues(trunk, spec), ...values]);
+      const [{ bytes } = expect.fail()] = exportModel(spec, CLASSES, all, { trunk });
+      const { graph } = decodeModelProto(bytes);
+      const outputs = graph.output.map((output) => output.name);
+      const [input = ""] = graph.input.map((each) => each.name);
+      const data = images(5, 16).data.map((pixel) => Math.floor(255 * pixel));
+      const size = data.length / 5;
+      const run = (count: number, from = 0) => {
+        const bytes8 = { dtype: "uint8", data: data.slice(from * size, (from + count) * size) } as const;
+        const feed = { ...bytes8, shape: [count, 16, 16, 3] };
+        return runBytesOnOrt(library, { name, bytes, outputs }, new Map([[input, feed]]));
+      };
+      const whole = run(5);
+      for (const output of outputs) {
+        const each = Array.from({ length: 5 }, (_, i) => [...(run(1, i).get(output)?.data ?? [])]);
+        assertClose(whole.get(output)?.data ?? [], each.flat(), {
+          tolerance: IMPORTED_FLOAT32,
+          what: output,
+        });
+      }
+    },
+  );
 });
