@@ -43,6 +43,21 @@ export const FIXED_BATCH_MODELS: readonly (readonly [string, (batch: number) => 
     }),
   ],
   [
+    "positions that the exporter has repeated, projected by a trained filter",
+    (n) => ({
+      initializers: [
+        tensor(
+          "c",
+          "float32",
+          [n, 2, 6, 8],
+          Array.from({ length: 96 * n }, (_, i) => (i % 96) / 96),
+        ),
+        weights("w", [4, 2, 1, 1]),
+      ],
+      nodes: [["Conv(c, w) -> p"], ["Add(x, p) -> y"]],
+    }),
+  ],
+  [
     "numbers that the exporter has repeated, added",
     (n) => ({
       initializers: [

@@ -4,8 +4,11 @@
 // axis as a mere list is right for any N. Operands that were made from the file's batch are replaced, inputs
 // that are the same for all images are repeated, the batch is moved to another axis where an operator mixes
 // its own (possible for a batch of 1, whose place is free). What is left mixes images and is refused.
+
+import type { GraphBuilder } from "../../ir/builder.ts";
 import { dimAt } from "../../ir/dims.ts";
-import type { Attrs, Node, Shape, Value } from "../../ir/types.ts";
+import { interpret } from "../../ir/interpret.ts";
+import type { Attrs, Node, Shape, TensorData, Value } from "../../ir/types.ts";
 import { type AxisMap, axisMapOf } from "./batchAxes.ts";
 import { stretchToBatch } from "./batchStretch.ts";
 import type { BatchPlaces, NodeCall } from "./nodeCall.ts";
@@ -19,6 +22,8 @@ export interface Place {
 
 /** Operators that keep all elements in their order. */
 const SAME_ORDER: readonly string[] = ["Reshape", "Flatten", "Squeeze", "Unsqueeze"];
+/** Elements of a value that is computed to see whether it repeats itself. */
+const MAX_FOLDED_ELEMENTS = 2 ** 20;
 /** Operators whose inputs must have one shape, that of the batch included; others broadcast. */
 const SAME_SHAPES: readonly string[] = ["Concat", "GatherElements", "ScatterElements", "GridSample"];
 
@@ -237,22 +242,22 @@ export class FixedBatch implements BatchPlaces {
     return result;
   }
 
-  /** A constant that repeats itself for each image of the file's batch, once. */
+  /**
+   * What repeats itself for each image of the file's batch, once: a constant, or what is computed from
+   * constants (a projected position grid).
+   */
   #ofOneImage(node: NodeCall, x: Value, { axis, before, after }: Place): Value {
     const { b } = node;
-    const data = b.constantData(x);
+    const data = b.constantData(x) ?? valueOfConstants(b, x);
     if (!data) return this.#refuse(node);
     const outer = product(data.shape.slice(0, axis)) * before;
     const inner = after * product(data.shape.slice(axis + 1));
-    const one = new Float64Array(outer * inner);
-    const isRepeated = data.data.every((number, i) => {
-      const [row, column] = [Math.floor(i / (inner * this.#fileBatch)), i % inner];
-      const isFirst = Math.floor(i / inner) % this.#fileBatch === 0;
-      if (isFirst) one[row * inner + column] = number;
-      return isFirst || one[row * inner + column] === number;
-    });
-    if (!isRepeated) this.#refuse(node);
-    return b.constant({ dtype: data.dtype, shape: data.shape.with(axis, before * after), data: one });
+    const one = firstOfEach(data.data, { outer, inner, count: this.#fileBatch });
+    if (!one) return this.#refuse(node);
+    const shape = data.shape.with(axis, before * after);
+    if (b.constantData(x)) return b.constant({ dtype: data.dtype, shape, data: one });
+    const apart = b.reshape(x, [outer, this.#fileBatch, inner]);
+    return b.reshape(b.slice(apart, [0], [1], [1]), shape);
   }
 
   #refuse(node: NodeCall): never {
@@ -307,6 +312,47 @@ function bestAxis(target: readonly number[], outer: number, batch: number): numb
   });
   const [first] = rated.sort((a, b) => a.rating - b.rating || a.axis - b.axis);
   return first?.axis;
+}
+
+/**
+ * The first of `count` equal parts of `inner` numbers, for each of `outer` groups; undefined where they are
+ * not equal.
+ */
+function firstOfEach(
+  data: TensorData["data"],
+  { outer, inner, count }: { readonly outer: number; readonly inner: number; readonly count: number },
+): Float64Array | undefined {
+  const one = new Float64Array(outer * inner);
+  const isRepeated = data.every((number, i) => {
+    const [row, column] = [Math.floor(i / (inner * count)), i % inner];
+    const isFirst = Math.floor(i / inner) % count === 0;
+    if (isFirst) one[row * inner + column] = number;
+    return isFirst || one[row * inner + column] === number;
+  });
+  return isRepeated ? one : undefined;
+}
+
+/** The numbers of a value that depends on constants alone; undefined where it does not, or is too large. */
+function valueOfConstants(b: GraphBuilder, value: Value): TensorData | undefined {
+  const needed = new Set<Value>([value]);
+  const nodes = b.nodes.toReversed().filter(({ inputs, outputs }) => {
+    if (!outputs.some((output) => needed.has(output))) return false;
+    for (const input of inputs) if (input) needed.add(input);
+    return true;
+  });
+  const made = new Set(nodes.flatMap(({ outputs }) => outputs));
+  const constants = new Map<Value, TensorData>();
+  for (const each of needed) {
+    const data = b.constantData(each);
+    if (data) constants.set(each, data);
+    else if (!made.has(each)) return undefined;
+    if (product(each.type.shape) > MAX_FOLDED_ELEMENTS) return undefined;
+  }
+  const outputs = [{ name: "value", value }];
+  return interpret(
+    { name: "constants", inputs: [], constants, nodes: nodes.reverse(), outputs },
+    new Map(),
+  ).get("value");
 }
 
 function numbersOf(node: NodeCall, value: Value | undefined): readonly number[] | undefined {
