@@ -4,17 +4,21 @@ import { join } from "node:path";
 import type { GraphEntry, Manifest } from "../../compiler/bundle.ts";
 import { InternalError } from "../../compiler/diagnostics.ts";
 import type { Batch } from "../data/loader.ts";
-import type { BufferSpec, OrtHost } from "../ort/ortHost.ts";
+import type { BufferSpec, OrtHost, Placement } from "../ort/ortHost.ts";
+import { PROVIDER_NAMES } from "../ort/provider.ts";
 import type { Scoring } from "./scoring.ts";
 
 const GRAPH = "evaluate";
 const IMAGE = "image";
 
 export class EvaluationDevice {
+  /** What the provider's device leaves to the CPU: a line for the user. */
+  readonly fallback: string | undefined;
   readonly #host: OrtHost;
   readonly #manifest: Manifest;
 
-  private constructor(host: OrtHost, manifest: Manifest) {
+  private constructor(host: OrtHost, manifest: Manifest, fallback: string | undefined) {
+    this.fallback = fallback;
     this.#host = host;
     this.#manifest = manifest;
   }
@@ -33,7 +37,9 @@ export class EvaluationDevice {
     weights: ReadonlyMap<string, Uint8Array>,
   ): Promise<EvaluationDevice> {
     const { file, inputs, outputs } = graphOf(manifest);
-    await host.openGraph(GRAPH, { path: join(directory, file) });
+    const onDevice = host.provider.kind !== "cpu";
+    await host.openGraph(GRAPH, { path: join(directory, file) }, { recordPlacement: onDevice });
+    const placements = onDevice ? await host.placements(GRAPH) : [];
     const buffers = [...inputs, ...outputs].map(
       ({ name, dtype, shape }): BufferSpec => ({
         id: name,
@@ -47,7 +53,7 @@ export class EvaluationDevice {
     const byName = (entries: GraphEntry["inputs"]) =>
       Object.fromEntries(entries.map(({ name }) => [name, name]));
     await host.bind(GRAPH, GRAPH, { inputs: byName(inputs), outputs: byName(outputs) });
-    return new EvaluationDevice(host, manifest);
+    return new EvaluationDevice(host, manifest, fallbackOf(placements));
   }
 
   /** Logits per task, float32 [batch, classes], of one batch. */
@@ -69,6 +75,12 @@ export class EvaluationDevice {
 
 function imagesOf(input: Parameters<Scoring["device"]["evaluate"]>[0]): Batch["images"] | Uint8Array {
   return "images" in input ? input.images : missing("place for features");
+}
+
+function fallbackOf(placements: readonly Placement[]): string | undefined {
+  const fallen = placements.filter(({ provider }) => provider === PROVIDER_NAMES.cpu);
+  if (fallen.length === 0) return undefined;
+  return `${fallen.length} of ${placements.length} nodes of evaluate run on the CPU, such as ${fallen[0]?.node}`;
 }
 
 function graphOf(manifest: Manifest): GraphEntry {

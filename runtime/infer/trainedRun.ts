@@ -69,6 +69,7 @@ export class TrainedRun implements AsyncDisposable {
     this.warnings = [
       ...(host.note === undefined ? [] : [host.note]),
       ...(host.provider.kind === "cpu" ? [] : [`running on ${describeProvider(host.provider)}`]),
+      ...(device.fallback === undefined ? [] : [device.fallback]),
       ...folder.notes,
       ...checkpoint.warnings,
     ];

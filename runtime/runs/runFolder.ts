@@ -76,7 +76,8 @@ export class RunFolder implements RunDescription {
   }
 
   /**
-   * Opens the run in `logdir`. E_FILE where there is none; E_BUNDLE, E_CONFIG where its files were changed.
+   * Opens the run in `logdir`. E_FILE where there is none; E_BUNDLE, E_CONFIG where its files were changed;
+   * E_CKPT_MISMATCH for one of a later mttc.
    */
   static async open(logdir: string): Promise<RunFolder> {
     const directory = resolve(logdir);
@@ -150,7 +151,11 @@ function parseFacts(text: string, file: string): RunFacts {
     return refuse("is not JSON", again, cause);
   }
   const later = z.object({ version: z.int().gt(VERSION) }).safeParse(json).data;
-  if (later) return refuse(`is of version ${later.version}, this mttc reads ${VERSION}`, "update mttc");
+  if (later) {
+    // Not damage, which a resume would mend.
+    const message = `the run is of version ${later.version}, this mttc reads ${VERSION}`;
+    throw new MttcError({ code: "E_CKPT_MISMATCH", message, at: { file }, hint: "update mttc" });
+  }
   const parsed = factsSchema.safeParse(json);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;

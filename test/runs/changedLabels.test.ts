@@ -6,6 +6,7 @@ import { expect, test } from "vitest";
 import { exportRun } from "../../runtime/export/exportRun.ts";
 import { TrainedRun } from "../../runtime/infer/trainedRun.ts";
 import { changesText } from "../../runtime/runs/labelRecord.ts";
+import { runCli } from "../cli/runCli.ts";
 import { makeTinyData } from "../cli/tinyData.ts";
 import { faultsOfAsync } from "../spec/faultsOf.ts";
 import { snapshot } from "./snapshot.ts";
@@ -72,6 +73,19 @@ test("training goes on with a changed table only when told to, and says what has
   expect(lines[0]).toMatch(/have changed: 1 row added, 0 removed, 2 relabelled; the run goes on with them/);
   // From now on these are the run's labels.
   expect((await train(data.folder, 4, other, { resume: true })).join("\n")).not.toMatch("have changed");
+});
+
+test("the command line offers to go on, and does", async () => {
+  await using data = await trainedData();
+  await rewrite(join(data.folder, "train.csv"), (rows) => rows.slice(0, -2));
+  const refused = await runCli(data.folder, ["train", "spec.yml", "--resume", "--epochs", "3"]);
+  expect([refused.code, refused.stdout]).toEqual([2, ""]);
+  expect(refused.stderr).toMatch(
+    /: 0 rows added, 2 removed, 0 relabelled \[E_CKPT_MISMATCH\]\n {2}--accept-new-labels/,
+  );
+  const accepting = ["train", "spec.yml", "--resume", "--accept-new-labels", "--epochs", "3"];
+  const accepted = await runCli(data.folder, accepting);
+  expect([accepted.code, accepted.stdout]).toEqual([0, expect.stringContaining("3 epochs are trained")]);
 });
 
 test("a class that is gone stays a class of the run; one that is new cannot become one", async () => {

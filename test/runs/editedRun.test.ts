@@ -76,9 +76,13 @@ test.each<[string, (text: string) => string]>([
   ["with classes that are no lists", edited((json) => ({ ...json, classes: { colour: "red" } }))],
   ["with a folder that is a number", edited((json) => ({ ...json, project: 7 }))],
   ["with rows that are none", edited((json) => ({ ...json, rows: { val: [[1]] } }))],
-  ["of a later version", edited((json) => ({ ...json, version: 99 }))],
 ])("run.json %s is refused by readers, and written anew by a resume", async (_, change) => {
   expect(await withChanged(join(folder, "run.json"), change)).toEqual(["E_BUNDLE", "E_BUNDLE", "none"]);
+});
+
+test("run.json of a later version is refused by all, with the advice to update", async () => {
+  const change = edited((json) => ({ ...json, version: 99 }));
+  expect(await withChanged(join(folder, "run.json"), change)).toEqual(Array(3).fill("E_CKPT_MISMATCH"));
 });
 
 test.each<[string, (text: string) => string]>([
