@@ -4,9 +4,9 @@ import { basename, resolve } from "node:path";
 import type { Command } from "commander";
 import { resolveSpec } from "../compiler/spec/parseSpec.ts";
 import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
-import { type LabelStatistics, labelStatistics } from "../runtime/data/labelStatistics.ts";
 import { drawStatisticsSheet } from "../runtime/drawing/statisticsSheet.ts";
-import { type Experiment, experimentFromSpec, readLabels } from "../runtime/train/trainerOptions.ts";
+import { type DataStatistics, experimentStatistics } from "../runtime/train/dataStats.ts";
+import { type Experiment, experimentFromSpec } from "../runtime/train/trainerOptions.ts";
 import { readTableFacts } from "./labelColumns.ts";
 import { shownPath } from "./pathText.ts";
 import { parsePngName, parsePositive } from "./runtimeOptions.ts";
@@ -49,10 +49,11 @@ async function showStatistics(path: string, flags: Flags, terminal: Terminal): P
     ? await tableExperiment(path, flags, terminal)
     : await loadSpecOrRun(path);
   const { spec } = experiment;
-  const statistics = labelStatistics(await readLabels(experiment), {
+  const statistics = await experimentStatistics(experiment, {
     ...spec,
     batch_size: flags.batchSize ?? spec.batch_size,
   });
+  for (const warning of statistics.warnings) terminal.note(plainText(`warning: ${warning}`));
   terminal.out(flags.json ? JSON.stringify(statistics) : statisticsText(statistics, terminal));
   if (flags.output === undefined) return;
   await writeFileAtomically(flags.output, await drawStatisticsSheet(statistics, basename(resolve(path))));
@@ -77,8 +78,8 @@ async function tableExperiment(path: string, flags: Flags, terminal: Terminal): 
   return experimentFromSpec(spec, path);
 }
 
-function statisticsText(statistics: LabelStatistics, terminal: Terminal): string {
-  const { train, val, classes, together, batch, batchSize } = statistics;
+function statisticsText(statistics: DataStatistics, terminal: Terminal): string {
+  const { train, val, classes, together, batch, batchSize, missing } = statistics;
   const tasks = batch.map(({ task }) => task);
   const ofClasses = tasks.flatMap((task) =>
     (classes[task] ?? []).map((name, i) => [
@@ -97,8 +98,17 @@ function statisticsText(statistics: LabelStatistics, terminal: Terminal): string
   ]);
   const places = tasks.map((_, i) => i + 1);
   const head = ["task", "labelled", `in a batch of ${batchSize}`, "chance of none"];
+  const absent = missing.map(({ task, split, spelling, cells }) => [
+    task,
+    split,
+    spelling || "(empty)",
+    count(cells),
+  ]);
   return [
     renderTable(terminal, ["task", "class", "train", "val"], ofClasses, [2, 3]),
+    ...(absent.length > 0
+      ? [renderTable(terminal, ["task", "table", "missing as", "cells"], absent, [3])]
+      : []),
     ...(tasks.length > 1 ? [renderTable(terminal, ["labelled together", ...tasks], pairs, places)] : []),
     renderTable(terminal, head, shares, [1, 2, 3]),
   ].join("\n\n");

@@ -2,13 +2,16 @@
 import { access } from "node:fs/promises";
 import { basename, dirname, relative, resolve } from "node:path";
 import type { Command } from "commander";
-import { MttcError } from "../compiler/diagnostics.ts";
+import { formatFault, MttcError } from "../compiler/diagnostics.ts";
 import { parseSpec } from "../compiler/spec/parseSpec.ts";
 import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
+import { experimentStatistics } from "../runtime/train/dataStats.ts";
+import { type Experiment, experimentFromSpec } from "../runtime/train/trainerOptions.ts";
 import { medianImageSize, readTableFacts } from "./labelColumns.ts";
 import { shownPath } from "./pathText.ts";
 import { draftSpec } from "./specDraft.ts";
-import type { Terminal } from "./terminal.ts";
+import { count } from "./tables.ts";
+import { plainText, type Terminal } from "./terminal.ts";
 
 interface Flags {
   readonly output: string;
@@ -41,12 +44,30 @@ async function writeDraft(labels: string, { output, val }: Flags, terminal: Term
     name: basename(resolve(labels)).replace(/\.[^.]*$/, ""),
     imageSize: size,
   });
-  parseSpec(text, output);
+  const spec = parseSpec(text, output);
   await writeFileAtomically(output, text);
+  await noteOddities(experimentFromSpec(spec, output), terminal);
   const tasks = facts.tasks.map(({ name, classes }) => `${name} (${classes.length} classes)`).join(", ");
   const shown = shownPath(resolve(output));
   terminal.out(`Written to ${shown}: ${facts.rows} rows, tasks ${tasks}`);
   terminal.out(`Next: read and edit it, then  mttc inspect ${shown}  and  mttc train ${shown}`);
+}
+
+/** What training would say of the labels, or refuse in them; the draft is for the person to mend it in. */
+async function noteOddities(experiment: Experiment, terminal: Terminal): Promise<void> {
+  const warn = (text: string): void =>
+    terminal.note(`warning: ${text.split("\n").map(plainText).join("\n")}`);
+  try {
+    const { missing, warnings } = await experimentStatistics(experiment, experiment.spec);
+    for (const { task, split, spelling, cells } of missing)
+      terminal.note(
+        plainText(`${task}: ${count(cells)} missing labels in ${split} (${spelling || "empty"})`),
+      );
+    for (const warning of warnings) warn(warning);
+  } catch (error) {
+    if (!(error instanceof MttcError)) throw error;
+    for (const fault of error.faults) warn(`training will refuse this: ${formatFault(fault)}`);
+  }
 }
 
 async function refuseExisting(file: string): Promise<void> {

@@ -3,6 +3,7 @@
 import { dirname, resolve } from "node:path";
 import sharp from "sharp";
 import { MttcError } from "../compiler/diagnostics.ts";
+import { classKey } from "../compiler/spec/classKey.ts";
 import { resolveSpec } from "../compiler/spec/parseSpec.ts";
 import { sortClasses } from "../runtime/data/classes.ts";
 import { readImageFile } from "../runtime/data/imageFile.ts";
@@ -51,10 +52,13 @@ export async function readTableFacts(file: string, pathColumn?: string): Promise
 }
 
 function folderFacts({ paths, columns }: LabelTable): TableFacts {
-  const { names, codes } = columns[0] ?? { names: [], codes: new Int32Array() };
+  const { names = [], codes = new Int32Array() } = columns[0] ?? {};
   const rows = names.map(() => 0);
   for (const code of codes) rows[code] = (rows[code] ?? 0) + 1;
-  const classes = sortClasses(names).map((name) => ({ name, rows: rows[names.indexOf(name)] ?? 0 }));
+  const classes = sortClasses([...new Set(names.map(classKey))]).map((name) => ({
+    name,
+    rows: names.reduce((sum, label, code) => sum + (classKey(label) === name ? (rows[code] ?? 0) : 0), 0),
+  }));
   const count = Math.min(SAMPLED_IMAGES, paths.length);
   const samples = Array.from({ length: count }, (_, i) => {
     return paths.at(Math.floor((i * paths.length) / count)) ?? "";

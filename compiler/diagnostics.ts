@@ -144,10 +144,16 @@ export function nearestName(name: string, candidates: Iterable<string>): string 
   return closeNames(name, candidates, 1)[0];
 }
 
-/** "did you mean "x" or "y"?" when something is near, else the list of what there is. */
+/** Names that are listed where none is near. */
+const MAX_LISTED = 50;
+
+/** "did you mean "x" or "y"?" when something is near, else the list of what there is, the first 50. */
 export function suggestName(name: string, candidates: readonly string[]): string {
   const near = closeNames(name, candidates).map((each) => `"${each}"`);
   const last = near.pop();
-  if (last === undefined) return `one of: ${candidates.join(", ")}`;
+  if (last === undefined) {
+    const rest = candidates.length - MAX_LISTED;
+    return `one of: ${candidates.slice(0, MAX_LISTED).join(", ")}${rest > 0 ? ` and ${rest} more` : ""}`;
+  }
   return `did you mean ${near.length > 0 ? `${near.join(", ")} or ` : ""}${last}?`;
 }

@@ -17,7 +17,7 @@ export {
 export type { EvaluationReport, TaskReport } from "./infer/evaluationReport.ts";
 export { type EvaluationRows, TrainedRun } from "./infer/trainedRun.ts";
 export type { RuntimeOptions } from "./ort/runtimeOptions.ts";
-export { type DataStatsOptions, dataStats, dataStatsPlot } from "./train/dataStats.ts";
+export { type DataStatistics, type DataStatsOptions, dataStats, dataStatsPlot } from "./train/dataStats.ts";
 export type { EpochReport, StepEvent, TrainerEvents } from "./train/events.ts";
 export { type FitOptions, MultiTaskTrainer } from "./train/multiTaskTrainer.ts";
 export type { LabelSource, TrainerOptions } from "./train/trainerOptions.ts";

@@ -28,6 +28,11 @@ const DECISIVE_PARTS: Readonly<Partial<Record<SpecKey, DecisivePart>>> = {
   train_labels: nothing,
   val_labels: nothing,
   filepaths: nothing,
+  // What labels are made of a table; the labels themselves are compared.
+  missing: nothing,
+  unknown_val_classes: nothing,
+  path_prefix: nothing,
+  path_suffix: nothing,
   fcn: allButPath,
   num_parallel_calls: nothing,
   pack: nothing,

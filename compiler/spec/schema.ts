@@ -3,6 +3,7 @@
 // Each `error` phrase completes the sentence "expected ..."; keys of later work accept their off value alone.
 import { z } from "zod";
 import { AUGMENT_KEYS, AUGMENT_NAMES, type AugmentName, resolveAugment } from "./augmentKeys.ts";
+import { LABEL_KEYS } from "./labelKeys.ts";
 import { WEIGHT_KEYS } from "./weightKeys.ts";
 
 /** How a refusal of something that later work will bring begins; the parser prints such a phrase as it is. */
@@ -176,6 +177,7 @@ export const specSchema = z.strictObject({
     )
     .default({})
     .describe("Classes per task in their order; a task without an entry takes those of the training labels."),
+  ...LABEL_KEYS,
   fcn: fcn.describe(
     "The feature extractor (FCN), shared by all tasks: `{layers: [16, p, 32]}`, the path of a model (.onnx, .h5, " +
       ".keras), or `{path, output, mean, std, scale, layout, batchnorm}`.",

@@ -2,6 +2,7 @@
 // In: the keys that were well formed, so that all faults of a spec appear in one go. Out: faults.
 import { suggestName } from "../diagnostics.ts";
 import { uncachedReason } from "./cacheFeatures.ts";
+import { classKey } from "./classKey.ts";
 import type { LayerEntry, Spec } from "./schema.ts";
 
 /** The keys whose values are well formed, before the rules between keys are known to hold. */
@@ -61,9 +62,14 @@ function classFaults({ tasks, classes }: PartialSpec): RuleFault[] {
       const message = `classes of an unknown task "${task}"`;
       faults.push({ path: ["classes", task], message, hint: suggestName(task, tasks), key: true });
     }
+    const listed = new Map<string, string>();
     for (const [index, name] of names.entries()) {
-      if (names.indexOf(name) === index) continue;
-      faults.push({ path: ["classes", task, index], message: `class "${name}" is listed twice` });
+      const first = listed.get(classKey(name));
+      if (first === undefined) listed.set(classKey(name), name);
+      else {
+        const as = first === name ? "" : ` (as "${first}", too)`;
+        faults.push({ path: ["classes", task, index], message: `class "${name}" is listed twice${as}` });
+      }
     }
   }
   return faults;
@@ -106,8 +112,9 @@ function classBalanceFaults(spec: PartialSpec): RuleFault[] {
     if (tasks !== undefined && !tasks.includes(task))
       refuse(["class_weights", task], `class weights of an unknown task "${task}"`, tasks);
     const names = classes && Object.hasOwn(classes, task) ? classes[task] : undefined;
+    const known = new Set(names?.map(classKey));
     for (const name of names ? Object.keys(byClass) : [])
-      if (!names?.includes(name))
+      if (!known.has(classKey(name)))
         refuse(["class_weights", task, name], `task "${task}" has no class "${name}"`, names ?? []);
   }
   return faults;

@@ -1,6 +1,7 @@
 // The spec's class_weights -> a weight per class of each task, as the training step takes them. The loss of a
 // task is then sum(w ce) / sum(w) over its labelled rows (PyTorch's CrossEntropyLoss with `weight`).
 import { suggestName } from "../../compiler/diagnostics.ts";
+import { classKey } from "../../compiler/spec/classKey.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
 import type { ClassNames, LabelledRows } from "./classes.ts";
 import { FaultList } from "./faultList.ts";
@@ -27,16 +28,17 @@ export function resolveClassWeights(
   const weights = new Map<string, Float32Array>();
   for (const [task, byClass] of Object.entries(given)) {
     const names = classes[task] ?? [];
+    const keys = new Set(names.map(classKey));
     for (const name of Object.keys(byClass)) {
-      if (names.includes(name)) continue;
+      if (keys.has(classKey(name))) continue;
       const message = `task "${task}" has no class "${name}"`;
       const at = { path: `class_weights.${task}.${name}` };
-      faults.add({ code: "E_CONFIG", message, at, hint: suggestName(name, names.slice(0, 20)) });
+      faults.add({ code: "E_CONFIG", message, at, hint: suggestName(name, names) });
     }
-    const known = new Map(Object.entries(byClass));
+    const known = new Map(Object.entries(byClass).map(([name, weight]) => [classKey(name), weight]));
     weights.set(
       task,
-      Float32Array.from(names, (name) => known.get(name) ?? 1),
+      Float32Array.from(names, (name) => known.get(classKey(name)) ?? 1),
     );
   }
   faults.throwIfAny();

@@ -1,8 +1,12 @@
 // Label tables -> class lists and class numbers. Classes are the sorted values of the training labels, or
-// those that the spec lists; the order of the rows never matters. Missing labels are -1 from here on.
+// those that the spec lists; the order of the rows never matters. Numbers are compared as numbers, letters in
+// NFC (classKey). Missing labels are -1 from here on.
 import { type Location, suggestName } from "../../compiler/diagnostics.ts";
+import { classKey } from "../../compiler/spec/classKey.ts";
 import { FaultList } from "./faultList.ts";
-import { isMissing, type LabelColumn, type LabelTable } from "./labelTable.ts";
+import type { LabelColumn, LabelTable } from "./labelTable.ts";
+import { labelWarnings, listNames } from "./labelWarnings.ts";
+import type { BatchSpec } from "./sampler.ts";
 import type { PathList } from "./stringTable.ts";
 
 const MAX_NAMED = 5;
@@ -27,35 +31,74 @@ export interface PreparedLabels {
   readonly classes: ClassNames;
   readonly train: LabelledRows;
   readonly val: LabelledRows | undefined;
+  /** Cells that were taken as missing, by task, split and spelling. */
+  readonly missing: readonly MissingCount[];
   /** What is legal but probably not meant, one sentence each. */
   readonly warnings: readonly string[];
 }
 
+/** How many cells of a column a spelling made missing; "" stands for empty cells. */
+export interface MissingCount {
+  readonly task: string;
+  readonly split: "train" | "val";
+  readonly spelling: string;
+  readonly cells: number;
+}
+
+/** What the spec says of labels, and of what a batch holds. */
+export interface LabelOptions {
+  /** What a label is that the validation table alone has. */
+  readonly unknownVal?: "error" | "ignore";
+  readonly batch?: BatchSpec;
+}
+
 /**
  * Classes and class numbers of the training table and, where there is one, the validation table; `given` are
- * the spec's `classes`. Throws E_TASK_EMPTY (no training label), E_LABEL (a label that is no class, with its
- * places).
+ * the classes that the spec lists or a run has. Throws
+ * E_TASK_EMPTY (no training label), E_LABEL (a label that is no class, with its places).
  */
 export function prepareLabels(
   train: LabelTable,
   val: LabelTable | undefined,
   given: ClassNames = {},
+  { unknownVal = "error", batch }: LabelOptions = {},
 ): PreparedLabels {
   const faults = new FaultList();
   const classes = resolveClasses(train, given, faults);
-  const trainRows = encodeTable(train, classes, given, faults);
-  const valRows = val === undefined ? undefined : encodeTable(val, classes, given, faults);
+  const origins = new Map(train.tasks.map((task) => [task, originOf(task, given)]));
+  const trainRows = encodeTable(train, classes, (task, strangers) =>
+    refuseStrangers(faults, train, task, strangers, origins.get(task)),
+  );
+  const ignored: string[] = [];
+  const valRows =
+    val &&
+    encodeTable(val, classes, (task, strangers) => {
+      if (unknownVal === "ignore") ignored.push(ignoredText(task, strangers));
+      else refuseStrangers(faults, val, task, strangers, origins.get(task), IGNORE_HINT);
+    });
   faults.throwIfAny();
-  return { classes, train: trainRows, val: valRows, warnings: labelWarnings(classes, train, val) };
+  const listed = new Set(Object.keys(given));
+  const warnings = labelWarnings({ classes, listed, train, val, labels: trainRows.labels, batch });
+  const missing = [...missingCounts(train, "train"), ...(val ? missingCounts(val, "val") : [])];
+  return { classes, train: trainRows, val: valRows, missing, warnings: [...warnings, ...ignored] };
+}
+
+function missingCounts({ tasks, columns }: LabelTable, split: MissingCount["split"]): MissingCount[] {
+  return tasks.flatMap((task, index) =>
+    Array.from(columns[index]?.missing ?? [], ([spelling, cells]) => ({ task, split, spelling, cells })),
+  );
 }
 
 /**
- * Class numbers of one table under classes that are known already (evaluation of a finished run).
- * Throws E_LABEL for a label that is no class.
+ * Class numbers of one table under classes that are known already (evaluation of a finished run). Throws
+ * E_LABEL for a label that is no class, or leaves it out and says so in `ignored`, where that is given.
  */
-export function encodeLabels(table: LabelTable, classes: ClassNames): LabelledRows {
+export function encodeLabels(table: LabelTable, classes: ClassNames, ignored?: string[]): LabelledRows {
   const faults = new FaultList();
-  const rows = encodeTable(table, classes, {}, faults);
+  const rows = encodeTable(table, classes, (task, strangers) => {
+    if (ignored === undefined) refuseStrangers(faults, table, task, strangers);
+    else ignored.push(ignoredText(task, strangers));
+  });
   faults.throwIfAny();
   return rows;
 }
@@ -69,59 +112,94 @@ export function sortClasses(values: readonly string[]): string[] {
   return [...values].sort((a, b) => (numeric && Number(a) - Number(b)) || byText(a, b));
 }
 
-/** The labels that a table has of a task. */
-function present(column: LabelColumn | undefined): Set<string> {
-  return new Set(column?.names);
-}
-
 function resolveClasses(train: LabelTable, given: ClassNames, faults: FaultList): ClassNames {
   const entries = train.tasks.map((task, index): [string, readonly string[]] => {
-    const values = present(train.columns[index]);
-    if (values.size === 0) {
+    const found = train.columns[index]?.names ?? [];
+    if (found.length === 0) {
       const message = `task "${task}" has no label in ${train.source}`;
       faults.add({ code: "E_TASK_EMPTY", message, at: { path: `tasks[${index}]` } });
     }
     const listed = Object.hasOwn(given, task) ? given[task] : undefined;
-    for (const name of listed ?? []) {
-      if (!isMissing(name)) continue;
-      const message = `"${name}" stands for a missing label, it cannot be a class`;
-      faults.add({ code: "E_LABEL", message, at: { path: `classes.${task}` } });
-    }
-    return [task, listed ?? sortClasses([...values])];
+    return [task, listed ?? sortClasses([...new Set(found.map(classKey))])];
   });
   return Object.fromEntries(entries);
+}
+
+function originOf(task: string, given: ClassNames): string {
+  return Object.hasOwn(given, task) ? "the spec lists" : "the training labels have";
+}
+
+/** The number of each name of a column: of the class spelled so, else of the class with its key; else -1. */
+function classNumbers(column: LabelColumn, classes: readonly string[]): Int32Array {
+  const exact = new Map(classes.map((name, number) => [name, number]));
+  const byKey = new Map(classes.map((name, number) => [classKey(name), number]));
+  return Int32Array.from(column.names, (name) => exact.get(name) ?? byKey.get(classKey(name)) ?? -1);
+}
+
+/** Labels that are no class, by their spelling. */
+interface Strangers {
+  readonly places: ReadonlyMap<string, Places>;
+  /** The task's classes. */
+  readonly classes: readonly string[];
 }
 
 function encodeTable(
   table: LabelTable,
   classes: ClassNames,
-  given: ClassNames,
-  faults: FaultList,
+  onStrangers: (task: string, strangers: Strangers) => void,
 ): LabelledRows {
   const count = table.tasks.length;
   const labels = new Int32Array(table.paths.length * count).fill(-1);
   for (const [index, task] of table.tasks.entries()) {
-    const names = classes[task] ?? [];
-    const { names: found, codes } = table.columns[index] ?? { names: [], codes: new Int32Array() };
-    const numbers = new Map(names.map((name, number) => [name, number]));
-    const numberOf = Int32Array.from(found, (name) => numbers.get(name) ?? -1);
-    const strangers = new Map<string, Places>();
-    for (let row = 0; row < codes.length; row++) {
-      const code = codes[row] ?? -1;
+    const column = table.columns[index];
+    if (column === undefined) continue;
+    const numberOf = classNumbers(column, classes[task] ?? []);
+    const places = new Map<string, Places>();
+    for (const [row, code] of column.codes.entries()) {
       if (code === -1) continue;
       const number = numberOf[code] ?? -1;
-      if (number === -1) addPlace(strangers, found[code] ?? "", row);
+      if (number === -1) addPlace(places, column.names[code] ?? "", row);
       else labels[row * count + index] = number;
     }
-    const origin = Object.hasOwn(given, task) ? "the spec lists" : "the training labels have";
-    for (const value of sortClasses([...strangers.keys()])) {
-      const rows = strangers.get(value) ?? { first: [], count: 0 };
-      const message = `task "${task}": "${value}" is not one of the classes that ${origin} (${placesOf(table, rows)})`;
-      const hint = classHint(value, names);
-      faults.add({ code: "E_LABEL", message, at: table.locate(rows.first[0] ?? 0), hint });
-    }
+    if (places.size > 0) onStrangers(task, { places, classes: classes[task] ?? [] });
   }
   return { tasks: table.tasks, paths: table.paths, labels, locate: table.locate };
+}
+
+const IGNORE_HINT = "`unknown_val_classes: ignore` leaves such labels out";
+
+/** A fault for each label that is no class, with its lines. */
+function refuseStrangers(
+  faults: FaultList,
+  table: LabelTable,
+  task: string,
+  { places, classes }: Strangers,
+  origin = "the training labels have",
+  more?: string,
+): void {
+  for (const value of sortClasses([...places.keys()])) {
+    // Nearest names of what is only counted would take minutes where there are thousands.
+    if (faults.isFull) {
+      faults.add({ code: "E_LABEL", message: value });
+      continue;
+    }
+    const rows = places.get(value) ?? { first: [], count: 0 };
+    const message = `task "${task}": "${value}" is not one of the classes that ${origin} (${placesOf(table, rows)})`;
+    const hint = [strangerHint(value, classes), ...(more === undefined ? [] : [more])].join("; ");
+    faults.add({ code: "E_LABEL", message, at: table.locate(rows.first[0] ?? 0), hint });
+  }
+}
+
+function strangerHint(value: string, classes: readonly string[]): string {
+  if (/^\s*\{\s*"choices"\s*:/.test(value))
+    return "this is a cell of Label Studio: `mttc labels TABLE -o FILE` makes a table of it";
+  return suggestName(value, classes);
+}
+
+function ignoredText(task: string, { places }: Strangers): string {
+  const rows = [...places.values()].reduce((sum, { count }) => sum + count, 0);
+  const names = sortClasses([...places.keys()]).map((name) => `${name} (${places.get(name)?.count})`);
+  return `task "${task}": ${rows} validation rows have no label, theirs are no class: ${listNames(names)}`;
 }
 
 /** Rows that share a fault: the first few, and how many there are. */
@@ -144,54 +222,4 @@ function placesOf(table: LabelTable, rows: Places): string {
   });
   const rest = rows.count - places.length;
   return `${places.join(", ")}${rest > 0 ? ` and ${rest} more` : ""}`;
-}
-
-function classHint(value: string, names: readonly string[]): string {
-  const equal = names.find((name) => Number(name) === Number(value));
-  if (equal !== undefined) return `it equals the class "${equal}" as a number: write both alike`;
-  return suggestName(value, names.length > 20 ? names.slice(0, 20) : names);
-}
-
-function listNames(names: readonly string[]): string {
-  const rest = names.length - MAX_NAMED;
-  return `${names.slice(0, MAX_NAMED).join(", ")}${rest > 0 ? ` and ${rest} more` : ""}`;
-}
-
-function labelWarnings(classes: ClassNames, train: LabelTable, val: LabelTable | undefined): string[] {
-  const warnings: string[] = [];
-  for (const [index, task] of train.tasks.entries()) {
-    const names = classes[task] ?? [];
-    const trained = present(train.columns[index]);
-    const validated = present(val?.columns[index]);
-    const untrained = names.filter((name) => !trained.has(name));
-    const unseen = names.filter((name) => trained.has(name) && !validated.has(name));
-    if (names.length === 1) warnings.push(`task "${task}" has a single class: there is nothing to learn`);
-    if (names.includes("-1"))
-      warnings.push(`task "${task}" has a class "-1"; missing labels are empty cells`);
-    if (untrained.length > 0) warnings.push(`task "${task}": no training label of ${listNames(untrained)}`);
-    if (val === undefined) continue;
-    if (validated.size === 0) warnings.push(`task "${task}" has no label in ${val.source}`);
-    else if (unseen.length > 0) warnings.push(`task "${task}": no validation label of ${listNames(unseen)}`);
-  }
-  const empty = rowsWithoutLabel(train);
-  if (empty > 0) warnings.push(`${empty} training rows have no label at all`);
-  const shared = val === undefined ? 0 : sharedRows(train, val);
-  if (shared > 0) warnings.push(`${shared} validation rows name images that are training images too`);
-  return [...train.notes, ...(val?.notes ?? []), ...warnings];
-}
-
-function rowsWithoutLabel({ paths, columns }: LabelTable): number {
-  let empty = 0;
-  for (let row = 0; row < paths.length; row++) if (columns.every(({ codes }) => codes[row] === -1)) empty++;
-  return empty;
-}
-
-/** Validation rows whose path is a training row's; of the larger table nothing is kept in memory. */
-function sharedRows(train: LabelTable, val: LabelTable): number {
-  const known = new Set(val.paths);
-  const shared = new Set<string>();
-  for (const path of train.paths) if (known.has(path)) shared.add(path);
-  let rows = 0;
-  for (const path of val.paths) if (shared.has(path)) rows++;
-  return rows;
 }

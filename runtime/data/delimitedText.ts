@@ -1,13 +1,14 @@
 // CSV and TSV text, in pieces of any size -> records with their lines (RFC 4180: quotes, doubled quotes,
 // delimiters and newlines within quotes, LF or CRLF). Memory: one piece and one record, whatever the file
 // holds. Records without quotes, nearly all, take a path without a character loop.
+import type { Cell } from "./labelCell.ts";
 
 /** The longest record, in characters. */
 export const MAX_RECORD_CHARACTERS = 1_000_000;
 
 /** What a reader reports; lines count from 1. */
 export interface RecordSink {
-  record(cells: readonly string[], line: number): void;
+  record(cells: readonly Cell[], line: number): void;
   /** A record that breaks the rules of quoting; reading goes on with the next line. */
   malformed(message: string, line: number): void;
   /** A record over MAX_RECORD_CHARACTERS; must throw. */
@@ -62,7 +63,7 @@ export class DelimitedReader {
 
   /** Reads the record with quotes at `start`; returns what follows it, undefined if `text` ends too early. */
   #readQuoted(text: string, start: number, isLast: boolean): number | undefined {
-    const cells: string[] = [];
+    const cells: Cell[] = [];
     let position = start;
     for (;;) {
       const cell = readCell(text, position, this.#delimiter);
@@ -75,7 +76,7 @@ export class DelimitedReader {
         return isWhole ? this.#refuse(cell.fault, text, start, cell.end) : undefined;
       }
       if (cell.end >= text.length && !isLast) return undefined;
-      cells.push(cell.text);
+      cells.push(text[position] === '"' ? { word: cell.text } : cell.text);
       if (text[cell.end] === this.#delimiter) {
         position = cell.end + 1;
         continue;
@@ -98,7 +99,7 @@ export class DelimitedReader {
   }
 }
 
-interface Cell {
+interface CellSpan {
   readonly text: string;
   /** Position of the delimiter or line end that follows. */
   readonly end: number;
@@ -106,7 +107,7 @@ interface Cell {
 }
 
 /** The cell at `start`; undefined where its closing quote, or what follows it, is not in the text yet. */
-function readCell(text: string, start: number, delimiter: string): Cell | undefined {
+function readCell(text: string, start: number, delimiter: string): CellSpan | undefined {
   if (text[start] !== '"') {
     let end = start;
     while (end < text.length && text[end] !== delimiter && text[end] !== "\n") {

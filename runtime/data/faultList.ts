@@ -14,6 +14,11 @@ export class FaultList {
     else this.hidden++;
   }
 
+  /** Whether what is added from now on is only counted. */
+  get isFull(): boolean {
+    return this.shown.length === MAX_SHOWN;
+  }
+
   /** Throws MttcError with up to 20 faults; the last one says how many more there are. */
   throwIfAny(): void {
     const last = this.shown.at(-1);

@@ -14,7 +14,8 @@ export const IMAGE_NAME = /\.(png|jpe?g|webp|tiff?)$/i;
  * Throws E_CONFIG for several tasks, E_CSV_SHAPE for images outside of a class's folder, for folders within
  * one, and where there is no image.
  */
-export async function readFolderTable(root: string, { tasks }: TableColumns): Promise<LabelTable> {
+export async function readFolderTable(root: string, columns: TableColumns): Promise<LabelTable> {
+  const { tasks } = columns;
   const [task, ...others] = tasks;
   if (task === undefined || others.length > 0) {
     const message = `${root} is a folder with a folder per class, which labels one task; found ${tasks.length}`;
@@ -24,7 +25,8 @@ export async function readFolderTable(root: string, { tasks }: TableColumns): Pr
   let skipped = 0;
   const files = new StringTable();
   const locate = (place: number): Location => ({ file: join(root, files.at(place) ?? "") });
-  const builder = new LabelTableBuilder(root, tasks, locate);
+  // Files are named as they are found: there is nothing to put before or behind.
+  const builder = new LabelTableBuilder(root, { ...columns, path_prefix: null, path_suffix: null }, locate);
   const refuse = (message: string, file: string): void => {
     builder.faults.add({ code: "E_CSV_SHAPE", message, at: { file } });
   };
@@ -40,7 +42,7 @@ export async function readFolderTable(root: string, { tasks }: TableColumns): Pr
       else if (!IMAGE_NAME.test(entry.name)) skipped++;
       else {
         files.push(join(name, entry.name));
-        builder.add(join(name, entry.name), [name], files.length - 1);
+        builder.add(join(name, entry.name), [{ word: name }], files.length - 1);
       }
     }
   }

@@ -1,6 +1,7 @@
 // JSON Lines -> objects with their lines, one object per line: a table whose cells stand under their columns'
 // names. A label may be text, a number or true/false; null, or no such key, is a missing label.
 import { MAX_RECORD_CHARACTERS } from "./delimitedText.ts";
+import type { Cell } from "./labelCell.ts";
 
 /** What a reader reports; lines count from 1. */
 export interface ObjectSink {
@@ -43,7 +44,7 @@ export class JsonLinesReader {
     if (text.trim() === "") return;
     let row: unknown;
     try {
-      row = JSON.parse(text);
+      row = JSON.parse(exactNumbers(text));
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
       this.#sink.malformed(`no JSON: ${error.message}`, line);
@@ -52,6 +53,19 @@ export class JsonLinesReader {
     if (typeof row === "object" && row !== null && !Array.isArray(row)) this.#sink.object(row, line);
     else this.#sink.malformed("expected an object per line", line);
   }
+}
+
+/** JSON whose whole numbers of sixteen digits and more, which a double may not hold, are strings. */
+function exactNumbers(text: string): string {
+  if (!/\d{16}/.test(text)) return text;
+  return text.replace(/"(?:[^"\\]|\\.)*"|-?\d{16,}(?![\d.eE])/g, (part) =>
+    part.startsWith('"') ? part : `"${part}"`,
+  );
+}
+
+/** A value as a cell: strings are words as they stand; undefined for lists and objects. */
+export function jsonCell(value: unknown): Cell | undefined {
+  return typeof value === "string" ? { word: value } : cellText(value);
 }
 
 /** A value as a CSV would hold it; undefined for lists and objects. */

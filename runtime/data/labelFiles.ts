@@ -4,7 +4,8 @@ import { dirname } from "node:path";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { DelimitedReader, MAX_RECORD_CHARACTERS } from "./delimitedText.ts";
 import { readFolderTable } from "./folderTable.ts";
-import { cellText, JsonLinesReader } from "./jsonLines.ts";
+import { JsonLinesReader, jsonCell } from "./jsonLines.ts";
+import { type Cell, textOf } from "./labelCell.ts";
 import { type LabelTable, LabelTableBuilder, type TableColumns } from "./labelTable.ts";
 import { readParquetTable } from "./parquetTable.ts";
 import { type ColumnPlaces, findColumns } from "./tableHeader.ts";
@@ -51,7 +52,7 @@ class TextTable {
 
   constructor(file: string, columns: TableColumns) {
     this.#file = file;
-    this.#builder = new LabelTableBuilder(file, columns.tasks, (line) => ({
+    this.#builder = new LabelTableBuilder(file, columns, (line) => ({
       file,
       ...(line > 0 ? { line } : {}),
     }));
@@ -79,12 +80,14 @@ class TextTable {
 
   #addObject(row: object, { filepaths, tasks }: TableColumns, line: number): void {
     const cells = [filepaths, ...tasks].map((name) => {
-      const cell = cellText(Object.getOwnPropertyDescriptor(row, name)?.value);
+      const cell = jsonCell(Object.getOwnPropertyDescriptor(row, name)?.value);
       if (cell === undefined)
         this.#builder.fault("E_CSV_SHAPE", `"${name}": expected text, a number or null`, line);
       return cell ?? null;
     });
-    if (cells.every((cell) => cell !== null)) this.#builder.add(cells[0] ?? "", cells.slice(1), line);
+    if (!cells.every((cell) => cell !== null)) return;
+    const [path = "", ...labels] = cells;
+    this.#builder.add(textOf(path), labels, line);
   }
 
   /** Nothing after an endless record can be trusted to be a record. */
@@ -95,13 +98,13 @@ class TextTable {
     throw new MttcError({ code, message, at: { file: this.#file, line } });
   }
 
-  #rows(columns: TableColumns): { record(cells: readonly string[], line: number): void } {
+  #rows(columns: TableColumns): { record(cells: readonly Cell[], line: number): void } {
     let places: ColumnPlaces | undefined;
     let width = 0;
     return {
       record: (cells, line) => {
         if (places === undefined) {
-          places = findColumns(cells, columns, { file: this.#file, line });
+          places = findColumns(cells.map(textOf), columns, { file: this.#file, line });
           width = cells.length;
           this.#hasHeader = true;
           return;
@@ -112,7 +115,7 @@ class TextTable {
           return;
         }
         const labels = places.tasks.map((place) => cells[place] ?? "");
-        this.#builder.add(cells[places.filepath] ?? "", labels, line);
+        this.#builder.add(textOf(cells[places.filepath] ?? ""), labels, line);
       },
     };
   }

@@ -1,9 +1,8 @@
 // What training will see of its labels, before it runs: counts per task and class, tasks labelled together,
 // and, from the sampler's own probabilities, how many labelled rows of a task a batch holds.
-import type { Spec } from "../../compiler/spec/schema.ts";
 import type { ClassNames, LabelledRows, PreparedLabels } from "./classes.ts";
 import { countClasses } from "./classWeights.ts";
-import { sampleProbabilities } from "./sampler.ts";
+import { type BatchSpec, sampleProbabilities } from "./sampler.ts";
 
 /** What one task has in the training table. */
 export interface TaskBatchShare {
@@ -15,9 +14,6 @@ export interface TaskBatchShare {
   /** Chance that a batch has no labelled row. */
   readonly chanceOfNone: number;
 }
-
-/** The keys of a spec that decide what a batch holds. */
-export type BatchSpec = Pick<Spec, "batch_size" | "balance_probs" | "balance_classes">;
 
 /** All that is counted of the labels of a run. */
 export interface LabelStatistics {

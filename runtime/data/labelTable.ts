@@ -4,19 +4,22 @@
 // of a table are reported at once, each with its place.
 import { type Fault, type Location, MttcError, suggestName } from "../../compiler/diagnostics.ts";
 import { FaultList } from "./faultList.ts";
+import { type PathRule, rulePath, withSlashes } from "./imagePaths.ts";
+import { type Cell, labelOf, MissingCells, textOf } from "./labelCell.ts";
 import { FolderPaths, NumberList, type PathList, StringTable } from "./stringTable.ts";
 
 const MAX_PATH_CHARACTERS = 4_096;
 const MAX_LABEL_CHARACTERS = 1_000;
 /** More different labels than this are no classes: a number to regress, or a text. */
 const MAX_LABELS = 65_536;
-const MISSING_WORDS: ReadonlySet<string> = new Set(["", "none", "nan", "null", "na"]);
 
 /** The labels of one task: `names[codes[row]]`, -1 = missing. */
 export interface LabelColumn {
-  /** The different labels, trimmed, in order of appearance. */
+  /** The different labels as spelled, in order of appearance; of plain cells without outer blanks. */
   readonly names: readonly string[];
   readonly codes: Int32Array;
+  /** Cells that were taken as missing, by their spelling; "" stands for empty ones. */
+  readonly missing: ReadonlyMap<string, number>;
 }
 
 /** A label table as read: paths and labels, without classes. */
@@ -34,39 +37,66 @@ export interface LabelTable {
   readonly notes: readonly string[];
 }
 
-/** Which columns of a table matter. */
-export interface TableColumns {
+/** Which columns of a table matter, and how their cells are read. */
+export interface TableColumns extends PathRule {
   readonly tasks: readonly string[];
   /** Column of image paths. */
   readonly filepaths: string;
+  /** What means a missing label, instead of the usual words (the spec's `missing`). */
+  readonly missing?: readonly (string | number)[];
+  /** Classes by task that are labels even where they are missing-value words. */
+  readonly classes?: Readonly<Record<string, readonly string[]>>;
+  /** Missing-value words in any case, and no cell as it stands: quotes decide nothing (see MissingCells). */
+  readonly foldsMissing?: boolean;
 }
 
 /** A row in memory: the path under the name of the path column, a label or nothing under each task's name. */
 export type LabelRow = Readonly<Record<string, string | number | boolean | null | undefined>>;
 
-/**
- * Whether a cell means "no label": empty, None, NaN, null or NA, in any case and with any blanks around it.
- */
-export function isMissing(cell: string): boolean {
-  return MISSING_WORDS.has(cell.trim().toLowerCase());
+/** One task's labels as they come. */
+interface GrowingColumn {
+  readonly numbers: Map<string, number>;
+  /** What plain cells and words of a spelling were found to be: a number in `numbers`, or -1, missing. */
+  readonly plain: Map<string, number>;
+  readonly words: Map<string, number>;
+  readonly codes: NumberList;
+  readonly missing: Map<string, number>;
+  readonly missingCells: MissingCells;
 }
 
 /** A table that grows row by row; what is wrong with a row is kept as a fault. */
 export class LabelTableBuilder {
   readonly faults = new FaultList();
   readonly #paths = new StringTable();
-  readonly #columns: { readonly numbers: Map<string, number>; readonly codes: NumberList }[];
+  readonly #columns: readonly GrowingColumn[];
   readonly #places = new NumberList();
   readonly #source: string;
   readonly #tasks: readonly string[];
   readonly #locate: (place: number) => Location;
+  readonly #rule: PathRule;
+  readonly #isFolded: boolean;
+  #hasBackslash = false;
 
   /** `locate` says where a row stands by the place (a line, say) that it was added with. */
-  constructor(source: string, tasks: readonly string[], locate: (place: number) => Location) {
+  constructor(source: string, columns: TableColumns, locate: (place: number) => Location) {
+    const { tasks, missing, classes = {}, foldsMissing } = columns;
     this.#source = source;
     this.#tasks = tasks;
     this.#locate = locate;
-    this.#columns = tasks.map(() => ({ numbers: new Map(), codes: new NumberList() }));
+    this.#rule = columns;
+    this.#isFolded = foldsMissing === true;
+    this.#columns = tasks.map((task) => ({
+      numbers: new Map(),
+      plain: new Map(),
+      words: new Map(),
+      codes: new NumberList(),
+      missing: new Map(),
+      missingCells: new MissingCells(
+        missing,
+        Object.hasOwn(classes, task) ? classes[task] : [],
+        foldsMissing,
+      ),
+    }));
   }
 
   get rows(): number {
@@ -74,13 +104,16 @@ export class LabelTableBuilder {
   }
 
   /** Adds a row: `cells` in the order of the tasks. Faults: E_CSV_PATH, E_PATH_ESCAPE, E_LABEL. */
-  add(path: string, cells: readonly string[], place: number): void {
+  add(written: string, cells: readonly Cell[], place: number): void {
     this.#places.push(place);
+    const path = rulePath(written, this.#rule);
+    this.#hasBackslash ||= path.includes("\\");
     const fault = pathFault(path);
-    if (fault !== undefined) this.fault(fault.code, fault.message, place);
+    if (fault !== undefined) this.faults.add({ ...fault, at: this.#locate(place) });
     this.#paths.push(fault === undefined ? path : "");
     for (const [task, column] of this.#columns.entries()) {
-      column.codes.push(this.#code(column.numbers, cells[task] ?? "", task, place));
+      const cell = cells[task] ?? "";
+      column.codes.push(this.#code(column, this.#isFolded ? textOf(cell) : cell, task, place));
     }
   }
 
@@ -98,32 +131,48 @@ export class LabelTableBuilder {
         at: this.#locate(0),
       });
     const places = this.#places.values();
+    const paths = this.#hasBackslash ? withSlashes(this.#paths, folder) : this.#paths;
     return {
       source: this.#source,
       tasks: this.#tasks,
-      paths: new FolderPaths(this.#paths, folder),
-      columns: this.#columns.map(({ numbers, codes }) => ({
+      paths: new FolderPaths(paths, folder),
+      columns: this.#columns.map(({ numbers, codes, missing }) => ({
         names: [...numbers.keys()],
         codes: codes.values(),
+        missing,
       })),
       locate: (row) => this.#locate(places[row] ?? 0),
       notes,
     };
   }
 
-  #code(numbers: Map<string, number>, cell: string, task: number, place: number): number {
-    const known = numbers.get(cell);
+  #code(column: GrowingColumn, cell: Cell, task: number, place: number): number {
+    const codes = typeof cell === "string" ? column.plain : column.words;
+    const text = textOf(cell);
+    let code = codes.get(text) ?? codes.get(labelOf(cell));
+    if (code === undefined) {
+      const label = labelOf(cell);
+      code = column.missingCells.has(cell) ? -1 : this.#number(column, label, task, place);
+      if (code === undefined) return -1;
+      // A copy: a slice of the text that was read would keep all of it in memory.
+      codes.set(Buffer.from(label).toString(), code);
+    }
+    if (code === -1) {
+      const spelling = text.trim();
+      column.missing.set(spelling, (column.missing.get(spelling) ?? 0) + 1);
+    }
+    return code;
+  }
+
+  /** The number of a label in the column's dictionary; undefined, and a fault, where it cannot be one. */
+  #number({ numbers }: GrowingColumn, label: string, task: number, place: number): number | undefined {
+    const known = numbers.get(label);
     if (known !== undefined) return known;
-    const label = cell.trim();
-    if (isMissing(label)) return -1;
-    const number = numbers.get(label);
-    if (number !== undefined) return number;
     const fault = labelFault(label, numbers.size);
     if (fault !== undefined) {
       this.fault("E_LABEL", `task "${this.#tasks[task]}": ${fault}`, place);
-      return -1;
+      return undefined;
     }
-    // A copy: a slice of the text that was read would keep all of it in memory.
     numbers.set(Buffer.from(label).toString(), numbers.size);
     return numbers.size - 1;
   }
@@ -141,7 +190,7 @@ export function labelTableFromRows(
 ): LabelTable {
   if (rows.length === 0)
     throw new MttcError({ code: "E_CSV_SHAPE", message: "no rows", at: { path: source } });
-  const builder = new LabelTableBuilder(source, columns.tasks, (row) => ({ path: `${source}[${row}]` }));
+  const builder = new LabelTableBuilder(source, columns, (row) => ({ path: `${source}[${row}]` }));
   const keys = new Set(rows.flatMap((row) => Object.keys(row)));
   for (const task of columns.tasks) {
     if (keys.has(task)) continue;
@@ -169,13 +218,14 @@ function labelFault(label: string, known: number): string | undefined {
   return undefined;
 }
 
-function pathFault(path: string): Pick<Fault, "code" | "message"> | undefined {
-  const unusable = (message: string): Pick<Fault, "code" | "message"> => ({ code: "E_CSV_PATH", message });
+function pathFault(path: string): Omit<Fault, "at"> | undefined {
+  const unusable = (message: string): Omit<Fault, "at"> => ({ code: "E_CSV_PATH", message });
   if (path.trim() === "") return unusable("the image path is empty");
   if (path.length > MAX_PATH_CHARACTERS)
     return unusable(`the image path is longer than ${MAX_PATH_CHARACTERS} characters`);
   if (/\p{Cc}/u.test(path)) return unusable(`the image path has control characters: ${JSON.stringify(path)}`);
   if (!/^[a-z][a-z0-9+.-]+:/i.test(path)) return undefined;
   const message = `expected the path of a file, found an address: ${path}`;
-  return { code: "E_PATH_ESCAPE", message };
+  const hint = "`path_prefix: {from: to}` in the spec makes paths of what addresses begin with";
+  return { code: "E_PATH_ESCAPE", message, hint };
 }

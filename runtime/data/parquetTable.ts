@@ -31,7 +31,7 @@ export async function readParquetTable(file: string, columns: TableColumns): Pro
   const scan = await openScan(file);
   const names = parquetSchema(scan.metadata).children.map(({ element }) => element.name);
   findColumns(names, columns, { file });
-  const builder = new LabelTableBuilder(file, columns.tasks, (line) => ({
+  const builder = new LabelTableBuilder(file, columns, (line) => ({
     file,
     ...(line > 0 ? { line } : {}),
   }));

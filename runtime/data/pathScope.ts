@@ -6,8 +6,10 @@ import { dirname, isAbsolute, relative, sep } from "node:path";
 import type { Fault } from "../../compiler/diagnostics.ts";
 import { listedIn, type RowPlace } from "./imageFile.ts";
 
-/** How to allow more where a path is refused. */
-const ADVICE = "`image_root: FOLDER` in the spec (data check: --root FOLDER) allows more, / any";
+/** How to allow a path that is refused. */
+function adviceFor(path: string): string {
+  return `\`image_root: ${dirname(path)}\` in the spec (data check: --root) allows that folder, / any`;
+}
 
 /** Tells paths that leave all root folders; looks every folder up once. */
 export class PathScope {
@@ -26,8 +28,9 @@ export class PathScope {
   async fault(path: string, place: RowPlace): Promise<Fault | undefined> {
     const refuse = (message: string): Fault => {
       const { hint } = listedIn(place);
+      const advice = adviceFor(path);
       const at = { file: path };
-      return { code: "E_PATH_ESCAPE", message, at, hint: hint ? `${hint}; ${ADVICE}` : ADVICE };
+      return { code: "E_PATH_ESCAPE", message, at, hint: hint ? `${hint}; ${advice}` : advice };
     };
     if (this.roots.some((root) => isWindowsPath(relative(root, path))))
       return refuse("the path is an absolute one of Windows");

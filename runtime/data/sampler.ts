@@ -1,7 +1,11 @@
 // The order of an epoch: which row stands at each place of its full batches. A pure function of the labels,
 // the seed and the epoch, so that it does not depend on threads and can be entered at any batch.
 import { InternalError } from "../../compiler/diagnostics.ts";
+import type { Spec } from "../../compiler/spec/schema.ts";
 import { RandomStream } from "./randomStream.ts";
+
+/** The keys of a spec that decide what a batch holds. */
+export type BatchSpec = Pick<Spec, "batch_size" | "balance_probs" | "balance_classes">;
 
 /** What an epoch's order depends on. `labels` is row-major [rows x taskCount], -1 = missing. */
 export interface EpochOrderOptions {

@@ -2,11 +2,12 @@
 // often each occurs. Any form that readLabelTable reads, read as it reads it; memory is bounded, however many
 // rows and values there are. What the columns are for, others decide.
 import { type ErrorCode, MttcError } from "../../compiler/diagnostics.ts";
+import { classKey } from "../../compiler/spec/classKey.ts";
 import { DelimitedReader, MAX_RECORD_CHARACTERS } from "./delimitedText.ts";
 import { FaultList } from "./faultList.ts";
 import { IMAGE_NAME } from "./folderTable.ts";
-import { cellText, JsonLinesReader } from "./jsonLines.ts";
-import { isMissing } from "./labelTable.ts";
+import { JsonLinesReader, jsonCell } from "./jsonLines.ts";
+import { type Cell, labelOf, MissingCells, textOf } from "./labelCell.ts";
 import { readParquetColumns } from "./parquetTable.ts";
 import { findColumns } from "./tableHeader.ts";
 import { fileForm, readTextTable, type TextReader, tableError } from "./tableText.ts";
@@ -21,7 +22,7 @@ export interface SurveyedColumn {
   readonly name: string;
   /** Cells that hold something: no missing-value word, no list. */
   readonly labelled: number;
-  /** Rows of each value, trimmed; at most MAX_VALUES of them. */
+  /** Rows of each value, as a class is spelled; at most MAX_VALUES of them. */
   readonly values: ReadonlyMap<string, number>;
   /** Whether there are more values than that. */
   readonly hasMore: boolean;
@@ -66,7 +67,7 @@ class Survey {
   }
 
   /** Counts a cell; undefined stands for a list or an object. */
-  count(name: string, cell: string | undefined): void {
+  count(name: string, cell: Cell | undefined): void {
     let counter = this.#columns.get(name);
     if (counter === undefined) {
       if (this.#columns.size === MAX_COLUMNS) this.stop("E_CSV_SHAPE", `more than ${MAX_COLUMNS} columns`);
@@ -113,11 +114,11 @@ function textReader(file: string, survey: Survey): TextReader {
   };
   const object = (row: object): void => {
     survey.rows++;
-    for (const [name, value] of Object.entries(row)) survey.count(name, cellText(value));
+    for (const [name, value] of Object.entries(row)) survey.count(name, jsonCell(value));
   };
-  const record = (cells: readonly string[], line: number): void => {
+  const record = (cells: readonly Cell[], line: number): void => {
     if (header === undefined) {
-      header = cells.map((name) => name.trim());
+      header = cells.map((name) => textOf(name).trim());
       findColumns(header, { tasks: [], filepaths: header[0] ?? "" }, { file, line });
       return;
     }
@@ -133,6 +134,7 @@ function textReader(file: string, survey: Survey): TextReader {
 
 /** Counts of one column. */
 class ColumnCounter {
+  readonly #missing = new MissingCells();
   readonly #values = new Map<string, number>();
   readonly #first: string[] = [];
   #hasMore = false;
@@ -140,13 +142,13 @@ class ColumnCounter {
   #nested = 0;
   #imageNames = 0;
 
-  add(cell: string | undefined): void {
+  add(cell: Cell | undefined): void {
     if (cell === undefined) this.#nested++;
-    if (cell === undefined || isMissing(cell)) return;
-    const value = cell.trim();
+    if (cell === undefined || this.#missing.has(cell)) return;
+    const value = classKey(labelOf(cell));
     this.#labelled++;
     if (IMAGE_NAME.test(value)) this.#imageNames++;
-    if (this.#first.length < FIRST_CELLS) this.#first.push(value);
+    if (this.#first.length < FIRST_CELLS) this.#first.push(labelOf(cell));
     const rows = this.#values.get(value);
     if (rows !== undefined) this.#values.set(value, rows + 1);
     else if (this.#values.size === MAX_VALUES) this.#hasMore = true;

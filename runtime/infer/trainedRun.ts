@@ -126,12 +126,15 @@ export class TrainedRun implements AsyncDisposable {
    */
   async labels(): Promise<EvaluationRows> {
     const { split, table } = await this.#evaluationTable();
-    const encoded = encodeLabels(table, this.folder.classes);
+    const { classes, spec } = this.folder;
+    const ignored: string[] = [];
+    const ignores = split === "val" && spec.unknown_val_classes === "ignore";
+    const encoded = encodeLabels(table, classes, ignores ? ignored : undefined);
     const rows = withoutImages(
       await stampRows(this.folder, split, encoded),
       await skippedImages(this.folder),
     );
-    const warnings = [...table.notes, ...labelGaps(rows, this.folder.classes, table.source)];
+    const warnings = [...table.notes, ...labelGaps(rows, classes, table.source), ...ignored];
     return { split, table: tablePath(this.folder, split), rows, warnings };
   }
 

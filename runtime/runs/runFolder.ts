@@ -33,6 +33,8 @@ const factsSchema = z.object({
   /** That folder as it was when the run was trained. */
   baseDirectory: z.string().min(1),
   /** Label tables that were given as rows in memory instead of files. */
+  /** Missing-value words in any case: the run is older than the spec's key `missing`. */
+  foldsMissing: z.boolean().optional(),
   rows: z.object({ train: rowsSchema.optional(), val: rowsSchema.optional() }).default({}),
 });
 type RunFacts = z.output<typeof factsSchema>;
@@ -65,10 +67,13 @@ export class RunFolder implements RunDescription {
   /** What to know of where the run's data are looked for, a sentence each. */
   readonly notes: readonly string[];
 
+  readonly foldsMissing: boolean;
+
   private constructor(directory: string, spec: Spec, facts: RunFacts, place: Place) {
     this.directory = directory;
     this.spec = { ...spec, logdir: directory };
     this.classes = facts.classes;
+    this.foldsMissing = facts.foldsMissing ?? false;
     this.trainRows = facts.rows.train;
     this.valRows = facts.rows.val;
     this.baseDirectory = place.folder;
@@ -84,8 +89,10 @@ export class RunFolder implements RunDescription {
     const file = join(directory, RUN_FILE);
     const facts = parseFacts(await readText(file), file);
     const specFile = join(directory, SPEC_FILE);
-    const spec = parseSpec(await readText(specFile), specFile);
-    return new RunFolder(directory, spec, facts, await locate(directory, spec, facts));
+    const text = await readText(specFile);
+    const spec = parseSpec(text, specFile);
+    const foldsMissing = facts.foldsMissing ?? !/^missing:/m.test(text);
+    return new RunFolder(directory, spec, { ...facts, foldsMissing }, await locate(directory, spec, facts));
   }
 
   /** Folder of what was compiled for the run. */
@@ -112,6 +119,7 @@ export async function writeRun(directory: string, description: RunDescription): 
   const facts: RunFacts = {
     ...{ format: "mttc-run", version: VERSION, baseDirectory },
     classes: Object.fromEntries(Object.entries(classes).map(([task, names]) => [task, [...names]])),
+    ...(description.foldsMissing ? { foldsMissing: true } : {}),
     project: relative(directory, baseDirectory).split(sep).join("/") || ".",
     rows: { ...(trainRows && { train: kept(trainRows) }), ...(valRows && { val: kept(valRows) }) },
   };

@@ -3,9 +3,9 @@
 // are not trusted, those of rows in memory are the caller's own.
 import { resolve } from "node:path";
 import type { Spec } from "../../compiler/spec/schema.ts";
-import type { LabelledRows, PreparedLabels } from "../data/classes.ts";
+import type { ClassNames, LabelledRows, PreparedLabels } from "../data/classes.ts";
 import { readLabelTable } from "../data/labelFiles.ts";
-import { type LabelRow, type LabelTable, labelTableFromRows } from "../data/labelTable.ts";
+import { type LabelRow, type LabelTable, labelTableFromRows, type TableColumns } from "../data/labelTable.ts";
 import { type PathScope, tableScope } from "../data/pathScope.ts";
 import { checkImageFiles } from "../data/sourceCheck.ts";
 import { refuseSharedFiles } from "../data/splitLeak.ts";
@@ -17,6 +17,10 @@ export interface RunSources {
   readonly baseDirectory: string;
   readonly trainRows: readonly LabelRow[] | undefined;
   readonly valRows: readonly LabelRow[] | undefined;
+  /** Classes that are known already: a run's. */
+  readonly classes?: ClassNames | undefined;
+  /** Missing-value words in any case, as a run took them that is older than the key `missing`. */
+  readonly foldsMissing?: boolean;
 }
 
 /** The label tables of a run. */
@@ -35,12 +39,19 @@ export function tablePath(sources: RunSources, split: Split): string | undefined
  * E_LABEL.
  */
 export async function readSplit(sources: RunSources, split: Split): Promise<LabelTable | undefined> {
-  const { spec, baseDirectory, trainRows, valRows } = sources;
-  const columns = { tasks: spec.tasks, filepaths: spec.filepaths };
+  const { baseDirectory, trainRows, valRows } = sources;
+  const columns = tableColumns(sources);
   const rows = split === "train" ? trainRows : valRows;
   if (rows) return labelTableFromRows(rows, columns, baseDirectory, `${split}_labels`);
   const path = tablePath(sources, split);
   return path === undefined ? undefined : await readLabelTable(path, columns);
+}
+
+/** The columns of a run's tables, and how their cells are read. */
+function tableColumns({ spec, classes, foldsMissing = false }: RunSources): TableColumns {
+  const { tasks, filepaths, missing, path_prefix, path_suffix } = spec;
+  const named = { ...spec.classes, ...classes };
+  return { tasks, filepaths, missing, path_prefix, path_suffix, classes: named, foldsMissing };
 }
 
 /**

@@ -115,5 +115,5 @@ function distinct(items: readonly PackItem[]): PackItem[] {
 }
 
 function itemsOf(rows: LabelledRows): PackItem[] {
-  return packItems({ classes: {}, train: rows, val: undefined, warnings: [] });
+  return packItems({ classes: {}, train: rows, val: undefined, missing: [], warnings: [] });
 }

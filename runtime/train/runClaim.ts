@@ -32,6 +32,7 @@ interface Past extends Resumption {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   /** The run's classes; undefined where run.json cannot be read. */
   readonly classes: ClassNames | undefined;
+  readonly foldsMissing: boolean | undefined;
 }
 
 export class RunClaim {
@@ -69,7 +70,7 @@ export class RunClaim {
         path: checkpoint.path,
         stored: readFingerprint(checkpoint.progress, checkpoint.path),
       },
-      ...{ runSpec: run?.spec, classes: run?.classes },
+      ...{ runSpec: run?.spec, classes: run?.classes, foldsMissing: run?.foldsMissing },
       tensors: new Map(
         [...checkpoint.tensors].map(([name, tensor]) => [name, { ...tensor, data: new Uint8Array() }]),
       ),
@@ -81,6 +82,11 @@ export class RunClaim {
   /** The classes that labels are read under: those of the run, which cannot change. */
   get classes(): ClassNames | undefined {
     return this.#past?.classes;
+  }
+
+  /** Whether the run takes missing-value words in any case, which cannot change either. */
+  get foldsMissing(): boolean | undefined {
+    return this.#past?.foldsMissing;
   }
 
   /** What labels threw that are read under the classes of the run, with what can be done. */
@@ -142,7 +148,8 @@ export class RunClaim {
         });
       await removeLeftovers(directory);
       await writeLabelRecord(directory, labels.train, data);
-      await writeRun(directory, { ...this.#experiment, classes: labels.classes });
+      const foldsMissing = this.foldsMissing ?? this.#experiment.foldsMissing ?? false;
+      await writeRun(directory, { ...this.#experiment, classes: labels.classes, foldsMissing });
     } catch (error) {
       await lock.release();
       throw error;

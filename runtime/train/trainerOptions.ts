@@ -46,8 +46,8 @@ export function experimentFromSpec(spec: Spec, file: string): Experiment {
 
 /** The experiment of a run that exists. */
 export function experimentFromRun(run: RunDescription): Experiment {
-  const { spec, baseDirectory, trainRows, valRows, classes } = run;
-  return { spec, baseDirectory, trainRows, valRows, classes };
+  const { spec, baseDirectory, trainRows, valRows, classes, foldsMissing = false } = run;
+  return { spec, baseDirectory, trainRows, valRows, classes, foldsMissing };
 }
 
 /** The labels of a run, and what its classes weigh. */
@@ -60,7 +60,8 @@ export async function readLabels(experiment: Experiment): Promise<RunLabels> {
   const { spec } = experiment;
   const train = (await readSplit(experiment, "train")) ?? noTrainLabels(spec);
   const val = await readSplit(experiment, "val");
-  const prepared = prepareLabels(train, val, { ...spec.classes, ...experiment.classes });
+  const given = { ...spec.classes, ...experiment.classes };
+  const prepared = prepareLabels(train, val, given, { unknownVal: spec.unknown_val_classes, batch: spec });
   const classWeights = resolveClassWeights(spec.class_weights, prepared.classes, prepared.train);
   return { ...prepared, classWeights };
 }

@@ -9,6 +9,7 @@ import { augmentSettings } from "../../compiler/spec/augmentKeys.ts";
 import { specWarnings } from "../../compiler/spec/specWarnings.ts";
 import type { PreparedLabels } from "../data/classes.ts";
 import { imageFormat } from "../data/images.ts";
+import { conflictWarnings } from "../data/labelConflicts.ts";
 import { imageKind } from "../data/packKind.ts";
 import { LoaderThread } from "../loader/loaderThread.ts";
 import { type ForeignModels, readForeignModels } from "../models/foreignModels.ts";
@@ -142,6 +143,7 @@ export class TrainingSession implements AsyncDisposable {
       );
       await device.writeState(new Map([...initial.tensors].map(([name, { data }]) => [name, data])));
       const warnings = [...lockNotes, ...models.notes, ...specWarnings(spec), ...labels.warnings, ...notes];
+      if (options.trains) warnings.push(...(await conflictWarnings(labels)));
       if (changed !== undefined) warnings.unshift(changed);
       if (host.note !== undefined) warnings.unshift(host.note);
       if (host.provider.kind !== "cpu") warnings.unshift(`running on ${describeProvider(host.provider)}`);
@@ -250,9 +252,10 @@ async function openLabels(
   trains: boolean,
 ): Promise<RunLabels> {
   const classes = claim?.classes ?? experiment.classes;
+  const foldsMissing = claim?.foldsMissing ?? experiment.foldsMissing ?? false;
   let labels: RunLabels;
   try {
-    labels = await readLabels({ ...experiment, classes });
+    labels = await readLabels({ ...experiment, classes, foldsMissing });
   } catch (error) {
     throw claim ? claim.explained(error) : error;
   }

@@ -31,21 +31,21 @@ beforeAll(async () => {
     .png()
     .toBuffer();
   for (const [path = ""] of ROWS) await writeFile(join(folder, path), image);
-  const quoted = (cell: string) => `"${cell}"`;
+  // What stands in quotes is a word as it stands.
+  const quoted = (cell: string) => (/,/.test(cell) ? `"${cell}"` : cell);
   const delimited = (delimiter: string) =>
     [HEAD, ...ROWS].map((cells) => cells.map(quoted).join(delimiter)).join("\r\n");
   await writeFile(join(folder, "t.csv"), `\uFEFF${delimited(",")}`);
   await writeFile(join(folder, "t.tsv"), delimited("\t"));
-  const lines = ROWS.map((cells) =>
-    JSON.stringify(
-      Object.fromEntries(
-        cells.flatMap((cell, i) => {
-          const [name, number] = [HEAD[i] ?? "", Number(cell)];
-          return cell === "" ? [] : [[name, Number.isNaN(number) ? cell : number] as const];
-        }),
-      ),
-    ),
-  );
+  const jsonValue = (cell: string): string | number | null => {
+    if (cell === "NaN") return null;
+    return Number.isNaN(Number(cell)) ? cell.trim() : Number(cell);
+  };
+  const lines = ROWS.map((cells) => {
+    const entries = cells.map((cell, i) => [HEAD[i] ?? "", cell] as const);
+    const filled = entries.filter(([, cell]) => cell !== "");
+    return JSON.stringify(Object.fromEntries(filled.map(([name, cell]) => [name, jsonValue(cell)])));
+  });
   await writeFile(join(folder, "t.jsonl"), lines.join("\n"));
   for (const [path, label] of [
     ["a.png", "10"],

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import type { Fault } from "../../compiler/diagnostics.ts";
 import { DelimitedReader } from "../../runtime/data/delimitedText.ts";
+import { textOf } from "../../runtime/data/labelCell.ts";
 import { parseLabelTable, readLabelTable } from "../../runtime/data/labelFiles.ts";
 import type { LabelTable } from "../../runtime/data/labelTable.ts";
 import { NumberList, StringTable } from "../../runtime/data/stringTable.ts";
@@ -36,7 +37,7 @@ async function makeFolder(files: Readonly<Record<string, string>>): Promise<stri
 function readInPieces(text: string, size: number): unknown[] {
   const seen: unknown[] = [];
   const reader = new DelimitedReader(",", {
-    record: (cells, line) => seen.push([line, ...cells]),
+    record: (cells, line) => seen.push([line, ...cells.map(textOf)]),
     malformed: (message, line) => seen.push([line, message]),
     tooLong: () => {
       throw new Error("too long");
@@ -85,9 +86,17 @@ describe("a text table", () => {
     expect([...read.paths]).toEqual(["/data/x.png", "/data/y.png", "/data/z.png"]);
     expect(tableCells(read)).toEqual([
       ["cat", null, "true"],
-      ["1", null, null],
+      ["1", null, "NaN"],
     ]);
     expect([0, 1, 2].map((row) => read.locate(row).line)).toEqual([1, 3, 4]);
+  });
+
+  it("ending in .jsonl keeps ids of many digits, and does not look for them in text", () => {
+    const read = table(
+      '{"filepath":"12345678901234567890.png","a":12345678901234567891,"b":"1, 12345678901234567890"}',
+      "t.jsonl",
+    );
+    expect(tableCells(read)).toEqual([["12345678901234567891"], ["1, 12345678901234567890"]]);
   });
 
   it("of JSON lines reports all faults with their lines", () => {
@@ -191,6 +200,11 @@ describe("a folder of classes", () => {
     expect(tableCells(read)).toEqual([["cat", "dog", "dog"]]);
     expect(read.notes).toEqual([`1 files in ${root} are no images by their names (left out)`]);
     expect(read.locate(2)).toEqual({ file: join(root, "dog/2.PNG") });
+  });
+
+  it("takes a folder called none, or NA, as a class like any other", async () => {
+    const root = await makeFolder({ "none/1.png": "", "NA/1.png": "" });
+    expect(tableCells(await readLabelTable(root, species))).toEqual([["NA", "none"]]);
   });
 
   it("is refused for two tasks, with images or folders out of place, and without images", async () => {

@@ -6,11 +6,16 @@ import { describe, expect, it } from "vitest";
 import { formatFault } from "../../compiler/diagnostics.ts";
 import { encodeLabels, prepareLabels, sortClasses } from "../../runtime/data/classes.ts";
 import { parseLabelTable, readLabelTable } from "../../runtime/data/labelFiles.ts";
-import { type LabelRow, type LabelTable, labelTableFromRows } from "../../runtime/data/labelTable.ts";
+import {
+  type LabelRow,
+  type LabelTable,
+  labelTableFromRows,
+  type TableColumns,
+} from "../../runtime/data/labelTable.ts";
 import { faultsOf, faultsOfAsync, printedFaults } from "../spec/faultsOf.ts";
 import { tableCells } from "./tableCells.ts";
 
-const columns = { tasks: ["a", "b"], filepaths: "filepath" };
+const columns: TableColumns = { tasks: ["a", "b"], filepaths: "filepath" };
 
 function table(text: string, more = columns): LabelTable {
   return parseLabelTable(new TextEncoder().encode(text), "/data/train.csv", more);
@@ -33,12 +38,36 @@ describe("a CSV label table", () => {
     expect([0, 1, 2].map(read.locate)).toEqual([2, 4, 6].map((line) => ({ file: "/data/train.csv", line })));
   });
 
-  it("takes empty, None, NaN, null and NA as missing, in any case, and nothing else", () => {
-    const words = ["", '""', "None", "none", "NaN", "nan", "null", "NULL", "NA", " na "];
-    const kept = ["0", "-1", "nano", "N", "false"];
+  it("takes empty cells and None, NaN, nan, null, NULL, NA and N/A as missing, spelled exactly so", () => {
+    const words = ["", '""', '"  "', "None", "NaN", "nan", " null", "NULL", "NA ", "N/A"];
+    const kept = ["none", "na", "n/a", "Nan", "#N/A", "<NA>", "0", "-1", "nano", "N", "false"];
     const rows = [...words, ...kept].map((word) => `x.png,${word},1`);
-    const [cells] = tableCells(table(`filepath,a,b\n${rows.join("\n")}\n`));
-    expect(cells).toEqual([...words.map(() => null), ...kept]);
+    const read = table(`filepath,a,b\n${rows.join("\n")}\n`);
+    expect(tableCells(read)[0]).toEqual([...words.map(() => null), ...kept]);
+    expect(read.columns[0]?.missing).toEqual(
+      new Map([
+        ["", 3],
+        ...["None", "NaN", "nan", "null", "NULL", "NA", "N/A"].map((word) => [word, 1] as const),
+      ]),
+    );
+    expect(read.columns[1]?.missing).toEqual(new Map());
+  });
+
+  it("takes what stands in quotes as it stands, beside the same without", () => {
+    const read = table(
+      'filepath,a,b\nx.png,"NA",1\nx.png,NA,1\nx.png," fox ",1\nx.png, fox ,1\n"x.png",fox,1\n',
+    );
+    expect(tableCells(read)[0]).toEqual(["NA", null, " fox ", "fox", "fox"]);
+  });
+
+  it("takes the words and numbers of `missing` in their place, but for those that are listed as classes", () => {
+    const text = "filepath,a,b\nx.png,-1,NA\nx.png,-1.0,\nx.png,NA,no\nx.png,unknown,n/a\n";
+    const missing = [-1, "unknown", "n/a"];
+    const read = table(text, { ...columns, missing, classes: { b: ["no", "n/a"] } });
+    expect(tableCells(read)).toEqual([
+      [null, null, "NA", null],
+      ["NA", null, "no", "n/a"],
+    ]);
   });
 
   it("is read from a file, and a file that is not there is E_FILE", async () => {
@@ -133,24 +162,56 @@ describe("classes", () => {
   it("that only the validation table has are refused, listed with their lines", () => {
     const val = table("filepath,a,b\nv1.png,11,\nv2.png,9.0,q\nv3.png,11,x\n");
     expect(faultsOf(() => prepareLabels(train, val)).map(formatFault)).toEqual([
-      '/data/train.csv:3: task "a": "9.0" is not one of the classes that the training labels have (line 3) [E_LABEL]\n' +
-        '  it equals the class "9" as a number: write both alike',
       '/data/train.csv:2: task "a": "11" is not one of the classes that the training labels have (line 2, line 4) [E_LABEL]\n' +
-        '  did you mean "10"?',
+        '  did you mean "10"?; `unknown_val_classes: ignore` leaves such labels out',
       '/data/train.csv:3: task "b": "q" is not one of the classes that the training labels have (line 3) [E_LABEL]\n' +
-        '  did you mean "x"?',
+        '  did you mean "x"?; `unknown_val_classes: ignore` leaves such labels out',
     ]);
   });
 
-  it("that the spec does not list are refused in the training table too, and so is a missing-value word", () => {
-    const faults = faultsOf(() => prepareLabels(train, undefined, { a: ["9", "none"] }));
-    expect(faults.map((fault) => fault.code)).toEqual(["E_LABEL", "E_LABEL"]);
-    expect(faults[0]?.message).toContain('"none" stands for a missing label');
-    expect(faults[1]?.message).toContain('"10" is not one of the classes that the spec lists (line 2)');
+  it("that only the validation table has are missing labels, counted, with unknown_val_classes: ignore", () => {
+    const val = table("filepath,a,b\nv1.png,11,\nv2.png,9.0,q\nv3.png,11,x\n");
+    const { val: rows, warnings } = prepareLabels(train, val, {}, { unknownVal: "ignore" });
+    expect([...(rows?.labels ?? [])]).toEqual([-1, -1, 0, -1, -1, 0]);
+    expect(warnings.slice(-2)).toEqual([
+      'task "a": 2 validation rows have no label, theirs are no class: 11 (2)',
+      'task "b": 1 validation rows have no label, theirs are no class: q (1)',
+    ]);
+    const alien = table("filepath,a,b\n1.png,9,y\n2.png,12,y\n");
+    expect(faultsOf(() => prepareLabels(alien, val, { a: ["9"] }, { unknownVal: "ignore" }))).toHaveLength(1);
+  });
+
+  it("that the spec does not list are refused in the training table too; a listed word is a class", () => {
+    const words = table("filepath,a,b\n1.png,9,\n2.png,none,\n3.png,10,y\n");
+    const faults = faultsOf(() => prepareLabels(words, undefined, { a: ["9", "none"] }));
+    expect(faults.map((fault) => fault.code)).toEqual(["E_LABEL"]);
+    expect(faults[0]?.message).toContain('"10" is not one of the classes that the spec lists (line 4)');
+    const listed = { a: ["NA", "9"], b: ["y", "n"] };
+    const read = table("filepath,a,b\n1.png,9,NA\n2.png,NA,y\n", { ...columns, classes: listed });
+    expect([...prepareLabels(read, undefined, listed).train.labels]).toEqual([1, -1, 0, 0]);
+  });
+
+  it("are one where they are one number, or the same letters; ids of many digits are not rounded", () => {
+    const text =
+      "filepath,a,b\n1.png,1.0,caf\u00e9\n2.png,1,cafe\u0301\n3.png,+1e0,x\n4.png,0.50,x\n5.png,.5,\n";
+    const { classes, train: rows, warnings } = prepareLabels(table(text), undefined);
+    expect(classes).toEqual({ a: ["0.5", "1"], b: ["caf\u00e9", "x"] });
+    expect([...rows.labels].filter((_, i) => i % 2 === 0)).toEqual([1, 1, 1, 0, 0]);
+    expect(warnings).toContain('task "b": one class, written in several Unicode forms: "caf\u00e9" (2 rows)');
+    const ids = table("filepath,a,b\n1.png,9007199254740993,1\n2.png,9007199254740992,2\n");
+    expect(prepareLabels(ids, undefined).classes.a).toEqual(["9007199254740992", "9007199254740993"]);
+  });
+
+  it("of a run keep the spelling that the run gave them, two that are one number now among them", () => {
+    const { labels } = encodeLabels(table("filepath,a,b\n1.png,1,x\n2.png,1.0,x\n3.png,0,x\n"), {
+      a: ["0.0", "1", "1.0"],
+      b: ["x"],
+    });
+    expect([...labels].filter((_, i) => i % 2 === 0)).toEqual([1, 2, 0]);
   });
 
   it("of a task without any label are an error that names every such task", () => {
-    const empty = table("filepath,a,b\n1.png,,\n2.png,NaN,none\n");
+    const empty = table("filepath,a,b\n1.png,,\n2.png,NaN,None\n");
     expect(faultsOf(() => prepareLabels(empty, undefined)).map((fault) => fault.code)).toEqual([
       "E_TASK_EMPTY",
       "E_TASK_EMPTY",
@@ -170,6 +231,47 @@ describe("classes", () => {
       'task "a" has a single class: there is nothing to learn',
       'task "a" has a class "-1"; missing labels are empty cells',
     ]);
+  });
+
+  it("give warnings where they look alike, where they may mean no label, and where words were missing", () => {
+    const names = ["Fox", "fox", "none", "#N/A", "n/a", "NA", "NA", "None", "?"];
+    const odd = table(
+      `filepath,a,b\n${names.map((name, row) => `${row}.png,${name},1`).join("\n")}\n9.png," fox",2\n`,
+    );
+    expect(prepareLabels(odd, undefined).warnings).toEqual([
+      'task "a": taken as missing in /data/train.csv: 2 NA, 1 None (`missing` in the spec lists the words)',
+      'task "a": classes that differ in case or outer blanks alone: "Fox" (1 row), "fox" (1 row), " fox" (1 row)',
+      'task "a": classes that may mean no label (list them under `missing` if they do): ' +
+        '"none" (1 row), "#N/A" (1 row), "n/a" (1 row), "?" (1 row)',
+    ]);
+    const uncertain = table("filepath,a,b\n1.png,-1.0,x\n2.png,0.0,y\n3.png,1.0,y\n");
+    expect(prepareLabels(uncertain, undefined).warnings).toEqual([
+      'task "a" has a class "-1" beside 0 and 1; if it means uncertain or unlabelled: `missing: [-1]`',
+    ]);
+  });
+
+  it("of a single row give a warning with what balancing makes of it", () => {
+    const rows = Array.from({ length: 8 }, (_, row) => `${row}.png,${row % 2},${row === 0 ? "x" : ""}`);
+    const batch = { batch_size: 4, balance_probs: true, balance_classes: false };
+    const read = table(`filepath,a,b\n${rows.join("\n")}\n`);
+    const given = { b: ["x", "y"] };
+    const warning = 'task "b" has a class of one training row: x';
+    const { warnings } = prepareLabels(read, undefined, given, { batch });
+    expect(warnings).toContain(`${warning}; balancing draws such a row 2.3 times for every batch of 4`);
+    const plain = prepareLabels(read, undefined, given, { batch: { ...batch, balance_probs: false } });
+    expect(plain.warnings).toContain(warning);
+  });
+
+  it("that are unknown by the thousand are refused in a moment", () => {
+    const many = (first: number): LabelTable => {
+      const rows = Array.from({ length: 20_000 }, (_, row) => `${row}.png,name ${first + row},1`);
+      return table(`filepath,a,b\n${rows.join("\n")}\n`);
+    };
+    const start = performance.now();
+    expect(faultsOf(() => prepareLabels(many(0), many(1_000_000))).at(-1)?.message).toBe(
+      "and 19980 more faults",
+    );
+    expect(performance.now() - start).toBeLessThan(10_000);
   });
 
   it("that are known already number a table of their own", () => {

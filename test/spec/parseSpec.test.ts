@@ -60,6 +60,10 @@ describe("a good spec", () => {
       pack_format: "raw",
       image_root: null,
       split_leak: "error",
+      missing: ["None", "NaN", "nan", "null", "NULL", "NA", "N/A"],
+      unknown_val_classes: "error",
+      path_prefix: null,
+      path_suffix: null,
       notes: null,
     });
   });
