@@ -64,9 +64,11 @@ async function showStatistics(path: string, flags: Flags, terminal: Terminal): P
 async function tableExperiment(path: string, flags: Flags, terminal: Terminal): Promise<Experiment> {
   let tasks = flags.tasks?.split(",").map((name) => name.trim());
   let filepaths = flags.filepaths;
+  let pathRule = {};
   if (tasks === undefined || filepaths === undefined) {
-    const facts = await readTableFacts(path, filepaths);
+    const facts = await readTableFacts(path, filepaths, tasks === undefined);
     filepaths ??= facts.pathColumn;
+    pathRule = facts.pathRule ?? {};
     if (tasks === undefined)
       for (const { name, reason } of facts.others)
         terminal.note(plainText(`not counted: ${name} (${reason})`));
@@ -74,7 +76,7 @@ async function tableExperiment(path: string, flags: Flags, terminal: Terminal): 
   }
   const labels = { train_labels: resolve(path), val_labels: flags.val ? resolve(flags.val) : null };
   const columns = filepaths === undefined ? {} : { filepaths };
-  const spec = resolveSpec({ ...labels, ...columns, tasks, fcn: { layers: [1] } });
+  const spec = resolveSpec({ ...labels, ...columns, ...pathRule, tasks, fcn: { layers: [1] } });
   return experimentFromSpec(spec, path);
 }
 

@@ -1,12 +1,13 @@
 // `mttc init LABELS.csv`: a commented spec for a label table, to be read and edited. Never overwrites.
 import { access } from "node:fs/promises";
-import { basename, dirname, relative, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import type { Command } from "commander";
 import { formatFault, MttcError } from "../compiler/diagnostics.ts";
 import { parseSpec } from "../compiler/spec/parseSpec.ts";
 import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
 import { experimentStatistics } from "../runtime/train/dataStats.ts";
 import { type Experiment, experimentFromSpec } from "../runtime/train/trainerOptions.ts";
+import { outerFolder } from "./imageSearch.ts";
 import { medianImageSize, readTableFacts } from "./labelColumns.ts";
 import { shownPath } from "./pathText.ts";
 import { draftSpec } from "./specDraft.ts";
@@ -43,6 +44,7 @@ async function writeDraft(labels: string, { output, val }: Flags, terminal: Term
     valLabels: val === undefined ? undefined : from(val),
     name: basename(resolve(labels)).replace(/\.[^.]*$/, ""),
     imageSize: size,
+    imageRoot: size === undefined ? undefined : imageRoot(facts.samples, labels, output),
   });
   const spec = parseSpec(text, output);
   await writeFileAtomically(output, text);
@@ -51,6 +53,15 @@ async function writeDraft(labels: string, { output, val }: Flags, terminal: Term
   const shown = shownPath(resolve(output));
   terminal.out(`Written to ${shown}: ${facts.rows} rows, tasks ${tasks}`);
   terminal.out(`Next: read and edit it, then  mttc inspect ${shown}  and  mttc train ${shown}`);
+}
+
+/** The folder of images that lie neither beside the table nor beside the spec. */
+function imageRoot(samples: readonly string[], labels: string, output: string): string | undefined {
+  const folder = dirname(resolve(output));
+  const outer = outerFolder(samples, [dirname(resolve(labels)), folder, resolve(labels)]);
+  if (outer === undefined) return undefined;
+  const way = relative(folder, outer);
+  return way.startsWith(join("..", "..", "..")) ? outer : way;
 }
 
 /** What training would say of the labels, or refuse in them; the draft is for the person to mend it in. */

@@ -5,12 +5,15 @@ import sharp from "sharp";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { classKey } from "../compiler/spec/classKey.ts";
 import { resolveSpec } from "../compiler/spec/parseSpec.ts";
+import { NOT_YET } from "../compiler/spec/schema.ts";
 import { sortClasses } from "../runtime/data/classes.ts";
 import { readImageFile } from "../runtime/data/imageFile.ts";
+import type { PathRule } from "../runtime/data/imagePaths.ts";
 import { readLabelTable } from "../runtime/data/labelFiles.ts";
 import type { LabelTable } from "../runtime/data/labelTable.ts";
 import { type SurveyedColumn, surveyTable, type TableSurvey } from "../runtime/data/tableSurvey.ts";
 import { tableError, tableForm } from "../runtime/data/tableText.ts";
+import { ImageSearch } from "./imageSearch.ts";
 
 const MAX_CLASSES = 200;
 /** A column with fewer rows per value than this is text, not classes. */
@@ -33,6 +36,8 @@ export interface TableFacts {
   readonly pathColumn: string | undefined;
   /** Some of the images, absolute. */
   readonly samples: readonly string[];
+  /** What has to be put before and behind the cells of the path column, where there is something. */
+  readonly pathRule?: PathRule;
   readonly tasks: readonly TaskColumn[];
   /** Columns that are no tasks, and why. */
   readonly others: readonly { readonly name: string; readonly reason: string }[];
@@ -40,15 +45,20 @@ export interface TableFacts {
 
 /**
  * Looks through a label table; `pathColumn` names the column of images where it is known. E_FILE,
- * E_CSV_SHAPE, E_CSV_LINE, and E_CSV_HEADER where no column names images or none can be a task.
+ * E_CSV_SHAPE, E_CSV_LINE, and E_CSV_HEADER where no column names images or, with `needsTask`, none can be a
+ * task.
  */
-export async function readTableFacts(file: string, pathColumn?: string): Promise<TableFacts> {
+export async function readTableFacts(
+  file: string,
+  pathColumn?: string,
+  needsTask = true,
+): Promise<TableFacts> {
   const form = await tableForm(file).catch((cause: unknown) => {
     throw tableError(cause, file);
   });
   if (form === "folder")
     return folderFacts(await readLabelTable(file, { tasks: [FOLDER_TASK], filepaths: "" }));
-  return columnFacts(await surveyTable(file), file, pathColumn);
+  return await columnFacts(await surveyTable(file), file, pathColumn, needsTask);
 }
 
 function folderFacts({ paths, columns }: LabelTable): TableFacts {
@@ -67,37 +77,61 @@ function folderFacts({ paths, columns }: LabelTable): TableFacts {
   return { rows: paths.length, pathColumn: undefined, samples, tasks, others: [] };
 }
 
-function columnFacts({ rows, columns }: TableSurvey, file: string, pathColumn?: string): TableFacts {
-  const given = columns.find(({ name }) => name === pathColumn);
-  const best = given ?? columns.toSorted((a, b) => b.imageNames - a.imageNames)[0];
+async function columnFacts(
+  survey: TableSurvey,
+  file: string,
+  pathColumn: string | undefined,
+  needsTask: boolean,
+): Promise<TableFacts> {
+  const { rows, columns } = survey;
+  const search = new ImageSearch(file);
+  const best = await pathColumnOf(survey, search, pathColumn);
   const refuse = (message: string, hint: string): never => {
     throw new MttcError({ code: "E_CSV_HEADER", message, at: { file, line: 1 }, hint });
   };
-  if (!best || (best !== given && best.imageNames < rows / 2)) {
+  if (best === undefined) {
     const names = columns.map(({ name }) => name);
-    const found = columns.length === 1 ? /[;\t|]/.exec(names.join())?.[0] : undefined;
     return refuse(
       "no column looks like image paths",
-      found === undefined
-        ? `half of its cells should end in .png, .jpg, .jpeg, .webp or .tif; columns: ${names.join(", ")}`
-        : `cells must be separated by commas (.tsv: tabs), found ${JSON.stringify(found)}`,
+      `half of its cells should end in .png, .jpg, .jpeg, .webp or .tif; columns: ${names.join(", ")}`,
     );
   }
   const judged = columns.filter((column) => column !== best).map(judge);
   const tasks = judged.flatMap((column) => ("classes" in column ? [column] : []));
   const others = judged.flatMap((column) => ("reason" in column ? [column] : []));
-  if (tasks.length === 0)
+  if (tasks.length === 0 && needsTask)
     return refuse(
       "no column looks like a task",
       others.map(({ name, reason }) => `${name}: ${reason}`).join("; ") || "there is no other column",
     );
-  const samples = best.first.slice(0, SAMPLED_IMAGES).map((cell) => resolve(dirname(file), cell));
-  return { rows, pathColumn: best.name, samples, tasks, others };
+  const cells = best.first.slice(0, SAMPLED_IMAGES);
+  const found = await search.find(cells);
+  const samples = found?.paths ?? cells.map((cell) => resolve(dirname(file), cell));
+  const facts = { rows, pathColumn: best.name, samples, tasks, others };
+  return found === undefined || Object.keys(found.rule).length === 0
+    ? facts
+    : { ...facts, pathRule: found.rule };
+}
+
+/** The column with most names of images; where there is none, the first whose cells find images. */
+async function pathColumnOf(
+  { rows, columns }: TableSurvey,
+  search: ImageSearch,
+  pathColumn: string | undefined,
+): Promise<SurveyedColumn | undefined> {
+  const given = columns.find(({ name }) => name === pathColumn);
+  const [most] = columns.toSorted((a, b) => b.imageNames - a.imageNames);
+  if (given ?? (most && most.imageNames >= rows / 2 ? most : undefined)) return given ?? most;
+  for (const column of columns)
+    if (column.nested === 0 && (await search.find(column.first)) !== undefined) return column;
+  return undefined;
 }
 
 function judge(column: SurveyedColumn): TaskColumn | TableFacts["others"][number] {
   const { name, labelled, values } = column;
   if (column.nested > 0) return { name, reason: "lists or objects" };
+  if (column.first.some((cell) => /^\{\s*"choices"/.test(cell)))
+    return { name, reason: `several choices in one cell: ${NOT_YET}tasks of the kind tags` };
   if (labelled === 0) return { name, reason: "empty" };
   if (values.size === 1) return { name, reason: `one value only (${[...values.keys()][0]})` };
   if (values.size > MAX_CLASSES || labelled / values.size < MIN_ROWS_PER_CLASS) {

@@ -10,6 +10,8 @@ export interface DraftOptions {
   readonly valLabels: string | undefined;
   /** Name of the run's folder. */
   readonly name: string;
+  /** Folder of the images where it has to be named, relative to the spec's if it can be. */
+  readonly imageRoot: string | undefined;
   /** Median [height, width] of the images, if any could be read. */
   readonly imageSize: readonly [number, number] | undefined;
 }
@@ -38,6 +40,7 @@ export function draftSpec(facts: TableFacts, options: DraftOptions): string {
       ? ["tasks:  # the folders' names are the classes of one task; call it what you like"]
       : [
           `filepaths: ${scalar(facts.pathColumn)}  # the column of image paths`,
+          ...pathLines(facts, options),
           "tasks:  # one column and one head each; empty cells are missing labels and cost nothing",
         ]),
     ...facts.tasks.map((task) => `  - ${scalar(task.name)}  # ${describeTask(task, facts.rows)}`),
@@ -64,6 +67,21 @@ export function draftSpec(facts: TableFacts, options: DraftOptions): string {
     "seed: 0  # the same seed gives the same weights, bit for bit",
     `logdir: ${scalar(`runs/${options.name}`)}  # log and checkpoints`,
   ].join("\n")}\n`;
+}
+
+/** What makes the cells of the path column the paths of images that were found, and allows those. */
+function pathLines({ pathRule }: TableFacts, { imageRoot }: DraftOptions): string[] {
+  const { path_prefix: prefix, path_suffix: suffix } = pathRule ?? {};
+  const entries = typeof prefix === "string" ? [] : Object.entries(prefix ?? {});
+  const map = entries.map(([from, to]) => `${scalar(from, true)}: ${scalar(to, true)}`).join(", ");
+  return [
+    ...(typeof prefix === "string" ? [`path_prefix: ${scalar(prefix)}  # before every path`] : []),
+    ...(map === "" ? [] : [`path_prefix: {${map}}  # what paths begin with is replaced`]),
+    ...(suffix ? [`path_suffix: ${scalar(suffix)}  # behind every path that does not end so`] : []),
+    ...(imageRoot === undefined
+      ? []
+      : [`image_root: ${scalar(imageRoot)}  # images lie outside of the table's and this file's folders`]),
+  ];
 }
 
 /** A multiple of 8 between 16 and 128 near the images' own side. */
@@ -97,9 +115,9 @@ function oneLine(text: string): string {
 }
 
 /** A string as a YAML scalar on one line. */
-function scalar(text: string): string {
+function scalar(text: string, isQuoted = false): string {
   return stringify(text, {
     lineWidth: 0,
-    defaultStringType: /[\p{Cc}]/u.test(text) ? "QUOTE_DOUBLE" : "PLAIN",
+    defaultStringType: isQuoted || /[\p{Cc}]/u.test(text) ? "QUOTE_DOUBLE" : "PLAIN",
   }).trim();
 }

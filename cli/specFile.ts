@@ -1,10 +1,11 @@
 // A spec file or a run's folder on the command line -> the experiment that it describes, and its classes.
-import { readFile, stat } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { open, readFile, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
 import { MttcError } from "../compiler/diagnostics.ts";
 import type { TaskClasses } from "../compiler/model/network.ts";
 import { parseSpec } from "../compiler/spec/parseSpec.ts";
-import { fileError } from "../runtime/checkpoint/fileSystem.ts";
+import { fileError, systemCode } from "../runtime/checkpoint/fileSystem.ts";
+import { isSpreadsheet } from "../runtime/data/tableText.ts";
 import { RunFolder } from "../runtime/runs/runFolder.ts";
 import {
   type Experiment,
@@ -12,9 +13,14 @@ import {
   experimentFromSpec,
   readLabels,
 } from "../runtime/train/trainerOptions.ts";
+import { shownPath } from "./pathText.ts";
+
+const FIRST_BYTES = 1_000;
 
 /** Reads and checks a spec file. E_FILE, E_CONFIG_PARSE, E_CONFIG. */
 export async function loadExperiment(file: string): Promise<Experiment> {
+  const exists = await stat(file).then(() => true, isMissing);
+  if (exists && (await isLabelTable(file))) throw await tableForSpec(file);
   let text: string;
   try {
     text = await readFile(file, "utf8");
@@ -22,6 +28,30 @@ export async function loadExperiment(file: string): Promise<Experiment> {
     throw fileError(error, file, "read the spec");
   }
   return experimentFromSpec(parseSpec(text, file), file);
+}
+
+/** A label table in a spec's place: the command that writes the spec. */
+async function tableForSpec(file: string): Promise<MttcError> {
+  const shown = shellWord(shownPath(resolve(file)));
+  const val = join(dirname(file), basename(file).replace("train", "val"));
+  const hasVal = val !== file && (await stat(val).then(() => true, isMissing));
+  const more = hasVal ? ` --val ${shellWord(shownPath(resolve(val)))}` : "";
+  return new MttcError({
+    code: "E_USAGE",
+    message: "expected a spec (YAML), found a label table",
+    at: { file },
+    hint: `mttc init ${shown}${more} -o experiment.yml  writes a spec for it; then give experiment.yml in its place`,
+  });
+}
+
+function isMissing(error: unknown): boolean {
+  if (systemCode(error) === undefined) throw error;
+  return false;
+}
+
+/** A path as a shell takes it for one word. */
+function shellWord(path: string): string {
+  return /^[\w./+@%:,=-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
 /** The experiment of a spec file, or of a run where `path` is a folder. */
@@ -70,11 +100,30 @@ export function isTableName(path: string): boolean {
 
 /** Whether `path` is a label table and no spec: a file named as one, or a folder that is no run. */
 export async function isLabelTable(path: string): Promise<boolean> {
-  if (isTableName(path)) return true;
+  if (isTableName(path) || isSpreadsheet(path)) return true;
+  // A spec may be JSON, but no array.
+  if (/\.json$/i.test(path) && (await beginsWithArray(path))) return true;
   const isFolder = async (): Promise<boolean> => (await stat(path)).isDirectory();
   const isRun = async (): Promise<boolean> => (await stat(join(path, "run.json"))).isFile();
   // What is not there is a spec's fault to report.
   return (await isFolder().catch(() => false)) && !(await isRun().catch(() => false));
+}
+
+/** Whether a file's first character is that of a JSON array; false where it cannot be read. */
+async function beginsWithArray(path: string): Promise<boolean> {
+  try {
+    if (!(await stat(path)).isFile()) return false;
+    const handle = await open(path);
+    try {
+      const { buffer, bytesRead } = await handle.read(Buffer.alloc(FIRST_BYTES), 0, FIRST_BYTES, 0);
+      return /^\uFEFF?\s*\[/.test(buffer.toString("utf8", 0, bytesRead));
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    if (systemCode(error) === undefined) throw error;
+    return false;
+  }
 }
 
 /** Classes that are known to compile with, and what is odd about the labels. */

@@ -1,5 +1,5 @@
-// Keys of the spec that say how the cells of a label table are read: missing-value words, classes that validation
-// alone has, and what is put before and behind the paths of images. A part of specSchema.
+// Keys of the spec that say how the cells of a label table are read: missing-value words, classes that
+// validation alone has, and what is put before and behind the paths of images. A part of specSchema.
 import { z } from "zod";
 
 /** Words that mean "no label" in cells without quotes, unless `missing` lists others. */

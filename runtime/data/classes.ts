@@ -185,15 +185,9 @@ function refuseStrangers(
     }
     const rows = places.get(value) ?? { first: [], count: 0 };
     const message = `task "${task}": "${value}" is not one of the classes that ${origin} (${placesOf(table, rows)})`;
-    const hint = [strangerHint(value, classes), ...(more === undefined ? [] : [more])].join("; ");
+    const hint = [suggestName(value, classes), ...(more === undefined ? [] : [more])].join("; ");
     faults.add({ code: "E_LABEL", message, at: table.locate(rows.first[0] ?? 0), hint });
   }
-}
-
-function strangerHint(value: string, classes: readonly string[]): string {
-  if (/^\s*\{\s*"choices"\s*:/.test(value))
-    return "this is a cell of Label Studio: `mttc labels TABLE -o FILE` makes a table of it";
-  return suggestName(value, classes);
 }
 
 function ignoredText(task: string, { places }: Strangers): string {

@@ -15,16 +15,52 @@ export interface RecordSink {
   tooLong(line: number): never;
 }
 
+/** What may stand between cells. */
+export type Delimiter = "," | ";" | "\t" | "|";
+
+const DELIMITERS: readonly Delimiter[] = [",", ";", "\t", "|"];
+
+/**
+ * The delimiter of a table by its first line: the one between the most of the names that are `wanted`, then
+ * the one between the most cells; `usual` where that leaves several.
+ */
+export function headerDelimiter(line: string, usual: Delimiter, wanted: readonly string[] = []): Delimiter {
+  // What stands in quotes may hold any of them.
+  const plain = line.replace(/"(?:[^"]|"")*"/g, (cell) => cell.replace(/[,;\t|]/g, " "));
+  const rank = (delimiter: Delimiter): readonly [number, number] => {
+    const names = plain.split(delimiter).map((name) => name.trim().replace(/^"(.*)"$/, "$1"));
+    return [wanted.filter((name) => names.includes(name)).length, names.length];
+  };
+  return [usual, ...DELIMITERS].reduce((best, delimiter) => {
+    const [[found, cells], [bestFound, bestCells]] = [rank(delimiter), rank(best)];
+    return found > bestFound || (found === bestFound && cells > bestCells) ? delimiter : best;
+  });
+}
+
+/** A number with a decimal comma, in tables whose cells are not separated by commas, with a point. */
+export function decimalPoint(cell: Cell, delimiter: Delimiter): Cell {
+  if (delimiter === "," || typeof cell !== "string" || !/^\s*[+-]?\d*,\d+(e[+-]?\d+)?\s*$/i.test(cell))
+    return cell;
+  return cell.replace(",", ".");
+}
+
 /** Takes text piece by piece. Blank lines are no records. */
 export class DelimitedReader {
-  readonly #delimiter: string;
+  readonly #choose: (header: string) => Delimiter;
   readonly #sink: RecordSink;
+  #delimiter: Delimiter | undefined;
   #rest = "";
   #line = 1;
 
-  constructor(delimiter: "," | "\t", sink: RecordSink) {
-    this.#delimiter = delimiter;
+  /** The delimiter, or what tells it by the first line. */
+  constructor(delimiter: Delimiter | ((header: string) => Delimiter), sink: RecordSink) {
+    this.#choose = typeof delimiter === "function" ? delimiter : () => delimiter;
     this.#sink = sink;
+  }
+
+  /** What stands between the cells; a comma before there is any. */
+  get delimiter(): Delimiter {
+    return this.#delimiter ?? ",";
   }
 
   /** Reads what `text` completes. */
@@ -48,8 +84,9 @@ export class DelimitedReader {
       const end = newline === -1 ? text.length : newline;
       if (end - position > MAX_RECORD_CHARACTERS) this.#sink.tooLong(this.#line);
       const line = text.slice(position, text[end - 1] === "\r" && end > position ? end - 1 : end);
+      if (this.#delimiter === undefined && line !== "") this.#delimiter = this.#choose(line);
       if (!line.includes('"')) {
-        if (line !== "") this.#sink.record(line.split(this.#delimiter), this.#line);
+        if (line !== "") this.#sink.record(line.split(this.delimiter), this.#line);
         this.#line++;
         position = end + 1;
         continue;
@@ -66,7 +103,7 @@ export class DelimitedReader {
     const cells: Cell[] = [];
     let position = start;
     for (;;) {
-      const cell = readCell(text, position, this.#delimiter);
+      const cell = readCell(text, position, this.delimiter);
       if (cell === undefined) {
         if (!isLast) return undefined;
         return this.#refuse("a quote is opened and never closed", text, start, text.length);
@@ -77,7 +114,7 @@ export class DelimitedReader {
       }
       if (cell.end >= text.length && !isLast) return undefined;
       cells.push(text[position] === '"' ? { word: cell.text } : cell.text);
-      if (text[cell.end] === this.#delimiter) {
+      if (text[cell.end] === this.delimiter) {
         position = cell.end + 1;
         continue;
       }

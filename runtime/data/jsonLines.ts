@@ -1,6 +1,7 @@
-// JSON Lines -> objects with their lines, one object per line: a table whose cells stand under their columns'
-// names. A label may be text, a number or true/false; null, or no such key, is a missing label.
+// JSON -> objects with their lines, one object per line or all in an array: a table whose cells stand under
+// their columns' names. A label may be text, a number or true/false; null, or no such key, is a missing one.
 import { MAX_RECORD_CHARACTERS } from "./delimitedText.ts";
+import { JsonArrayReader } from "./jsonArray.ts";
 import type { Cell } from "./labelCell.ts";
 
 /** What a reader reports; lines count from 1. */
@@ -41,18 +42,58 @@ export class JsonLinesReader {
   #readLine(text: string): void {
     const line = this.#line++;
     if (text.length > MAX_RECORD_CHARACTERS) this.#sink.tooLong(line);
-    if (text.trim() === "") return;
-    let row: unknown;
-    try {
-      row = JSON.parse(exactNumbers(text));
-    } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
-      this.#sink.malformed(`no JSON: ${error.message}`, line);
-      return;
-    }
-    if (typeof row === "object" && row !== null && !Array.isArray(row)) this.#sink.object(row, line);
-    else this.#sink.malformed("expected an object per line", line);
+    if (text.trim() !== "") readObject(text, line, this.#sink);
   }
+}
+
+/** An array of objects, or objects line by line: the first character decides. */
+export class JsonTableReader {
+  readonly #sink: ObjectSink;
+  #blank = "";
+  #reader: JsonLinesReader | JsonArrayReader | undefined;
+
+  constructor(sink: ObjectSink) {
+    this.#sink = sink;
+  }
+
+  push(text: string): void {
+    if (this.#reader === undefined) {
+      const all = this.#blank + text;
+      const first = /\S/.exec(all)?.[0];
+      if (first === undefined) {
+        if (all.length > MAX_RECORD_CHARACTERS) this.#sink.tooLong(1);
+        this.#blank = all;
+        return;
+      }
+      const sink = this.#sink;
+      this.#reader =
+        first === "["
+          ? new JsonArrayReader({
+              element: (element, line) => readObject(element, line, sink),
+              malformed: (message, line) => sink.malformed(message, line),
+              tooLong: (line) => sink.tooLong(line),
+            })
+          : new JsonLinesReader(sink);
+      this.#reader.push(all);
+    } else this.#reader.push(text);
+  }
+
+  end(): void {
+    this.#reader?.end();
+  }
+}
+
+function readObject(text: string, line: number, sink: ObjectSink): void {
+  let row: unknown;
+  try {
+    row = JSON.parse(exactNumbers(text));
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    sink.malformed(`no JSON: ${error.message}`, line);
+    return;
+  }
+  if (typeof row === "object" && row !== null && !Array.isArray(row)) sink.object(row, line);
+  else sink.malformed("expected an object per line, or an array of objects", line);
 }
 
 /** JSON whose whole numbers of sixteen digits and more, which a double may not hold, are strings. */

@@ -1,12 +1,18 @@
-// Label tables from files, by the name's ending: CSV, TSV, JSON Lines (.jsonl, .ndjson), Parquet, or a folder
+// Label tables from files, by the name's ending: CSV, TSV, JSON (.jsonl, .ndjson, .json), Parquet, a folder
 // with a folder of images per class. Text is read in pieces, so that memory is what the table itself needs.
 import { dirname } from "node:path";
-import { MttcError } from "../../compiler/diagnostics.ts";
-import { DelimitedReader, MAX_RECORD_CHARACTERS } from "./delimitedText.ts";
+import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
+import {
+  DelimitedReader,
+  type Delimiter,
+  decimalPoint,
+  headerDelimiter,
+  MAX_RECORD_CHARACTERS,
+} from "./delimitedText.ts";
 import { readFolderTable } from "./folderTable.ts";
-import { JsonLinesReader, jsonCell } from "./jsonLines.ts";
+import { JsonTableReader, jsonCell } from "./jsonLines.ts";
 import { type Cell, textOf } from "./labelCell.ts";
-import { type LabelTable, LabelTableBuilder, type TableColumns } from "./labelTable.ts";
+import { type LabelTable, LabelTableBuilder, NESTED_CELL, type TableColumns } from "./labelTable.ts";
 import { readParquetTable } from "./parquetTable.ts";
 import { type ColumnPlaces, findColumns } from "./tableHeader.ts";
 import {
@@ -31,8 +37,18 @@ export async function readLabelTable(file: string, columns: TableColumns): Promi
     await readTextTable(file, table.reader);
     return table.finish();
   } catch (cause) {
-    throw tableError(cause, file);
+    throw withLabelsHint(tableError(cause, file), file);
   }
+}
+
+/** Files of labelling tools are JSON, too, and no tables. */
+function withLabelsHint(error: MttcError, file: string): MttcError {
+  if (!/\.json$/i.test(file) || !error.code.startsWith("E_CSV")) return error;
+  const hint =
+    "`mttc labels FILE -o train.csv` makes a table of an export of Label Studio, or of COCO's form";
+  return new MttcError([...error.faults.slice(0, -1), { hint, ...error.faults.slice(-1)[0] } as Fault], {
+    cause: error,
+  });
 }
 
 /** A text table from bytes; `file` names it in messages and is what relative paths start from. */
@@ -49,6 +65,8 @@ class TextTable {
   readonly #file: string;
   readonly #builder: LabelTableBuilder;
   #hasHeader = false;
+  #decimalCommas = 0;
+  #exampleComma: string | undefined;
 
   constructor(file: string, columns: TableColumns) {
     this.#file = file;
@@ -62,10 +80,21 @@ class TextTable {
       malformed: (message: string, line: number) => this.#builder.fault("E_CSV_SHAPE", message, line),
       tooLong: (line: number): never => this.#stop("E_CSV_LINE", line),
     };
-    this.reader =
-      form === "lines"
-        ? new JsonLinesReader({ object: (row, line) => this.#addObject(row, columns, line), ...faults })
-        : new DelimitedReader(form === "tabs" ? "\t" : ",", { ...this.#rows(columns), ...faults });
+    if (form === "lines") {
+      this.reader = new JsonTableReader({
+        object: (row, line) => this.#addObject(row, columns, line),
+        ...faults,
+      });
+      return;
+    }
+    const wanted = [columns.filepaths, ...columns.tasks];
+    const choose = (header: string): Delimiter =>
+      headerDelimiter(header, form === "tabs" ? "\t" : ",", wanted);
+    const reader: DelimitedReader = new DelimitedReader(choose, {
+      ...this.#rows(columns, () => reader.delimiter),
+      ...faults,
+    });
+    this.reader = reader;
   }
 
   /** The table, once all text is read. */
@@ -75,14 +104,15 @@ class TextTable {
       const message = `the label table ${this.#hasHeader ? "has no rows" : "is empty"}`;
       throw new MttcError({ code: "E_CSV_SHAPE", message, at: { file: this.#file } });
     }
-    return this.#builder.finish(dirname(this.#file));
+    const commas = `${this.#decimalCommas} numbers with a decimal comma in ${this.#file}, such as ${this.#exampleComma}`;
+    const notes = this.#decimalCommas > 0 ? [`${commas}, are read as with a point`] : [];
+    return this.#builder.finish(dirname(this.#file), notes);
   }
 
   #addObject(row: object, { filepaths, tasks }: TableColumns, line: number): void {
     const cells = [filepaths, ...tasks].map((name) => {
       const cell = jsonCell(Object.getOwnPropertyDescriptor(row, name)?.value);
-      if (cell === undefined)
-        this.#builder.fault("E_CSV_SHAPE", `"${name}": expected text, a number or null`, line);
+      if (cell === undefined) this.#builder.fault("E_CSV_SHAPE", `"${name}": ${NESTED_CELL}`, line);
       return cell ?? null;
     });
     if (!cells.every((cell) => cell !== null)) return;
@@ -98,7 +128,19 @@ class TextTable {
     throw new MttcError({ code, message, at: { file: this.#file, line } });
   }
 
-  #rows(columns: TableColumns): { record(cells: readonly Cell[], line: number): void } {
+  #label(cell: Cell, delimiter: Delimiter): Cell {
+    const label = decimalPoint(cell, delimiter);
+    if (label !== cell) {
+      this.#decimalCommas++;
+      this.#exampleComma ??= textOf(cell).trim();
+    }
+    return label;
+  }
+
+  #rows(
+    columns: TableColumns,
+    delimiter: () => Delimiter,
+  ): { record(cells: readonly Cell[], line: number): void } {
     let places: ColumnPlaces | undefined;
     let width = 0;
     return {
@@ -114,7 +156,7 @@ class TextTable {
           this.#builder.fault("E_CSV_SHAPE", message, line);
           return;
         }
-        const labels = places.tasks.map((place) => cells[place] ?? "");
+        const labels = places.tasks.map((place) => this.#label(cells[place] ?? "", delimiter()));
         this.#builder.add(textOf(cells[places.filepath] ?? ""), labels, line);
       },
     };

@@ -3,6 +3,7 @@
 // classes.ts turns dictionary numbers into class numbers. labelFiles.ts fills tables from files. All faults
 // of a table are reported at once, each with its place.
 import { type Fault, type Location, MttcError, suggestName } from "../../compiler/diagnostics.ts";
+import { NOT_YET } from "../../compiler/spec/schema.ts";
 import { FaultList } from "./faultList.ts";
 import { type PathRule, rulePath, withSlashes } from "./imagePaths.ts";
 import { type Cell, labelOf, MissingCells, textOf } from "./labelCell.ts";
@@ -12,6 +13,10 @@ const MAX_PATH_CHARACTERS = 4_096;
 const MAX_LABEL_CHARACTERS = 1_000;
 /** More different labels than this are no classes: a number to regress, or a text. */
 const MAX_LABELS = 65_536;
+const MAX_SHOWN = 60;
+
+/** What is said of a cell that is a list or an object. */
+export const NESTED_CELL = `expected text, a number or null (${NOT_YET}tasks of the kind \`tags\`, whose cells hold several labels)`;
 
 /** The labels of one task: `names[codes[row]]`, -1 = missing. */
 export interface LabelColumn {
@@ -214,6 +219,8 @@ function labelFault(label: string, known: number): string | undefined {
   const isNumber =
     /^[+-]?(\.?\d|inf(inity)?$)/i.test(label) && !Number.isNaN(Number(label.replace(/^.?inf.*$/i, "0")));
   if (isNumber && !Number.isFinite(Number(label))) return `"${label}" is not a finite number`;
+  if (/^\{\s*"choices"\s*:/.test(label))
+    return `several choices in one cell (${NOT_YET}tasks of the kind \`tags\`): ${label.slice(0, MAX_SHOWN)}`;
   if (known >= MAX_LABELS) return `more than ${MAX_LABELS} different labels: these are no classes`;
   return undefined;
 }

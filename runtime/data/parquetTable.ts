@@ -11,7 +11,7 @@ import {
 } from "hyparquet";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { cellText } from "./jsonLines.ts";
-import { type LabelTable, LabelTableBuilder, type TableColumns } from "./labelTable.ts";
+import { type LabelTable, LabelTableBuilder, NESTED_CELL, type TableColumns } from "./labelTable.ts";
 import { findColumns } from "./tableHeader.ts";
 
 /** Rows of a group are in memory together; writers make groups of about a million. */
@@ -110,7 +110,7 @@ function addRows(
     const texts = cells.map((column) => cellText(column[row]));
     const wrong = texts.indexOf(undefined);
     if (wrong === -1) builder.add(texts[0] ?? "", texts.slice(1).map(String), place);
-    else builder.fault("E_CSV_SHAPE", `"${columns[wrong]}": expected text, a number or null`, place);
+    else builder.fault("E_CSV_SHAPE", `"${columns[wrong]}": ${NESTED_CELL}`, place);
   }
 }
 

@@ -4,12 +4,20 @@ import { readFile } from "node:fs/promises";
 import { basename, dirname, extname, relative } from "node:path";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { writeFileAtomically } from "../checkpoint/atomicDirectory.ts";
-import { DelimitedReader } from "./delimitedText.ts";
+import { DelimitedReader, headerDelimiter } from "./delimitedText.ts";
+import { JsonArrayReader } from "./jsonArray.ts";
 import { JsonLinesReader } from "./jsonLines.ts";
 import type { TableColumns } from "./labelTable.ts";
 import { readParquetColumns } from "./parquetTable.ts";
 import { NumberList } from "./stringTable.ts";
-import { readTextBytes, type TableForm, type TextReader, tableError, tableForm } from "./tableText.ts";
+import {
+  markedEncoding,
+  readTextBytes,
+  type TableForm,
+  type TextReader,
+  tableError,
+  tableForm,
+} from "./tableText.ts";
 
 /** A table as it was read: its file or folder, its columns, and the path of every row. */
 export interface ReadTable {
@@ -26,6 +34,7 @@ export interface ReducedTable {
 }
 
 const NEWLINE = 0x0a;
+const FIRST_BYTES = 1_000;
 
 /**
  * Writes `<table>.checked<ending>` without the rows numbered in `dropped`; the ending is the table's own, or
@@ -55,11 +64,16 @@ export async function writeReducedTable(
 
 /** A row reaches from its line to that of the next row: quoted newlines and blank lines belong to it. */
 function reducedText(
-  bytes: Buffer,
+  written: Buffer,
   form: TableForm,
   table: ReadTable,
   dropped: ReadonlySet<number>,
 ): Uint8Array {
+  // Lines end in one byte only in UTF-8.
+  const encoding = markedEncoding(written);
+  const bytes = encoding ? Buffer.from(new TextDecoder(encoding).decode(written)) : written;
+  if (form === "lines" && /^\s*\[/.test(bytes.toString("utf8", 0, FIRST_BYTES)))
+    return reducedArray(bytes, table, dropped);
   const starts = new NumberList();
   const changed = (): never => {
     throw tableChanged(table);
@@ -68,7 +82,7 @@ function reducedText(
   const reader: TextReader =
     form === "lines"
       ? new JsonLinesReader({ object: (_, line) => starts.push(line), ...faults })
-      : new DelimitedReader(form === "tabs" ? "\t" : ",", {
+      : new DelimitedReader((header) => headerDelimiter(header, form === "tabs" ? "\t" : ","), {
           record: (_, line) => starts.push(line),
           ...faults,
         });
@@ -76,6 +90,22 @@ function reducedText(
   const lines = form === "lines" ? starts.values() : starts.values().subarray(1);
   if (lines.length !== table.paths.length) return changed();
   return withoutLines(bytes, lines, dropped);
+}
+
+/** The elements that stay, each as it was written, on a line of its own. */
+function reducedArray(bytes: Buffer, table: ReadTable, dropped: ReadonlySet<number>): Uint8Array {
+  const elements: string[] = [];
+  const changed = (): never => {
+    throw tableChanged(table);
+  };
+  const reader = new JsonArrayReader({
+    element: (text) => elements.push(text),
+    malformed: changed,
+    tooLong: changed,
+  });
+  readTextBytes(bytes, table.source, reader);
+  if (elements.length !== table.paths.length) return changed();
+  return Buffer.from(`[\n${elements.filter((_, row) => !dropped.has(row)).join(",\n")}\n]\n`);
 }
 
 /** `firstLines`: the line of each row, from 1. */

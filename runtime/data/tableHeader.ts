@@ -22,7 +22,8 @@ export function findColumns(
   { tasks, filepaths }: TableColumns,
   at: { readonly file: string; readonly line?: number },
 ): ColumnPlaces {
-  const names = header.map((name) => name.trim());
+  const names = header.map((name) => name.trim().normalize("NFC"));
+  const placeOf = (name: string): number => names.indexOf(name.normalize("NFC"));
   const faults = new FaultList();
   for (const [place, name] of names.entries()) {
     if (FORBIDDEN_COLUMNS.has(name))
@@ -30,16 +31,14 @@ export function findColumns(
     if (name === "" || names.indexOf(name) === place) continue;
     faults.add({ code: "E_CSV_HEADER", message: `column "${name}" stands twice in the header`, at });
   }
-  const [only] = names;
-  const separator = names.length === 1 && only !== undefined ? /[,;\t|]/.exec(only)?.[0] : undefined;
-  for (const name of [filepaths, ...tasks]) {
-    if (names.includes(name)) continue;
-    const hint =
-      separator === undefined
-        ? suggestName(name, names)
-        : `cells must be separated by commas (.tsv: tabs), found ${JSON.stringify(separator)}`;
-    faults.add({ code: "E_CSV_HEADER", message: `no column "${name}"`, at, hint });
-  }
+  for (const name of [filepaths, ...tasks])
+    if (placeOf(name) === -1)
+      faults.add({
+        code: "E_CSV_HEADER",
+        message: `no column "${name}"`,
+        at,
+        hint: suggestName(name, names),
+      });
   faults.throwIfAny();
-  return { filepath: names.indexOf(filepaths), tasks: tasks.map((task) => names.indexOf(task)) };
+  return { filepath: placeOf(filepaths), tasks: tasks.map(placeOf) };
 }

@@ -3,10 +3,10 @@
 // rows and values there are. What the columns are for, others decide.
 import { type ErrorCode, MttcError } from "../../compiler/diagnostics.ts";
 import { classKey } from "../../compiler/spec/classKey.ts";
-import { DelimitedReader, MAX_RECORD_CHARACTERS } from "./delimitedText.ts";
+import { DelimitedReader, decimalPoint, headerDelimiter, MAX_RECORD_CHARACTERS } from "./delimitedText.ts";
 import { FaultList } from "./faultList.ts";
 import { IMAGE_NAME } from "./folderTable.ts";
-import { JsonLinesReader, jsonCell } from "./jsonLines.ts";
+import { JsonTableReader, jsonCell } from "./jsonLines.ts";
 import { type Cell, labelOf, MissingCells, textOf } from "./labelCell.ts";
 import { readParquetColumns } from "./parquetTable.ts";
 import { findColumns } from "./tableHeader.ts";
@@ -124,12 +124,16 @@ function textReader(file: string, survey: Survey): TextReader {
     }
     if (cells.length === header.length) {
       survey.rows++;
-      for (const [place, name] of header.entries()) survey.count(name, cells[place]);
+      for (const [place, name] of header.entries())
+        survey.count(name, decimalPoint(cells[place] ?? "", reader.delimiter));
     } else survey.refuse(`expected ${header.length} cells as in the header, found ${cells.length}`, line);
   };
-  return form === "lines"
-    ? new JsonLinesReader({ object, ...faults })
-    : new DelimitedReader(form === "tabs" ? "\t" : ",", { record, ...faults });
+  if (form === "lines") return new JsonTableReader({ object, ...faults });
+  const reader: DelimitedReader = new DelimitedReader(
+    (line) => headerDelimiter(line, form === "tabs" ? "\t" : ","),
+    { record, ...faults },
+  );
+  return reader;
 }
 
 /** Counts of one column. */

@@ -117,7 +117,7 @@ describe("the facts of a table", () => {
 
   test.each([
     ["ragged.csv", "file,a\nx.png,1\ny.png\n", /E_CSV_SHAPE/],
-    ["semicolons.csv", "file;a\nx.png;1\ny.png;1\n", /separated by commas/],
+    ["semicolons.csv", "file;a\nx.png;1\ny.png;1\n", /a: one value only \(1\)/],
     ["none.csv", "a,b\n1,2\n1,2\n", /no column looks like image paths/],
     ["header.csv", "file,a\n", /has no rows/],
     ["twice.csv", "file,a,a\nx.png,1,1\n", /E_CSV_HEADER/],

@@ -1,4 +1,4 @@
-// Paths of images as tables write them: prefixes, endings, backslashes; and one fault for many that are absent.
+// Paths of images as tables write them: prefixes, endings, backslashes; one fault for many that are absent.
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
