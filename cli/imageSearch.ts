@@ -113,6 +113,35 @@ async function entriesOf(folder: string): Promise<Dirent[]> {
   }
 }
 
+/**
+ * The files of images that a source names: as it names them from `folder` on, else the one image below `folder`
+ * of that name, whose ending or the eight digits that an upload puts before a name may be lacking. Absolute
+ * paths by name; what is not found is left out.
+ */
+export async function locateImages(
+  names: Iterable<string>,
+  folder: string,
+): Promise<ReadonlyMap<string, string>> {
+  const found = new Map<string, string>();
+  const absent: string[] = [];
+  for (const name of names) {
+    const path = resolve(folder, name.replaceAll("\\", sep));
+    if (await lstat(path).then((stat) => stat.isFile(), isAbsent)) found.set(name, path);
+    else absent.push(name);
+  }
+  if (absent.length === 0) return found;
+  const byName = new Map<string, string[]>();
+  for (const image of await listImages(folder))
+    for (const key of [posix.basename(image), posix.basename(image, extname(image))])
+      byName.set(key, [...(byName.get(key) ?? []), image]);
+  for (const name of absent) {
+    const last = posix.basename(name.replaceAll("\\", "/").replace(/[?#].*$/, ""));
+    const candidates = byName.get(last) ?? byName.get(last.replace(/^[0-9a-f]{8}-/, "")) ?? [];
+    if (candidates.length === 1) found.set(name, resolve(folder, candidates[0] ?? ""));
+  }
+  return found;
+}
+
 /** The folder of images of which some lie outside of all `roots`; undefined if none does. */
 export function outerFolder(images: readonly string[], roots: readonly string[]): string | undefined {
   const isInside = (path: string, root: string): boolean => !relative(root, path).startsWith("..");

@@ -81,7 +81,8 @@ async function noteOddities(experiment: Experiment, terminal: Terminal): Promise
   }
 }
 
-async function refuseExisting(file: string): Promise<void> {
+/** E_FILE where a file stands that would be overwritten. */
+export async function refuseExisting(file: string): Promise<void> {
   try {
     await access(file);
   } catch {

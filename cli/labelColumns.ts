@@ -122,8 +122,11 @@ async function pathColumnOf(
   const given = columns.find(({ name }) => name === pathColumn);
   const [most] = columns.toSorted((a, b) => b.imageNames - a.imageNames);
   if (given ?? (most && most.imageNames >= rows / 2 ? most : undefined)) return given ?? most;
-  for (const column of columns)
-    if (column.nested === 0 && (await search.find(column.first)) !== undefined) return column;
+  for (const column of columns) {
+    // A class may be called as an image is; names of images hardly repeat.
+    const isId = column.nested === 0 && (column.hasMore || column.values.size > rows / 2);
+    if (isId && (await search.find(column.first)) !== undefined) return column;
+  }
   return undefined;
 }
 

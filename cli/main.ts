@@ -12,6 +12,7 @@ import { addExportCommand } from "./exportCommand.ts";
 import { addImportCommand } from "./importCommand.ts";
 import { addInitCommand } from "./initCommand.ts";
 import { addInspectCommand } from "./inspectCommand.ts";
+import { addLabelsCommand } from "./labelsCommand.ts";
 import { addOpsCommand } from "./opsCommand.ts";
 import { addPredictCommand } from "./predictCommand.ts";
 import { addSchemaCommand } from "./schemaCommand.ts";
@@ -21,6 +22,7 @@ import { addTrainCommand } from "./trainCommand.ts";
 
 const COMMANDS = [
   addInitCommand,
+  addLabelsCommand,
   addInspectCommand,
   addImportCommand,
   addCompileCommand,

@@ -32,10 +32,10 @@ export async function loadExperiment(file: string): Promise<Experiment> {
 
 /** A label table in a spec's place: the command that writes the spec. */
 async function tableForSpec(file: string): Promise<MttcError> {
-  const shown = shellWord(shownPath(resolve(file)));
+  const shown = shownPath(resolve(file));
   const val = join(dirname(file), basename(file).replace("train", "val"));
   const hasVal = val !== file && (await stat(val).then(() => true, isMissing));
-  const more = hasVal ? ` --val ${shellWord(shownPath(resolve(val)))}` : "";
+  const more = hasVal ? ` --val ${shownPath(resolve(val))}` : "";
   return new MttcError({
     code: "E_USAGE",
     message: "expected a spec (YAML), found a label table",
@@ -47,11 +47,6 @@ async function tableForSpec(file: string): Promise<MttcError> {
 function isMissing(error: unknown): boolean {
   if (systemCode(error) === undefined) throw error;
   return false;
-}
-
-/** A path as a shell takes it for one word. */
-function shellWord(path: string): string {
-  return /^[\w./+@%:,=-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
 /** The experiment of a spec file, or of a run where `path` is a folder. */

@@ -43,6 +43,7 @@ const RUNTIME_STAGES: readonly (readonly string[])[] = [
   ["checkpoint"],
   ["models"],
   ["data"],
+  ["labelling"],
   ["ort"],
   ["setup"],
   ["drawing"],

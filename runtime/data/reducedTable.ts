@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { basename, dirname, extname, relative } from "node:path";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { writeFileAtomically } from "../checkpoint/atomicDirectory.ts";
+import { csvCell, csvName } from "./csvText.ts";
 import { DelimitedReader, headerDelimiter } from "./delimitedText.ts";
 import { JsonArrayReader } from "./jsonArray.ts";
 import { JsonLinesReader } from "./jsonLines.ts";
@@ -160,16 +161,20 @@ async function parquetAsCsv(
 /** The class is the folder's name, paths start beside the folder. */
 function folderAsCsv({ source, columns, paths }: ReadTable, dropped: ReadonlySet<number>): Uint8Array {
   const rows = Array.from(paths, (path, row) =>
-    dropped.has(row) ? [] : [relative(dirname(source), path), basename(dirname(path))],
+    dropped.has(row) ? [] : [csvCell(relative(dirname(source), path)), csvCell(basename(dirname(path)))],
   );
-  return csvText([[columns.filepaths, columns.tasks[0] ?? ""], ...rows]);
+  return csvLines([[columns.filepaths, columns.tasks[0] ?? ""].map(csvName), ...rows]);
 }
 
-/** Records of RFC 4180; those without cells are left out. */
+/** Plain cells as records of RFC 4180; records without cells are left out. */
 function csvText(records: readonly (readonly string[])[]): Buffer {
   const cellText = (cell: string): string =>
     /[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
-  const lines = records.filter((cells) => cells.length > 0).map((cells) => cells.map(cellText).join(","));
+  return csvLines(records.map((cells) => cells.map(cellText)));
+}
+
+function csvLines(records: readonly (readonly string[])[]): Buffer {
+  const lines = records.filter((cells) => cells.length > 0).map((cells) => cells.join(","));
   return Buffer.from(lines.map((line) => `${line}\n`).join(""));
 }
 
