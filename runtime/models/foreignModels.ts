@@ -18,6 +18,7 @@ import {
 } from "../../compiler/onnx/import/importModel.ts";
 import { importTrunk } from "../../compiler/onnx/import/importTrunk.ts";
 import { OPS } from "../../compiler/ops/table.ts";
+import { classKey } from "../../compiler/spec/classKey.ts";
 import { networkChannels } from "../../compiler/spec/pixelRange.ts";
 import type { ImportedFcn, Spec } from "../../compiler/spec/schema.ts";
 import { importKerasFile, isKerasPath } from "./kerasFile.ts";
@@ -191,7 +192,7 @@ async function readTeacher(spec: Spec, path: string, classes: TaskClasses): Prom
     if (output === undefined) continue;
     const shape = named.get(output)?.type.shape ?? [];
     const theirs = listed.get(task) ?? names;
-    if (shape.length !== 2 || shape[1] !== names.length || String(theirs) !== String(names))
+    if (shape.length !== 2 || shape[1] !== names.length || !areSameClasses(theirs, names))
       throw new MttcError({
         code: "E_MODEL_SHAPE",
         message: `output "${output}" is [${shape}] of ${theirs}; expected [N,${names.length}] of ${names}`,
@@ -229,6 +230,13 @@ function exportedClasses(
 ): ReadonlyMap<string, readonly string[]> {
   if (!metadata.some(({ key }) => key === METADATA_KEY)) return new Map();
   return new Map(readMetadata(metadata, path).tasks.map(({ name, classes }) => [name, classes]));
+}
+
+/** Whether classes are the same in the same order; a number is one however it is written. */
+function areSameClasses(theirs: readonly string[], ours: readonly string[]): boolean {
+  return (
+    theirs.length === ours.length && theirs.every((name, i) => classKey(name) === classKey(ours[i] ?? ""))
+  );
 }
 
 async function hashFile(path: string): Promise<string> {

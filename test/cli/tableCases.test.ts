@@ -109,6 +109,30 @@ describe("the cases of tables", () => {
   });
 });
 
+describe("classes and tasks that look like integers", () => {
+  it("keep the order of the spec in every output", async () => {
+    const rows = [10, 9, 8, 10].map((label, row) => `img/${row}.png,${label},${row % 2}`);
+    await writeFile(join(folder, "integers.csv"), `filepath,20,3\n${rows.join("\n")}\n`);
+    const keys = { tasks: '["20", "3"]', classes: '{"20": [10, 9, 8]}', batch_size: "2" };
+    const { code, stderr } = await train("integers", keys);
+    expect(code, stderr).toBe(0);
+    expect(await classesOf("integers")).toMatchObject({ 20: ["10", "9", "8"], 3: ["0", "1"] });
+    const evaluated = await runCli(folder, ["evaluate", "runs/integers", "--json"]);
+    const { tasks } = JSON.parse(evaluated.stdout) as {
+      tasks: Record<string, { classes: string[]; confusion: number[][] }>;
+    };
+    expect(tasks["20"]?.classes).toEqual(["10", "9", "8"]);
+    expect(tasks["20"]?.confusion.map((row) => row.reduce((sum, n) => sum + n, 0))).toEqual([2, 1, 1]);
+    const { json } = await stats("integers.yml");
+    expect(json).toMatchObject({ classes: { 20: ["10", "9", "8"] }, train: { 20: [2, 1, 1], 3: [2, 2] } });
+    const text = await runCli(folder, ["data", "stats", "integers.yml"]);
+    expect(
+      text.stdout.match(/^20 +(10|9|8) |^3 +[01] /gm)?.map((line) => line.trim().split(/ +/).join(" ")),
+    ).toEqual(["20 10", "20 9", "20 8", "3 0", "3 1"]);
+    expect(text.stdout).toMatch(/^labelled together +20 +3$/m);
+  });
+});
+
 describe("a label table in a spec's place", () => {
   it.each(["train", "inspect", "augplot"])("%s says which command makes a spec of it", async (command) => {
     const { code, stderr } = await runCli(folder, [command, "train.csv"]);

@@ -29,6 +29,16 @@ describe("class weights", () => {
     expect(resolveClassWeights(null, classes, train).size).toBe(0);
   });
 
+  it("of a class that is a number are its own however the number is written", () => {
+    expect([...resolveClassWeights({ b: { "1.0": 5 } }, classes, train)]).toEqual([
+      ["b", Float32Array.of(1, 5)],
+    ]);
+    const listed = { classes: { b: [0, 1] }, class_weights: { b: { "1.0": 5 } } };
+    expect(() => specWith(listed)).not.toThrow();
+    const twice = faultsOf(() => specWith({ classes: { b: [1, "1.0"] } })).map(formatFault);
+    expect(twice).toEqual([expect.stringContaining('class "1.0" is listed twice (as "1", too)')]);
+  });
+
   it("of classes that no label has are refused by name", () => {
     const faults = faultsOf(() => resolveClassWeights({ a: { X: 1, y: 2, constructor: 3 } }, classes, train));
     expect(faults.map(({ code, at }) => [code, at?.path])).toEqual([

@@ -83,6 +83,30 @@ test("one whose spec.yml an earlier version replaced in a refused resume goes on
   expect((await resume(data.folder, "spec.yml")).length).toBe(3);
 });
 
+test("takes missing labels as the mttc that wrote it: in any case, within quotes", async () => {
+  await using data = await olderRuns();
+  const folder = join(data.folder, "out", "layers");
+  const figures = async () => {
+    await using run = await TrainedRun.open(folder);
+    return (await run.evaluate(await run.labels())).tasks;
+  };
+  const before = await figures();
+  for (const [name, word] of [
+    ["val.csv", " none "],
+    ["train.csv", '"NA"'],
+  ] as const) {
+    const table = join(data.folder, name);
+    await writeFile(
+      table,
+      (await readFile(table, "utf8")).replace(/,,/, `,${word},`).replace("red", '" red "'),
+    );
+  }
+  expect(await figures()).toEqual(before);
+  expect((await resume(data.folder, "spec.yml")).length).toBe(3);
+  // It was written anew, and stays what it was.
+  expect(await figures()).toMatchObject({ colour: { labelled: before.colour?.labelled } });
+});
+
 test("with other labels says so, and takes them when told to", async () => {
   await using data = await olderRuns();
   const table = join(data.folder, "train.csv");
