@@ -60,6 +60,7 @@ describe("a good spec", () => {
       pack_format: "raw",
       image_root: null,
       split_leak: "error",
+      on_bad_image: "stop",
       missing: ["None", "NaN", "nan", "null", "NULL", "NA", "N/A"],
       unknown_val_classes: "error",
       path_prefix: null,
