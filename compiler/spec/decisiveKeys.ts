@@ -38,6 +38,7 @@ const DECISIVE_PARTS: Readonly<Partial<Record<SpecKey, DecisivePart>>> = {
   pack: nothing,
   cache_features: draws,
   image_root: nothing,
+  max_megapixels: nothing,
   split_leak: nothing,
   on_bad_image: nothing,
   epochs: nothing,

@@ -229,6 +229,17 @@ export const specSchema = z.strictObject({
     .max(1e30, phrase("a number > 0"))
     .default(255)
     .describe("Pixel values (0 to 255, or as `bit_depth` reads them) are divided by this."),
+  nodata: z
+    .union([z.literal("refuse"), z.number()], phrase('"refuse" or a number'))
+    .default("refuse")
+    .describe(
+      "What pixels become that a TIFF itself marks as missing (GDAL_NODATA, such as -9999): a number, or the image is refused.",
+    ),
+  max_megapixels: integer(1, 1_000)
+    .default(50)
+    .describe(
+      "Images of more pixels are refused; memory grows with it (4 bytes and more a pixel and thread).",
+    ),
   single_channel: flag
     .default(false)
     .describe("Read images as greyscale and repeat that channel num_channels times."),

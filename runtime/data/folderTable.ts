@@ -7,7 +7,7 @@ import { type LabelTable, LabelTableBuilder, type TableColumns } from "./labelTa
 import { StringTable } from "./stringTable.ts";
 
 /** What an image is called. */
-export const IMAGE_NAME = /\.(png|jpe?g|webp|tiff?)$/i;
+export const IMAGE_NAME = /\.(png|jpe?g|webp|tiff?|gif|avif|bmp)$/i;
 
 /**
  * Reads the tree at `root`. Hidden entries are left out, and so, with a note, is what is no image by its name.

@@ -3,6 +3,7 @@
 // expected) is decoded, in processes of their own. In: files; out: the fault of each that cannot be read.
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
 import { type ImageEnds, readImageEnds, readImageFile, refusalOf } from "./imageFile.ts";
+import { maxPixels } from "./imageFormat.ts";
 import { headerSize } from "./imageLayout.ts";
 import type { ImageFormat } from "./images.ts";
 import { InspectionPool } from "./inspectionPool.ts";
@@ -14,8 +15,8 @@ import { checkTiff } from "./tiffImage.ts";
 const HEAD_BYTES = 64 * 1024;
 const TAIL_BYTES = 64;
 const FILES_AT_ONCE = 16;
-/** What decodes at any size and number of pixels; closer to the limits the decoder is asked. */
-const SURE = { side: 8, pixels: 50_000_000 } as const;
+/** Sides from which on an image decodes to any size; below, the decoder is asked. */
+const SURE_SIDE = 8;
 
 const PNG_END = Buffer.from([0, 0, 0, 0, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82]);
 const JPEG_END = Buffer.from([0xff, 0xd9]);
@@ -67,8 +68,8 @@ async function endsVerdict({ path, place }: PackItem, format: ImageFormat): Prom
   try {
     const ends = await readImageEnds(path, { head: HEAD_BYTES, tail: TAIL_BYTES }, place);
     if (isTiff(ends.head)) {
-      await checkTiff(await readImageFile(path, place), format, refusalOf(path, place));
-      return SOUND;
+      const isSure = await checkTiff(await readImageFile(path, place), format, refusalOf(path, place));
+      return isSure ? SOUND : undefined;
     }
     return isSound(ends, format) ? SOUND : undefined;
   } catch (error) {
@@ -86,8 +87,8 @@ function isSound({ head, tail, sizeBytes }: ImageEnds, format: ImageFormat): boo
   // Alpha, which four channels need, is not told by the size alone.
   if (!format.greyscale && format.channels !== 1 && format.channels !== 3) return false;
   const size = headerSize(head) ?? webpSize(head, sizeBytes);
-  if (size === undefined || Math.min(size.width, size.height) < SURE.side) return false;
-  if (size.width * size.height > SURE.pixels) return false;
+  if (size === undefined || Math.min(size.width, size.height) < SURE_SIDE) return false;
+  if (size.width * size.height > maxPixels(format)) return false;
   if (head[0] === 0xff) return tail.subarray(-JPEG_END.length).equals(JPEG_END);
   if (head[0] === 0x89) return tail.subarray(-PNG_END.length).equals(PNG_END);
   return true;

@@ -16,6 +16,25 @@ export interface ImageFormat {
   readonly greyscale: boolean;
   /** Absent: uint8. */
   readonly depth?: ImageDepth;
+  /** What pixels become that a TIFF's own nodata value marks as missing; absent: such an image is refused. */
+  readonly nodata?: number;
+  /** Pixels that an image may have; absent: 50 million. Changes no pixel. */
+  readonly maxPixels?: number;
+}
+
+const MEGAPIXEL = 1_000_000;
+const DEFAULT_MEGAPIXELS = 50;
+/** How a refusal of the limit says what to do. */
+export const LIMIT_KEY = "max_megapixels sets it";
+
+/** Pixels that an image of a format may have. */
+export function maxPixels(format: Pick<ImageFormat, "maxPixels">): number {
+  return format.maxPixels ?? DEFAULT_MEGAPIXELS * MEGAPIXEL;
+}
+
+/** How many times the usual limits of memory an image of a format may take. */
+export function memoryFactor(format: Pick<ImageFormat, "maxPixels">): number {
+  return Math.max(1, maxPixels(format) / (DEFAULT_MEGAPIXELS * MEGAPIXEL));
 }
 
 /** Bytes of a channel. */
@@ -27,11 +46,18 @@ export function imageFormat(spec: {
   readonly num_channels: number;
   readonly single_channel: boolean;
   readonly bit_depth?: Spec["bit_depth"];
+  readonly max_megapixels?: number;
+  readonly nodata?: Spec["nodata"];
 }): ImageFormat {
   const [height, width] = spec.imshape;
   const greyscale = spec.single_channel || spec.num_channels === 1;
   const depth = imageDtype(spec.bit_depth ?? 8);
-  return { height, width, channels: spec.num_channels, greyscale, depth };
+  const { max_megapixels: megapixels = DEFAULT_MEGAPIXELS, nodata = "refuse" } = spec;
+  return {
+    ...{ height, width, channels: spec.num_channels, greyscale, depth },
+    ...(nodata === "refuse" ? {} : { nodata }),
+    ...(megapixels === DEFAULT_MEGAPIXELS ? {} : { maxPixels: megapixels * MEGAPIXEL }),
+  };
 }
 
 /** Number format of an image's channels. */

@@ -2,8 +2,9 @@
 // flattened onto white (unless it is the fourth channel), sRGB, resized to imshape without keeping the aspect
 // ratio (sharp's Lanczos 3); TIFFs by tiffImage.ts. Decoded images are kept up to a byte budget, so that
 // later epochs of a small data set do not decode again.
-import sharp, { type SharpOptions } from "sharp";
+import sharp, { type Sharp, type SharpOptions } from "sharp";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
+import { decodeBmp, isBmp } from "./bmpImage.ts";
 import { type Refuse, type RowPlace, readImageFile, refusalOf } from "./imageFile.ts";
 import {
   type ImageFormat,
@@ -12,6 +13,8 @@ import {
   imageDepth,
   imageFormat,
   imageNumbers,
+  LIMIT_KEY,
+  maxPixels,
 } from "./imageFormat.ts";
 import { headerSize } from "./imageLayout.ts";
 import { isTiff } from "./tiffDirectory.ts";
@@ -19,24 +22,27 @@ import { decodeTiff } from "./tiffImage.ts";
 
 export { type ImageFormat, imageBytes, imageFormat };
 
-const MAX_PIXELS = 50_000_000;
 const MIN_SIDE = 8;
+/** The formats that are read. */
+const IMAGE_FORMATS = "a JPEG, PNG, WebP, GIF, AVIF, BMP or TIFF image";
 const ALPHA_BACKGROUND = "#ffffff";
 /** How every image is read: nothing past a fault, nothing past the limits. */
-const INPUT: SharpOptions = {
-  failOn: "warning",
-  limitInputPixels: MAX_PIXELS,
-  limitInputChannels: 5,
-  autoOrient: true,
-  sequentialRead: true,
-  pages: 1,
-  unlimited: false,
-};
-const LOADERS = ["VipsForeignLoadJpegBuffer", "VipsForeignLoadPngBuffer", "VipsForeignLoadWebpBuffer"];
+function inputOptions(format: ImageFormat): SharpOptions {
+  return {
+    failOn: "warning",
+    limitInputPixels: maxPixels(format),
+    limitInputChannels: 5,
+    autoOrient: true,
+    sequentialRead: true,
+    pages: 1,
+    unlimited: false,
+  };
+}
+const LOADERS = ["Jpeg", "Png", "Webp", "Nsgif", "Heif"].map((name) => `VipsForeignLoad${name}Buffer`);
 
 /**
- * Restricts the image library, process-wide: of all its readers only JPEG, PNG and WebP from memory stay,
- * each job runs on one thread, and nothing is cached. SVG, GIF, TIFF and every path are refused from then on.
+ * Restricts the image library, process-wide: of all its readers only JPEG, PNG, WebP, GIF and AVIF from
+ * memory stay, each job runs on one thread, and nothing is cached. SVG, TIFF and every path are refused.
  */
 export function restrictImageLibrary(): void {
   sharp.block({ operation: ["VipsForeignLoad"] });
@@ -47,9 +53,9 @@ export function restrictImageLibrary(): void {
 
 /**
  * Decodes the bytes of an image to the bytes of the format's numbers. `path` and `place` are for messages.
- * Throws E_IMG_FORMAT (not JPEG, PNG, WebP or TIFF), E_IMG_CHANNELS (another number than num_channels),
- * E_IMG_LIMIT (over 50 megapixels), E_IMG_SIZE (a side under 8 pixels and under imshape), E_IMG_TRUNCATED
- * (damaged).
+ * Throws E_IMG_FORMAT (not a format of IMAGE_FORMATS), E_IMG_CHANNELS (another number than num_channels),
+ * E_IMG_LIMIT (over the format's limit of pixels), E_IMG_SIZE (a side under 8 pixels and under imshape),
+ * E_IMG_TRUNCATED (damaged).
  */
 export async function decodeImage(
   bytes: Buffer,
@@ -62,11 +68,12 @@ export async function decodeImage(
   // Having the library read the header costs a tenth of the decoding; most headers are sound and plain.
   const hint = headerSize(bytes);
   const isPlain = hint !== undefined && Math.min(hint.width, hint.height) >= MIN_SIDE;
-  if (!isPlain) await checkHeader(bytes, format, refuse);
+  const open = opener(bytes, format, refuse);
+  if (!isPlain) await checkHeader(open, bytes, format, refuse);
   const { height, width, channels, greyscale } = format;
   const read = greyscale ? 1 : channels;
-  if (read !== 1 && read !== 3) await checkAlpha(bytes, format, refuse);
-  const image = sharp(bytes, INPUT);
+  if (read !== 1 && read !== 3) await checkAlpha(open, bytes, format, refuse);
+  const image = open();
   const opaque = read === 4 ? image : image.flatten({ background: ALPHA_BACKGROUND });
   const shaped = opaque.resize(width, height, { fit: "fill" });
   const isDeep = imageDepth(format) !== "uint8" && isDeepPng(bytes);
@@ -78,7 +85,7 @@ export async function decodeImage(
     .raw({ depth: isDeep ? "ushort" : "uchar" })
     .toBuffer({ resolveWithObject: true })
     .catch(async (cause: unknown) => {
-      await checkHeader(bytes, format, refuse);
+      await checkHeader(open, bytes, format, refuse);
       throw refuse("E_IMG_TRUNCATED", `the image is damaged or cut short: ${reasonOf(cause)}`, cause);
     });
   const { data, info } = decoded;
@@ -93,15 +100,28 @@ export async function decodeImage(
   return bytesOf(read === channels ? stored : repeatChannel(stored, channels));
 }
 
-/** A PNG of 16 bits per channel: no other format that the image library may read has more than 8. */
+/** Opens the image anew for each use; a BMP, which the image library does not read, is decoded once. */
+function opener(bytes: Buffer, format: ImageFormat, refuse: Refuse): () => Sharp {
+  const options = inputOptions(format);
+  if (!isBmp(bytes)) return () => sharp(bytes, options);
+  const { data, ...raw } = decodeBmp(bytes, maxPixels(format), refuse);
+  return () => sharp(data, { ...options, raw });
+}
+
+/** A PNG of 16 bits per channel: AVIF's 10 and 12 bits are read as 8. */
 function isDeepPng(bytes: Buffer): boolean {
   return bytes[0] === 0x89 && bytes[24] === 16;
 }
 
 /** Colours alone are 1 or 3 channels, with alpha 4; no other number can be had. */
-async function checkAlpha(bytes: Buffer, format: ImageFormat, refuse: Refuse): Promise<void> {
-  await checkHeader(bytes, format, refuse);
-  const { hasAlpha } = await sharp(bytes, INPUT).metadata();
+async function checkAlpha(
+  open: () => Sharp,
+  bytes: Buffer,
+  format: ImageFormat,
+  refuse: Refuse,
+): Promise<void> {
+  await checkHeader(open, bytes, format, refuse);
+  const { hasAlpha } = await open().metadata();
   const { channels } = format;
   if (channels === 4 && hasAlpha) return;
   const found = hasAlpha ? "colours and alpha (num_channels 1, 3 or 4)" : "colours (num_channels 1 or 3)";
@@ -116,12 +136,20 @@ function bytesOf({ buffer, byteOffset, byteLength }: ImageNumbers): Uint8Array {
 }
 
 /** Reads the header only. */
-async function checkHeader(bytes: Buffer, format: ImageFormat, refuse: Refuse): Promise<void> {
+async function checkHeader(
+  open: () => Sharp,
+  bytes: Buffer,
+  format: ImageFormat,
+  refuse: Refuse,
+): Promise<void> {
+  const limit = maxPixels(format);
   try {
-    const { autoOrient, width, height } = await sharp(bytes, INPUT).metadata();
-    if (width * height > MAX_PIXELS) {
-      throw refuse("E_IMG_LIMIT", `the image is ${width}x${height}, the limit is ${MAX_PIXELS} pixels`);
-    }
+    const { autoOrient, width, height } = await open().metadata();
+    if (width * height > limit)
+      throw refuse(
+        "E_IMG_LIMIT",
+        `the image is ${width}x${height}, the limit is ${limit} pixels: ${LIMIT_KEY}`,
+      );
     const isNarrow = autoOrient.width < Math.min(MIN_SIDE, format.width);
     if (!isNarrow && autoOrient.height >= Math.min(MIN_SIDE, format.height)) return;
     const size = `${autoOrient.width}x${autoOrient.height}`;
@@ -130,10 +158,10 @@ async function checkHeader(bytes: Buffer, format: ImageFormat, refuse: Refuse): 
     if (error instanceof MttcError) throw error;
     const reason = reasonOf(error);
     if (/limit/i.test(reason)) {
-      throw refuse("E_IMG_LIMIT", `the image is larger than ${MAX_PIXELS} pixels`, error);
+      throw refuse("E_IMG_LIMIT", `the image is larger than ${limit} pixels: ${LIMIT_KEY}`, error);
     }
     if (isCutWebp(bytes)) throw refuse("E_IMG_TRUNCATED", "the image is cut short", error);
-    throw refuse("E_IMG_FORMAT", `expected a JPEG, PNG, WebP or TIFF image: ${reason}`, error);
+    throw refuse("E_IMG_FORMAT", `expected ${IMAGE_FORMATS}: ${reason}`, error);
   }
 }
 

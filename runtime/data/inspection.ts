@@ -21,6 +21,7 @@ export const NOTE_TEXTS = {
   pages: "several images in the file (pages, overviews); only the first is used",
   deep: "16 bits per channel; reduced to 8",
   alpha: "alpha channel; flattened onto white",
+  missing: "a mark of missing pixels (GDAL_NODATA); they become the spec's nodata",
 } as const;
 
 export type NoteKind = keyof typeof NOTE_TEXTS;
@@ -87,8 +88,9 @@ async function notesOf(
 ): Promise<Pick<Inspection, "notes" | "trailingBytes">> {
   const layout = imageLayout(bytes);
   const isTiff = layout?.kind === "tiff";
-  const tiff = isTiff ? await readTiffLayout(bytes, refusalOf(path, undefined)) : undefined;
-  const header = isTiff ? undefined : await sharp(bytes, { pages: 1 }).metadata();
+  const tiff = isTiff ? await readTiffLayout(bytes, format, refusalOf(path, undefined)) : undefined;
+  const isRead = !isTiff && layout?.kind !== "bmp";
+  const header = isRead ? await sharp(bytes, { pages: 1 }).metadata() : undefined;
   const named = kindOfName(path);
   const present: Record<NoteKind, boolean> = {
     trailing: (layout?.trailingBytes ?? 0) > 0,
@@ -98,6 +100,7 @@ async function notesOf(
     cmyk: header?.space === "cmyk",
     pages: tiff?.hasMore === true,
     deep: header?.depth === "ushort" && imageDepth(format) === "uint8",
+    missing: tiff?.nodata !== undefined && format.nodata !== undefined,
     alpha: header?.hasAlpha === true && (format.greyscale || format.channels !== 4),
   };
   const notes = (Object.keys(present) as NoteKind[]).filter((kind) => present[kind]);

@@ -30,7 +30,9 @@ export function imageKind(format: ImageFormat, packFormat: PackFormat): RecordKi
       at: { path: "pack_format" },
       hint: "use pack_format: raw",
     });
-  const pixels = Object.fromEntries(Object.entries(format).sort(([a], [b]) => (a < b ? -1 : 1)));
+  // What is allowed of the images, not what is made of them.
+  const { maxPixels: _, ...made } = format;
+  const pixels = Object.fromEntries(Object.entries(made).sort(([a], [b]) => (a < b ? -1 : 1)));
   const parts = { version: SHARD_VERSION, ...pixels, library, vips, ...(isJpeg ? { jpeg: JPEG } : {}) };
   return {
     recipe: createHash("sha256").update(JSON.stringify(parts)).digest("hex"),

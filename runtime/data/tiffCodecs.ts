@@ -1,13 +1,16 @@
 // Compressed bytes of a strip or tile -> its bytes, never more than it may have: the decoders of geotiff.js
 // have no bound, and a kilobyte of Deflate or LZW can stand for a megabyte. LZW and PackBits as in TIFF 6.0
 // (sections 13 and 9).
-import { inflateSync } from "node:zlib";
+import * as zlib from "node:zlib";
 import { systemCode } from "../checkpoint/fileSystem.ts";
 import type { TiffLayout } from "./tiffDirectory.ts";
 
+/** What decodes without knowing of images. */
+export type PlainCompression = Exclude<TiffLayout["compression"], "jpeg">;
+
 /** What is wrong with a block. */
 export class BlockFault extends Error {
-  readonly kind: "short" | "long" | "damaged";
+  readonly kind: "short" | "long" | "damaged" | "unknown";
 
   constructor(kind: BlockFault["kind"], message: string) {
     super(message);
@@ -21,7 +24,7 @@ export class BlockFault extends Error {
  */
 export function decompressBlock(
   bytes: Uint8Array,
-  compression: TiffLayout["compression"],
+  compression: PlainCompression,
   least: number,
   most: number,
 ): Uint8Array {
@@ -30,18 +33,36 @@ export function decompressBlock(
   throw new BlockFault("short", `${decoded.length} bytes instead of ${least}`);
 }
 
-const DECODERS: Readonly<Record<TiffLayout["compression"], (bytes: Uint8Array, most: number) => Uint8Array>> =
-  {
-    none: (bytes, most) => bytes.subarray(0, most),
-    deflate: inflateBounded,
-    lzw: decodeLzw,
-    packbits: decodePackBits,
-  };
+type Decoder = (bytes: Uint8Array, most: number) => Uint8Array;
 
-function inflateBounded(bytes: Uint8Array, most: number): Uint8Array {
+/** JPEG is the image library's: see tiffJpeg.ts. */
+const DECODERS: Readonly<Record<PlainCompression, Decoder>> = {
+  none: (bytes, most) => bytes.subarray(0, most),
+  deflate: (bytes, most) => inBounds(zlib.inflateSync, bytes, most),
+  lzw: decodeLzw,
+  packbits: decodePackBits,
+  zstd: (bytes, most) => {
+    if (zstdDecompress === undefined) throw new BlockFault("unknown", zstdNeeds());
+    return inBounds(zstdDecompress, bytes, most);
+  },
+};
+
+type Inflate = (
+  bytes: Uint8Array,
+  options: { readonly maxOutputLength: number; readonly chunkSize: number },
+) => Uint8Array;
+
+/** Node has Zstandard since 22.15. */
+const { zstdDecompressSync: zstdDecompress } = zlib as { readonly zstdDecompressSync?: Inflate };
+
+function zstdNeeds(): string {
+  return `Zstandard inside a TIFF needs Node 22.15 or later, this is ${process.version}`;
+}
+
+function inBounds(inflate: Inflate, bytes: Uint8Array, most: number): Uint8Array {
   try {
     // In one piece: pieces would be held twice while they are joined.
-    return inflateSync(bytes, { maxOutputLength: most, chunkSize: Math.max(64, most + 1) });
+    return inflate(bytes, { maxOutputLength: most, chunkSize: Math.max(64, most + 1) });
   } catch (error) {
     if (systemCode(error) === "ERR_BUFFER_TOO_LARGE") throw tooLong(most);
     const reason = error instanceof Error ? error.message : String(error);

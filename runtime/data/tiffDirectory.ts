@@ -4,13 +4,13 @@
 import { fromArrayBuffer } from "geotiff";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import type { Refuse } from "./imageFile.ts";
+import { type ImageFormat, LIMIT_KEY, maxPixels, memoryFactor } from "./imageFormat.ts";
 import { checkEntries } from "./tiffEntries.ts";
 
 /** Bytes that the blocks of an image may have once decompressed: 50 megapixels of three bytes, and more. */
 export const MAX_DECODED_BYTES = 160 * 2 ** 20;
 /** Bands of an image, as many as num_channels may be. */
 export const MAX_BANDS = 16;
-const MAX_PIXELS = 50_000_000;
 const MAX_BLOCKS = 65_536;
 
 /** Number formats of samples. */
@@ -22,16 +22,21 @@ const SAMPLE_BITS: Readonly<Record<SampleKind, readonly number[]>> = {
   float: [32, 64],
 };
 /** The compressions that are read, by their number in the file. */
-export const COMPRESSIONS: ReadonlyMap<number, "none" | "lzw" | "deflate" | "packbits"> = new Map([
+export type Compression = "none" | "lzw" | "deflate" | "packbits" | "zstd" | "jpeg";
+const COMPRESSIONS: ReadonlyMap<number, Compression> = new Map<number, Compression>([
   [1, "none"],
   [5, "lzw"],
   [8, "deflate"],
   [32_946, "deflate"],
   [32_773, "packbits"],
+  [7, "jpeg"],
+  [50_000, "zstd"],
 ]);
-/** Meanings of samples that are not plain numbers: palette, mask, YCbCr, CIELab, LogLuv and their kin. */
-const WHITE_IS_ZERO = 0;
-const PLAIN_MEANINGS = [WHITE_IS_ZERO, 1, 2, 5];
+/** Meanings of samples; those that are left out are no plain numbers: mask, CIELab, LogLuv and their kin. */
+const [WHITE_IS_ZERO, PALETTE, YCBCR] = [0, 3, 6];
+const PLAIN_MEANINGS = [WHITE_IS_ZERO, 1, 2, PALETTE, 5];
+/** Colours of a palette of 8 bits. */
+const PALETTE_SIZE = 256;
 
 /** The first image of a file. Widths and heights in pixels, before the orientation is applied. */
 export interface TiffLayout {
@@ -42,12 +47,18 @@ export interface TiffLayout {
   /** Bytes of a sample. */
   readonly sampleBytes: number;
   readonly littleEndian: boolean;
-  readonly compression: "none" | "lzw" | "deflate" | "packbits";
+  readonly compression: Compression;
   /** 1 none, 2 differences along the row, 3 the same for floats. */
   readonly predictor: number;
   /** Whether each block holds one band only. */
   readonly planar: boolean;
   readonly whiteIsZero: boolean;
+  /** Colours [256,3] that samples are numbers of: the one band of the file stands for three. */
+  readonly palette?: Uint8Array;
+  /** Tables that the blocks of JPEG share, if the file has any; and whether the blocks are YCbCr. */
+  readonly jpeg?: { readonly tables: Uint8Array; readonly isYcbcr: boolean };
+  /** The number that marks missing pixels (GDAL_NODATA). */
+  readonly nodata?: number;
   /** EXIF orientation, 1 to 8. */
   readonly orientation: number;
   readonly blockWidth: number;
@@ -66,18 +77,27 @@ export function isTiff(bytes: Buffer): boolean {
 }
 
 /**
- * The layout of a TIFF. E_IMG_FORMAT (nonsense, or a kind of TIFF that is not read), E_IMG_LIMIT (over 50
- * megapixels, 16 bands or 160 MiB decoded), E_IMG_TRUNCATED (blocks outside the file).
+ * The layout of a TIFF. E_IMG_FORMAT (nonsense, or a kind of TIFF that is not read), E_IMG_LIMIT (over the
+ * format's pixels, 16 bands, or 160 MiB decoded for each 50 megapixels allowed), E_IMG_TRUNCATED (blocks
+ * outside the file).
  */
-export async function readTiffLayout(bytes: Buffer, refuse: Refuse): Promise<TiffLayout> {
+export async function readTiffLayout(
+  bytes: Buffer,
+  format: Pick<ImageFormat, "maxPixels">,
+  refuse: Refuse,
+): Promise<TiffLayout> {
+  const [pixelLimit, byteLimit] = [maxPixels(format), MAX_DECODED_BYTES * memoryFactor(format)];
   const littleEndian = bytes[0] === 0x49;
   const hasMore = checkEntries(bytes, littleEndian, refuse);
   const tags = await readTags(bytes, refuse);
   const number = (tag: TagName, otherwise: number): number => tags.get(tag)?.[0] ?? otherwise;
   const [width, height] = [number("ImageWidth", 0), number("ImageLength", 0)];
   if (!isCount(width) || !isCount(height)) throw refuse("E_IMG_FORMAT", `the image is ${width}x${height}`);
-  if (width * height > MAX_PIXELS)
-    throw refuse("E_IMG_LIMIT", `the image is ${width}x${height}, the limit is ${MAX_PIXELS} pixels`);
+  if (width * height > pixelLimit)
+    throw refuse(
+      "E_IMG_LIMIT",
+      `the image is ${width}x${height}, the limit is ${pixelLimit} pixels: ${LIMIT_KEY}`,
+    );
   const samples = sampleFormat(tags, refuse);
   const grid = blockGrid(tags, width, height, refuse);
   const planar = number("PlanarConfiguration", 1) === 2 && samples.bands > 1;
@@ -85,14 +105,37 @@ export async function readTiffLayout(bytes: Buffer, refuse: Refuse): Promise<Tif
   const count = across * (planar ? samples.bands : 1);
   const decoded = across * grid.blockWidth * grid.blockHeight * samples.bands * samples.sampleBytes;
   if (count > MAX_BLOCKS) throw refuse("E_IMG_LIMIT", `${count} strips or tiles, the limit is ${MAX_BLOCKS}`);
-  if (decoded > MAX_DECODED_BYTES)
-    throw refuse("E_IMG_LIMIT", `the image decodes to ${decoded} bytes, the limit is ${MAX_DECODED_BYTES}`);
+  if (decoded > byteLimit)
+    throw refuse("E_IMG_LIMIT", `the image decodes to ${decoded} bytes, the limit is ${byteLimit}`);
   const blocks = blockPlaces(tags, grid.tiled, count, bytes.length, refuse);
   const whiteIsZero = number("PhotometricInterpretation", 1) === WHITE_IS_ZERO;
   const orientation = number("Orientation", 1);
   if (!(orientation >= 1 && orientation <= 8)) throw refuse("E_IMG_FORMAT", `orientation ${orientation}`);
   const layout = { width, height, ...samples, littleEndian, planar, whiteIsZero, orientation };
-  return { ...layout, ...grid, blocks, hasMore };
+  if (planar && samples.compression === "jpeg")
+    throw refuse("E_IMG_FORMAT", "JPEG of separate bands inside a TIFF is not read");
+  return { ...layout, ...grid, blocks, hasMore, ...meaningOf(tags, samples) };
+}
+
+/** What samples mean beyond numbers: colours of a palette, JPEG's tables, a mark of missing pixels. */
+function meaningOf(
+  tags: Tags,
+  { compression }: SampleFormat,
+): Pick<TiffLayout, "palette" | "jpeg" | "nodata"> {
+  const meaning = tags.get("PhotometricInterpretation")?.[0];
+  const map = tags.get("ColorMap") ?? [];
+  // 16 bits a colour, all reds first.
+  const palette = Uint8Array.from({ length: 3 * PALETTE_SIZE }, (_, i) =>
+    Math.floor((map[(i % 3) * PALETTE_SIZE + Math.floor(i / 3)] ?? 0) / 256),
+  );
+  const [nodata] = tags.get("GDAL_NODATA") ?? [];
+  return {
+    ...(meaning === PALETTE ? { palette } : {}),
+    ...(compression === "jpeg"
+      ? { jpeg: { tables: Uint8Array.from(tags.get("JPEGTables") ?? []), isYcbcr: meaning === YCBCR } }
+      : {}),
+    ...(nodata === undefined ? {} : { nodata }),
+  };
 }
 
 const TAGS = [
@@ -114,6 +157,9 @@ const TAGS = [
   "TileOffsets",
   "TileByteCounts",
   "SampleFormat",
+  "ColorMap",
+  "JPEGTables",
+  "GDAL_NODATA",
 ] as const;
 type TagName = (typeof TAGS)[number];
 type Tags = ReadonlyMap<TagName, readonly number[]>;
@@ -129,6 +175,11 @@ async function readTags(bytes: Buffer, refuse: Refuse): Promise<Tags> {
     for (const tag of TAGS) {
       const value: unknown = await fileDirectory.loadValue(tag);
       if (value === undefined) continue;
+      // A number as text.
+      if (tag === "GDAL_NODATA") {
+        tags.set(tag, [Number.parseFloat(String(value))]);
+        continue;
+      }
       const list =
         typeof value === "object" ? Array.from(value as ArrayLike<unknown>, Number) : [Number(value)];
       if (!list.every(Number.isSafeInteger)) throw refuse("E_IMG_FORMAT", `${tag} holds no integers`);
@@ -168,19 +219,31 @@ function sampleFormat(tags: Tags, refuse: Refuse): SampleFormat {
   const code = number("Compression", 1);
   const compression = COMPRESSIONS.get(code);
   if (compression === undefined)
-    throw refuse("E_IMG_FORMAT", `compression ${code} is not read, only none, LZW, Deflate and PackBits`);
-  const meaning = number("PhotometricInterpretation", 1);
-  if (!PLAIN_MEANINGS.includes(meaning) || number("FillOrder", 1) !== 1)
     throw refuse(
       "E_IMG_FORMAT",
-      `a TIFF of photometric interpretation ${meaning} is not read (palette, YCbCr, ...)`,
+      `compression ${code} is not read, only none, LZW, Deflate, PackBits, JPEG and Zstandard`,
+    );
+  const meaning = number("PhotometricInterpretation", 1);
+  const isJpegColour = compression === "jpeg" && meaning === YCBCR && bands === 3;
+  if ((!PLAIN_MEANINGS.includes(meaning) && !isJpegColour) || number("FillOrder", 1) !== 1)
+    throw refuse(
+      "E_IMG_FORMAT",
+      `a TIFF of photometric interpretation ${meaning} is not read (mask, CMYK, YCbCr but in JPEG, CIELab ...)`,
+    );
+  const isByte = kind === "uint" && bits === 8;
+  if (meaning === PALETTE && !(bands === 1 && isByte && tags.get("ColorMap")?.length === 3 * PALETTE_SIZE))
+    throw refuse("E_IMG_FORMAT", "a palette that is not of one band of 8 bits is not read");
+  if (compression === "jpeg" && !(isByte && [1, 3].includes(bands) && meaning !== PALETTE))
+    throw refuse(
+      "E_IMG_FORMAT",
+      `JPEG inside a TIFF holds 1 or 3 bands of 8 bits, found ${bands} of ${bits}`,
     );
   if (meaning === WHITE_IS_ZERO && (bands > 1 || kind !== "uint"))
     throw refuse("E_IMG_FORMAT", "white is zero, which only one band of unsigned integers can mean");
   const predictor = number("Predictor", 1);
   const suits = predictor === 1 || (predictor === 2 && bits <= 32) || (predictor === 3 && kind === "float");
   if (!suits) throw refuse("E_IMG_FORMAT", `predictor ${predictor} does not suit ${bits} bits of ${kind}`);
-  return { bands, kind, sampleBytes: bits / 8, compression, predictor };
+  return { bands: meaning === PALETTE ? 3 : bands, kind, sampleBytes: bits / 8, compression, predictor };
 }
 
 type BlockGrid = Pick<TiffLayout, "blockWidth" | "blockHeight" | "tiled">;

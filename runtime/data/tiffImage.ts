@@ -12,10 +12,12 @@ import {
   type ImageNumbers,
   imageDepth,
   imageNumbers,
+  memoryFactor,
 } from "./imageFormat.ts";
 import { resizePlane } from "./lanczos.ts";
 import { BlockFault, decompressBlock } from "./tiffCodecs.ts";
 import { readTiffLayout, type TiffLayout } from "./tiffDirectory.ts";
+import { decodeJpegBlock } from "./tiffJpeg.ts";
 import { type Samples, toSamples } from "./tiffSamples.ts";
 
 /** Smallest width and height of an image that is resized. */
@@ -23,11 +25,19 @@ const MIN_SIDE = 8;
 /** All blocks and one band together: what keeps a reading process below 512 MB. */
 const MAX_HELD_BYTES = 288 * 2 ** 20;
 
-/** What decodeTiff throws of a TIFF's directory alone: nothing is decompressed. */
-export async function checkTiff(bytes: Buffer, format: ImageFormat, refuse: Refuse): Promise<void> {
-  const layout = await readTiffLayout(bytes, refuse);
+/** What may still be refused of blocks, whatever the directory says. */
+const OPAQUE: readonly TiffLayout["compression"][] = ["jpeg", "zstd"];
+
+/**
+ * Throws what decodeTiff throws of a TIFF's directory alone: nothing is decompressed. False where only the
+ * pixels tell: JPEG or Zstandard inside, or a mark of missing pixels that would be refused.
+ */
+export async function checkTiff(bytes: Buffer, format: ImageFormat, refuse: Refuse): Promise<boolean> {
+  const layout = await readTiffLayout(bytes, format, refuse);
   checkFormat(layout, format, refuse);
   checkMemory(layout, format, refuse);
+  const isMarked = layout.nodata !== undefined && format.nodata === undefined;
+  return !isMarked && !OPAQUE.includes(layout.compression);
 }
 
 /**
@@ -36,16 +46,18 @@ export async function checkTiff(bytes: Buffer, format: ImageFormat, refuse: Refu
  * E_IMG_TRUNCATED.
  */
 export async function decodeTiff(bytes: Buffer, format: ImageFormat, refuse: Refuse): Promise<ImageNumbers> {
-  const layout = await readTiffLayout(bytes, refuse);
+  const layout = await readTiffLayout(bytes, format, refuse);
   checkFormat(layout, format, refuse);
   checkMemory(layout, format, refuse);
-  const blocks = layout.blocks.map((_, block) => readBlock(bytes, layout, block, refuse));
+  const blocks: Samples[] = [];
+  for (const block of layout.blocks.keys()) blocks.push(await readBlock(bytes, layout, block, refuse));
   const { height, width, channels } = format;
   const depth = imageDepth(format);
   const image = imageNumbers(depth, height * width * channels);
   for (let band = 0; band < layout.bands; band++) {
     const plane = imageNumbers(depth, layout.width * layout.height);
     gatherBand(layout, blocks, band, plane);
+    fillMissing(plane, layout, format, band, refuse);
     if (plane instanceof Float32Array && !isFinitePlane(plane))
       throw refuse("E_IMG_FORMAT", `band ${band + 1} holds numbers that are not finite in float32`);
     const [from, to] = [orientedSize(layout), [height, width]] as const;
@@ -56,6 +68,32 @@ export async function decodeTiff(bytes: Buffer, format: ImageFormat, refuse: Ref
       for (let i = 0; i < resized.length; i++) image[i * channels + channel] = resized[i] ?? 0;
   }
   return image;
+}
+
+/** Before anything is resized, so that no neighbour takes a part of what is missing. */
+function fillMissing(
+  plane: ImageNumbers,
+  { nodata }: TiffLayout,
+  format: ImageFormat,
+  band: number,
+  refuse: Refuse,
+): void {
+  if (nodata === undefined) return;
+  // As the samples have it: the lowest float32 is written with digits that float32 has not.
+  const mark = plane instanceof Float32Array ? Math.fround(nodata) : nodata;
+  const isMissing = (value: number): boolean => value === mark || (Number.isNaN(mark) && Number.isNaN(value));
+  let count = 0;
+  for (let i = 0; i < plane.length; i++) {
+    if (!isMissing(plane[i] ?? 0)) continue;
+    count += 1;
+    plane[i] = format.nodata ?? nodata;
+  }
+  if (count === 0 || format.nodata !== undefined) return;
+  throw refuse(
+    "E_IMG_FORMAT",
+    `${count} of ${plane.length} pixels of band ${band + 1} are missing: the file marks them by ${nodata}; ` +
+      "a number for `nodata` says what they become",
+  );
 }
 
 /** Of a number that is not finite, the difference from itself is none. */
@@ -87,8 +125,8 @@ function checkFormat(layout: TiffLayout, format: ImageFormat, refuse: Refuse): v
 function checkMemory(layout: TiffLayout, format: ImageFormat, refuse: Refuse): void {
   const { width, height, bands, sampleBytes } = layout;
   const held = width * height * (bands * sampleBytes + DEPTH_BYTES[imageDepth(format)]);
-  if (held > MAX_HELD_BYTES)
-    throw refuse("E_IMG_LIMIT", `decoding takes ${held} bytes, the limit is ${MAX_HELD_BYTES}`);
+  const limit = MAX_HELD_BYTES * memoryFactor(format);
+  if (held > limit) throw refuse("E_IMG_LIMIT", `decoding takes ${held} bytes, the limit is ${limit}`);
 }
 
 /** Height and width once the orientation is applied: 5 to 8 exchange them. */
@@ -96,22 +134,35 @@ function orientedSize({ width, height, orientation }: TiffLayout): readonly [num
   return orientation >= 5 ? [width, height] : [height, width];
 }
 
-function readBlock(bytes: Buffer, layout: TiffLayout, block: number, refuse: Refuse): Samples {
-  const { blocks, blockWidth, blockHeight, bands, planar, sampleBytes, compression } = layout;
+async function readBlock(bytes: Buffer, layout: TiffLayout, block: number, refuse: Refuse): Promise<Samples> {
+  const { blocks, planar, compression, palette } = layout;
   const { offset, size } = blocks[block] ?? { offset: 0, size: 0 };
-  const rowBytes = blockWidth * (planar ? 1 : bands) * sampleBytes;
   const rows = blockRows(layout, block);
+  const packed = bytes.subarray(offset, offset + size);
   try {
-    const packed = bytes.subarray(offset, offset + size);
+    if (compression === "jpeg") return await decodeJpegBlock(packed, layout, rows);
+    // The numbers of a palette's colours are one band.
+    const bands = planar || palette ? 1 : layout.bands;
+    const rowBytes = layout.blockWidth * bands * layout.sampleBytes;
     // Some writers fill the last strip up; no writer has to.
-    const decoded = decompressBlock(packed, compression, rows * rowBytes, blockHeight * rowBytes);
-    return toSamples(decoded.subarray(0, rows * rowBytes), rowBytes, layout);
+    const decoded = decompressBlock(packed, compression, rows * rowBytes, layout.blockHeight * rowBytes);
+    const samples = toSamples(decoded.subarray(0, rows * rowBytes), rowBytes, { ...layout, bands });
+    return palette ? coloursOf(samples, palette) : samples;
   } catch (error) {
     if (!(error instanceof BlockFault)) throw error;
     const what = `${layout.tiled ? "tile" : "strip"} ${block}`;
+    if (error.kind === "unknown") throw refuse("E_IMG_FORMAT", error.message, error);
     if (error.kind === "long") throw refuse("E_IMG_LIMIT", `${what} decodes to ${error.message}`, error);
     throw refuse("E_IMG_TRUNCATED", `the image is damaged or cut short: ${what}: ${error.message}`, error);
   }
+}
+
+/** Red, green and blue of each number of a colour. */
+function coloursOf(samples: Samples, palette: Uint8Array): Uint8Array {
+  const colours = new Uint8Array(samples.length * 3);
+  for (let i = 0; i < samples.length; i++)
+    for (let c = 0; c < 3; c++) colours[3 * i + c] = palette[3 * (samples[i] ?? 0) + c] ?? 0;
+  return colours;
 }
 
 /** Rows that a block holds: the last strip may be shorter. */

@@ -1,5 +1,6 @@
 // The cheap look at every image before the first epoch: sound files pass without being decoded, whatever is
 // open is decoded, and every fault that decoding would find in head or end is found.
+import { readFileSync } from "node:fs";
 import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
@@ -42,6 +43,9 @@ beforeAll(async () => {
     "trailing.png": Buffer.concat([png, Buffer.from("PK a second file")]),
     "trailing.jpg": Buffer.concat([jpeg, Buffer.alloc(100)]),
   };
+  const formats = new URL("../fixtures/formats/", import.meta.url);
+  for (const name of ["bmp24.bmp", "two-pictures.gif", "picture.avif", "palette.tif", "jpeg-rgb.tif"])
+    good[name] = readFileSync(new URL(name, formats));
   for (const [name, bytes] of Object.entries(good)) {
     sound.push(join(folder, name));
     await writeFile(join(folder, name), bytes);
@@ -65,6 +69,10 @@ beforeAll(async () => {
       "E_IMG_FORMAT",
     ],
   });
+  const missing = readFileSync(new URL("nodata-byte.tif", formats));
+  // One band, as a grey image of three channels is not: the mark is found first where it may be.
+  bad["missing.tif"] = [missing, "E_IMG_CHANNELS"];
+  bad["cut.bmp"] = [(good["bmp24.bmp"] ?? png).subarray(0, 200), "E_IMG_TRUNCATED"];
   for (const [name, [bytes]] of Object.entries(bad)) await writeFile(join(folder, name), bytes);
   await symlink(join(folder, "a.png"), join(folder, "link.png"));
 });

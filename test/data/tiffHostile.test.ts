@@ -141,7 +141,7 @@ const hostile: Readonly<Record<string, readonly [Buffer, Fault["code"]]>> = {
   "bands of different bits": [tiff({ 277: [277, SHORT, [2]], 258: [258, SHORT, [8, 16]] }), FORMAT],
   "floats of 8 bits": [tiff({ 339: [339, SHORT, [3]] }), FORMAT],
   "complex numbers": [tiff({ 339: [339, SHORT, [6]] }), FORMAT],
-  "compression 7 (JPEG)": [tiff({ 259: [259, SHORT, [7]] }), FORMAT],
+  "compression 7 (JPEG) of what is none": [tiff({ 259: [259, SHORT, [7]] }), "E_IMG_TRUNCATED"],
   "compression 65535": [tiff({ 259: [259, SHORT, [65_535]] }), FORMAT],
   "a palette": [tiff({ 262: [262, SHORT, [3]] }), FORMAT],
   "predictor 3 on integers": [tiff({ 317: [317, SHORT, [3]] }), FORMAT],

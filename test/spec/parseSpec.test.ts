@@ -58,6 +58,8 @@ describe("a good spec", () => {
       seed: 0,
       pack: "auto",
       pack_format: "raw",
+      max_megapixels: 50,
+      nodata: "refuse",
       image_root: null,
       split_leak: "error",
       on_bad_image: "stop",
