@@ -38,8 +38,13 @@ export async function checkHeaders(
   const found: (Fault | undefined)[] = [];
   await using pool = new InspectionPool({ format });
   let [next, done] = [0, 0];
+  let isInterrupted = signal?.aborted ?? false;
+  const interrupt = (): void => {
+    isInterrupted = true;
+  };
+  signal?.addEventListener("abort", interrupt);
   const work = async (): Promise<void> => {
-    for (let index = next++; index < items.length && !signal?.aborted; index = next++) {
+    for (let index = next++; index < items.length && !isInterrupted; index = next++) {
       const item = items[index];
       if (item === undefined) return;
       found[index] =
@@ -47,8 +52,10 @@ export async function checkHeaders(
       onProgress?.(++done, items.length);
     }
   };
-  await Promise.all(Array.from({ length: FILES_AT_ONCE }, work));
-  if (signal?.aborted) {
+  await Promise.all(Array.from({ length: FILES_AT_ONCE }, work)).finally(() =>
+    signal?.removeEventListener("abort", interrupt),
+  );
+  if (isInterrupted) {
     const message = `interrupted after ${done} of ${items.length} images were looked at; nothing was trained`;
     throw new MttcError({ code: "E_INTERRUPTED", message });
   }

@@ -99,11 +99,9 @@ function refusal(faults: ReadonlyMap<string, Fault>, labels: RunLabels): MttcErr
   const mayBeSkipped = tables(labels).every(
     ([, rows]) => rowsIn(rows, faults) <= Math.floor(MOST_SKIPPED * rows.paths.length),
   );
-  const way = mayBeSkipped
-    ? "`on_bad_image: skip` leaves their rows out"
-    : "`mttc data check --drop` writes tables without them";
   const [first, ...others] = [...faults.values()].slice(0, MOST_SHOWN);
-  const hint = [first?.hint, way].filter((text) => text !== undefined).join("; ");
+  const hints = [first?.hint, mayBeSkipped ? "`on_bad_image: skip` leaves their rows out" : undefined];
+  const hint = hints.filter((text) => text !== undefined).join("; ");
   const rest = faults.size - MOST_SHOWN;
   const code = first?.code ?? "E_IMG_FORMAT";
   return new MttcError([
