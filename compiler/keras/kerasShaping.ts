@@ -17,6 +17,28 @@ export const augmentationLayer: LayerRule = ({ x, className, note }) => {
   return x;
 };
 
+/** RandomCrop to the size that images have; versions of Keras differ in what another does at inference. */
+export const randomCropLayer: LayerRule = (call) => {
+  const [, height, width] = imageSize(call);
+  if (call.config.int("height") !== height || call.config.int("width") !== width)
+    call.fail(
+      "E_MODEL_OP",
+      `it crops images of ${height}x${width}, at inference as its version of Keras does`,
+    );
+  return augmentationLayer(call);
+};
+
+/** CenterCrop: height x width from the middle; an odd rest lies below and to the right. */
+export const centerCropLayer: LayerRule = (call) => {
+  const [, fromHeight, fromWidth] = imageSize(call);
+  const [height, width] = [call.config.int("height"), call.config.int("width")];
+  if (height > fromHeight || width > fromWidth)
+    call.fail("E_MODEL_OP", `it enlarges images of ${fromHeight}x${fromWidth}, which is not supported`);
+  const [top, left] = [Math.floor((fromHeight - height) / 2), Math.floor((fromWidth - width) / 2)];
+  if (height === fromHeight && width === fromWidth) return call.x;
+  return call.b.slice(call.x, [top, left], [top + height, left + width], [2, 3]);
+};
+
 /** Flatten: in Keras's order of elements. */
 export const flattenLayer: LayerRule = (call) => {
   const { b, x, layout } = call;

@@ -32,6 +32,14 @@ export type KerasWeights =
    * order.
    */
   | { readonly kind: "by-name"; readonly layers: ReadonlyMap<string, readonly NamedArray[]> }
+  /** The same with the arrays of nested models dealt out, by the path of the layer. */
+  | {
+      readonly kind: "dealt";
+      readonly layers: ReadonlyMap<string, readonly NamedArray[]>;
+      readonly nested: ReadonlyMap<string, readonly StoredArray[]>;
+    }
+  /** Of no file: tells what layers declare, and gives them no numbers. */
+  | { readonly kind: "declarations"; readonly declared: Map<string, readonly WeightDeclaration[]> }
   /** .keras: path in model.weights.h5 -> array. */
   | { readonly kind: "by-path"; readonly arrays: ReadonlyMap<string, StoredArray> };
 
@@ -49,10 +57,15 @@ export function findWeights(
   place: WeightPlace,
   declarations: readonly WeightDeclaration[],
 ): readonly StoredArray[] {
+  if (weights.kind === "declarations") {
+    weights.declared.set(place.layer, declarations);
+    return declarations.map(({ shape }) => emptyArray(shape));
+  }
   const found =
-    weights.kind === "by-name"
-      ? findByName(weights.layers, place, declarations)
-      : findByPath(weights.arrays, place, declarations);
+    (weights.kind === "dealt" ? weights.nested.get(place.layer) : undefined) ??
+    (weights.kind === "by-path"
+      ? findByPath(weights.arrays, place, declarations)
+      : findByName(weights.layers, place, declarations));
   return declarations.map(({ names: [name], shape }, i) => {
     const array = found[i] ?? refuse("E_MODEL_PARSE", place, `the file has no weight "${name}" for it`);
     if (String(array.shape) !== String(shape))
@@ -60,6 +73,15 @@ export function findWeights(
     return array;
   });
 }
+
+/** Zeros where a rule may compute with them; a large array has its shape alone. */
+function emptyArray(shape: readonly number[]): StoredArray {
+  const count = shape.reduce((product, size) => product * size, 1);
+  return { shape, data: new Float32Array(count <= MAX_COMPUTED ? count : 0) };
+}
+
+/** Elements of arrays that rules compute with: means and variances by channel. */
+const MAX_COMPUTED = 1 << 14;
 
 function findByPath(
   arrays: ReadonlyMap<string, StoredArray>,

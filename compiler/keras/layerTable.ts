@@ -38,10 +38,12 @@ import {
 import { averagePoolLayer, globalAverageLayer, globalMaxLayer, maxPoolLayer } from "./kerasPooling.ts";
 import {
   augmentationLayer,
+  centerCropLayer,
   croppingLayer,
   flattenLayer,
   identityLayer,
   permuteLayer,
+  randomCropLayer,
   reshapeLayer,
   resizingLayer,
   upSamplingLayer,
@@ -75,6 +77,7 @@ const RULES: Readonly<Record<string, LayerRule>> = {
   GlobalMaxPooling2D: globalMaxLayer,
   MaxPooling2D: maxPoolLayer,
 
+  CenterCrop: centerCropLayer,
   Cropping2D: croppingLayer,
   Flatten: flattenLayer,
   Permute: permuteLayer,
@@ -104,12 +107,16 @@ const RULES: Readonly<Record<string, LayerRule>> = {
   SpatialDropout2D: identityLayer,
   StochasticDepth: identityLayer,
 
-  RandomBrightness: augmentationLayer,
-  RandomContrast: augmentationLayer,
-  RandomFlip: augmentationLayer,
-  RandomRotation: augmentationLayer,
-  RandomTranslation: augmentationLayer,
-  RandomZoom: augmentationLayer,
+  RandomCrop: randomCropLayer,
+  ...Object.fromEntries(
+    [
+      ...["AugMix", "CutMix", "MixUp", "RandAugment", "RandomBrightness", "RandomColorDegeneration"],
+      ...["RandomColorJitter", "RandomContrast", "RandomElasticTransform", "RandomErasing", "RandomFlip"],
+      ...["RandomGaussianBlur", "RandomGrayscale", "RandomHue", "RandomInvert", "RandomPerspective"],
+      ...["RandomPosterization", "RandomRotation", "RandomSaturation", "RandomSharpness", "RandomShear"],
+      ...["RandomTranslation", "RandomZoom"],
+    ].map((name) => [name, augmentationLayer]),
+  ),
 };
 
 /** Classes of layers that have a rule. */

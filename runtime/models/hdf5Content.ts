@@ -29,9 +29,15 @@ export interface Hdf5Content {
   readonly arrays: ReadonlyMap<string, StoredArray>;
 }
 
-/** Reads what `kind` asks for; E_MODEL_PARSE where it is not there, E_MODEL_ALLOC where it is too much. */
-export function readContent(file: File, fileBytes: number, kind: Hdf5Kind): Hdf5Content {
-  const reader = new ArrayReader(Math.max(FREE_BYTES, fileBytes * MAX_EXPANSION));
+/** Is told of each group and array before it is looked at: the bytes that come next. */
+export type Progress = (nextBytes: number) => void;
+
+/**
+ * Reads what `kind` asks for, and says how it goes on; E_MODEL_PARSE where it is not there, E_MODEL_ALLOC
+ * where it is too much.
+ */
+export function readContent(file: File, fileBytes: number, kind: Hdf5Kind, progress: Progress): Hdf5Content {
+  const reader = new ArrayReader(Math.max(FREE_BYTES, fileBytes * MAX_EXPANSION), progress);
   const arrays = new Map<string, StoredArray>();
   if (kind === "weights") reader.readAll(file, "", 0, arrays);
   return {
@@ -41,7 +47,7 @@ export function readContent(file: File, fileBytes: number, kind: Hdf5Kind): Hdf5
         return typeof text === "string" ? [[name, text] as const] : [];
       }),
     ),
-    layers: kind === "whole-model" ? readLayers(file, reader) : new Map(),
+    layers: kind === "whole-model" ? readLayers(file, reader, progress) : new Map(),
     arrays,
   };
 }
@@ -49,11 +55,12 @@ export function readContent(file: File, fileBytes: number, kind: Hdf5Kind): Hdf5
 /**
  * The group model_weights: a group for each layer, whose attribute weight_names lists its arrays in order.
  */
-function readLayers(file: File, reader: ArrayReader): Map<string, readonly NamedArray[]> {
+function readLayers(file: File, reader: ArrayReader, progress: Progress): Map<string, readonly NamedArray[]> {
   const group = file.get("model_weights");
   if (!(group instanceof Group)) return refuse("the file has no group model_weights", WHOLE_MODEL);
   const layers = new Map<string, readonly NamedArray[]>();
   for (const layer of nameList(group, "layer_names")) {
+    progress(0);
     const own = group.get(layer);
     if (!(own instanceof Group)) return refuse(`layer ${layer} has no group of weights`);
     const names = nameList(own, "weight_names");
@@ -100,9 +107,11 @@ function attribute(group: Group, name: string): unknown {
 class ArrayReader {
   #bytesLeft: number;
   #entriesLeft = MAX_ENTRIES;
+  readonly #progress: Progress;
 
-  constructor(bytes: number) {
+  constructor(bytes: number, progress: Progress) {
     this.#bytesLeft = bytes;
+    this.#progress = progress;
   }
 
   /** Every array below `group`, by path. */
@@ -110,6 +119,7 @@ class ArrayReader {
     if (depth > MAX_DEPTH) refuse(`groups are nested more than ${MAX_DEPTH} deep`);
     for (const name of group.keys()) {
       if (this.#entriesLeft-- === 0) throw tooLarge("the list of its arrays");
+      this.#progress(0);
       const here = path === "" ? name : `${path}/${name}`;
       const entity = group.get(name);
       if (entity instanceof Group) this.readAll(entity, here, depth + 1, into);
@@ -126,6 +136,7 @@ class ArrayReader {
     // Read as twice its size: the library keeps a copy of its own.
     this.#bytesLeft -= count * size;
     if (this.#bytesLeft < 0) throw tooLarge(name);
+    this.#progress(count * size);
     const { value } = entity;
     const data = numbersOf(value) ?? refuse(`${name} cannot be read`);
     const wanted = shape.reduce((product, dim) => product * dim, 1);

@@ -1,5 +1,6 @@
-// HDF5 bytes -> content, through a thread that is given up when it takes too long. In: bytes and what is
-// wanted of them; out: plain data; errors name the file.
+// HDF5 bytes -> content, through a thread that is ended when it stands still or takes too much memory: a
+// damaged file can keep the library busy for ever. In: bytes and what is wanted of them; out: plain data;
+// errors name the file.
 import { Worker } from "node:worker_threads";
 import { type Fault, InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { builtFile } from "../threads/builtFile.ts";
@@ -12,13 +13,53 @@ export interface Hdf5Request {
 
 export type Hdf5Reply = { readonly content: Hdf5Content } | { readonly faults: readonly Fault[] };
 
-/** Reading 500 MB takes seconds; what takes this long does not end. */
-const TIMEOUT_MS = 120_000;
+/** What the thread says before its reply: that it is ready, then each array that it begins to read. */
+export interface Hdf5Progress {
+  /** Bytes of what comes next: of the whole file while it is opened, then of an array. */
+  readonly nextBytes: number;
+}
 
-/** The content of an HDF5 file, whose bytes are given away to the thread. E_MODEL_PARSE, E_MODEL_ALLOC. */
-export async function readHdf5(bytes: Uint8Array, kind: Hdf5Kind, file: string): Promise<Hdf5Content> {
+export interface Hdf5Limits {
+  /** Time to load the library, which does not depend on the file. */
+  readonly startMs: number;
+  /** Time without progress for what is small, and per byte of what comes next. */
+  readonly standstillMs: number;
+  readonly msPerByte: number;
+  /** All of it may take this many times what one step may, for all bytes of the file. */
+  readonly steps: number;
+  /** Growth of the process: for what is small, and per byte of the file. */
+  readonly memoryBytes: number;
+  readonly memoryPerByte: number;
+}
+
+/**
+ * An array of 500 MB takes a second or two; 5 MB a second leave room for slow machines. The library and the
+ * thread hold the file and its arrays (at most 8 times as large, compressed) twice each.
+ */
+export const HDF5_LIMITS: Hdf5Limits = {
+  startMs: 60_000,
+  standstillMs: 3_000,
+  msPerByte: 1 / 5_000,
+  steps: 20,
+  memoryBytes: 1 << 30,
+  memoryPerByte: 20,
+};
+/** How often the thread is looked at. */
+const LOOK_MS = 100;
+
+/**
+ * The content of an HDF5 file, whose bytes are given away to the thread. E_MODEL_PARSE, also where reading
+ * stands still; E_MODEL_ALLOC.
+ */
+export async function readHdf5(
+  bytes: Uint8Array,
+  kind: Hdf5Kind,
+  file: string,
+  limits: Hdf5Limits = HDF5_LIMITS,
+): Promise<Hdf5Content> {
   // A small Buffer shares Node's pool, which cannot be transferred.
   const own = bytes.byteLength === bytes.buffer.byteLength ? bytes : Uint8Array.from(bytes);
+  const fileBytes = own.byteLength;
   const workerData: Hdf5Request = { bytes: own, kind };
   const transferList = [own.buffer as ArrayBuffer];
   const worker = new Worker(builtFile("#hdf5-worker", missingThread), {
@@ -31,7 +72,7 @@ export async function readHdf5(bytes: Uint8Array, kind: Hdf5Kind, file: string):
   worker.stdout.resume();
   worker.stderr.resume();
   try {
-    const reply = await replyOf(worker);
+    const reply = await replyOf(worker, fileBytes, limits);
     if ("content" in reply) return reply.content;
     throw new MttcError(reply.faults.map((fault) => ({ ...fault, at: { file } })));
   } finally {
@@ -39,20 +80,42 @@ export async function readHdf5(bytes: Uint8Array, kind: Hdf5Kind, file: string):
   }
 }
 
-function replyOf(worker: Worker): Promise<Hdf5Reply> {
+function replyOf(worker: Worker, fileBytes: number, limits: Hdf5Limits): Promise<Hdf5Reply> {
   return new Promise((resolve, reject) => {
-    const giveUp = (message: string): void => resolve({ faults: [{ code: "E_MODEL_PARSE", message }] });
-    const timer = setTimeout(
-      () => giveUp(`reading it took more than ${TIMEOUT_MS / 1000} s and was given up`),
-      TIMEOUT_MS,
-    );
-    worker.once("message", (reply: Hdf5Reply) => resolve(reply));
-    worker.once("error", (error) => reject(new InternalError(`on the HDF5 thread: ${String(error)}`)));
-    worker.once("exit", () => {
-      clearTimeout(timer);
-      giveUp("the thread that read it ended early");
+    const begun = process.memoryUsage.rss();
+    const memory = limits.memoryBytes + limits.memoryPerByte * fileBytes;
+    let [since, allowedMs] = [performance.now(), limits.startMs];
+    const totalMs = limits.startMs + limits.steps * (limits.standstillMs + limits.msPerByte * fileBytes);
+    const last = since + totalMs;
+    const end = (reply: Hdf5Reply): void => {
+      clearInterval(timer);
+      resolve(reply);
+    };
+    const giveUp = (code: Fault["code"], message: string): void => end({ faults: [{ code, message }] });
+    const timer = setInterval(() => {
+      const standsStill = performance.now() - since > allowedMs;
+      if (standsStill)
+        giveUp("E_MODEL_PARSE", `the HDF5 file is damaged: reading it stood still for ${seconds(allowedMs)}`);
+      else if (performance.now() > last)
+        giveUp("E_MODEL_PARSE", `the HDF5 file is damaged: reading it took more than ${seconds(totalMs)}`);
+      else if (process.memoryUsage.rss() - begun > memory)
+        giveUp("E_MODEL_ALLOC", "reading it takes more memory than the file warrants");
+    }, LOOK_MS);
+    worker.on("message", (message: Hdf5Reply | Hdf5Progress) => {
+      if (!("nextBytes" in message)) return end(message);
+      since = performance.now();
+      allowedMs = limits.standstillMs + limits.msPerByte * message.nextBytes;
     });
+    worker.once("error", (error) => {
+      clearInterval(timer);
+      reject(new InternalError(`on the HDF5 thread: ${String(error)}`));
+    });
+    worker.once("exit", () => giveUp("E_MODEL_PARSE", "the thread that read it ended early"));
   });
+}
+
+function seconds(ms: number): string {
+  return `${Math.round(ms / 1000)} s`;
 }
 
 function missingThread(cause: unknown): InternalError {

@@ -6,11 +6,9 @@ import { parentPort, workerData } from "node:worker_threads";
 import { File, ready } from "h5wasm";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { type Hdf5Content, readContent } from "./hdf5Content.ts";
-import type { Hdf5Reply, Hdf5Request } from "./hdf5File.ts";
+import type { Hdf5Progress, Hdf5Reply, Hdf5Request } from "./hdf5File.ts";
 
-const port = parentPort;
-if (port === null)
-  throw new InternalError("runtime/models/hdf5Worker is started by readHdf5, as a worker thread");
+const port = parentPort ?? absent();
 /** The file in the memory of the library. */
 const PATH = "/model.h5";
 const reply = await carryOut(workerData as Hdf5Request);
@@ -20,8 +18,11 @@ port.postMessage(reply, "content" in reply ? arrayBuffers(reply.content) : []);
 async function carryOut({ bytes, kind }: Hdf5Request): Promise<Hdf5Reply> {
   try {
     const { FS } = await ready;
+    const progress = (nextBytes: number): void => port.postMessage({ nextBytes } satisfies Hdf5Progress);
+    progress(bytes.length);
     FS.writeFile(PATH, bytes);
-    return { content: readContent(new File(PATH, "r"), bytes.length, kind) };
+    const file = new File(PATH, "r");
+    return { content: readContent(file, bytes.length, kind, progress) };
   } catch (error) {
     if (error instanceof MttcError) return { faults: error.faults };
     const reason = error instanceof Error ? error.message : String(error);
@@ -29,6 +30,10 @@ async function carryOut({ bytes, kind }: Hdf5Request): Promise<Hdf5Reply> {
       faults: [{ code: "E_MODEL_PARSE", message: `the HDF5 file is damaged or cut short (${reason})` }],
     };
   }
+}
+
+function absent(): never {
+  throw new InternalError("runtime/models/hdf5Worker is started by readHdf5, as a worker thread");
 }
 
 /** Buffers behind the arrays, which are moved and not copied. */
