@@ -91,6 +91,9 @@ function factsText(spec: Spec, facts: ShownFacts, terminal: Terminal): string {
   const { bold, dim, yellow } = terminal.colours;
   const sections: [string, string][] = [
     ...(facts.trunk ? [["Imported trunk", trunkTable(spec, facts.trunk, terminal)] as [string, string]] : []),
+    ...(facts.trunk && facts.trunk.fixed.length > 0
+      ? [["Taken for fixed (fcn.train overrules)", fixedTable(facts.trunk, terminal)] as [string, string]]
+      : []),
     ["Parameters and operations", partTable(facts, terminal)],
     ["Layers (one image)", layerTable(facts, terminal)],
     ["Memory in training", memoryTable(facts, terminal)],
@@ -114,6 +117,11 @@ function trunkTable(spec: Spec, facts: TrunkFacts, terminal: Terminal): string {
     ["batch norms", normText(facts)],
   ];
   return renderTable(terminal, ["what", "value"], rows);
+}
+
+function fixedTable({ fixed }: TrunkFacts, terminal: Terminal): string {
+  const rows = fixed.map(({ name, shape, reason }) => [name, shape.join(" x ") || "1", reason]);
+  return renderTable(terminal, ["tensor", "shape", "why it is never trained"], rows);
 }
 
 function trainedText({ train_fcn: trained }: Spec, { nodes, trainedNodes, from }: TrunkFacts): string {

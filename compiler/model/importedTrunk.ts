@@ -2,12 +2,15 @@
 // become parameters (frozen, trained whole, or trained from a node on), its batch norms keep their statistics
 // or train them. Names: `fcn.<name of the tensor in the file>`.
 import { InternalError, MttcError, nearestName } from "../diagnostics.ts";
+import { isUnnamedConstant } from "../ir/constantNames.ts";
 import { readAttrs } from "../ir/op.ts";
+import { sourceOf, type TensorSources } from "../ir/tensorSource.ts";
 import type { Graph, Node, TensorData, Value } from "../ir/types.ts";
 import type { ImportedFcn, Spec } from "../spec/schema.ts";
 import type { LayerContext } from "./layers.ts";
-import type { Parameter, ParameterRole } from "./parameters.ts";
+import { isStatistic, type Parameter } from "./parameters.ts";
 import { replayGraph } from "./replay.ts";
+import { judgeTensors, type TensorJudgement } from "./trunkTensors.ts";
 
 /** An imported network, cut at its feature map. */
 export interface ImportedTrunk {
@@ -18,6 +21,10 @@ export interface ImportedTrunk {
   readonly notes: readonly string[];
   /** SHA-256 of the file, for checkpoints. */
   readonly hash: string;
+  /** What the file says of the constants; absent where every one is a stored tensor. */
+  readonly sources?: TensorSources | undefined;
+  /** Factor of the pixels where the network divides them itself; absent: 1 / norm, unless the spec says. */
+  readonly pixelScale?: number | undefined;
 }
 
 /** Which constants of a trunk are parameters, and which nodes are in its trained part. */
@@ -132,44 +139,79 @@ export interface TrunkShare {
   readonly norms: number;
   /** Batch norms whose statistics are trained. */
   readonly trainedNorms: number;
+  /** Tensors that are never trained, by name, with what speaks against it. */
+  readonly fixed: readonly FixedTensor[];
 }
 
-/** Counts what of a trunk is trained, by the spec; E_MODEL_OUTPUT as buildImportedTrunk. */
+export interface FixedTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly reason: string;
+}
+
+/**
+ * Counts what of a trunk is trained, by the spec; E_MODEL_OUTPUT as buildImportedTrunk, E_CONFIG as
+ * judgeTensors.
+ */
 export function trunkShare(trunk: ImportedTrunk, spec: Spec): TrunkShare {
-  const { nodes } = trunk.graph;
+  const { nodes, constants } = trunk.graph;
   const first = firstTrainedNode(trunk.graph, spec);
   const [from] = nodes[first] ? nodeNames(nodes[first]).slice(-1) : [];
   const norms = nodes.filter((node) => node.op.traits.includes("runningStatistics")).length;
   const trainedNorms = planTrunk(trunk, spec).trainedNorms.size;
-  return { nodes: nodes.length, trainedNodes: nodes.length - first, from, norms, trainedNorms };
+  const fixed = [...judged(trunk, spec)].flatMap(([value, { fixedBecause: reason }]): FixedTensor[] => {
+    const shape = constants.get(value)?.shape ?? [];
+    return reason === undefined || isNumberOfFormula(value, trunk)
+      ? []
+      : [{ name: value.name, shape, reason }];
+  });
+  return { nodes: nodes.length, trainedNodes: nodes.length - first, from, norms, trainedNorms, fixed };
 }
+
+/** A single number among the nodes of the file, or one that the importer made: nobody thinks it learned. */
+function isNumberOfFormula(value: Value, { sources, graph }: ImportedTrunk): boolean {
+  const kind = sources ? sourceOf(sources, value.name).kind : "initializer";
+  const count = graph.constants.get(value)?.data.length ?? 0;
+  return (kind === "constant" && count === 1) || (kind === "made" && isUnnamedConstant(value.name));
+}
+
+/** What each tensor is; one of which nothing is known is a stored one. */
+function judged({ graph, sources }: ImportedTrunk, spec: Spec): ReadonlyMap<Value, TensorJudgement> {
+  const known = sources ?? new Map([...graph.constants.keys()].map(({ name }) => [name, STORED]));
+  return judgeTensors(graph, known, importedFcn(spec) ?? undefined);
+}
+
+const STORED = { kind: "initializer" } as const;
 
 function planTrunk(trunk: ImportedTrunk, spec: Spec): TrunkPlan {
   const { graph } = trunk;
+  const judgements = judged(trunk, spec);
   const first = firstTrainedNode(graph, spec);
   const trainsStatistics = importedFcn(spec)?.batchnorm === "train";
   const parameters = new Map<Value, Parameter>();
   const trainedNorms = new Set<Node>();
   graph.nodes.forEach((node, position) => {
     const isTrained = position >= first;
-    const isNorm = node.op.traits.includes("runningStatistics");
+    // Statistics that are computed belong to a formula: weights that are standardised, say.
+    const hasStatistics = node.inputs.slice(3, 5).every((value) => value && graph.constants.has(value));
+    const isNorm = node.op.traits.includes("runningStatistics") && hasStatistics;
     if (isNorm && isTrained && trainsStatistics) trainedNorms.add(node);
-    node.inputs.forEach((value, index) => {
-      const data = value && graph.constants.get(value);
-      // Scalars are part of the arithmetic; what has a shape was learned.
-      if (!value || data?.dtype !== "float32" || data.shape.length === 0) return;
-      const role = roleOf(node, index, data);
-      const isStatistic = role === "running_mean" || role === "running_var";
+    for (const value of node.inputs) {
+      const judgement = value && judgements.get(value);
+      if (!value || !judgement || judgement.fixedBecause !== undefined) continue;
+      const { role } = judgement;
       const known = parameters.get(value);
-      parameters.set(value, {
+      const shape = graph.constants.get(value)?.shape ?? [];
+      const parameter = {
         name: `fcn.${value.name}`,
-        shape: data.shape,
-        role: known?.role ?? role,
+        shape,
+        role,
         part: "fcn",
         initial: { kind: "imported" },
-        trained: known?.trained || (isTrained && (!isStatistic || trainsStatistics)),
-      });
-    });
+      } as const;
+      const isFree = trainsStatistics || !isStatistic({ ...parameter, trained: false });
+      parameters.set(value, { ...parameter, trained: known?.trained || (isTrained && isFree) });
+    }
   });
   return { parameters, trainedNorms };
 }
@@ -193,11 +235,6 @@ function firstTrainedNode(graph: Graph, spec: Spec): number {
 /** Names that a spec may call a node by: those of its values, its origin, and its own in the file. */
 function nodeNames(node: Node): string[] {
   return node.outputs.flatMap(({ name, origin }) => [name, origin, origin.replace(/^fcn\//, "")]);
-}
-
-function roleOf(node: Node, index: number, data: TensorData): ParameterRole {
-  if (!node.op.traits.includes("runningStatistics")) return data.shape.length >= 2 ? "kernel" : "bias";
-  return (["bias", "norm_scale", "norm_bias", "running_mean", "running_var"] as const)[index] ?? "bias";
 }
 
 function absent(what: string): never {

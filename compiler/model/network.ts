@@ -43,11 +43,12 @@ export function featuresInput(b: GraphBuilder, batch: Dim, shape: readonly Dim[]
 /**
  * Images as they are read ([N,H,W,C]) or augmented (float32 [N,C,H,W] of [0, 1]) -> float32 [N,C,H,W],
  * divided by `norm`; with sobel their edges. For an imported fcn: x = (image * scale - mean) / std per channel,
- * scale being 1/norm unless given; with sobel x = (edges - mean) / std.
+ * scale being `pixelScale` or 1/norm unless given; with sobel x = (edges - mean) / std.
  */
-export function preprocess(b: GraphBuilder, spec: Spec, image: Value): Value {
+export function preprocess(b: GraphBuilder, spec: Spec, image: Value, pixelScale?: number): Value {
   return b.within("image", () => {
-    const { scale, mean, std } = importedFcn(spec) ?? { scale: null, mean: null, std: null };
+    const { scale: given, mean, std } = importedFcn(spec) ?? { scale: null, mean: null, std: null };
+    const scale = given ?? pixelScale ?? null;
     const asRead = image.type.dtype === "float32" ? image : b.cast(image, "float32");
     const pixels = isRead(image) ? asRead : b.mul(image, b.scalar(whiteLevel(spec)));
     const scaled = scale === null ? b.div(pixels, b.scalar(spec.norm)) : b.mul(pixels, b.scalar(scale));
@@ -127,7 +128,7 @@ function trunkOf({ trunk }: LayerContext): ImportedTrunk {
 /** A model that takes bytes does its own preprocessing (exports of mttc do). */
 function trunkInput({ b, spec }: LayerContext, image: Value, trunk: ImportedTrunk): Value {
   const takesBytes = trunk.graph.inputs[0]?.type.dtype === "uint8";
-  return takesBytes ? asBytes(b, image) : preprocess(b, spec, image);
+  return takesBytes ? asBytes(b, image) : preprocess(b, spec, image, trunk.pixelScale);
 }
 
 /** Features of the FCN -> features of the shared layers. */

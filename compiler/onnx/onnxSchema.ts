@@ -78,6 +78,7 @@ export interface ValueInfoProto {
   readonly name: string;
   readonly type?: TypeProto;
   readonly docString?: string;
+  readonly metadataProps?: readonly StringStringEntryProto[];
 }
 
 /**
@@ -199,6 +200,7 @@ const MESSAGES: Readonly<Record<string, readonly FieldRow[]>> = {
     ["name", 1, "string"],
     ["type", 2, "TypeProto"],
     ["docString", 3, "string"],
+    ["metadataProps", 4, "StringStringEntryProto", "repeated"],
   ],
   TensorProto: [
     ["dims", 1, "int64", "repeated"],

@@ -134,10 +134,12 @@ function readAttribute(raw: RawAttribute, budget: Budget): AttributeProto {
 }
 
 function readValueInfo(raw: ValueInfoProto): ValueInfoProto {
+  const metadata = raw.metadataProps ?? [];
   return {
     name: raw.name,
     ...(raw.type != null && { type: readType(raw.type) }),
     ...ownFields(raw, ["docString"]),
+    ...(metadata.length > 0 && { metadataProps: metadata.map(readEntry) }),
   };
 }
 

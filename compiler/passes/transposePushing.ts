@@ -4,6 +4,7 @@
 // another order.
 import type { GraphBuilder } from "../ir/builder.ts";
 import { rewriteGraph } from "../ir/rewrite.ts";
+import { TURNED_SUFFIX } from "../ir/tensorSource.ts";
 import type { Node, Shape, TensorData, Value } from "../ir/types.ts";
 import { stridesOf, viewOffsets } from "../ops/strided.ts";
 import type { Pass } from "./pass.ts";
@@ -104,7 +105,7 @@ function transposedConstant(b: GraphBuilder, value: Value, data: TensorData, per
   const numbers = Float64Array.from(offsets, (offset) => data.data[offset] ?? 0);
   const moved = data.data instanceof Float32Array ? Float32Array.from(numbers) : numbers;
   const constant = { dtype: data.dtype, shape, data: moved };
-  return b.constant(constant, `${value.name}.transposed`);
+  return b.constant(constant, `${value.name}${TURNED_SUFFIX}`);
 }
 
 /** Whether a transposition leaves the elements in their order: only axes of size 1 change places. */

@@ -74,6 +74,13 @@ function perChannel() {
   return z.union([z.null(), one, list], phrase(channelsPhrase)).default(null);
 }
 
+/** Tensors of a model file, by name. */
+function tensorNames() {
+  const expected = "a list of names of tensors in the model file";
+  const name = z.string(phrase(expected)).min(1, phrase(expected));
+  return z.array(name, phrase(expected)).default([]);
+}
+
 /** A pretrained network as the feature extractor. */
 const importedFcn = z.strictObject({
   path: text("the path of a model file (.onnx, .h5, .keras)").describe("The model file."),
@@ -93,6 +100,10 @@ const importedFcn = z.strictObject({
     .enum(["frozen", "train"], phrase('"frozen" or "train"'))
     .default("frozen")
     .describe("Whether the trained part's batch norms train their statistics."),
+  train: tensorNames().describe(
+    "Tensors that are trained though they look like constants of the arithmetic.",
+  ),
+  fixed: tensorNames().describe("Tensors that are never trained."),
 });
 
 /** Keys of a pretrained network as the feature extractor. */
@@ -180,7 +191,7 @@ export const specSchema = z.strictObject({
   ...LABEL_KEYS,
   fcn: fcn.describe(
     "The feature extractor (FCN), shared by all tasks: `{layers: [16, p, 32]}`, the path of a model (.onnx, .h5, " +
-      ".keras), or `{path, output, mean, std, scale, layout, batchnorm}`.",
+      ".keras), or `{path, output, mean, std, scale, layout, batchnorm, train, fixed}`.",
   ),
   train_fcn: z
     .union(

@@ -10,6 +10,7 @@ import type { Teacher } from "../../compiler/model/distillation.ts";
 import { type ImportedTrunk, importedFcn } from "../../compiler/model/importedTrunk.ts";
 import { METADATA_KEY, readMetadata } from "../../compiler/model/modelMetadata.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";
+import { type CutGraph, prepareTrunk } from "../../compiler/model/prepareTrunk.ts";
 import { cutTrunk } from "../../compiler/onnx/import/cutTrunk.ts";
 import {
   type ImportedModel,
@@ -114,22 +115,27 @@ async function readTrunk(spec: Spec, settings: ImportedFcn, path: string): Promi
         at: { path: `fcn.${key}` },
       });
   }
-  const { graph, layout, hash } = model;
+  const { graph } = model;
   refuseBytes(graph, path, "fcn", spec.sobel ? "sobel" : undefined, spec);
-  const notes = [...model.notes, ...normNotes(spec, settings, graph)];
-  return { graph, layout, notes, hash };
+  return prepareTrunk(
+    { ...model, notes: [...model.notes, ...normNotes(spec, settings, graph)] },
+    spec,
+    settings,
+  );
 }
 
-function readOnnxTrunk(spec: Spec, settings: ImportedFcn, path: string): ImportedTrunk {
+function readOnnxTrunk(spec: Spec, settings: ImportedFcn, path: string): CutGraph {
   const file = readModelFile(path);
   const output = settings.output ?? undefined;
-  const { graph, layout, notes } = importTrunk(file.bytes, importOptions(spec, file, output));
-  return { graph, layout, notes, hash: file.hash() };
+  const { graph, layout, notes, sources } = importTrunk(file.bytes, importOptions(spec, file, output));
+  return { graph, layout, notes, sources, hash: file.hash() };
 }
 
 /** Cuts at the layer, or value, that the spec names. */
-async function readKeras(spec: Spec, settings: ImportedFcn, path: string): Promise<ImportedTrunk> {
-  const model = await importKerasFile(path, { ops: OPS, imshape: spec.imshape, batch: "N" });
+async function readKeras(spec: Spec, settings: ImportedFcn, path: string): Promise<CutGraph> {
+  const asked = settings.output ?? undefined;
+  const until = asked === undefined ? "features" : { layer: asked };
+  const model = await importKerasFile(path, { ops: OPS, imshape: spec.imshape, batch: "N", until });
   const channels = model.graph.inputs[0]?.type.shape[1];
   if (channels !== networkChannels(spec))
     throw new MttcError({
@@ -137,10 +143,10 @@ async function readKeras(spec: Spec, settings: ImportedFcn, path: string): Promi
       message: `the model takes images of ${channels} channels, they have ${networkChannels(spec)} (num_channels)`,
       at: { file: path, path: "fcn" },
     });
-  const asked = settings.output ?? undefined;
   const layer = asked === undefined ? undefined : model.layers.get(asked)?.name;
   const { graph, notes } = cutTrunk(model.graph, layer ?? asked);
-  return { graph, layout: model.layout, notes: [...model.notes, ...notes], hash: await hashFile(path) };
+  const { layout, sources } = model;
+  return { graph, layout, sources, notes: [...model.notes, ...notes], hash: await hashFile(path) };
 }
 
 /** What importing an ONNX file takes: the file and what the spec says of its images. */

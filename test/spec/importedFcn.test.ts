@@ -18,6 +18,8 @@ describe("an imported fcn", () => {
       scale: null,
       layout: "auto",
       batchnorm: "frozen",
+      train: [],
+      fixed: [],
     };
     expect(resolveSpec({ tasks: ["a"], fcn: "trunk.onnx" }).fcn).toEqual({ path: "trunk.onnx", ...defaults });
     const fcn = { path: "trunk.h5", mean: 0.5, std: [0.2, 0.3, 0.4], batchnorm: "train" } as const;

@@ -4,10 +4,10 @@
 import { MttcError } from "../../diagnostics.ts";
 import type { Graph, Value } from "../../ir/types.ts";
 import { deadValues } from "../../passes/deadValues.ts";
+import { nearestNames } from "../../spec/nearestNames.ts";
 import { type AxisRoles, axisRoles } from "./axisRoles.ts";
 import { defaultCut } from "./defaultCut.ts";
 import { type FeaturePlace, featurePlace, withClassToken, withMaps } from "./featureMap.ts";
-import { nearestNames } from "./nearestNames.ts";
 
 /** As `output`: the class token of a transformer alone, [N,C,1,1], in place of the map of its other tokens. */
 export const CLASS_TOKEN = "class_token";

@@ -4,6 +4,7 @@
 import { type ErrorCode, type Fault, MttcError } from "../../diagnostics.ts";
 import { GraphBuilder } from "../../ir/builder.ts";
 import type { OpTable } from "../../ir/op.ts";
+import type { TensorKind, TensorSource } from "../../ir/tensorSource.ts";
 import type { Dim, TensorData, Value } from "../../ir/types.ts";
 import type { AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto } from "../onnxSchema.ts";
 import { FixedBatch } from "./fixedBatch.ts";
@@ -20,7 +21,7 @@ import {
 import { namesRead, neededNodes, Scope } from "./scope.ts";
 import { foldSizes } from "./sizeArithmetic.ts";
 import { probesFor } from "./sizeList.ts";
-import { CUT_HINT, guarded, standardNode } from "./standardNode.ts";
+import { CUT_HINT, guarded, knownNumbers, standardNode } from "./standardNode.ts";
 import { IMPORT_RULES } from "./structure.ts";
 import { type ExternalData, readTensorData } from "./tensorValues.ts";
 
@@ -30,8 +31,6 @@ const MAX_NODES = 100_000;
 const MAX_DEPTH = 32;
 /** Faults that are reported together. */
 const MAX_FAULTS = 20;
-/** Numbers of a list that is about an image's axes (factors of a resize), not learned. */
-const AXIS_NUMBERS = 4;
 
 /** Faults of one node that a trunk can do without, if it lies behind the cut. */
 const LEFT_OUT: readonly ErrorCode[] = ["E_MODEL_OP", "E_MODEL_SHAPE"];
@@ -44,6 +43,8 @@ export interface ImporterOptions {
   readonly batch: Dim;
   readonly functions: readonly FunctionProto[];
   readonly externalData: ExternalData | undefined;
+  /** What the exporter wrote beside the file's initializers, by name. */
+  readonly declared?: ReadonlyMap<string, TensorKind>;
 }
 
 /** What convertReadable has left. */
@@ -63,10 +64,12 @@ export class GraphImporter {
   readonly notes = new Set<string>();
   /** The file's name of each value; a value that has two keeps the first. */
   readonly names = new Map<Value, string>();
+  /** What the file says of its constants. */
+  readonly sources = new Map<Value, TensorSource>();
   readonly #options: ImporterOptions;
   readonly #functions: ReadonlyMap<string, FunctionProto>;
   readonly #active: FunctionProto[] = [];
-  readonly #weights = new Set<Value>();
+  readonly #weights = new Map<Value, TensorData | undefined>();
   /** Outputs that import does not make, by name: the operator that the file has for them. */
   readonly #unmade = new Map<string, string>();
   readonly #shared: Pick<ImportContext, "batch" | "probes" | "image" | "fixedBatch" | "batchFlags">;
@@ -177,8 +180,18 @@ export class GraphImporter {
         user,
         `"${name}" is not defined before it is used (a cycle, or nodes out of order)`,
       );
-    if (isNew && isValue(found) && isWeight(this.b.constantData(found))) this.#weights.add(found);
+    if (isNew && isValue(found)) this.#addInitializer(found, name);
     return found;
+  }
+
+  /** Whatever holds floats may have been learned; constants of our own exports are called so. */
+  #addInitializer(value: Value, name: string): void {
+    if (value.type.dtype !== "float32") return;
+    const isOurs = name.startsWith("const/");
+    this.#weights.set(value, knownNumbers(this.b.constantData(value)));
+    this.sources.set(value, {
+      kind: isOurs ? "constant" : (this.#options.declared?.get(name) ?? "initializer"),
+    });
   }
 
   /** The value of a name; E_MODEL_OP for symbolic sizes, which are no tensors. */
@@ -302,6 +315,7 @@ export class GraphImporter {
       file: this.#options.file,
       notes: this.notes,
       weights: this.#weights,
+      sources: this.sources,
       readTensor: (tensor) => this.readTensor(tensor),
       convertBranch: (call, graph) => this.#convertBranch(call, graph, scope),
     };
@@ -350,11 +364,6 @@ export class GraphImporter {
   #fail(code: Fault["code"], node: string, message: string): never {
     throw new MttcError({ code, message, at: { file: this.#options.file, node } });
   }
-}
-
-/** Whether an initializer may have been learned: floats, more than one for each axis of an image. */
-function isWeight(data: TensorData | undefined): boolean {
-  return data?.dtype === "float32" && data.data.length > AXIS_NUMBERS;
 }
 
 /** ONNX's own domain has two spellings. */

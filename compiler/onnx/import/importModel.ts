@@ -3,15 +3,17 @@
 // verify.
 import { type Fault, InternalError, MttcError } from "../../diagnostics.ts";
 import { dimAt } from "../../ir/dims.ts";
+import type { TensorSources } from "../../ir/tensorSource.ts";
 import type { Graph, Value } from "../../ir/types.ts";
 import { verifyGraph } from "../../ir/verify.ts";
 import { OPS } from "../../ops/table.ts";
 import { deadValues } from "../../passes/deadValues.ts";
+import { nearestNames } from "../../spec/nearestNames.ts";
 import type { GraphProto, ModelProto, ValueInfoProto } from "../onnxSchema.ts";
 import { decodeModelProto } from "../protobuf.ts";
+import { declaredKinds } from "./declaredKinds.ts";
 import { GraphImporter, opsetVersions, type Readable } from "./graphImporter.ts";
 import { type InputOptions, type Layout, readModelInput } from "./modelInput.ts";
-import { nearestNames } from "./nearestNames.ts";
 import { namesRead, neededNodes, Scope } from "./scope.ts";
 import type { ExternalData } from "./tensorValues.ts";
 
@@ -59,6 +61,8 @@ export interface ImportedModel {
   readonly unread: Unread | undefined;
   /** The file's metadata_props. */
   readonly metadata: readonly { readonly key: string; readonly value: string }[];
+  /** What the file says of the graph's constants. */
+  readonly sources: TensorSources;
 }
 
 /**
@@ -88,6 +92,7 @@ export function importModel(bytes: Uint8Array, options: ImportOptions): Imported
     image: { ...input, shape: input.shape.with(0, batch) },
     functions: uniqueFunctions(model, options.file),
     externalData: options.externalData,
+    declared: declaredKinds(graph),
   });
   const scope = new Scope({ prefix: "", initializers: graph.initializer, opsets, depth: 0 });
   const { image = neverMade() } = importer;
@@ -109,6 +114,7 @@ export function importModel(bytes: Uint8Array, options: ImportOptions): Imported
     notes: [...input.notes, ...importer.notes],
     unread: unread && unread.count > 0 ? unreadPart(unread, input.notes) : undefined,
     metadata: model.metadataProps ?? [],
+    sources: new Map([...importer.sources].map(([{ name }, source]) => [name, source])),
   };
 }
 

@@ -2,6 +2,7 @@
 // construction, attributes read from protobuf, and the means to emit operators of opset 18 in its place.
 import { type ErrorCode, MttcError } from "../../diagnostics.ts";
 import type { GraphBuilder } from "../../ir/builder.ts";
+import type { TensorSource } from "../../ir/tensorSource.ts";
 import type { Attrs, Dim, TensorData, Value } from "../../ir/types.ts";
 import { ATTRIBUTE_TYPE, type AttributeProto, type GraphProto, type TensorProto } from "../onnxSchema.ts";
 import { type SizeList, sizesText } from "./sizeList.ts";
@@ -61,10 +62,13 @@ export interface ImportContext {
   /** Remarks for the log. */
   readonly notes: Set<string>;
   /**
-   * Initializers that may be trained: nothing is computed from them at import, so that they keep their
-   * names, and a standardized weight is trained as the weight that it was made from.
+   * Initializers that may be trained, and what is computed from them: they keep their names, and a
+   * standardized weight is trained as the weight that it was made from. With the numbers that they hold where
+   * those are few, for operators that must know them.
    */
-  readonly weights: ReadonlySet<Value>;
+  readonly weights: Map<Value, TensorData | undefined>;
+  /** What the file says of the constants that were made of it. */
+  readonly sources: Map<Value, TensorSource>;
   readTensor(tensor: TensorProto): TensorData;
   /** Converts a branch in the scope of the node that holds it; values of its outputs. */
   convertBranch(node: NodeCall, graph: GraphProto): Results;
@@ -125,10 +129,15 @@ export class NodeCall {
     );
   }
 
+  /** The numbers of a value that is constant, or computed from initializers alone; of few numbers only. */
+  numbersOf(value: Value): TensorData | undefined {
+    return this.b.constantData(value) ?? this.ctx.weights.get(value);
+  }
+
   /** The numbers of an input, if it is given and constant. */
   constant(index: number): TensorData | undefined {
     const input = this.inputs[index];
-    return input && isValue(input) ? this.b.constantData(input) : undefined;
+    return input && isValue(input) ? this.numbersOf(input) : undefined;
   }
 
   /** The numbers of a compulsory constant input; E_MODEL_OP if they depend on the image. */

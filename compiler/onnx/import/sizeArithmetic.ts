@@ -51,10 +51,11 @@ function evaluateAt(node: NodeCall, convert: Convert, probe: number): (TensorDat
   const b = new GraphBuilder(node.name, node.b.ops);
   const inputs = node.inputs.map((input) => {
     if (!input) return undefined;
-    const data = isSizeList(input) ? numbersAt(input, probe) : isValue(input) && node.b.constantData(input);
+    const data = isSizeList(input) ? numbersAt(input, probe) : isValue(input) && node.numbersOf(input);
     return data ? b.constant(data) : undefined;
   });
-  const results = convert(node.inContext({ b, weights: new Set(), fixedBatch: undefined }).with({ inputs }));
+  const apart = { b, weights: new Map(), sources: new Map(), fixedBatch: undefined };
+  const results = convert(node.inContext(apart).with({ inputs }));
   return results.map((result) => (result && isValue(result) ? b.constantData(result) : undefined));
 }
 

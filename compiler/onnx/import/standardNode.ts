@@ -3,7 +3,7 @@
 import { MttcError } from "../../diagnostics.ts";
 import { evaluateNode, toArray } from "../../ir/interpret.ts";
 import { type AttrSpec, inferTypes, type Op } from "../../ir/op.ts";
-import type { Attrs, AttrValue, TensorData, TensorType, Value } from "../../ir/types.ts";
+import type { Attrs, AttrValue, Node, TensorData, TensorType, Value } from "../../ir/types.ts";
 import { ATTRIBUTE_TYPE, type AttributeProto } from "../onnxSchema.ts";
 import { explicitWindow } from "./autoPad.ts";
 import { type NodeCall, type Results, text } from "./nodeCall.ts";
@@ -13,6 +13,10 @@ import { elementTypeName, importedDType } from "./tensorValues.ts";
 export const MAX_FOLDED_ELEMENTS = 2 ** 24;
 /** Elements of any value, the batch left out if it is a symbol: 16 GiB of float32. */
 const MAX_VALUE_ELEMENTS = 2 ** 32;
+/** Numbers that are kept at hand of what is computed from initializers: factors of a resize, bounds. */
+const MAX_KNOWN_NUMBERS = 64;
+/** Inputs whose numbers an operator must know, which stand as constants whatever they were computed from. */
+const KNOWN_INPUTS: Readonly<Record<string, readonly number[]>> = { Resize: [1, 2, 3], Pad: [1, 2, 3] };
 /** Multiply-adds up to which a product of constant matrices is computed. */
 const MAX_FOLDED_PRODUCTS = 2 ** 28;
 
@@ -56,24 +60,56 @@ function checkInputs(node: NodeCall, op: Op, inputs: readonly (Value | undefined
     node.fail("E_MODEL_OP", `has ${inputs.length} inputs, at most ${op.inputs.length} are supported`);
 }
 
-function emitStandard(node: NodeCall, op: Op, inputs: readonly (Value | undefined)[], attrs: Attrs): Results {
+/** The numbers of a constant, if they are few. */
+export function knownNumbers(data: TensorData | undefined): TensorData | undefined {
+  return data && data.data.length <= MAX_KNOWN_NUMBERS ? data : undefined;
+}
+
+function emitStandard(node: NodeCall, op: Op, given: readonly (Value | undefined)[], attrs: Attrs): Results {
+  const inputs = given.map((input, i) => {
+    const known = input && KNOWN_INPUTS[op.name]?.includes(i) ? node.ctx.weights.get(input) : undefined;
+    return known ? node.b.constant(known) : input;
+  });
   const outputs = trimmed(node.outputs.map((name) => name || undefined)).length;
   const constants = inputs.map((input) => node.b.constantData(input));
+  const numbers = inputs.map((input) => input && node.numbersOf(input));
   const types = boundedTypes(node, op, inputs, constants, attrs);
   if (outputs > types.length)
     node.fail("E_MODEL_PARSE", `has ${outputs} outputs, the operator gives ${types.length}`);
-  const isConstant = inputs.length > 0 && inputs.every((input, i) => !input || constants[i]);
-  if (isConstant && isFolded(node, op, inputs, types)) {
-    const known = new Map(
-      inputs.flatMap((input, i) => (input && constants[i] ? [[input, constants[i]]] : [])),
-    );
-    const outputs = types.map((type, i): Value => ({ name: `${node.name}.${i}`, type, origin: node.name }));
-    const read = (value: Value) =>
-      toArray(known.get(value) ?? node.fail("E_MODEL_PARSE", "no such constant"));
-    const results = guarded(node, () => evaluateNode({ op, inputs, outputs, attrs }, read, known));
-    return results.map((data, i) => node.b.constant(rounded(data), node.outputs[i] || undefined));
-  }
-  return guarded(node, () => node.b.emitAll(op.name, inputs, attrs, Math.max(1, outputs)));
+  const isConstant = inputs.length > 0 && inputs.every((input, i) => !input || numbers[i]);
+  const results =
+    isConstant && isFolded(node, op, inputs, types)
+      ? evaluated(node, { op, inputs, attrs }, numbers, types)
+      : [];
+  // What is computed from a tensor that may be trained stays computed, unless no derivative leads there.
+  const isLearned =
+    inputs.some((input) => input && node.ctx.weights.has(input)) &&
+    types.some(({ dtype }) => dtype === "float32") &&
+    !("notDifferentiable" in op.vjp);
+  if (results.length > 0 && !isLearned)
+    return results.map((data, i) => {
+      const value = node.b.constant(data, node.outputs[i] || undefined);
+      node.ctx.sources.set(value, { kind: "constant" });
+      return value;
+    });
+  const values = guarded(node, () => node.b.emitAll(op.name, inputs, attrs, Math.max(1, outputs)));
+  values.forEach((value, i) => {
+    if (isConstant) node.ctx.weights.set(value, knownNumbers(results[i]));
+  });
+  return values;
+}
+
+/** The results of a node whose inputs are known, rounded as ONNX Runtime's would be. */
+function evaluated(
+  node: NodeCall,
+  { op, inputs, attrs }: Pick<Node, "op" | "inputs" | "attrs">,
+  numbers: readonly (TensorData | undefined)[],
+  types: readonly TensorType[],
+): TensorData[] {
+  const known = new Map(inputs.flatMap((input, i) => (input && numbers[i] ? [[input, numbers[i]]] : [])));
+  const outputs = types.map((type, i): Value => ({ name: `${node.name}.${i}`, type, origin: node.name }));
+  const read = (value: Value) => toArray(known.get(value) ?? node.fail("E_MODEL_PARSE", "no such constant"));
+  return guarded(node, () => evaluateNode({ op, inputs, outputs, attrs }, read, known)).map(rounded);
 }
 
 /**
@@ -112,8 +148,9 @@ function isFolded(
   const largest = Math.max(...sizes);
   if (largest > MAX_FOLDED_ELEMENTS)
     node.fail("E_MODEL_ALLOC", `a constant of ${largest} elements is asked for`);
-  if (op.traits.includes("random") || inputs.some((input) => input && node.ctx.weights.has(input)))
-    return false;
+  if (op.traits.includes("random")) return false;
+  const areLearned = inputs.some((input) => input && node.ctx.weights.has(input));
+  if (areLearned && largest > MAX_KNOWN_NUMBERS) return false;
   if (op.traits.includes("elementwise") || op.traits.includes("movesData")) return true;
   if (op.name.startsWith("Reduce") || op.name === "Flatten" || op.name === "Reshape") return true;
   if (/queeze$/.test(op.name)) return true;

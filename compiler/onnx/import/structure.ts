@@ -6,7 +6,7 @@ import { ATTRIBUTE_TYPE, type AttributeProto } from "../onnxSchema.ts";
 import { DOWNGRADES } from "./downgrades.ts";
 import { EARLY_FORMS } from "./earlyForms.ts";
 import { type ImportRule, refuseAll } from "./importRule.ts";
-import type { NodeCall, Results } from "./nodeCall.ts";
+import { isValue, type NodeCall, type Results } from "./nodeCall.ts";
 import { SEQUENCE_FORMS } from "./sequenceForms.ts";
 import { constantOfShape, rangeOf, shapeOf, sizeOf } from "./sizeArithmetic.ts";
 import { UPGRADES } from "./upgrades.ts";
@@ -14,7 +14,22 @@ import { UPGRADES } from "./upgrades.ts";
 function constant(node: NodeCall): Results {
   const [attribute] = node.attributes.values();
   if (!attribute || node.attributes.size !== 1) return node.fail("E_MODEL_PARSE", "expected one attribute");
-  return [node.b.constant(constantData(node, attribute), node.outputs[0])];
+  const value = node.b.constant(constantData(node, attribute), node.outputs[0]);
+  node.ctx.sources.set(value, { kind: "constant" });
+  return [value];
+}
+
+/** The input itself; of a stored tensor the same numbers under the name that the file gives them here. */
+function identity(node: NodeCall): Results {
+  const [input] = node.inputs;
+  const source = input && isValue(input) ? node.ctx.sources.get(input) : undefined;
+  if (!input || !isValue(input) || !source || source.kind === "constant") return [input ?? node.value(0)];
+  const data = node.b.constantData(input);
+  if (!data || node.outputs[0] === undefined) return [input];
+  const alias = node.b.constant(data, node.outputs[0]);
+  node.ctx.sources.set(alias, { aliasOf: input.name, ...source });
+  node.ctx.weights.set(alias, node.ctx.weights.get(input));
+  return [alias];
 }
 
 function constantData(node: NodeCall, attribute: AttributeProto): TensorData {
@@ -61,7 +76,7 @@ const STRUCTURE: readonly ImportRule[] = [
   row("Size", "folded", "types are known at import", sizeOf),
   row("ConstantOfShape", "folded", "its operand must be constant", constantOfShape),
   row("Range", "folded", "its operands must be constants", rangeOf),
-  row("Identity", "removed", "its input takes its place", (node) => [node.inputs[0] ?? node.value(0)]),
+  row("Identity", "removed", "its input takes its place", identity),
   row("If", "folded", "a constant condition takes one branch; another is refused", takenBranch),
   ...refuseAll(["Loop", "Scan"], 9, "loops have no derivative here"),
   ...refuseAll(

@@ -1,0 +1,146 @@
+// Where the constants of a foreign graph end up: which node reads them in which place, directly or through
+// nodes that compute from constants alone, and whether that is before the network's first layer. Operators
+// are looked up by name in tables here, as the importer's rules are.
+import type { Graph, Node, Value } from "../ir/types.ts";
+import type { ParameterRole } from "./parameters.ts";
+
+/** An input of a node. */
+export interface Use {
+  readonly node: Node;
+  readonly index: number;
+}
+
+/** What parameters are in the places of the operators that have some. */
+const PLACES: Readonly<Record<string, readonly (ParameterRole | undefined)[]>> = {
+  Conv: [undefined, "kernel", "bias"],
+  ConvTranspose: [undefined, "kernel", "bias"],
+  Gemm: ["kernel", "kernel", "bias"],
+  MatMul: ["kernel", "kernel"],
+  Einsum: ["kernel", "kernel", "kernel"],
+  BatchNormalization: [undefined, "norm_scale", "norm_bias", "running_mean", "running_var"],
+  InstanceNormalization: [undefined, "norm_scale", "norm_bias"],
+  LayerNormalization: [undefined, "norm_scale", "norm_bias"],
+  PRelu: [undefined, "bias"],
+  // Rows of a table: embeddings.
+  Gather: ["bias"],
+};
+
+/** Inputs that steer an operator: bounds, factors, exponents, what a border is filled with. */
+const STEERING: Readonly<Record<string, readonly number[]>> = {
+  Resize: [1, 2, 3],
+  Pad: [1, 2, 3],
+  Clip: [1, 2],
+  Pow: [1],
+  OneHot: [1, 2],
+  GridSample: [1],
+  Mod: [1],
+};
+
+/** Places of filters [K,C/group,R,S]; norms over each channel of an image; operators that draw a root. */
+const FILTERS: Readonly<Record<string, number>> = { Conv: 1, ConvTranspose: 1 };
+const INSTANCE_NORMS: ReadonlySet<string> = new Set(["InstanceNormalization"]);
+const ROOTS: ReadonlySet<string> = new Set(["Sqrt"]);
+
+/** Whether the input is the filters of a convolution. */
+export function isFilterPlace({ node, index }: Use): boolean {
+  return FILTERS[node.op.name] === index;
+}
+
+/** What a parameter is that stands in this place of its operator; undefined where none is expected. */
+export function placeOf({ node, index }: Use): ParameterRole | undefined {
+  return PLACES[node.op.name]?.[index];
+}
+
+/** Whether the input only steers the operator, or nothing can be learned through it. */
+export function isSteering({ node, index }: Use): boolean {
+  const { vjp } = node.op;
+  const hasNoDerivative = "notDifferentiable" in vjp && vjp.isZero;
+  return hasNoDerivative || (STEERING[node.op.name]?.includes(index) ?? false);
+}
+
+/** Whether an operator computes one tensor from one: a function, not an operation of two. */
+export function isFunction({ op, inputs }: Node): boolean {
+  return op.traits.includes("elementwise") && inputs.filter((input) => input !== undefined).length === 1;
+}
+
+export class TensorUses {
+  readonly #consumers = new Map<Value, Use[]>();
+  readonly #makers = new Map<Value, Node>();
+  /** Constants, and what is computed from them alone. */
+  readonly #fixed: Set<Value>;
+  /** The image, and what arithmetic on its pixels gives. */
+  readonly #pixels: Set<Value>;
+
+  constructor(graph: Graph) {
+    this.#fixed = new Set(graph.constants.keys());
+    this.#pixels = new Set(graph.inputs);
+    for (const node of graph.nodes) {
+      const inputs = node.inputs.filter((input) => input !== undefined);
+      node.inputs.forEach((input, index) => {
+        if (!input) return;
+        const known = this.#consumers.get(input);
+        if (known) known.push({ node, index });
+        else this.#consumers.set(input, [{ node, index }]);
+      });
+      const isFixed = inputs.every((input) => this.#fixed.has(input));
+      const { traits } = node.op;
+      const isArithmetic = traits.includes("elementwise") || traits.includes("movesData");
+      const isLayer = node.inputs.some(
+        (input, index) => input && this.#fixed.has(input) && placeOf({ node, index }),
+      );
+      const isOfPixels =
+        !isFixed &&
+        isArithmetic &&
+        !isLayer &&
+        inputs.every((input) => this.#fixed.has(input) || this.#pixels.has(input));
+      for (const output of node.outputs) {
+        this.#makers.set(output, node);
+        if (isFixed) this.#fixed.add(output);
+        else if (isOfPixels) this.#pixels.add(output);
+      }
+    }
+  }
+
+  /** The nodes that read a value themselves. */
+  direct(value: Value): readonly Use[] {
+    return this.#consumers.get(value) ?? [];
+  }
+
+  /** The inputs through which a constant reaches what depends on the image. */
+  final(constant: Value): readonly Use[] {
+    const uses: Use[] = [];
+    const seen = new Set<Value>([constant]);
+    const pending = [constant];
+    for (let value = pending.pop(); value; value = pending.pop())
+      for (const use of this.direct(value)) {
+        const { outputs } = use.node;
+        if (!outputs.every((output) => this.#fixed.has(output))) uses.push(use);
+        else
+          for (const output of outputs)
+            if (!seen.has(output)) {
+              seen.add(output);
+              pending.push(output);
+            }
+      }
+    return uses;
+  }
+
+  /** Whether a use is arithmetic on the pixels, before the first layer. */
+  isOnPixels({ node }: Use): boolean {
+    return node.outputs.every((output) => this.#pixels.has(output));
+  }
+
+  /** Whether a use is the scale or shift of a group norm: instance norm of [N,C,H,W] as [N,groups,pixels]. */
+  isOfGroups({ node, index }: Use): boolean {
+    const [x] = node.inputs;
+    const isReshaped = x?.type.shape.length === 3 && this.#makers.get(x)?.op.traits.includes("movesData");
+    return INSTANCE_NORMS.has(node.op.name) && index > 0 && isReshaped === true;
+  }
+
+  /** Whether a use adds to what a root is drawn of. */
+  isUnderRoot({ node }: Use): boolean {
+    return node.outputs.some((output) =>
+      this.direct(output).some(({ node: next }) => ROOTS.has(next.op.name)),
+    );
+  }
+}
