@@ -53,9 +53,12 @@ export function placeOf({ node, index }: Use): ParameterRole | undefined {
 
 /** Whether the input only steers the operator, or nothing can be learned through it. */
 export function isSteering({ node, index }: Use): boolean {
-  const { vjp } = node.op;
-  const hasNoDerivative = "notDifferentiable" in vjp && vjp.isZero;
-  return hasNoDerivative || (STEERING[node.op.name]?.includes(index) ?? false);
+  return hasNoDerivative(node) || (STEERING[node.op.name]?.includes(index) ?? false);
+}
+
+/** Comparisons, rounding: what comes of them does not follow their inputs. */
+function hasNoDerivative({ op: { vjp } }: Node): boolean {
+  return "notDifferentiable" in vjp && vjp.isZero;
 }
 
 /** Whether an operator computes one tensor from one: a function, not an operation of two. */
@@ -91,6 +94,7 @@ export class TensorUses {
       const isOfPixels =
         !isFixed &&
         isArithmetic &&
+        !hasNoDerivative(node) &&
         !isLayer &&
         inputs.every((input) => this.#fixed.has(input) || this.#pixels.has(input));
       for (const output of node.outputs) {

@@ -50,7 +50,14 @@ export function untieTensors(graph: Graph, sources: TensorSources): UntiedGraph 
       newSources.set(root.name, { kind: source.kind });
     }
     const given = new Set<Value>(together.length > 0 ? [root] : []);
+    // What a node reads twice for itself, Where(c, x, x), is one use, unless its places are parameters.
+    const ofNode = new Map<Node, Value>();
     for (const use of apart) {
+      const again = placeOf(use) === undefined ? ofNode.get(use.node) : undefined;
+      if (again) {
+        put(use, again);
+        continue;
+      }
       const isFree = isNumber(use, data) || !given.has(use.value);
       const own = isFree ? use.value : { ...use.value, name: free(`${use.value.name}@${placeName(use)}`) };
       given.add(own);
@@ -60,8 +67,10 @@ export function untieTensors(graph: Graph, sources: TensorSources): UntiedGraph 
       const kind = isClaimed ? "initializer" : source.kind;
       newSources.set(own.name, own === root ? { kind } : { kind, aliasOf: root.name });
       put(use, own);
+      ofNode.set(use.node, own);
     }
-    if (uses.length > 1) shared.set(root.name, [...given]);
+    const readers = new Set(uses.map((use) => (placeOf(use) === undefined ? use.node : use)));
+    if (readers.size > 1) shared.set(root.name, [...given]);
   }
   const nodes = graph.nodes.map((node) => {
     const own = inputs.get(node);

@@ -1,84 +1,32 @@
 // What of a foreign file is trained: the small cases of test/cases/models, their siblings, and exports by
 // PyTorch of networks fresh from their constructors (test/fixtures/params), whose counts are PyTorch's own.
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { ParameterEntry } from "../../compiler/bundle.ts";
 import { compile } from "../../compiler/compile.ts";
-import { type ImportedTrunk, trunkShare } from "../../compiler/model/importedTrunk.ts";
-import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
-import type { ImportedFcn, Spec } from "../../compiler/spec/schema.ts";
-import { readForeignModels } from "../../runtime/models/foreignModels.ts";
-import { assertClose } from "../assertClose.ts";
 import { faultsOfAsync } from "../spec/faultsOf.ts";
-import { GRADIENT_CHECK } from "../tolerances.ts";
-import { encodeForeign, type ForeignModel, ints, tensor, weights } from "./foreignModel.ts";
-import { checkTrunkGradients } from "./trunkGradient.ts";
+import { type ForeignModel, ints, tensor, weights } from "./foreignModel.ts";
+import {
+  CLASSES,
+  checkGradients,
+  countTrained,
+  fixedNames,
+  isStatistic,
+  load,
+  loadModel,
+  parametersOf,
+  trainedNames,
+} from "./loadTrunk.ts";
 
 const CASES = join(import.meta.dirname, "../cases/models");
 const EXPORTS = join(import.meta.dirname, "../fixtures/params");
-const CLASSES = [{ task: "t", classes: ["a", "b"] }];
 let folder: string;
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "mttc-trained-"));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-interface Loaded {
-  readonly spec: Spec;
-  readonly trunk: ImportedTrunk;
-  readonly notes: readonly string[];
-}
-
-async function load(
-  path: string,
-  fcn: Partial<ImportedFcn> = {},
-  side = 16,
-  more: object = {},
-): Promise<Loaded> {
-  const spec = resolveSpec({
-    ...{ tasks: ["t"], fcn: { path, ...fcn }, train_fcn: true, imshape: [side, side], batch_size: 2 },
-    ...{ task_layers: [], optimizer: "momentum", ...more },
-  } as never);
-  const { trunk, notes } = await readForeignModels(spec, folder, CLASSES);
-  if (!trunk) throw new Error("no trunk");
-  return { spec, trunk, notes };
-}
-
-/** A model of a few nodes on an image [N,3,8,8]. */
-async function loadModel(name: string, model: ForeignModel, fcn: Partial<ImportedFcn> = {}): Promise<Loaded> {
-  const path = join(folder, `${name}.onnx`);
-  writeFileSync(path, encodeForeign({ image: ["N", 3, 8, 8], ...model }));
-  return await load(path, fcn, 8);
-}
-
-function parametersOf({ spec, trunk }: Pick<Loaded, "spec" | "trunk">): readonly ParameterEntry[] {
-  return compile(spec, CLASSES, { trunk }).manifest.parameters.filter(({ part }) => part === "fcn");
-}
-
-const isStatistic = ({ role }: ParameterEntry): boolean => role.startsWith("running_");
-
-function trainedNames(loaded: Loaded): string[] {
-  return parametersOf(loaded)
-    .filter((entry) => entry.trained && !isStatistic(entry))
-    .map(({ name }) => name.replace(/^fcn\./, ""));
-}
-
-function countTrained(loaded: Loaded): number {
-  const trained = parametersOf(loaded).filter((entry) => entry.trained && !isStatistic(entry));
-  return trained.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
-}
-
-function fixedNames({ spec, trunk }: Loaded): string[] {
-  return trunkShare(trunk, spec).fixed.map(({ name }) => name);
-}
-
-function checkGradients({ spec, trunk }: Loaded): void {
-  for (const { parameter, analytic, differences } of checkTrunkGradients(trunk, spec))
-    assertClose(analytic, differences, { tolerance: GRADIENT_CHECK, what: parameter });
-}
 
 const conv = [["Conv(x, w1, b1) -> c", { pads: [1, 1, 1, 1] }]] as const;
 const layer = [weights("w1", [4, 3, 3, 3]), weights("b1", [4])];
@@ -146,14 +94,14 @@ describe("tensors that exporters merge", () => {
   test.each(["train", "frozen"] as const)(
     "a norm used twice, statistics %s: two norms",
     async (batchnorm) => {
-      const loaded = await loadModel("twice", twice, { batchnorm });
+      const loaded = await loadModel(folder, "twice", twice, { batchnorm });
       expect(trainedNames(loaded)).toEqual(["w1", "b1", "s", "h", "w2", "s@n2.scale", "h@n2.bias"]);
       expect(parametersOf(loaded).filter(isStatistic)).toHaveLength(4);
     },
   );
 
   test("zeros that are a bias here and a shift there become one each; zeros of both signs are equal", async () => {
-    const loaded = await loadModel("zeros", {
+    const loaded = await loadModel(folder, "zeros", {
       nodes: [
         ["Conv(x, w1, zero) -> c", { pads: [1, 1, 1, 1] }],
         ["Conv(c, w2, zero) -> d", { pads: [1, 1, 1, 1] }],
@@ -170,8 +118,25 @@ describe("tensors that exporters merge", () => {
     );
   });
 
+  test("what one node reads twice is one use: a class token of zeros beside every image", async () => {
+    const token = tensor("token", "float32", [1, 4, 1, 8], Array(32).fill(0));
+    const model: ForeignModel = {
+      nodes: [
+        ...conv,
+        ["Slice(x, at, to) -> one"],
+        ["Less(one, one) -> never"],
+        ["Where(never, token, token) -> tokens"],
+        ["Concat(tokens, c) -> y", { axis: 2 }],
+      ],
+      initializers: [...layer, token, ints("at", [0, 0, 0, 0]), ints("to", [2 ** 31, 1, 1, 1])],
+    };
+    const loaded = await loadModel(folder, "token", model, { output: "y" });
+    expect(trainedNames(loaded)).toEqual(["w1", "b1", "token"]);
+    expect(loaded.notes.filter((note) => note.includes("one each"))).toEqual([]);
+  });
+
   test("names that Identity gives to merged tensors are their names", async () => {
-    const loaded = await loadModel("identity", {
+    const loaded = await loadModel(folder, "identity", {
       nodes: [
         ["Identity(one) -> layer.scale"],
         ["Identity(w2) -> w3"],
@@ -192,7 +157,7 @@ describe("tensors that exporters merge", () => {
   });
 
   test("a kernel shared through Identity and Transpose is one parameter, its gradient the sum", async () => {
-    const loaded = await loadModel("transposed", {
+    const loaded = await loadModel(folder, "transposed", {
       nodes: [
         ["Identity(w2) -> same"],
         ["Transpose(w2) -> turned", { perm: [1, 0, 2, 3] }],
@@ -274,7 +239,7 @@ describe("numbers of the arithmetic", () => {
       nodes: nodes.includes(conv[0] as never) ? nodes : [...conv, ...nodes],
       initializers: [...layer, ...initializers],
     };
-    const loaded = await loadModel("fixed", model, { output: "y" });
+    const loaded = await loadModel(folder, "fixed", model, { output: "y" });
     expect(trainedNames(loaded), what).toEqual(["w1", "b1"]);
     expect(fixedNames(loaded)).toContain("a");
   });
@@ -318,12 +283,12 @@ describe("numbers of the arithmetic", () => {
       nodes: [...conv, ...(JSON.parse(text) as typeof nodes)],
       initializers: [...layer, ...initializers],
     };
-    const loaded = await loadModel("learned", model, { output: "y" });
+    const loaded = await loadModel(folder, "learned", model, { output: "y" });
     expect(trainedNames(loaded)).toEqual(["w1", "b1", ...initializers.map(({ name }) => name)]);
   });
 
   test("weight decay is for kernels: not for scales, slopes and embeddings", async () => {
-    const loaded = await loadModel("decay", {
+    const loaded = await loadModel(folder, "decay", {
       nodes: [...conv, ["Mul(c, g) -> d"], ["PRelu(d, p) -> e"], ["Add(e, q) -> f"], ["Conv(f, w2) -> y"]],
       initializers: [
         ...layer,
@@ -355,8 +320,12 @@ describe("fcn.train and fcn.fixed", () => {
       ],
       initializers: [layer[0]!, weights("w2", [4, 4, 3, 3]), tensor("z", "float32", [4], [0, 0, 0, 0])],
     };
-    expect(trainedNames(await loadModel("all", model, { fixed: ["z"] }))).toEqual(["w1", "w2"]);
-    expect(trainedNames(await loadModel("one", model, { fixed: ["z@y.bias"] }))).toEqual(["w1", "z", "w2"]);
+    expect(trainedNames(await loadModel(folder, "all", model, { fixed: ["z"] }))).toEqual(["w1", "w2"]);
+    expect(trainedNames(await loadModel(folder, "one", model, { fixed: ["z@y.bias"] }))).toEqual([
+      "w1",
+      "z",
+      "w2",
+    ]);
   });
 
   test.each([
