@@ -7,7 +7,7 @@ const LEAST_FILTER_PIXELS = 4;
 /** Sums of a resampling matrix's rows, rounded to float32. */
 const SUM_ROUNDING = 1e-4;
 /** Numbers that an evenly spaced grid has at least along its axis. */
-const LEAST_GRID = 4;
+const LEAST_GRID = 6;
 const GRID_ROUNDING = 1e-4;
 
 /** Whether all numbers are equal, zeros of both signs too; true of one number. */

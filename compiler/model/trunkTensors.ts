@@ -92,7 +92,7 @@ function reasonOf(question: Question): string | undefined {
 }
 
 /** What the numbers themselves, and the place that they stand in, give away. */
-function patternOf({ data, uses, final }: Question): string | undefined {
+function patternOf({ value, data, uses, final }: Question): string | undefined {
   const ends = final.map((use) => ({ use, place: placeOf(use) }));
   if (ends.some(({ place }) => place === "kernel")) {
     if (isFixedFilter(data)) return "its filters are those of a blur or an edge, not learned";
@@ -101,7 +101,7 @@ function patternOf({ data, uses, final }: Question): string | undefined {
   }
   if (ends.every(({ use }) => uses.isOfGroups(use)) && isUniform(data))
     return "it stands for no scale or shift in a norm of groups";
-  if (data.data.length < 2) return undefined;
+  if (data.data.length < 2 || isCalledParameter(value.name)) return undefined;
   if (isMask(data)) return "it is a mask: two different numbers";
   return ends.every(({ place }) => place === undefined) && isGrid(data)
     ? "it counts in equal steps, as positions do"
@@ -120,6 +120,11 @@ function arithmeticOf({ value, data, uses, final }: Question): string | undefine
   const isFormula =
     direct.length > 1 || isGenerated(value.name) || direct.some((use) => uses.isUnderRoot(use));
   return isFormula && !isNamed ? "a number of a formula" : undefined;
+}
+
+/** Names of parameters everywhere: `blocks.0.mlp.bias`. */
+function isCalledParameter(name: string): boolean {
+  return /(^|\.)(weight|bias|gamma|beta)$/.test(name);
 }
 
 /** Names that exporters give to what has none: val_12, onnx::Mul_371, a/b/const:0, const_fold_opt__7. */
