@@ -1,11 +1,15 @@
 // `mttc augplot SPEC|RUN`: a contact sheet of the augmentation on training images, to tune it by eye.
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { drawAugmentSheet } from "../runtime/augment/augmentSheet.ts";
 import { chooseEvenly } from "../runtime/augment/runSheet.ts";
 import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
+import { refuseForeignFile } from "../runtime/checkpoint/ownOutput.ts";
+import { PNG_MARK } from "../runtime/drawing/pngMark.ts";
 import { readLabels } from "../runtime/train/trainerOptions.ts";
-import { parsePngName, parsePositive } from "./runtimeOptions.ts";
+import { shownPath } from "./pathText.ts";
+import { parsePngName, parsePositive, withOverwriteOption } from "./runtimeOptions.ts";
 import { loadSpecOrRun } from "./specFile.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -15,6 +19,7 @@ interface Flags {
   readonly images?: number;
   readonly samples?: number;
   readonly ort?: string;
+  readonly overwrite?: boolean;
 }
 
 const IMAGES = 4;
@@ -23,7 +28,7 @@ const DEFAULT_SAMPLES = 8;
 const MOST_CELLS = 1000;
 
 export function addAugplotCommand(program: Command, terminal: Terminal): void {
-  program
+  const command = program
     .command("augplot")
     .description("a picture of the augmentation: originals beside samples of what training sees")
     .argument("<spec|run>", "spec file, or folder of a run")
@@ -35,11 +40,12 @@ export function addAugplotCommand(program: Command, terminal: Terminal): void {
       parsePositive,
     )
     .option("--samples <n>", "samples beside each original (default: 8)", parsePositive)
-    .option("--ort <path>", "another libonnxruntime, or its folder (default: that of onnxruntime-node)")
-    .action((path: string, flags: Flags) => plot(path, flags, terminal));
+    .option("--ort <path>", "another libonnxruntime, or its folder (default: that of onnxruntime-node)");
+  withOverwriteOption(command).action((path: string, flags: Flags) => plot(path, flags, terminal));
 }
 
 async function plot(path: string, flags: Flags, terminal: Terminal): Promise<void> {
+  await refuseForeignFile(flags.output, PNG_MARK, flags.overwrite);
   const experiment = await loadSpecOrRun(path);
   const { spec } = experiment;
   if (spec.augment === false && !flags.each)
@@ -55,7 +61,7 @@ async function plot(path: string, flags: Flags, terminal: Terminal): Promise<voi
   const { samples, each, ort } = flags;
   const png = await drawAugmentSheet(spec, { paths, samples, each, ortLibrary: ort });
   await writeFileAtomically(flags.output, png);
-  terminal.note(`written to ${flags.output}`);
+  terminal.note(`written to ${shownPath(resolve(flags.output))}`);
 }
 
 /** E_USAGE for more samples than a picture can hold. */

@@ -5,7 +5,8 @@ import { BUNDLE_FORMAT, TARGETS, type Target } from "../compiler/bundle.ts";
 import { compile } from "../compiler/compile.ts";
 import { type Fault, formatFault } from "../compiler/diagnostics.ts";
 import { specWarnings } from "../compiler/spec/specWarnings.ts";
-import { refuseForeignFolder } from "../runtime/export/ownFolder.ts";
+import { visibleText } from "../compiler/visibleText.ts";
+import { refuseForeignFolder } from "../runtime/checkpoint/ownOutput.ts";
 import { readForeignModels } from "../runtime/models/foreignModels.ts";
 import { MANIFEST_FILE, writeBundleDirectory } from "../runtime/runs/bundleDirectory.ts";
 import { dumpTrace, joinTraces, type StageTime, timingTrace } from "./graphDump.ts";
@@ -40,14 +41,14 @@ export function addCompileCommand(program: Command, terminal: Terminal): void {
 }
 
 async function compileSpec(file: string, flags: Flags, terminal: Terminal): Promise<void> {
+  const directory = resolve(flags.output);
+  await refuseForeignFolder(directory, { listFile: MANIFEST_FILE, format: BUNDLE_FORMAT });
   const experiment = await loadExperiment(file);
   const { classes, warnings } = await loadClasses(experiment);
   const models = await readForeignModels(experiment.spec, experiment.baseDirectory, classes);
-  for (const note of models.notes) terminal.note(note);
+  for (const note of models.notes) terminal.note(visibleText(note));
   for (const warning of [...specWarnings(experiment.spec), ...warnings])
-    terminal.note(`${terminal.noteColours.yellow("warning:")} ${warning}`);
-  const directory = resolve(flags.output);
-  await refuseForeignFolder(directory, { listFile: MANIFEST_FILE, format: BUNDLE_FORMAT });
+    terminal.note(`${terminal.noteColours.yellow("warning:")} ${visibleText(warning)}`);
   const timing = timingTrace();
   const dump = process.env.MTTC_DUMP;
   const trace = joinTraces([...(dump ? [dumpTrace(dump)] : []), timing.trace]);

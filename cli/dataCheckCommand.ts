@@ -1,11 +1,13 @@
 // `mttc data check SPEC|TABLE`: tries every image before training does, in processes of their own, and
 // reports all faults at once. Exit code 2 where there are any, unless --drop may leave their rows out.
-import { readFile } from "node:fs/promises";
+
 import { resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { MttcError } from "../compiler/diagnostics.ts";
+import { visibleText } from "../compiler/visibleText.ts";
 import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
-import { fileError } from "../runtime/checkpoint/fileSystem.ts";
+import { readTextUpTo } from "../runtime/checkpoint/boundedRead.ts";
+import { refuseForeignFile, textMark } from "../runtime/checkpoint/ownOutput.ts";
 import type { LabelledRows } from "../runtime/data/classes.ts";
 import {
   type CheckedTable,
@@ -17,14 +19,16 @@ import {
 import { type ImageFormat, imageFormat } from "../runtime/data/images.ts";
 import { NOTE_TEXTS } from "../runtime/data/inspection.ts";
 import { readLabelTable } from "../runtime/data/labelFiles.ts";
+import { refuseForeignReduction } from "../runtime/data/reducedTable.ts";
 import { sparsely } from "../runtime/data/sparseProgress.ts";
 import { tableForm } from "../runtime/data/tableText.ts";
 import { readLabels } from "../runtime/train/trainerOptions.ts";
 import { FOLDER_TASK } from "./labelColumns.ts";
 import { shownPath } from "./pathText.ts";
+import { withOverwriteOption } from "./runtimeOptions.ts";
 import { isLabelTable, loadSpecOrRun } from "./specFile.ts";
 import { count, renderTable } from "./tables.ts";
-import { plainText, type Terminal } from "./terminal.ts";
+import type { Terminal } from "./terminal.ts";
 
 interface Flags {
   readonly filepaths: string;
@@ -33,15 +37,19 @@ interface Flags {
   readonly manifest?: string;
   readonly writeManifest?: string;
   readonly json?: boolean;
+  readonly overwrite?: boolean;
 }
 
 /** Format that images of a table without a spec are tried in. */
 const PLAIN_FORMAT: ImageFormat = { height: 256, width: 256, channels: 3, greyscale: false };
 const DEFAULT_DROP = 0.01;
+/** Below what a string may hold: hashes of about two million images. */
+const MOST_MANIFEST_BYTES = 2 ** 28;
 const MANIFEST_FORMAT = "mttc-image-hashes";
+const MANIFEST_MARK = textMark("hashes", `{\n "format": "${MANIFEST_FORMAT}"`);
 
 export function addDataCheckCommand(data: Command, terminal: Terminal): void {
-  data
+  const command = data
     .command("check")
     .description("try every image of a spec, a run or a label table, and report all faults")
     .argument("<spec>", "spec file (.yml, .yaml, .json), a run's folder, or a label table")
@@ -58,12 +66,15 @@ export function addDataCheckCommand(data: Command, terminal: Terminal): void {
     )
     .option("--manifest <file>", "refuse images whose SHA-256 is not that of an earlier --write-manifest")
     .option("--write-manifest <file>", "write the SHA-256 of every usable image as JSON")
-    .option("--json", "print the report as JSON")
-    .action((spec: string, flags: Flags) => check(spec, flags, terminal));
+    .option("--json", "print the report as JSON");
+  withOverwriteOption(command).action((spec: string, flags: Flags) => check(spec, flags, terminal));
 }
 
 async function check(file: string, flags: Flags, terminal: Terminal): Promise<void> {
+  const { writeManifest, overwrite } = flags;
+  if (writeManifest !== undefined) await refuseForeignFile(writeManifest, MANIFEST_MARK, overwrite);
   const { tables, ...checked } = await readTables(file, flags);
+  if (flags.drop !== undefined && !overwrite) await Promise.all(tables.map(refuseForeignReduction));
   const report = await checkImages(tables, {
     ...checked,
     ...(flags.root === undefined ? {} : { root: resolve(flags.root) }),
@@ -71,9 +82,9 @@ async function check(file: string, flags: Flags, terminal: Terminal): Promise<vo
     onProgress: sparsely((done, total) => terminal.note(`${count(done)} of ${count(total)} images tried`)),
   });
   terminal.out(flags.json ? reportJson(report) : reportText(report, terminal));
-  if (flags.writeManifest !== undefined) {
+  if (writeManifest !== undefined) {
     const manifest = { format: MANIFEST_FORMAT, sha256: Object.fromEntries(report.hashes) };
-    await writeFileAtomically(resolve(flags.writeManifest), `${JSON.stringify(manifest, null, 1)}\n`);
+    await writeFileAtomically(resolve(writeManifest), `${JSON.stringify(manifest, null, 1)}\n`);
   }
   if (report.faulty.length === 0) return;
   if (flags.drop === undefined) throw faultSummary(report);
@@ -83,7 +94,7 @@ async function check(file: string, flags: Flags, terminal: Terminal): Promise<vo
       `${shownPath(path)}: ${rowCountText(dropped)} left out; name it in the spec to train without them`,
     );
     if (lostColumns.length > 0)
-      terminal.note(plainText(`not in it: ${lostColumns.join(", ")} (no cells of a CSV)`));
+      terminal.note(visibleText(`not in it: ${lostColumns.join(", ")} (no cells of a CSV)`));
   }
 }
 
@@ -128,10 +139,10 @@ async function readTables(
 
 async function readManifest(file: string): Promise<Map<string, string>> {
   try {
-    const manifest: unknown = JSON.parse(await readFile(file, "utf8"));
+    const manifest: unknown = JSON.parse(await readTextUpTo(file, MOST_MANIFEST_BYTES, "read the manifest"));
     if (isManifest(manifest)) return new Map(Object.entries(manifest.sha256));
   } catch (error) {
-    if (!(error instanceof SyntaxError)) throw fileError(error, file, "read the manifest");
+    if (!(error instanceof SyntaxError)) throw error;
   }
   throw new MttcError({ code: "E_FILE", message: "is no manifest of image hashes", at: { file } });
 }

@@ -1,18 +1,22 @@
 // `mttc data stats SPEC|RUN|TABLE`: what label tables hold and what a batch will hold of them, as tables, JSON
 // or a picture. Of a table without a spec the columns that look like tasks are counted.
+
 import { basename, resolve } from "node:path";
 import type { Command } from "commander";
 import { resolveSpec } from "../compiler/spec/parseSpec.ts";
+import { visibleText } from "../compiler/visibleText.ts";
 import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
+import { refuseForeignFile } from "../runtime/checkpoint/ownOutput.ts";
+import { PNG_MARK } from "../runtime/drawing/pngMark.ts";
 import { drawStatisticsSheet } from "../runtime/drawing/statisticsSheet.ts";
 import { type DataStatistics, experimentStatistics } from "../runtime/train/dataStats.ts";
 import { type Experiment, experimentFromSpec } from "../runtime/train/trainerOptions.ts";
 import { readTableFacts } from "./labelColumns.ts";
 import { shownPath } from "./pathText.ts";
-import { parsePngName, parsePositive } from "./runtimeOptions.ts";
+import { parsePngName, parsePositive, withOverwriteOption } from "./runtimeOptions.ts";
 import { isLabelTable, loadSpecOrRun } from "./specFile.ts";
 import { count, decimal, renderTable } from "./tables.ts";
-import { plainText, type Terminal } from "./terminal.ts";
+import type { Terminal } from "./terminal.ts";
 
 interface Flags {
   readonly val?: string;
@@ -21,14 +25,15 @@ interface Flags {
   readonly batchSize?: number;
   readonly output?: string;
   readonly json?: boolean;
+  readonly overwrite?: boolean;
 }
 
-/** Adds `stats` to `mttc data`. */
 /** Chances below this are all the same to a person. */
 const LEAST_CHANCE = 1e-9;
 
+/** Adds `stats` to `mttc data`. */
 export function addDataStatsCommand(data: Command, terminal: Terminal): void {
-  data
+  const command = data
     .command("stats")
     .description("counts of the labels, tasks labelled together, and what a batch holds of each task")
     .argument(
@@ -40,11 +45,12 @@ export function addDataStatsCommand(data: Command, terminal: Terminal): void {
     .option("--filepaths <column>", "column of image paths, for a label table")
     .option("--batch-size <n>", "rows of a batch (default: the spec's)", parsePositive)
     .option("-o, --output <png>", "write a picture of it", parsePngName)
-    .option("--json", "print JSON")
-    .action((path: string, flags: Flags) => showStatistics(path, flags, terminal));
+    .option("--json", "print JSON");
+  withOverwriteOption(command).action((path: string, flags: Flags) => showStatistics(path, flags, terminal));
 }
 
 async function showStatistics(path: string, flags: Flags, terminal: Terminal): Promise<void> {
+  if (flags.output !== undefined) await refuseForeignFile(flags.output, PNG_MARK, flags.overwrite);
   const experiment = (await isLabelTable(path))
     ? await tableExperiment(path, flags, terminal)
     : await loadSpecOrRun(path);
@@ -53,7 +59,7 @@ async function showStatistics(path: string, flags: Flags, terminal: Terminal): P
     ...spec,
     batch_size: flags.batchSize ?? spec.batch_size,
   });
-  for (const warning of statistics.warnings) terminal.note(plainText(`warning: ${warning}`));
+  for (const warning of statistics.warnings) terminal.note(visibleText(`warning: ${warning}`));
   terminal.out(flags.json ? JSON.stringify(statistics) : statisticsText(statistics, terminal));
   if (flags.output === undefined) return;
   await writeFileAtomically(flags.output, await drawStatisticsSheet(statistics, basename(resolve(path))));
@@ -71,7 +77,7 @@ async function tableExperiment(path: string, flags: Flags, terminal: Terminal): 
     pathRule = facts.pathRule ?? {};
     if (tasks === undefined)
       for (const { name, reason } of facts.others)
-        terminal.note(plainText(`not counted: ${name} (${reason})`));
+        terminal.note(visibleText(`not counted: ${name} (${reason})`));
     tasks ??= facts.tasks.map(({ name }) => name);
   }
   const labels = { train_labels: resolve(path), val_labels: flags.val ? resolve(flags.val) : null };

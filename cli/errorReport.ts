@@ -20,9 +20,19 @@ export function reportError(error: unknown, terminal: Terminal): number {
     for (const fault of error.faults) terminal.note(`${red(label)} ${formatFault(fault)}`);
     return error.exitCode;
   }
+  if (isLackOfFiles(error)) {
+    const hint = "allow more: `ulimit -n 1024` in the shell that starts mttc";
+    const fault = { code: "E_FILE", message: `too many files are open (${String(error)})`, hint } as const;
+    return reportError(new MttcError(fault), terminal);
+  }
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
   terminal.note(`${red("internal error:")} ${message}`);
   terminal.note("This is a fault of mttc. Please report it with the command, the spec and the lines above.");
   terminal.note(dim(`mttc on node ${process.version}, ${process.platform} ${process.arch}`));
   return INTERNAL_EXIT;
+}
+
+/** Whether the limit of open files ended something that expected no fault of the system. */
+function isLackOfFiles(error: unknown): boolean {
+  return /\b(EMFILE|ENFILE)\b/.test(String(error));
 }

@@ -1,5 +1,7 @@
 // `mttc evaluate RUN`: the run's newest checkpoint on its validation labels (else its training labels).
+
 import type { Command } from "commander";
+import { visibleText } from "../compiler/visibleText.ts";
 import { TrainedRun } from "../runtime/infer/trainedRun.ts";
 import { confusionText, evaluationTable } from "./evaluationTables.ts";
 import { shownPath } from "./pathText.ts";
@@ -30,7 +32,7 @@ export function addEvaluateCommand(program: Command, terminal: Terminal): void {
 async function evaluateRun(folder: string, flags: Flags, terminal: Terminal): Promise<void> {
   await using run = await TrainedRun.open(await runFolderOf(folder), runtimeOptions(flags));
   const rows = await run.labels();
-  for (const warning of [...run.warnings, ...rows.warnings]) terminal.note(warning);
+  for (const warning of [...run.warnings, ...rows.warnings]) terminal.note(visibleText(warning));
   const report = await run.evaluate(rows);
   const { path, epoch } = run.checkpoint;
   const labels = rows.split === "val" ? "validation" : "training";

@@ -1,4 +1,5 @@
 // Evaluation reports as text: figures beside the majority baseline, and confusion matrices.
+import { visibleText } from "../compiler/visibleText.ts";
 import {
   confusionPairsOf,
   type EvaluationReport,
@@ -30,7 +31,7 @@ export function evaluationTable(report: EvaluationReport, style: Style): string 
 
 /** Rows are true classes, columns predictions; for many classes a list of the most frequent confusions. */
 export function confusionText(task: string, figures: TaskReport, style: Style): string {
-  const title = style.colours.bold(`${task}: true class (rows) and prediction (columns)`);
+  const title = style.colours.bold(`${visibleText(task)}: true class (rows) and prediction (columns)`);
   const body = figures.classes.length <= MATRIX_CLASSES ? matrix(figures, style) : worst(figures, style);
   return `${title}\n${body}`;
 }

@@ -1,8 +1,10 @@
 // `mttc export RUN`: deployable ONNX files of a run's newest checkpoint, compared with the trainer before
 // they stand.
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { Command } from "commander";
-import { type ExportReport, exportRun } from "../runtime/export/exportRun.ts";
+import { visibleText } from "../compiler/visibleText.ts";
+import { EXPORT_FOLDER } from "../runtime/export/exportedModel.ts";
+import { type ExportReport, exportRun, refuseForeignExport } from "../runtime/export/exportRun.ts";
 import { PARITY_TOLERANCE } from "../runtime/export/parity.ts";
 import { TrainedRun } from "../runtime/infer/trainedRun.ts";
 import { shownPath } from "./pathText.ts";
@@ -29,11 +31,13 @@ export function addExportCommand(program: Command, terminal: Terminal): void {
 }
 
 async function exportFromRun(run: string, flags: Flags, terminal: Terminal): Promise<void> {
+  const folder = await runFolderOf(run);
+  await refuseForeignExport(resolve(flags.output ?? join(folder, EXPORT_FOLDER)));
   const runtime = runtimeOptions(flags);
-  await using trained = await TrainedRun.open(await runFolderOf(run), runtime);
-  for (const warning of trained.warnings) terminal.note(warning);
+  await using trained = await TrainedRun.open(folder, runtime);
+  for (const warning of trained.warnings) terminal.note(visibleText(warning));
   const report = await exportRun(trained, { ...runtime, directory: flags.output, split: flags.split });
-  for (const note of report.notes) terminal.note(note);
+  for (const note of report.notes) terminal.note(visibleText(note));
   terminal.out(flags.json ? JSON.stringify(report, null, 2) : exportText(report, terminal));
 }
 

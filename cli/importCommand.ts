@@ -1,16 +1,17 @@
 // `mttc import MODEL -o FILE.onnx`: a Keras model as an ONNX file. Images float32 [N,C,H,W] go in, the model's
 // outputs come out.
-import { writeFile } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import type { Command } from "commander";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { typeText } from "../compiler/ir/types.ts";
-import { encodeGraph } from "../compiler/onnx/encodeGraph.ts";
+import { encodeGraph, PRODUCER } from "../compiler/onnx/encodeGraph.ts";
 import { OPS } from "../compiler/ops/table.ts";
-import { fileError } from "../runtime/checkpoint/fileSystem.ts";
+import { visibleText } from "../compiler/visibleText.ts";
+import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
+import { type FileMark, refuseForeignFile } from "../runtime/checkpoint/ownOutput.ts";
 import { importKerasFile, isKerasPath } from "../runtime/models/kerasFile.ts";
 import { shownPath } from "./pathText.ts";
-import { parsePositive } from "./runtimeOptions.ts";
+import { parsePositive, withOverwriteOption } from "./runtimeOptions.ts";
 import { bytes, count, renderTable } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -18,17 +19,24 @@ interface Flags {
   readonly output: string;
   readonly imshape?: readonly number[];
   readonly json?: boolean;
+  readonly overwrite?: boolean;
 }
 
+/** ONNX files of ours say who made them before all that is large (ModelProto.producer_name, field 2). */
+const ONNX_MARK: FileMark = {
+  what: "an ONNX file",
+  isOurs: (head) => Buffer.from(head).includes(Buffer.from(`\x12\x04${PRODUCER}`, "latin1")),
+};
+
 export function addImportCommand(program: Command, terminal: Terminal): void {
-  program
+  const command = program
     .command("import")
     .description("convert a Keras model (.h5, .keras) to ONNX; specs can also name it directly")
     .argument("<model>", "Keras model file")
-    .requiredOption("-o, --output <file>", "ONNX file to write; an older one is replaced")
+    .requiredOption("-o, --output <file>", "ONNX file to write; an older one by mttc is replaced")
     .option("--imshape <pixels...>", "height and width, where the model leaves them open", collectPixels)
-    .option("--json", "print the result as JSON")
-    .action((model: string, flags: Flags) => importModel(model, flags, terminal));
+    .option("--json", "print the result as JSON");
+  withOverwriteOption(command).action((model: string, flags: Flags) => importModel(model, flags, terminal));
 }
 
 function collectPixels(text: string, before: readonly number[] = []): readonly number[] {
@@ -47,14 +55,11 @@ async function importModel(model: string, flags: Flags, terminal: Terminal): Pro
   if (flags.imshape && (height === undefined || width === undefined || more.length > 0))
     throw new MttcError({ code: "E_USAGE", message: "--imshape takes two numbers: height, width" });
   const imshape = height === undefined || width === undefined ? undefined : ([height, width] as const);
+  const file = resolve(flags.output);
+  await refuseForeignFile(file, ONNX_MARK, flags.overwrite);
   const { graph, imageInput, notes } = await importKerasFile(model, { ops: OPS, imshape });
   const encoded = encodeGraph(graph, { metadata: { source: basename(model) } });
-  const file = resolve(flags.output);
-  try {
-    await writeFile(file, encoded);
-  } catch (error) {
-    throw fileError(error, file, "write the ONNX file");
-  }
+  await writeFileAtomically(file, encoded);
   const ports = [
     ...graph.inputs.map(({ name, type }) => ["input", name, typeText(type)]),
     ...graph.outputs.map(({ name, value }) => ["output", name, typeText(value.type)]),
@@ -73,7 +78,7 @@ async function importModel(model: string, flags: Flags, terminal: Terminal): Pro
     return;
   }
   terminal.out(renderTable(terminal, ["", "name", "type"], ports));
-  for (const note of notes) terminal.note(`${terminal.noteColours.yellow("note:")} ${note}`);
+  for (const note of notes) terminal.note(`${terminal.noteColours.yellow("note:")} ${visibleText(note)}`);
   terminal.out(
     `${count(graph.nodes.length)} nodes, ${count(weights)} numbers, ${bytes(encoded.length)}; ` +
       `written to ${shownPath(file)}`,

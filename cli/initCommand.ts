@@ -1,26 +1,30 @@
-// `mttc init LABELS.csv`: a commented spec for a label table, to be read and edited. Never overwrites.
-import { access } from "node:fs/promises";
+// `mttc init LABELS.csv`: a commented spec for a label table, to be read and edited. A spec that is there may
+// have been edited: none is replaced unless --overwrite says so.
 import { basename, dirname, join, relative, resolve } from "node:path";
 import type { Command } from "commander";
 import { formatFault, MttcError } from "../compiler/diagnostics.ts";
 import { parseSpec } from "../compiler/spec/parseSpec.ts";
+import { visibleText } from "../compiler/visibleText.ts";
 import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
+import { refuseForeignFile } from "../runtime/checkpoint/ownOutput.ts";
 import { experimentStatistics } from "../runtime/train/dataStats.ts";
 import { type Experiment, experimentFromSpec } from "../runtime/train/trainerOptions.ts";
 import { outerFolder } from "./imageSearch.ts";
 import { medianImageSize, readTableFacts } from "./labelColumns.ts";
 import { shownPath } from "./pathText.ts";
+import { withOverwriteOption } from "./runtimeOptions.ts";
 import { draftSpec } from "./specDraft.ts";
 import { count } from "./tables.ts";
-import { plainText, type Terminal } from "./terminal.ts";
+import type { Terminal } from "./terminal.ts";
 
 interface Flags {
   readonly output: string;
   readonly val?: string;
+  readonly overwrite?: boolean;
 }
 
 export function addInitCommand(program: Command, terminal: Terminal): void {
-  program
+  const command = program
     .command("init")
     .description("write a commented spec for a label table")
     .argument(
@@ -29,12 +33,13 @@ export function addInitCommand(program: Command, terminal: Terminal): void {
         "a folder of images per class",
     )
     .option("-o, --output <file>", "spec to write; an existing file is refused", "experiment.yml")
-    .option("--val <labels>", "the same, for evaluation")
-    .action((labels: string, flags: Flags) => writeDraft(labels, flags, terminal));
+    .option("--val <labels>", "the same, for evaluation");
+  withOverwriteOption(command).action((labels: string, flags: Flags) => writeDraft(labels, flags, terminal));
 }
 
-async function writeDraft(labels: string, { output, val }: Flags, terminal: Terminal): Promise<void> {
-  await refuseExisting(output);
+async function writeDraft(labels: string, flags: Flags, terminal: Terminal): Promise<void> {
+  const { output, val } = flags;
+  await refuseForeignFile(output, undefined, flags.overwrite);
   const facts = await readTableFacts(labels);
   const size = await medianImageSize(facts.samples);
   if (size === undefined) terminal.note("warning: none of the first images can be read; imshape is a guess");
@@ -49,7 +54,9 @@ async function writeDraft(labels: string, { output, val }: Flags, terminal: Term
   const spec = parseSpec(text, output);
   await writeFileAtomically(output, text);
   await noteOddities(experimentFromSpec(spec, output), terminal);
-  const tasks = facts.tasks.map(({ name, classes }) => `${name} (${classes.length} classes)`).join(", ");
+  const tasks = facts.tasks
+    .map(({ name, classes }) => `${visibleText(name)} (${classes.length} classes)`)
+    .join(", ");
   const shown = shownPath(resolve(output));
   terminal.out(`Written to ${shown}: ${facts.rows} rows, tasks ${tasks}`);
   terminal.out(`Next: read and edit it, then  mttc inspect ${shown}  and  mttc train ${shown}`);
@@ -67,28 +74,16 @@ function imageRoot(samples: readonly string[], labels: string, output: string): 
 /** What training would say of the labels, or refuse in them; the draft is for the person to mend it in. */
 async function noteOddities(experiment: Experiment, terminal: Terminal): Promise<void> {
   const warn = (text: string): void =>
-    terminal.note(`warning: ${text.split("\n").map(plainText).join("\n")}`);
+    terminal.note(`warning: ${text.split("\n").map(visibleText).join("\n")}`);
   try {
     const { missing, warnings } = await experimentStatistics(experiment, experiment.spec);
     for (const { task, split, spelling, cells } of missing)
       terminal.note(
-        plainText(`${task}: ${count(cells)} missing labels in ${split} (${spelling || "empty"})`),
+        visibleText(`${task}: ${count(cells)} missing labels in ${split} (${spelling || "empty"})`),
       );
     for (const warning of warnings) warn(warning);
   } catch (error) {
     if (!(error instanceof MttcError)) throw error;
     for (const fault of error.faults) warn(`training will refuse this: ${formatFault(fault)}`);
   }
-}
-
-/** E_FILE where a file stands that would be overwritten. */
-export async function refuseExisting(file: string): Promise<void> {
-  try {
-    await access(file);
-  } catch {
-    // Not there, or not to be seen: writing will tell.
-    return;
-  }
-  const hint = "choose another name with -o, or delete it";
-  throw new MttcError({ code: "E_FILE", message: "exists already", at: { file }, hint });
 }

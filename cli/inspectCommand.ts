@@ -1,5 +1,6 @@
 // `mttc inspect SPEC|RUN`: what a spec amounts to before (or after) it is trained, or a graph of its
 // compilation.
+
 import type { Command } from "commander";
 import type { Target } from "../compiler/bundle.ts";
 import { compile } from "../compiler/compile.ts";
@@ -10,6 +11,7 @@ import type { TrunkFacts } from "../compiler/inspect/trunkFacts.ts";
 import { importedFcn } from "../compiler/model/importedTrunk.ts";
 import type { TaskClasses } from "../compiler/model/network.ts";
 import type { Spec } from "../compiler/spec/schema.ts";
+import { visibleText } from "../compiler/visibleText.ts";
 import { type ForeignModels, readForeignModels } from "../runtime/models/foreignModels.ts";
 import { OrtHost } from "../runtime/ort/ortHost.ts";
 import { ortOptions } from "../runtime/ort/runtimeOptions.ts";
@@ -99,8 +101,8 @@ function factsText(spec: Spec, facts: ShownFacts, terminal: Terminal): string {
     ["Memory in training", memoryTable(facts, terminal)],
     ["Which task's loss trains what", reachTable(facts, terminal)],
   ];
-  const warnings = facts.warnings.map((warning) => `${yellow("warning:")} ${warning}`);
-  const notes = facts.notes.map((note) => `${dim("note:")} ${note}`);
+  const warnings = facts.warnings.map((warning) => `${yellow("warning:")} ${visibleText(warning)}`);
+  const notes = facts.notes.map((note) => `${dim("note:")} ${visibleText(note)}`);
   const texts = sections.map(([title, text]) => `${bold(title)}\n${text}\n`);
   return [...texts, ...notes, ...warnings].join("\n").trimEnd();
 }

@@ -1,10 +1,13 @@
 // `mttc labels FILE -o train.csv --val val.csv`: what a labelling tool exports, a table with several rows of an
 // image, or a folder of train/ and val/ -> label tables. Says what it took; contradictions are listed.
+
 import { dirname, relative, resolve, sep } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { NOT_YET } from "../compiler/spec/schema.ts";
+import { visibleText } from "../compiler/visibleText.ts";
 import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
+import { refuseForeignFile } from "../runtime/checkpoint/ownOutput.ts";
 import type { LabelExport } from "../runtime/labelling/labelExport.ts";
 import {
   type Contradiction,
@@ -16,10 +19,10 @@ import {
 } from "../runtime/labelling/labelMerge.ts";
 import { type ExportOptions, readExport } from "../runtime/labelling/readExport.ts";
 import { locateImages } from "./imageSearch.ts";
-import { refuseExisting } from "./initCommand.ts";
 import { shownPath } from "./pathText.ts";
+import { withOverwriteOption } from "./runtimeOptions.ts";
 import { count } from "./tables.ts";
-import { plainText, type Terminal } from "./terminal.ts";
+import type { Terminal } from "./terminal.ts";
 
 const DEFAULT_SHARE = 0.2;
 /** Contradictions that are listed; --json lists all. */
@@ -36,10 +39,11 @@ interface Flags {
   readonly taskColumn?: string;
   readonly labelColumn?: string;
   readonly json?: boolean;
+  readonly overwrite?: boolean;
 }
 
 export function addLabelsCommand(program: Command, terminal: Terminal): void {
-  program
+  const command = program
     .command("labels")
     .description("make label tables of what a labelling tool exports, or of folders")
     .argument(
@@ -60,12 +64,13 @@ export function addLabelsCommand(program: Command, terminal: Terminal): void {
     .option("--tasks <names>", "tasks to take, separated by commas (default: all)")
     .option("--task-column <column>", "column that names the task of a row, for a table with a row per label")
     .option("--label-column <column>", "column that holds the label of a row, for such a table")
-    .option("--json", "print JSON")
-    .action((source: string, flags: Flags) => makeTables(source, flags, terminal));
+    .option("--json", "print JSON");
+  withOverwriteOption(command).action((source: string, flags: Flags) => makeTables(source, flags, terminal));
 }
 
 async function makeTables(source: string, flags: Flags, terminal: Terminal): Promise<void> {
-  for (const file of [flags.output, flags.val]) if (file !== undefined) await refuseExisting(file);
+  for (const file of [flags.output, flags.val])
+    if (file !== undefined) await refuseForeignFile(file, undefined, flags.overwrite);
   const tasks = flags.tasks?.split(",").map((name) => name.trim());
   const found = await readExport(source, { ...columnsOf(flags), tasks });
   const folder = resolve(flags.images ?? dirname(source));
@@ -166,7 +171,7 @@ function reportText({ form, images, merged, parts }: Report, flags: Flags): stri
   ];
   const val = flags.val === undefined ? "" : ` --val ${shownPath(resolve(flags.val))}`;
   const next = `Next: mttc init ${shownPath(resolve(flags.output))}${val}`;
-  return [`${form}: ${count(images)} images`, ...lines, ...written, next].map(plainText).join("\n");
+  return [`${form}: ${count(images)} images`, ...lines, ...written, next].map(visibleText).join("\n");
 }
 
 /** "12 labelled, 3 classes: fox 5, cat 4, owl 3". */
@@ -182,12 +187,12 @@ function taskText(rows: readonly MergedRow[], index: number): string {
 }
 
 function listOddities({ merged, notes }: Report, terminal: Terminal): void {
-  for (const note of notes) terminal.note(plainText(note));
+  for (const note of notes) terminal.note(visibleText(note));
   const { contradictions } = merged;
   if (contradictions.length === 0) return;
   terminal.note(`${count(contradictions.length)} contradictions, whose cells are left empty:`);
   for (const one of contradictions.slice(0, MAX_LISTED))
-    terminal.note(plainText(`  ${contradictionText(one)}`));
+    terminal.note(visibleText(`  ${contradictionText(one)}`));
   const rest = contradictions.length - MAX_LISTED;
   if (rest > 0) terminal.note(`  and ${count(rest)} more (--json lists all)`);
 }

@@ -9,9 +9,25 @@ const { build } = require("./build.cjs");
 if (!build()) process.exitCode = 1;
 else
   import("../dist/cli/main.js").catch((error) => {
-    console.error(error);
-    process.exitCode = 70;
+    const limit = openFileLimit(error);
+    if (limit === undefined) console.error(error);
+    else
+      console.error(
+        `error: too many files are open for mttc to load itself: the limit is ${limit} [E_FILE]\n` +
+          "  `ulimit -n 1024` in the shell that starts it allows more",
+      );
+    process.exitCode = limit === undefined ? 70 : 2;
   });
+
+/**
+ * The limit of open files where that is why the program cannot be loaded; undefined where it is not. Node's
+ * loader opens all modules at once, and takes one that it could not open for missing.
+ */
+function openFileLimit(error) {
+  const isRefused = ["EMFILE", "ENFILE", "ERR_MODULE_NOT_FOUND"].includes(error?.code);
+  const soft = isRefused ? process.report.getReport().userLimits?.open_files?.soft : undefined;
+  return error.code === "ERR_MODULE_NOT_FOUND" && !(soft < 512) ? undefined : soft;
+}
 
 /**
  * glibc gives each thread a heap of its own, and decoding images on many fragments them all: 441 MB after 20

@@ -1,8 +1,9 @@
 // Placements as tables: per graph the operators and who runs them, and by name what the CPU took over.
+import { visibleText } from "../compiler/visibleText.ts";
 import { PROVIDER_NAMES } from "../runtime/ort/provider.ts";
 import type { GraphPlacement } from "../runtime/train/placements.ts";
 import { count, renderTable } from "./tables.ts";
-import { plainText, type Terminal } from "./terminal.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** One section for each graph. */
 export function placementText(placed: readonly GraphPlacement[], terminal: Terminal): string {
@@ -28,7 +29,7 @@ function graphText({ graph, nodes, fallen }: GraphPlacement, terminal: Terminal)
     lines.push("No node is left to the CPU.");
   if (fallen.length > 0) {
     lines.push(yellow(`Left to the CPU, with copies to it and back (${fallen.length}):`));
-    lines.push(...fallen.map(({ node, operator }) => plainText(`  ${operator}  ${node}`)));
+    lines.push(...fallen.map(({ node, operator }) => visibleText(`  ${operator}  ${node}`)));
   }
   return lines.join("\n");
 }

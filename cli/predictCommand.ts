@@ -1,8 +1,10 @@
 // `mttc predict MODEL IMAGES...`: an exported model on images; a table, CSV or JSON, written as they come.
 // Images that cannot be read are listed at the end, and their rows are missing; --strict writes nothing
 // then.
+
 import { type Command, InvalidArgumentError } from "commander";
 import { type Fault, MttcError } from "../compiler/diagnostics.ts";
+import { visibleText } from "../compiler/visibleText.ts";
 import { exportNote } from "../runtime/export/exportedModel.ts";
 import { type ImageFault, type Prediction, Predictor } from "../runtime/export/predictor.ts";
 import { imageArguments } from "./imageArguments.ts";
@@ -16,7 +18,7 @@ import {
   withRuntimeOptions,
 } from "./runtimeOptions.ts";
 import { count } from "./tables.ts";
-import { plainText, type Terminal } from "./terminal.ts";
+import type { Terminal } from "./terminal.ts";
 
 export { listImages } from "./imageArguments.ts";
 export { csvCell, predictionsCsv } from "./predictionRows.ts";
@@ -58,7 +60,7 @@ async function predictImages(
   const options = { ...runtimeOptions(flags), limits: { memoryBytes } };
   await using predictor = await Predictor.open(model, options);
   for (const note of [...notes, predictor.note, await exportNote(model, predictor.metadata)])
-    if (note !== undefined) terminal.note(plainText(note));
+    if (note !== undefined) terminal.note(visibleText(note));
   const names = images.map(({ name }) => name);
   const destinations = await openDestinations(flags, predictor.metadata, names, terminal);
   const progress = predictProgress(images.length, destinations.isOnStdout, terminal);

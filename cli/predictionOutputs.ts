@@ -1,8 +1,10 @@
 // Where the rows of `mttc predict` go: files, stdout, or the table that people read. Whatever stands in the
 // way of a file is looked at before the first image.
+
 import { extname } from "node:path";
 import { MttcError } from "../compiler/diagnostics.ts";
 import type { ModelMetadata } from "../compiler/model/modelMetadata.ts";
+import { visibleLines, visibleText } from "../compiler/visibleText.ts";
 import {
   headOf,
   openStreamedFile,
@@ -13,7 +15,7 @@ import type { Prediction } from "../runtime/export/predictor.ts";
 import { BYTE_ORDER_MARK, isFormula, jsonList, longCsv, type RowFormat, wideCsv } from "./predictionRows.ts";
 import { streamedTable } from "./streamedTable.ts";
 import { count, decimal } from "./tables.ts";
-import { plainText, type Terminal } from "./terminal.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** The options that say where rows go; `true` for an option without its file. */
 export interface OutputFlags {
@@ -54,7 +56,7 @@ export async function openDestinations(
       for (const path of [file, `${file}${PARTIAL_SUFFIX}`]) await refuseForeign(path, metadata);
   const makers = wanted.map(({ kind, file }) => async (): Promise<Sink> => {
     const format = formatOf(kind, flags, metadata);
-    return file === STDOUT ? stdoutSink(format) : await fileSink(format, file, terminal);
+    return file === STDOUT ? stdoutSink(format, kind, terminal) : await fileSink(format, file, terminal);
   });
   if (makers.length === 0) makers.push(async () => tableSink(metadata, names, terminal));
   const formulas = new FormulaCount(wanted.some(({ kind }) => kind === "csv"));
@@ -154,7 +156,7 @@ async function fileSink(format: RowFormat, path: string, terminal: Terminal): Pr
     finish: async () => {
       await file.write(format.end);
       await file.finish();
-      terminal.note(`rows of ${count(images)} images written to ${plainText(path)}`);
+      terminal.note(`rows of ${count(images)} images written to ${visibleText(path)}`);
       return path;
     },
     abandon: async () => {
@@ -164,12 +166,13 @@ async function fileSink(format: RowFormat, path: string, terminal: Terminal): Pr
   };
 }
 
-function stdoutSink(format: RowFormat): Sink {
+function stdoutSink(format: RowFormat, kind: Kind, terminal: Terminal): Sink {
   let begun = false;
+  const put = (text: string): void => terminal.data(kind === "json" ? visibleLines(text) : text);
   const write = (text: string): void => {
-    if (!begun) process.stdout.write(format.begin);
+    if (!begun) put(format.begin);
     begun = true;
-    process.stdout.write(text);
+    put(text);
   };
   const end = async (): Promise<undefined> => void write(format.end);
   return { image: async (rows) => write(format.image(rows)), finish: end, abandon: end };

@@ -27,6 +27,11 @@ export function withProviderOption(command: Command): Command {
   );
 }
 
+/** Adds --overwrite to a command that writes files of a name that the user gives. */
+export function withOverwriteOption(command: Command): Command {
+  return command.option("--overwrite", "replace files that mttc did not write, too");
+}
+
 export function runtimeOptions({ threads, ort, ep }: RuntimeFlags): RuntimeOptions {
   return { threads, ortLibrary: ort, executionProvider: ep };
 }

@@ -3,7 +3,7 @@ import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { providerFolder } from "../runtime/ort/providerFolder.ts";
-import { installProvider } from "../runtime/setup/installProvider.ts";
+import { installProvider, refuseForeignProvider } from "../runtime/setup/installProvider.ts";
 import { PROVIDER_PACKAGES, type ProviderPackage } from "../runtime/setup/providerPackages.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -23,6 +23,7 @@ export function addSetupCudaCommand(program: Command, terminal: Terminal): void 
 
 async function setUpCuda(flags: Flags, terminal: Terminal): Promise<void> {
   const folder = flags.output ?? providerFolder();
+  await refuseForeignProvider(folder);
   const packages = packagesFor(process.platform, process.arch);
   if (flags.yes !== true && !(await isWanted(packages, folder, terminal))) {
     terminal.note("Nothing was downloaded.");

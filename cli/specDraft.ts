@@ -1,6 +1,7 @@
 // The text of the spec that `mttc init` writes: what the table says, sensible defaults, and comments to
 // choose by.
 import { stringify } from "yaml";
+import { visibleText } from "../compiler/visibleText.ts";
 import type { TableFacts, TaskColumn } from "./labelColumns.ts";
 
 /** What a draft needs besides the table. */
@@ -103,21 +104,17 @@ function sizeNote(imageSize: DraftOptions["imageSize"]): string {
 function describeTask({ labelled, classes }: TaskColumn, rows: number): string {
   const shown = classes.slice(0, SHOWN_CLASSES).map((entry) => `${entry.name} ${entry.rows}`);
   const more = classes.length > SHOWN_CLASSES ? `, and ${classes.length - SHOWN_CLASSES} more` : "";
-  return oneLine(`${labelled} of ${rows} rows, ${classes.length} classes: ${shown.join(", ")}${more}`);
+  return visibleText(`${labelled} of ${rows} rows, ${classes.length} classes: ${shown.join(", ")}${more}`);
 }
 
 function comment(text: string): string {
-  return `# ${oneLine(text)}`;
-}
-
-function oneLine(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029]+/gu, " ");
+  return `# ${visibleText(text)}`;
 }
 
 /** A string as a YAML scalar on one line. */
 function scalar(text: string, isQuoted = false): string {
   return stringify(text, {
     lineWidth: 0,
-    defaultStringType: isQuoted || /[\p{Cc}]/u.test(text) ? "QUOTE_DOUBLE" : "PLAIN",
+    defaultStringType: isQuoted || visibleText(text) !== text ? "QUOTE_DOUBLE" : "PLAIN",
   }).trim();
 }

@@ -1,9 +1,10 @@
 // A spec file or a run's folder on the command line -> the experiment that it describes, and its classes.
-import { open, readFile, stat } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { MttcError } from "../compiler/diagnostics.ts";
 import type { TaskClasses } from "../compiler/model/network.ts";
 import { parseSpec } from "../compiler/spec/parseSpec.ts";
+import { readTextUpTo } from "../runtime/checkpoint/boundedRead.ts";
 import { fileError, systemCode } from "../runtime/checkpoint/fileSystem.ts";
 import { isSpreadsheet } from "../runtime/data/tableText.ts";
 import { RunFolder } from "../runtime/runs/runFolder.ts";
@@ -17,16 +18,14 @@ import { shownPath } from "./pathText.ts";
 
 const FIRST_BYTES = 1_000;
 
+/** More than the characters that parseSpec takes, in UTF-8. */
+const MOST_SPEC_BYTES = 4_000_000;
+
 /** Reads and checks a spec file. E_FILE, E_CONFIG_PARSE, E_CONFIG. */
 export async function loadExperiment(file: string): Promise<Experiment> {
   const exists = await stat(file).then(() => true, isMissing);
   if (exists && (await isLabelTable(file))) throw await tableForSpec(file);
-  let text: string;
-  try {
-    text = await readFile(file, "utf8");
-  } catch (error) {
-    throw fileError(error, file, "read the spec");
-  }
+  const text = await readTextUpTo(file, MOST_SPEC_BYTES, "read the spec");
   return experimentFromSpec(parseSpec(text, file), file);
 }
 

@@ -1,7 +1,9 @@
 // A table that is printed piece by piece: its columns are as wide as the widest cell that can come.
+
 import Table from "cli-table3";
+import { visibleText } from "../compiler/visibleText.ts";
 import { tableStyle } from "./tables.ts";
-import { plainText, type Terminal } from "./terminal.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** A column, and all cells that may stand in it. */
 export interface TableColumn {
@@ -28,7 +30,7 @@ export function streamedTable(
         colWidths: widths,
         chars: { ...chars, ...(begun ? NO_TOP : {}), ...NO_BOTTOM },
       });
-      table.push(...rows.map((row) => row.map(plainText)));
+      table.push(...rows.map((row) => row.map(visibleText)));
       begun = true;
       return trimmed(table.toString(), terminal.isTerminal);
     },

@@ -1,7 +1,9 @@
 // Tables and numbers as text. On a terminal with lines between the columns, elsewhere with blanks alone, so
 // that the output can be cut and compared.
+
 import Table from "cli-table3";
-import { plainText, type Terminal } from "./terminal.ts";
+import { visibleText } from "../compiler/visibleText.ts";
+import type { Terminal } from "./terminal.ts";
 
 const NO_LINES = Object.fromEntries(
   [
@@ -33,11 +35,11 @@ export function renderTable(
   right: readonly number[] = [],
 ): string {
   const table = new Table({
-    head: head.map((name) => terminal.colours.bold(plainText(name))),
+    head: head.map((name) => terminal.colours.bold(visibleText(name))),
     colAligns: head.map((_, i) => (right.includes(i) ? "right" : "left")),
     ...tableStyle(terminal),
   });
-  table.push(...rows.map((row) => row.map(plainText)));
+  table.push(...rows.map((row) => row.map(visibleText)));
   const text = table.toString();
   return terminal.isTerminal
     ? text

@@ -1,17 +1,32 @@
 // Where the commands write: results to stdout, progress and errors to stderr; colours and bars only where
-// somebody looks. A reader that goes away (EPIPE, as with `| head`) ends the program quietly, unless the
-// command has something to put in order first. Results that cannot be written (a full disk) are an error.
+// somebody looks. Nothing that stands in a file reaches a terminal as an order: all text passes one gate,
+// which lets through lines and the colours of ours, known by a number that no file can know. A reader that
+// goes away (EPIPE, as with `| head`) ends the program quietly, unless the command has something to put in
+// order first. Results that cannot be written (a full disk) are an error.
+import { randomInt } from "node:crypto";
 import { fstatSync, writeSync } from "node:fs";
 import pc from "picocolors";
 import { MttcError } from "../compiler/diagnostics.ts";
+import { visibleLines } from "../compiler/visibleText.ts";
 import { fileError, systemCode } from "../runtime/checkpoint/fileSystem.ts";
+
+/** Begins every sequence that a terminal obeys. */
+const ESCAPE = "\u001b";
+
+/** The colours of a stream. */
+export type Colours = ReturnType<typeof pc.createColors>;
 
 /** The two streams of a command, and what may be put on them. */
 export interface Terminal {
-  /** Writes a line of results to stdout. E_DISK or E_FILE where that is a file and cannot be written. */
+  /**
+   * Writes lines of results to stdout; what a terminal would obey in them is shown escaped. E_DISK or E_FILE
+   * where that is a file and cannot be written.
+   */
   out(text: string): void;
-  /** Writes a line of progress or warnings to stderr. */
+  /** Writes lines of progress or warnings to stderr, as `out` does. */
   note(text: string): void;
+  /** Writes data to stdout as they are (CSV); to a person's terminal escaped as `out` does. */
+  data(text: string): void;
   /**
    * Has `handler` called, in place of the program's end, when whoever reads stdout or stderr has gone;
    * returns a function that stops that.
@@ -22,9 +37,15 @@ export interface Terminal {
   /** Whether progress can be drawn over itself on stderr. */
   readonly drawsProgress: boolean;
   /** Colours for stdout; plain where nobody looks. */
-  readonly colours: ReturnType<typeof pc.createColors>;
+  readonly colours: Colours;
   /** Colours for stderr. */
-  readonly noteColours: ReturnType<typeof pc.createColors>;
+  readonly noteColours: Colours;
+}
+
+/** A stream as text is written to it. */
+export interface Sink {
+  write(text: string): unknown;
+  readonly isTTY?: boolean;
 }
 
 /** A pipe without a reader, and a terminal whose window was closed. */
@@ -45,25 +66,42 @@ export function processTerminal(): Terminal {
       for (const handler of handlers) handler();
     });
   const isFile = isPlainOutput(process.stdout.fd);
-  const isTerminal = process.stdout.isTTY === true;
-  const drawsProgress = process.stderr.isTTY === true;
-  const wanted = process.env.NO_COLOR === undefined;
+  const stdout: Sink = {
+    isTTY: process.stdout.isTTY === true,
+    write: (text) => {
+      if (isFile) writeWhole(process.stdout.fd, text);
+      else if (!gone.has(process.stdout)) process.stdout.write(text);
+    },
+  };
+  const stderr: Sink = {
+    isTTY: process.stderr.isTTY === true,
+    write: (text) => {
+      if (!gone.has(process.stderr)) process.stderr.write(text);
+    },
+  };
   return {
-    out: (text) => {
-      if (isFile) writeWhole(process.stdout.fd, `${text}\n`);
-      else if (!gone.has(process.stdout)) process.stdout.write(`${text}\n`);
-    },
-    note: (text) => {
-      if (!gone.has(process.stderr)) process.stderr.write(`${text}\n`);
-    },
+    ...terminalOn(stdout, stderr, process.env.NO_COLOR === undefined),
     onReaderGone: (handler) => {
       handlers.add(handler);
       return () => handlers.delete(handler);
     },
+  };
+}
+
+/** A terminal on two streams that have readers; `coloured` allows colours where they are looked at. */
+export function terminalOn(stdout: Sink, stderr: Sink, coloured: boolean): Terminal {
+  const isTerminal = stdout.isTTY === true;
+  const drawsProgress = stderr.isTTY === true;
+  const gate = colourGate();
+  return {
+    out: (text) => void stdout.write(`${gate.show(text)}\n`),
+    note: (text) => void stderr.write(`${gate.show(text)}\n`),
+    data: (text) => void stdout.write(isTerminal ? gate.show(text.replaceAll("\r\n", "\n")) : text),
+    onReaderGone: () => () => undefined,
     isTerminal,
     drawsProgress,
-    colours: pc.createColors(isTerminal && wanted),
-    noteColours: pc.createColors(drawsProgress && wanted),
+    colours: gate.sign(pc.createColors(isTerminal && coloured)),
+    noteColours: gate.sign(pc.createColors(drawsProgress && coloured)),
   };
 }
 
@@ -108,7 +146,33 @@ function outputError(error: unknown): unknown {
   );
 }
 
-/** Text of a table on one line and without what a terminal would obey (escape sequences). */
-export function plainText(text: string): string {
-  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, "\uFFFD");
+/**
+ * Colours whose sequences bear a number drawn for this process, and what makes plain ones of these and shows
+ * every other escape sequence.
+ */
+function colourGate(): {
+  readonly sign: (colours: Colours) => Colours;
+  readonly show: (text: string) => string;
+} {
+  const number = randomInt(1e9, 1e10);
+  const signed = new RegExp(`(${ESCAPE}\\[\\d+;${number}m)`);
+  const unsigned = new RegExp(`(?<=${ESCAPE}\\[\\d+)m`, "g");
+  const plain = (sequence: string): string => sequence.replace(`;${number}m`, "m");
+  const clean = (text: string, ours: (sequence: string) => string): string =>
+    text
+      .split(signed)
+      .map((part, i) => (i % 2 === 1 ? ours(part) : visibleLines(part)))
+      .join("");
+  const sign = (paint: (text: string) => string) => (text: string | number | null | undefined) =>
+    paint(clean(String(text), (sequence) => sequence)).replace(unsigned, `;${number}m`);
+  return {
+    sign: (colours) =>
+      Object.fromEntries(
+        Object.entries(colours).map(([name, paint]) => [
+          name,
+          typeof paint === "function" ? sign(paint) : paint,
+        ]),
+      ) as unknown as Colours,
+    show: (text) => clean(text, plain),
+  };
 }

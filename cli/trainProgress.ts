@@ -1,5 +1,7 @@
 // Progress of a training run: a bar on a terminal, plain lines elsewhere, and the figures of each epoch.
+
 import { SingleBar } from "cli-progress";
+import { visibleText } from "../compiler/visibleText.ts";
 import type { EpochReport, ProgressEvent, StepEvent } from "../runtime/train/events.ts";
 import type { MultiTaskTrainer } from "../runtime/train/multiTaskTrainer.ts";
 import { decimal, renderTable } from "./tables.ts";
@@ -14,7 +16,7 @@ export function showProgress(trainer: MultiTaskTrainer, epochs: number, terminal
   const stops = [
     trainer.on("log", ({ message }) => {
       meter.pause();
-      terminal.note(message);
+      terminal.note(visibleText(message));
     }),
     trainer.on("progress", meter.progress),
     trainer.on("step", meter.step),
@@ -93,7 +95,7 @@ function lineMeter(epochs: number, terminal: Terminal): Meter {
 
 function lossesText(losses: StepEvent["losses"]): string {
   return Object.entries(losses)
-    .map(([task, loss]) => `${task} ${decimal(loss)}`)
+    .map(([task, loss]) => `${visibleText(task)} ${decimal(loss)}`)
     .join("  ");
 }
 

@@ -2,6 +2,7 @@
 // expected, what was found, and, where it can, what to do. The CLI prints them without a stack and exits
 // with their exit code.
 import { distance } from "fastest-levenshtein";
+import { visibleText } from "./visibleText.ts";
 
 /** Stable error codes, each with the one-line meaning that `mttc` documents. */
 export const ERROR_CODES = {
@@ -53,7 +54,7 @@ export const ERROR_CODES = {
   E_CKPT_MISMATCH: "a checkpoint does not belong to this model",
   E_CKPT_CORRUPT: "a checkpoint is damaged",
   E_RUN_LOCKED: "another trainer works in this run directory",
-  E_RUN_EXISTS: "a run directory holds another run",
+  E_RUN_EXISTS: "an output would replace another run, or what mttc did not write",
   E_BUNDLE: "a compiled bundle is incomplete or damaged",
   E_PARITY: "an exported model does not agree with the trainer",
   E_DIVERGED: "the loss is not finite",
@@ -103,15 +104,19 @@ export class InternalError extends Error {
   override readonly name = "InternalError";
 }
 
-/** `file:line:column: path: message [CODE]` and the hint on a line of its own. */
+/**
+ * `file:line:column: path: message [CODE]` and the hint on a line of its own. What a terminal would obey in
+ * names that it quotes is shown escaped.
+ */
 export function formatFault(fault: Fault): string {
   const { at } = fault;
   const place = [at?.file, at?.line, at?.column].filter((part) => part !== undefined).join(":");
   const inside = at?.path ?? at?.node;
   const origin = at?.origin ? ` (from ${at.origin})` : "";
   const where = [place, inside].filter((part) => part !== undefined && part !== "").join(": ");
-  const hint = fault.hint ? `\n  ${fault.hint}` : "";
-  return `${where ? `${where}: ` : ""}${fault.message}${origin} [${fault.code}]${hint}`;
+  const hint = fault.hint ? `\n  ${visibleText(fault.hint)}` : "";
+  const line = visibleText(`${where ? `${where}: ` : ""}${fault.message}${origin} [${fault.code}]`);
+  return `${line}${hint}`;
 }
 
 /** Letters from which on a name may be meant as a part of another. */

@@ -19,7 +19,14 @@ const MAX_COLUMNS = 110;
  * file imports from its own row or from rows above it.
  */
 const COMPILER_STAGES: readonly (readonly string[])[] = [
-  ["diagnostics.ts", "halfPrecision.ts", "philox.ts", "safetensors.ts", "safetensorsHeader.ts"],
+  [
+    "diagnostics.ts",
+    "halfPrecision.ts",
+    "philox.ts",
+    "safetensors.ts",
+    "safetensorsHeader.ts",
+    "visibleText.ts",
+  ],
   ["spec"],
   ["ir"],
   ["ops"],

@@ -62,7 +62,7 @@ function readListed(node: unknown, place: KerasPlace): KerasLayerCall {
   const entries = isListedEntry(node) ? [node] : node;
   if (!Array.isArray(entries)) return malformed(place);
   const operands: Operand[] = [];
-  const options: Record<string, unknown> = {};
+  const options = Object.create(null) as Record<string, unknown>;
   for (const entry of entries as unknown[]) {
     if (!isListedEntry(entry)) return malformed(place);
     const [layer, , constant, keywords] = entry;
@@ -88,7 +88,7 @@ function readMarked({ args, kwargs }: JsonObject, place: KerasPlace): KerasLayer
   if (!Array.isArray(args) || !isObject(kwargs)) return malformed(place);
   const given = args.flat() as unknown[];
   const operands = given.filter((arg) => arg !== null).map((arg) => readMarkedOperand(arg, place));
-  const options: Record<string, unknown> = {};
+  const options = Object.create(null) as Record<string, unknown>;
   for (const [key, value] of Object.entries(kwargs)) {
     const list: unknown[] = Array.isArray(value) ? value.flat() : [value];
     if (list.some((entry) => isObject(entry) && entry.class_name === "__keras_tensor__"))

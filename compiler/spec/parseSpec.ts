@@ -157,7 +157,7 @@ function inTaskOrder(spec: Spec): Spec {
   const { classes, tasks } = spec;
   if (!classes) return spec;
   const listed = tasks.flatMap((task) => {
-    const names = classes[task];
+    const names = Object.hasOwn(classes, task) ? classes[task] : undefined;
     return names ? [[task, names] as const] : [];
   });
   return { ...spec, classes: Object.fromEntries(listed) };

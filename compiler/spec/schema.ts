@@ -27,7 +27,11 @@ function atLeastZero(expected: string) {
 const flag = z.boolean(phrase("true or false"));
 
 function text(what: string) {
-  return z.string(phrase(what)).min(1, phrase(what)).max(4_096, phrase(what));
+  return z
+    .string(phrase(what))
+    .min(1, phrase(what))
+    .max(4_096, phrase(what))
+    .refine((value) => !value.includes("\0"), phrase(`${what}, without NUL characters`));
 }
 
 /** A key whose work comes later: `off` is all it may be, anything else is refused by name. */

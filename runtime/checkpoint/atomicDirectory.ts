@@ -1,15 +1,14 @@
 // Folders and files that are on the disk whole or not at all, whatever kills the process: everything is
 // written to a temporary sibling and synced, and one rename makes it visible. (contents, path) -> path. Under
 // `ulimit -f` Node ignores SIGXFSZ itself, so the limit arrives here as EFBIG.
-import { randomBytes } from "node:crypto";
-import { basename, dirname, isAbsolute, join, normalize, sep } from "node:path";
+import { basename, dirname, isAbsolute, join, normalize, resolve, sep } from "node:path";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
-import { type FileSystem, fileError, nodeFileSystem, systemCode } from "./fileSystem.ts";
+import { type FileAttributes, type FileSystem, fileError, nodeFileSystem } from "./fileSystem.ts";
+import { removeLeftovers, siblingName } from "./leftovers.ts";
+import { behindLinks, outputTarget, writeThrough } from "./outputTarget.ts";
 
 /** One write call takes at most this (the system's own limit is just below 2 GiB). */
 const PIECE_BYTES = 256 * 1024 * 1024;
-
-const LEFTOVER = /^\.(?:tmp|trash)-(\d+)-/;
 
 /** How writers behave where the default does not do. */
 export interface WriteOptions {
@@ -21,19 +20,11 @@ export interface WriteOptions {
 }
 
 /**
- * A name beside `path` that no other writer uses; `removeLeftovers` finds it should this process be killed.
- */
-export function siblingName(path: string, purpose: "tmp" | "trash"): string {
-  return join(
-    dirname(path),
-    `.${purpose}-${process.pid}-${randomBytes(4).toString("hex")}-${basename(path)}`,
-  );
-}
-
-/**
  * Writes a folder with the given files (relative name, "/" between folders -> content), atomically, and in
- * the map's order. E_FILE if `path` exists and `replace` is not set, or the system refuses; E_DISK if the
- * disk is full. After an error the temporary folder is gone and what stood at `path` still stands.
+ * the map's order; a link at `path` is followed, and what killed writers left beside it is removed. E_FILE if
+ * something stands there and `replace` is not set, or the system refuses; E_DISK if the disk is full. After
+ * an error the temporary folder is gone and what stood at `path` still stands. Files keep the mode of those
+ * that they replace.
  */
 export async function writeDirectoryAtomically(
   path: string,
@@ -41,61 +32,57 @@ export async function writeDirectoryAtomically(
   options: WriteOptions = {},
 ): Promise<void> {
   const fileSystem = options.fileSystem ?? nodeFileSystem;
-  const temporary = siblingName(path, "tmp");
+  const place = await folderBehindLinks(path);
+  const temporary = siblingName(place, "tmp");
   await guarded(fileSystem, temporary, path, async () => {
+    await removeLeftovers(dirname(place), fileSystem, basename(place));
+    const before = await fileSystem.lookAt(place);
+    if (before && !before.isDirectory())
+      throw new MttcError({ code: "E_RUN_EXISTS", message: "is not a folder", at: { file: path } });
     await fileSystem.mkdir(temporary);
     const folders = new Set([temporary]);
     for (const [name, bytes] of files) {
       const file = join(temporary, checkedName(name));
       for (let folder = dirname(file); !folders.has(folder); folder = dirname(folder)) folders.add(folder);
       await fileSystem.mkdir(dirname(file));
-      await writeSynced(fileSystem, file, bytes);
+      const replaced = before && (await fileSystem.lookAt(join(place, name)));
+      await writeSynced(fileSystem, file, bytes, replaced);
     }
     for (const folder of folders) await syncDirectory(fileSystem, folder);
     await options.check?.(temporary);
-    await moveIntoPlace(fileSystem, temporary, path, options.replace ?? false);
-    await syncDirectory(fileSystem, dirname(path));
+    if (before) await fileSystem.takeAttributes(temporary, before);
+    await moveIntoPlace(fileSystem, temporary, place, options.replace ?? false);
+    await syncDirectory(fileSystem, dirname(place));
   });
 }
 
-/** Writes one file atomically, over an existing one if there is one. Errors as writeDirectoryAtomically. */
+/**
+ * Writes one file atomically, over an existing one if there is one, whose mode it keeps; what killed writers
+ * left beside it is removed. Links are followed; a device, a pipe or /dev/stdout is written to, not replaced.
+ * Errors as writeDirectoryAtomically.
+ */
 export async function writeFileAtomically(
   path: string,
   content: Uint8Array | string,
   fileSystem: FileSystem = nodeFileSystem,
 ): Promise<void> {
-  const temporary = siblingName(path, "tmp");
   const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
-  await guarded(fileSystem, temporary, path, async () => {
-    await fileSystem.mkdir(dirname(path));
-    await writeSynced(fileSystem, temporary, bytes);
-    await fileSystem.rename(temporary, path);
-    await syncDirectory(fileSystem, dirname(path));
-  });
-}
-
-/**
- * Removes what killed processes left half-written or half-deleted in `folder`; live processes' are left
- * alone.
- */
-export async function removeLeftovers(
-  folder: string,
-  fileSystem: FileSystem = nodeFileSystem,
-): Promise<void> {
-  for (const name of await fileSystem.readdir(folder)) {
-    const pid = LEFTOVER.exec(name)?.[1];
-    if (pid !== undefined && !isProcessAlive(Number(pid))) await fileSystem.remove(join(folder, name));
-  }
-}
-
-/** Whether a process of this machine runs under `pid`, whoever owns it. */
-export function isProcessAlive(pid: number): boolean {
+  let target: Awaited<ReturnType<typeof outputTarget>>;
   try {
-    process.kill(pid, 0);
-    return true;
+    target = await outputTarget(path, fileSystem);
+    if (target.kind !== "file") return await writeThrough(target, bytes, fileSystem);
   } catch (error) {
-    return systemCode(error) === "EPERM";
+    throw fileError(error, path, "write");
   }
+  const { path: place, before } = target;
+  const temporary = siblingName(place, "tmp");
+  await guarded(fileSystem, temporary, path, async () => {
+    await fileSystem.mkdir(dirname(place));
+    await removeLeftovers(dirname(place), fileSystem, basename(place));
+    await writeSynced(fileSystem, temporary, bytes, before);
+    await fileSystem.rename(temporary, place);
+    await syncDirectory(fileSystem, dirname(place));
+  });
 }
 
 async function guarded(
@@ -117,9 +104,26 @@ async function guarded(
   }
 }
 
-async function writeSynced(fileSystem: FileSystem, path: string, bytes: Uint8Array): Promise<void> {
+/** The place of a folder; a descriptor, which no folder can be, is left for the system to refuse. */
+async function folderBehindLinks(path: string): Promise<string> {
+  try {
+    const place = await behindLinks(resolve(path));
+    return typeof place === "string" ? place : resolve(path);
+  } catch (error) {
+    throw fileError(error, path, "write");
+  }
+}
+
+/** `like`: what the file will replace, whose mode it takes before it holds anything. */
+async function writeSynced(
+  fileSystem: FileSystem,
+  path: string,
+  bytes: Uint8Array,
+  like: FileAttributes | undefined,
+): Promise<void> {
   const handle = await fileSystem.open(path, "wx");
   try {
+    if (like?.isFile()) await fileSystem.takeAttributes(path, like);
     let position = 0;
     while (position < bytes.length) {
       const piece = bytes.subarray(position, position + PIECE_BYTES);
@@ -150,7 +154,8 @@ async function moveIntoPlace(
   if (!(await fileSystem.exists(to))) return fileSystem.rename(from, to);
   if (!replace)
     throw new MttcError({ code: "E_FILE", message: "exists already and is not replaced", at: { file: to } });
-  const old = siblingName(to, "trash");
+  // Killed between the two renames, the old folder is found by its name and put back (leftovers.ts).
+  const old = siblingName(to, "old");
   await fileSystem.rename(to, old);
   try {
     await fileSystem.rename(from, to);

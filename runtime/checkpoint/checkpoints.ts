@@ -6,8 +6,9 @@ import { join } from "node:path";
 import { z } from "zod";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "../../compiler/safetensors.ts";
-import { removeLeftovers, siblingName, writeDirectoryAtomically } from "./atomicDirectory.ts";
+import { writeDirectoryAtomically } from "./atomicDirectory.ts";
 import { type FileSystem, fileError, nodeFileSystem, systemCode } from "./fileSystem.ts";
+import { removeLeftovers, siblingName } from "./leftovers.ts";
 
 const FORMAT = 1;
 const STATE = "state.safetensors";
@@ -149,7 +150,7 @@ function parseProgress(bytes: Uint8Array, path: string): Readonly<Record<string,
 }
 
 function noCheckpoint(folder: string, warnings: readonly string[], hint: string): MttcError {
-  const message = ["there is no usable checkpoint", ...warnings].join("\n  ");
+  const message = ["there is no usable checkpoint", ...warnings].join("; ");
   return new MttcError({ code: "E_CKPT_NONE", message, at: { file: folder }, hint });
 }
 

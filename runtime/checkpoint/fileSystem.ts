@@ -1,21 +1,50 @@
 // The file system calls of everything that writes atomically, as one object, so that a test can plant a full
 // disk, and the translation of the system's errors into mttc's. Nothing here keeps state.
-import { readdirSync } from "node:fs";
-import { type FileHandle, lstat, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { constants, readdirSync } from "node:fs";
+import {
+  chmod,
+  chown,
+  type FileHandle,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+} from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { MttcError, nearestName } from "../../compiler/diagnostics.ts";
+
+/** What a file or folder is and whose; a part of node:fs's Stats. */
+export interface FileAttributes {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mtimeMs: number;
+  isFile(): boolean;
+  isDirectory(): boolean;
+}
 
 /** The calls that writers use; `nodeFileSystem` is the real one. */
 export interface FileSystem {
   /** Creates a folder and the missing ones above it. */
   mkdir(path: string): Promise<unknown>;
-  /** Opens a file to be created ("wx") or a file or folder to be read or synced ("r"). */
-  open(path: string, flags: "wx" | "r"): Promise<FileHandle>;
+  /**
+   * Opens a file to be created ("wx"), a file or folder to be read or synced ("r"), or a device or pipe to be
+   * written to ("w", which creates nothing).
+   */
+  open(path: string, flags: "wx" | "r" | "w"): Promise<FileHandle>;
   /** Writes some of `bytes` and returns how many. */
   write(handle: FileHandle, bytes: Uint8Array): Promise<number>;
   /** Flushes a file or folder to the disk. */
   sync(handle: FileHandle): Promise<void>;
   rename(from: string, to: string): Promise<void>;
+  /** What stands at `path`, links followed; undefined where there is nothing. */
+  lookAt(path: string): Promise<FileAttributes | undefined>;
+  /** Gives a new file or folder the mode of what it replaces, and its owner where that is allowed. */
+  takeAttributes(path: string, from: FileAttributes): Promise<void>;
   /** Whether a file or folder stands at `path`. */
   exists(path: string): Promise<boolean>;
   readdir(path: string): Promise<string[]>;
@@ -27,10 +56,23 @@ export interface FileSystem {
 /** Node's own file system. */
 export const nodeFileSystem: FileSystem = Object.freeze({
   mkdir: (path: string) => mkdir(path, { recursive: true }),
-  open: (path: string, flags: "wx" | "r") => open(path, flags),
+  open: (path: string, flags: "wx" | "r" | "w") => open(path, flags === "w" ? constants.O_WRONLY : flags),
   write: async (handle: FileHandle, bytes: Uint8Array) => (await handle.write(bytes)).bytesWritten,
   sync: (handle: FileHandle) => handle.sync(),
   rename,
+  lookAt: async (path: string) => {
+    try {
+      return await stat(path);
+    } catch (error) {
+      if (systemCode(error) === "ENOENT") return undefined;
+      throw error;
+    }
+  },
+  takeAttributes: async (path: string, { mode, uid, gid }: FileAttributes) => {
+    // Only root gives files away; whoever else replaces a file owns the new one.
+    if (process.geteuid?.() === 0) await whereKept(chown(path, uid, gid));
+    await whereKept(chmod(path, mode & 0o7777));
+  },
   exists: async (path: string) => {
     try {
       await lstat(path);
@@ -45,6 +87,13 @@ export const nodeFileSystem: FileSystem = Object.freeze({
   remove: (path: string) => rm(path, { recursive: true, force: true }),
 });
 
+/** Some file systems keep neither modes nor owners (FAT, shares), and refuse to be told of them. */
+async function whereKept(change: Promise<void>): Promise<void> {
+  await change.catch((error: unknown) => {
+    if (!["EPERM", "EINVAL", "ENOTSUP", "EOPNOTSUPP"].includes(systemCode(error) ?? "")) throw error;
+  });
+}
+
 /** The system's error code (ENOENT, ENOSPC, ...) of an error, if it has one. */
 export function systemCode(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
@@ -54,6 +103,8 @@ export function systemCode(error: unknown): string | undefined {
 const PLAIN_REASONS: Readonly<Record<string, string>> = {
   EACCES: "you may not",
   EISDIR: "it is a folder",
+  EMFILE: "too many files are open (`ulimit -n` allows more)",
+  ENFILE: "too many files are open on this machine",
   ENOENT: "it does not exist",
   ENOTDIR: "a part of its path is no folder",
 };
@@ -65,6 +116,10 @@ const DISK_CODES: readonly string[] = ["ENOSPC", "EFBIG", "EDQUOT"];
  */
 export function fileError(error: unknown, path: string, action: string): unknown {
   const code = systemCode(error);
+  if (code === "ERR_INVALID_ARG_VALUE" && path.includes("\0")) {
+    const message = `cannot ${action}: no path holds a NUL character`;
+    return new MttcError({ code: "E_FILE", message, at: { file: path } }, { cause: error });
+  }
   if (error instanceof MttcError || code === undefined || !/^E[A-Z0-9]+$/.test(code)) return error;
   if (DISK_CODES.includes(code)) {
     const limit = code === "EFBIG" ? "the size limit of files is reached" : "the disk or quota is full";

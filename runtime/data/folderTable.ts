@@ -10,7 +10,8 @@ import { StringTable } from "./stringTable.ts";
 export const IMAGE_NAME = /\.(png|jpe?g|webp|tiff?|gif|avif|bmp)$/i;
 
 /**
- * Reads the tree at `root`. Hidden entries are left out, and so, with a note, is what is no image by its name.
+ * Reads the tree at `root`. Hidden entries are left out, and so, with notes, are symbolic links and what is no
+ * image by its name.
  * Throws E_CONFIG for several tasks, E_CSV_SHAPE for images outside of a class's folder, for folders within
  * one, and where there is no image.
  */
@@ -30,13 +31,20 @@ export async function readFolderTable(root: string, columns: TableColumns): Prom
   const refuse = (message: string, file: string): void => {
     builder.faults.add({ code: "E_CSV_SHAPE", message, at: { file } });
   };
-  for (const { name, isFolder } of await listFolder(root)) {
+  let links = 0;
+  const list = async (folder: string): Promise<FolderEntry[]> => {
+    const entries = await listFolder(folder);
+    const own = entries.filter(({ isLink }) => !isLink);
+    links += entries.length - own.length;
+    return own;
+  };
+  for (const { name, isFolder } of await list(root)) {
     if (!isFolder) {
       if (IMAGE_NAME.test(name)) refuse("an image outside of the classes' folders", join(root, name));
       else skipped++;
       continue;
     }
-    for (const entry of await listFolder(join(root, name))) {
+    for (const entry of await list(join(root, name))) {
       const path = join(root, name, entry.name);
       if (entry.isFolder) refuse("a folder within a class's folder", path);
       else if (!IMAGE_NAME.test(entry.name)) skipped++;
@@ -46,19 +54,29 @@ export async function readFolderTable(root: string, columns: TableColumns): Prom
       }
     }
   }
+  const linkNote = `${links} symbolic links in ${root} are not followed (left out)`;
   const notes = skipped > 0 ? [`${skipped} files in ${root} are no images by their names (left out)`] : [];
+  if (links > 0) notes.push(linkNote);
   builder.faults.throwIfAny();
   if (files.length === 0) {
     const message = "expected a folder of images per class, found no image";
-    throw new MttcError({ code: "E_CSV_SHAPE", message, at: { file: root } });
+    const hint = links > 0 ? { hint: linkNote } : {};
+    throw new MttcError({ code: "E_CSV_SHAPE", message, at: { file: root }, ...hint });
   }
   return builder.finish(root, notes);
 }
 
-async function listFolder(folder: string): Promise<{ name: string; isFolder: boolean }[]> {
-  const entries: { name: string; isFolder: boolean }[] = [];
+interface FolderEntry {
+  readonly name: string;
+  readonly isFolder: boolean;
+  readonly isLink: boolean;
+}
+
+async function listFolder(folder: string): Promise<FolderEntry[]> {
+  const entries: FolderEntry[] = [];
   for await (const entry of await opendir(folder)) {
-    if (!entry.name.startsWith(".")) entries.push({ name: entry.name, isFolder: entry.isDirectory() });
+    if (entry.name.startsWith(".")) continue;
+    entries.push({ name: entry.name, isFolder: entry.isDirectory(), isLink: entry.isSymbolicLink() });
   }
   return entries.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
 }

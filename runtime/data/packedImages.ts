@@ -6,9 +6,10 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
-import { removeLeftovers } from "../checkpoint/atomicDirectory.ts";
 import { fileError } from "../checkpoint/fileSystem.ts";
+import { removeLeftovers } from "../checkpoint/leftovers.ts";
 import { acquireRunLock, PACKING } from "../checkpoint/runLock.ts";
+import { tidyFolder } from "../checkpoint/tidyFolder.ts";
 import { type ImageFormat, type PixelSource, restrictImageLibrary } from "./images.ts";
 import { decodeRecord, imageKind, type PackFormat } from "./packKind.ts";
 import { reclaimShards } from "./packReclaim.ts";
@@ -156,7 +157,7 @@ export async function preparePack(items: readonly PackItem[], options: PackOptio
   if (missing.length > 0 || refresh) {
     ({ packed, reclaimedBytes } = await packMissing(missing, before, folder, kind, options));
     shards = await readShards(folder, kind);
-  }
+  } else await tidyFolder(folder, PACKING);
   const entries = entriesOf(shards);
   const sizeBytes = shardsOf(distinct, entries).reduce((sum, { index }) => sum + index.sizeBytes, 0);
   const counts = { images: distinct.length, packed, sizeBytes, reclaimedBytes };

@@ -4,6 +4,8 @@ import { readFile } from "node:fs/promises";
 import { basename, dirname, extname, relative } from "node:path";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { writeFileAtomically } from "../checkpoint/atomicDirectory.ts";
+import { fileError, systemCode } from "../checkpoint/fileSystem.ts";
+import { inTheWay } from "../checkpoint/ownOutput.ts";
 import { csvCell, csvName } from "./csvText.ts";
 import { DelimitedReader, headerDelimiter } from "./delimitedText.ts";
 import { JsonArrayReader } from "./jsonArray.ts";
@@ -48,19 +50,59 @@ export async function writeReducedTable(
   const { source } = table;
   try {
     const form = await tableForm(source);
-    const isText = form !== "parquet" && form !== "folder";
-    const own = form === "folder" ? "" : extname(source);
-    const path = `${source.slice(0, source.length - own.length)}.checked${isText ? own : ".csv"}`;
-    const { bytes, lostColumns = [] } = isText
-      ? { bytes: reducedText(await readFile(source), form, table, dropped) }
-      : form === "parquet"
-        ? await parquetAsCsv(table, dropped)
-        : { bytes: folderAsCsv(table, dropped) };
+    const path = reducedPath(source, form);
+    const { bytes, lostColumns = [] } = await reducedBytes(table, form, dropped);
     await writeFileAtomically(path, bytes);
     return { path, lostColumns };
   } catch (cause) {
     throw tableError(cause, source);
   }
+}
+
+/**
+ * E_RUN_EXISTS where what writeReducedTable would replace has a line that the table lacks: it is no earlier
+ * reduction, and something would be lost. E_FILE.
+ */
+export async function refuseForeignReduction(table: ReadTable): Promise<void> {
+  try {
+    const form = await tableForm(table.source);
+    const path = reducedPath(table.source, form);
+    const before = await readFile(path).catch((error: unknown) => {
+      if (systemCode(error) === "ENOENT") return undefined;
+      throw fileError(error, path, "read");
+    });
+    if (before === undefined) return;
+    const lines = linesOf(before);
+    for (const line of linesOf((await reducedBytes(table, form, new Set())).bytes)) lines.delete(line);
+    if (lines.size > 0) throw inTheWay(path, "exists already, and has lines that the table lacks");
+  } catch (cause) {
+    throw tableError(cause, table.source);
+  }
+}
+
+function linesOf(bytes: Uint8Array): Set<string> {
+  return new Set(Buffer.from(bytes).toString("latin1").split(/\r?\n/).filter(Boolean));
+}
+
+/** Beside the table: its own ending where it is text, else .csv. */
+function reducedPath(source: string, form: TableForm): string {
+  const own = form === "folder" ? "" : extname(source);
+  const stem = source.slice(0, source.length - own.length);
+  return `${stem}.checked${isText(form) ? own : ".csv"}`;
+}
+
+function isText(form: TableForm): boolean {
+  return form !== "parquet" && form !== "folder";
+}
+
+async function reducedBytes(
+  table: ReadTable,
+  form: TableForm,
+  dropped: ReadonlySet<number>,
+): Promise<{ bytes: Uint8Array; lostColumns?: readonly string[] }> {
+  if (form === "parquet") return await parquetAsCsv(table, dropped);
+  if (form === "folder") return { bytes: folderAsCsv(table, dropped) };
+  return { bytes: reducedText(await readFile(table.source), form, table, dropped) };
 }
 
 /** A row reaches from its line to that of the next row: quoted newlines and blank lines belong to it. */

@@ -4,8 +4,9 @@ import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import { InternalError } from "../../compiler/diagnostics.ts";
-import { siblingName, writeFileAtomically } from "../checkpoint/atomicDirectory.ts";
+import { writeFileAtomically } from "../checkpoint/atomicDirectory.ts";
 import { fileError } from "../checkpoint/fileSystem.ts";
+import { siblingName } from "../checkpoint/leftovers.ts";
 import {
   CRC_BYTES,
   HEADER_BYTES,

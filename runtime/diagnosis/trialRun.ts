@@ -1,11 +1,11 @@
 // A second of training of a tiny network on one provider, on images that are made here: shows that a device
 // does the whole of a step, and that the loss falls. provider -> steps and losses. For `mttc doctor`.
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { compile } from "../../compiler/compile.ts";
 import { decodeSafetensors } from "../../compiler/safetensors.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
+import { temporaryFolder } from "../checkpoint/temporaryFolder.ts";
 import { RandomStream } from "../data/randomStream.ts";
 import { OrtHost, type ProviderRequest } from "../ort/ortHost.ts";
 import { writeBundleDirectory } from "../runs/bundleDirectory.ts";
@@ -35,7 +35,7 @@ export interface TrialOptions {
 
 /** Trains; throws what OrtHost.start and the first step throw. */
 export async function runTrial({ provider, libraryPath, seconds }: TrialOptions): Promise<Trial> {
-  const folder = await mkdtemp(join(tmpdir(), "mttc-doctor-"));
+  const folder = await temporaryFolder("mttc-doctor-");
   try {
     const host = await OrtHost.start({ provider, libraryPath });
     try {

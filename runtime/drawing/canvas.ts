@@ -3,6 +3,7 @@
 // process that reads images.
 import sharp from "sharp";
 import { type DrawnText, TextDrawer, textWidth } from "./canvasText.ts";
+import { markPng } from "./pngMark.ts";
 
 /** #rrggbb. */
 export type Colour = `#${string}`;
@@ -68,7 +69,7 @@ export class Canvas {
     if (text !== "") this.#texts.push({ text, x, y, style });
   }
 
-  /** Draws the text and gives the PNG. */
+  /** Draws the text and gives the PNG, which says that mttc drew it. */
   async toPng(): Promise<Buffer> {
     for (const { text, x, y, style } of this.#texts.splice(0)) {
       const { size = TEXT_SIZE, bold = false, align = "left", most = Number.POSITIVE_INFINITY } = style;
@@ -77,7 +78,8 @@ export class Canvas {
       this.#blend(drawn, x * this.#scale - share * textWidth(drawn), y * this.#scale, style.colour);
     }
     const raw = { width: this.#width, height: this.#height, channels: 3 } as const;
-    return await sharp(this.#pixels, { raw }).png({ compressionLevel: 9, palette: false }).toBuffer();
+    const png = await sharp(this.#pixels, { raw }).png({ compressionLevel: 9, palette: false }).toBuffer();
+    return markPng(png);
   }
 
   #place(units: number, most: number): number {

@@ -5,13 +5,13 @@ import { join, resolve } from "node:path";
 import { type ExportedFile, exportModel } from "../../compiler/exportModel.ts";
 import { fullMetadata, type ModelKind } from "../../compiler/model/modelMetadata.ts";
 import { writeDirectoryAtomically } from "../checkpoint/atomicDirectory.ts";
+import { refuseForeignFolder } from "../checkpoint/ownOutput.ts";
 import { OrtHost } from "../ort/ortHost.ts";
 import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
 import { usageError } from "../train/trainerCalls.ts";
 import { EXPORT_FOLDER, LIST_FILE } from "./exportedModel.ts";
 import { exportOrigin } from "./exportOrigin.ts";
 import type { ExportSource } from "./exportSource.ts";
-import { refuseForeignFolder } from "./ownFolder.ts";
 import { ParameterValues } from "./parameterValues.ts";
 import { checkParity, type ParityCheck } from "./parity.ts";
 import { parityReference } from "./parityImages.ts";
@@ -42,9 +42,9 @@ export interface ExportReport {
 
 /**
  * Exports the model of `trainer` as it is now. All files or none are written. E_USAGE for a run without
- * logdir and no `directory`; E_PARITY where one does not agree with the trainer, E_FILE and E_DISK where they
- * cannot be written, E_CKPT_MISMATCH where the parameters of a run are not those that this mttc builds of its
- * spec.
+ * logdir and no `directory`; E_RUN_EXISTS where it holds what is not ours, E_PARITY where one does not agree
+ * with the trainer, E_FILE and E_DISK where they cannot be written, E_CKPT_MISMATCH where the parameters of a
+ * run are not those that this mttc builds of its spec.
  */
 export async function exportRun(
   trainer: ExportSource,
@@ -53,7 +53,7 @@ export async function exportRun(
   refuseNoFolder(trainer, options);
   const manifest = await trainer.manifest();
   const directory = resolve(options.directory ?? join(trainer.directory ?? ".", EXPORT_FOLDER));
-  await refuseForeignFolder(directory, { listFile: LIST_FILE, format: LIST_FORMAT });
+  await refuseForeignExport(directory);
   const classes = manifest.tasks.map(({ name, classes: names }) => ({ task: name, classes: names }));
   const values = new ParameterValues(await trainer.parameters(), manifest);
   const { split = false } = options;
@@ -91,6 +91,11 @@ function refuseNoFolder(trainer: ExportSource, { directory }: ExportRunOptions):
     "the run has no logdir: an export in its folder would go when the trainer is closed",
     'name a folder: exportRun(trainer, { directory: "models" })',
   );
+}
+
+/** E_RUN_EXISTS unless `directory` is absent, empty or an export and nothing else. */
+export async function refuseForeignExport(directory: string): Promise<void> {
+  await refuseForeignFolder(directory, { listFile: LIST_FILE, format: LIST_FORMAT });
 }
 
 function describeFile({ file, bytes, metadata }: ExportedFile): ExportReport["files"][number] {

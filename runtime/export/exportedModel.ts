@@ -1,10 +1,11 @@
 // Which file is meant where a model is asked for: the file itself, the model of an export's folder, or that
 // of the export in a run's folder.
 import { readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import type { ModelMetadata } from "../../compiler/model/modelMetadata.ts";
 import { fileError } from "../checkpoint/fileSystem.ts";
+import { restoreReplaced } from "../checkpoint/leftovers.ts";
 
 /** Default name of an export's folder, inside the run's. */
 export const EXPORT_FOLDER = "export";
@@ -13,8 +14,12 @@ export const LIST_FILE = "export.json";
 const MODEL_FILE = "model.onnx";
 const CHECKPOINT_FOLDER = "checkpoints";
 
-/** The model behind `path`. E_FILE where there is none, with the command that makes it. */
+/**
+ * The model behind `path`; an export whose replacement was killed is put back first. E_FILE where there is
+ * none, with the command that makes it.
+ */
 export async function exportedModel(path: string): Promise<string> {
+  for (const folder of [dirname(path), path, join(path, EXPORT_FOLDER)]) await restoreReplaced(folder);
   if (!(await isFolder(path))) return path;
   if ((await namesIn(path)).includes(LIST_FILE)) return join(path, MODEL_FILE);
   const folder = join(path, EXPORT_FOLDER);

@@ -2,7 +2,7 @@
 // imported, as the compiler takes them.
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
 import type { Graph } from "../../compiler/ir/types.ts";
@@ -22,6 +22,7 @@ import { OPS } from "../../compiler/ops/table.ts";
 import { classKey } from "../../compiler/spec/classKey.ts";
 import { networkChannels } from "../../compiler/spec/pixelRange.ts";
 import type { ImportedFcn, Spec } from "../../compiler/spec/schema.ts";
+import { restoreReplaced } from "../checkpoint/leftovers.ts";
 import { importKerasFile, isKerasPath } from "./kerasFile.ts";
 import { type ModelFile, readModelFile } from "./modelFile.ts";
 
@@ -42,9 +43,11 @@ export async function readForeignModels(
   classes: TaskClasses,
 ): Promise<ForeignModels> {
   const settings = importedFcn(spec);
-  const read = <T>(key: ModelKey, name: string, body: (path: string) => Promise<T>): Promise<T> => {
+  const read = async <T>(key: ModelKey, name: string, body: (path: string) => Promise<T>): Promise<T> => {
     const path = resolve(baseDirectory, name);
-    return placed({ key, path, spec }, () => body(path));
+    // A part of an export may be a spec's fcn: one whose replacement was killed is put back.
+    await restoreReplaced(dirname(path));
+    return await placed({ key, path, spec }, () => body(path));
   };
   const trunk = settings && (await read("fcn", settings.path, (path) => readTrunk(spec, settings, path)));
   const teacher =

@@ -10,6 +10,7 @@ import { MttcError } from "../../compiler/diagnostics.ts";
 import { CONSTANTS_FILE } from "../../compiler/onnx/writeBundle.ts";
 import { writeDirectoryAtomically } from "../checkpoint/atomicDirectory.ts";
 import { fileError } from "../checkpoint/fileSystem.ts";
+import { restoreReplaced } from "../checkpoint/leftovers.ts";
 
 export const MANIFEST_FILE = "manifest.json";
 
@@ -18,7 +19,10 @@ export interface StoredManifest extends Manifest {
   readonly files: Readonly<Record<string, { readonly bytes: number; readonly sha256: string }>>;
 }
 
-/** Writes `bundle` to `directory` (replacing an older one) whole or not at all. E_FILE or E_DISK. */
+/**
+ * Writes `bundle` to `directory` (replacing an older one, which the caller has found to be ours) whole or not
+ * at all. E_FILE or E_DISK.
+ */
 export async function writeBundleDirectory(directory: string, bundle: Bundle): Promise<StoredManifest> {
   const files = Object.fromEntries(
     [...bundle.files].map(([name, bytes]) => [name, { bytes: bytes.length, sha256: sha256(bytes) }]),
@@ -40,6 +44,8 @@ export async function readBundleDirectory(
   graphs: readonly string[],
 ): Promise<StoredManifest> {
   const path = join(directory, MANIFEST_FILE);
+  // Nothing is written but for a bundle whose replacement was killed, which gets its name back.
+  await restoreReplaced(directory);
   const manifest = parseManifest(await readPart(path), path);
   const wanted = new Set([...graphs.map((graph) => manifest.graphs[graph]?.file ?? graph), CONSTANTS_FILE]);
   for (const name of wanted) {

@@ -6,10 +6,13 @@ import { basename, join, sep } from "node:path";
 import { z } from "zod";
 import { writeFileAtomically } from "../checkpoint/atomicDirectory.ts";
 import { fileError, systemCode } from "../checkpoint/fileSystem.ts";
+import { textMark } from "../checkpoint/ownOutput.ts";
 import type { LabelledRows } from "../data/classes.ts";
 
 export const LABELS_FILE = "labels.json";
 const FORMAT = "mttc-labels";
+/** How a record of ours is known. */
+export const LABELS_MARK = textMark("a record of labels", `{"format":"${FORMAT}"`);
 const NAME_BYTES = 8;
 const ROW_BYTES = 12;
 

@@ -15,9 +15,14 @@ import type { LabelRow } from "../data/labelTable.ts";
 import type { RunSources } from "./runSources.ts";
 
 export const BUNDLE_FOLDER = "bundle";
-const CHECKPOINT_FOLDER = "checkpoints";
-const SPEC_FILE = "spec.yml";
-const RUN_FILE = "run.json";
+export const CHECKPOINT_FOLDER = "checkpoints";
+export const SPEC_FILE = "spec.yml";
+export const RUN_FILE = "run.json";
+export const LOG_FILE = "log.jsonl";
+/** `format` of run.json. */
+export const RUN_FORMAT = "mttc-run";
+/** The first line of spec.yml, by which it is known where run.json is not there yet. */
+export const SPEC_HEAD = "# The spec of a run, as mttc resolved it.\n";
 /** Before version 2 run.json had no number, and no `project`. */
 const VERSION = 2;
 
@@ -25,7 +30,7 @@ const rowsSchema = z.array(
   z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]).optional()),
 );
 const factsSchema = z.object({
-  format: z.literal("mttc-run"),
+  format: z.literal(RUN_FORMAT),
   version: z.int().min(1).max(VERSION).default(1),
   classes: z.record(z.string(), z.array(z.string()).min(1)),
   /** From the run's folder to the one that relative paths of the spec start from. */
@@ -117,13 +122,14 @@ export async function writeRun(directory: string, description: RunDescription): 
       return typeof path === "string" ? { ...row, [spec.filepaths]: inProject(path) } : row;
     });
   const facts: RunFacts = {
-    ...{ format: "mttc-run", version: VERSION, baseDirectory },
+    ...{ format: RUN_FORMAT, version: VERSION, baseDirectory },
     classes: Object.fromEntries(Object.entries(classes).map(([task, names]) => [task, [...names]])),
     ...(description.foldsMissing ? { foldsMissing: true } : {}),
     project: relative(directory, baseDirectory).split(sep).join("/") || ".",
     rows: { ...(trainRows && { train: kept(trainRows) }), ...(valRows && { val: kept(valRows) }) },
   };
-  await writeFileAtomically(join(directory, SPEC_FILE), stringify(withPaths(spec, inProject)));
+  const text = `${SPEC_HEAD}${stringify(withPaths(spec, inProject))}`;
+  await writeFileAtomically(join(directory, SPEC_FILE), text);
   await writeFileAtomically(join(directory, RUN_FILE), `${JSON.stringify(facts, null, 1)}\n`);
 }
 

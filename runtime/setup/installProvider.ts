@@ -6,8 +6,10 @@ import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { unzipSync } from "fflate";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
-import { removeLeftovers, siblingName, writeDirectoryAtomically } from "../checkpoint/atomicDirectory.ts";
-import { fileError } from "../checkpoint/fileSystem.ts";
+import { writeDirectoryAtomically } from "../checkpoint/atomicDirectory.ts";
+import { fileError, systemCode } from "../checkpoint/fileSystem.ts";
+import { removeLeftovers, restoreReplaced, siblingName } from "../checkpoint/leftovers.ts";
+import { inTheWay } from "../checkpoint/ownOutput.ts";
 import { locateOrtLibrary } from "../ort/library.ts";
 import { CORE_NAME, type ProviderPackage } from "./providerPackages.ts";
 
@@ -32,6 +34,8 @@ export interface InstalledProvider {
   readonly files: readonly string[];
 }
 
+/** Files of a provider's folder, core included. */
+const LIBRARY_NAME = /^(lib)?onnxruntime.*\.(so(\.[\d.]+)?|dll|dylib)$/;
 /** How much of what a program wrote to stderr is quoted. */
 const QUOTED_LINES = 3;
 
@@ -63,6 +67,19 @@ export async function installProvider(options: InstallOptions): Promise<Installe
   const hint =
     "on another machine, `pip download onnxruntime-gpu`, unpack it and set MTTC_ORT_DIR to its folder";
   throw new MttcError(faults.map((fault, i) => (i === faults.length - 1 ? { ...fault, hint } : fault)));
+}
+
+/** E_RUN_EXISTS where `folder` holds anything but the libraries of a provider. */
+export async function refuseForeignProvider(folder: string): Promise<void> {
+  await restoreReplaced(folder);
+  const names = await readdir(folder).catch((error: unknown) => {
+    if (systemCode(error) === "ENOENT") return [];
+    throw fileError(error, folder, "read the folder");
+  });
+  const foreign = names.filter((name) => !LIBRARY_NAME.test(name));
+  if (foreign.length === 0) return;
+  const message = `the folder holds files that mttc did not write: ${foreign.slice(0, 5).join(", ")}`;
+  throw inTheWay(folder, message, "choose another folder");
 }
 
 async function unpack(

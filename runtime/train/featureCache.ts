@@ -4,9 +4,10 @@ import { access, mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { uncachedReason } from "../../compiler/spec/cacheFeatures.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
-import { removeLeftovers } from "../checkpoint/atomicDirectory.ts";
 import { fileError } from "../checkpoint/fileSystem.ts";
+import { removeLeftovers } from "../checkpoint/leftovers.ts";
 import { acquireRunLock, PACKING } from "../checkpoint/runLock.ts";
+import { tidyFolder } from "../checkpoint/tidyFolder.ts";
 import type { LabelledRows } from "../data/classes.ts";
 import { FeatureBatches } from "../data/featureBatches.ts";
 import { FeatureStore } from "../data/featureStore.ts";
@@ -183,7 +184,7 @@ async function openSet(
   if (missing.length > 0) {
     computed = await computeMissing(context, set, missing, entries, options);
     entries = entriesOf(await readShards(folder, kind));
-  }
+  } else await tidyFolder(folder, PACKING);
   const used = new Map<string, PackEntry>();
   for (const { path } of items) {
     const entry = entries.get(path);

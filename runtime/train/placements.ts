@@ -1,9 +1,9 @@
 // Which provider would run which node of a spec's graphs: they are loaded as training loads them, and not
 // run. For `mttc inspect --placement` and the report of a GPU.
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Bundle } from "../../compiler/bundle.ts";
+import { temporaryFolder } from "../checkpoint/temporaryFolder.ts";
 import type { OrtHost, Placement } from "../ort/ortHost.ts";
 import { PROVIDER_NAMES } from "../ort/provider.ts";
 import { writeBundleDirectory } from "../runs/bundleDirectory.ts";
@@ -25,7 +25,7 @@ export async function placeGraphs(
   bundle: Bundle,
   graphs: readonly string[] = openedGraphs(bundle),
 ): Promise<GraphPlacement[]> {
-  const directory = await mkdtemp(join(tmpdir(), "mttc-placement-"));
+  const directory = await temporaryFolder("mttc-placement-");
   try {
     const manifest = await writeBundleDirectory(join(directory, "bundle"), bundle);
     const placed: GraphPlacement[] = [];

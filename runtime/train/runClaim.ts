@@ -5,8 +5,8 @@ import { resolve } from "node:path";
 import type { StateEntry } from "../../compiler/bundle.ts";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
 import type { StoredTensor } from "../../compiler/safetensors.ts";
-import { removeLeftovers } from "../checkpoint/atomicDirectory.ts";
 import { newestCheckpointName, readNewestCheckpoint } from "../checkpoint/checkpoints.ts";
+import { removeLeftovers } from "../checkpoint/leftovers.ts";
 import { acquireRunLock, type RunLock, refuseLocked } from "../checkpoint/runLock.ts";
 import type { ClassNames, PreparedLabels } from "../data/classes.ts";
 import { refuseOtherTensors } from "../runs/checkpointTensors.ts";
@@ -20,6 +20,7 @@ import {
   refuseOtherSpec,
 } from "../runs/fingerprint.ts";
 import { changesText, labelChanges, writeLabelRecord } from "../runs/labelRecord.ts";
+import { refuseForeignRun } from "../runs/ownRun.ts";
 import { hasRun, RunFolder, writeRun } from "../runs/runFolder.ts";
 import { OPTIONAL_STATE } from "./progress.ts";
 import type { Experiment } from "./trainerOptions.ts";
@@ -55,6 +56,7 @@ export class RunClaim {
     const { spec, baseDirectory } = experiment;
     if (spec.logdir === null) return undefined;
     const directory = resolve(baseDirectory, spec.logdir);
+    await refuseForeignRun(directory);
     await refuseLocked(directory);
     if (!resumes) {
       await refuseRun(directory);

@@ -1,12 +1,13 @@
 // Everything that is open while a run trains: labels, compiled bundle, ONNX Runtime's worker, device tensors,
 // loader thread. Opening goes through the stages in order; closing undoes it.
-import { mkdtemp, rm } from "node:fs/promises";
-import { availableParallelism, tmpdir } from "node:os";
+import { rm } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { compile } from "../../compiler/compile.ts";
 import { decodeSafetensors } from "../../compiler/safetensors.ts";
 import { augmentSettings } from "../../compiler/spec/augmentKeys.ts";
 import { specWarnings } from "../../compiler/spec/specWarnings.ts";
+import { temporaryFolder } from "../checkpoint/temporaryFolder.ts";
 import type { PreparedLabels } from "../data/classes.ts";
 import { imageFormat } from "../data/images.ts";
 import { conflictWarnings } from "../data/labelConflicts.ts";
@@ -274,7 +275,7 @@ async function openDirectory(
     closers.push(() => lock.release());
     return { directory: claim.directory, lockNotes: lock.notes };
   }
-  const directory = await mkdtemp(join(tmpdir(), "mttc-"));
+  const directory = await temporaryFolder("mttc-");
   closers.push(() => rm(directory, { recursive: true, force: true }));
   return { directory, lockNotes: [] };
 }

@@ -12,6 +12,7 @@ function report(error: unknown): { code: number; text: string } {
     out: () => undefined,
     note: (line) => void lines.push(line),
     onReaderGone: () => () => undefined,
+    data: () => undefined,
     isTerminal: false,
     drawsProgress: false,
     colours: plain,

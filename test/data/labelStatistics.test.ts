@@ -57,6 +57,7 @@ describe("mttc data stats", () => {
     const data = new Command("data");
     addDataStatsCommand(data, {
       ...processTerminal(),
+      data: () => undefined,
       isTerminal: false,
       out: (text) => void out.push(text),
       note: (text) => void notes.push(text),
@@ -111,7 +112,7 @@ describe("mttc data stats", () => {
     const png = join(folder, "stats.png");
     const { out, notes } = await stats(join(folder, "esc.csv"), "-o", png);
     expect(notes).toContain("stats.png");
-    expect(out).toContain("\uFFFD[31mred");
+    expect(out).toContain("\\u001b[31mred");
     expect(out).not.toContain("\u001B");
     expect((await sharp(await readFile(png)).metadata()).format).toBe("png");
   });

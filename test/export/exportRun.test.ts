@@ -103,7 +103,7 @@ test("an earlier export is replaced as a whole, a folder with other files is ref
   ]);
   await writeFile(join(directory, "notes.txt"), "mine");
   const [fault] = await faultsOfAsync(() => exportRun(trainer, { directory }));
-  expect(fault).toMatchObject({ code: "E_FILE", at: { file: directory } });
+  expect(fault).toMatchObject({ code: "E_RUN_EXISTS", at: { file: directory } });
   expect(fault?.message).toContain("notes.txt");
   expect(await readFile(join(directory, "notes.txt"), "utf8")).toBe("mine");
 });

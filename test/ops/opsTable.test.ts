@@ -73,6 +73,7 @@ describe("mttc ops", () => {
       out: (text) => void lines.push(text),
       note: () => {},
       onReaderGone: () => () => undefined,
+      data: () => undefined,
       isTerminal: false,
       drawsProgress: false,
       colours: pc.createColors(false),

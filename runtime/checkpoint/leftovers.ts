@@ -1,0 +1,162 @@
+// What killed processes leave beside an output: files half-written, folders half-deleted, and the old folder
+// of a replacement that was cut short between its two renames, which is put back. Names say whose they are,
+// so that a live process's are left alone. (folder) -> a folder without them.
+import { createHash, randomBytes } from "node:crypto";
+import { readFileSync, readlinkSync } from "node:fs";
+import { hostname } from "node:os";
+import { basename, dirname, join, resolve } from "node:path";
+import { type FileSystem, fileError, nodeFileSystem, systemCode } from "./fileSystem.ts";
+
+/**
+ * What a sibling is for: `tmp` is being written, `old` is what `path` was and stands in for it until the new
+ * one is in place, `trash` is being removed.
+ */
+export type SiblingPurpose = "tmp" | "old" | "trash";
+
+interface Leftover {
+  readonly name: string;
+  readonly purpose: SiblingPurpose;
+  /** Last part of the path beside which it stands, or a hash of a long one. */
+  readonly tag: string;
+  readonly isDead: boolean;
+}
+
+/** .<purpose>-<machine>-<pid>-<start>-<random>-<tag>; earlier versions named neither machine nor start. */
+const NAME = /^\.(tmp|old|trash)-(?:([0-9a-f]{8})-(\d+)-([0-9a-f]{8})|(\d+))-[0-9a-f]{8}-(.+)$/s;
+const HASH = /^[0-9a-f]{8}$/;
+/** File systems take names of 255 bytes. */
+const MOST_TAG_BYTES = 180;
+/** Nobody can be asked whether a process of another machine lives; none writes for so long. */
+const FOREIGN_DAYS = 7;
+const DAY_MS = 86_400_000;
+
+/** A name beside `path` that no other writer uses; `removeLeftovers` finds it should this process be killed. */
+export function siblingName(path: string, purpose: SiblingPurpose): string {
+  const owner = `${thisMachine()}-${process.pid}-${startOf(process.pid)}`;
+  return join(dirname(path), `.${purpose}-${owner}-${randomBytes(4).toString("hex")}-${tagOf(path)}`);
+}
+
+/**
+ * Removes what killed processes left in `folder`, of the output `of` alone where it is given (its name), and
+ * gives a replaced folder its name back where nothing stands there. Nothing happens where there is no such
+ * folder or it may not be listed. E_FILE.
+ */
+export async function removeLeftovers(
+  folder: string,
+  fileSystem: FileSystem = nodeFileSystem,
+  of?: string,
+): Promise<void> {
+  const tag = of === undefined ? undefined : tagOf(of);
+  for (const leftover of await listLeftovers(folder, fileSystem, tag)) {
+    if (!leftover.isDead) continue;
+    const path = join(folder, leftover.name);
+    const place = join(folder, of ?? leftover.tag);
+    // What stands in the place of a long name is not told by its hash.
+    if (leftover.purpose === "old" && of === undefined && HASH.test(leftover.tag)) continue;
+    if (leftover.purpose === "old" && !(await fileSystem.exists(place)))
+      await renameIfThere(path, place, fileSystem);
+    else await fileSystem.remove(path);
+  }
+}
+
+/** Puts the folder at `path` back where a killed replacement left it aside; without one nothing happens. */
+export async function restoreReplaced(path: string, fileSystem: FileSystem = nodeFileSystem): Promise<void> {
+  const place = resolve(path);
+  try {
+    if (!(await fileSystem.exists(place))) await removeLeftovers(dirname(place), fileSystem, basename(place));
+  } catch (error) {
+    if (systemCode(error) === "ENOTDIR") return;
+    throw fileError(error, place, "put back what was replaced");
+  }
+}
+
+/** Whether a process of this machine runs under `pid`, whoever owns it. */
+export function isProcessAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return systemCode(error) === "EPERM";
+  }
+}
+
+async function listLeftovers(
+  folder: string,
+  fileSystem: FileSystem,
+  wanted: string | undefined,
+): Promise<Leftover[]> {
+  let names: string[];
+  try {
+    names = await fileSystem.readdir(folder);
+  } catch (error) {
+    if (["ENOENT", "EACCES", "EPERM"].includes(systemCode(error) ?? "")) return [];
+    throw error;
+  }
+  const found: Leftover[] = [];
+  for (const name of names) {
+    const [, purpose = "", machine, pid, start, plainPid, tag = ""] = NAME.exec(name) ?? [];
+    if (purpose === "" || (wanted !== undefined && tag !== wanted)) continue;
+    const isDead =
+      machine === undefined
+        ? !isProcessAlive(Number(plainPid))
+        : machine === thisMachine()
+          ? !(isProcessAlive(Number(pid)) && startOf(Number(pid)) === start)
+          : await isOld(join(folder, name), fileSystem);
+    // Earlier versions called both a replaced folder and a checkpoint that goes "trash".
+    const isReplaced = purpose === "old" || (machine === undefined && purpose === "trash" && !isEpoch(tag));
+    found.push({ name, purpose: isReplaced ? "old" : (purpose as SiblingPurpose), tag, isDead });
+  }
+  return found;
+}
+
+async function isOld(path: string, fileSystem: FileSystem): Promise<boolean> {
+  const stat = await fileSystem.lookAt(path);
+  return stat !== undefined && Date.now() - stat.mtimeMs > FOREIGN_DAYS * DAY_MS;
+}
+
+/** Another process may have put it back meanwhile. */
+async function renameIfThere(from: string, to: string, fileSystem: FileSystem): Promise<void> {
+  try {
+    await fileSystem.rename(from, to);
+  } catch (error) {
+    if (systemCode(error) !== "ENOENT") throw error;
+  }
+}
+
+function isEpoch(tag: string): boolean {
+  return /^epoch-\d/.test(tag);
+}
+
+function tagOf(path: string): string {
+  const name = basename(path);
+  return Buffer.byteLength(name) <= MOST_TAG_BYTES ? name : shortHash(name);
+}
+
+/** The boot and the space of process numbers that a pid belongs to: containers of a host differ. */
+function thisMachine(): string {
+  const boot = orEmpty(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8"));
+  return shortHash(`${boot} ${orEmpty(() => readlinkSync("/proc/self/ns/pid"))} ${hostname()}`);
+}
+
+/**
+ * Tells a process from a later one of the same number: a hash of the clock tick at which it began (Linux,
+ * proc(5), stat field 22). Where there is no /proc all processes of one number look the same.
+ */
+function startOf(pid: number): string {
+  const stat = orEmpty(() => readFileSync(`/proc/${pid}/stat`, "utf8"));
+  // The second field is the command in parentheses and may hold spaces; count from behind it.
+  return shortHash(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "");
+}
+
+function orEmpty(read: () => string): string {
+  try {
+    return read();
+  } catch (error) {
+    if (systemCode(error) === undefined) throw error;
+    return "";
+  }
+}
+
+function shortHash(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 8);
+}
