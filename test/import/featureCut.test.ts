@@ -13,7 +13,7 @@ import { importTrunk } from "../../compiler/onnx/import/importTrunk.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { PROJECT_ROOT } from "../projectRoot.ts";
 import { faultsOf } from "../spec/faultsOf.ts";
-import { imageOf } from "./foreignModel.ts";
+import { encodeForeign, imageOf, ints, weights } from "./foreignModel.ts";
 
 const graphOf = (lines: string) => parseGraph(`graph net\n${lines.replace(/^\s+/gm, "").trim()}\n`, OPS);
 
@@ -161,6 +161,42 @@ test("windows that are cut out and put back are the map again, for any batch", (
   `);
   const { output, graph } = cutTrunk(windows);
   expect([output, graph.outputs[0]?.value.type.shape]).toEqual(["map", ["N", 4, 8, 8]]);
+});
+
+describe("position embeddings have the size of the images that the network was made for", () => {
+  const transformer = (stored: readonly number[]) =>
+    encodeForeign({
+      image: ["n", 3, "h", "w"],
+      initializers: [weights("patch", [8, 3, 4, 4]), weights("table", stored), ints("flat", [0, 8, -1])],
+      nodes: [
+        ["Conv(x, patch) -> c", { strides: [4, 4] }],
+        ["Reshape(c, flat) -> rows"],
+        ["Transpose(rows) -> tokens", { perm: [0, 2, 1] }],
+        ["Add(tokens, table) -> y"],
+      ],
+    });
+  const options = (side: number) => ({ file: "vit.onnx", imshape: [side, side] as const, batch: "N" });
+
+  test("images of that size are taken", () => {
+    expect(importTrunk(transformer([1, 16, 8]), options(16)).output).toBe("y");
+  });
+
+  test("others are refused, with the size", () => {
+    const [fault] = faultsOf(() => importTrunk(transformer([1, 16, 8]), options(24)));
+    expect(fault).toMatchObject({ code: "E_MODEL_SHAPE", at: { node: "node of y" } });
+    expect(fault?.message).toMatch(/images of 16x16 pixels: 16 tokens; images of 24x24 give 36$/);
+    expect(fault?.hint).toMatch(/^take imshape: \[16, 16\]/);
+  });
+
+  test("... of patches that do not divide the images, too", () => {
+    const [fault] = faultsOf(() => importTrunk(transformer([1, 16, 8]), options(27)));
+    expect(fault?.message).toMatch(/images of 16x16 pixels: 16 tokens; images of 27x27 give 36$/);
+  });
+
+  test("a table that is no square of tokens is refused as the shapes that it is", () => {
+    const [fault] = faultsOf(() => importTrunk(transformer([1, 15, 8]), options(24)));
+    expect(fault?.message).toMatch(/broadcast/);
+  });
 });
 
 describe("what is no feature map", () => {

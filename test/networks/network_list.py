@@ -141,9 +141,6 @@ TRANSFORMERS = {
     "torchvision-swin": of_torchvision(lambda: torchvision_swin("v1"), 64, swin_features, True),
     "torchvision-swinv2": of_torchvision(lambda: torchvision_swin("v2"), 64, swin_features, True),
     "torchvision-maxvit": of_torchvision(torchvision_maxvit, 64, maxvit_features, True),
-    "maxvit": of_timm(
-        "maxvit_rmlp_pico_rw_256", 64, True, img_size=64, embed_dim=(32, 64), depths=(1, 1), stem_width=(16, 32)
-    ),
     "pvt-v2": of_timm("pvt_v2_b0", 128, True, depths=(1, 1, 1, 1), embed_dims=(16, 32, 40, 64), num_heads=(1, 2, 5, 8)),
     "hiera": of_class(hiera, 128, True),
     "cait": of_timm("cait_xxs24_224", 64, True, img_size=64, **VIT),
@@ -157,7 +154,7 @@ TRANSFORMERS = {
         True,
     ),
     "levit": of_timm(
-        "levit_128s", 224, True, img_size=224, embed_dim=(32, 48, 64), key_dim=8, num_heads=(2, 3, 4), depth=(1, 1, 1)
+        "levit_128s", 224, True, img_size=224, embed_dim=(32, 48, 64), key_dim=16, num_heads=(2, 3, 4), depth=(2, 2, 2)
     ),
     "efficientformer": of_timm("efficientformer_l1", 224, True, embed_dims=(16, 24, 32, 48), depths=(1, 1, 1, 2)),
     "efficientformerv2": of_timm(
@@ -210,7 +207,6 @@ OTHERS = {
     "inception-next": of_timm("inception_next_atto", 128, depths=(1, 1, 1, 1), dims=(16, 32, 48, 64)),
     "convnextv2": of_timm("convnextv2_atto", 128, **THIN4),
     "mambaout": of_timm("mambaout_femto", 128, **THIN4),
-    "starnet": of_timm("starnet_s1", 128, base_dim=8),
     "repvit": of_timm("repvit_m0_9", 128, embed_dim=(16, 24, 32, 48), depth=(1, 1, 2, 1)),
     "ghostnet": of_timm("ghostnet_050", 128),
     "rexnet": of_timm("rexnet_100", 128, width_mult=0.35),

@@ -38,27 +38,22 @@ for (const stem of stems) {
     isBatchFixed: values["batch-fixed"],
   });
   trials.push(trial);
+  if (values.markdown !== undefined) writeFileSync(values.markdown, markdown());
   process.stderr.write(`${stem}: ${verdictOf(trial)}${values.verbose ? details(trial) : ""}\n`);
 }
 library[Symbol.dispose]();
 
-const heads = [
-  "network",
-  "form",
-  "result",
-  "features",
-  "gradients",
-  "compared",
-  "trained of PyTorch's",
-  "others",
-  "s",
-];
 const rows = trials.map(rowOf);
-const table = new Table({ head: heads, style: { head: [], border: [] } });
+const table = new Table({ head: [...columns()], style: { head: [], border: [] } });
 table.push(...rows);
 process.stdout.write(`${table.toString()}\n${summary()}\n`);
-if (values.markdown !== undefined) writeFileSync(values.markdown, markdown());
 process.exitCode = trials.some((trial) => verdictOf(trial) === "WRONG") ? 1 : 0;
+
+/** As the script exported it; numbers relative to norms; how many parameters were compared; what trains. */
+function columns(): readonly string[] {
+  const compared = ["features", "worst gradient", "PyTorch's float32", "compared"];
+  return ["network", "form", "result", ...compared, "trained of PyTorch's", "others", "s"];
+}
 
 function verdictOf({ fault, featuresError = 0, gradients }: Trial): string {
   if (!(featuresError <= FAMILY_FLOAT32) || (gradients && !(gradients.worst.error <= FAMILY_FLOAT32)))
@@ -73,7 +68,8 @@ function rowOf(trial: Trial): string[] {
     facts.form,
     verdictOf(trial).slice(0, 90),
     featuresError?.toExponential(1) ?? "",
-    gradients ? `${gradients.worst.error.toExponential(1)}` : "",
+    gradients?.worst.error.toExponential(1) ?? "",
+    facts.gap.toExponential(1),
     gradients ? `${gradients.compared}` : "",
     gradients ? `${gradients.ours} of ${gradients.theirs}` : "",
     gradients ? `${gradients.others.length}` : "",
@@ -98,6 +94,8 @@ function summary(): string {
 }
 
 function markdown(): string {
+  const heads = columns();
+  const rows = trials.map(rowOf);
   const line = (cells: readonly string[]) =>
     `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
   return [line(heads), line(heads.map(() => "---")), ...rows.map(line), "", summary(), ""].join("\n");

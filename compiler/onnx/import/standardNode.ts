@@ -7,6 +7,7 @@ import type { Attrs, AttrValue, Node, TensorData, TensorType, Value } from "../.
 import { ATTRIBUTE_TYPE, type AttributeProto } from "../onnxSchema.ts";
 import { explicitWindow } from "./autoPad.ts";
 import { type NodeCall, type Results, text } from "./nodeCall.ts";
+import { refusePositions } from "./positionEmbedding.ts";
 import { elementTypeName, importedDType } from "./tensorValues.ts";
 
 /** Elements up to which a constant result is computed at import: 64 MiB of float32. */
@@ -73,6 +74,7 @@ function emitStandard(node: NodeCall, op: Op, given: readonly (Value | undefined
   const outputs = trimmed(node.outputs.map((name) => name || undefined)).length;
   const constants = inputs.map((input) => node.b.constantData(input));
   const numbers = inputs.map((input) => input && node.numbersOf(input));
+  if (op.traits.includes("elementwise")) refusePositions(node, inputs);
   const types = boundedTypes(node, op, inputs, constants, attrs);
   if (outputs > types.length)
     node.fail("E_MODEL_PARSE", `has ${outputs} outputs, the operator gives ${types.length}`);
