@@ -178,7 +178,12 @@ TRANSFORMERS = {
     "edgenext": of_timm("edgenext_xx_small", 128, True, dims=(16, 24, 40, 56), depths=(1, 2, 2, 2)),
     "mobilevit": of_timm("mobilevit_xxs", 128, True),
     "mobilevitv2": of_timm("mobilevitv2_050", 128, True),
-    "efficientvit": of_timm("efficientvit_b0", 128, True),
+    "efficientvit": Network(
+        lambda: timm.create_model("efficientvit_b0", num_classes=7),
+        128,
+        lambda network, image: network.head.in_conv(network.forward_features(image)),
+        True,
+    ),
     "tiny-vit": of_timm(
         "tiny_vit_5m_224", 224, True, embed_dims=(16, 32, 40, 64), depths=(1, 1, 1, 1), num_heads=(1, 2, 2, 4)
     ),
