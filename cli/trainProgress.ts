@@ -2,6 +2,7 @@
 
 import { SingleBar } from "cli-progress";
 import { visibleText } from "../compiler/visibleText.ts";
+import type { EvaluationReport } from "../runtime/infer/evaluationReport.ts";
 import type { EpochReport, ProgressEvent, StepEvent } from "../runtime/train/events.ts";
 import type { MultiTaskTrainer } from "../runtime/train/multiTaskTrainer.ts";
 import { decimal, renderTable } from "./tables.ts";
@@ -40,6 +41,7 @@ interface Meter {
 
 function barMeter(epochs: number): Meter {
   let bar: SingleBar | undefined;
+  const clock = runClock(epochs);
   return {
     progress: ({ work, done, total }) => {
       if (!bar) {
@@ -48,10 +50,15 @@ function barMeter(epochs: number): Meter {
       }
       bar.update(done, { work });
     },
-    step: ({ epoch, step, steps, losses, imagesPerSecond }) => {
-      const payload = { epoch, epochs, losses: lossesText(losses), speed: Math.round(imagesPerSecond) };
+    step: (event) => {
+      const { epoch, step, steps, losses, imagesPerSecond } = event;
+      const left = clock(event);
+      const head = `${epoch}/${epochs} ${step}/${steps} ${Math.round(imagesPerSecond)}${left}`.length;
+      const room = Math.max(0, (process.stderr.columns ?? USUAL_COLUMNS) - head - BAR_COLUMNS);
+      const shown = shortened(lossesText(losses), room);
+      const payload = { epoch, epochs, losses: shown, speed: Math.round(imagesPerSecond), left };
       if (!bar) {
-        bar = newBar("epoch {epoch}/{epochs} {bar} {value}/{total}  {speed} images/s  {losses}");
+        bar = newBar("epoch {epoch}/{epochs} {bar} {value}/{total}  {speed} images/s{left}  {losses}");
         bar.start(steps, step, payload);
       }
       bar.update(step, payload);
@@ -63,10 +70,33 @@ function barMeter(epochs: number): Meter {
   };
 }
 
+const BAR_SIZE = 16;
+/** Columns of the bar's line beside its numbers. */
+const BAR_COLUMNS = "epoch   images/s    ".length + BAR_SIZE;
+
+/** ", 3 min left" by the pace since the run's first step, evaluations and checkpoints included. */
+function runClock(epochs: number): (event: StepEvent) => string {
+  let first: { readonly at: number; readonly steps: number } | undefined;
+  return ({ epoch, step, steps }) => {
+    const done = (epoch - 1) * steps + step;
+    first ??= { at: performance.now(), steps: done };
+    const since = done - first.steps;
+    if (since === 0) return "";
+    const left = ((performance.now() - first.at) / 1000 / since) * Math.max(0, epochs * steps - done);
+    return `, ${durationText(left)} left`;
+  };
+}
+
+/** "40 s", "3 min", "2.5 h". */
+export function durationText(seconds: number): string {
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  return seconds < 3600 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}
+
 function newBar(format: string): SingleBar {
   return new SingleBar({
     format,
-    barsize: 24,
+    barsize: BAR_SIZE,
     clearOnComplete: true,
     hideCursor: true,
     stream: process.stderr,
@@ -77,16 +107,19 @@ function newBar(format: string): SingleBar {
 
 function lineMeter(epochs: number, terminal: Terminal): Meter {
   let writtenAt = performance.now();
+  const clock = runClock(epochs);
   return {
     progress: ({ work, done, total }) => {
       if (performance.now() - writtenAt < LINE_INTERVAL_MS) return;
       writtenAt = performance.now();
       terminal.note(`${done} of ${total} ${work}`);
     },
-    step: ({ epoch, step, steps, losses, imagesPerSecond }) => {
+    step: (event) => {
+      const { epoch, step, steps, losses, imagesPerSecond } = event;
+      const left = clock(event);
       if (performance.now() - writtenAt < LINE_INTERVAL_MS) return;
       writtenAt = performance.now();
-      const speed = `${Math.round(imagesPerSecond)} images/s`;
+      const speed = `${Math.round(imagesPerSecond)} images/s${left}`;
       terminal.note(`epoch ${epoch}/${epochs}, step ${step}/${steps}, ${speed}, ${lossesText(losses)}`);
     },
     pause: () => undefined,
@@ -108,19 +141,52 @@ function epochText(report: EpochReport, epochs: number, terminal: Terminal): str
   return `${terminal.noteColours.bold(title)}\n${epochTable(report, style)}`;
 }
 
+/** Columns of a terminal that nobody has made wider. */
+const USUAL_COLUMNS = 80;
+/** Letters of a task's name that are always shown. */
+const LEAST_NAME = 8;
+
 /**
- * Figures of an epoch by task: training loss and accuracy, then the validation's beside its majority
- * baseline.
+ * Figures of an epoch by task: training loss and accuracy, then the validation's accuracy and macro recall,
+ * each beside its majority baseline. Without lines between the columns it fits a terminal of 80 columns; long
+ * names of tasks are cut for that.
  */
 export function epochTable(report: EpochReport, style: Pick<Terminal, "isTerminal" | "colours">): string {
-  const { evaluation } = report;
-  const more = evaluation ? ["val loss", "val accuracy", "(majority)", "macro recall", "(majority)"] : [];
-  const head = ["task", "weight", "loss", "accuracy", ...more];
-  const rows = Object.keys(report.taskWeights).map((task) => {
-    const val = evaluation?.tasks[task];
-    const figures = [val?.loss, val?.accuracy, val?.majority, val?.macroRecall, val?.majorityRecall];
-    const train = [report.taskWeights[task], report.trainLoss[task], report.trainAccuracy[task]];
-    return [task, ...[...train, ...(evaluation ? figures : [])].map((value) => decimal(value))];
-  });
-  return renderTable(style, head, rows, [1, 2, 3, 4, 5, 6, 7, 8]);
+  const { evaluation, taskWeights, trainLoss, trainAccuracy } = report;
+  const tasks = Object.keys(taskWeights);
+  const isWeighted = tasks.some((task) => taskWeights[task] !== 1);
+  const columns: readonly (readonly [string, (task: string) => number | undefined])[] = [
+    ...(isWeighted ? [["weight", (task: string) => taskWeights[task]] as const] : []),
+    ["loss", (task) => trainLoss[task]],
+    ["acc", (task) => trainAccuracy[task]],
+    ...(evaluation ? VALIDATION : []).map(
+      ([name, figure]) => [name, (task: string) => figure(evaluation?.tasks[task])] as const,
+    ),
+  ];
+  const cells = tasks.map((task) => columns.map(([, figure]) => decimal(figure(task))));
+  const widths = columns.map(([name], i) =>
+    Math.max(name.length, ...cells.map((row) => row[i]?.length ?? 0)),
+  );
+  const rest = widths.reduce((sum, width) => sum + width + 2, 0);
+  const names = tasks.map((task) => shortened(task, Math.max(LEAST_NAME, USUAL_COLUMNS - rest)));
+  return renderTable(
+    { ...style, isTerminal: false },
+    ["task", ...columns.map(([name]) => name)],
+    cells.map((row, i) => [names[i] ?? "", ...row]),
+    columns.map((_, i) => i + 1),
+  );
+}
+
+type TaskFigures = EvaluationReport["tasks"][string] | undefined;
+
+const VALIDATION: readonly (readonly [string, (figures: TaskFigures) => number | undefined])[] = [
+  ["val loss", (figures) => figures?.loss],
+  ["val acc", (figures) => figures?.accuracy],
+  ["majority", (figures) => figures?.majority],
+  ["recall", (figures) => figures?.macroRecall],
+  ["majority", (figures) => figures?.majorityRecall],
+];
+
+function shortened(name: string, width: number): string {
+  return name.length <= width ? name : `${name.slice(0, width - 1)}\u2026`;
 }
