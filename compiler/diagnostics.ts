@@ -122,15 +122,21 @@ export function formatFault(fault: Fault): string {
 /** Letters from which on a name may be meant as a part of another. */
 const MIN_PART = 3;
 
+/** Longer than any name. */
+const MAX_NAME = 1e9;
+
 /** The candidates near enough to `name` by edit distance to be what was meant, the closest first. */
 export function closeNames(name: string, candidates: Iterable<string>, most = 3): readonly string[] {
   const limit = Math.max(2, Math.floor(name.length / 3));
   const wanted = name.toLowerCase();
   const near = [...candidates].flatMap((candidate) => {
     const known = candidate.toLowerCase();
-    if (wanted.length >= MIN_PART && known.includes(wanted)) return [{ candidate, edits: 1 }];
+    const more = known.length - wanted.length;
+    // Behind what is as near by letters; of those that hold the name the shortest comes first.
+    if (wanted.length >= MIN_PART && more > limit && known.includes(wanted))
+      return [{ candidate, edits: 1 + more / MAX_NAME }];
     // Lengths that differ by more than the limit are never so near: most of a long list is passed over.
-    if (Math.abs(known.length - wanted.length) > limit) return [];
+    if (Math.abs(more) > limit) return [];
     const edits = distance(wanted, known);
     // Without a letter in common it is only as good as nothing.
     const isOther = edits >= Math.max(wanted.length, known.length);

@@ -65,7 +65,7 @@ describe("the answer to an unknown key", () => {
     ["augment: {learning_rate: 1}", '"lr" is a key of the spec itself'],
     ["batch_sizes: 3", 'did you mean "batch_size"?'],
     ["augment: {flip: true}", 'did you mean "flip_left_right"?'],
-    ["augment: {flip_: true}", 'did you mean "flip_left_right" or "flip_up_down"?'],
+    ["augment: {flip_: true}", 'did you mean "flip_up_down" or "flip_left_right"?'],
     ["toString: 1", undefined],
   ])("%s: %s", (keys, hint) => {
     const found = hintOf(keys);
