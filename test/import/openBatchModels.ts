@@ -155,6 +155,20 @@ export const OPEN_BATCH_MODELS: readonly (readonly [string, SizedModel])[] = [
     },
   ],
   [
+    "positions counted by numbers that CastLike makes",
+    {
+      initializers: [...CONSTANTS, tensor("like", "float32", [], [0])],
+      nodes: [
+        ["CastLike(zero0, like) -> from"],
+        ["CastLike(six0, like) -> to"],
+        ["CastLike(one0, like) -> by"],
+        ["Range(from, to, by) -> r"],
+        ["Unsqueeze(r, one) -> column"],
+        ["Add(x, column) -> y"],
+      ],
+    },
+  ],
+  [
     "a position for each row, expanded over the images",
     {
       initializers: [...CONSTANTS, ints("ends", [0, 1, 3]), ints("rest", [1, 6, 1])],

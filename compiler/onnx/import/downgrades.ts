@@ -1,6 +1,7 @@
 // Operators and forms that came after opset 18: written out in operators of opset 18, or refused by name.
 // Source of the rows: ONNX's Changelog.md; formulas: its function bodies.
 import type { Value } from "../../ir/types.ts";
+import { ONNX_DTYPES } from "../tensorBytes.ts";
 import { attention } from "./attention.ts";
 import { type ImportRule, refuseAll } from "./importRule.ts";
 import type { NodeCall, Results } from "./nodeCall.ts";
@@ -74,7 +75,10 @@ function groupNorm(node: NodeCall): Results {
 }
 
 function castLike(node: NodeCall): Results {
-  return [node.b.cast(node.value(0), node.value(1).type.dtype)];
+  const to = ONNX_DTYPES[node.value(1).type.dtype];
+  return standardNode(
+    node.with({ operator: "Cast", inputs: [node.value(0)], attrs: { to, saturate: undefined } }),
+  );
 }
 
 /** GridSample-20 renamed the mode bilinear. */
