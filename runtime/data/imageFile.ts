@@ -29,6 +29,17 @@ export function refusalOf(path: string, place: RowPlace): Refuse {
     new MttcError({ code, message, at: { file: path }, ...listedIn(place) }, { cause });
 }
 
+/** E_DATA_CHANGED where a file's stat is not that of its stamp (sourceStamp.ts). */
+export function refuseOtherStamp(
+  stat: { readonly size: number; readonly mtimeMs: number },
+  stamp: number,
+  path: string,
+  place: RowPlace,
+): void {
+  if (stampOf(stat) !== stamp)
+    throw refusalOf(path, place)("E_DATA_CHANGED", "the image is not what it was when training began");
+}
+
 /** The beginning and the end of an image file, and its size in bytes. */
 export interface ImageEnds {
   readonly head: Buffer;
@@ -78,8 +89,7 @@ async function withImageFile<Result>(
     try {
       const stat = await handle.stat();
       if (!stat.isFile()) throw refuse("E_PATH_TYPE", "expected a regular file");
-      if (stamp !== undefined && stampOf(stat) !== stamp)
-        throw refuse("E_DATA_CHANGED", "the image is not what it was when training began");
+      if (stamp !== undefined) refuseOtherStamp(stat, stamp, path, place);
       if (stat.size > MAX_IMAGE_FILE_BYTES) {
         throw refuse("E_IMG_LIMIT", `the file has ${stat.size} bytes, the limit is ${MAX_IMAGE_FILE_BYTES}`);
       }

@@ -24,6 +24,8 @@ const IMAGES_AHEAD = 4;
 export interface PackItem {
   readonly path: string;
   readonly place: Location;
+  /** What the file was when it was checked (sourceStamp.ts): features refuse another. */
+  readonly stamp?: number | undefined;
 }
 
 export interface PackWriterOptions {

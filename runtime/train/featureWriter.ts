@@ -1,17 +1,19 @@
 // Images -> shards of features: the frozen trunk runs once over all of them, batch by batch, while the next
 // batch is read and the one before is written. Shards appear whole or not at all, and what is there when the
-// work is interrupted is kept.
+// work is interrupted is kept. Features are kept under the hash of the file that they were computed of: it
+// has one stamp before its pixels are read and after its bytes are hashed.
 import { createHash } from "node:crypto";
 import { lstat } from "node:fs/promises";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import type { LabelledRows } from "../data/classes.ts";
-import { readImageFile } from "../data/imageFile.ts";
+import { readImageFile, refuseOtherStamp } from "../data/imageFile.ts";
 import type { ImageStreams } from "../data/imageStreams.ts";
 import { BatchLoader } from "../data/loader.ts";
 import type { RecordKind } from "../data/packShard.ts";
 import type { PackItem } from "../data/packWriter.ts";
 import { evaluationOrder } from "../data/sampler.ts";
 import { ShardSequence } from "../data/shardSequence.ts";
+import { checkImageFiles } from "../data/sourceCheck.ts";
 
 /** A shard ends when it holds this much, or this much work. */
 const SHARD_BYTES = 2 ** 28;
@@ -39,11 +41,13 @@ export interface FeatureJob {
 }
 
 /**
- * Computes and writes the features of all items. Throws what reading images throws, E_DISK, E_FILE, and
- * E_INTERRUPTED when the signal aborts; what was computed until then is kept.
+ * Computes and writes the features of all items. Throws what reading images throws, E_DATA_CHANGED for a file
+ * that is replaced meanwhile, E_DISK, E_FILE, and E_INTERRUPTED when the signal aborts; what was computed until
+ * then is kept.
  */
 export async function writeFeatures(job: FeatureJob): Promise<void> {
-  const { items, batchSize, reader, parallel, signal } = job;
+  const { batchSize, reader, parallel, signal } = job;
+  const items = await stamped(job.items);
   const { folder, kind, firstNumber } = job;
   const limits = { maxBytes: SHARD_BYTES, maxMs: SHARD_MS };
   await using shards = new ShardSequence({ folder, kind, firstNumber, ...limits });
@@ -71,25 +75,39 @@ export async function writeFeatures(job: FeatureJob): Promise<void> {
   if (signal?.aborted && done < items.length) throw interrupted(done, items.length);
 }
 
-function rowsOf(items: readonly PackItem[]): LabelledRows {
+type StampedItem = PackItem & { readonly stamp: number };
+
+/** The items with the stamps that they have, or that their files have now. E_FILE, E_PATH_TYPE. */
+async function stamped(items: readonly PackItem[]): Promise<StampedItem[]> {
+  const bare = items.filter(({ stamp }) => stamp === undefined);
+  const paths = bare.map(({ path }) => path);
+  const stamps = await checkImageFiles(paths, (row) => bare[row]?.place ?? {});
+  const found = new Map(paths.map((path, row) => [path, stamps[row]]));
+  return items.map((item) => ({ ...item, stamp: item.stamp ?? found.get(item.path) ?? 0 }));
+}
+
+function rowsOf(items: readonly StampedItem[]): LabelledRows {
   const paths = items.map(({ path }) => path);
-  return { tasks: [], paths, labels: new Int32Array(), locate: (row) => items[row]?.place ?? {} };
+  const stamps = Uint32Array.from(items, ({ stamp }) => stamp);
+  return { tasks: [], paths, labels: new Int32Array(), locate: (row) => items[row]?.place ?? {}, stamps };
 }
 
 /** Writes the records of a batch: all forms of an image after each other. */
 async function writeBatch(
   shards: ShardSequence,
-  items: readonly PackItem[],
+  items: readonly StampedItem[],
   forms: readonly Float32Array[],
   batchSize: number,
 ): Promise<void> {
-  for (const [i, { path, place }] of items.entries()) {
+  for (const [i, { path, place, stamp }] of items.entries()) {
     const record = Buffer.concat(forms.map((form) => rowBytes(form, i, batchSize)));
-    // It was read a moment ago, so that the system still holds it.
-    const bytes = await readImageFile(path, place);
-    const { mtimeMs } = await lstat(path);
+    // It was read a moment ago, so that the system still holds it. A file that changed while its pixels were
+    // read has another stamp by now; one that changes while it is hashed, afterwards.
+    const bytes = await readImageFile(path, place, stamp);
+    const stat = await lstat(path);
+    refuseOtherStamp(stat, stamp, path, place);
     const sha256 = createHash("sha256").update(bytes).digest("hex");
-    await shards.write(record, [path, bytes.length, mtimeMs, sha256]);
+    await shards.write(record, [path, bytes.length, stat.mtimeMs, sha256]);
   }
 }
 

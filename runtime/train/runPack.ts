@@ -77,6 +77,7 @@ async function isPackWanted(
 
 function itemsOf(rows: LabelledRows): PackItem[] {
   const items: PackItem[] = [];
-  for (const path of rows.paths) items.push({ path, place: rows.locate(items.length) });
+  for (const path of rows.paths)
+    items.push({ path, place: rows.locate(items.length), stamp: rows.stamps?.[items.length] });
   return items;
 }

@@ -175,6 +175,8 @@ export class TrainingSession implements AsyncDisposable {
   async checkTraining(): Promise<void> {
     if (this.#isTrainingChecked) return;
     this.#labels = await checkSources(this.experiment, this.#labels);
+    // Pixels that an evaluation kept may be of files that were replaced since: the stamps are those of now.
+    await this.reader.forget();
     this.#isTrainingChecked = true;
   }
 

@@ -1,6 +1,7 @@
 // Runs that read features computed once, on real (small) image files: the same losses and weights, to the
 // bit, as runs that put every image through the frozen trunk in every epoch; what is on the disk is used
 // again, and never silently where an image, or the trunk, is another.
+import { existsSync } from "node:fs";
 import { copyFile, mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -266,8 +267,11 @@ describe("kept features", () => {
   test("that were being computed when the run was interrupted are kept, and nothing half-written", async () => {
     const logdir = join(folder, "early");
     let asked = 0;
-    // Aborts after a few looks: while features are computed, which is before the first step.
-    const signal = Object.defineProperty(new AbortController().signal, "aborted", { get: () => asked++ > 3 });
+    // Aborts after a few looks while features are computed: after the images were looked at, before any step.
+    const isBegun = (): boolean => existsSync(join(logdir, "cache"));
+    const signal = Object.defineProperty(new AbortController().signal, "aborted", {
+      get: () => isBegun() && asked++ > 3,
+    });
     await using trainer = new MultiTaskTrainer({ ...options, logdir, batch_size: 4 });
     const error = await trainer.fit(3, { signal }).then(
       () => undefined,
