@@ -1,7 +1,7 @@
 // `mttc data check SPEC|TABLE`: tries every image before training does, in processes of their own, and
 // reports all faults at once. Exit code 2 where there are any, unless --drop may leave their rows out.
 
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { visibleText } from "../compiler/visibleText.ts";
@@ -16,6 +16,12 @@ import {
   checkImages,
   writeCheckedTables,
 } from "../runtime/data/imageCheck.ts";
+import {
+  type ImageManifest,
+  MANIFEST_FORMAT,
+  manifestText,
+  parseManifest,
+} from "../runtime/data/imageManifest.ts";
 import { type ImageFormat, imageFormat } from "../runtime/data/images.ts";
 import { NOTE_TEXTS } from "../runtime/data/inspection.ts";
 import { readLabelTable } from "../runtime/data/labelFiles.ts";
@@ -45,7 +51,6 @@ const PLAIN_FORMAT: ImageFormat = { height: 256, width: 256, channels: 3, greysc
 const DEFAULT_DROP = 0.01;
 /** Below what a string may hold: hashes of about two million images. */
 const MOST_MANIFEST_BYTES = 2 ** 28;
-const MANIFEST_FORMAT = "mttc-image-hashes";
 const MANIFEST_MARK = textMark("hashes", `{\n "format": "${MANIFEST_FORMAT}"`);
 
 export function addDataCheckCommand(data: Command, terminal: Terminal): void {
@@ -65,7 +70,10 @@ export function addDataCheckCommand(data: Command, terminal: Terminal): void {
       parseShare,
     )
     .option("--manifest <file>", "refuse images whose SHA-256 is not that of an earlier --write-manifest")
-    .option("--write-manifest <file>", "write the SHA-256 of every usable image as JSON")
+    .option(
+      "--write-manifest <file>",
+      "write the SHA-256 of every usable image as JSON, by its path from the spec's or the table's folder",
+    )
     .option("--json", "print the report as JSON");
   withOverwriteOption(command).action((spec: string, flags: Flags) => check(spec, flags, terminal));
 }
@@ -73,19 +81,20 @@ export function addDataCheckCommand(data: Command, terminal: Terminal): void {
 async function check(file: string, flags: Flags, terminal: Terminal): Promise<void> {
   const { writeManifest, overwrite } = flags;
   if (writeManifest !== undefined) await refuseForeignFile(writeManifest, MANIFEST_MARK, overwrite);
-  const { tables, ...checked } = await readTables(file, flags);
+  const { tables, base, ...checked } = await readTables(file, flags);
   if (flags.drop !== undefined && !overwrite) await Promise.all(tables.map(refuseForeignReduction));
   const report = await checkImages(tables, {
     ...checked,
     ...(flags.root === undefined ? {} : { root: resolve(flags.root) }),
-    ...(flags.manifest === undefined ? {} : { hashes: await readManifest(flags.manifest) }),
+    ...(flags.manifest === undefined
+      ? {}
+      : { manifest: { hashes: await readManifest(flags.manifest), base } }),
     onProgress: sparsely((done, total) => terminal.note(`${count(done)} of ${count(total)} images tried`)),
   });
   terminal.out(flags.json ? reportJson(report) : reportText(report, terminal));
-  if (writeManifest !== undefined) {
-    const manifest = { format: MANIFEST_FORMAT, sha256: Object.fromEntries(report.hashes) };
-    await writeFileAtomically(resolve(writeManifest), `${JSON.stringify(manifest, null, 1)}\n`);
-  }
+  for (const note of manifestNotes(report)) terminal.note(note);
+  if (writeManifest !== undefined)
+    await writeFileAtomically(resolve(writeManifest), manifestText(report.hashes, base));
   if (report.faulty.length === 0) return;
   if (flags.drop === undefined) throw faultSummary(report);
   const share = flags.drop === true ? DEFAULT_DROP : flags.drop;
@@ -102,13 +111,16 @@ async function check(file: string, flags: Flags, terminal: Terminal): Promise<vo
 async function readTables(
   file: string,
   { filepaths, drop }: Flags,
-): Promise<{ tables: CheckedTable[] } & Pick<CheckOptions, "format" | "root" | "folder" | "splits">> {
+): Promise<
+  { tables: CheckedTable[]; base: string } & Pick<CheckOptions, "format" | "root" | "folder" | "splits">
+> {
   if (await isLabelTable(file)) {
     const source = resolve(file);
     // What cannot be looked at cannot be read either, which readLabelTable explains.
     const isFolder = (await tableForm(source).catch(() => undefined)) === "folder";
     const columns = { tasks: isFolder ? [FOLDER_TASK] : [], filepaths };
-    return { tables: [{ ...(await readLabelTable(source, columns)), columns }], format: PLAIN_FORMAT };
+    const tables = [{ ...(await readLabelTable(source, columns)), columns }];
+    return { tables, base: isFolder ? source : dirname(source), format: PLAIN_FORMAT };
   }
   const experiment = await loadSpecOrRun(file);
   const { spec, baseDirectory, trainRows, valRows } = experiment;
@@ -130,6 +142,7 @@ async function readTables(
   const val = labels.val && tableOf(labels.val, spec.val_labels);
   return {
     tables: val ? [train, val] : [train],
+    base: baseDirectory,
     format: imageFormat(spec),
     root: spec.image_root === null ? undefined : resolve(baseDirectory, spec.image_root),
     folder: baseDirectory,
@@ -137,22 +150,28 @@ async function readTables(
   };
 }
 
-async function readManifest(file: string): Promise<Map<string, string>> {
-  try {
-    const manifest: unknown = JSON.parse(await readTextUpTo(file, MOST_MANIFEST_BYTES, "read the manifest"));
-    if (isManifest(manifest)) return new Map(Object.entries(manifest.sha256));
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-  }
-  throw new MttcError({ code: "E_FILE", message: "is no manifest of image hashes", at: { file } });
+async function readManifest(file: string): Promise<ImageManifest> {
+  const manifest = parseManifest(await readTextUpTo(file, MOST_MANIFEST_BYTES, "read the manifest"));
+  if (typeof manifest !== "string") return manifest;
+  throw new MttcError({ code: "E_FILE", message: manifest, at: { file } });
 }
 
-function isManifest(value: unknown): value is { sha256: Record<string, string> } {
-  if (typeof value !== "object" || value === null) return false;
-  if (!("format" in value) || value.format !== MANIFEST_FORMAT || !("sha256" in value)) return false;
-  const { sha256 } = value;
-  if (typeof sha256 !== "object" || sha256 === null || Array.isArray(sha256)) return false;
-  return Object.values(sha256).every((hash) => typeof hash === "string");
+/** What the manifest says of the images, and does not. */
+function manifestNotes({ manifest }: CheckReport): string[] {
+  if (!manifest) return [];
+  const { same, changed, unknown, absent, moved } = manifest;
+  const such = (paths: readonly string[]): string => `such as ${shownPath(paths[0] ?? "")}`;
+  const from = moved ? ` (what it has in ${moved.from || "/"} lies in ${moved.to || "/"} now)` : "";
+  const lists = [
+    [unknown, "images are not in it, and were not compared"],
+    [absent, "images of it are in no row"],
+  ] as const;
+  return [
+    `manifest: ${count(same)} images are as it has them, ${count(changed.length)} are not${from}`,
+    ...lists.flatMap(([paths, what]) =>
+      paths.length > 0 ? [`manifest: ${count(paths.length)} ${what}, ${such(paths)}`] : [],
+    ),
+  ];
 }
 
 function reportText(report: CheckReport, terminal: Terminal): string {
@@ -192,7 +211,8 @@ function reportJson(report: CheckReport): string {
   }));
   const notes = [...report.notes].map(([kind, images]) => ({ kind, text: NOTE_TEXTS[kind], images }));
   const { rowCount: rows, fileCount: images } = report;
-  return JSON.stringify({ rows, images, faults, notes }, null, 2);
+  const { manifest } = report;
+  return JSON.stringify({ rows, images, faults, notes, ...(manifest && { manifest }) }, null, 2);
 }
 
 function faultSummary({ faulty, fileCount }: CheckReport): MttcError {

@@ -2,6 +2,7 @@
 // report of all faults and of what is worth knowing, and tables without the faulty rows.
 import { type Fault, type Location, MttcError } from "../../compiler/diagnostics.ts";
 import { listedIn } from "./imageFile.ts";
+import { compareManifest, type ImageManifest, type ManifestComparison } from "./imageManifest.ts";
 import type { ImageFormat } from "./images.ts";
 import { type Inspection, NOTHING_FOUND, type NoteKind } from "./inspection.ts";
 import { type InspectionLimits, InspectionPool } from "./inspectionPool.ts";
@@ -22,8 +23,8 @@ export interface CheckOptions {
   readonly folder?: string | undefined;
   /** Tables of one run: an image of the second whose content the first has, too, is E_SPLIT_LEAK. */
   readonly splits?: { readonly train: CheckedTable; readonly val: CheckedTable } | undefined;
-  /** SHA-256 by path of an earlier check: a file that differs is E_IMG_HASH. */
-  readonly hashes?: ReadonlyMap<string, string>;
+  /** Hashes of an earlier check, and where their paths start: a file that differs is E_IMG_HASH. */
+  readonly manifest?: { readonly hashes: ImageManifest; readonly base: string };
   readonly limits?: InspectionLimits;
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -43,6 +44,8 @@ export interface CheckReport {
   readonly notes: ReadonlyMap<NoteKind, readonly string[]>;
   /** SHA-256 of every usable file by path. */
   readonly hashes: ReadonlyMap<string, string>;
+  /** The files beside the manifest, where one was given. */
+  readonly manifest?: ManifestComparison;
 }
 
 /** Tries every file once, in child processes. Faults are in the report, in the order of the rows. */
@@ -69,13 +72,15 @@ export async function checkImages(
   const work = async (): Promise<void> => {
     for (let index = next++; index < files.length; index = next++) {
       const [path, rows] = files[index] ?? ["", []];
-      inspections[index] = await inspectOne(path, rows, scopes, pool, options);
+      inspections[index] = await inspectOne(path, rows, scopes, pool);
       options.onProgress?.(++done, files.length);
     }
   };
   await Promise.all(Array.from({ length: pool.processes }, work));
+  const manifest = options.manifest && compareFiles(files, inspections, options.manifest);
   const report = summarise(files, inspections);
-  return { ...report, faulty: [...report.faulty, ...leaks(options.splits, rowsOf, report.hashes)] };
+  const faulty = [...report.faulty, ...leaks(options.splits, rowsOf, report.hashes)];
+  return { ...report, faulty, ...(manifest && { manifest }) };
 }
 
 /** The rows of the validation table alone are faulty. */
@@ -98,7 +103,6 @@ async function inspectOne(
   rows: FaultyFile["rows"],
   scopes: ReadonlyMap<CheckedTable, PathScope>,
   pool: InspectionPool,
-  { hashes }: CheckOptions,
 ): Promise<Inspection> {
   const [first] = rows;
   const place = first?.table.locate(first.row);
@@ -107,12 +111,39 @@ async function inspectOne(
     const fault = await scopeFault(scopes.get(table), path, table.locate(row), isLinked);
     if (fault) return { ...NOTHING_FOUND, faults: [fault] };
   }
-  const inspection = await pool.inspect(path, place);
-  const expected = hashes?.get(path);
-  if (inspection.sha256 === "" || expected === undefined || expected === inspection.sha256) return inspection;
-  const message = "the content is not what the manifest was written from";
-  const changed: Fault = { code: "E_IMG_HASH", message, at: { file: path }, ...listedIn(place) };
-  return { ...inspection, faults: [changed, ...inspection.faults] };
+  return await pool.inspect(path, place);
+}
+
+/**
+ * Compares every file that could be read with the manifest; to those that differ goes E_IMG_HASH, before
+ * their other faults. E_IMG_HASH, too, where the manifest has none of the files.
+ */
+function compareFiles(
+  files: readonly (readonly [string, FaultyFile["rows"]])[],
+  inspections: Inspection[],
+  { hashes, base }: NonNullable<CheckOptions["manifest"]>,
+): ManifestComparison {
+  const read = files.flatMap(([path], index) => {
+    const sha256 = inspections[index]?.sha256 ?? "";
+    return sha256 === "" ? [] : [[path, sha256] as const];
+  });
+  const comparison = compareManifest(new Map(read), hashes, base);
+  if (read.length > 0 && comparison.unknown.length === read.length)
+    throw new MttcError({
+      code: "E_IMG_HASH",
+      message: `the manifest has none of the ${read.length} images, neither their paths from ${base} nor their content`,
+      hint: "it is of other images: name the right one, or write one with --write-manifest",
+    });
+  const changed = new Set(comparison.changed);
+  for (const [index, [path, [first]]] of files.entries()) {
+    const inspection = inspections[index];
+    if (!inspection || !changed.has(path)) continue;
+    const message = "the content is not what the manifest was written from";
+    const place = first?.table.locate(first.row);
+    const fault: Fault = { code: "E_IMG_HASH", message, at: { file: path }, ...listedIn(place) };
+    inspections[index] = { ...inspection, faults: [fault, ...inspection.faults] };
+  }
+  return comparison;
 }
 
 async function scopeFault(

@@ -42,8 +42,8 @@ export interface FeatureJob {
 
 /**
  * Computes and writes the features of all items. Throws what reading images throws, E_DATA_CHANGED for a file
- * that is replaced meanwhile, E_DISK, E_FILE, and E_INTERRUPTED when the signal aborts; what was computed until
- * then is kept.
+ * that is replaced meanwhile, E_DISK, E_FILE, and E_INTERRUPTED when the signal aborts; what was computed
+ * until then is kept.
  */
 export async function writeFeatures(job: FeatureJob): Promise<void> {
   const { batchSize, reader, parallel, signal } = job;

@@ -96,7 +96,10 @@ describe("damaged files (rows 1 to 3, 8)", () => {
     const flipped = Buffer.from(jpeg);
     flipped[700] = (flipped[700] ?? 0) ^ 4;
     await writeFile(path, flipped);
-    const { faulty } = await checkImages([tableOf([path])], { format, hashes });
+    const { faulty } = await checkImages([tableOf([path])], {
+      format,
+      manifest: { hashes, base: folder },
+    });
     expect(faulty.map(({ fault }) => [fault.code, fault.hint])).toEqual([
       ["E_IMG_HASH", `listed in ${join(folder, "t.csv")}:2`],
     ]);
