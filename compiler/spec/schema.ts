@@ -223,7 +223,7 @@ export const specSchema = z.strictObject({
       ],
       phrase(sidePhrase),
     )
-    .default([256, 256])
+    .prefault([256, 256])
     .describe("Height and width that images are resized to; one number for both."),
   num_channels: integer(1, 16)
     .default(3)

@@ -11,7 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseSpec } from "../../compiler/spec/parseSpec.ts";
 import { augmentMarkdownTable, specMarkdownTable } from "../../compiler/spec/specDocs.ts";
@@ -21,7 +21,11 @@ import { pythonWith } from "../python.ts";
 
 const repository = join(import.meta.dirname, "..", "..");
 const file = join(repository, "README.md");
-const TABLES = { "spec-table": specMarkdownTable(), "augment-table": augmentMarkdownTable() };
+/** Generated tables by name: the page that holds each, and its lines. */
+const TABLES = {
+  "spec-table": ["README.md", specMarkdownTable()],
+  "augment-table": ["docs/augmentation.md", augmentMarkdownTable()],
+} as const;
 
 /** A generated table between its comments. */
 function tableOf(name: string): RegExp {
@@ -30,10 +34,11 @@ function tableOf(name: string): RegExp {
 
 if (process.env.UPDATE_README === "1") {
   if (process.env.CI) throw new Error("UPDATE_README is for people, not for CI");
-  let text = readFileSync(file, "utf8");
-  for (const [name, lines] of Object.entries(TABLES))
-    text = text.replace(tableOf(name), (_, begin, _old, end) => `${begin}${lines}\n${end}`);
-  writeFileSync(file, text);
+  for (const [name, [page, lines]] of Object.entries(TABLES)) {
+    const text = readFileSync(join(repository, page), "utf8");
+    const fresh = text.replace(tableOf(name), (_, begin, _old, end) => `${begin}${lines}\n${end}`);
+    writeFileSync(join(repository, page), fresh);
+  }
 }
 const readme = readFileSync(file, "utf8");
 
@@ -43,9 +48,21 @@ function blocksMarked(name: string): string[] {
   return [...blocks].map(([, code]) => code ?? "");
 }
 
+/** Headings of a page as links name them. */
+function headingsOf(page: string): string[] {
+  const headings = readFileSync(page, "utf8").matchAll(/^#+ (.+)$/gm);
+  return [...headings].map(([, text = ""]) =>
+    text
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, "")
+      .replaceAll(" ", "-"),
+  );
+}
+
 describe("the README", () => {
-  it.each(Object.entries(TABLES))("holds exactly the %s that is generated from the code", (name, lines) => {
-    expect(tableOf(name).exec(readme)?.[2]).toBe(`${lines}\n`);
+  it.each(Object.entries(TABLES))("holds, or links to, exactly the %s of the code", (name, [page, lines]) => {
+    if (page !== "README.md") expect(readme).toContain(`](${page})`);
+    expect(tableOf(name).exec(readFileSync(join(repository, page), "utf8"))?.[2]).toBe(`${lines}\n`);
   });
 
   it("names only npm scripts that exist", () => {
@@ -78,11 +95,20 @@ describe("the README", () => {
     expect(spec.train_fcn).toHaveProperty("from");
   });
 
-  it("links to files that exist", () => {
-    const links = [...readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map(([, path]) => path ?? "");
-    expect(links.length).toBeGreaterThan(2);
-    expect(links.filter((path) => !existsSync(join(repository, path)))).toEqual([]);
-  });
+  it.each(["README.md", ...readdirSync(join(repository, "docs")).map((name) => `docs/${name}`)])(
+    "%s links to files and headings that exist",
+    (page) => {
+      const text = readFileSync(join(repository, page), "utf8");
+      const links = [...text.matchAll(/\]\((?!https?:)([^)\s]+)\)/g)].map(([, link]) => link ?? "");
+      if (page === "README.md") expect(links.length).toBeGreaterThan(2);
+      const broken = links.filter((link) => {
+        const [path = "", heading] = link.split("#");
+        const target = path === "" ? join(repository, page) : join(repository, dirname(page), path);
+        return !existsSync(target) || (heading !== undefined && !headingsOf(target).includes(heading));
+      });
+      expect(broken).toEqual([]);
+    },
+  );
 });
 
 describe("the README's five minutes", () => {
