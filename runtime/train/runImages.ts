@@ -41,7 +41,8 @@ export interface RunImages {
 }
 
 /**
- * Looks at every image of the tables, unless the run's folder says that these very files were looked at.
+ * Looks at every image of the tables, unless the run's folder says that these very files were looked at, or
+ * they are about to be packed.
  * Throws the faults of images (20 of them at most), where the spec does not have them left out or they are
  * more than 1 % of a table's rows; E_TASK_EMPTY where no label of a task is left; E_INTERRUPTED, E_DISK,
  * E_FILE.
@@ -50,6 +51,8 @@ export async function checkRunImages(context: ImagesContext, options: ImagesOpti
   const { experiment, labels, reader, directory } = context;
   const { baseDirectory, spec } = experiment;
   const skips = spec.on_bad_image === "skip";
+  // Packing decodes every image before the first epoch, and names all faults at once.
+  if (!skips && spec.pack !== "auto" && spec.pack !== false) return reduced(labels, new Set());
   const digest = imagesDigest(labels, { skips, format: reader.format });
   const before = await readImageRecord(directory, baseDirectory);
   if (before?.digest === digest) return reduced(labels, before.skipped);

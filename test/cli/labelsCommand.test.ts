@@ -262,7 +262,7 @@ describe("what is refused", () => {
       "val.csv",
     ]);
     expect(code).toBe(2);
-    expect(stderr).toMatch(/val\.csv: exists already \[E_FILE\]/);
+    expect(stderr).toMatch(/val\.csv: exists already \[E_RUN_EXISTS\]/);
     await expect(readFile(join(folder, "fresh.csv"))).rejects.toThrow("ENOENT");
     const made = await runCli(folder, ["labels", "coco.json", "-o", "fresh.csv"]);
     expect(made.code, made.stderr).toBe(0);
