@@ -101,6 +101,14 @@ export interface FeaturesEntry {
   readonly draws: number;
 }
 
+/** How an imported fcn was read, where the spec may leave it to the importer: another mttc may differ. */
+export interface TrunkEntry {
+  /** Factor of the pixels; null where the network takes bytes. */
+  readonly scale: number | null;
+  /** Name in the model file of the value that is the feature map. */
+  readonly output: string;
+}
+
 /** A parameter, trained or frozen, as `inspect` and `export` see it. */
 export interface ParameterEntry {
   readonly name: string;
@@ -131,6 +139,8 @@ export interface Manifest {
   readonly augment?: AugmentEntry;
   /** Absent where features cannot be computed once. */
   readonly features?: FeaturesEntry;
+  /** Absent without an imported fcn, and in bundles of before this was kept. */
+  readonly trunk?: TrunkEntry;
   readonly spec: Spec;
 }
 

@@ -10,8 +10,10 @@ import {
   type StateEntry,
   type StateGroup,
   type TensorEntry,
+  type TrunkEntry,
 } from "../bundle.ts";
 import type { Graph, TensorData } from "../ir/types.ts";
+import { type ImportedTrunk, importedFcn } from "../model/importedTrunk.ts";
 import { FEATURES_INPUT } from "../model/network.ts";
 import { isStatistic, type Parameter } from "../model/parameters.ts";
 import { encodeSafetensors } from "../safetensors.ts";
@@ -120,8 +122,15 @@ function manifestOf(
         }
       : {}),
     ...featuresEntry(spec, graphs),
+    ...(model.trunk ? { trunk: trunkEntry(model.trunk, spec) } : {}),
     spec,
   };
+}
+
+function trunkEntry({ graph, pixelScale }: ImportedTrunk, spec: Spec): TrunkEntry {
+  const takesBytes = graph.inputs[0]?.type.dtype === "uint8";
+  const scale = importedFcn(spec)?.scale ?? pixelScale ?? 1 / spec.norm;
+  return { scale: takesBytes ? null : scale, output: graph.outputs[0]?.name ?? "" };
 }
 
 /** What the graphs that read features take, where there are any. */

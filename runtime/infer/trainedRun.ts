@@ -3,12 +3,13 @@
 // training labels nor their images; a run may train meanwhile.
 import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Manifest, ParameterEntry } from "../../compiler/bundle.ts";
+import type { Manifest } from "../../compiler/bundle.ts";
+import { compile } from "../../compiler/compile.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { type ImportedTrunk, importedValues } from "../../compiler/model/importedTrunk.ts";
 import { initialValue } from "../../compiler/model/initialValues.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";
-import type { Spec } from "../../compiler/spec/schema.ts";
+import type { ImportedFcn, Spec } from "../../compiler/spec/schema.ts";
 import { type LoadedCheckpoint, readNewestCheckpoint } from "../checkpoint/checkpoints.ts";
 import { type ClassNames, encodeLabels, type LabelledRows } from "../data/classes.ts";
 import { imageFormat } from "../data/images.ts";
@@ -25,6 +26,7 @@ import { refuseDivergedCheckpoint } from "../runs/finiteTensors.ts";
 import { RunFolder } from "../runs/runFolder.ts";
 import { readSplit, type Split, stampRows, tablePath } from "../runs/runSources.ts";
 import { skippedImages, withoutImages } from "../runs/skippedImages.ts";
+import { cutOfRun } from "../runs/trunkReading.ts";
 import { EvaluationDevice } from "./evaluationDevice.ts";
 import type { EvaluationReport } from "./evaluationReport.ts";
 import { evaluateRows, predictImages, predictPaths, type Scoring } from "./scoring.ts";
@@ -186,7 +188,21 @@ export class TrainedRun implements AsyncDisposable {
     // Earlier versions hashed the teacher along, which may be gone: then parity is what finds another trunk.
     const isHashed = typeof stored.spec === "string" && spec.teacher !== null;
     if (!isHashed) refuseOtherModels({ stored: known, path, spec, runSpec: spec }, models);
-    return models.trunk;
+    return models.trunk && (await this.#asTrained(models.trunk, spec.fcn));
+  }
+
+  /** The imported network as it was read for the run, whatever this mttc would take by default. */
+  async #asTrained(trunk: ImportedTrunk, fcn: ImportedFcn): Promise<ImportedTrunk | undefined> {
+    const { spec, baseDirectory, bundle } = this.folder;
+    const options = { ...spec, teacher: null };
+    const isSame = this.#manifest.trunk?.output === trunk.graph.outputs[0]?.name;
+    const cut = isSame ? undefined : await cutOfRun(bundle, compile(options, this.classes, { trunk }), trunk);
+    const read = cut
+      ? await readForeignModels({ ...options, fcn: { ...fcn, output: cut } }, baseDirectory, this.classes)
+      : { trunk };
+    const scale = this.#manifest.trunk?.scale;
+    const pixelScale = scale == null || scale === 1 / spec.norm ? undefined : scale;
+    return read.trunk && { ...read.trunk, pixelScale };
   }
 
   /**
@@ -196,14 +212,15 @@ export class TrainedRun implements AsyncDisposable {
   async parameters(): Promise<Map<string, Float32Array>> {
     const trunk = await this.trunk();
     const imported = trunk && importedValues(trunk, this.spec);
-    const frozen = (parameter: ParameterEntry): Float32Array =>
-      imported?.get(parameter.name) ?? initialValue(parameter, this.spec.seed);
-    return new Map(
-      this.#manifest.parameters.map((parameter) => {
-        const stored = this.checkpoint.tensors.get(parameter.name);
-        return [parameter.name, stored ? floatsOf(stored.data) : frozen(parameter)];
-      }),
-    );
+    // Of a frozen trunk another mttc may have taken other tensors for parameters.
+    const values = new Map(imported);
+    for (const parameter of this.#manifest.parameters) {
+      const { name, initial } = parameter;
+      const stored = this.checkpoint.tensors.get(name);
+      if (stored) values.set(name, floatsOf(stored.data));
+      else if (initial.kind !== "imported") values.set(name, initialValue(parameter, this.spec.seed));
+    }
+    return values;
   }
 
   get classes(): TaskClasses {

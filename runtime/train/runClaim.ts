@@ -1,9 +1,10 @@
 // The folder that a run trains into, from the first look to the lock. Everything that can be refused is found
 // before anything slow is done, and before anything in the folder changes: `look` reads, `take` locks and
 // describes the run.
-import { resolve } from "node:path";
-import type { StateEntry } from "../../compiler/bundle.ts";
+import { join, resolve } from "node:path";
+import type { Bundle } from "../../compiler/bundle.ts";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
+import type { ImportedTrunk } from "../../compiler/model/importedTrunk.ts";
 import type { StoredTensor } from "../../compiler/safetensors.ts";
 import { newestCheckpointName, readNewestCheckpoint } from "../checkpoint/checkpoints.ts";
 import { removeLeftovers } from "../checkpoint/leftovers.ts";
@@ -21,7 +22,14 @@ import {
 } from "../runs/fingerprint.ts";
 import { changesText, labelChanges, writeLabelRecord } from "../runs/labelRecord.ts";
 import { refuseForeignRun } from "../runs/ownRun.ts";
-import { hasRun, RunFolder, writeRun } from "../runs/runFolder.ts";
+import { BUNDLE_FOLDER, hasRun, RunFolder, writeRun } from "../runs/runFolder.ts";
+import {
+  compiledReading,
+  otherReading,
+  storedReading,
+  type TrunkReading,
+  withOpenSettings,
+} from "../runs/trunkReading.ts";
 import { OPTIONAL_STATE } from "./progress.ts";
 import type { Experiment } from "./trainerOptions.ts";
 
@@ -34,6 +42,8 @@ interface Past extends Resumption {
   /** The run's classes; undefined where run.json cannot be read. */
   readonly classes: ClassNames | undefined;
   readonly foldsMissing: boolean | undefined;
+  /** How its imported fcn was read, where its bundle can be. */
+  readonly reading: TrunkReading | undefined;
 }
 
 export class RunClaim {
@@ -65,10 +75,12 @@ export class RunClaim {
     const newest = await newestCheckpointName(directory);
     const checkpoint = await readNewestCheckpoint(directory);
     const run = await RunFolder.open(directory).catch(describesNoRun);
+    const reading = "path" in spec.fcn ? await storedReading(join(directory, BUNDLE_FOLDER)) : undefined;
     const past: Past = {
+      ...{ newest, reading },
       ...{
-        newest,
-        spec,
+        // What the run left to the importer is compared once the model is read.
+        spec: withOpenSettings(spec, reading),
         path: checkpoint.path,
         stored: readFingerprint(checkpoint.progress, checkpoint.path),
       },
@@ -129,9 +141,19 @@ export class RunClaim {
     if (this.#past) refuseOtherModels(this.#past, models);
   }
 
-  /** E_CKPT_MISMATCH where what was compiled does not take the checkpoint's tensors. */
-  compareState(state: readonly StateEntry[]): void {
-    if (this.#past) refuseOtherTensors(state, this.#past, OPTIONAL_STATE);
+  /**
+   * E_CKPT_MISMATCH where what was compiled reads the imported fcn otherwise than the run did, or does not
+   * take the checkpoint's tensors.
+   */
+  compareBundle(bundle: Bundle, trunk: ImportedTrunk | undefined): void {
+    const past = this.#past;
+    if (!past) return;
+    const now = compiledReading(bundle);
+    if (past.reading && now && trunk) {
+      const faults = otherReading(past.reading, now, trunk);
+      if (faults.length > 0) throw new MttcError(faults);
+    }
+    refuseOtherTensors(bundle.manifest.state, past, OPTIONAL_STATE);
   }
 
   /** Locks the folder and describes the run in it. E_RUN_LOCKED, E_RUN_EXISTS, E_FILE, E_DISK. */

@@ -129,7 +129,7 @@ export class TrainingSession implements AsyncDisposable {
         (more) => compile(spec, classes, { ...models, ...more }),
         options,
       );
-      claim?.compareState(bundle.manifest.state);
+      claim?.compareBundle(bundle, models.trunk);
       const { directory, lockNotes } = await openDirectory(claim, labels, fingerprint, closers);
       const manifest = await writeBundleDirectory(join(directory, BUNDLE_FOLDER), bundle);
       const reader = new LoaderThread({ format: imageFormat(spec) });
