@@ -163,6 +163,35 @@ test("windows that are cut out and put back are the map again, for any batch", (
   expect([output, graph.outputs[0]?.value.type.shape]).toEqual(["map", ["N", 4, 8, 8]]);
 });
 
+/** As PyTorch exports nn.Unfold: an index of the rows and one of the columns, places within a patch first. */
+const unfoldedBy = (index: string) =>
+  graphOf(`
+    %image: f32[N,4,8,8]          = Input ; image
+    %index: i64[2,4]              = Constant ${index} ; index
+    %stem: f32[4,4,1,1]           = Constant ${ones(16)} ; stem
+    %w: f32[16,12]                = Constant ${ones(192)} ; w
+    %list: i64[3]                 = Constant [0 16 16] ; list
+    %axes: i64[1]                 = Constant [1] ; axes
+    %made: f32[N,4,8,8]           = Conv %image, %stem {kernel_shape=[1,1]} ; stem
+    %rows: f32[N,4,2,4,8]         = Gather %made, %index {axis=2} ; unfold
+    %both: f32[N,4,2,4,2,4]       = Gather %rows, %index {axis=4} ; unfold
+    %ordered: f32[N,4,2,2,4,4]    = Transpose %both {perm=[0,1,2,4,3,5]} ; unfold
+    %flat: f32[N,16,16]           = Reshape %ordered, %list ; unfold
+    %sequence: f32[N,16,16]       = Transpose %flat {perm=[0,2,1]} ; unfold
+    %tokens: f32[N,16,12]         = MatMul %sequence, %w ; work
+    %pooled: f32[N,12]            = ReduceMean %tokens, %axes {keepdims=0} ; pool
+    output y = %pooled
+  `);
+
+test("patches that were unfolded are tokens (TNT), their places are channels", () => {
+  const { output, graph } = cutTrunk(unfoldedBy("[0 2 4 6 1 3 5 7]"));
+  expect([output, graph.outputs[0]?.value.type.shape]).toEqual(["tokens", ["N", 12, 4, 4]]);
+});
+
+test("indices in any other order are no patches: the places are not those of the image", () => {
+  expect(cutTrunk(unfoldedBy("[0 2 4 6 1 3 7 5]")).output).toBe("made");
+});
+
 describe("position embeddings have the size of the images that the network was made for", () => {
   const transformer = (stored: readonly number[]) =>
     encodeForeign({

@@ -253,13 +253,32 @@ const split: Rule = ({ node, find }) => {
   });
 };
 
+/**
+ * An axis as indices [inner, outer] read it, each place once: PyTorch's Unfold without overlap, which puts
+ * the places within a patch before the patches.
+ */
+function unfolded(
+  parts: AxisParts,
+  shape: Shape,
+  indices: readonly number[],
+): readonly AxisParts[] | undefined {
+  const [inner, outer] = shape.map(Number);
+  if (shape.length !== 2 || !inner || !outer) return undefined;
+  const size = parts.reduce((product, part) => product * part.size, 1);
+  const isTurned = indices.every((index, i) => index === (i % outer) * inner + Math.floor(i / outer));
+  if (indices.length !== size || !isTurned) return undefined;
+  return reshapedParts([parts], [outer, inner]).toReversed();
+}
+
 /** One index takes its axis away; several keep a whole axis, but not the order of tokens. */
-const gathered: Rule = ({ node, find }) => {
+const gathered: Rule = ({ node, find, numbers }) => {
   const [x, indices] = node.inputs;
   const roles = find(x);
   const shape = node.outputs[0]?.type.shape ?? [];
   const axis = axisOf(node, roles.length);
   const rank = indices?.type.shape.length ?? 0;
+  const patches = unfolded(roles[axis] ?? [], indices?.type.shape ?? [], numbers(1) ?? []);
+  if (patches) return [[...roles.slice(0, axis), ...patches, ...roles.slice(axis + 1)]];
   const own = Array.from({ length: rank }, (_, i) =>
     rank === 1 && !tokensOf(roles[axis])
       ? resized(roles[axis], shape[axis])
