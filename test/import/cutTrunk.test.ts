@@ -67,6 +67,21 @@ describe("by itself", () => {
     `);
     expect(faultsOf(() => cutTrunk(flat))[0]?.code).toBe("E_MODEL_SHAPE");
   });
+
+  test("no map at all: the names that are given can be taken", () => {
+    const folded = graphOf(`
+      %image: f32[2,4,7,7]  = Input ; image
+      %list: i64[3]         = Constant [2 28 7] ; list
+      %map: i64[4]          = Constant [2 7 4 7] ; map
+      %a: f32[2,28,7]       = Reshape %image, %list ; a
+      %b: f32[2,7,4,7]      = Reshape %a, %map ; b
+      %y: f32[2,28,7]       = Reshape %b, %list ; y
+      output y = %y
+    `);
+    const [fault] = faultsOf(() => cutTrunk(folded));
+    expect(fault).toMatchObject({ code: "E_MODEL_SHAPE", hint: "name one as `output`, for example: b" });
+    expect(cutTrunk(folded, "b").output).toBe("b");
+  });
 });
 
 describe("by name", () => {

@@ -2,7 +2,7 @@
 // results depend on, before the global pooling and the classifier; and before the layer that makes class maps
 // or the like, where that comes before the pooling.
 import { MttcError } from "../../diagnostics.ts";
-import type { Graph, Node, Value } from "../../ir/types.ts";
+import type { Graph, Node, Shape, Value } from "../../ir/types.ts";
 import type { AxisRoles } from "./axisRoles.ts";
 import { commonNodes } from "./dominators.ts";
 import { type FeaturePlace, featurePlace } from "./featureMap.ts";
@@ -190,10 +190,15 @@ function candidates(graph: Graph, roles: Roles, without?: Value): string {
   for (const { inputs, outputs } of graph.nodes)
     if (outputs.some((output) => maps.has(output))) for (const input of inputs) isFed.add(input);
   const ends = [...maps].filter((value) => !isFed.has(value));
-  const others = made.filter(({ type }) => type.shape.length === 4 || type.shape.length === 3);
+  const others = made.filter(({ type: { shape } }) => shape.length === 4 && isOfBatch(graph, shape));
   const values = [...new Set([...ends, ...maps, ...others])].filter((value) => value !== without);
   const names = values.map(({ name }) => name);
   return names.slice(0, MAX_CANDIDATES).join(", ");
+}
+
+/** Whether a value has the images' batch and sizes that are known: what may be named as maps. */
+function isOfBatch(graph: Graph, [batch, ...sizes]: Shape): boolean {
+  return batch === graph.inputs[0]?.type.shape[0] && sizes.every((size) => typeof size === "number");
 }
 
 /** Features of more than one place. */
