@@ -118,6 +118,11 @@ export const AUGMENT_JPEG_MEAN = 3 / 255;
  */
 export const FAMILY_FLOAT32 = 1e-4;
 /**
+ * Where PyTorch's own float32 gradients are further than this from float64, relative to their norm,
+ * float32 cannot tell right from wrong within FAMILY_FLOAT32: the network is judged in float64.
+ */
+export const FLOAT32_CONDITION = 5e-5;
+/**
  * Eight roundings of a float32, relative to a tensor's norm: where the reference's own float32 run happens to be
  * nearer than that, three times its distance would ask for less than rounding.
  */

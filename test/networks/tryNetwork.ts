@@ -14,7 +14,9 @@ import { readForeignModels } from "../../runtime/models/foreignModels.ts";
 import type { OrtLibrary } from "../../runtime/ort/library.ts";
 import { runFamilyOnOrt } from "../families/runFamily.ts";
 import { buildTrunkGraph, type TrunkGraph } from "../families/trunkGraph.ts";
-import { VANISHING_GRADIENT } from "../tolerances.ts";
+import { FAMILY_FLOAT32 } from "../tolerances.ts";
+import { compareGradients, distanceOf, type GradientTrial, norm } from "./compareGradients.ts";
+import { type Float64Trial, tryInFloat64 } from "./float64Trial.ts";
 import { type NetworkFacts, type NetworkReference, readReference } from "./networkReference.ts";
 
 /** What came of a network; numbers are missing where it was not got so far. */
@@ -27,20 +29,9 @@ export interface Trial {
   /** Largest distance of the features, frozen and trained, from PyTorch's relative to their norm. */
   readonly featuresError?: number;
   readonly gradients?: GradientTrial;
+  /** The same by the float64 interpreter, where float32 gradients are too far off. */
+  readonly float64?: Float64Trial;
   readonly seconds: number;
-}
-
-export interface GradientTrial {
-  /** Parameters of PyTorch whose gradients were compared, and the largest distance relative to the norm. */
-  readonly compared: number;
-  readonly worst: { readonly name: string; readonly error: number };
-  /** Numbers that PyTorch trains and the features depend on, and how many of them mttc trains. */
-  readonly theirs: number;
-  readonly ours: number;
-  /** Parameters of PyTorch that are not trained, or only in part. */
-  readonly missed: readonly string[];
-  /** Tensors that mttc trains and that are no parameter of PyTorch's, or were made of one. */
-  readonly others: readonly string[];
 }
 
 const CLASSES = [{ task: "task", classes: ["a", "b", "c"] }] as const;
@@ -51,6 +42,8 @@ export interface TryOptions {
   readonly stem: string;
   /** Import for the batch of the file in place of any batch. */
   readonly isBatchFixed: boolean;
+  /** In float64 too where float32 is near enough. */
+  readonly alwaysInFloat64?: boolean;
 }
 
 /** Tries one network; faults of mttc become the trial's fault. */
@@ -71,7 +64,10 @@ export async function tryNetwork(options: TryOptions): Promise<Trial> {
     const gradients = compareGradients(reference, found, built);
     if (!options.isBatchFixed)
       for (const spec of [frozen, trained]) compile(spec, CLASSES, { trunk, teacher: undefined });
-    return { facts, ...reached, gradients, seconds: seconds() };
+    const isFar = !(gradients.worst.error <= FAMILY_FLOAT32);
+    const float64 =
+      isFar || options.alwaysInFloat64 ? tryInFloat64(options.library, reference, built) : undefined;
+    return { facts, ...reached, gradients, ...(float64 && { float64 }), seconds: seconds() };
   } catch (error) {
     return { facts, ...reached, fault: lineOf(error), seconds: seconds() };
   }
@@ -121,77 +117,6 @@ function featuresErrorOf({ features }: NetworkReference, found: ReadonlyMap<stri
   if (String(ours?.shape) !== String(features.shape))
     throw new Error(`features are [${ours?.shape}], PyTorch's [${features.shape}]`);
   return distanceOf(ours?.data ?? new Float64Array(), features.data) / norm(features.data);
-}
-
-/**
- * Gradients of the file's tensors as gradients of PyTorch's numbers: what a number became in several places
- * adds up, times the factor that it got there.
- */
-function compareGradients(
-  reference: NetworkReference,
-  found: ReadonlyMap<string, NDArray>,
-  built: TrunkGraph,
-): GradientTrial {
-  const { gradient, facts } = reference;
-  const ours = new Float64Array(gradient.length);
-  const isTrained = new Uint8Array(gradient.length);
-  const others: string[] = [];
-  for (const { name: full, trained } of built.parameters) {
-    const name = full.replace(/^fcn\./, "");
-    const numbers = found.get(name)?.data;
-    if (!trained || !numbers) continue;
-    const places = reference.placesOf(name);
-    const factors = reference.factorsOf(name);
-    if (!places) others.push(name);
-    places?.forEach((place, i) => {
-      ours[place] = (ours[place] ?? 0) + (numbers[i] ?? Number.NaN) * (factors?.[i] ?? 1);
-      isTrained[place] = 1;
-    });
-  }
-  return { ...compareParameters(facts, { gradient, ours, isTrained }), others };
-}
-
-interface Gradients {
-  readonly gradient: Float64Array;
-  readonly ours: Float64Array;
-  readonly isTrained: Uint8Array;
-}
-
-function compareParameters(facts: NetworkFacts, all: Gradients): Omit<GradientTrial, "others"> {
-  let position = 0;
-  const parameters = facts.parameters.flatMap(([name, shape, isNeeded]) => {
-    const begin = position;
-    position += shape.reduce((count, size) => count * size, 1);
-    const end = position;
-    const trained = all.isTrained.subarray(begin, end).reduce((sum, each) => sum + each, 0);
-    const exact = all.gradient.subarray(begin, end);
-    return isNeeded && !facts.folded?.includes(name)
-      ? [{ name, trained, exact, ours: all.ours.subarray(begin, end) }]
-      : [];
-  });
-  const mean = parameters.reduce((sum, { exact }) => sum + norm(exact) / parameters.length, 0);
-  const whole = parameters.filter(({ trained, exact }) => trained === exact.length);
-  const errors = whole.map(({ name, exact, ours }) => {
-    const size = norm(exact);
-    const scale = size > VANISHING_GRADIENT * mean ? size : mean;
-    return { name, error: distanceOf(ours, exact) / scale };
-  });
-  const worst = errors.reduce((a, b) => (a.error >= b.error ? a : b), { name: "", error: 0 });
-  return {
-    compared: whole.length,
-    worst,
-    theirs: parameters.reduce((sum, { exact }) => sum + exact.length, 0),
-    ours: parameters.reduce((sum, { trained }) => sum + trained, 0),
-    missed: parameters.filter((each) => !whole.includes(each)).map(({ name }) => name),
-  };
-}
-
-function norm(numbers: Float64Array): number {
-  return Math.sqrt(numbers.reduce((sum, x) => sum + x * x, 0));
-}
-
-function distanceOf(a: Float64Array, b: Float64Array): number {
-  return Math.sqrt(a.reduce((sum, x, i) => sum + (x - (b[i] ?? Number.NaN)) ** 2, 0));
 }
 
 function lineOf(error: unknown): string {
