@@ -16,6 +16,8 @@ import { outputTarget } from "./outputTarget.ts";
 export interface FolderMark {
   readonly listFile: string;
   readonly format: string;
+  /** Whether a file of this name is ours although the list, which may be damaged, does not name it. */
+  readonly isOurs?: (name: string) => boolean;
 }
 
 /** How a file of ours is known: by its first bytes (at most HEAD_BYTES of them). */
@@ -85,9 +87,13 @@ export async function refuseForeignFolder(directory: string, mark: FolderMark): 
     throw fileError(error, directory, "read the folder");
   }
   if (names.length === 0) return;
-  if (!names.includes(mark.listFile)) return refuse("the folder holds files that mttc did not write");
-  const known = await listedFiles(join(directory, mark.listFile), mark);
-  const foreign = names.filter((name) => name !== mark.listFile && !known.has(name));
+  const isOurs = mark.isOurs ?? (() => false);
+  if (!names.includes(mark.listFile) && !names.every(isOurs))
+    return refuse("the folder holds files that mttc did not write");
+  const known = names.includes(mark.listFile)
+    ? await listedFiles(join(directory, mark.listFile), mark)
+    : new Set<string>();
+  const foreign = names.filter((name) => name !== mark.listFile && !known.has(name) && !isOurs(name));
   if (foreign.length > 0)
     refuse(`the folder holds files that mttc did not write: ${foreign.slice(0, 5).join(", ")}`);
 }

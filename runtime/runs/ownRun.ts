@@ -22,6 +22,8 @@ import {
 } from "./runFolder.ts";
 
 const HINT = "choose another logdir, or move them: only what mttc itself wrote there is replaced";
+/** What a bundle holds beside its manifest. */
+const BUNDLE_NAMES = /^([a-z_]+\.onnx|constants\.bin|state\.safetensors)$/;
 /** Folders that are put back where an export or a bundle was killed while it was replaced. */
 const REPLACED = [BUNDLE_FOLDER, "export"];
 
@@ -34,10 +36,11 @@ export async function refuseForeignRun(logdir: string): Promise<void> {
   if (names.length === 0) return;
   for (const name of REPLACED) await restoreReplaced(join(logdir, name));
   const foreign: string[] = [];
+  let isRun = false;
   try {
     // Where run.json was damaged the checkpoints say what the folder is, and are verified before it changes.
-    if (!(await isRunFile(join(logdir, RUN_FILE))) && !(await hasRun(logdir)))
-      for (const name of names) if (await isForeign(logdir, name)) foreign.push(name);
+    isRun = (await isRunFile(join(logdir, RUN_FILE))) || (await hasRun(logdir));
+    if (!isRun) for (const name of names) if (await isForeign(logdir, name)) foreign.push(name);
     for (const name of [BUNDLE_FOLDER, CHECKPOINT_FOLDER])
       if (names.includes(name) && !(await isFolder(join(logdir, name)))) foreign.push(name);
     // Earlier versions wrote no record of labels.
@@ -53,6 +56,8 @@ export async function refuseForeignRun(logdir: string): Promise<void> {
   await refuseForeignFolder(join(logdir, BUNDLE_FOLDER), {
     listFile: MANIFEST_FILE,
     format: BUNDLE_FORMAT,
+    // A damaged manifest of a run is written anew.
+    ...(isRun ? { isOurs: (name: string) => BUNDLE_NAMES.test(name) } : {}),
   });
 }
 

@@ -130,7 +130,7 @@ test("without a usable checkpoint reading says so, and that the first epoch may 
     await truncate(join(folder, "checkpoints", `epoch-000${epoch}`, "progress.json"), 5);
   const [fault] = await faultsOfAsync(() => TrainedRun.open(folder));
   expect(fault).toMatchObject({ code: "E_CKPT_NONE", hint: expect.stringContaining("first epoch") });
-  expect(fault?.message).toMatch(/epoch-0002: progress\.json .*\n.*epoch-0001: progress\.json/);
+  expect(fault?.message).toMatch(/epoch-0002: progress\.json .*; .*epoch-0001: progress\.json/);
 });
 
 test("only the weights of a checkpoint are kept, not what the optimizer remembers", async () => {
@@ -183,7 +183,9 @@ test("a run that is opened is gone on with by fit", async () => {
   const before = await trainer.evaluate();
   const history = await trainer.fit(3);
   expect(history.map(({ epoch }) => epoch)).toEqual([1, 2, 3]);
-  expect(before).toEqual(history[1]?.evaluation);
+  // Of epochs gone by the figures are kept, without their confusion matrices.
+  expect(history[1]?.evaluation?.tasks).toBeDefined();
+  expect(before).toMatchObject(history[1]?.evaluation ?? {});
   expect(await trainer.evaluate()).toEqual(history[2]?.evaluation);
   await trainer.close();
   await using again = await MultiTaskTrainer.fromRun(folder);
