@@ -51,6 +51,16 @@ FORMS = {
 }
 
 
+def without_traces(model):
+    """The model without the exporter's stack traces, which name folders of the machine that it ran on."""
+    for holder in (model.graph, *model.functions):
+        for each in (holder, *holder.node, *getattr(holder, "value_info", [])):
+            kept = [entry for entry in each.metadata_props if entry.key != "pkg.torch.onnx.stack_trace"]
+            del each.metadata_props[:]
+            each.metadata_props.extend(kept)
+    return model
+
+
 def draw(name, shape):
     """Distinct float32 numbers for the tensor `name`: a permutation of an even grid of [-1, 1), scaled."""
     count = max(1, math.prod(shape))
@@ -295,7 +305,7 @@ def write(folder, name, form, network, spec, exact, batch):
     )
     facts["folded"] = sorted(places.worked_in)
     save_file(tensors, folder / f"{name}.{form}.safetensors", metadata={"facts": json.dumps(facts)})
-    onnx.save(model, folder / f"{name}.{form}.onnx")
+    onnx.save(without_traces(model), folder / f"{name}.{form}.onnx")
 
 
 def make(folder, name, forms, batch, log):
