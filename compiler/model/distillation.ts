@@ -3,8 +3,10 @@
 import { InternalError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Graph, Value } from "../ir/types.ts";
+import { whiteLevel } from "../spec/pixelRange.ts";
 import type { Spec } from "../spec/schema.ts";
-import { asBytes, preprocess } from "./network.ts";
+import { asBytes, preprocess, scaledPixels } from "./network.ts";
+import { expectsBytePixels } from "./pixelArithmetic.ts";
 import { replayGraph } from "./replay.ts";
 
 export interface Teacher {
@@ -17,6 +19,8 @@ export interface Teacher {
   readonly hash: string;
 }
 
+/** The largest pixel that networks for bytes expect. */
+const WHITE = 255;
 /** Probabilities below this count as 0: the logarithm stays finite, and p log p vanishes there. */
 const LEAST_PROBABILITY = 1e-30;
 
@@ -36,7 +40,7 @@ export function buildDistillation(
   const outputs = replayGraph(b, {
     graph: teacher.graph,
     layout: teacher.layout,
-    image: takesBytes ? asBytes(b, image) : preprocess(b, spec, image),
+    image: takesBytes ? asBytes(b, image) : teacherImage(b, spec, teacher, image),
     prefix: "teacher",
     constant: (_value, data) => b.constant(data),
   });
@@ -53,6 +57,12 @@ export function buildDistillation(
     const sum = others.reduce((total, term) => b.add(total, term), first);
     return b.mul(sum, b.scalar(spec.distill_weight / spec.batch_size));
   });
+}
+
+/** What the fcn would be given; pixels of 0 to 255 where the teacher brings such to its own scale itself. */
+function teacherImage(b: GraphBuilder, spec: Spec, { graph }: Teacher, image: Value): Value {
+  if (!expectsBytePixels(graph)) return preprocess(b, spec, image);
+  return b.within("image", () => scaledPixels(b, spec, image, WHITE / whiteLevel(spec)));
 }
 
 function absent(what: string): never {

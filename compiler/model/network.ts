@@ -48,15 +48,19 @@ export function featuresInput(b: GraphBuilder, batch: Dim, shape: readonly Dim[]
 export function preprocess(b: GraphBuilder, spec: Spec, image: Value, pixelScale?: number): Value {
   return b.within("image", () => {
     const { scale: given, mean, std } = importedFcn(spec) ?? { scale: null, mean: null, std: null };
-    const scale = given ?? pixelScale ?? null;
-    const asRead = image.type.dtype === "float32" ? image : b.cast(image, "float32");
-    const pixels = isRead(image) ? asRead : b.mul(image, b.scalar(whiteLevel(spec)));
-    const scaled = scale === null ? b.div(pixels, b.scalar(spec.norm)) : b.mul(pixels, b.scalar(scale));
-    const pictures = isRead(image) ? b.transpose(scaled, [0, 3, 1, 2]) : scaled;
+    const pictures = scaledPixels(b, spec, image, given ?? pixelScale ?? null);
     const x = spec.sobel ? edges(b, pictures) : pictures;
     const centred = mean === null ? x : b.sub(x, perChannel(b, spec, mean));
     return std === null ? centred : b.div(centred, perChannel(b, spec, std));
   });
+}
+
+/** Images as for preprocess -> float32 [N,C,H,W], the pixels as they were read times `scale`; null is 1/norm. */
+export function scaledPixels(b: GraphBuilder, spec: Spec, image: Value, scale: number | null): Value {
+  const asRead = image.type.dtype === "float32" ? image : b.cast(image, "float32");
+  const pixels = isRead(image) ? asRead : b.mul(image, b.scalar(whiteLevel(spec)));
+  const scaled = scale === null ? b.div(pixels, b.scalar(spec.norm)) : b.mul(pixels, b.scalar(scale));
+  return isRead(image) ? b.transpose(scaled, [0, 3, 1, 2]) : scaled;
 }
 
 /** Sobel filters down and across (tf.image.sobel_edges), and one that gives zeros, as [3,1,3,3]. */

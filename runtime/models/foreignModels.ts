@@ -10,6 +10,7 @@ import type { Teacher } from "../../compiler/model/distillation.ts";
 import { type ImportedTrunk, importedFcn } from "../../compiler/model/importedTrunk.ts";
 import { METADATA_KEY, readMetadata } from "../../compiler/model/modelMetadata.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";
+import { expectsBytePixels } from "../../compiler/model/pixelArithmetic.ts";
 import { type CutGraph, prepareTrunk } from "../../compiler/model/prepareTrunk.ts";
 import { cutTrunk } from "../../compiler/onnx/import/cutTrunk.ts";
 import {
@@ -54,7 +55,10 @@ export async function readForeignModels(
     spec.teacher === null
       ? undefined
       : await read("teacher", spec.teacher, (path) => readTeacher(spec, path, classes));
-  return { trunk, teacher, notes: (trunk?.notes ?? []).map((note) => `fcn: ${note}`) };
+  const notes = (trunk?.notes ?? []).map((note) => `fcn: ${note}`);
+  if (teacher && expectsBytePixels(teacher.graph))
+    notes.push("teacher: it brings pixels of 0 to 255 to its own scale itself: they are not divided before");
+  return { trunk, teacher, notes };
 }
 
 /** Keys of a spec that name models. */
