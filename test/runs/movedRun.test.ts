@@ -41,7 +41,7 @@ test("nothing in run.json leads to where the run lay but what is there as a last
 });
 
 test("a run where it was trained has nothing to say", async () => {
-  const { stdout, stderr } = await runCli(data.folder, ["evaluate", "run"]);
+  const { stdout, stderr } = await runCli(data.folder, ["evaluate", "run", "--ep", "cpu"]);
   expect(stdout).toContain("12 images of the validation labels, val.csv\n");
   expect(stderr).toBe("");
 });

@@ -34,8 +34,8 @@ test("evaluation, predictions and exports leave every file as it was, whoever ho
   expect(await readdir(folder)).toContain(lock.path.slice(folder.length + 1));
   const before = await snapshot(folder);
   const commands = [
-    ["evaluate", "run"],
-    ["evaluate", "run", "--json"],
+    ["evaluate", "run", "--ep", "cpu"],
+    ["evaluate", "run", "--ep", "cpu", "--json"],
     ["export", "run", "-o", "out"],
     ["inspect", "run", "--json"],
     ["inspect", "run", "--placement", "--ep", "cpu"],
