@@ -12,6 +12,9 @@ import { PROJECT_ROOT } from "../projectRoot.ts";
 /** What ONNX Runtime 1.29 leaves behind with telemetry on: a log per process, a device's number, a queue. */
 const TRACES = /mat-debug|deviceid|onnxruntime\.db|Microsoft|^\.ses$/;
 
+/** Processes that telemetry may need to leave a trace: one, unless the machine is busy. */
+const MOST_ATTEMPTS = 8;
+
 const folder = mkdtempSync(join(tmpdir(), "mttc-telemetry-"));
 const [home, temporary] = [join(folder, "home"), join(folder, "tmp")];
 const env = { HOME: home, TMPDIR: temporary, XDG_CACHE_HOME: join(home, ".cache") };
@@ -76,9 +79,15 @@ test("neither does a program that uses the API", () => {
 });
 
 test("whoever asks for it gets it: these are the traces that the others would leave", async () => {
+  // A thread of the library's own writes them, which a short process may end before: several are tried.
+  for (let attempt = 0; attempt < MOST_ATTEMPTS && traces().length === 0; attempt++)
+    await evaluateWithTelemetry();
+  if (process.platform === "linux") expect(traces()).not.toEqual([]);
+});
+
+async function evaluateWithTelemetry(): Promise<void> {
   const { code } = await runCli(data.folder, ["evaluate", "run"], {
     env: { ...env, ORT_DISABLE_TELEMETRY: "0" },
   });
   expect(code).toBe(0);
-  if (process.platform === "linux") expect(traces()).not.toEqual([]);
-});
+}
