@@ -127,6 +127,12 @@ describe("forms that are refused", () => {
         ["Neg(mean) -> y"],
       ],
     },
+    {
+      row: "Attention with a window",
+      opset: 25,
+      nodes: [["Attention(x, x, x) -> y", { is_causal: 1, left_window_size: 2 }]],
+    },
+    { row: "Gelu with an attribute of the future", opset: 20, nodes: [["Gelu(x) -> y", { kind: 1 }]] },
     { row: "ReduceMax of bool", opset: 20, nodes: [["Greater(x, x) -> g"], ["ReduceMax(g) -> y"]] },
     { row: "SpaceToDepth CRD", opset: 28, nodes: [["SpaceToDepth(x) -> y", { blocksize: 1, mode: "CRD" }]] },
     {

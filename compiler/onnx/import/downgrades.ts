@@ -128,33 +128,50 @@ function numbersOnly(node: NodeCall): Results {
   return standardNode(node);
 }
 
+/** A row whose operators are written out: an attribute that they know nothing of is refused by name. */
 function decompose(
   operator: string,
   sinceOpset: number,
   reason: string,
-  convert: (node: NodeCall) => Results,
+  write: (node: NodeCall) => Results,
+  attributes: readonly string[],
 ): ImportRule {
+  const convert = (node: NodeCall): Results => {
+    const unknown = [...node.attributes.keys()].find((name) => !attributes.includes(name));
+    return unknown === undefined
+      ? write(node)
+      : node.fail("E_MODEL_OP", `attribute ${unknown} is not supported`);
+  };
   return { operator, sinceOpset, treatment: "decomposed", reason, convert };
 }
 
+const ATTENTION_ATTRIBUTES = [
+  ...["is_causal", "kv_num_heads", "q_num_heads", "qk_matmul_output_mode", "scale", "softcap"],
+  "softmax_precision",
+];
+
 /** What came after opset 18 (CastLike came at 15, but is no more than a Cast). */
 export const DOWNGRADES: readonly ImportRule[] = [
-  decompose("Gelu", 20, "Erf, or Tanh where approximated", gelu),
-  decompose("Swish", 24, "x Sigmoid(alpha x)", swish),
+  decompose("Gelu", 20, "Erf, or Tanh where approximated", gelu, ["approximate"]),
+  decompose("Swish", 24, "x Sigmoid(alpha x)", swish, ["alpha"]),
   decompose(
     "GroupNormalization",
     21,
     "InstanceNormalization of groups as channels; scale and bias are per channel since 21",
     groupNorm,
+    ["epsilon", "num_groups", "stash_type"],
   ),
-  decompose("RMSNormalization", 23, "x / sqrt(mean x^2 + epsilon) scale", rootMeanSquareNorm),
+  decompose("RMSNormalization", 23, "x / sqrt(mean x^2 + epsilon) scale", rootMeanSquareNorm, [
+    ...["axis", "epsilon", "stash_type"],
+  ]),
   decompose(
     "Attention",
     23,
-    "softmax(scale Q K' + mask) V, zeros where all is masked; no past keys",
+    "softmax(scale Q K' + mask) V, zeros where all is masked; no past keys, no windows",
     attention,
+    ATTENTION_ATTRIBUTES,
   ),
-  decompose("CastLike", 15, "Cast to the dtype of the other input", castLike),
+  decompose("CastLike", 15, "Cast to the dtype of the other input", castLike, ["saturate", "round_mode"]),
   {
     operator: "Cast",
     sinceOpset: 19,
