@@ -78,12 +78,16 @@ test("neither does a program that uses the API", () => {
   expect([status, stdout.trim().split("\n").length, traces()]).toEqual([0, 2, []]);
 });
 
-test("whoever asks for it gets it: these are the traces that the others would leave", async () => {
-  // A thread of the library's own writes them, which a short process may end before: several are tried.
-  for (let attempt = 0; attempt < MOST_ATTEMPTS && traces().length === 0; attempt++)
-    await evaluateWithTelemetry();
-  if (process.platform === "linux") expect(traces()).not.toEqual([]);
-});
+// ONNX Runtime keeps its telemetry off where CI is set, whatever it is asked for.
+test.skipIf(process.env.CI)(
+  "whoever asks for it gets it: the traces that the others would leave",
+  async () => {
+    // A thread of the library's own writes them, which a short process may end before: several are tried.
+    for (let attempt = 0; attempt < MOST_ATTEMPTS && traces().length === 0; attempt++)
+      await evaluateWithTelemetry();
+    if (process.platform === "linux") expect(traces()).not.toEqual([]);
+  },
+);
 
 async function evaluateWithTelemetry(): Promise<void> {
   const { code } = await runCli(data.folder, ["evaluate", "run"], {
