@@ -3,6 +3,7 @@
 // In: hashes by path; out: JSON, and what differs from an earlier one. No file access.
 import { relative, resolve, sep } from "node:path";
 import { z } from "zod";
+import { parseJson } from "../checkpoint/jsonText.ts";
 
 /** What a manifest says it is, in its first line. */
 export const MANIFEST_FORMAT = "mttc-image-hashes";
@@ -129,13 +130,4 @@ function moveOf(before: string, now: string): Move | undefined {
 
 function slashed(path: string): string {
   return path.split(sep).join("/");
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }

@@ -9,6 +9,7 @@ import { MttcError } from "../../compiler/diagnostics.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
 import { writeFileAtomically } from "../checkpoint/atomicDirectory.ts";
 import { fileError, systemCode } from "../checkpoint/fileSystem.ts";
+import { parseJson } from "../checkpoint/jsonText.ts";
 import type { LabelledRows, PreparedLabels } from "../data/classes.ts";
 import { StringTable } from "../data/stringTable.ts";
 
@@ -106,13 +107,4 @@ export function withoutImages<Rows extends LabelledRows>(rows: Rows, skipped: Re
   }
   const locate = (index: number): ReturnType<LabelledRows["locate"]> => rows.locate(kept[index] ?? 0);
   return { ...rows, paths, labels, locate, ...(stamps ? { stamps } : {}) };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }
