@@ -1,7 +1,7 @@
 // `npm run bench`: mttc's training step beside the first prototype's, side by side in one process, and
-// compile times; `npm run bench -- data`: the loader's rates instead (dataRates.ts); `-- features`: epochs on
-// features computed once (featureRates.ts). Blocks of steps alternate, so that both meet the same neighbours
-// on a shared machine; medians and their ratio.
+// compile times; `npm run bench -- data`: the loader's rates instead (dataRates.ts); `-- features`: epochs
+// on features computed once (featureRates.ts); `-- peers`: steps beside PyTorch's (peers/peers.ts). Blocks
+// of steps alternate, so that both meet the same neighbours on a shared machine; medians and their ratio.
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { availableParallelism, cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,6 +19,7 @@ import { median } from "../median.ts";
 import { compareAugmentRates } from "./augmentRates.ts";
 import { compareDataRates } from "./dataRates.ts";
 import { compareFeatureEpochs } from "./featureRates.ts";
+import { comparePeers } from "./peers/peers.ts";
 
 interface Net {
   readonly batch: number;
@@ -176,6 +177,7 @@ const BENCHES: Readonly<Record<string, () => Promise<boolean>>> = {
     return (await compareAugmentRates()) && isRead;
   },
   features: compareFeatureEpochs,
+  peers: () => comparePeers(process.argv.slice(3)),
 };
 const isGood = await (BENCHES[process.argv[2] ?? ""] ?? benchTraining)();
 if (!isGood) process.exitCode = 1;

@@ -1,0 +1,92 @@
+// The arithmetic of `npm run bench -- peers`: how many steps a block takes, which setting is fastest,
+// ratios of interleaved blocks with their spread, and whether the machine is quiet enough to measure
+// anything.
+import { median } from "../../median.ts";
+
+/** Median milliseconds of a step in a block of PyTorch and in the block of mttc beside it. */
+export interface BlockPair {
+  readonly torch: number;
+  readonly mttc: number;
+}
+
+export interface Spread {
+  readonly low: number;
+  readonly middle: number;
+  readonly high: number;
+}
+
+/** Quartiles and median. */
+export function spreadOf(values: readonly number[]): Spread {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (share: number): number => sorted[Math.round(share * (sorted.length - 1))] ?? Number.NaN;
+  return { low: at(0.25), middle: median(sorted), high: at(0.75) };
+}
+
+/** PyTorch / mttc of neighbouring blocks: above 1 mttc is faster. */
+export function ratiosOf(pairs: readonly BlockPair[]): Spread {
+  return spreadOf(pairs.map(({ torch, mttc }) => torch / mttc));
+}
+
+/** Median of the runs' ratios, with the quartiles of all their blocks. */
+export function ratioOfRuns(runs: readonly (readonly BlockPair[])[]): Spread {
+  const { low, high } = ratiosOf(runs.flat());
+  return { low, middle: median(runs.map((pairs) => ratiosOf(pairs).middle)), high };
+}
+
+/** Steps that last `wantedMs` together, two at least. */
+export function stepsFor(wantedMs: number, stepMs: number): number {
+  return Math.max(2, Math.ceil(wantedMs / stepMs));
+}
+
+/** The trial whose steps take the least time; the first of equal ones. */
+export function fastest<T extends { readonly stepMs: number }>(trials: readonly T[]): T | undefined {
+  return trials.toSorted((a, b) => a.stepMs - b.stepMs)[0];
+}
+
+/** What /proc tells of the machine. */
+export interface MachineLoad {
+  readonly cores: number;
+  /** Processes that ran or waited to, mean over the last minute. */
+  readonly load: number;
+  /** Share of all cores that was busy in the last second. */
+  readonly busy: number;
+}
+
+/** What others may take while something is measured: load of a minute for each core, share of the cores. */
+export const QUIET = { load: 0.75, busy: 0.1 } as const;
+
+/** Why nothing can be measured now; undefined where the machine is quiet. */
+export function loadFault({ cores, load, busy }: MachineLoad): string | undefined {
+  const limit = QUIET.load * cores;
+  if (busy > QUIET.busy)
+    return `others took ${percent(busy)} of ${cores} cores, more than ${percent(QUIET.busy)}`;
+  if (load > limit) return `the load of the last minute is ${load.toFixed(2)}, more than ${limit.toFixed(2)}`;
+  return undefined;
+}
+
+export function percent(share: number): string {
+  return `${Math.round(100 * share)} %`;
+}
+
+/**
+ * Whether two sides that took the same steps have the same losses: to `first` in the first step, to `later`
+ * after that, as rounding grows with each update. Relative to the loss, or to 1 where that is smaller.
+ */
+export function lossesAgree(
+  a: readonly (readonly number[])[],
+  b: readonly (readonly number[])[],
+  { first, later }: { readonly first: number; readonly later: number },
+): boolean {
+  if (a.length !== b.length || a.length === 0) return false;
+  return a.every((losses, step) => {
+    const others = b[step] ?? [];
+    const tolerance = step === 0 ? first : later;
+    return (
+      losses.length === others.length &&
+      losses.every((loss, i) => {
+        const gap = Math.abs(loss - (others[i] ?? Number.NaN));
+        return gap <= tolerance * Math.max(1, Math.abs(loss));
+      })
+    );
+  });
+}

@@ -1,0 +1,155 @@
+// `npm run bench -- peers [NET...]`: training steps of nine networks beside the same networks in PyTorch
+// on the CPU, float32, Adam. What counts, on both sides: a batch of bytes in memory -> floats, normalised
+// -> forward -> the tasks' losses over labelled rows, weights learned -> backward -> Adam -> the losses as
+// numbers; dropout's masks are drawn. mttc's are the trainer's own steps on its own bundle; PyTorch is
+// given what is fastest of contiguous and channels last, one thread and all, threads that spin and that
+// sleep, Adam plain and fused, denormals flushed; mttc one thread and all. Short trials, each in a process
+// of its own, choose. Then blocks of a second and more alternate between two fresh processes, the one that
+// waits is stopped, and the ratio is that of neighbouring blocks' medians. Memory is the most that was
+// resident in a side's process from its start (ONNX Runtime is a thread of mttc's, compiling included).
+// Opening is the time from nothing to the first step done: Node or Python and their libraries, mttc's
+// reading, compiling, writing and opening, PyTorch's constructing and reading of weights; the median of
+// all processes that were started.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism, cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import Table from "cli-table3";
+import { Command } from "commander";
+import { median } from "../../median.ts";
+import { measureLoad } from "./machineLoad.ts";
+import { PEER_NETS } from "./peerNets.ts";
+import { loadFault, percent, ratioOfRuns, type Spread } from "./peerNumbers.ts";
+import { peerModels, peerPython } from "./peerPython.ts";
+import { type Effort, type PeerResult, PeerTrials } from "./peerTrials.ts";
+import type { MttcSetting, TorchSetting } from "./stepProtocol.ts";
+
+const FULL = { blocks: 8, blockMs: 1200, trialMs: 600 };
+const QUICK = { blocks: 4, blockMs: 500, trialMs: 200 };
+
+interface Flags {
+  readonly json?: string;
+  readonly runs: string;
+  readonly quick?: boolean;
+  readonly anyway?: boolean;
+  readonly autotune?: boolean;
+}
+
+/** Measures and prints; false where a network is slower than PyTorch's, or nothing was measured. */
+export async function comparePeers(args: readonly string[]): Promise<boolean> {
+  const command = new Command("npm run bench -- peers")
+    .argument("[net...]", `of ${PEER_NETS.map(({ name }) => name).join(", ")}; all by default`)
+    .option("--runs <count>", "measure so often, in fresh processes, and take the median", "1")
+    .option("--quick", "shorter blocks, and PyTorch with all threads alone")
+    .option("--json <file>", "write all numbers to a file")
+    .option("--autotune", "let mttc measure forms of operators first, too")
+    .option("--anyway", "measure on a busy machine")
+    .parse(args, { from: "user" });
+  const flags = command.opts<Flags>();
+  const runs = Number(flags.runs);
+  if (!Number.isInteger(runs) || runs < 1) command.error(`--runs: a count, found "${flags.runs}"`);
+  const unknown = command.args.find((name) => !PEER_NETS.some((net) => net.name === name));
+  if (unknown !== undefined)
+    command.error(`there is no network "${unknown}": ${PEER_NETS.map(({ name }) => name).join(", ")}`);
+  const nets = PEER_NETS.filter(({ name }) => command.args.length === 0 || command.args.includes(name));
+  const python = peerPython();
+  const models = peerModels(python, nets);
+  if (!(await isQuiet(flags.anyway ?? false))) return false;
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
+  const scratch = mkdtempSync(join(tmpdir(), "mttc-bench-peers-"));
+  try {
+    const effort: Effort = { ...(flags.quick ? QUICK : FULL), runs };
+    const results: PeerResult[] = [];
+    for (const net of nets) {
+      const note = (line: string): void => void process.stderr.write(`${line}\n`);
+      const trials = new PeerTrials(net, { python, models, scratch }, effort, note);
+      results.push(await trials.measure(settingsOf(flags)));
+      if (flags.json !== undefined) writeFileSync(flags.json, jsonOf(results));
+      note(summaryOf(results.at(-1)));
+    }
+    process.stdout.write(`${tableOf(results)}\n`);
+    return results.every((result) => ratioOfRuns(result.runs).middle >= 1);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+async function isQuiet(anyway: boolean): Promise<boolean> {
+  const fault = loadFault(await measureLoad());
+  if (fault === undefined) return true;
+  process.stderr.write(`${fault}${anyway ? "" : ": nothing is measured (--anyway measures all the same)"}\n`);
+  return anyway;
+}
+
+function settingsOf({ quick, autotune = false }: Flags): { torch: TorchSetting[]; mttc: MttcSetting[] } {
+  const all = availableParallelism();
+  const threads = quick || all === 1 ? [all] : [all, 1];
+  const torch = threads.flatMap((count) =>
+    (["contiguous", "channels_last"] as const).flatMap((layout) =>
+      (count === 1 ? (["passive"] as const) : (["active", "passive"] as const)).map((wait) => ({
+        ...{ layout, threads: count, wait, fused: false },
+      })),
+    ),
+  );
+  return { torch, mttc: threads.map((count) => ({ threads: count, autotune })) };
+}
+
+function spreadText({ low, middle, high }: Spread): string {
+  return `${middle.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
+}
+
+function stepMs({ runs }: PeerResult, side: "torch" | "mttc"): number {
+  return median(runs.flat().map((pair) => pair[side]));
+}
+
+function settingText({ torch }: PeerResult): string {
+  const { layout, threads, wait, fused } = torch;
+  return `${layout}, ${threads} thread${threads === 1 ? "" : "s"} ${wait}${fused ? ", fused Adam" : ""}`;
+}
+
+function summaryOf(result: PeerResult | undefined): string {
+  if (!result) return "";
+  return `${result.net.name}: PyTorch / mttc ${spreadText(ratioOfRuns(result.runs))}`;
+}
+
+function tableOf(results: readonly PeerResult[]): string {
+  const table = new Table({
+    head: [
+      "step",
+      "mttc ms",
+      "PyTorch ms",
+      "PyTorch / mttc",
+      "memory MB",
+      "open s",
+      "others",
+      "PyTorch's best",
+    ],
+    style: { head: [], border: [] },
+  });
+  const mega = (bytes: number): string => (bytes / 2 ** 20).toFixed(0);
+  const seconds = (ms: number): string => (ms / 1000).toFixed(1);
+  for (const result of results) {
+    const { net, peakBytes, openMs, others } = result;
+    table.push([
+      `${net.name}, ${net.side} px, batch ${net.batch}`,
+      stepMs(result, "mttc").toFixed(1),
+      stepMs(result, "torch").toFixed(1),
+      spreadText(ratioOfRuns(result.runs)),
+      `${mega(peakBytes.mttc)} / ${mega(peakBytes.torch)}`,
+      `${seconds(openMs.mttc)} / ${seconds(openMs.torch)}`,
+      percent(others),
+      settingText(result),
+    ]);
+  }
+  const legend = "memory and open: mttc / PyTorch; others: what other processes took of all cores meanwhile";
+  return `${table}\n${legend}`;
+}
+
+function jsonOf(results: readonly PeerResult[]): string {
+  const machine = { cpu: cpus()[0]?.model, threads: availableParallelism() };
+  const rows = results.map((result) => ({
+    ...result,
+    ratio: ratioOfRuns(result.runs),
+    stepMs: { torch: stepMs(result, "torch"), mttc: stepMs(result, "mttc") },
+  }));
+  return `${JSON.stringify({ machine, results: rows }, null, 1)}\n`;
+}
