@@ -1,24 +1,7 @@
 // `mttc data pack SPEC`: decodes every image of a spec once into the packed cache that training reads.
-import { resolve } from "node:path";
 import type { Command } from "commander";
-import { MttcError } from "../compiler/diagnostics.ts";
-import { imageFormat } from "../runtime/data/images.ts";
-import { preparePack } from "../runtime/data/packedImages.ts";
-import { sparsely } from "../runtime/data/sparseProgress.ts";
-import { refuseSameContent } from "../runtime/data/splitLeak.ts";
-import { checkSources } from "../runtime/runs/runSources.ts";
-import { packFolder, packItems } from "../runtime/train/runPack.ts";
-import { readLabels } from "../runtime/train/trainerOptions.ts";
-import { interruptSignal } from "./interruptSignal.ts";
-import { shownPath } from "./pathText.ts";
-import { loadSpecOrRun } from "./specFile.ts";
-import { bytes, count } from "./tables.ts";
+import type { PackFlags } from "./dataPackAction.ts";
 import type { Terminal } from "./terminal.ts";
-
-interface Flags {
-  readonly refresh?: boolean;
-  readonly json?: boolean;
-}
 
 export function addDataPackCommand(data: Command, terminal: Terminal): void {
   data
@@ -27,36 +10,10 @@ export function addDataPackCommand(data: Command, terminal: Terminal): void {
     .argument("<spec>", "spec file, or a run's folder")
     .option("--refresh", "pack images anew whose files have changed (otherwise they are an error)")
     .option("--json", "print the result as JSON")
-    .action((spec: string, flags: Flags) => pack(spec, flags, terminal));
-}
-
-async function pack(file: string, flags: Flags, terminal: Terminal): Promise<void> {
-  const experiment = await loadSpecOrRun(file);
-  const { spec, baseDirectory } = experiment;
-  const isPath = typeof spec.pack === "string" && spec.pack !== "auto";
-  if (spec.logdir === null && !isPath)
-    throw new MttcError({
-      code: "E_CONFIG",
-      message: "there is no folder to pack into",
-      at: { file, path: "pack" },
-      hint: "add a line such as `pack: cache`, or a logdir",
+    .action(async (file: string, flags: PackFlags) => {
+      const { loadSpecOrRun } = await import("./specFile.ts");
+      const experiment = await loadSpecOrRun(file);
+      const { pack } = await import("./dataPackAction.ts");
+      await pack(file, experiment, flags, terminal);
     });
-  const labels = await checkSources(experiment, await readLabels(experiment));
-  const { signal, stop } = interruptSignal(terminal, "stopping; what is packed is kept");
-  const { hashes, ...summary } = await preparePack(packItems(labels), {
-    folder: packFolder(experiment, resolve(baseDirectory, spec.logdir ?? ".")),
-    format: imageFormat(spec),
-    packFormat: spec.pack_format,
-    refresh: flags.refresh ?? false,
-    signal,
-    onProgress: sparsely((done, total) => terminal.note(`${count(done)} of ${count(total)} images packed`)),
-  }).finally(stop);
-  if (spec.split_leak === "error") refuseSameContent(labels, hashes);
-  const { folder, images, packed, sizeBytes, reclaimedBytes } = summary;
-  const freed = reclaimedBytes > 0 ? `; ${bytes(reclaimedBytes)} of replaced ones removed` : "";
-  if (flags.json) terminal.out(JSON.stringify(summary, null, 2));
-  else
-    terminal.out(
-      `${count(images)} images are packed (${count(packed)} of them now), ${bytes(sizeBytes)} in ${shownPath(folder)}${freed}`,
-    );
 }

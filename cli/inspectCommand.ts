@@ -1,40 +1,10 @@
 // `mttc inspect SPEC|RUN`: what a spec amounts to before (or after) it is trained, or a graph of its
 // compilation.
-
 import type { Command } from "commander";
-import type { Target } from "../compiler/bundle.ts";
-import { compile } from "../compiler/compile.ts";
-import { MttcError } from "../compiler/diagnostics.ts";
-import { inspectModel, type LayerFacts, type ModelFacts } from "../compiler/inspect/modelFacts.ts";
-import { graphText, StageLog } from "../compiler/inspect/stages.ts";
-import type { TrunkFacts } from "../compiler/inspect/trunkFacts.ts";
-import { importedFcn } from "../compiler/model/importedTrunk.ts";
-import type { TaskClasses } from "../compiler/model/network.ts";
-import type { Spec } from "../compiler/spec/schema.ts";
-import { visibleText } from "../compiler/visibleText.ts";
-import { type ForeignModels, readForeignModels } from "../runtime/models/foreignModels.ts";
-import { OrtHost } from "../runtime/ort/ortHost.ts";
-import { ortOptions } from "../runtime/ort/runtimeOptions.ts";
-import { placeGraphs } from "../runtime/train/placements.ts";
 import { targetOption } from "./compileCommand.ts";
-import { placementText } from "./placementText.ts";
-import {
-  type RuntimeFlags,
-  runtimeOptions,
-  withProviderOption,
-  withRuntimeOptions,
-} from "./runtimeOptions.ts";
-import { loadClasses, loadSpecOrRun } from "./specFile.ts";
-import { bytes, count, renderTable, scaled } from "./tables.ts";
+import type { InspectFlags } from "./inspectAction.ts";
+import { withProviderOption, withRuntimeOptions } from "./runtimeOptions.ts";
 import type { Terminal } from "./terminal.ts";
-
-interface Flags extends RuntimeFlags {
-  readonly json?: boolean;
-  readonly stage?: string;
-  readonly at?: string;
-  readonly target: Target;
-  readonly placement?: boolean;
-}
 
 export function addInspectCommand(program: Command, terminal: Terminal): void {
   const command = program
@@ -47,160 +17,10 @@ export function addInspectCommand(program: Command, terminal: Terminal): void {
     .option("--placement", "print which provider (--ep) runs which operator, and what is left to the CPU")
     .addOption(targetOption())
     .addHelpText("after", "\nAn unknown --stage lists those that there are.");
-  withProviderOption(withRuntimeOptions(command)).action((path: string, flags: Flags) =>
-    inspect(path, flags, terminal),
-  );
-}
-
-async function inspect(path: string, flags: Flags, terminal: Terminal): Promise<void> {
-  const experiment = await loadSpecOrRun(path);
-  const { classes, warnings } = await loadClasses(experiment);
-  const models = await readForeignModels(experiment.spec, experiment.baseDirectory, classes);
-  if (flags.stage !== undefined) {
-    const log = new StageLog();
-    compile(experiment.spec, classes, { ...models, target: flags.target, trace: log.trace });
-    const text = graphText(log.find(flags.stage), flags.at).trimEnd();
-    if (text === "") throw nothingThere(flags);
-    terminal.out(text);
-    return;
-  }
-  if (flags.placement) return await showPlacement(experiment.spec, classes, models, flags, terminal);
-  const facts = inspectModel(experiment.spec, classes, models);
-  const all = { ...facts, notes: models.notes, warnings: [...facts.warnings, ...warnings] };
-  terminal.out(flags.json ? JSON.stringify(all, null, 2) : factsText(experiment.spec, all, terminal));
-}
-
-async function showPlacement(
-  spec: Spec,
-  classes: TaskClasses,
-  models: ForeignModels,
-  flags: Flags,
-  terminal: Terminal,
-): Promise<void> {
-  await using host = await OrtHost.start(ortOptions(runtimeOptions(flags), spec.precision !== "fp32"));
-  if (host.note !== undefined) terminal.note(host.note);
-  const target = host.provider.kind === "cuda" ? "cuda" : flags.target;
-  const placed = await placeGraphs(host, compile(spec, classes, { ...models, target }));
-  terminal.out(flags.json ? JSON.stringify(placed, null, 2) : placementText(placed, terminal));
-}
-
-/** Facts, and what was decided while models were read. */
-interface ShownFacts extends ModelFacts {
-  readonly notes: readonly string[];
-}
-
-function factsText(spec: Spec, facts: ShownFacts, terminal: Terminal): string {
-  const { bold, dim, yellow } = terminal.colours;
-  const sections: [string, string][] = [
-    ...(facts.trunk ? [["Imported trunk", trunkTable(spec, facts.trunk, terminal)] as [string, string]] : []),
-    ...(facts.trunk && facts.trunk.fixed.length > 0
-      ? [["Taken for fixed (fcn.train overrules)", fixedTable(facts.trunk, terminal)] as [string, string]]
-      : []),
-    ["Parameters and operations", partTable(facts, terminal)],
-    ["Layers (one image)", layerTable(facts, terminal)],
-    ["Memory in training", memoryTable(facts, terminal)],
-    ["Which task's loss trains what", reachTable(facts, terminal)],
-  ];
-  const warnings = facts.warnings.map((warning) => `${yellow("warning:")} ${visibleText(warning)}`);
-  const notes = facts.notes.map((note) => `${dim("note:")} ${visibleText(note)}`);
-  const texts = sections.map(([title, text]) => `${bold(title)}\n${text}\n`);
-  return [...texts, ...notes, ...warnings].join("\n").trimEnd();
-}
-
-function trunkTable(spec: Spec, facts: TrunkFacts, terminal: Terminal): string {
-  const { file, layout, cutAt, features } = facts;
-  const images = [spec.num_channels, ...spec.imshape].join(" x ");
-  const rows = [
-    ["file", file],
-    ["image input", layout],
-    ["cut at", importedFcn(spec)?.output == null ? `${cutAt} (chosen; fcn.output changes it)` : cutAt],
-    ["features", `${features.join(" x ")}, of images ${images}`],
-    ["trains", trainedText(spec, facts)],
-    ["batch norms", normText(facts)],
-  ];
-  return renderTable(terminal, ["what", "value"], rows);
-}
-
-function fixedTable({ fixed }: TrunkFacts, terminal: Terminal): string {
-  const rows = fixed.map(({ name, shape, reason }) => [name, shape.join(" x ") || "1", reason]);
-  return renderTable(terminal, ["tensor", "shape", "why it is never trained"], rows);
-}
-
-function trainedText({ train_fcn: trained }: Spec, { nodes, trainedNodes, from }: TrunkFacts): string {
-  if (trained === false) return "nothing (train_fcn: false)";
-  if (trained === true) return `all of its ${nodes} nodes (train_fcn: true)`;
-  return `the last ${trainedNodes} of ${nodes} nodes, from ${from} on`;
-}
-
-function normText({ norms, trainedNorms }: TrunkFacts): string {
-  if (norms === 0) return "none";
-  return trainedNorms === 0
-    ? `${norms}, frozen`
-    : `${norms}, of which ${trainedNorms} train their statistics`;
-}
-
-function partTable({ parts, batchSize }: ModelFacts, terminal: Terminal): string {
-  const row = (name: string, list: ModelFacts["parts"]): string[] => {
-    const sum = (pick: (part: ModelFacts["parts"][number]) => number): number =>
-      list.reduce((total, part) => total + pick(part), 0);
-    return [
-      name,
-      count(sum((part) => part.trained)),
-      count(sum((part) => part.frozen)),
-      count(sum((part) => part.statistics)),
-      scaled(sum((part) => part.forwardFlops)),
-      scaled(sum((part) => part.stepFlops)),
-    ];
-  };
-  const rows = [...parts.map((part) => row(part.part, [part])), row("all", parts)];
-  const head = ["part", "trained", "frozen", "statistics", "FLOPs/image", `FLOPs/step of ${batchSize}`];
-  return renderTable(terminal, head, rows, [1, 2, 3, 4, 5]);
-}
-
-function layerTable({ layers }: ModelFacts, terminal: Terminal): string {
-  const rows = layers.map((layer) => [layer.origin, layerName(layer), layer.shape.join(" x ")]);
-  return renderTable(terminal, ["layer", "kind", "output"], rows);
-}
-
-const LAYER_NAMES: Readonly<Record<string, string>> = {
-  p: "max pooling",
-  d: "spatial dropout",
-  r: "residual block",
-  dense: "global pooling, dense",
-  imported: "imported network",
-};
-
-function layerName({ layer }: LayerFacts): string {
-  return typeof layer === "number" ? `convolution, ${layer} filters` : (LAYER_NAMES[layer] ?? layer);
-}
-
-function memoryTable({ memory, microBatches }: ModelFacts, terminal: Terminal): string {
-  const total = 2 * memory.state + memory.constants + memory.accumulators + memory.activations;
-  const unit = microBatches > 1 ? "micro-batch" : "batch";
-  const rows = [
-    ["state (weights, optimizer slots), two sets", bytes(2 * memory.state)],
-    ["frozen weights", bytes(memory.constants)],
-    ["gradient sums, two sets", bytes(memory.accumulators)],
-    [`intermediate values of one ${unit} (estimate)`, bytes(memory.activations)],
-    ["all", bytes(total)],
-  ];
-  return renderTable(terminal, ["what", "size"], rows, [1]);
-}
-
-function reachTable({ reach }: ModelFacts, terminal: Terminal): string {
-  const rows = reach.map(({ task, classes, weight, parts }) => [
-    task,
-    String(classes),
-    String(weight),
-    parts.join(", ") || "nothing",
-  ]);
-  return renderTable(terminal, ["task", "classes", "weight", "trains"], rows, [1]);
-}
-
-function nothingThere({ stage, at }: Flags): MttcError {
-  return new MttcError({
-    code: "E_USAGE",
-    message: `--at "${at}": nothing in --stage ${stage} comes from there`,
-    hint: "without --at every line is printed, and ends in the place in the spec that it comes from",
+  withProviderOption(withRuntimeOptions(command)).action(async (path: string, flags: InspectFlags) => {
+    const { loadSpecOrRun } = await import("./specFile.ts");
+    const experiment = await loadSpecOrRun(path);
+    const { inspect } = await import("./inspectAction.ts");
+    await inspect(experiment, flags, terminal);
   });
 }

@@ -1,6 +1,6 @@
 // Options that every command with ONNX Runtime shares, and the parsing of numbers on the command line.
 import { type Command, InvalidArgumentError } from "commander";
-import { isProviderName, type ProviderName } from "../runtime/ort/providerChoice.ts";
+import { isProviderName, type ProviderName } from "../runtime/ort/providerName.ts";
 import type { RuntimeOptions } from "../runtime/ort/runtimeOptions.ts";
 
 /** What withRuntimeOptions adds to a command's options. */

@@ -1,6 +1,5 @@
 // `mttc schema`: the spec's JSON Schema for editors, or the table of its keys.
 import type { Command } from "commander";
-import { specJsonSchema, specMarkdownTable } from "../compiler/spec/specDocs.ts";
 import type { Terminal } from "./terminal.ts";
 
 export function addSchemaCommand(program: Command, terminal: Terminal): void {
@@ -8,7 +7,8 @@ export function addSchemaCommand(program: Command, terminal: Terminal): void {
     .command("schema")
     .description("print the JSON Schema of specs, for editors")
     .option("--markdown", "print a Markdown table of all keys instead")
-    .action(({ markdown }: { markdown?: boolean }) => {
+    .action(async ({ markdown }: { markdown?: boolean }) => {
+      const { specJsonSchema, specMarkdownTable } = await import("../compiler/spec/specDocs.ts");
       terminal.out(markdown ? specMarkdownTable() : JSON.stringify(specJsonSchema(), null, 2));
     });
 }

@@ -1,19 +1,14 @@
-// A spec file or a run's folder on the command line -> the experiment that it describes, and its classes.
+// A spec file or a run's folder on the command line -> the experiment that it describes. A spec may be
+// refused: nothing is loaded here that only reads data or trains.
 import { open, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { MttcError } from "../compiler/diagnostics.ts";
-import type { TaskClasses } from "../compiler/model/network.ts";
 import { parseSpec } from "../compiler/spec/parseSpec.ts";
 import { readTextUpTo } from "../runtime/checkpoint/boundedRead.ts";
 import { fileError, systemCode } from "../runtime/checkpoint/fileSystem.ts";
 import { isSpreadsheet } from "../runtime/data/tableText.ts";
 import { RunFolder } from "../runtime/runs/runFolder.ts";
-import {
-  type Experiment,
-  experimentFromRun,
-  experimentFromSpec,
-  readLabels,
-} from "../runtime/train/trainerOptions.ts";
+import { type Experiment, experimentFromRun, experimentFromSpec } from "../runtime/train/experiment.ts";
 import { shownPath } from "./pathText.ts";
 
 const FIRST_BYTES = 1_000;
@@ -65,13 +60,14 @@ export async function loadSpecOrRun(path: string): Promise<Experiment> {
  * what reading a spec throws.
  */
 export async function runFolderOf(path: string): Promise<string> {
-  // What is not there, or cannot be looked at, is for the reading of the run to say.
+  const isNamedSpec = /\.(ya?ml|json)$/i.test(path);
+  // What is not there, or cannot be looked at, is for the reading of the spec or run to say.
   const isFile = await stat(path).then(
     (entry) => !entry.isDirectory(),
-    () => false,
+    () => isNamedSpec,
   );
   if (!isFile) return path;
-  if (!/\.(ya?ml|json)$/i.test(path))
+  if (!isNamedSpec)
     throw new MttcError({
       code: "E_USAGE",
       message: "expected the folder of a run, or the spec that it was trained from",
@@ -118,33 +114,4 @@ async function beginsWithArray(path: string): Promise<boolean> {
     if (systemCode(error) === undefined) throw error;
     return false;
   }
-}
-
-/** Classes that are known to compile with, and what is odd about the labels. */
-export interface KnownClasses {
-  readonly classes: TaskClasses;
-  readonly warnings: readonly string[];
-}
-
-/**
- * Classes of every task: from the run or the spec where they list them all and there is no label table, else
- * from the label tables. E_CONFIG where there is neither; E_CSV_*, E_LABEL, E_TASK_EMPTY, E_FILE.
- */
-export async function loadClasses(experiment: Experiment): Promise<KnownClasses> {
-  const { spec, trainRows } = experiment;
-  const listed: Readonly<Record<string, readonly string[]>> = { ...spec.classes, ...experiment.classes };
-  const named = (classes: Readonly<Record<string, readonly string[]>>) =>
-    spec.tasks.map((task) => ({ task, classes: classes[task] ?? [] }));
-  const isComplete = spec.tasks.every((task) => Object.hasOwn(listed, task));
-  if (isComplete && (experiment.classes !== undefined || (spec.train_labels === null && !trainRows)))
-    return { classes: named(listed), warnings: [] };
-  if (spec.train_labels === null && !trainRows)
-    throw new MttcError({
-      code: "E_CONFIG",
-      message: "the classes are not known",
-      at: { path: "train_labels" },
-      hint: "give train_labels, or list the classes of every task under `classes`",
-    });
-  const { classes, warnings } = await readLabels(experiment);
-  return { classes: named(classes), warnings };
 }

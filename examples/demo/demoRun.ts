@@ -10,8 +10,8 @@ import { RUN_SHEET } from "../../runtime/augment/runSheet.ts";
 import { type ExportReport, exportRun } from "../../runtime/export/exportRun.ts";
 import { Predictor } from "../../runtime/export/predictor.ts";
 import type { EvaluationReport } from "../../runtime/infer/evaluationReport.ts";
+import { type Experiment, experimentFromSpec } from "../../runtime/train/experiment.ts";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
-import { type Experiment, experimentFromSpec } from "../../runtime/train/trainerOptions.ts";
 import {
   type AnsweredImage,
   epochHeader,

@@ -25,7 +25,7 @@ export type { HostTensor } from "./hostTensor.ts";
 export type * from "./ortProtocol.ts";
 export type { Placement } from "./placement.ts";
 export type { Provider } from "./provider.ts";
-export type { ProviderRequest } from "./providerChoice.ts";
+export type { ProviderRequest } from "./providerName.ts";
 export type { ModelSource, SessionOptions } from "./session.ts";
 export type { TensorInfo } from "./tensorInfo.ts";
 

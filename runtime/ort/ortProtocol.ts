@@ -5,7 +5,7 @@ import type { MemoryPlace } from "./deviceMemory.ts";
 import type { HostTensor } from "./hostTensor.ts";
 import type { Placement } from "./placement.ts";
 import type { Provider } from "./provider.ts";
-import type { ProviderRequest } from "./providerChoice.ts";
+import type { ProviderRequest } from "./providerName.ts";
 import type { ModelSource, SessionOptions } from "./session.ts";
 import type { TensorInfo } from "./tensorInfo.ts";
 

@@ -7,25 +7,7 @@ import { missingProviderFiles } from "./cudaLibraries.ts";
 import { currentSurroundings, locateOrtLibrary, type Surroundings } from "./library.ts";
 import type { Provider } from "./provider.ts";
 import { providerFolder } from "./providerFolder.ts";
-
-/** A provider, or the best that this machine has. */
-export type ProviderRequest = Provider | { readonly kind: "auto"; readonly tf32: boolean };
-
-/** A request as it is written: "cpu", "cuda", "cuda:1" or "auto"; "webgpu" for tests. */
-export type ProviderName = "cpu" | "cuda" | `cuda:${number}` | "auto" | "webgpu";
-
-/** Whether a text names a provider. */
-export function isProviderName(text: string): text is ProviderName {
-  return parseProvider(text, false) !== undefined;
-}
-
-/** Reads a provider's name; undefined for what is none. `tf32` is for CUDA devices. */
-export function parseProvider(name: string, tf32: boolean): ProviderRequest | undefined {
-  if (name === "cpu" || name === "webgpu") return { kind: name };
-  if (name === "auto") return { kind: name, tf32 };
-  const device = /^cuda(?::(\d{1,3}))?$/.exec(name);
-  return device ? { kind: "cuda", device: Number(device[1] ?? 0), tf32 } : undefined;
-}
+import type { ProviderRequest } from "./providerName.ts";
 
 /**
  * The library's file for a request: the given one, else MTTC_ORT_DIR, else, where CUDA may be used, what

@@ -1,7 +1,7 @@
 // How to run, beside what to train or evaluate: what every command and class that starts ONNX Runtime takes.
 import { MttcError } from "../../compiler/diagnostics.ts";
 import type { OrtOptions } from "./ortHost.ts";
-import { type ProviderName, parseProvider } from "./providerChoice.ts";
+import { type ProviderName, parseProvider } from "./providerName.ts";
 
 /** How to run, beside what to train. */
 export interface RuntimeOptions {

@@ -6,7 +6,8 @@ import { conflictWarnings } from "../data/labelConflicts.ts";
 import { type LabelStatistics, labelStatistics } from "../data/labelStatistics.ts";
 import type { BatchSpec } from "../data/sampler.ts";
 import { drawStatisticsSheet } from "../drawing/statisticsSheet.ts";
-import { type Experiment, experimentFromOptions, readLabels, type TrainerOptions } from "./trainerOptions.ts";
+import type { Experiment } from "./experiment.ts";
+import { experimentFromOptions, readLabels, type TrainerOptions } from "./trainerOptions.ts";
 
 /** Label tables, and the keys of a spec that decide what a batch holds. */
 export type DataStatsOptions = Pick<TrainerOptions, "train_labels" | "val_labels"> &

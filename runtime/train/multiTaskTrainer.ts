@@ -22,6 +22,7 @@ import { type LastCheckpoint, refuseEvaluation, refuseState } from "./divergence
 import { type EpochState, FRESH_EPOCH, stepsPerEpoch, trainEpoch } from "./epochLoop.ts";
 import { epochReport } from "./epochReport.ts";
 import { type EpochReport, EventHub, type TrainerEvents } from "./events.ts";
+import { type Experiment, experimentFromRun } from "./experiment.ts";
 import {
   type Progress,
   parameterValues,
@@ -39,12 +40,7 @@ import {
   refuseNoText,
   usageError,
 } from "./trainerCalls.ts";
-import {
-  type Experiment,
-  experimentFromOptions,
-  experimentFromRun,
-  type TrainerOptions,
-} from "./trainerOptions.ts";
+import { experimentFromOptions, type TrainerOptions } from "./trainerOptions.ts";
 import { type SessionOptions, TrainingSession } from "./trainingSession.ts";
 import { WeightWatch } from "./weightWatch.ts";
 

@@ -30,8 +30,8 @@ import {
   type TrunkReading,
   withOpenSettings,
 } from "../runs/trunkReading.ts";
+import type { Experiment } from "./experiment.ts";
 import { OPTIONAL_STATE } from "./progress.ts";
-import type { Experiment } from "./trainerOptions.ts";
 
 /** What a run that is gone on with was. */
 interface Past extends Resumption {

@@ -1,13 +1,13 @@
 // What a MultiTaskTrainer is constructed with, and how that becomes a resolved spec and label tables.
-import { dirname, resolve } from "node:path";
+import { resolve } from "node:path";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { Spec, SpecInput } from "../../compiler/spec/schema.ts";
-import { type ClassNames, type PreparedLabels, prepareLabels } from "../data/classes.ts";
+import { type PreparedLabels, prepareLabels } from "../data/classes.ts";
 import { type ClassWeights, resolveClassWeights } from "../data/classWeights.ts";
 import { type LabelRow, type LabelTable, labelTableFromRows } from "../data/labelTable.ts";
 import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
-import type { RunDescription } from "../runs/runFolder.ts";
-import { type RunSources, readSplit } from "../runs/runSources.ts";
+import { readSplit } from "../runs/runSources.ts";
+import type { Experiment } from "./experiment.ts";
 
 /** Label tables may be files or rows in memory. */
 export type LabelSource = string | readonly LabelRow[];
@@ -16,12 +16,6 @@ export type LabelSource = string | readonly LabelRow[];
 export interface TrainerOptions extends Omit<SpecInput, "train_labels" | "val_labels"> {
   readonly train_labels: LabelSource;
   readonly val_labels?: LabelSource | null | undefined;
-}
-
-/** A resolved experiment, before any file is read. */
-export interface Experiment extends RunSources {
-  /** Classes that are known already (a run that is opened again). */
-  readonly classes: ClassNames | undefined;
 }
 
 /** Resolves the spec part of the options; E_CONFIG with all faults. */
@@ -36,18 +30,6 @@ export function experimentFromOptions(options: TrainerOptions, runtime: RuntimeO
     valRows: typeof val_labels === "string" ? undefined : (val_labels ?? undefined),
     classes: undefined,
   };
-}
-
-/** The experiment of a spec file at `file`; its relative paths start from the file's folder. */
-export function experimentFromSpec(spec: Spec, file: string): Experiment {
-  const baseDirectory = dirname(resolve(file));
-  return { spec, baseDirectory, trainRows: undefined, valRows: undefined, classes: undefined };
-}
-
-/** The experiment of a run that exists. */
-export function experimentFromRun(run: RunDescription): Experiment {
-  const { spec, baseDirectory, trainRows, valRows, classes, foldsMissing = false } = run;
-  return { spec, baseDirectory, trainRows, valRows, classes, foldsMissing };
 }
 
 /** The labels of a run, and what its classes weigh. */

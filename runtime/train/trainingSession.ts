@@ -21,12 +21,13 @@ import { type StoredManifest, writeBundleDirectory } from "../runs/bundleDirecto
 import { type Fingerprint, fingerprintOf } from "../runs/fingerprint.ts";
 import { BUNDLE_FOLDER } from "../runs/runFolder.ts";
 import { checkSources } from "../runs/runSources.ts";
+import type { Experiment } from "./experiment.ts";
 import { FeatureCache } from "./featureCache.ts";
 import { compileForHost } from "./hostCompilation.ts";
 import { RunClaim } from "./runClaim.ts";
 import { checkRunImages, type ImagesOptions } from "./runImages.ts";
 import { openPack } from "./runPack.ts";
-import { type Experiment, type RunLabels, readLabels } from "./trainerOptions.ts";
+import { type RunLabels, readLabels } from "./trainerOptions.ts";
 import { TrainingDevice } from "./trainingDevice.ts";
 
 /** What input is prepared for. */

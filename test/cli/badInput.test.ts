@@ -3,8 +3,8 @@
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { listImages } from "../../cli/imageArguments.ts";
 import { shownPath } from "../../cli/pathText.ts";
-import { listImages } from "../../cli/predictCommand.ts";
 import { CLI_MAIN, runCli, runProgram } from "./runCli.ts";
 import { makeTinyData, type TinyData, tinySpec } from "./tinyData.ts";
 

@@ -11,7 +11,8 @@ import { readTableFacts } from "../../cli/labelColumns.ts";
 import { processTerminal } from "../../cli/terminal.ts";
 import { parseSpec } from "../../compiler/spec/parseSpec.ts";
 import { MAX_VALUES, surveyTable } from "../../runtime/data/tableSurvey.ts";
-import { experimentFromSpec, readLabels } from "../../runtime/train/trainerOptions.ts";
+import { experimentFromSpec } from "../../runtime/train/experiment.ts";
+import { readLabels } from "../../runtime/train/trainerOptions.ts";
 
 const PARQUET = join(import.meta.dirname, "..", "fixtures", "data", "labels_snappy.parquet");
 const ROWS = [

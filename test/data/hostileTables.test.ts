@@ -6,7 +6,7 @@ import { copyFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { finished } from "node:stream/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { csvCell, predictionsCsv } from "../../cli/predictCommand.ts";
+import { csvCell, predictionsCsv } from "../../cli/predictionRows.ts";
 import { runCli } from "../cli/runCli.ts";
 import { makeTinyData, type TinyData, tinySpec } from "../cli/tinyData.ts";
 import { runWatched, type WatchedRun } from "./watchedRun.ts";

@@ -3,7 +3,7 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { csvCell, predictionsCsv } from "../../cli/predictCommand.ts";
+import { csvCell, predictionsCsv } from "../../cli/predictionRows.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
 import { exportRun } from "../../runtime/export/exportRun.ts";

@@ -67,7 +67,7 @@ test("operators of our own do not count", () => {
 });
 
 describe("mttc ops", () => {
-  function run(...args: string[]): string {
+  async function run(...args: string[]): Promise<string> {
     const lines: string[] = [];
     const terminal: Terminal = {
       out: (text) => void lines.push(text),
@@ -81,12 +81,12 @@ describe("mttc ops", () => {
     };
     const program = new Command("mttc");
     addOpsCommand(program, terminal);
-    program.parse(["ops", ...args], { from: "user" });
+    await program.parseAsync(["ops", ...args], { from: "user" });
     return lines.join("\n");
   }
 
-  test("lists every operator with its proof, and counts them", () => {
-    const text = run();
+  test("lists every operator with its proof, and counts them", async () => {
+    const text = await run();
     for (const name of OPS.keys()) expect(text).toMatch(new RegExp(`^${name} `, "m"));
     expect(text).toMatch(/^GridSample +resizing +ONNX GridSample-16 +central differences \+ ORT$/m);
     expect(text).toMatch(/^Floor .*zero: it is constant between integers$/m);
@@ -94,12 +94,12 @@ describe("mttc ops", () => {
     expect(text).toMatch(/^Gelu +20 on +decomposed +Erf/m);
   });
 
-  test("prints JSON", () => {
-    expect(JSON.parse(run("--json"))).toEqual({ ...table, imports: importRows() });
+  test("prints JSON", async () => {
+    expect(JSON.parse(await run("--json"))).toEqual({ ...table, imports: importRows() });
   });
 
-  test("prints Markdown, a row for each operator", () => {
-    const text = run("--markdown");
+  test("prints Markdown, a row for each operator", async () => {
+    const text = await run("--markdown");
     expect(text).toBe(opsMarkdown());
     for (const name of OPS.keys()) expect(text).toContain(`\n| \`${name}\` |`);
   });

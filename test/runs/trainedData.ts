@@ -3,8 +3,8 @@ import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseSpec } from "../../compiler/spec/parseSpec.ts";
+import { experimentFromSpec } from "../../runtime/train/experiment.ts";
 import { type FitOptions, MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
-import { experimentFromSpec } from "../../runtime/train/trainerOptions.ts";
 import { makeTinyData, type TinyData, tinySpec } from "../cli/tinyData.ts";
 
 /** A trainer of the tiny spec in a data set's folder, with keys changed. */

@@ -4,8 +4,8 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { parseSpec } from "../../compiler/spec/parseSpec.ts";
+import { experimentFromSpec } from "../../runtime/train/experiment.ts";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
-import { experimentFromSpec } from "../../runtime/train/trainerOptions.ts";
 import { makeTinyData, tinySpec } from "../cli/tinyData.ts";
 import { faultsOfAsync } from "../spec/faultsOf.ts";
 

@@ -1,0 +1,79 @@
+// What `mttc compile` does: labels and models -> bundle -> folder, with a report.
+import { resolve } from "node:path";
+import { BUNDLE_FORMAT, type Target } from "../compiler/bundle.ts";
+import { compile } from "../compiler/compile.ts";
+import { type Fault, formatFault } from "../compiler/diagnostics.ts";
+import { specWarnings } from "../compiler/spec/specWarnings.ts";
+import { visibleText } from "../compiler/visibleText.ts";
+import { refuseForeignFolder } from "../runtime/checkpoint/ownOutput.ts";
+import { readForeignModels } from "../runtime/models/foreignModels.ts";
+import { MANIFEST_FILE, writeBundleDirectory } from "../runtime/runs/bundleDirectory.ts";
+import type { Experiment } from "../runtime/train/experiment.ts";
+import { dumpTrace, joinTraces, type StageTime, timingTrace } from "./graphDump.ts";
+import { loadClasses } from "./knownClasses.ts";
+import { shownPath } from "./pathText.ts";
+import { bytes, decimal, renderTable } from "./tables.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Options of the command. */
+export interface CompileFlags {
+  readonly output: string;
+  readonly target: Target;
+  readonly timing?: boolean;
+  readonly json?: boolean;
+}
+
+/** Compiles the experiment and writes its bundle. */
+export async function compileExperiment(
+  experiment: Experiment,
+  flags: CompileFlags,
+  terminal: Terminal,
+): Promise<void> {
+  const directory = resolve(flags.output);
+  await refuseForeignFolder(directory, { listFile: MANIFEST_FILE, format: BUNDLE_FORMAT });
+  const { classes, warnings } = await loadClasses(experiment);
+  const models = await readForeignModels(experiment.spec, experiment.baseDirectory, classes);
+  for (const note of models.notes) terminal.note(visibleText(note));
+  for (const warning of [...specWarnings(experiment.spec), ...warnings])
+    terminal.note(`${terminal.noteColours.yellow("warning:")} ${visibleText(warning)}`);
+  const timing = timingTrace();
+  const dump = process.env.MTTC_DUMP;
+  const trace = joinTraces([...(dump ? [dumpTrace(dump)] : []), timing.trace]);
+  const warn = (fault: Fault): void =>
+    terminal.note(`${terminal.noteColours.yellow("warning:")} ${formatFault(fault)}`);
+  const started = performance.now();
+  const bundle = compile(experiment.spec, classes, { ...models, target: flags.target, trace, warn });
+  const milliseconds = performance.now() - started;
+  const { files } = await writeBundleDirectory(directory, bundle);
+  const sizes = Object.entries(files).map(([name, entry]) => ({ name, bytes: entry.bytes }));
+  if (flags.json) {
+    const stages = flags.timing ? { stages: timing.times } : {};
+    terminal.out(JSON.stringify({ directory, milliseconds, files: sizes, ...stages }, null, 2));
+    return;
+  }
+  if (flags.timing) terminal.out(timingTable(timing.times, terminal));
+  const rows = sizes.map((entry) => [entry.name, bytes(entry.bytes)]);
+  terminal.out(renderTable(terminal, ["file", "size"], rows, [1]));
+  terminal.out(`Compiled in ${Math.round(milliseconds)} ms; written to ${shownPath(directory)}`);
+  if (dump) terminal.out(`The graph after every stage and pass is in ${shownPath(resolve(dump))}`);
+}
+
+/** A line per graph with its sum, and its stages below it. */
+function timingTable(times: readonly StageTime[], terminal: Terminal): string {
+  const graphs = [...new Set(times.map(({ stage }) => graphOf(stage)))];
+  const rows = graphs.flatMap((graph) => {
+    const own = times.filter(({ stage }) => graphOf(stage) === graph);
+    const sum = own.reduce((total, { ms }) => total + ms, 0);
+    const stages = own.map(({ stage, ms, nodes }) => [
+      `  ${stage.slice(graph.length + 1)}`,
+      decimal(ms, 1),
+      String(nodes),
+    ]);
+    return [[graph, decimal(sum, 1), ""], ...stages];
+  });
+  return renderTable(terminal, ["stage", "ms", "nodes"], rows, [1, 2]);
+}
+
+function graphOf(stage: string): string {
+  return stage.slice(0, stage.lastIndexOf("/"));
+}

@@ -1,0 +1,111 @@
+// What `mttc data stats` does: label tables -> counts, as tables, JSON or a picture.
+import { basename, resolve } from "node:path";
+import { resolveSpec } from "../compiler/spec/parseSpec.ts";
+import { visibleText } from "../compiler/visibleText.ts";
+import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
+import { refuseForeignFile } from "../runtime/checkpoint/ownOutput.ts";
+import { PNG_MARK } from "../runtime/drawing/pngMark.ts";
+import { drawStatisticsSheet } from "../runtime/drawing/statisticsSheet.ts";
+import { type DataStatistics, experimentStatistics } from "../runtime/train/dataStats.ts";
+import { type Experiment, experimentFromSpec } from "../runtime/train/experiment.ts";
+import { readTableFacts } from "./labelColumns.ts";
+import { shownPath } from "./pathText.ts";
+import { count, decimal, renderTable } from "./tables.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Options of the command. */
+export interface StatsFlags {
+  readonly val?: string;
+  readonly tasks?: string;
+  readonly filepaths?: string;
+  readonly batchSize?: number;
+  readonly output?: string;
+  readonly json?: boolean;
+  readonly overwrite?: boolean;
+}
+
+/** Chances below this are all the same to a person. */
+const LEAST_CHANCE = 1e-9;
+
+/** Shows what the tables of an experiment hold, or the label table `path` where there is none. */
+export async function showStatistics(
+  path: string,
+  given: Experiment | undefined,
+  flags: StatsFlags,
+  terminal: Terminal,
+): Promise<void> {
+  if (flags.output !== undefined) await refuseForeignFile(flags.output, PNG_MARK, flags.overwrite);
+  const experiment = given ?? (await tableExperiment(path, flags, terminal));
+  const { spec } = experiment;
+  const statistics = await experimentStatistics(experiment, {
+    ...spec,
+    batch_size: flags.batchSize ?? spec.batch_size,
+  });
+  for (const warning of statistics.warnings) terminal.note(visibleText(`warning: ${warning}`));
+  terminal.out(flags.json ? JSON.stringify(statistics) : statisticsText(statistics, terminal));
+  if (flags.output === undefined) return;
+  await writeFileAtomically(flags.output, await drawStatisticsSheet(statistics, basename(resolve(path))));
+  terminal.note(`written to ${shownPath(resolve(flags.output))}`);
+}
+
+/** A label table as an experiment without a network. E_FILE, E_CSV_*, E_CONFIG for names of no tasks. */
+async function tableExperiment(path: string, flags: StatsFlags, terminal: Terminal): Promise<Experiment> {
+  let tasks = flags.tasks?.split(",").map((name) => name.trim());
+  let filepaths = flags.filepaths;
+  let pathRule = {};
+  if (tasks === undefined || filepaths === undefined) {
+    const facts = await readTableFacts(path, filepaths, tasks === undefined);
+    filepaths ??= facts.pathColumn;
+    pathRule = facts.pathRule ?? {};
+    if (tasks === undefined)
+      for (const { name, reason } of facts.others)
+        terminal.note(visibleText(`not counted: ${name} (${reason})`));
+    tasks ??= facts.tasks.map(({ name }) => name);
+  }
+  const labels = { train_labels: resolve(path), val_labels: flags.val ? resolve(flags.val) : null };
+  const columns = filepaths === undefined ? {} : { filepaths };
+  const spec = resolveSpec({ ...labels, ...columns, ...pathRule, tasks, fcn: { layers: [1] } });
+  return experimentFromSpec(spec, path);
+}
+
+function statisticsText(statistics: DataStatistics, terminal: Terminal): string {
+  const { train, val, classes, together, batch, batchSize, missing } = statistics;
+  const tasks = batch.map(({ task }) => task);
+  const ofClasses = tasks.flatMap((task) =>
+    (classes[task] ?? []).map((name, i) => [
+      task,
+      name,
+      count(train[task]?.[i] ?? 0),
+      val ? count(val[task]?.[i] ?? 0) : "-",
+    ]),
+  );
+  const pairs = tasks.map((task, a) => [task, ...(together[a] ?? []).map(count)]);
+  const shares = batch.map(({ task, labelled, perBatch, chanceOfNone }) => [
+    task,
+    count(labelled),
+    decimal(perBatch, 1),
+    chanceText(chanceOfNone),
+  ]);
+  const places = tasks.map((_, i) => i + 1);
+  const head = ["task", "labelled", `in a batch of ${batchSize}`, "chance of none"];
+  const absent = missing.map(({ task, split, spelling, cells }) => [
+    task,
+    split,
+    spelling || "(empty)",
+    count(cells),
+  ]);
+  return [
+    renderTable(terminal, ["task", "class", "train", "val"], ofClasses, [2, 3]),
+    ...(absent.length > 0
+      ? [renderTable(terminal, ["task", "table", "missing as", "cells"], absent, [3])]
+      : []),
+    ...(tasks.length > 1 ? [renderTable(terminal, ["labelled together", ...tasks], pairs, places)] : []),
+    renderTable(terminal, head, shares, [1, 2, 3]),
+  ].join("\n\n");
+}
+
+/** A probability; what nobody will see is not told from its like. */
+function chanceText(chance: number): string {
+  if (chance === 0) return "never";
+  return chance < LEAST_CHANCE ? `< ${LEAST_CHANCE}` : chance.toPrecision(2);
+}

@@ -1,0 +1,47 @@
+// What `mttc export` does: a run -> ONNX files, compared with the trainer.
+import { join, resolve } from "node:path";
+import { visibleText } from "../compiler/visibleText.ts";
+import { EXPORT_FOLDER } from "../runtime/export/exportedModel.ts";
+import { type ExportReport, exportRun, refuseForeignExport } from "../runtime/export/exportRun.ts";
+import { PARITY_TOLERANCE } from "../runtime/export/parity.ts";
+import { TrainedRun } from "../runtime/infer/trainedRun.ts";
+import { shownPath } from "./pathText.ts";
+import { type RuntimeFlags, runtimeOptions } from "./runtimeOptions.ts";
+import { bytes, renderTable } from "./tables.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Options of the command. */
+export interface ExportFlags extends RuntimeFlags {
+  readonly output?: string;
+  readonly split?: boolean;
+  readonly json?: boolean;
+}
+
+/** Exports the run in `folder`. */
+export async function exportFromRun(folder: string, flags: ExportFlags, terminal: Terminal): Promise<void> {
+  await refuseForeignExport(resolve(flags.output ?? join(folder, EXPORT_FOLDER)));
+  const runtime = runtimeOptions(flags);
+  await using trained = await TrainedRun.open(folder, runtime);
+  for (const warning of trained.warnings) terminal.note(visibleText(warning));
+  const report = await exportRun(trained, { ...runtime, directory: flags.output, split: flags.split });
+  for (const note of report.notes) terminal.note(visibleText(note));
+  terminal.out(flags.json ? JSON.stringify(report, null, 2) : exportText(report, terminal));
+}
+
+function exportText({ directory, files, checks, images }: ExportReport, terminal: Terminal): string {
+  const rows = files.map(({ file, kind, tasks, bytes: size }) => {
+    const largest = Math.max(
+      ...checks.filter((check) => check.file === file).map((check) => check.largestDifference),
+    );
+    return [file, kind, tasks.join(", "), bytes(size), largest.toExponential(1)];
+  });
+  const head = ["file", "kind", "tasks", "size", "largest difference"];
+  const largest = Math.max(...checks.map((check) => check.largestDifference));
+  return [
+    renderTable(terminal, head, rows, [3, 4]),
+    `Compared with the trainer on ${images} images: largest difference ${largest.toExponential(2)}, ` +
+      `${PARITY_TOLERANCE} is allowed.`,
+    `Written to ${shownPath(directory)}`,
+    `Next: mttc predict ${shownPath(join(directory, "model.onnx"))} IMAGES...`,
+  ].join("\n");
+}

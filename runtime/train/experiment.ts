@@ -1,0 +1,25 @@
+// An experiment as it is known before any file of data is read: a resolved spec, and where its paths start
+// from.
+import { dirname, resolve } from "node:path";
+import type { Spec } from "../../compiler/spec/schema.ts";
+import type { ClassNames } from "../data/classes.ts";
+import type { RunDescription } from "../runs/runFolder.ts";
+import type { RunSources } from "../runs/runSources.ts";
+
+/** A resolved experiment, before any file is read. */
+export interface Experiment extends RunSources {
+  /** Classes that are known already (a run that is opened again). */
+  readonly classes: ClassNames | undefined;
+}
+
+/** The experiment of a spec file at `file`; its relative paths start from the file's folder. */
+export function experimentFromSpec(spec: Spec, file: string): Experiment {
+  const baseDirectory = dirname(resolve(file));
+  return { spec, baseDirectory, trainRows: undefined, valRows: undefined, classes: undefined };
+}
+
+/** The experiment of a run that exists. */
+export function experimentFromRun(run: RunDescription): Experiment {
+  const { spec, baseDirectory, trainRows, valRows, classes, foldsMissing = false } = run;
+  return { spec, baseDirectory, trainRows, valRows, classes, foldsMissing };
+}
