@@ -12,6 +12,7 @@ import { cudaForms } from "./cuda.ts";
 import { type FormChoices, type FormTable, formOf } from "./forms.ts";
 import { type ApartFromGain, apartFromGain, gradientsBehindNorms } from "./normGains.ts";
 import { guardPads } from "./ortGuards.ts";
+import { rankScalars } from "./scalarRanks.ts";
 
 /** Which form each operator takes, by target. */
 export const TARGET_FORMS: Readonly<Record<Target, FormTable>> = { cpu: cpuForms, cuda: cudaForms };
@@ -50,6 +51,7 @@ export function lowerGraph(graph: Graph, target: Target, ops: OpTable, choices?:
     }).graph;
   }
   current = guardPads(current, ops);
+  if (target === "cpu") current = rankScalars(current, ops);
   verifyGraph(current, { allowOwnOps: false, after: `lower for ${target}` });
   return current;
 }

@@ -14,10 +14,7 @@ const Relu = defineOp("Relu", {
   traits: ["elementwise"],
   infer: sameAsInput("number"),
   // dx = dy where y > 0, else 0
-  vjp: ({ b, dy, output }) => {
-    const zero = scalarLike(b, 0, dy);
-    return [b.where(b.emit("Greater", [output(0), zero]), dy, zero)];
-  },
+  vjp: ({ b, dy, output }) => [b.emit("ReluGrad", [dy, output(0)])],
   evaluate: mapWith((x) => Math.max(x, 0)),
 });
 

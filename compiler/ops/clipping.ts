@@ -1,7 +1,7 @@
 // Elementwise functions that are held between two bounds. At a bound the derivative is that of the constant
 // piece for HardSigmoid and HardSwish, and that of x for Clip (as PyTorch has it).
 import { defineOp, type Op, type VjpContext } from "../ir/op.ts";
-import type { Value } from "../ir/types.ts";
+import type { TensorData, Value } from "../ir/types.ts";
 import { expectKind, mapWith, sameAsInput, scalarLike, sumToShape } from "./elementwise.ts";
 
 const Clip = defineOp("Clip", {
@@ -27,17 +27,35 @@ const Clip = defineOp("Clip", {
   },
 });
 
-function differentiateClip({ b, dy, inputs, input, needs }: VjpContext): readonly (Value | undefined)[] {
+/** Whether there are bounds, all known, and in order: then x is within them where Clip keeps it. */
+function isOrdered(bounds: readonly (TensorData | undefined)[]): boolean {
+  const numbers = bounds.map((bound) => bound?.data[0] ?? Number.NaN);
+  return (
+    numbers.length > 0 && numbers.every((bound, i) => bound >= (numbers[i - 1] ?? Number.NEGATIVE_INFINITY))
+  );
+}
+
+function differentiateClip({
+  b,
+  dy,
+  inputs,
+  input,
+  output,
+  needs,
+}: VjpContext): readonly (Value | undefined)[] {
   const [x, low, high] = [input(0), inputs[1], inputs[2]];
-  const zero = scalarLike(b, 0, dy);
+  const masked = (value: Value, mask: Value): Value => b.emit("MaskGrad", [value, mask]);
+  const bounds = [low, high].filter((bound) => bound !== undefined);
+  if (isOrdered(bounds.map((bound) => b.constantData(bound))) && !needs[1] && !needs[2])
+    return [masked(dy, b.emit("Equal", [x, output(0)]))];
   const raised = low ? b.emit("Max", [x, low]) : x;
   const above = high && b.emit("Greater", [raised, high]);
-  const kept = above ? b.where(above, zero, dy) : dy;
+  const kept = above ? masked(dy, b.emit("Not", [above])) : dy;
   const below = low && b.emit("Less", [x, low]);
   return [
-    needs[0] ? (below ? b.where(below, zero, kept) : kept) : undefined,
-    needs[1] && below ? sumToShape(b, b.where(below, kept, zero), []) : undefined,
-    needs[2] && above ? sumToShape(b, b.where(above, dy, zero), []) : undefined,
+    needs[0] ? (below ? masked(kept, b.emit("Not", [below])) : kept) : undefined,
+    needs[1] && below ? sumToShape(b, masked(kept, below), []) : undefined,
+    needs[2] && above ? sumToShape(b, masked(dy, above), []) : undefined,
   ];
 }
 
@@ -51,7 +69,7 @@ const HardSigmoid = defineOp("HardSigmoid", {
   // dx = alpha dy where 0 < y < 1, else 0
   vjp: ({ b, dy, output, attrs }) => {
     const slope = scalarLike(b, attrs.float("alpha"), dy);
-    return [b.where(strictlyInside(b, output(0)), b.mul(dy, slope), scalarLike(b, 0, dy))];
+    return [b.emit("MaskGrad", [b.mul(dy, slope), strictlyInside(b, output(0))])];
   },
   evaluate: (ctx) => {
     const [alpha, beta] = [ctx.attrs.float("alpha"), ctx.attrs.float("beta")];
@@ -69,7 +87,7 @@ const HardSwish = defineOp("HardSwish", {
   vjp: ({ b, dy, input }) => {
     const gate = b.emit("HardSigmoid", [input(0)], { alpha: 1 / 6, beta: 0.5 });
     const slope = b.add(gate, b.div(input(0), scalarLike(b, 6, dy)));
-    return [b.mul(dy, b.where(strictlyInside(b, gate), slope, gate))];
+    return [b.mul(dy, b.emit("PieceGrad", [slope, gate, strictlyInside(b, gate)]))];
   },
   evaluate: mapWith((x) => x * Math.min(Math.max(x / 6 + 0.5, 0), 1)),
 });

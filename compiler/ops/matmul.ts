@@ -113,6 +113,7 @@ function differentiateMatMul(ctx: VjpContext): readonly (Value | undefined)[] {
   if (xVector) dz = unsqueeze(dz, -2);
   // Gemm reads a transposed matrix where it stands; there is no such product of stacks of matrices.
   const plain = x.type.shape.length === 2 && y.type.shape.length === 2;
+  if (isStackByOne(x, y)) return differentiateRows(ctx, x, y, dz);
   const dx = () => (plain ? b.emit("Gemm", [dz, y], { transB: 1 }) : b.emit("MatMul", [dz, swapLast(b, y)]));
   const dy = () => (plain ? b.emit("Gemm", [x, dz], { transA: 1 }) : b.emit("MatMul", [swapLast(b, x), dz]));
   const back = (value: Value, like: Value, vectorAxis: number | undefined): Value => {
@@ -122,6 +123,37 @@ function differentiateMatMul(ctx: VjpContext): readonly (Value | undefined)[] {
   return [
     needs[0] ? back(dx(), x, xVector ? 0 : undefined) : undefined,
     needs[1] ? back(dy(), y, yVector ? 1 : undefined) : undefined,
+  ];
+}
+
+/** Whether all the matrices of a stack are multiplied by one and the same. */
+function isStackByOne(x: Value, y: Value): boolean {
+  return x.type.shape.length > 2 && y.type.shape.length === 2 && hasKnownSizes(x) && hasKnownSizes(y);
+}
+
+function hasKnownSizes(value: Value): boolean {
+  return value.type.shape.every((dim) => typeof dim === "number");
+}
+
+/**
+ * The rule for a stack [.., M, K] by one matrix [K, N]: all rows of the stack are rows of one matrix, so each
+ * derivative is one product, and none is summed over the stack.
+ */
+function differentiateRows(
+  { b, needs, input }: VjpContext,
+  x: Value,
+  y: Value,
+  dz: Value,
+): readonly (Value | undefined)[] {
+  const [inner, columns] = concreteShape(y.type.shape) as [number, number];
+  const rows = elementCount(x.type.shape) / inner;
+  const dzRows = b.reshape(dz, [rows, columns]);
+  const dx = () => b.reshape(b.emit("Gemm", [dzRows, y], { transB: 1 }), concreteShape(x.type.shape));
+  const dy = () => b.emit("Gemm", [b.reshape(x, [rows, inner]), dzRows], { transA: 1 });
+  const isVector = input(1).type.shape.length === 1;
+  return [
+    needs[0] ? dx() : undefined,
+    needs[1] ? (isVector ? b.emit("Squeeze", [dy(), b.ints([1])]) : dy()) : undefined,
   ];
 }
 

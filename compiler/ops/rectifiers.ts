@@ -1,9 +1,16 @@
 // Activations with two or three pieces: what x turns into depends on the side of a threshold that it lies on.
 // At a threshold the derivative is that of the piece which the reference takes there.
+
+import type { GraphBuilder } from "../ir/builder.ts";
 import { defineOp, type EvaluateContext, type NDArray, type Op } from "../ir/op.ts";
 import type { Value } from "../ir/types.ts";
 import { broadcastShapes, expectKind, mapWith, sameAsInput, scalarLike, sumToShape } from "./elementwise.ts";
 import { broadcastData, outputWith } from "./strided.ts";
+
+/** A cotangent of two pieces: the first where the mask holds. */
+function pieces(b: GraphBuilder, mask: Value, onPiece: Value, elsewhere: Value): Value {
+  return b.emit("PieceGrad", [onPiece, elsewhere, mask]);
+}
 
 const LeakyRelu = defineOp("LeakyRelu", {
   doc: "y = x where x >= 0, else alpha x",
@@ -15,7 +22,7 @@ const LeakyRelu = defineOp("LeakyRelu", {
   // dx = dy where x >= 0, else alpha dy
   vjp: ({ b, dy, input, attrs }) => {
     const negative = b.emit("Less", [input(0), scalarLike(b, 0, dy)]);
-    return [b.where(negative, b.mul(dy, scalarLike(b, attrs.float("alpha"), dy)), dy)];
+    return [pieces(b, negative, b.mul(dy, scalarLike(b, attrs.float("alpha"), dy)), dy)];
   },
   evaluate: (ctx) => {
     const alpha = ctx.attrs.float("alpha");
@@ -45,9 +52,9 @@ const PRelu = defineOp("PRelu", {
     const [x, slope] = [input(0), input(1)];
     const zero = scalarLike(b, 0, dy);
     const negative = b.emit("Less", [x, zero]);
-    const dslope = () => b.where(negative, b.mul(x, dy), zero);
+    const dslope = () => b.emit("MaskGrad", [b.mul(x, dy), negative]);
     return [
-      needs[0] ? b.where(negative, b.mul(dy, slope), dy) : undefined,
+      needs[0] ? pieces(b, negative, b.mul(dy, slope), dy) : undefined,
       needs[1] ? sumToShape(b, dslope(), slope.type.shape) : undefined,
     ];
   },
@@ -71,7 +78,8 @@ const Elu = defineOp("Elu", {
   // dx = dy where x > 0, else dy (y + alpha)
   vjp: ({ b, dy, input, output, attrs }) => {
     const positive = b.emit("Greater", [input(0), scalarLike(b, 0, dy)]);
-    return [b.where(positive, dy, b.mul(dy, b.add(output(0), scalarLike(b, attrs.float("alpha"), dy))))];
+    const left = b.mul(dy, b.add(output(0), scalarLike(b, attrs.float("alpha"), dy)));
+    return [pieces(b, positive, dy, left)];
   },
   evaluate: (ctx) => {
     const alpha = ctx.attrs.float("alpha");
@@ -94,7 +102,7 @@ const Selu = defineOp("Selu", {
     const [alpha, gamma] = [attrs.float("alpha"), attrs.float("gamma")];
     const positive = b.emit("Greater", [input(0), scalarLike(b, 0, dy)]);
     const left = b.add(output(0), scalarLike(b, gamma * alpha, dy));
-    return [b.mul(dy, b.where(positive, scalarLike(b, gamma, dy), left))];
+    return [b.mul(dy, pieces(b, positive, scalarLike(b, gamma, dy), left))];
   },
   evaluate: (ctx) => {
     const [alpha, gamma] = [ctx.attrs.float("alpha"), ctx.attrs.float("gamma")];
@@ -113,7 +121,7 @@ const Celu = defineOp("Celu", {
   vjp: ({ b, dy, input, output, attrs }) => {
     const positive = b.emit("Greater", [input(0), scalarLike(b, 0, dy)]);
     const slope = b.add(b.div(output(0), scalarLike(b, attrs.float("alpha"), dy)), scalarLike(b, 1, dy));
-    return [b.where(positive, dy, b.mul(dy, slope))];
+    return [pieces(b, positive, dy, b.mul(dy, slope))];
   },
   evaluate: (ctx) => {
     const alpha = ctx.attrs.float("alpha");
@@ -131,7 +139,7 @@ const ThresholdedRelu = defineOp("ThresholdedRelu", {
   // dx = dy where x > alpha, else 0
   vjp: ({ b, dy, input, attrs }) => {
     const above = b.emit("Greater", [input(0), scalarLike(b, attrs.float("alpha"), dy)]);
-    return [b.where(above, dy, scalarLike(b, 0, dy))];
+    return [b.emit("MaskGrad", [dy, above])];
   },
   evaluate: (ctx) => {
     const alpha = ctx.attrs.float("alpha");
@@ -150,7 +158,7 @@ const Shrink = defineOp("Shrink", {
   vjp: ({ b, dy, input, attrs }) => {
     const magnitude: Value = b.emit("Abs", [input(0)]);
     const outside = b.emit("Greater", [magnitude, scalarLike(b, attrs.float("lambd"), dy)]);
-    return [b.where(outside, dy, scalarLike(b, 0, dy))];
+    return [b.emit("MaskGrad", [dy, outside])];
   },
   evaluate: evaluateShrink,
 });

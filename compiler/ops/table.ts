@@ -28,6 +28,7 @@ import { NORMALIZATION } from "./normalization.ts";
 import { AdamUpdate, MomentumUpdate } from "./optimizerUpdates.ts";
 import { PADDING } from "./padding.ts";
 import { PASSING } from "./passing.ts";
+import { PIECE_GRADIENTS } from "./pieceGradients.ts";
 import { PLACES } from "./places.ts";
 import { MaxPool, MaxPoolGrad, MaxUnpool } from "./pooling.ts";
 import { RECTIFIERS } from "./rectifiers.ts";
@@ -53,6 +54,7 @@ export const OP_FAMILIES: Readonly<Record<string, readonly Op[]>> = {
   activation: ACTIVATION,
   rectifier: RECTIFIERS,
   clipping: CLIPPING,
+  "gradient of pieces": PIECE_GRADIENTS,
   "smooth activation": SMOOTH_ACTIVATIONS,
   reduction: [...REDUCTION, ...REDUCTION_NORMS],
   extreme: EXTREMES,

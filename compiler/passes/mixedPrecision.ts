@@ -24,6 +24,7 @@ const HALF: ReadonlySet<string> = new Set([
 const FOLLOW: ReadonlySet<string> = new Set([
   ...["Add", "Sub", "Mul", "Neg", "Max", "Min", "Abs", "Sign", "Where", "Clip"],
   ...["Relu", "LeakyRelu", "PRelu", "HardSigmoid", "HardSwish", "Sigmoid", "Tanh"],
+  ...["ReluGrad", "MaskGrad", "PieceGrad"],
   ...["Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal"],
   ...["MaxPool", "AveragePool"],
   ...["Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Concat", "Split"],

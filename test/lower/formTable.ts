@@ -74,6 +74,9 @@ export const FORMS: Readonly<Record<string, Readonly<Record<string, Applies>>>> 
   },
   BatchNormTraining: { trainingMode: always, twoPass: always, imageRows: always },
   BatchNormTrainingGrad: { channelAffine: always, imageRows: always, imageRowProducts: always },
+  ReluGrad: { select: always, product: always, steepProduct: always },
+  MaskGrad: { select: always, product: always },
+  PieceGrad: { select: always, blend: always },
   MaskedCrossEntropy: { logSoftmax: always },
   MaskedCrossEntropyGrad: { softmax: always },
 };

@@ -1,6 +1,6 @@
 // Samples of rectifiers, clipping and smooth activations. Numbers keep away from thresholds by 1e-3 or more:
 // what happens at one is pinned in test/ops/pinnedPieces.test.ts.
-import { floats } from "./inputs.ts";
+import { bools, floats } from "./inputs.ts";
 import type { Sample } from "./sample.ts";
 
 /** Both sides of 0, and far from it. */
@@ -53,6 +53,16 @@ export const ACTIVATION_PIECE_SAMPLES: Readonly<Record<string, readonly Sample[]
   HardSwish: [
     WIDE,
     { title: "all three pieces", inputs: [{ shape: [5], data: [-4.5, -2.5, 0.2, 2.9, 3.6] }] },
+  ],
+  ReluGrad: [
+    { title: "images", inputs: [floats(2, 3, 2, 2), floats(2, 3, 2, 2)] },
+    { title: "zeros", inputs: [floats(4), { shape: [4], data: [0, 1, 0, 3e-3] }] },
+  ],
+  MaskGrad: [{ title: "a mask", inputs: [floats(2, 3), bools([2, 3], 1, 0, 0, 1, 1, 0)] }],
+  PieceGrad: [
+    { title: "equal shapes", inputs: [floats(2, 2), floats(2, 2), bools([2, 2], 1, 0, 0, 1)] },
+    { title: "a number on one piece", inputs: [scalar(1.5), floats(2, 2), bools([2, 2], 1, 0, 0, 1)] },
+    { title: "a number on the other", inputs: [floats(2, 2), scalar(-0.5), bools([2, 2], 1, 0, 0, 1)] },
   ],
   Softplus: [...UNARY, { title: "large numbers", inputs: [{ shape: [4], data: [-30, 40, 60, 3] }] }],
   Softsign: UNARY,

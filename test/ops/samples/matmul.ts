@@ -8,6 +8,7 @@ export const MATMUL_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
     { title: "a stack and a matrix", inputs: [floats(2, 2, 3), floats(3, 2)] },
     { title: "stacks that broadcast", inputs: [floats(2, 1, 2, 3), floats(3, 3, 2)] },
     { title: "a vector on the right", inputs: [floats(2, 3), floats(3)] },
+    { title: "a stack and a vector on the right", inputs: [floats(2, 2, 3), floats(3)] },
     { title: "a vector on the left of a stack", inputs: [floats(3), floats(2, 3, 2)] },
     { title: "two vectors", inputs: [floats(3), floats(3)] },
   ],
