@@ -18,6 +18,9 @@ const COMPARED_STEPS = 3;
 /** Float32 in another order of sums; then Adam, which takes a whole step on a gradient of rounding alone. */
 const LOSS_TOLERANCE = { first: 1e-4, later: 0.1 };
 
+/** A setting whose trial took at most so many times as long as the fastest is tried twice. */
+const NEAR = 1.15;
+
 /** How long things are measured. */
 export interface Effort {
   readonly blocks: number;
@@ -79,7 +82,7 @@ export class PeerTrials {
     const mttcTrials = await this.#tryAll(settings.mttc, this.#mttc);
     const torchTrials = await this.#tryAll(settings.torch, this.#torch);
     const [mttc, plain] = [best(mttcTrials), best(torchTrials)];
-    torchTrials.push(...(await this.#tryAll([{ ...plain, fused: true }], this.#torch)));
+    torchTrials.push(await this.#try({ ...plain, fused: true }, this.#torch));
     const torch = best(torchTrials);
     const pairs: (readonly BlockPair[])[] = [];
     const peaks: BlockPair[] = [];
@@ -110,7 +113,10 @@ export class PeerTrials {
   }
 
   readonly #mttc: Side<MttcSetting> = () =>
-    new StepChild(process.execPath, [fileURLToPath(new URL("./mttcSteps.js", import.meta.url))]);
+    // What cli/mttc.cjs does for memory.
+    new StepChild(process.execPath, [fileURLToPath(new URL("./mttcSteps.js", import.meta.url))], {
+      MALLOC_ARENA_MAX: "2",
+    });
 
   readonly #torch: Side<TorchSetting> = ({ threads, wait }) =>
     new StepChild(this.#places.python, ["-W", "ignore", join(PEERS_FOLDER, "peer_steps.py")], {
@@ -142,21 +148,24 @@ export class PeerTrials {
       );
   }
 
-  /** Each setting in a process of its own. */
+  /** Each setting in a process of its own; those near the fastest a second time. */
   async #tryAll<T extends object>(settings: readonly T[], side: Side<T>): Promise<Trial<T>[]> {
     const trials: Trial<T>[] = [];
-    for (const setting of settings) {
-      await using child = side(setting);
-      const { openMs } = await child.open({ ...this.#request(), ...setting });
-      const { milliseconds } = await child.steps(2);
-      const count = stepsFor(this.#effort.trialMs, milliseconds.at(-1) ?? 1);
-      const stepMs = median((await child.steps(count)).milliseconds);
-      this.#note(
-        `${Object.values(setting).join(" ")}: ${stepMs.toFixed(1)} ms, open ${openMs.toFixed(0)} ms`,
-      );
-      trials.push({ setting, stepMs, openMs });
-    }
+    for (const setting of settings) trials.push(await this.#try(setting, side));
+    const limit = NEAR * (fastest(trials)?.stepMs ?? 0);
+    const near = trials.filter(({ stepMs }) => stepMs <= limit);
+    if (near.length > 1) for (const { setting } of near) trials.push(await this.#try(setting, side));
     return trials;
+  }
+
+  async #try<T extends object>(setting: T, side: Side<T>): Promise<Trial<T>> {
+    await using child = side(setting);
+    const { openMs } = await child.open({ ...this.#request(), ...setting });
+    const { milliseconds } = await child.steps(2);
+    const count = stepsFor(this.#effort.trialMs, milliseconds.at(-1) ?? 1);
+    const stepMs = median((await child.steps(count)).milliseconds);
+    this.#note(`${Object.values(setting).join(" ")}: ${stepMs.toFixed(1)} ms, open ${openMs.toFixed(0)} ms`);
+    return { setting, stepMs, openMs };
   }
 
   /** Two fresh processes, and blocks of their steps in turn, each side first in every other pair. */
