@@ -18,6 +18,7 @@ import { TrainingDevice } from "../../runtime/train/trainingDevice.ts";
 import { median } from "../median.ts";
 import { compareAugmentRates } from "./augmentRates.ts";
 import { compareDataRates } from "./dataRates.ts";
+import { compareEpochs } from "./epochs/epochs.ts";
 import { compareFeatureEpochs } from "./featureRates.ts";
 import { comparePeers } from "./peers/peers.ts";
 
@@ -177,6 +178,7 @@ const BENCHES: Readonly<Record<string, () => Promise<boolean>>> = {
     return (await compareAugmentRates()) && isRead;
   },
   features: compareFeatureEpochs,
+  epochs: () => compareEpochs(process.argv.slice(3)),
   peers: () => comparePeers(process.argv.slice(3)),
 };
 const isGood = await (BENCHES[process.argv[2] ?? ""] ?? benchTraining)();

@@ -33,6 +33,11 @@ export function ratioOfRuns(runs: readonly (readonly BlockPair[])[]): Spread {
   return { low, middle: median(runs.map((pairs) => ratiosOf(pairs).middle)), high };
 }
 
+/** "1.20 (1.10 to 1.30)" */
+export function spreadText({ low, middle, high }: Spread): string {
+  return `${middle.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
+}
+
 /** Steps that last `wantedMs` together, two at least. */
 export function stepsFor(wantedMs: number, stepMs: number): number {
   return Math.max(2, Math.ceil(wantedMs / stepMs));

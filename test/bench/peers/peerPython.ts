@@ -14,6 +14,11 @@ export const PEERS_FOLDER = join(PROJECT_ROOT, "test", "bench", "peers");
 /** Side that trunks are exported at; mttc builds them for other sizes, too. */
 const EXPORT_SIDE = 128;
 
+/** Folder of what is made once: venv, exported trunks, photographs. */
+export function peerCache(): string {
+  return CACHE;
+}
+
 /** Path of a Python with PyTorch; makes the venv where there is none. */
 export function peerPython(): string {
   if (process.env.MTTC_PYTHON !== undefined) {

@@ -102,19 +102,25 @@ class MultiTask(nn.Module):
             self.trunk.eval()
         return self
 
-    def forward(self, pixels):
-        """uint8 [N,3,H,W] -> logits of each task."""
+    def features(self, pixels):
+        """uint8 [N,3,H,W] -> the trunk's last map."""
         x = pixels.float().div_(255)
         if self.has_statistics:
             x = x.sub_(self.mean).div_(self.std)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.is_frozen):
-            x = self.trunk(x)
-        x = self.shared(x)
+            return self.trunk(x)
+
+    def heads_of(self, features):
+        """Logits of each task."""
+        x = self.shared(features)
         return [dense(torch.amax(head(x), (2, 3))) for head, dense in zip(self.heads, self.dense)]
 
-    def losses(self, pixels, labels):
+    def forward(self, pixels):
+        return self.heads_of(self.features(pixels))
+
+    def losses_of(self, logits, labels):
         """Mean loss of each task over its labelled rows; a label of -1 is none."""
-        return [F.cross_entropy(y, label, ignore_index=-1) for y, label in zip(self(pixels), labels)]
+        return [F.cross_entropy(y, label, ignore_index=-1) for y, label in zip(logits, labels)]
 
     def objective(self, losses):
         weighted = [loss * torch.exp(-s) + s / 2 for loss, s in zip(losses, self.log_variance)]

@@ -80,7 +80,7 @@ class Steps:
 
     def step(self):
         self.optimizer.zero_grad(set_to_none=True)
-        losses = self.network.losses(self.pixels, self.labels)
+        losses = self.network.losses_of(self.network(self.pixels), self.labels)
         self.network.objective(losses).backward()
         self.optimizer.step()
         return [loss.item() for loss in losses]

@@ -14,11 +14,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import Table from "cli-table3";
-import { Command } from "commander";
 import { median } from "../../median.ts";
-import { measureLoad } from "./machineLoad.ts";
+import { type BenchFlags, benchCommand, exitOnSignals, mayMeasure, wantedOf } from "./benchCommand.ts";
 import { PEER_NETS } from "./peerNets.ts";
-import { loadFault, percent, ratioOfRuns, type Spread } from "./peerNumbers.ts";
+import { percent, ratioOfRuns, spreadText } from "./peerNumbers.ts";
 import { peerModels, peerPython } from "./peerPython.ts";
 import { type Effort, type PeerResult, PeerTrials } from "./peerTrials.ts";
 import type { MttcSetting, TorchSetting } from "./stepProtocol.ts";
@@ -26,35 +25,25 @@ import type { MttcSetting, TorchSetting } from "./stepProtocol.ts";
 const FULL = { blocks: 8, blockMs: 1200, trialMs: 600 };
 const QUICK = { blocks: 4, blockMs: 500, trialMs: 200 };
 
-interface Flags {
-  readonly json?: string;
-  readonly runs: string;
+interface Flags extends BenchFlags {
   readonly quick?: boolean;
-  readonly anyway?: boolean;
   readonly autotune?: boolean;
 }
 
 /** Measures and prints; false where a network is slower than PyTorch's, or nothing was measured. */
 export async function comparePeers(args: readonly string[]): Promise<boolean> {
-  const command = new Command("npm run bench -- peers")
-    .argument("[net...]", `of ${PEER_NETS.map(({ name }) => name).join(", ")}; all by default`)
-    .option("--runs <count>", "measure so often, in fresh processes, and take the median", "1")
-    .option("--quick", "shorter blocks, and PyTorch with all threads alone")
-    .option("--json <file>", "write all numbers to a file")
+  const names = PEER_NETS.map(({ name }) => name);
+  const command = benchCommand("peers", "net", names)
+    .option("--quick", "shorter blocks, and all threads alone")
     .option("--autotune", "let mttc measure forms of operators first, too")
-    .option("--anyway", "measure on a busy machine")
     .parse(args, { from: "user" });
   const flags = command.opts<Flags>();
-  const runs = Number(flags.runs);
-  if (!Number.isInteger(runs) || runs < 1) command.error(`--runs: a count, found "${flags.runs}"`);
-  const unknown = command.args.find((name) => !PEER_NETS.some((net) => net.name === name));
-  if (unknown !== undefined)
-    command.error(`there is no network "${unknown}": ${PEER_NETS.map(({ name }) => name).join(", ")}`);
-  const nets = PEER_NETS.filter(({ name }) => command.args.length === 0 || command.args.includes(name));
+  const { names: wanted, runs } = wantedOf(command, names);
+  const nets = PEER_NETS.filter(({ name }) => wanted.includes(name));
   const python = peerPython();
   const models = peerModels(python, nets);
-  if (!(await isQuiet(flags.anyway ?? false))) return false;
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
+  if (!(await mayMeasure(flags.anyway))) return false;
+  exitOnSignals();
   const scratch = mkdtempSync(join(tmpdir(), "mttc-bench-peers-"));
   try {
     const effort: Effort = { ...(flags.quick ? QUICK : FULL), runs };
@@ -73,13 +62,6 @@ export async function comparePeers(args: readonly string[]): Promise<boolean> {
   }
 }
 
-async function isQuiet(anyway: boolean): Promise<boolean> {
-  const fault = loadFault(await measureLoad());
-  if (fault === undefined) return true;
-  process.stderr.write(`${fault}${anyway ? "" : ": nothing is measured (--anyway measures all the same)"}\n`);
-  return anyway;
-}
-
 function settingsOf({ quick, autotune = false }: Flags): { torch: TorchSetting[]; mttc: MttcSetting[] } {
   const all = availableParallelism();
   const threads = quick || all === 1 ? [all] : [all, 1];
@@ -91,10 +73,6 @@ function settingsOf({ quick, autotune = false }: Flags): { torch: TorchSetting[]
     ),
   );
   return { torch, mttc: threads.map((count) => ({ threads: count, autotune })) };
-}
-
-function spreadText({ low, middle, high }: Spread): string {
-  return `${middle.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
 }
 
 function stepMs({ runs }: PeerResult, side: "torch" | "mttc"): number {
