@@ -127,6 +127,11 @@ export interface Manifest {
   readonly target: Target;
   /** Forms that were measured instead of the target's own, by shape key; absent where there are none. */
   readonly forms?: Readonly<Record<string, string>>;
+  /**
+   * Channels of a block of ONNX Runtime's convolution on the processor that the graphs are for: on one with
+   * another number they compute something else. Absent where they run everywhere.
+   */
+  readonly channelBlock?: number;
   readonly batchSize: number;
   readonly graphs: Readonly<Record<string, GraphEntry>>;
   readonly state: readonly StateEntry[];

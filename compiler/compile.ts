@@ -2,9 +2,7 @@
 // Pure: data in, bytes out. The same spec and classes give the same bytes.
 import { buildAugmentGraph, imageSize } from "./augment/augmentGraph.ts";
 import type { Bundle, Target } from "./bundle.ts";
-import type { Fault } from "./diagnostics.ts";
-import { finishGraph } from "./lower/finishGraph.ts";
-import type { FormChoices } from "./lower/forms.ts";
+import { type FinishOptions, finishGraph } from "./lower/finishGraph.ts";
 import type { Teacher } from "./model/distillation.ts";
 import { type ImportedTrunk, importedValues } from "./model/importedTrunk.ts";
 import { initialValue } from "./model/initialValues.ts";
@@ -20,15 +18,11 @@ import { buildGradientGraph, type TrainingModel } from "./step/gradientGraph.ts"
 import { buildApplyGraph, buildGradGraph, buildTrainGraph, isTrainingGraph } from "./step/graphs.ts";
 import { buildEvaluateGraph } from "./step/inferenceGraphs.ts";
 
-export interface CompileOptions {
+export interface CompileOptions extends Pick<FinishOptions, "channelBlock" | "forms" | "warn"> {
   /** What the graphs are spelled for; default "cpu". */
   readonly target?: Target | undefined;
   /** Whether the loader does the leading warps of augmentation on 8-bit images; by default for "cpu". */
   readonly loaderWarps?: boolean | undefined;
-  /** Forms that were measured (runtime/train/autotune.ts), by shape key, instead of the target's table. */
-  readonly forms?: FormChoices | undefined;
-  /** Is told of every node that the target's provider leaves to the CPU (E_CUDA_KERNEL). */
-  readonly warn?: ((fault: Fault) => void) | undefined;
   /** Values to start from instead of drawn ones, by parameter name; row-major float32. */
   readonly initialValues?: ReadonlyMap<string, Float32Array>;
   /** The network that the spec's fcn names, where it is an imported one. */
@@ -70,6 +64,6 @@ export function compile(spec: Spec, classes: TaskClasses, options: CompileOption
   const finished = graphs.map((graph) =>
     finishGraph(graph, { ...options, mixed: mixed && isTrainingGraph(graph.name) }),
   );
-  const { forms } = options;
-  return writeBundle({ model, gradients: micro, graphs: finished, initialOf, target, forms });
+  const { forms, channelBlock } = options;
+  return writeBundle({ model, gradients: micro, graphs: finished, initialOf, target, forms, channelBlock });
 }

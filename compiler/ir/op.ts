@@ -105,9 +105,11 @@ export interface Op {
   readonly name: string;
   /**
    * "" is ai.onnx at opset 18; "mttc" marks our own, which never reaches a file; "com.microsoft" is ONNX
-   * Runtime's, at version 1, which only lowerings emit.
+   * Runtime's, at version 1, which only lowerings emit, and so is "com.microsoft.nchwc".
    */
-  readonly domain: "" | "mttc" | "com.microsoft";
+  readonly domain: "" | "mttc" | "com.microsoft" | "com.microsoft.nchwc";
+  /** The operator's name in a file, where that is not `name`: several of ours may be one there. */
+  readonly opType?: string;
   readonly doc: string;
   /** The ONNX operator and version, or the paper. */
   readonly source: string;

@@ -6,6 +6,9 @@ import type { Target } from "../bundle.ts";
 import { GraphBuilder } from "../ir/builder.ts";
 import type { OpTable } from "../ir/op.ts";
 import type { Graph, Node, Value } from "../ir/types.ts";
+import { blockedForm } from "../ops/blockedForms.ts";
+import type { ChannelBlock } from "../ops/channelBlocks.ts";
+import { hasBlockedPlanes, isBlockedDepthwise } from "./cpu.ts";
 import { hasLongRows, isPointwise, MOST_COLUMNS } from "./cuda.ts";
 import { finishGraph } from "./finishGraph.ts";
 import { AS_IS, type FormChoices, formOf, groupCount, listAttr, shapeKey, sizesOfValue } from "./forms.ts";
@@ -117,6 +120,32 @@ const MEASURED: Readonly<Record<Target, Readonly<Record<string, Applies>>>> = {
   },
 };
 
+/** Forms on blocks of channels that are worth a measurement beside the CPU's others. */
+function blockedCandidates(block: ChannelBlock): Readonly<Record<string, Applies>> {
+  return {
+    ConvInputGrad: {
+      [blockedForm("blockedDepthwise", block)]: (node) => {
+        const [k = 1] = sizesOfValue(node.inputs[1]);
+        return (
+          isFlippable(node) &&
+          groupCount(node) === k &&
+          isBlockedDepthwise(node, k, k, { channelBlock: block })
+        );
+      },
+    },
+    ConvWeightGrad: {
+      [blockedForm("blockedDepthwise", block)]: (node) => {
+        const [n = 1, c = 1] = sizesOfValue(node.inputs[0]);
+        return isDepthwise(node) && isBlockedDepthwise(node, c, n * c, { channelBlock: block });
+      },
+      [blockedForm("blockedPlanes", block)]: (node) => {
+        const [[n = 1], [, k = 1]] = [sizesOfValue(node.inputs[0]), sizesOfValue(node.inputs[1])];
+        return isPlain(node) && hasBlockedPlanes(n, k, { channelBlock: block });
+      },
+    },
+  };
+}
+
 /** The form of BatchNormTraining with which each of its gradient's shares its passes over x. */
 const NORM_OF_GRADIENT: Readonly<Record<string, string>> = {
   imageRows: "imageRows",
@@ -125,8 +154,9 @@ const NORM_OF_GRADIENT: Readonly<Record<string, string>> = {
 };
 
 /** The forms of a node that are worth a measurement on `target`; fewer than two are none. */
-export function measuredForms(node: Node, target: Target): readonly string[] {
-  const applies = Object.entries(MEASURED[target][node.op.name] ?? {});
+export function measuredForms(node: Node, target: Target, channelBlock?: ChannelBlock): readonly string[] {
+  const onBlocks = target === "cpu" && channelBlock ? blockedCandidates(channelBlock)[node.op.name] : {};
+  const applies = Object.entries({ ...MEASURED[target][node.op.name], ...onBlocks });
   const isKnown = node.inputs.every(
     (input) => input?.type.shape.every((dim) => typeof dim === "number") ?? true,
   );
@@ -138,20 +168,25 @@ export function measuredForms(node: Node, target: Target): readonly string[] {
  * The candidates of all nodes of `graphs`, each shape once, in order of appearance. `graphs` are those of
  * READY_STAGE.
  */
-export function formCandidates(graphs: Iterable<Graph>, target: Target, ops: OpTable): FormCandidates[] {
+export function formCandidates(
+  graphs: Iterable<Graph>,
+  target: Target,
+  ops: OpTable,
+  channelBlock?: ChannelBlock,
+): FormCandidates[] {
   const found = new Map<string, FormCandidates>();
   for (const graph of graphs)
     for (const node of graph.nodes) {
       const key = shapeKey(node);
-      const forms = found.has(key) ? [] : measuredForms(node, target);
+      const forms = found.has(key) ? [] : measuredForms(node, target, channelBlock);
       if (forms.length === 0) continue;
       const isNorm = node.op.name === "BatchNormTrainingGrad";
       const { alone, choicesOf } = isNorm ? normBothWays(node, ops) : nodeAlone(node, ops);
-      const spelled = (form: string) => finishGraph(alone, { target, forms: choicesOf(form) });
+      const spelled = (form: string) => finishGraph(alone, { target, channelBlock, forms: choicesOf(form) });
       found.set(key, {
         key,
         origin: node.outputs[0]?.origin ?? graph.name,
-        usual: formOf(node, TARGET_FORMS[target], undefined) ?? AS_IS,
+        usual: formOf(node, TARGET_FORMS[target], undefined, { channelBlock }) ?? AS_IS,
         forms: new Map(forms.map((form) => [form, spelled(form)])),
         choicesOf,
       });

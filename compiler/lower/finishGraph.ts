@@ -3,6 +3,7 @@
 import type { Target } from "../bundle.ts";
 import type { Fault } from "../diagnostics.ts";
 import type { Graph } from "../ir/types.ts";
+import type { ChannelBlock } from "../ops/channelBlocks.ts";
 import { OPS } from "../ops/table.ts";
 import { batchNormFolding } from "../passes/batchNormFolding.ts";
 import { commonSubexpressions } from "../passes/commonSubexpressions.ts";
@@ -19,6 +20,8 @@ export interface FinishOptions {
   readonly target?: Target | undefined;
   /** Forms that were measured, instead of the target's table. */
   readonly forms?: FormChoices | undefined;
+  /** As in LowerOptions: for graphs that no other machine runs. */
+  readonly channelBlock?: ChannelBlock | undefined;
   /** Is told of every node that the target's provider leaves to the CPU (E_CUDA_KERNEL). */
   readonly warn?: ((fault: Fault) => void) | undefined;
   /** Sees the graph after every stage and pass. */
@@ -62,7 +65,7 @@ export function finishGraph(graph: Graph, options: FinishOptions = {}): Graph {
       })
     : simple;
   trace?.(`${graph.name}/${READY_STAGE}`, typed);
-  const lowered = lowerGraph(typed, target, OPS, options.forms);
+  const lowered = lowerGraph(typed, target, OPS, options);
   trace?.(`${graph.name}/3-lowered`, lowered);
   const final = runPasses(lowered, simplify, {
     ...passes,

@@ -1,13 +1,22 @@
 // Which form a node takes: what a target's table says for its shape, or what was measured for it. A shape key
 // names all that the speed of a form depends on, so equal keys share a measurement.
-import type { Attrs, Node, Value } from "../ir/types.ts";
+import type { Attrs, Node, TensorData, Value } from "../ir/types.ts";
 import { concreteShape, typeText } from "../ir/types.ts";
+import type { ChannelBlock } from "../ops/channelBlocks.ts";
 
-/**
- * Which named form of an op a node takes, by op name; undefined leaves a standard operator as it is. An
- * operator of ours must get a form.
- */
-export type FormTable = Readonly<Record<string, (node: Node) => string | undefined>>;
+/** What a rule may ask besides the node. */
+export interface FormSite {
+  /** Channels of a block of ONNX Runtime's convolution on the processor that the graph is for, if known. */
+  readonly channelBlock?: ChannelBlock | undefined;
+  /** The graph's constants: ONNX Runtime lays those out by itself, once. */
+  readonly constants?: ReadonlyMap<Value, TensorData> | undefined;
+}
+
+/** Which named form of an op a node takes; undefined leaves a standard operator as it is. */
+export type FormRule = (node: Node, site?: FormSite) => string | undefined;
+
+/** The rules by op name. An operator of ours must get a form. */
+export type FormTable = Readonly<Record<string, FormRule>>;
 
 /** Forms that were measured, by shape key; AS_IS leaves a standard operator as it is. */
 export type FormChoices = ReadonlyMap<string, string>;
@@ -29,12 +38,17 @@ function attrsText(attrs: Attrs): string {
 }
 
 /** The form of a node: measured, or of the table; undefined leaves it as it is. */
-export function formOf(node: Node, table: FormTable, choices: FormChoices | undefined): string | undefined {
+export function formOf(
+  node: Node,
+  table: FormTable,
+  choices: FormChoices | undefined,
+  site: FormSite = {},
+): string | undefined {
   const rule = table[node.op.name];
   if (!rule) return undefined;
   const measured = choices?.get(shapeKey(node));
   if (measured === AS_IS) return undefined;
-  return measured ?? rule(node);
+  return measured ?? rule(node, site);
 }
 
 /** Sizes of a value; E_SHAPE for a symbol. */

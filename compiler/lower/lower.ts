@@ -7,6 +7,7 @@ import { type OpTable, readAttrs } from "../ir/op.ts";
 import { rewriteGraph } from "../ir/rewrite.ts";
 import type { Graph, Node, Value } from "../ir/types.ts";
 import { verifyGraph } from "../ir/verify.ts";
+import type { ChannelBlock } from "../ops/channelBlocks.ts";
 import { cpuForms } from "./cpu.ts";
 import { cudaForms } from "./cuda.ts";
 import { type FormChoices, type FormTable, formOf } from "./forms.ts";
@@ -17,20 +18,31 @@ import { rankScalars } from "./scalarRanks.ts";
 /** Which form each operator takes, by target. */
 export const TARGET_FORMS: Readonly<Record<Target, FormTable>> = { cpu: cpuForms, cuda: cudaForms };
 
+/** What a graph is lowered for. */
+export interface LowerOptions {
+  /** Forms that were measured, instead of the target's table. */
+  readonly forms?: FormChoices | undefined;
+  /** Channels of a block of ONNX Runtime's convolution on the processor that will run the graph, if known. */
+  readonly channelBlock?: ChannelBlock | undefined;
+}
+
 /**
- * Lowers every own operator of `graph` for `target`, as `choices` say where they name the shape; the result
- * is verified to hold operators that ONNX Runtime has.
+ * Lowers every own operator of `graph` for `target`, as `options.forms` say where they name the shape; the
+ * result is verified to hold operators that ONNX Runtime has.
  */
-export function lowerGraph(graph: Graph, target: Target, ops: OpTable, choices?: FormChoices): Graph {
+export function lowerGraph(graph: Graph, target: Target, ops: OpTable, options: LowerOptions = {}): Graph {
   const forms = TARGET_FORMS[target];
+  const { channelBlock } = options;
   const behindNorms = target === "cuda" ? gradientsBehindNorms(graph) : new Set<Value>();
   let current = graph;
-  const isDone = (node: Node) => node.op.domain !== "mttc" && formOf(node, forms, choices) === undefined;
+  const chosen = (node: Node) =>
+    formOf(node, forms, options.forms, { channelBlock, constants: current.constants });
+  const isDone = (node: Node) => node.op.domain !== "mttc" && chosen(node) === undefined;
   // A form may itself emit ops that take a form (a gradient in terms of another gradient).
   while (!current.nodes.every(isDone)) {
     current = rewriteGraph(current, ops, (node, b) => {
       if (isDone(node)) return undefined;
-      const form = formOf(node, forms, choices);
+      const form = chosen(node);
       const lowering = form === undefined ? undefined : node.op.lower[form];
       if (!lowering) throw new InternalError(`${node.op.name} has no form ${form} for ${target}`);
       const [result] = node.outputs;

@@ -73,11 +73,12 @@ function copyNode(from: string, to: string): NodeProto {
   return { opType: "Identity", name: `${to}/Identity`, input: [from], output: [to], attribute: [] };
 }
 
-/** ONNX's operators, and ONNX Runtime's where one of them is used. */
+/** ONNX's operators, and those domains of ONNX Runtime's of which one is used. */
 function opsetImports(graph: Graph): ModelProto["opsetImport"] {
-  const isExtended = graph.nodes.some(({ op }) => op.domain === "com.microsoft");
-  const standard = { domain: "", version: OPSET };
-  return isExtended ? [standard, { domain: "com.microsoft", version: 1 }] : [standard];
+  const used = new Set(graph.nodes.map(({ op }) => op.domain));
+  used.delete("");
+  const extensions = [...used].toSorted().map((domain) => ({ domain, version: 1 }));
+  return [{ domain: "", version: OPSET }, ...extensions];
 }
 
 /** The kernel_shape of a convolution whose filter has known sizes. */
@@ -98,7 +99,7 @@ function encodeNode(
   const input = node.inputs.map(nameOf);
   while (input.at(-1) === "") input.pop();
   return {
-    opType: op.name,
+    opType: op.opType ?? op.name,
     ...(op.domain === "" ? {} : { domain: op.domain }),
     name: node.outputs[0]?.name ?? op.name,
     docString: node.outputs[0]?.origin ?? "",

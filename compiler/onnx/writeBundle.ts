@@ -41,6 +41,8 @@ export interface BundleParts {
   readonly target: Manifest["target"];
   /** Measured forms, by shape key. */
   readonly forms?: ReadonlyMap<string, string> | undefined;
+  /** As the manifest has it. */
+  readonly channelBlock?: number | undefined;
   /** Initial value of a trained parameter. */
   readonly initialOf: (parameter: Parameter) => Float32Array;
 }
@@ -70,7 +72,7 @@ function graphFile(graph: Graph): string {
 }
 
 function manifestOf(
-  { model, gradients, graphs, target, forms }: BundleParts,
+  { model, gradients, graphs, target, forms, channelBlock }: BundleParts,
   state: readonly StateEntry[],
 ): Manifest {
   const { spec, classes } = model;
@@ -83,6 +85,7 @@ function manifestOf(
     opset: OPSET,
     target,
     ...(forms?.size ? { forms: Object.fromEntries(forms) } : {}),
+    ...(channelBlock === undefined ? {} : { channelBlock }),
     batchSize: spec.batch_size,
     graphs: Object.fromEntries(graphs.map((graph) => [graph.name, graphEntry(graph)])),
     state,

@@ -1,7 +1,7 @@
 // Pooling that sums over windows: means, and powers of any order. Gradients spread over the windows again.
 import { defineOp, type LowerContext, type Op } from "../ir/op.ts";
 import { concreteShape, type Value } from "../ir/types.ts";
-import { emptyLike } from "./convolution.ts";
+import { emptyLike } from "./convolutionGeometry.ts";
 import { scalarLike } from "./elementwise.ts";
 import {
   inferPool,

@@ -11,7 +11,7 @@ import {
 import { concreteShape, sameType, type TensorType, typeText, type Value } from "../ir/types.ts";
 import { BATCH_NORM_FORMS, BATCH_NORM_GRADIENT_FORMS } from "./batchNormForms.ts";
 import { channelsFirst, pixelsPerChannel } from "./channels.ts";
-import { emptyLike } from "./convolution.ts";
+import { emptyLike } from "./convolutionGeometry.ts";
 import { floatType } from "./slidingWindow.ts";
 
 /**

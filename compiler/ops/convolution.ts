@@ -1,75 +1,20 @@
 // 2-D convolution, with strides, explicit pads, dilations and groups. Their derivatives are
 // own operators (convolutionGradients.ts), because no single spelling of them in ONNX is fastest for all
 // shapes.
-import type { GraphBuilder } from "../ir/builder.ts";
+import { defineOp, type InferContext } from "../ir/op.ts";
+import { concreteShape, type TensorType } from "../ir/types.ts";
+import { BLOCKED_CONV_FORMS } from "./blockedForms.ts";
 import {
-  type AttrReader,
-  type AttrSpec,
-  defineOp,
-  type EvaluateContext,
-  type InferContext,
-  type NDArray,
-} from "../ir/op.ts";
-import { type Attrs, concreteShape, type TensorType, type Value } from "../ir/types.ts";
+  CONV_ATTRS,
+  convAttrs,
+  convGeometry,
+  emitConvInputGrad,
+  emitConvWeightGrad,
+  emptyLike,
+  visitConvRuns,
+} from "./convolutionGeometry.ts";
 import { POINTWISE_FORMS } from "./pointwiseForms.ts";
-import {
-  floatType,
-  imageDims,
-  outputSize,
-  readWindow,
-  type SlidingWindow,
-  tapRuns,
-  WINDOW_ATTRS,
-} from "./slidingWindow.ts";
-
-/** Attributes of a convolution and of its gradients. */
-export const CONV_ATTRS: Readonly<Record<string, AttrSpec>> = {
-  ...WINDOW_ATTRS,
-  group: { kind: "int", default: 1 },
-};
-
-/** The attributes of CONV_ATTRS with their defaults filled in, to be handed on to another node. */
-export function convAttrs(attrs: AttrReader): Attrs {
-  return {
-    strides: attrs.ints("strides"),
-    pads: attrs.ints("pads"),
-    dilations: attrs.ints("dilations"),
-    group: attrs.int("group"),
-  };
-}
-
-/** Sizes of one convolution y[N,K,P,Q] = x[N,C,H,W] * w[K,C/group,R,S]. */
-export interface ConvGeometry {
-  readonly window: SlidingWindow;
-  readonly group: number;
-  readonly x: readonly number[];
-  readonly w: readonly number[];
-  readonly y: readonly number[];
-}
-
-/**
- * Calls `visit` for every run of multiply-adds of a convolution: for i < count, y[yAt + i] pairs with filter
- * element w[wAt] and pixel x[xFrom + i * stride of columns]. Offsets are into row-major arrays.
- */
-export function visitConvRuns(
-  { window, group, x, w, y }: ConvGeometry,
-  visit: (xFrom: number, wAt: number, yAt: number, count: number) => void,
-): void {
-  const [n = 0, c = 0, height = 0, width = 0] = x;
-  const [k = 0, channels = 0, r = 0, s = 0] = w;
-  const [, , p = 0, q = 0] = y;
-  const runs = tapRuns(window, [height, width], [p, q]);
-  for (let image = 0; image < n; image++)
-    for (let out = 0; out < k; out++) {
-      const firstChannel = Math.floor(out / (k / group)) * channels;
-      const yBase = (image * k + out) * p * q;
-      for (let channel = 0; channel < channels; channel++) {
-        const xBase = (image * c + firstChannel + channel) * height * width;
-        const wBase = (out * channels + channel) * r * s;
-        for (const run of runs) visit(xBase + run.from, wBase + run.tap, yBase + run.at, run.count);
-      }
-    }
-}
+import { floatType, imageDims, outputSize, readWindow } from "./slidingWindow.ts";
 
 /** y[n,k,p,q] = B[k] + sum over c, r, s of W[k,c,r,s] x[n,c, p stride + r dilation - pad, ...]. */
 export const Conv = defineOp("Conv", {
@@ -100,7 +45,7 @@ export const Conv = defineOp("Conv", {
     });
     return [y];
   },
-  lower: POINTWISE_FORMS,
+  lower: { ...POINTWISE_FORMS, ...BLOCKED_CONV_FORMS },
 });
 
 function inferConv(ctx: InferContext): readonly TensorType[] {
@@ -115,52 +60,4 @@ function inferConv(ctx: InferContext): readonly TensorType[] {
     ctx.fail(`bias is [${ctx.inputs[2].shape}] for ${k} filters`);
   const [p, q] = outputSize(ctx, readWindow(ctx.attrs, [r, s]), height, width);
   return [floatType(ctx, [n, k, p, q], [0, 1, 2])];
-}
-
-/** The geometry behind the attributes of a convolution (or of its gradient) and its three shapes. */
-export function convGeometry(
-  attrs: AttrReader,
-  x: readonly number[],
-  w: readonly number[],
-  y: readonly number[],
-): ConvGeometry {
-  return { window: readWindow(attrs, [w[2] ?? 1, w[3] ?? 1]), group: attrs.int("group"), x, w, y };
-}
-
-/** dx += sum over the taps of w dy: the transpose of the convolution `geometry`. */
-export function spreadThroughFilters(geometry: ConvGeometry, dx: NDArray, w: NDArray, dy: NDArray): void {
-  const step = geometry.window.columns.stride;
-  visitConvRuns(geometry, (xFrom, wAt, yAt, count) => {
-    const weight = w.data[wAt]!;
-    for (let i = 0; i < count; i++) dx.data[xFrom + i * step]! += weight * dy.data[yAt + i]!;
-  });
-}
-
-/** Zeros of the type of output `index`. */
-export function emptyLike(ctx: EvaluateContext, index: number): NDArray {
-  const type = ctx.outputs[index] ?? { dtype: "float64" as const, shape: [] };
-  const shape = concreteShape(type.shape);
-  return { dtype: type.dtype, shape, data: new Float64Array(shape.reduce((count, dim) => count * dim, 1)) };
-}
-
-/** dx [input_shape] of a convolution with filters w [K,C/group,R,S], from dy [N,K,P,Q]. */
-export function emitConvInputGrad(
-  b: GraphBuilder,
-  dy: Value,
-  w: Value,
-  attrs: Attrs,
-  inputShape: readonly number[],
-): Value {
-  return b.emit("ConvInputGrad", [dy, w], { ...attrs, input_shape: inputShape });
-}
-
-/** dw [filterShape] of a convolution of x [N,C,H,W], from dy [N,K,P,Q]. */
-export function emitConvWeightGrad(
-  b: GraphBuilder,
-  x: Value,
-  dy: Value,
-  attrs: Attrs,
-  filterShape: readonly number[],
-): Value {
-  return b.emit("ConvWeightGrad", [x, dy], { ...attrs, kernel_shape: filterShape.slice(2) });
 }

@@ -1,7 +1,13 @@
 // The two derivatives of Conv as operators of our own: what they compute stands here, how each is spelled in
 // standard ONNX in inputGradientForms.ts and weightGradientForms.ts; lower/cpu.ts chooses by shape.
 import { defineOp, notDifferentiable } from "../ir/op.ts";
-import { CONV_ATTRS, convGeometry, emptyLike, spreadThroughFilters, visitConvRuns } from "./convolution.ts";
+import {
+  CONV_ATTRS,
+  convGeometry,
+  emptyLike,
+  spreadThroughFilters,
+  visitConvRuns,
+} from "./convolutionGeometry.ts";
 import { INPUT_GRADIENT_FORMS } from "./inputGradientForms.ts";
 import { floatType, imageDims, outputSize, readWindow } from "./slidingWindow.ts";
 import { WEIGHT_GRADIENT_FORMS } from "./weightGradientForms.ts";

@@ -2,7 +2,7 @@
 // gradient. Rows whose label is missing (-1) count nowhere: their gradient is exactly 0, whatever their
 // logits hold.
 import { defineOp, type InferContext, notDifferentiable } from "../ir/op.ts";
-import { emptyLike } from "./convolution.ts";
+import { emptyLike } from "./convolutionGeometry.ts";
 import { CROSS_ENTROPY_FORMS, CROSS_ENTROPY_GRADIENT_FORMS } from "./crossEntropyForms.ts";
 import { floatType } from "./slidingWindow.ts";
 

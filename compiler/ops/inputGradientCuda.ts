@@ -4,7 +4,7 @@
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { LowerContext, Lowering } from "../ir/op.ts";
 import { concreteShape, type Value } from "../ir/types.ts";
-import { convAttrs } from "./convolution.ts";
+import { convAttrs } from "./convolutionGeometry.ts";
 import { readWindow, type WindowAxis, windowExtent } from "./slidingWindow.ts";
 
 /**

@@ -2,7 +2,8 @@
 // their comments allow; lower/cpu.ts chooses by shape; those for CUDA stand in inputGradientCuda.ts.
 import type { LowerContext, Lowering } from "../ir/op.ts";
 import { concreteShape } from "../ir/types.ts";
-import { convAttrs } from "./convolution.ts";
+import { BLOCKED_INPUT_GRADIENT_FORMS } from "./blockedForms.ts";
+import { convAttrs } from "./convolutionGeometry.ts";
 import { INPUT_GRADIENT_CUDA_FORMS } from "./inputGradientCuda.ts";
 import { readWindow, type SlidingWindow, type WindowAxis, windowExtent } from "./slidingWindow.ts";
 
@@ -56,5 +57,6 @@ const convTranspose: Lowering = (ctx) => {
 export const INPUT_GRADIENT_FORMS: Readonly<Record<string, Lowering>> = {
   flippedConv,
   convTranspose,
+  ...BLOCKED_INPUT_GRADIENT_FORMS,
   ...INPUT_GRADIENT_CUDA_FORMS,
 };

@@ -52,7 +52,7 @@ export function opsTable(families: Readonly<Record<string, readonly Op[]>> = OP_
   return {
     standard,
     own: of("mttc"),
-    extensions: of("com.microsoft"),
+    extensions: [...of("com.microsoft"), ...of("com.microsoft.nchwc")],
     differentiable: standard.filter(({ derivative }) => derivative === "proved").length,
   };
 }

@@ -3,7 +3,7 @@
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { AttrReader, AttrSpec, InferContext } from "../ir/op.ts";
 import { concreteShape, elementCount, type TensorType, type Value } from "../ir/types.ts";
-import { emitConvInputGrad } from "./convolution.ts";
+import { emitConvInputGrad } from "./convolutionGeometry.ts";
 import {
   floatType,
   imageDims,

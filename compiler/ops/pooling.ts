@@ -3,7 +3,7 @@
 // Keras do).
 import { defineOp, type NDArray, notDifferentiable } from "../ir/op.ts";
 import { concreteShape, elementCount, type Value } from "../ir/types.ts";
-import { emptyLike } from "./convolution.ts";
+import { emptyLike } from "./convolutionGeometry.ts";
 import { POOL_GRADIENT_FORMS } from "./poolGradientForms.ts";
 import { inferPool, POOL_ATTRS, poolWindow, visitWindows } from "./poolWindows.ts";
 import { floatType, type SlidingWindow, WINDOW_ATTRS } from "./slidingWindow.ts";

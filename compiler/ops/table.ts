@@ -6,6 +6,7 @@ import { ARITHMETIC } from "./arithmetic.ts";
 import { AVERAGE_POOLING } from "./averagePooling.ts";
 import { BatchNormTraining, BatchNormTrainingGrad } from "./batchNormTraining.ts";
 import { BLOCKS } from "./blocks.ts";
+import { CHANNEL_BLOCK_OPS } from "./channelBlocks.ts";
 import { CLASS_LOSSES } from "./classLosses.ts";
 import { CLIPPING } from "./clipping.ts";
 import { COMPARISON } from "./comparison.ts";
@@ -59,7 +60,7 @@ export const OP_FAMILIES: Readonly<Record<string, readonly Op[]>> = {
   reduction: [...REDUCTION, ...REDUCTION_NORMS],
   extreme: EXTREMES,
   "matrix product": [...MATMUL, ...PRODUCTS, ...FUSED_PRODUCTS],
-  convolution: [Conv, ConvTranspose, ConvInputGrad, ConvWeightGrad],
+  convolution: [Conv, ConvTranspose, ConvInputGrad, ConvWeightGrad, ...CHANNEL_BLOCK_OPS],
   pooling: [MaxPool, MaxUnpool, MaxPoolGrad, ...AVERAGE_POOLING, ...GLOBAL_POOLING],
   normalization: [
     ...NORMALIZATION,

@@ -10,7 +10,7 @@ import {
   emitConvWeightGrad,
   emptyLike,
   spreadThroughFilters,
-} from "./convolution.ts";
+} from "./convolutionGeometry.ts";
 import { TRANSPOSED_CONVOLUTION_FORMS } from "./inputGradientCuda.ts";
 import { floatType, imageDims, readWindow, type SlidingWindow, windowExtent } from "./slidingWindow.ts";
 

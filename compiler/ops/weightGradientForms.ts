@@ -5,6 +5,7 @@
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Lowering } from "../ir/op.ts";
 import { concreteShape, type Value } from "../ir/types.ts";
+import { BLOCKED_WEIGHT_GRADIENT_FORMS } from "./blockedForms.ts";
 import { WEIGHT_GRADIENT_PRODUCTS } from "./weightGradientProducts.ts";
 import { joinTaps, padImage, type Sizes, sizesOf, splitTaps, tapPixels } from "./weightGradientSizes.ts";
 
@@ -137,5 +138,6 @@ export const WEIGHT_GRADIENT_FORMS: Readonly<Record<string, Lowering>> = {
   im2colChannelMajor,
   rowProducts,
   depthwise,
+  ...BLOCKED_WEIGHT_GRADIENT_FORMS,
   ...WEIGHT_GRADIENT_PRODUCTS,
 };

@@ -9,6 +9,7 @@ import { type FormCandidates, formCandidates } from "../../compiler/lower/candid
 import { READY_STAGE } from "../../compiler/lower/finishGraph.ts";
 import type { FormChoices } from "../../compiler/lower/forms.ts";
 import { encodeGraph } from "../../compiler/onnx/encodeGraph.ts";
+import type { ChannelBlock } from "../../compiler/ops/channelBlocks.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import type { Trace } from "../../compiler/passes/pass.ts";
 import { RandomStream } from "../data/randomStream.ts";
@@ -31,6 +32,8 @@ const CANDIDATE_FAULTS: readonly string[] = ["E_ORT", "E_DEVICE_MEMORY"];
 export interface AutotuneOptions {
   readonly host: OrtHost;
   readonly target: "cpu" | "cuda";
+  /** As the compiler gets it. */
+  readonly channelBlock?: ChannelBlock | undefined;
   /** Names what timings hold for: the device and its settings ("NVIDIA H100 PCIe, tf32"). */
   readonly device: string;
   /** File of measurements; without it nothing is kept. */
@@ -52,7 +55,7 @@ export async function compileTuned(compileWith: CompileWith, options: AutotuneOp
     if (stage.endsWith(`/${READY_STAGE}`)) ready.push(graph);
   };
   const usual = compileWith({ trace });
-  const forms = await chooseForms(formCandidates(ready, options.target, OPS), options);
+  const forms = await chooseForms(formCandidates(ready, options.target, OPS, options.channelBlock), options);
   return forms.size === 0 ? usual : compileWith({ forms });
 }
 

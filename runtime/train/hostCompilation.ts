@@ -7,6 +7,7 @@ import { type Fault, formatFault } from "../../compiler/diagnostics.ts";
 import { readCudaDriver } from "../ort/cudaDriver.ts";
 import type { OrtHost, Provider } from "../ort/ortHost.ts";
 import { compileTuned } from "./autotune.ts";
+import { readChannelBlock } from "./channelBlock.ts";
 import { defaultFormCache } from "./formCache.ts";
 
 /** Warnings of nodes without a kernel that are shown one by one; a whole network may have hundreds. */
@@ -38,20 +39,30 @@ export function targetOf(provider: Provider): Target {
  */
 export async function compileForHost(
   host: OrtHost,
-  compileWith: (options: Pick<CompileOptions, "target" | "forms" | "trace" | "warn">) => Bundle,
+  compileWith: (
+    options: Pick<CompileOptions, "target" | "channelBlock" | "forms" | "trace" | "warn">,
+  ) => Bundle,
   options: HostCompilationOptions = {},
 ): Promise<HostBundle> {
   const target = targetOf(host.provider);
   const { autotune = target === "cuda", cache = defaultFormCache(), deviceName = nameDevice } = options;
+  const channelBlock = await readChannelBlock(host);
   const notes: string[] = [];
   const note = (line: string): void => void notes.push(line);
   let faults: Fault[] = [];
   const compileOnce: typeof compileWith = (more) => {
     faults = [];
-    return compileWith({ ...more, target, warn: (fault) => void faults.push(fault) });
+    return compileWith({ ...more, target, channelBlock, warn: (fault) => void faults.push(fault) });
   };
   const bundle = autotune
-    ? await compileTuned(compileOnce, { host, target, device: deviceName(host.provider), cache, note })
+    ? await compileTuned(compileOnce, {
+        host,
+        target,
+        channelBlock,
+        device: deviceName(host.provider),
+        cache,
+        note,
+      })
     : compileOnce({});
   notes.push(...faults.slice(0, SHOWN_FAULTS).map(formatFault));
   if (faults.length > SHOWN_FAULTS)

@@ -20,6 +20,7 @@ import type { HostTensor, OrtHost } from "../../runtime/ort/ortHost.ts";
 import { type StoredManifest, writeBundleDirectory } from "../../runtime/runs/bundleDirectory.ts";
 import { type AutotuneOptions, type CompileWith, compileTuned } from "../../runtime/train/autotune.ts";
 import { proveCapture } from "../../runtime/train/captureProof.ts";
+import { readChannelBlock } from "../../runtime/train/channelBlock.ts";
 import { targetOf } from "../../runtime/train/hostCompilation.ts";
 import type { MicroBatch, StepScalars } from "../../runtime/train/microBatch.ts";
 import { TrainingDevice } from "../../runtime/train/trainingDevice.ts";
@@ -91,13 +92,14 @@ export class StepRun implements AsyncDisposable {
     { target = targetOf(host.provider), tuning, lossScale, capturable }: RunOptions = {},
   ): Promise<StepRun> {
     const { spec, classes, trunk } = experiment;
+    const channelBlock = await readChannelBlock(host);
     const traffic = new StepTraffic();
     const compileWith: CompileWith = (more) => {
       const trace: typeof traffic.trace = (stage, graph) => {
         traffic.trace(stage, graph);
         more.trace?.(stage, graph);
       };
-      return compile(spec, classes, { target, trunk, ...more, trace });
+      return compile(spec, classes, { target, trunk, channelBlock, ...more, trace });
     };
     const bundle = tuning ? await compileTuned(compileWith, { host, target, ...tuning }) : compileWith({});
     const folder = await mkdtemp(join(tmpdir(), "mttc-gpu-"));

@@ -4,6 +4,8 @@ import { type Op, readAttrs } from "../../compiler/ir/op.ts";
 import { rewriteGraph } from "../../compiler/ir/rewrite.ts";
 import type { Graph, Node } from "../../compiler/ir/types.ts";
 import { verifyGraph } from "../../compiler/ir/verify.ts";
+import { blockedForm } from "../../compiler/ops/blockedForms.ts";
+import { CHANNEL_BLOCKS } from "../../compiler/ops/channelBlocks.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 
 type Applies = (node: Node) => boolean;
@@ -25,30 +27,57 @@ const isPointwise = (node: Node, kernel: readonly number[]): boolean =>
 const oneFilterAChannel: Applies = (node) =>
   groups(node) === shape(node, 0)[1] && groups(node) === shape(node, 1)[1];
 
+const isFlippable: Applies = (node) => {
+  const [, , r = 1, s = 1] = shape(node, 1);
+  const [high = 1, wide = 1] = ints(node, "dilations", [1, 1]);
+  const reach = [(r - 1) * high, (s - 1) * wide];
+  const pads = ints(node, "pads", [0, 0, 0, 0]);
+  return String(ints(node, "strides", [1, 1])) === "1,1" && pads.every((pad, i) => pad <= reach[i % 2]!);
+};
+
+/** One filter for each of the channels, in whole blocks. */
+const inBlockedChannels = (node: Node, block: number): boolean =>
+  groups(node) > 1 &&
+  shape(node, 1)[0] === groups(node) &&
+  shape(node, 1)[1] === 1 &&
+  groups(node) % block === 0;
+
+function forBlocks(name: string, applies: (node: Node, block: number) => boolean): Record<string, Applies> {
+  return Object.fromEntries(
+    CHANNEL_BLOCKS.map((block) => [blockedForm(name, block), (node: Node) => applies(node, block)]),
+  );
+}
+
 /**
  * What each form is for: the conditions that its comment states. A form that is not here fails the first
  * test.
  */
 export const FORMS: Readonly<Record<string, Readonly<Record<string, Applies>>>> = {
-  Conv: { product: (node) => isPointwise(node, shape(node, 1).slice(2)) },
+  Conv: {
+    ...forBlocks("blockedDepthwise", inBlockedChannels),
+    product: (node) => isPointwise(node, shape(node, 1).slice(2)),
+  },
   AveragePool: { paddedMean: always },
   Concat: { inGroups: ({ inputs }) => new Set(inputs.map((input) => String(input?.type.shape))).size === 1 },
   MatMul: { wholeStacks: (node) => [0, 1].every((i) => shape(node, i).length >= 2) },
   ConvTranspose: { symmetricPads: always },
   ConvInputGrad: {
+    ...forBlocks("blockedDepthwise", (node, block) => isFlippable(node) && inBlockedChannels(node, block)),
     convTranspose: always,
     symmetricTranspose: always,
     slicedTranspose: always,
     pointwiseProduct: (node) => isPointwise(node, shape(node, 1).slice(2)),
-    flippedConv: (node) => {
-      const [, , r = 1, s = 1] = shape(node, 1);
-      const [high = 1, wide = 1] = ints(node, "dilations", [1, 1]);
-      const reach = [(r - 1) * high, (s - 1) * wide];
-      const pads = ints(node, "pads", [0, 0, 0, 0]);
-      return String(ints(node, "strides", [1, 1])) === "1,1" && pads.every((pad, i) => pad <= reach[i % 2]!);
-    },
+    flippedConv: isFlippable,
   },
   ConvWeightGrad: {
+    ...forBlocks("blockedDepthwise", (node, block) => {
+      const [n = 1, c = 1] = shape(node, 0);
+      return oneFilterAChannel(node) && groups(node) > 1 && (n * c) % block === 0;
+    }),
+    ...forBlocks("blockedPlanes", (node, block) => {
+      const [[n = 1], [, k = 1]] = [shape(node, 0), shape(node, 1)];
+      return withoutGroups(node) && k % block === 0 && (n < block || n % block === 0);
+    }),
     perTap: always,
     perTapChannelMajor: withoutGroups,
     perTapBatched: withoutGroups,

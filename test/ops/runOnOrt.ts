@@ -2,7 +2,7 @@
 // results come back as the reference interpreter gives them.
 import type { NDArray, OpTable } from "../../compiler/ir/op.ts";
 import type { DType, Graph } from "../../compiler/ir/types.ts";
-import { lowerGraph } from "../../compiler/lower/lower.ts";
+import { type LowerOptions, lowerGraph } from "../../compiler/lower/lower.ts";
 import { encodeGraph } from "../../compiler/onnx/encodeGraph.ts";
 import { arrayOver, elementBytes, type TensorArray } from "../../runtime/ort/hostTensor.ts";
 import type { OrtLibrary } from "../../runtime/ort/library.ts";
@@ -15,8 +15,9 @@ export function runOnOrt(
   graph: Graph,
   feeds: ReadonlyMap<string, NDArray>,
   ops: OpTable,
+  options: LowerOptions = {},
 ): Map<string, NDArray> {
-  const bytes = encodeGraph(lowerGraph(graph, "cpu", ops));
+  const bytes = encodeGraph(lowerGraph(graph, "cpu", ops, options));
   return runBytesOnOrt(
     library,
     { name: graph.name, bytes, outputs: graph.outputs.map(({ name }) => name) },

@@ -1,6 +1,13 @@
 // Samples of the convolutions and their gradients: strides, asymmetric pads, dilations, groups, odd sizes.
-import type { Attrs } from "../../../compiler/ir/types.ts";
-import type { Sample } from "./sample.ts";
+import { type Attrs, elementCount } from "../../../compiler/ir/types.ts";
+import {
+  blockedConvName,
+  CHANNEL_BLOCKS,
+  type ChannelBlock,
+  reorderInputName,
+  reorderOutputName,
+} from "../../../compiler/ops/channelBlocks.ts";
+import type { Sample, SampleInput } from "./sample.ts";
 
 interface ConvCase {
   readonly title: string;
@@ -46,6 +53,53 @@ const CASES: readonly ConvCase[] = [
   { title: "pads wider than the kernel", x: [1, 2, 3, 3], w: [2, 2, 1, 2], attrs: { pads: [1, 2, 1, 2] } },
 ];
 
+/** In whole blocks of channels, of 8 and of 16: what ONNX Runtime's convolution on blocks is for. */
+const BLOCKED: readonly ConvCase[] = [
+  {
+    title: "sixteen channels, a group each",
+    x: [2, 16, 5, 4],
+    w: [16, 1, 3, 3],
+    attrs: { group: 16, pads: [1, 1, 1, 1] },
+  },
+  {
+    title: "sixteen channels, a group each, dilations and asymmetric pads",
+    x: [1, 16, 6, 7],
+    w: [16, 1, 2, 3],
+    attrs: { group: 16, dilations: [2, 2], pads: [2, 0, 1, 3] },
+  },
+  {
+    title: "sixteen channels, a group each, strides that leave pixels over",
+    x: [1, 16, 8, 9],
+    w: [16, 1, 3, 3],
+    attrs: { group: 16, strides: [2, 3], pads: [1, 0, 0, 1] },
+  },
+  {
+    title: "sixteen channels, a group each, strides that leave all padding over",
+    x: [2, 16, 6, 6],
+    w: [16, 1, 3, 3],
+    attrs: { group: 16, strides: [2, 2], pads: [1, 1, 1, 1] },
+  },
+  { title: "sixteen filters", x: [2, 3, 5, 6], w: [16, 3, 3, 3], attrs: { pads: [1, 1, 1, 1] } },
+  {
+    title: "sixteen filters and strides that leave pixels over",
+    x: [3, 2, 8, 9],
+    w: [16, 2, 3, 3],
+    attrs: { strides: [2, 3], pads: [1, 0, 0, 1] },
+  },
+  {
+    title: "sixteen filters, strides that leave all padding over",
+    x: [1, 3, 6, 6],
+    w: [16, 3, 3, 3],
+    attrs: { strides: [2, 2], pads: [1, 1, 1, 1] },
+  },
+  {
+    title: "sixteen filters for sixteen images, dilations",
+    x: [16, 2, 5, 5],
+    w: [16, 2, 2, 2],
+    attrs: { dilations: [1, 2], pads: [1, 0, 1, 1] },
+  },
+];
+
 /** [N,K,P,Q] of a case, counted independently of the shape rule. */
 function outputShape({ x, w, attrs = {} }: ConvCase): readonly number[] {
   const { strides = [1, 1], pads = [0, 0, 0, 0], dilations = [1, 1] } = attrs as Record<string, number[]>;
@@ -59,22 +113,54 @@ function outputShape({ x, w, attrs = {} }: ConvCase): readonly number[] {
   return [x[0] ?? 1, w[0] ?? 1, count(0), count(1)];
 }
 
+/** Drawn numbers, of a wider range where there are many: no two are alike. */
+function drawnOf(shape: readonly number[]): SampleInput {
+  return elementCount(shape) < 400 ? { shape } : { shape, low: -6, high: 6 };
+}
+
+function blockedSamples(block: ChannelBlock): Readonly<Record<string, readonly Sample[]>> {
+  const image = { title: "two blocks of channels", inputs: [drawnOf([2, 2 * block, 3, 2])] };
+  const attrs = { kernel_shape: [3, 3], pads: [1, 1, 1, 1] };
+  return {
+    [reorderInputName(block)]: [image],
+    [reorderOutputName(block)]: [{ ...image, attrs: { channels: 2 * block } }],
+    [blockedConvName(block)]: [
+      {
+        title: "blocks of channels on both sides, and a bias",
+        inputs: [drawnOf([1, block, 4, 5]), drawnOf([2 * block, block, 1, 2]), drawnOf([2 * block])],
+        attrs: { kernel_shape: [1, 2], pads: [0, 1, 0, 0] },
+      },
+      {
+        title: "fewer input channels than a block",
+        inputs: [drawnOf([2, 3, 4, 5]), drawnOf([block, 3, 3, 3])],
+        attrs: { ...attrs, strides: [2, 1] },
+      },
+      {
+        title: "a filter for each channel",
+        inputs: [drawnOf([2, 2 * block, 5, 4]), drawnOf([2 * block, 1, 3, 3])],
+        attrs: { ...attrs, group: 2 * block, dilations: [2, 1] },
+      },
+    ],
+  };
+}
+
 export const CONVOLUTION_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
-  Conv: CASES.map(({ title, x, w, attrs = {} }, i) => ({
+  Conv: [...CASES, ...BLOCKED].map(({ title, x, w, attrs = {} }, i) => ({
     title: i % 2 ? `${title}, and a bias` : title,
-    inputs: [{ shape: x }, { shape: w }, i % 2 ? { shape: w.slice(0, 1) } : undefined],
+    inputs: [drawnOf(x), drawnOf(w), i % 2 ? { shape: w.slice(0, 1) } : undefined],
     attrs,
   })),
-  ConvInputGrad: CASES.map((each) => ({
+  ConvInputGrad: [...CASES, ...BLOCKED].map((each) => ({
     title: each.title,
-    inputs: [{ shape: outputShape(each) }, { shape: each.w }],
+    inputs: [drawnOf(outputShape(each)), drawnOf(each.w)],
     attrs: { ...each.attrs, input_shape: each.x },
   })),
-  ConvWeightGrad: CASES.map((each) => ({
+  ConvWeightGrad: [...CASES, ...BLOCKED].map((each) => ({
     title: each.title,
-    inputs: [{ shape: each.x }, { shape: outputShape(each) }],
+    inputs: [drawnOf(each.x), drawnOf(outputShape(each))],
     attrs: { ...each.attrs, kernel_shape: each.w.slice(2) },
   })),
+  ...Object.fromEntries(CHANNEL_BLOCKS.flatMap((block) => Object.entries(blockedSamples(block)))),
   ConvTranspose: [
     { title: "a 3x3 kernel", inputs: [{ shape: [1, 2, 3, 4] }, { shape: [2, 3, 3, 3] }] },
     {

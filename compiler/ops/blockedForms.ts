@@ -1,0 +1,165 @@
+// Spellings of convolutions and their gradients by ONNX Runtime's convolution on blocks of channels
+// (channelBlocks.ts), a form for each size of block. The reordering of filters costs little for depthwise
+// ones, and for a cotangent that is used as filters.
+import type { GraphBuilder } from "../ir/builder.ts";
+import type { LowerContext, Lowering } from "../ir/op.ts";
+import type { Attrs } from "../ir/types.ts";
+import { concreteShape, type Value } from "../ir/types.ts";
+import {
+  blockedConvName,
+  CHANNEL_BLOCKS,
+  type ChannelBlock,
+  reorderInputName,
+  reorderOutputName,
+} from "./channelBlocks.ts";
+import { convAttrs } from "./convolutionGeometry.ts";
+import { readWindow, type SlidingWindow, type WindowAxis, windowExtent } from "./slidingWindow.ts";
+import { padImage, type Sizes, sizesOf } from "./weightGradientSizes.ts";
+
+type BlockedLowering = (ctx: LowerContext, block: ChannelBlock) => Value;
+
+/** "blockedDepthwise" for blocks of 16: "blockedDepthwise16". */
+export function blockedForm(name: string, block: ChannelBlock | undefined): string {
+  return `${name}${block}`;
+}
+
+function forAllBlocks(name: string, lowering: BlockedLowering): Readonly<Record<string, Lowering>> {
+  return Object.fromEntries(
+    CHANNEL_BLOCKS.map((block) => [blockedForm(name, block), (ctx) => [lowering(ctx, block)]]),
+  );
+}
+
+/** The convolution of x, in order of channels, by filters that lie as the operator wants them. */
+function convolve(
+  b: GraphBuilder,
+  [x, filters, bias]: readonly (Value | undefined)[],
+  attrs: Attrs,
+  block: ChannelBlock,
+): Value {
+  const [k = 1, , r = 1, s = 1] = concreteShape(filters?.type.shape ?? []);
+  const inputs = bias ? [x, filters, bias] : [x, filters];
+  const y = b.emit(blockedConvName(block), inputs, { ...attrs, kernel_shape: [r, s] });
+  return b.emit(reorderOutputName(block), [y], { channels: k });
+}
+
+/** Depthwise filters [C,1,R,S] as [C/B, 1, R, S, B]. */
+function depthwiseFilters(b: GraphBuilder, w: Value, block: ChannelBlock): Value {
+  const [c = 1, , r = 1, s = 1] = concreteShape(w.type.shape);
+  return b.reshape(b.emit(reorderInputName(block), [b.reshape(w, [1, c, r, s])]), [c, 1, r, s]);
+}
+
+/** Conv with one filter for each channel, C a multiple of B. */
+const depthwise: BlockedLowering = (ctx, block) => {
+  const { b } = ctx;
+  const x = b.emit(reorderInputName(block), [ctx.input(0)]);
+  const filters = depthwiseFilters(b, ctx.input(1), block);
+  return convolve(b, [x, filters, ctx.inputs[2]], convAttrs(ctx.attrs), block);
+};
+
+function windowOf(ctx: LowerContext): SlidingWindow {
+  const [, , r = 1, s = 1] = concreteShape(ctx.input(1).type.shape);
+  return readWindow(ctx.attrs, [r, s]);
+}
+
+/**
+ * dx = Conv of dy with the taps reversed, as flippedConv, one filter for each channel, C a multiple of B; for
+ * stride 1 and pads below the window's extent.
+ */
+const flippedDepthwise: BlockedLowering = (ctx, block) => {
+  const { b } = ctx;
+  const { rows, columns } = windowOf(ctx);
+  const [c = 1, , r = 1, s = 1] = concreteShape(ctx.input(1).type.shape);
+  const taps = Array.from({ length: r * s }, (_, tap) => r * s - 1 - tap);
+  const reversed = b.emit("Gather", [b.reshape(ctx.input(1), [c, r * s]), b.ints(taps)], { axis: 1 });
+  const filters = depthwiseFilters(b, b.reshape(reversed, [c, 1, r, s]), block);
+  const before = (axis: WindowAxis): number => windowExtent(axis) - 1 - axis.padBegin;
+  const after = (axis: WindowAxis): number => windowExtent(axis) - 1 - axis.padEnd;
+  const pads = [before(rows), before(columns), after(rows), after(columns)];
+  const dy = b.emit(reorderInputName(block), [ctx.input(0)]);
+  return convolve(b, [dy, filters], { ...convAttrs(ctx.attrs), pads }, block);
+};
+
+/**
+ * Pads of the convolution that gives dw: x's, less the rows and columns at the end that no window reached, so
+ * that there are as many results as taps.
+ */
+function gradientPads({ window, h, w, p, q, filter }: Sizes): number[] {
+  const [, , r = 1, s = 1] = filter;
+  const { rows, columns } = window;
+  const unseen = (axis: WindowAxis, size: number, taps: number, positions: number): number =>
+    size + axis.padBegin + axis.padEnd - (taps - 1) * axis.dilation - (positions - 1) * axis.stride - 1;
+  return [
+    rows.padBegin,
+    columns.padBegin,
+    rows.padEnd - unseen(rows, h, r, p),
+    columns.padEnd - unseen(columns, w, s, q),
+  ];
+}
+
+/** The attributes of that convolution: strides and dilations change places. */
+function gradientAttrs(sizes: Sizes, pads: readonly number[], group: number): Attrs {
+  const { rows, columns } = sizes.window;
+  const strides = [rows.dilation, columns.dilation];
+  return { strides, dilations: [rows.stride, columns.stride], pads, group };
+}
+
+/** x without the rows and columns at its end that a negative pad takes away, and the pads without them. */
+function cropped(b: GraphBuilder, x: Value, pads: readonly number[]): readonly [Value, readonly number[]] {
+  const [top = 0, left = 0, bottom = 0, right = 0] = pads;
+  const [, , h = 1, w = 1] = concreteShape(x.type.shape);
+  if (bottom >= 0 && right >= 0) return [x, pads];
+  const ends = [h + Math.min(bottom, 0), w + Math.min(right, 0)];
+  return [b.slice(x, [0, 0], ends, [2, 3]), [top, left, Math.max(bottom, 0), Math.max(right, 0)]];
+}
+
+/**
+ * dw by a depthwise convolution of each plane of x [1, N C, H, W] with its plane of dy as the filter, summed
+ * over images: exact in operations, and no copy of x for each tap. For group = C = K, N C a multiple of B.
+ */
+const depthwisePlanes: BlockedLowering = (ctx, block) => {
+  const { b } = ctx;
+  const sizes = sizesOf(ctx);
+  const { n, c, h, w, p, q, filter } = sizes;
+  const [image, pads] = cropped(b, b.reshape(ctx.input(0), [1, n * c, h, w]), gradientPads(sizes));
+  const x = b.emit(reorderInputName(block), [image]);
+  const filters = depthwiseFilters(b, b.reshape(ctx.input(1), [n * c, 1, p, q]), block);
+  const perImage = convolve(b, [x, filters], gradientAttrs(sizes, pads, n * c), block);
+  const [, , r = 1, s = 1] = filter;
+  return b.reshape(b.reduceSum(b.reshape(perImage, [n, c * r * s]), [0], 0), filter);
+};
+
+/**
+ * dw by one convolution of images x[:, c], with the batch as their channels, by the planes dy[:, k] as
+ * filters: [C, K, R, S]. Padded beforehand, since the kernel takes results at the border one by one. For
+ * group = 1, K a multiple of B, and a batch smaller than B or a multiple of it.
+ */
+const planes: BlockedLowering = (ctx, block) => {
+  const { b } = ctx;
+  const sizes = sizesOf(ctx);
+  const { n, k, p, q } = sizes;
+  const padded = padImage(b, b.transpose(ctx.input(0), [1, 0, 2, 3]), 2, sizes);
+  const unreached = gradientPads(sizes).map((pad, i) => pad - padOf(sizes, i));
+  const [image, pads] = cropped(b, padded, unreached);
+  const isBlocked = n >= block;
+  const blocks = b.emit(reorderInputName(block), [ctx.input(1)]);
+  const filters = isBlocked
+    ? b.transpose(b.reshape(blocks, [n / block, block, k / block, p * q, block]), [2, 0, 3, 1, 4])
+    : b.transpose(b.reshape(blocks, [n, k / block, p * q * block]), [1, 0, 2]);
+  const x = isBlocked ? b.emit(reorderInputName(block), [image]) : image;
+  const dw = convolve(b, [x, b.reshape(filters, [k, n, p, q])], gradientAttrs(sizes, pads, 1), block);
+  return b.transpose(dw, [1, 0, 2, 3]);
+};
+
+function padOf({ window: { rows, columns } }: Sizes, side: number): number {
+  return [rows.padBegin, columns.padBegin, rows.padEnd, columns.padEnd][side] ?? 0;
+}
+
+/** Forms of Conv by name. */
+export const BLOCKED_CONV_FORMS = forAllBlocks("blockedDepthwise", depthwise);
+/** Forms of ConvInputGrad by name. */
+export const BLOCKED_INPUT_GRADIENT_FORMS = forAllBlocks("blockedDepthwise", flippedDepthwise);
+/** Forms of ConvWeightGrad by name. */
+export const BLOCKED_WEIGHT_GRADIENT_FORMS = {
+  ...forAllBlocks("blockedDepthwise", depthwisePlanes),
+  ...forAllBlocks("blockedPlanes", planes),
+};
