@@ -8,7 +8,7 @@ import { PROJECT_ROOT } from "../../projectRoot.ts";
 import { PausedProcess } from "../peers/pausedProcess.ts";
 import { type CaseFiles, type EpochCase, type EpochSetting, epochRequest, epochSpec } from "./epochCases.ts";
 
-/** Batches of a trial of layouts. */
+/** Batches of a trial of layouts and Adam; of workers, which take their time to begin, twice as many. */
 const TRIAL_BATCHES = 4;
 
 /** What an epoch's line says, of either side. */
@@ -73,7 +73,7 @@ export class EpochTrials {
   /** PyTorch's fastest by second epochs: the layout and how threads wait, then Adam, then workers. */
   async #choose(): Promise<EpochSetting> {
     const { net, keepFeatures } = this.#case;
-    const rows = keepFeatures ? null : TRIAL_BATCHES * net.batch;
+    const rows = TRIAL_BATCHES * net.batch;
     const layouts = (["contiguous", "channels_last"] as const).flatMap((layout) =>
       (["active", "passive"] as const).map((wait) => ({ layout, wait, fused: false, workers: 0 })),
     );
@@ -81,7 +81,7 @@ export class EpochTrials {
     const alone = await this.#fastest([plain, { ...plain, fused: true }], rows);
     if (keepFeatures) return alone;
     const sleeping = { ...alone, wait: "passive" } as const;
-    return await this.#fastest([alone, { ...sleeping, workers: 1 }, { ...sleeping, workers: 2 }], null);
+    return await this.#fastest([alone, { ...sleeping, workers: 1 }, { ...sleeping, workers: 2 }], 2 * rows);
   }
 
   async #fastest(settings: readonly EpochSetting[], rows: number | null): Promise<EpochSetting> {

@@ -50,11 +50,12 @@ test("a busy machine is refused, with what was seen", () => {
 });
 
 test("sides whose losses differ, are missing or are no numbers are no peers", () => {
-  const tolerance = { first: 0.01, later: 0.1 };
-  const agree = (a: number[][], b: number[][]) => lossesAgree(a, b, tolerance);
+  const agree = (a: number[][], b: number[][]) => lossesAgree(a, b, { loss: 0.01, change: 0.1 });
   expect(agree([[2], [1]], [[2.01], [1.05]])).toBe(true);
   expect(agree([[2], [1]], [[2.1], [1]])).toBe(false);
   expect(agree([[2], [1]], [[2], [1.2]])).toBe(false);
+  // One that does not update is found, however little the losses change.
+  expect(agree([[2], [1.9]], [[2], [2]])).toBe(false);
   expect(agree([[2, 3]], [[2]])).toBe(false);
   expect(agree([[2]], [[2], [1]])).toBe(false);
   expect(agree([[Number.NaN]], [[Number.NaN]])).toBe(false);

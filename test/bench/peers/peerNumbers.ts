@@ -73,24 +73,29 @@ export function percent(share: number): string {
   return `${Math.round(100 * share)} %`;
 }
 
-/**
- * Whether two sides that took the same steps have the same losses: to `first` in the first step, to `later`
- * after that, as rounding grows with each update. Relative to the loss, or to 1 where that is smaller.
- */
+/** How far losses of two sides may be apart. */
+export interface LossTolerance {
+  /** Of the loss itself, or of 1 where it is smaller. */
+  readonly loss: number;
+  /** Of what the steps before changed: where a gradient is rounding, Adam takes whole steps on it. */
+  readonly change: number;
+}
+
+/** Whether two sides that took the same steps from the same weights have the same losses in each. */
 export function lossesAgree(
   a: readonly (readonly number[])[],
   b: readonly (readonly number[])[],
-  { first, later }: { readonly first: number; readonly later: number },
+  tolerance: LossTolerance,
 ): boolean {
   if (a.length !== b.length || a.length === 0) return false;
   return a.every((losses, step) => {
     const others = b[step] ?? [];
-    const tolerance = step === 0 ? first : later;
     return (
       losses.length === others.length &&
-      losses.every((loss, i) => {
-        const gap = Math.abs(loss - (others[i] ?? Number.NaN));
-        return gap <= tolerance * Math.max(1, Math.abs(loss));
+      losses.every((loss, task) => {
+        const change = Math.abs(loss - (a[0]?.[task] ?? Number.NaN));
+        const allowed = tolerance.loss * Math.max(1, Math.abs(loss)) + tolerance.change * change;
+        return Math.abs(loss - (others[task] ?? Number.NaN)) <= allowed;
       })
     );
   });

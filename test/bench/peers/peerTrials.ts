@@ -12,12 +12,11 @@ import type { MttcSetting, OpenRequest, TorchSetting } from "./stepProtocol.ts";
 
 /** Low, so that many steps on one batch leave losses and gradients of ordinary size. */
 const LEARNING_RATE = 1e-6;
-/** That of the steps that are compared: two sides that update differently are seen. */
-const COMPARED_RATE = 1e-4;
+/** That of the steps that are compared: two sides that update differently are seen, and rounding is not. */
+const COMPARED_RATE = 1e-5;
 const COMPARED_STEPS = 3;
-/** Float32 in another order of sums; then Adam, which takes a whole step on a gradient of rounding alone. */
-const LOSS_TOLERANCE = { first: 1e-4, later: 0.1 };
-
+/** Float32 in another order of sums; what is left of it in updates. */
+const LOSS_TOLERANCE = { loss: 1e-4, change: 0.15 };
 /** A setting whose trial took at most so many times as long as the fastest is tried twice. */
 const NEAR = 1.15;
 

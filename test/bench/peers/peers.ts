@@ -49,17 +49,28 @@ export async function comparePeers(args: readonly string[]): Promise<boolean> {
     const effort: Effort = { ...(flags.quick ? QUICK : FULL), runs };
     const results: PeerResult[] = [];
     for (const net of nets) {
-      const note = (line: string): void => void process.stderr.write(`${line}\n`);
       const trials = new PeerTrials(net, { python, models, scratch }, effort, note);
-      results.push(await trials.measure(settingsOf(flags)));
+      const result = await trials.measure(settingsOf(flags)).catch(noteFailure);
+      if (!result) continue;
+      results.push(result);
       if (flags.json !== undefined) writeFileSync(flags.json, jsonOf(results));
-      note(summaryOf(results.at(-1)));
+      note(`${net.name}: PyTorch / mttc ${spreadText(ratioOfRuns(result.runs))}`);
     }
     process.stdout.write(`${tableOf(results)}\n`);
-    return results.every((result) => ratioOfRuns(result.runs).middle >= 1);
+    const isFast = results.every((result) => ratioOfRuns(result.runs).middle >= 1);
+    return isFast && results.length === nets.length;
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
+}
+
+function note(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/** The other networks are measured all the same. */
+function noteFailure(error: unknown): undefined {
+  note(error instanceof Error ? error.message : String(error));
 }
 
 function settingsOf({ quick, autotune = false }: Flags): { torch: TorchSetting[]; mttc: MttcSetting[] } {
@@ -82,11 +93,6 @@ function stepMs({ runs }: PeerResult, side: "torch" | "mttc"): number {
 function settingText({ torch }: PeerResult): string {
   const { layout, threads, wait, fused } = torch;
   return `${layout}, ${threads} thread${threads === 1 ? "" : "s"} ${wait}${fused ? ", fused Adam" : ""}`;
-}
-
-function summaryOf(result: PeerResult | undefined): string {
-  if (!result) return "";
-  return `${result.net.name}: PyTorch / mttc ${spreadText(ratioOfRuns(result.runs))}`;
 }
 
 function tableOf(results: readonly PeerResult[]): string {
