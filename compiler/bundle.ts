@@ -2,6 +2,7 @@
 // mean. Plain data; manifest.json is this type as JSON.
 import type { DType } from "./ir/types.ts";
 import type { InitialValue, ParameterRole } from "./model/parameters.ts";
+import type { StoredTensor } from "./safetensors.ts";
 import type { Spec } from "./spec/schema.ts";
 
 export const BUNDLE_FORMAT = "mttc-bundle";
@@ -149,10 +150,13 @@ export interface Manifest {
   readonly spec: Spec;
 }
 
-/** Everything that `mttc compile` writes, in memory: file name to bytes, and the manifest. */
+/** Everything that `mttc compile` writes, in memory. */
 export interface Bundle {
   readonly manifest: Manifest;
+  /** Graphs and constants: file name to bytes. */
   readonly files: ReadonlyMap<string, Uint8Array>;
+  /** What training starts from: initial values of the manifest's state, by name, in its order. */
+  readonly state: ReadonlyMap<string, StoredTensor>;
 }
 
 /** The output that holds the next value of a state tensor or accumulator. */

@@ -38,12 +38,15 @@ export function philox4x32(
   out[3] = d;
 }
 
-/** High 32 bits of the 64-bit product of two uint32, in exact float64 halves. */
+/** High 32 bits of the 64-bit product of two uint32, by halves: no sum passes 2^32. */
 function multiplyHigh(x: number, y: number): number {
-  const [x0, x1, y0, y1] = [x & 0xffff, x >>> 16, y & 0xffff, y >>> 16];
-  const middle = x1 * y0 + ((x0 * y0) >>> 16);
-  const crossed = x0 * y1 + (middle & 0xffff);
-  return (x1 * y1 + Math.floor(middle / 0x10000) + Math.floor(crossed / 0x10000)) >>> 0;
+  const x0 = x & 0xffff;
+  const x1 = x >>> 16;
+  const y0 = y & 0xffff;
+  const y1 = y >>> 16;
+  const middle = (Math.imul(x1, y0) + (Math.imul(x0, y0) >>> 16)) >>> 0;
+  const crossed = (Math.imul(x0, y1) + (middle & 0xffff)) >>> 0;
+  return (Math.imul(x1, y1) + (middle >>> 16) + (crossed >>> 16)) >>> 0;
 }
 
 /** 32-bit FNV-1a of a text: turns names into parts of a counter. */

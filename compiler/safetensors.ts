@@ -58,20 +58,40 @@ export interface StoredTensors {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
+/** The data of tensors by name. */
+export function dataByName(tensors: ReadonlyMap<string, StoredTensor>): Map<string, Uint8Array> {
+  return new Map([...tensors].map(([name, { data }]) => [name, data]));
+}
+
 const LENGTH_BYTES = 8;
 const ALIGNMENT = 8;
 /** Headers above this are refused before they are read (the limit of huggingface.js). */
 const MAX_HEADER_BYTES = 25_000_000;
 
-/**
- * The bytes of a safetensors file with the tensors in the given order; the data part begins at a multiple of
- * 8. InternalError if a name repeats or is reserved, or data and shape disagree: those are faults of the
- * caller.
- */
+/** The bytes of a safetensors file in one piece; else as safetensorsPieces. */
 export function encodeSafetensors(
   tensors: readonly StoredTensor[],
   metadata?: Readonly<Record<string, string>>,
 ): Uint8Array {
+  const pieces = safetensorsPieces(tensors, metadata);
+  const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let position = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, position);
+    position += piece.length;
+  }
+  return bytes;
+}
+
+/**
+ * A safetensors file with the tensors in the given order: its header, and then the data of each as they lie.
+ * The data part begins at a multiple of 8. InternalError if a name repeats or is reserved, or data and shape
+ * disagree: those are faults of the caller.
+ */
+export function safetensorsPieces(
+  tensors: readonly StoredTensor[],
+  metadata?: Readonly<Record<string, string>>,
+): Uint8Array[] {
   const fields: string[] = [];
   if (metadata && Object.keys(metadata).length > 0)
     fields.push(`"__metadata__":{${Object.entries(metadata).map(jsonField).join(",")}}`);
@@ -88,16 +108,10 @@ export function encodeSafetensors(
   }
   const header = new TextEncoder().encode(`{${fields.join(",")}}`);
   const headerBytes = Math.ceil(header.length / ALIGNMENT) * ALIGNMENT;
-  const bytes = new Uint8Array(LENGTH_BYTES + headerBytes + dataBytes);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(headerBytes), true);
-  bytes.fill(0x20, LENGTH_BYTES, LENGTH_BYTES + headerBytes);
-  bytes.set(header, LENGTH_BYTES);
-  let position = LENGTH_BYTES + headerBytes;
-  for (const { data } of tensors) {
-    bytes.set(data, position);
-    position += data.length;
-  }
-  return bytes;
+  const head = new Uint8Array(LENGTH_BYTES + headerBytes).fill(0x20);
+  new DataView(head.buffer).setBigUint64(0, BigInt(headerBytes), true);
+  head.set(header, LENGTH_BYTES);
+  return [head, ...tensors.map(({ data }) => data)];
 }
 
 function jsonField([name, value]: readonly [string, unknown]): string {

@@ -20,6 +20,8 @@ export class GraphBuilder {
   readonly #values = new Set<Value>();
   /** Names that nodes still to be adopted will bring: nothing else may take them. */
   readonly #reserved = new Set<string>();
+  /** The graph that this one is a copy of so far, until something is made that it has not. */
+  #copied: Graph | undefined;
   #origin: string;
 
   constructor(name: string, ops: OpTable) {
@@ -40,8 +42,22 @@ export class GraphBuilder {
     return b;
   }
 
+  /**
+   * A builder with the inputs and constants of `graph`, which takes over its nodes in their order or others in
+   * their place. It costs nothing until something new is made: a rewriting that finds nothing to do, which
+   * most are, names no value again.
+   */
+  static rewriting(graph: Graph, ops: OpTable): GraphBuilder {
+    const b = new GraphBuilder(graph.name, ops);
+    b.#copied = graph;
+    b.#inputs.push(...graph.inputs);
+    for (const [value, data] of graph.constants) b.#constants.set(value, data);
+    return b;
+  }
+
   /** Keeps the names of `graph`'s nodes free for adoptNode, whatever is emitted before. */
   reserveNames(graph: Graph): void {
+    this.#enterCopied();
     for (const node of graph.nodes) for (const output of node.outputs) this.#reserved.add(output.name);
   }
 
@@ -67,6 +83,7 @@ export class GraphBuilder {
 
   /** Declares a graph input; its name is taken as it is. */
   input(name: string, dtype: DType, shape: TensorType["shape"]): Value {
+    this.#enterCopied();
     return this.#adopt({ name, type: { dtype, shape }, origin: this.#origin }, this.#inputs);
   }
 
@@ -79,6 +96,7 @@ export class GraphBuilder {
    * given a name.
    */
   constant(data: TensorData, name?: string): Value {
+    this.#enterCopied();
     const wanted = name ?? contentName(data, this.#origin);
     const known = this.#constantsByContent.get(contentKey(data, wanted));
     if (known && name === undefined) return known;
@@ -107,6 +125,7 @@ export class GraphBuilder {
     attrs: Attrs = {},
     outputCount = 1,
   ): readonly Value[] {
+    this.#enterCopied();
     const op = this.ops.get(opName);
     if (!op) throw new InternalError(`no operator ${opName} in the table`);
     for (const input of inputs)
@@ -138,6 +157,7 @@ export class GraphBuilder {
 
   /** Takes over an input of another graph as it is. */
   adoptInput(input: Value): void {
+    this.#enterCopied();
     this.#adopt(input, this.#inputs);
   }
 
@@ -153,11 +173,12 @@ export class GraphBuilder {
 
   /** Takes over a node of another graph as it is; its inputs must be here already. */
   adoptNode(node: Node): void {
-    for (const output of node.outputs) this.#adopt(output);
+    if (!this.#copied) for (const output of node.outputs) this.#adopt(output);
     this.#nodes.push(node);
   }
 
   adoptConstant(value: Value, data: TensorData): void {
+    this.#enterCopied();
     this.#keepConstant(this.#adopt(value), data);
   }
 
@@ -166,6 +187,7 @@ export class GraphBuilder {
    * or the input of the same name where one exists. Returns the outputs by name.
    */
   inline(graph: Graph, feeds: ReadonlyMap<string, Value>): Map<string, Value> {
+    this.#enterCopied();
     const here = new Map<Value, Value>();
     const map = (value: Value): Value => here.get(value) ?? missingOutput(value.name);
     for (const input of graph.inputs) {
@@ -209,6 +231,17 @@ export class GraphBuilder {
   #mapTo(here: Map<Value, Value>, value: Value): Value {
     here.set(value, value);
     return value;
+  }
+
+  /** Enters what was copied without being looked at; before anything is named, or asked for by name. */
+  #enterCopied(): void {
+    const graph = this.#copied;
+    if (!graph) return;
+    this.#copied = undefined;
+    this.reserveNames(graph);
+    for (const value of [...this.#inputs, ...this.#constants.keys()]) this.#adopt(value);
+    for (const [value, data] of this.#constants) this.#keepConstant(value, data);
+    for (const { outputs } of this.#nodes) for (const output of outputs) this.#adopt(output);
   }
 
   #adopt(value: Value, into?: Value[]): Value {

@@ -10,21 +10,16 @@ import type { Graph, Node, Value } from "./types.ts";
  */
 export type RewriteRule = (node: Node, b: GraphBuilder) => readonly Value[] | undefined;
 
+/** The rewritten graph, or the same one where the rule replaced nothing. */
 export function rewriteGraph(
   graph: Graph,
   ops: OpTable,
   rule: RewriteRule,
 ): { readonly graph: Graph; readonly changed: boolean } {
-  const b = new GraphBuilder(graph.name, ops);
-  b.reserveNames(graph);
-  for (const input of graph.inputs) b.adoptInput(input);
-  for (const [value, data] of graph.constants) b.adoptConstant(value, data);
+  const b = GraphBuilder.rewriting(graph, ops);
   const replaced = new Map<Value, Value>();
-  const current = (value: Value): Value => replaced.get(value) ?? value;
   for (const node of graph.nodes) {
-    const inputs = node.inputs.map((input) => input && current(input));
-    const same = inputs.every((input, i) => input === node.inputs[i]);
-    const mapped = same ? node : { ...node, inputs };
+    const mapped = withInputs(node, replaced);
     const values = b.within(node.outputs[0]?.origin ?? graph.name, () => rule(mapped, b));
     if (!values) b.adoptNode(mapped);
     else
@@ -33,6 +28,13 @@ export function rewriteGraph(
         if (value) replaced.set(output, value);
       });
   }
-  for (const { name, value } of graph.outputs) b.output(name, current(value));
-  return { graph: b.build(), changed: replaced.size > 0 };
+  if (replaced.size === 0) return { graph, changed: false };
+  for (const { name, value } of graph.outputs) b.output(name, replaced.get(value) ?? value);
+  return { graph: b.build(), changed: true };
+}
+
+/** The node on what stands for its inputs now; itself where that is the same. */
+function withInputs(node: Node, replaced: ReadonlyMap<Value, Value>): Node {
+  if (!node.inputs.some((input) => input && replaced.has(input))) return node;
+  return { ...node, inputs: node.inputs.map((input) => input && (replaced.get(input) ?? input)) };
 }

@@ -8,6 +8,7 @@ import {
   type Graph,
   type Node,
   sameType,
+  type TensorData,
   type TensorType,
   typeText,
   type Value,
@@ -18,6 +19,34 @@ export interface VerifyOptions {
   readonly allowOwnOps: boolean;
   /** Says in the error who made the graph: a pass and those before it. */
   readonly after: string;
+  /** What earlier verifications found good of graphs that this one was made from. */
+  readonly checked?: CheckedNodes | undefined;
+}
+
+/**
+ * Nodes whose attributes and types are known to be right. Nodes and values never change, so one that a pass
+ * has left as it was is right still, unless a constant that it reads has other numbers now.
+ */
+export class CheckedNodes {
+  /** The constants that each node was checked with, by input. */
+  readonly #nodes = new WeakMap<Node, readonly (TensorData | undefined)[]>();
+
+  /** Whether the node was checked with the constants that it has in `graph`. */
+  has(node: Node, graph: Graph): boolean {
+    const known = this.#nodes.get(node);
+    return known !== undefined && node.inputs.every((input, i) => known[i] === constantOf(input, graph));
+  }
+
+  add(node: Node, graph: Graph): void {
+    this.#nodes.set(
+      node,
+      node.inputs.map((input) => constantOf(input, graph)),
+    );
+  }
+}
+
+function constantOf(input: Value | undefined, graph: Graph): TensorData | undefined {
+  return input && graph.constants.get(input);
 }
 
 /** Throws an InternalError that names `options.after` and the first bad value. */
@@ -48,7 +77,12 @@ export function verifyGraph(graph: Graph, options: VerifyOptions): void {
       if (input && !defined.has(input))
         fail(`${node.outputs[0]?.name} uses ${input.name} before it is defined`);
     }
-    checkNode(graph, node, options, fail);
+    if (node.op.domain === "mttc" && !options.allowOwnOps)
+      fail(`${node.outputs[0]?.name ?? node.op.name}: ${node.op.name} should have been lowered`);
+    if (!options.checked?.has(node, graph)) {
+      checkNode(graph, node, fail);
+      options.checked?.add(node, graph);
+    }
     for (const output of node.outputs) define(output);
   }
   const outputNames = new Set<string>();
@@ -59,10 +93,8 @@ export function verifyGraph(graph: Graph, options: VerifyOptions): void {
   }
 }
 
-function checkNode(graph: Graph, node: Node, options: VerifyOptions, fail: (message: string) => never): void {
+function checkNode(graph: Graph, node: Node, fail: (message: string) => never): void {
   const name = node.outputs[0]?.name ?? node.op.name;
-  if (node.op.domain === "mttc" && !options.allowOwnOps)
-    fail(`${name}: ${node.op.name} should have been lowered`);
   const required = node.op.inputs.filter((input) => !/[?*]$/.test(input)).length;
   if (node.inputs.slice(0, required).some((input) => input === undefined) || node.inputs.length < required)
     fail(`${name}: ${node.op.name} needs ${required} inputs`);

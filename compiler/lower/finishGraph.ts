@@ -3,6 +3,7 @@
 import type { Target } from "../bundle.ts";
 import type { Fault } from "../diagnostics.ts";
 import type { Graph } from "../ir/types.ts";
+import { CheckedNodes } from "../ir/verify.ts";
 import type { ChannelBlock } from "../ops/channelBlocks.ts";
 import { OPS } from "../ops/table.ts";
 import { batchNormFolding } from "../passes/batchNormFolding.ts";
@@ -48,7 +49,8 @@ export const SIMPLIFY: readonly Pass[] = [
 export function finishGraph(graph: Graph, options: FinishOptions = {}): Graph {
   const { trace, target = "cpu", foldNorms = true, mixed = false } = options;
   const simplify = foldNorms ? SIMPLIFY : SIMPLIFY.filter((pass) => pass !== batchNormFolding);
-  const passes = { ops: OPS, trace };
+  const checked = new CheckedNodes();
+  const passes = { ops: OPS, trace, checked };
   trace?.(`${graph.name}/1-built`, graph);
   const simple = runPasses(graph, simplify, {
     ...passes,
@@ -65,7 +67,7 @@ export function finishGraph(graph: Graph, options: FinishOptions = {}): Graph {
       })
     : simple;
   trace?.(`${graph.name}/${READY_STAGE}`, typed);
-  const lowered = lowerGraph(typed, target, OPS, options);
+  const lowered = lowerGraph(typed, target, OPS, { ...options, checked });
   trace?.(`${graph.name}/3-lowered`, lowered);
   const final = runPasses(lowered, simplify, {
     ...passes,

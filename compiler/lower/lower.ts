@@ -6,7 +6,7 @@ import { InternalError } from "../diagnostics.ts";
 import { type OpTable, readAttrs } from "../ir/op.ts";
 import { rewriteGraph } from "../ir/rewrite.ts";
 import type { Graph, Node, Value } from "../ir/types.ts";
-import { verifyGraph } from "../ir/verify.ts";
+import { type CheckedNodes, verifyGraph } from "../ir/verify.ts";
 import type { ChannelBlock } from "../ops/channelBlocks.ts";
 import { cpuForms } from "./cpu.ts";
 import { cudaForms } from "./cuda.ts";
@@ -24,6 +24,8 @@ export interface LowerOptions {
   readonly forms?: FormChoices | undefined;
   /** Channels of a block of ONNX Runtime's convolution on the processor that will run the graph, if known. */
   readonly channelBlock?: ChannelBlock | undefined;
+  /** What of the graph is known to be right. */
+  readonly checked?: CheckedNodes | undefined;
 }
 
 /**
@@ -64,7 +66,7 @@ export function lowerGraph(graph: Graph, target: Target, ops: OpTable, options: 
   }
   current = guardPads(current, ops);
   if (target === "cpu") current = rankScalars(current, ops);
-  verifyGraph(current, { allowOwnOps: false, after: `lower for ${target}` });
+  verifyGraph(current, { allowOwnOps: false, after: `lower for ${target}`, checked: options.checked });
   return current;
 }
 

@@ -5,7 +5,7 @@ import { InternalError, MttcError, nearestName } from "../diagnostics.ts";
 import { isUnnamedConstant } from "../ir/constantNames.ts";
 import { readAttrs } from "../ir/op.ts";
 import { sourceOf, type TensorSources } from "../ir/tensorSource.ts";
-import type { Graph, Node, TensorData, Value } from "../ir/types.ts";
+import type { Graph, Node, Value } from "../ir/types.ts";
 import type { ImportedFcn, Spec } from "../spec/schema.ts";
 import type { LayerContext } from "./layers.ts";
 import { isStatistic, type Parameter } from "./parameters.ts";
@@ -39,11 +39,17 @@ export function importedFcn(spec: Spec): ImportedFcn | undefined {
   return "path" in spec.fcn ? spec.fcn : undefined;
 }
 
-/** Values of a trunk's parameters by parameter name, row-major float32. */
+/**
+ * Values of a trunk's parameters by parameter name, row-major float32: those of its graph where they are
+ * float32 there, which nobody may change.
+ */
 export function importedValues(trunk: ImportedTrunk, spec: Spec): Map<string, Float32Array> {
   const { parameters } = planTrunk(trunk, spec);
-  const data = (value: Value): TensorData => trunk.graph.constants.get(value) ?? absent(value.name);
-  return new Map([...parameters].map(([value, { name }]) => [name, Float32Array.from(data(value).data)]));
+  const valuesOf = (value: Value): Float32Array => {
+    const { data } = trunk.graph.constants.get(value) ?? absent(value.name);
+    return data instanceof Float32Array ? data : Float32Array.from(data);
+  };
+  return new Map([...parameters].map(([value, { name }]) => [name, valuesOf(value)]));
 }
 
 /**

@@ -1,4 +1,4 @@
-// Finished graphs -> the files of a bundle and its manifest: ONNX files, shared constants, initial state.
+// Finished graphs -> what a bundle holds: ONNX files, shared constants, initial state, and the manifest.
 import { splitAugmentation } from "../augment/augmentSplit.ts";
 import { augmentColumns } from "../augment/augmentTable.ts";
 import {
@@ -12,11 +12,10 @@ import {
   type TensorEntry,
   type TrunkEntry,
 } from "../bundle.ts";
-import type { Graph, TensorData } from "../ir/types.ts";
+import { elementCount, type Graph, type TensorData } from "../ir/types.ts";
 import { type ImportedTrunk, importedFcn } from "../model/importedTrunk.ts";
 import { FEATURES_INPUT } from "../model/network.ts";
 import { isStatistic, type Parameter } from "../model/parameters.ts";
-import { encodeSafetensors } from "../safetensors.ts";
 import { augmentSettings } from "../spec/augmentKeys.ts";
 import { featureDraws } from "../spec/cacheFeatures.ts";
 import { imageDtype } from "../spec/pixelRange.ts";
@@ -31,7 +30,6 @@ import { ConstantsFile } from "./constantsFile.ts";
 import { encodeGraph, OPSET, PRODUCER } from "./encodeGraph.ts";
 import { tensorBytes } from "./tensorBytes.ts";
 
-export const STATE_FILE = "state.safetensors";
 export const CONSTANTS_FILE = "constants.bin";
 
 export interface BundleParts {
@@ -54,17 +52,11 @@ export function writeBundle(parts: BundleParts): Bundle {
   const shared = constants.bytes();
   if (shared.length > 0) files.set(CONSTANTS_FILE, shared);
   const state = stateEntries(parts);
-  files.set(
-    STATE_FILE,
-    encodeSafetensors(state.map(({ entry, data }) => ({ ...entry, data: tensorBytes(data) }))),
+  const entries = state.map(({ entry }) => entry);
+  const initial = new Map(
+    state.map(({ entry: { name, dtype, shape }, data }) => [name, { name, dtype, shape, data }]),
   );
-  return {
-    manifest: manifestOf(
-      parts,
-      state.map(({ entry }) => entry),
-    ),
-    files,
-  };
+  return { manifest: manifestOf(parts, entries), files, state: initial };
 }
 
 function graphFile(graph: Graph): string {
@@ -157,12 +149,15 @@ function stateEntries({
   model,
   gradients,
   initialOf,
-}: BundleParts): { entry: StateEntry; data: TensorData }[] {
+}: BundleParts): { entry: StateEntry; data: Uint8Array }[] {
   const { slots } = OPTIMIZERS[model.spec.optimizer];
-  const list: { entry: StateEntry; data: TensorData }[] = [];
-  const push = (name: string, part: string, group: StateGroup, data: TensorData) =>
-    list.push({ entry: { name, dtype: data.dtype, shape: data.shape, group, part }, data });
-  for (const parameter of gradients.parameters.filter((candidate) => candidate.trained)) {
+  const list: { entry: StateEntry; data: Uint8Array }[] = [];
+  const push = (name: string, part: string, group: StateGroup, { dtype, shape, data }: TensorData) =>
+    list.push({ entry: { name, dtype, shape, group, part }, data: tensorBytes({ dtype, shape, data }) });
+  const trained = gradients.parameters.filter((parameter) => parameter.trained);
+  // One for all slots, as none is ever written to: twice the size of the weights else.
+  const zeros = new Float32Array(Math.max(0, ...trained.map(({ shape }) => elementCount(shape))));
+  for (const parameter of trained) {
     const { name, part, shape } = parameter;
     const data = initialOf(parameter);
     push(name, part, groupOf(parameter), { dtype: "float32", shape, data });
@@ -171,7 +166,7 @@ function stateEntries({
       push(slotName(name, slot), part, "slot", {
         dtype: "float32",
         shape,
-        data: new Float32Array(data.length),
+        data: zeros.subarray(0, data.length),
       });
   }
   const count = (name: string) =>

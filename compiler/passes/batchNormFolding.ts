@@ -16,6 +16,7 @@ export const batchNormFolding: Pass = {
   name: "batch-norm-folding",
   run: (graph, ops) => {
     const [norm, conv] = [ops.get("BatchNormalization"), ops.get("Conv")];
+    if (!graph.nodes.some(({ op }) => op === norm)) return graph;
     const producers = new Map<Value, Node>();
     const uses = countUses(graph);
     const result = rewriteGraph(graph, ops, (node, b) => {

@@ -9,7 +9,8 @@ import type { Pass } from "./pass.ts";
 export const commonSubexpressions: Pass = {
   name: "common-subexpressions",
   run: (graph, ops) => {
-    const merged = mergedOutputs(graph);
+    const { merged, hasEquals } = mergedOutputs(graph);
+    if (!hasEquals) return graph;
     const result = rewriteGraph(graph, ops, (node, b) => {
       const outputs = node.outputs[0] && merged.get(node.outputs[0]);
       if (!outputs) return undefined;
@@ -22,33 +23,59 @@ export const commonSubexpressions: Pass = {
   },
 };
 
-/** For the first output of each node: the outputs of the one node that is to stand for it and its equals. */
-function mergedOutputs(graph: Graph): Map<Value, readonly Value[]> {
+/** The nodes of a graph with their equals. */
+interface MergedNodes {
+  /** By the first output of each node: the outputs of the one that stands for it and its equals. */
+  readonly merged: ReadonlyMap<Value, readonly Value[]>;
+  /** Whether any node has an equal. */
+  readonly hasEquals: boolean;
+}
+
+function mergedOutputs(graph: Graph): MergedNodes {
   const groups = new Map<string, Value[]>();
   const merged = new Map<Value, readonly Value[]>();
-  const standsFor = new Map<Value, Value>();
+  const numbers = new ValueNumbers();
+  let hasEquals = false;
   for (const node of graph.nodes) {
     const [first] = node.outputs;
     if (!first || node.op.traits.includes("random")) continue;
-    const key = expressionKey(node, standsFor);
-    const group = groups.get(key) ?? [...node.outputs];
-    groups.set(key, group);
+    const key = expressionKey(node, numbers);
+    const known = groups.get(key);
+    hasEquals ||= known !== undefined;
+    const group = known ?? [...node.outputs];
+    if (!known) groups.set(key, group);
     node.outputs.forEach((output, i) => {
       group[i] ??= { ...output, origin: group[0]?.origin ?? output.origin };
-      standsFor.set(output, group[i]);
+      numbers.same(output, group[i]);
     });
     merged.set(first, group);
   }
-  return merged;
+  return { merged, hasEquals };
 }
 
-function expressionKey(node: Node, standsFor: ReadonlyMap<Value, Value>): string {
-  const inputs = node.inputs.map((input) => (input ? (standsFor.get(input) ?? input).name : ""));
-  if (node.op.traits.includes("commutative")) inputs.sort();
-  const attrs = Object.entries(node.op.attrs).map(([name, { default: standard = null }]) =>
-    attrText(node.attrs[name] ?? standard),
-  );
-  return JSON.stringify([node.op.name, inputs, attrs]);
+/** A number for each value, the same for those that are equal. */
+class ValueNumbers {
+  readonly #numbers = new Map<Value, number>();
+
+  of(value: Value): number {
+    const known = this.#numbers.get(value);
+    if (known !== undefined) return known;
+    this.#numbers.set(value, this.#numbers.size);
+    return this.#numbers.size - 1;
+  }
+
+  same(value: Value, as: Value): void {
+    this.#numbers.set(value, this.of(as));
+  }
+}
+
+function expressionKey(node: Node, numbers: ValueNumbers): string {
+  const inputs = node.inputs.map((input) => (input ? numbers.of(input) : -1));
+  if (node.op.traits.includes("commutative")) inputs.sort((a, b) => a - b);
+  let key = `${node.op.name} ${inputs.join()}`;
+  for (const name in node.op.attrs)
+    key += ` ${attrText(node.attrs[name] ?? node.op.attrs[name]?.default ?? null)}`;
+  return key;
 }
 
 /** Tells numbers apart that JSON does not, such as infinity and none. */

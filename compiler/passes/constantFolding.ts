@@ -13,9 +13,9 @@ export const constantFolding: Pass = {
   name: "constant-folding",
   run: (graph, ops) => {
     const result = rewriteGraph(graph, ops, (node, b) => {
+      const isReady = node.inputs.every((input) => input === undefined || b.constantData(input));
+      if (!isReady || node.op.traits.includes("random")) return undefined;
       const data = node.inputs.map((input) => b.constantData(input));
-      const ready = node.inputs.every((input, i) => input === undefined || data[i] !== undefined);
-      if (!ready || node.op.traits.includes("random")) return undefined;
       if (node.outputs.some((output) => elementCount(output.type.shape) > MAX_FOLDED)) return undefined;
       const constants = new Map(
         node.inputs.flatMap((input, i) => (input && data[i] ? [[input, data[i]] as const] : [])),

@@ -2,7 +2,7 @@
 // and those that ran before it. `trace` sees the graph after every pass (MTTC_DUMP, tests).
 import type { OpTable } from "../ir/op.ts";
 import type { Graph } from "../ir/types.ts";
-import { verifyGraph } from "../ir/verify.ts";
+import { CheckedNodes, verifyGraph } from "../ir/verify.ts";
 
 export interface Pass {
   readonly name: string;
@@ -19,6 +19,8 @@ export interface PassOptions {
   readonly trace?: Trace | undefined;
   /** Prefix of the stage names given to `trace`, e.g. "3-optimize". */
   readonly stage: string;
+  /** What is known to be right of the graph already; nodes that passes leave alone are not checked again. */
+  readonly checked?: CheckedNodes | undefined;
   /** How often the passes run at most; once where one of them would find its own result to change again. */
   readonly rounds?: number | undefined;
 }
@@ -28,20 +30,21 @@ const MAX_ROUNDS = 8;
 
 /** Runs the passes in order, again and again until none changes the graph. */
 export function runPasses(graph: Graph, passes: readonly Pass[], options: PassOptions): Graph {
+  const { rounds = MAX_ROUNDS, checked = new CheckedNodes(), allowOwnOps } = options;
   const ran: string[] = [];
-  const { rounds = MAX_ROUNDS } = options;
   let current = graph;
-  for (let round = 1; round <= rounds; round++) {
-    const before = current;
+  /** Passes in a row that have found nothing to do: after all of them none will. */
+  let idle = 0;
+  for (let round = 1; round <= rounds; round++)
     for (const pass of passes) {
+      if (idle === passes.length) return current;
       const next = pass.run(current, options.ops);
       ran.push(pass.name);
+      idle = next === current ? idle + 1 : 0;
       if (next === current) continue;
-      verifyGraph(next, { allowOwnOps: options.allowOwnOps, after: ran.join(", ") });
+      verifyGraph(next, { allowOwnOps, after: ran.join(", "), checked });
       options.trace?.(`${options.stage}-${round}-${pass.name}`, next);
       current = next;
     }
-    if (current === before) break;
-  }
   return current;
 }

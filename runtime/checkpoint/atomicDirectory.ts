@@ -3,6 +3,7 @@
 // `ulimit -f` Node ignores SIGXFSZ itself, so the limit arrives here as EFBIG.
 import { basename, dirname, isAbsolute, join, normalize, resolve, sep } from "node:path";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
+import { type FileContent, writablePieces } from "./fileContent.ts";
 import { type FileAttributes, type FileSystem, fileError, nodeFileSystem } from "./fileSystem.ts";
 import { removeLeftovers, siblingName } from "./leftovers.ts";
 import { behindLinks, outputTarget, writeThrough } from "./outputTarget.ts";
@@ -28,7 +29,7 @@ export interface WriteOptions {
  */
 export async function writeDirectoryAtomically(
   path: string,
-  files: ReadonlyMap<string, Uint8Array>,
+  files: ReadonlyMap<string, FileContent>,
   options: WriteOptions = {},
 ): Promise<void> {
   const fileSystem = options.fileSystem ?? nodeFileSystem;
@@ -41,12 +42,12 @@ export async function writeDirectoryAtomically(
       throw new MttcError({ code: "E_RUN_EXISTS", message: "is not a folder", at: { file: path } });
     await fileSystem.mkdir(temporary);
     const folders = new Set([temporary]);
-    for (const [name, bytes] of files) {
+    for (const [name, content] of files) {
       const file = join(temporary, checkedName(name));
       for (let folder = dirname(file); !folders.has(folder); folder = dirname(folder)) folders.add(folder);
       await fileSystem.mkdir(dirname(file));
       const replaced = before && (await fileSystem.lookAt(join(place, name)));
-      await writeSynced(fileSystem, file, bytes, replaced);
+      await writeSynced(fileSystem, file, content, replaced);
     }
     for (const folder of folders) await syncDirectory(fileSystem, folder);
     await options.check?.(temporary);
@@ -118,16 +119,16 @@ async function folderBehindLinks(path: string): Promise<string> {
 async function writeSynced(
   fileSystem: FileSystem,
   path: string,
-  bytes: Uint8Array,
+  content: FileContent,
   like: FileAttributes | undefined,
 ): Promise<void> {
   const handle = await fileSystem.open(path, "wx");
   try {
     if (like?.isFile()) await fileSystem.takeAttributes(path, like);
-    let position = 0;
-    while (position < bytes.length) {
-      const piece = bytes.subarray(position, position + PIECE_BYTES);
-      position += await fileSystem.write(handle, piece); // short near a limit: then the next call fails
+    for (const piece of writablePieces(content, PIECE_BYTES)) {
+      let position = 0;
+      // Short near a limit: then the next call fails.
+      while (position < piece.length) position += await fileSystem.write(handle, piece.subarray(position));
     }
     await fileSystem.sync(handle);
   } finally {

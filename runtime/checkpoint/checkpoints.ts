@@ -1,12 +1,12 @@
 // Checkpoints of a run: (state tensors, progress) <-> <run>/checkpoints/epoch-0003/{state.safetensors,
 // progress.json, MANIFEST.json}. A checkpoint stands whole or not at all, is verified by hash before older
 // ones go, and is verified again when loaded; damaged ones are set aside, never deleted and never loaded.
-import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { z } from "zod";
 import { MttcError } from "../../compiler/diagnostics.ts";
-import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "../../compiler/safetensors.ts";
+import { decodeSafetensors, type StoredTensor, safetensorsPieces } from "../../compiler/safetensors.ts";
 import { writeDirectoryAtomically } from "./atomicDirectory.ts";
+import { describeContent, type FileContent } from "./fileContent.ts";
 import { type FileSystem, fileError, nodeFileSystem, systemCode } from "./fileSystem.ts";
 import { removeLeftovers, siblingName } from "./leftovers.ts";
 
@@ -154,21 +154,20 @@ function noCheckpoint(folder: string, warnings: readonly string[], hint: string)
   return new MttcError({ code: "E_CKPT_NONE", message, at: { file: folder }, hint });
 }
 
-function checkpointFiles(content: CheckpointContent): Map<string, Uint8Array> {
+function checkpointFiles(content: CheckpointContent): Map<string, FileContent> {
   const text = new TextEncoder();
-  const state = encodeSafetensors(content.tensors);
+  const state = safetensorsPieces(content.tensors);
   const progress = text.encode(`${JSON.stringify(content.progress)}\n`);
-  const files: Manifest["files"] = { [STATE]: describe(state), [PROGRESS]: describe(progress) };
+  const files: Manifest["files"] = {
+    [STATE]: describeContent(state),
+    [PROGRESS]: describeContent(progress),
+  };
   const manifest: Manifest = { format: FORMAT, epoch: content.epoch, files };
-  return new Map([
+  return new Map<string, FileContent>([
     [STATE, state],
     [PROGRESS, progress],
     [MANIFEST, text.encode(`${JSON.stringify(manifest, null, 2)}\n`)],
   ]);
-}
-
-function describe(bytes: Uint8Array): { bytes: number; sha256: string } {
-  return { bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") };
 }
 
 /** Checkpoints by name, newest first; none if the folder is missing. */
@@ -196,7 +195,7 @@ async function readVerified(
   if (manifest.epoch !== epoch) throw corrupt(path, `${MANIFEST} says epoch ${manifest.epoch}`);
   const read = async (name: keyof Manifest["files"]): Promise<Uint8Array> => {
     const bytes = await readPart(path, name, fileSystem);
-    const [found, expected] = [describe(bytes), manifest.files[name]];
+    const [found, expected] = [describeContent(bytes), manifest.files[name]];
     if (found.bytes !== expected.bytes)
       throw corrupt(path, `${name} has ${found.bytes} bytes, not ${expected.bytes}`);
     if (found.sha256 !== expected.sha256)

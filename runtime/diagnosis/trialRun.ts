@@ -3,7 +3,6 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { compile } from "../../compiler/compile.ts";
-import { decodeSafetensors } from "../../compiler/safetensors.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import { temporaryFolder } from "../checkpoint/temporaryFolder.ts";
 import { RandomStream } from "../data/randomStream.ts";
@@ -60,8 +59,7 @@ async function trainFor(seconds: number, host: OrtHost, folder: string): Promise
   const bundle = compile(spec, [{ task: TASK, classes: ["no", "yes"] }], { target: targetOf(host.provider) });
   const manifest = await writeBundleDirectory(join(folder, "bundle"), bundle);
   await using device = await TrainingDevice.open(host, join(folder, "bundle"), manifest);
-  const { tensors } = decodeSafetensors(bundle.files.get("state.safetensors") ?? new Uint8Array(), "state");
-  await device.writeState(new Map([...tensors].map(([name, { data }]) => [name, data])));
+  await device.startFrom(bundle.state);
   const began = performance.now();
   const elapsed = (): number => (performance.now() - began) / 1000;
   const losses: number[] = [];

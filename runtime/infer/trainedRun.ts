@@ -213,7 +213,8 @@ export class TrainedRun implements AsyncDisposable {
     const trunk = await this.trunk();
     const imported = trunk && importedValues(trunk, this.spec);
     // Of a frozen trunk another mttc may have taken other tensors for parameters.
-    const values = new Map(imported);
+    const values = new Map<string, Float32Array>();
+    for (const [name, data] of imported ?? []) values.set(name, data.slice());
     for (const parameter of this.#manifest.parameters) {
       const { name, initial } = parameter;
       const stored = this.checkpoint.tensors.get(name);

@@ -102,7 +102,8 @@ export class OrtHost {
 
   /** Copies data into tensors; the caller keeps its arrays. E_SHAPE when type or size is not the tensor's. */
   write(data: Writes): Promise<void> {
-    return this.calls.call("write", [data]);
+    const copies = Object.fromEntries(Object.entries(data).map(([id, view]) => [id, copyOf(view)]));
+    return this.calls.call("write", [copies], transferableBuffers(copies));
   }
 
   /** Copies of tensors (int64 as BigInt64Array, float16 as its bits, bool as 0 and 1). */
@@ -149,6 +150,14 @@ export class OrtHost {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+/** A view of the same kind on a buffer of its own: a message would copy all that lies behind it. */
+function copyOf(view: ArrayBufferView): ArrayBufferView {
+  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice();
+  if (view instanceof Uint8Array) return bytes;
+  const Kind = view.constructor as new (buffer: ArrayBuffer) => ArrayBufferView;
+  return new Kind(bytes.buffer);
 }
 
 function missingThread(cause: unknown): MttcError {

@@ -8,30 +8,40 @@ import { z } from "zod";
 import { BUNDLE_FORMAT, BUNDLE_VERSION, type Bundle, type Manifest } from "../../compiler/bundle.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { CONSTANTS_FILE } from "../../compiler/onnx/writeBundle.ts";
+import { safetensorsPieces } from "../../compiler/safetensors.ts";
 import { writeDirectoryAtomically } from "../checkpoint/atomicDirectory.ts";
+import { describeContent, type FileContent } from "../checkpoint/fileContent.ts";
 import { fileError } from "../checkpoint/fileSystem.ts";
 import { restoreReplaced } from "../checkpoint/leftovers.ts";
 
 export const MANIFEST_FILE = "manifest.json";
+const STATE_FILE = "state.safetensors";
 
 /** The manifest as written: with size and SHA-256 of every other file. */
 export interface StoredManifest extends Manifest {
   readonly files: Readonly<Record<string, { readonly bytes: number; readonly sha256: string }>>;
 }
 
+export interface WriteBundleOptions {
+  /** Leave the initial state out: a run's folder, whose checkpoints hold its state, has no use for it. */
+  readonly withoutState?: boolean;
+}
+
 /**
  * Writes `bundle` to `directory` (replacing an older one, which the caller has found to be ours) whole or not
  * at all. E_FILE or E_DISK.
  */
-export async function writeBundleDirectory(directory: string, bundle: Bundle): Promise<StoredManifest> {
-  const files = Object.fromEntries(
-    [...bundle.files].map(([name, bytes]) => [name, { bytes: bytes.length, sha256: sha256(bytes) }]),
-  );
+export async function writeBundleDirectory(
+  directory: string,
+  bundle: Bundle,
+  { withoutState = false }: WriteBundleOptions = {},
+): Promise<StoredManifest> {
+  const contents = new Map<string, FileContent>(bundle.files);
+  if (!withoutState) contents.set(STATE_FILE, safetensorsPieces([...bundle.state.values()]));
+  const files = Object.fromEntries([...contents].map(([name, content]) => [name, describeContent(content)]));
   const manifest: StoredManifest = { ...bundle.manifest, files };
   const text = new TextEncoder().encode(`${JSON.stringify(manifest, null, 1)}\n`);
-  await writeDirectoryAtomically(directory, new Map([...bundle.files, [MANIFEST_FILE, text]]), {
-    replace: true,
-  });
+  await writeDirectoryAtomically(directory, contents.set(MANIFEST_FILE, text), { replace: true });
   return manifest;
 }
 
@@ -127,8 +137,4 @@ async function readPart(path: string): Promise<Uint8Array> {
 function damaged(file: string, message: string, cause?: unknown): MttcError {
   const hint = "compile it again: mttc compile SPEC -o DIR, or for a run: mttc train SPEC --resume";
   return new MttcError({ code: "E_BUNDLE", message, at: { file }, hint }, { cause });
-}
-
-function sha256(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
 }

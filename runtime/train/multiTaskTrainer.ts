@@ -212,7 +212,7 @@ export class MultiTaskTrainer implements AsyncDisposable {
     const imported = trunk && importedValues(trunk, this.spec);
     return await parameterValues(
       session,
-      (parameter) => imported?.get(parameter.name) ?? initialValue(parameter, this.spec.seed),
+      (parameter) => imported?.get(parameter.name)?.slice() ?? initialValue(parameter, this.spec.seed),
     );
   }
 

@@ -3,9 +3,10 @@
 // alternation.ts says which tensor a step reads and which it writes.
 import { join } from "node:path";
 import { AUGMENT_INPUT } from "../../compiler/augment/augmentGraph.ts";
-import type { GraphEntry, Manifest, StateEntry } from "../../compiler/bundle.ts";
+import type { Bundle, GraphEntry, Manifest, StateEntry } from "../../compiler/bundle.ts";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { FEATURES_INPUT } from "../../compiler/model/network.ts";
+import { dataByName } from "../../compiler/safetensors.ts";
 import { AUGMENTED_TRUNK, onFeatures } from "../../compiler/step/featureGraphs.ts";
 import { arrayOver } from "../ort/hostTensor.ts";
 import type { BufferSpec, HostTensor, OrtHost } from "../ort/ortHost.ts";
@@ -157,10 +158,23 @@ export class TrainingDevice implements AsyncDisposable {
     return this.manifest.spec.accumulate > 1;
   }
 
+  /** Sets the state that a bundle starts from, on a device just opened. */
+  async startFrom(initial: Bundle["state"]): Promise<void> {
+    // What the optimizer remembers is nothing yet, and tensors are zeros when they are allocated.
+    await this.#write(dataByName(initial), ({ group }) => group !== "slot");
+  }
+
   /** Sets the whole state; every tensor of the manifest must be there. */
   async writeState(tensors: ReadonlyMap<string, ArrayBufferView>): Promise<void> {
+    await this.#write(tensors, () => true);
+  }
+
+  async #write(
+    tensors: ReadonlyMap<string, ArrayBufferView>,
+    isWanted: (entry: StateEntry) => boolean,
+  ): Promise<void> {
     const writes: Record<string, ArrayBufferView> = {};
-    for (const { name } of this.manifest.state) {
+    for (const { name } of this.manifest.state.filter(isWanted)) {
       const data = tensors.get(name);
       if (!data) throw new InternalError(`no value for the state tensor ${name}`);
       writes[this.#alternation.current(name)] = data;

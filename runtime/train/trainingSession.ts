@@ -4,7 +4,6 @@ import { rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { compile } from "../../compiler/compile.ts";
-import { decodeSafetensors } from "../../compiler/safetensors.ts";
 import { augmentSettings } from "../../compiler/spec/augmentKeys.ts";
 import { specWarnings } from "../../compiler/spec/specWarnings.ts";
 import { temporaryFolder } from "../checkpoint/temporaryFolder.ts";
@@ -132,18 +131,16 @@ export class TrainingSession implements AsyncDisposable {
       );
       claim?.compareBundle(bundle, models.trunk);
       const { directory, lockNotes } = await openDirectory(claim, labels, fingerprint, closers);
-      const manifest = await writeBundleDirectory(join(directory, BUNDLE_FOLDER), bundle);
+      const manifest = await writeBundleDirectory(join(directory, BUNDLE_FOLDER), bundle, {
+        withoutState: true,
+      });
       const reader = new LoaderThread({ format: imageFormat(spec) });
       closers.push(() => reader.close());
       const capturable = options.cudaGraph === true && host.provider.kind !== "cpu";
       const device = await TrainingDevice.open(host, join(directory, BUNDLE_FOLDER), manifest, {
         capturable,
       });
-      const initial = decodeSafetensors(
-        bundle.files.get("state.safetensors") ?? new Uint8Array(),
-        "state.safetensors",
-      );
-      await device.writeState(new Map([...initial.tensors].map(([name, { data }]) => [name, data])));
+      await device.startFrom(bundle.state);
       const warnings = [...lockNotes, ...models.notes, ...specWarnings(spec), ...labels.warnings, ...notes];
       if (options.trains) warnings.push(...(await conflictWarnings(labels)));
       if (changed !== undefined) warnings.unshift(changed);

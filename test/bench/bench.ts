@@ -8,7 +8,6 @@ import { join } from "node:path";
 import Table from "cli-table3";
 import { compile } from "../../compiler/compile.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";
-import { decodeSafetensors } from "../../compiler/safetensors.ts";
 import { parseSpec, resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { LayerEntry } from "../../compiler/spec/schema.ts";
 import { OrtHost } from "../../runtime/ort/ortHost.ts";
@@ -77,8 +76,7 @@ async function mttcStep(
   }));
   const bundle = compile(spec, classes);
   const device = await TrainingDevice.open(host, folder, await writeBundleDirectory(folder, bundle));
-  const initial = decodeSafetensors(bundle.files.get("state.safetensors") ?? new Uint8Array(), "state");
-  await device.writeState(new Map([...initial.tensors].map(([name, { data }]) => [name, data])));
+  await device.startFrom(bundle.state);
   const makeBatch = (): MicroBatch => ({
     images: Uint8Array.from(
       { length: net.batch * net.side * net.side * 3 },

@@ -1,6 +1,7 @@
 // Imports and compiles a model in a process of its own, for resnet50.test.ts, and prints what that took. Runs
 // from dist/, since Node does not run .ts files. Arguments: folder of resnet50.onnx, frozen|trained.
 import { compile } from "../../compiler/compile.ts";
+import { dataByName } from "../../compiler/safetensors.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import { readForeignModels } from "../../runtime/models/foreignModels.ts";
 
@@ -35,6 +36,9 @@ process.stdout.write(
     compileMs: finished - imported,
     // Linux counts the peak in KiB.
     growthBytes: process.resourceUsage().maxRSS * 1024 - before,
-    bundleBytes: [...bundle.files.values()].reduce((sum, { length }) => sum + length, 0),
+    bundleBytes: [...bundle.files.values(), ...dataByName(bundle.state).values()].reduce(
+      (sum, { length }) => sum + length,
+      0,
+    ),
   }),
 );

@@ -77,6 +77,7 @@ function expectSameBundle(actual: Bundle, expected: Bundle): void {
   expect([...actual.files.keys()]).toEqual([...expected.files.keys()]);
   for (const [file, bytes] of expected.files)
     expect(Buffer.compare(actual.files.get(file) ?? Buffer.alloc(0), bytes), file).toBe(0);
+  expect(actual.state).toEqual(expected.state);
   const text = ({ manifest }: Bundle) => JSON.stringify(manifest, null, 1);
   expect(describeDifference(text(expected), text(actual))).toBeUndefined();
 }

@@ -68,3 +68,38 @@ test("new nodes do not take the names of nodes still to come", () => {
   const names = next.nodes.map(({ outputs }) => outputs[0]?.name);
   expect(names).toEqual(["g/Neg:3", "g/Neg", "g/Neg:4", "g/Neg:2"]);
 });
+
+test("a rule that replaces nothing makes nothing: the graph is the same one, whatever was tried", () => {
+  const graph = chain();
+  expect(rewrite(graph, () => undefined).graph).toBe(graph);
+  const tried = rewrite(graph, (node, b) => {
+    if (node.inputs[0]) b.neg(node.inputs[0]);
+    return undefined;
+  });
+  expect(tried.graph).toBe(graph);
+});
+
+test("what is first made late knows every value and name before it, and shares their constants", () => {
+  const b = new GraphBuilder("g", OPS);
+  const x = b.input("x", "float32", [2]);
+  const two = b.scalar(2);
+  const first = b.mul(x, two);
+  b.output(
+    "y",
+    b.within("last", () => b.emit("Exp", [b.mul(first, two)])),
+  );
+  const graph = b.build();
+  const exp = OPS.get("Exp");
+  const { graph: next } = rewrite(graph, (node, builder) =>
+    node.op === exp && node.inputs[0]
+      ? [builder.within("g", () => builder.mul(builder.add(x, first), builder.scalar(2)))]
+      : undefined,
+  );
+  expect(next.nodes.map(({ outputs }) => outputs[0]?.name)).toEqual([
+    "g/Mul",
+    "last/Mul",
+    "g/Add",
+    "g/Mul:2",
+  ]);
+  expect([...next.constants.keys()]).toEqual([two]);
+});

@@ -3,8 +3,9 @@
 import { describe, expect, test } from "vitest";
 import { InternalError } from "../../compiler/diagnostics.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";
+import type { InferContext } from "../../compiler/ir/op.ts";
 import type { Graph, Node, TensorData, Value } from "../../compiler/ir/types.ts";
-import { verifyGraph } from "../../compiler/ir/verify.ts";
+import { CheckedNodes, verifyGraph } from "../../compiler/ir/verify.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 
 /** x -> Neg -> Add with a constant -> y. */
@@ -127,5 +128,54 @@ describe("the verifier", () => {
     expect(() => verifyGraph(graph, { allowOwnOps: false, after: "lower" })).toThrow(
       "after lower: g/MaskedCrossEntropy: MaskedCrossEntropy should have been lowered",
     );
+  });
+});
+
+describe("a node that was checked before", () => {
+  const options = () => ({ allowOwnOps: false, after: "a pass", checked: new CheckedNodes() });
+
+  test("is not checked again while it is the same and reads the same constants", () => {
+    const known = options();
+    verifyGraph(GRAPH, known);
+    let asked = 0;
+    const infer = (ctx: InferContext) => {
+      asked += 1;
+      return ADD.op.infer(ctx);
+    };
+    const counted = withAdd({ op: { ...ADD.op, infer } });
+    verifyGraph(counted, known);
+    verifyGraph({ ...counted, outputs: [...counted.outputs] }, known);
+    expect(asked).toBe(1);
+  });
+
+  test("is checked where it is another, or a constant that it reads has other numbers", () => {
+    const b = new GraphBuilder("g", OPS);
+    const x = b.input("x", "float32", [2, 3]);
+    b.output("y", b.reshape(x, [3, 2]));
+    const graph = b.build();
+    const [[shape, data]] = [...graph.constants] as [[Value, TensorData]];
+    const known = options();
+    verifyGraph(graph, known);
+    const turned = new Map([[shape, { ...data, data: Float64Array.of(2, 3) }]]);
+    expect(() => verifyGraph({ ...graph, constants: turned }, known)).toThrow("Reshape gives f32[2,3]");
+    // What was refused is not taken for good, and what was good is so still.
+    expect(() => verifyGraph({ ...graph, constants: turned }, known)).toThrow("Reshape gives f32[2,3]");
+    expect(() => verifyGraph(graph, known)).not.toThrow();
+    const other = { ...graph, nodes: graph.nodes.map((node) => renamed(node, { origin: "" })) };
+    expect(() => verifyGraph(other, known)).toThrow("has no origin");
+  });
+
+  test("and is of our own is refused after lowering all the same", () => {
+    const b = new GraphBuilder("g", OPS);
+    const x = b.input("x", "float32", [1, 1, 4, 4]);
+    b.output("y", b.neg(x));
+    const graph = b.build();
+    const known = options();
+    const own = {
+      ...graph,
+      nodes: graph.nodes.map((node) => ({ ...node, op: { ...node.op, domain: "mttc" as const } })),
+    };
+    verifyGraph(own, { ...known, allowOwnOps: true });
+    expect(() => verifyGraph(own, known)).toThrow("should have been lowered");
   });
 });

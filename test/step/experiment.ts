@@ -2,7 +2,6 @@
 // in halves.
 import type { Bundle, Target } from "../../compiler/bundle.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
-import { decodeSafetensors } from "../../compiler/safetensors.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
 import { randomFrom } from "../ops/sampleGraph.ts";
@@ -35,10 +34,9 @@ export function compileExperiment(
 }
 
 /** The state that training starts from. */
-export function initialState({ files }: Bundle): Map<string, NDArray> {
-  const { tensors } = decodeSafetensors(files.get("state.safetensors") ?? new Uint8Array(), "state");
+export function initialState({ state }: Bundle): Map<string, NDArray> {
   return new Map(
-    [...tensors].map(([name, { dtype, shape, data }]) => {
+    [...state].map(([name, { dtype, shape, data }]) => {
       const buffer = data.slice().buffer;
       const numbers = dtype === "int64" ? new BigInt64Array(buffer) : new Float32Array(buffer);
       const values = Float64Array.from(numbers as ArrayLike<number | bigint>, Number);
