@@ -17,7 +17,7 @@ const COMPARED_RATE = 1e-5;
 const COMPARED_STEPS = 3;
 /** Float32 in another order of sums; what is left of it in updates. */
 const LOSS_TOLERANCE = { loss: 1e-4, change: 0.15 };
-/** A setting whose trial took at most so many times as long as the fastest is tried twice. */
+/** A setting whose trial took at most so many times as long as the fastest is near it. */
 const NEAR = 1.15;
 
 /** How long things are measured. */
@@ -25,6 +25,8 @@ export interface Effort {
   readonly blocks: number;
   readonly blockMs: number;
   readonly trialMs: number;
+  /** Whether settings near the fastest are tried twice. */
+  readonly triesTwice: boolean;
   readonly runs: number;
 }
 
@@ -151,6 +153,7 @@ export class PeerTrials {
   async #tryAll<T extends object>(settings: readonly T[], side: Side<T>): Promise<Trial<T>[]> {
     const trials: Trial<T>[] = [];
     for (const setting of settings) trials.push(await this.#try(setting, side));
+    if (!this.#effort.triesTwice) return trials;
     const limit = NEAR * (fastest(trials)?.stepMs ?? 0);
     const near = trials.filter(({ stepMs }) => stepMs <= limit);
     if (near.length > 1) for (const { setting } of near) trials.push(await this.#try(setting, side));

@@ -22,8 +22,8 @@ import { peerModels, peerPython } from "./peerPython.ts";
 import { type Effort, type PeerResult, PeerTrials } from "./peerTrials.ts";
 import type { MttcSetting, TorchSetting } from "./stepProtocol.ts";
 
-const FULL = { blocks: 8, blockMs: 1200, trialMs: 600 };
-const QUICK = { blocks: 4, blockMs: 500, trialMs: 200 };
+const FULL = { blocks: 8, blockMs: 1200, trialMs: 600, triesTwice: true };
+const QUICK = { blocks: 4, blockMs: 500, trialMs: 200, triesTwice: false };
 
 interface Flags extends BenchFlags {
   readonly quick?: boolean;
