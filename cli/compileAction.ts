@@ -7,7 +7,14 @@ import { specWarnings } from "../compiler/spec/specWarnings.ts";
 import { visibleText } from "../compiler/visibleText.ts";
 import { refuseForeignFolder } from "../runtime/checkpoint/ownOutput.ts";
 import { readForeignModels } from "../runtime/models/foreignModels.ts";
-import { MANIFEST_FILE, writeBundleDirectory } from "../runtime/runs/bundleDirectory.ts";
+import {
+  MANIFEST_FILE,
+  readUpToDate,
+  STATE_FILE,
+  type StoredManifest,
+  writeBundleDirectory,
+} from "../runtime/runs/bundleDirectory.ts";
+import { compilationKey } from "../runtime/runs/compilationKey.ts";
 import type { Experiment } from "../runtime/train/experiment.ts";
 import { dumpTrace, joinTraces, type StageTime, timingTrace } from "./graphDump.ts";
 import { loadClasses } from "./knownClasses.ts";
@@ -38,24 +45,47 @@ export async function compileExperiment(
     terminal.note(`${terminal.noteColours.yellow("warning:")} ${visibleText(warning)}`);
   const timing = timingTrace();
   const dump = process.env.MTTC_DUMP;
+  const { spec } = experiment;
+  const { target } = flags;
+  const key = compilationKey({ spec, classes, models, target });
+  // A compilation for CUDA names what its kernels leave out, and one that is watched has to be done.
+  const isWatched = flags.timing === true || Boolean(dump);
+  const known = target === "cpu" && !isWatched ? await readUpToDate(directory, key) : undefined;
+  if (known?.files[STATE_FILE]) return showBundle({ directory, files: known.files }, flags, terminal);
   const trace = joinTraces([...(dump ? [dumpTrace(dump)] : []), timing.trace]);
   const warn = (fault: Fault): void =>
     terminal.note(`${terminal.noteColours.yellow("warning:")} ${formatFault(fault)}`);
   const started = performance.now();
-  const bundle = compile(experiment.spec, classes, { ...models, target: flags.target, trace, warn });
+  const bundle = compile(spec, classes, { ...models, target, trace, warn });
   const milliseconds = performance.now() - started;
-  const { files } = await writeBundleDirectory(directory, bundle);
+  const { files } = await writeBundleDirectory(directory, bundle, { key });
+  if (flags.timing && !flags.json) terminal.out(timingTable(timing.times, terminal));
+  showBundle({ directory, files, milliseconds, times: timing.times }, flags, terminal);
+  if (dump && !flags.json)
+    terminal.out(`The graph after every stage and pass is in ${shownPath(resolve(dump))}`);
+}
+
+/** A bundle on the disk; without `milliseconds` it was up to date. */
+interface ShownBundle {
+  readonly directory: string;
+  readonly files: StoredManifest["files"];
+  readonly milliseconds?: number;
+  readonly times?: readonly StageTime[];
+}
+
+function showBundle(shown: ShownBundle, flags: CompileFlags, terminal: Terminal): void {
+  const { directory, files, milliseconds = 0, times } = shown;
+  const upToDate = shown.milliseconds === undefined;
   const sizes = Object.entries(files).map(([name, entry]) => ({ name, bytes: entry.bytes }));
   if (flags.json) {
-    const stages = flags.timing ? { stages: timing.times } : {};
-    terminal.out(JSON.stringify({ directory, milliseconds, files: sizes, ...stages }, null, 2));
+    const stages = flags.timing ? { stages: times } : {};
+    terminal.out(JSON.stringify({ directory, milliseconds, upToDate, files: sizes, ...stages }, null, 2));
     return;
   }
-  if (flags.timing) terminal.out(timingTable(timing.times, terminal));
   const rows = sizes.map((entry) => [entry.name, bytes(entry.bytes)]);
   terminal.out(renderTable(terminal, ["file", "size"], rows, [1]));
-  terminal.out(`Compiled in ${Math.round(milliseconds)} ms; written to ${shownPath(directory)}`);
-  if (dump) terminal.out(`The graph after every stage and pass is in ${shownPath(resolve(dump))}`);
+  const made = `Compiled in ${Math.round(milliseconds)} ms; written to ${shownPath(directory)}`;
+  terminal.out(upToDate ? `Up to date, nothing was compiled: ${shownPath(directory)}` : made);
 }
 
 /** A line per graph with its sum, and its stages below it. */

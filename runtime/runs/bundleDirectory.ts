@@ -15,16 +15,20 @@ import { fileError } from "../checkpoint/fileSystem.ts";
 import { restoreReplaced } from "../checkpoint/leftovers.ts";
 
 export const MANIFEST_FILE = "manifest.json";
-const STATE_FILE = "state.safetensors";
+export const STATE_FILE = "state.safetensors";
 
 /** The manifest as written: with size and SHA-256 of every other file. */
 export interface StoredManifest extends Manifest {
   readonly files: Readonly<Record<string, { readonly bytes: number; readonly sha256: string }>>;
+  /** What it was compiled from (compilationKey.ts), and SHA-256 of the rest of the manifest as JSON. */
+  readonly compiled?: { readonly key: string; readonly sha256: string };
 }
 
 export interface WriteBundleOptions {
   /** Leave the initial state out: a run's folder, whose checkpoints hold its state, has no use for it. */
   readonly withoutState?: boolean;
+  /** What it was compiled from, for `readUpToDate`; without it the bundle is none that is up to date. */
+  readonly key?: string | undefined;
 }
 
 /**
@@ -34,12 +38,13 @@ export interface WriteBundleOptions {
 export async function writeBundleDirectory(
   directory: string,
   bundle: Bundle,
-  { withoutState = false }: WriteBundleOptions = {},
+  { withoutState = false, key }: WriteBundleOptions = {},
 ): Promise<StoredManifest> {
   const contents = new Map<string, FileContent>(bundle.files);
   if (!withoutState) contents.set(STATE_FILE, safetensorsPieces([...bundle.state.values()]));
   const files = Object.fromEntries([...contents].map(([name, content]) => [name, describeContent(content)]));
-  const manifest: StoredManifest = { ...bundle.manifest, files };
+  const facts: StoredManifest = { ...bundle.manifest, files };
+  const manifest = key === undefined ? facts : { ...facts, compiled: { key, sha256: factsHash(facts) } };
   const text = new TextEncoder().encode(`${JSON.stringify(manifest, null, 1)}\n`);
   await writeDirectoryAtomically(directory, contents.set(MANIFEST_FILE, text), { replace: true });
   return manifest;
@@ -70,6 +75,33 @@ export async function readBundleDirectory(
   return manifest;
 }
 
+/**
+ * The manifest of the bundle in `directory` where it was compiled from what `key` says and every file of it,
+ * itself included, is as it was written; undefined where that is not so, or nothing is there.
+ */
+export async function readUpToDate(directory: string, key: string): Promise<StoredManifest | undefined> {
+  await restoreReplaced(directory);
+  try {
+    const path = join(directory, MANIFEST_FILE);
+    const { compiled, ...facts } = parseManifest(await readPart(path), path);
+    if (compiled?.key !== key || compiled.sha256 !== factsHash(facts)) return undefined;
+    for (const [name, { bytes, sha256 }] of Object.entries(facts.files)) {
+      const found = await digestFile(join(directory, name));
+      if (found.bytes !== bytes || found.sha256 !== sha256) return undefined;
+    }
+    return { ...facts, compiled };
+  } catch (error) {
+    // A lost or damaged bundle is compiled anew.
+    if (error instanceof MttcError) return undefined;
+    throw error;
+  }
+}
+
+/** Of the manifest without what it says of its own making. */
+function factsHash(facts: StoredManifest): string {
+  return createHash("sha256").update(JSON.stringify(facts)).digest("hex");
+}
+
 const tensorSchema = z.object({
   name: z.string(),
   dtype: z.string(),
@@ -92,6 +124,7 @@ const manifestSchema = z.looseObject({
   parameters: z.array(z.looseObject({ name: z.string(), shape: z.array(z.number()) })),
   tasks: z.array(z.object({ name: z.string(), classes: z.array(z.string()) })).min(1),
   files: z.record(z.string().regex(/^[^/\\]+$/), z.object({ bytes: z.number(), sha256: z.string() })),
+  compiled: z.object({ key: z.string(), sha256: z.string() }).optional(),
 });
 
 function parseManifest(bytes: Uint8Array, path: string): StoredManifest {

@@ -28,6 +28,26 @@ export interface HostBundle {
   readonly notes: readonly string[];
 }
 
+/** What a compilation for a host depends on beside spec, classes and models. */
+export type HostFacts = Pick<CompileOptions, "target" | "channelBlock"> & { readonly target: Target };
+
+/**
+ * What of the host decides the compilation; undefined where measurements do, or where nodes must be named
+ * that the device leaves to the CPU: then it has to be done again to be known.
+ */
+export async function hostFacts(
+  host: OrtHost,
+  options: HostCompilationOptions = {},
+): Promise<HostFacts | undefined> {
+  const target = targetOf(host.provider);
+  if (target !== "cpu" || autotunes(target, options)) return undefined;
+  return { target, channelBlock: await readChannelBlock(host) };
+}
+
+function autotunes(target: Target, { autotune = target === "cuda" }: HostCompilationOptions): boolean {
+  return autotune;
+}
+
 /** Which target a provider's graphs are compiled for. */
 export function targetOf(provider: Provider): Target {
   return provider.kind === "cuda" ? "cuda" : "cpu";
@@ -45,7 +65,7 @@ export async function compileForHost(
   options: HostCompilationOptions = {},
 ): Promise<HostBundle> {
   const target = targetOf(host.provider);
-  const { autotune = target === "cuda", cache = defaultFormCache(), deviceName = nameDevice } = options;
+  const { cache = defaultFormCache(), deviceName = nameDevice } = options;
   const channelBlock = await readChannelBlock(host);
   const notes: string[] = [];
   const note = (line: string): void => void notes.push(line);
@@ -54,7 +74,7 @@ export async function compileForHost(
     faults = [];
     return compileWith({ ...more, target, channelBlock, warn: (fault) => void faults.push(fault) });
   };
-  const bundle = autotune
+  const bundle = autotunes(target, options)
     ? await compileTuned(compileOnce, {
         host,
         target,

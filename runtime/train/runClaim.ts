@@ -2,7 +2,7 @@
 // before anything slow is done, and before anything in the folder changes: `look` reads, `take` locks and
 // describes the run.
 import { join, resolve } from "node:path";
-import type { Bundle } from "../../compiler/bundle.ts";
+import type { Bundle, StateEntry } from "../../compiler/bundle.ts";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
 import type { ImportedTrunk } from "../../compiler/model/importedTrunk.ts";
 import type { StoredTensor } from "../../compiler/safetensors.ts";
@@ -93,6 +93,11 @@ export class RunClaim {
     return new RunClaim(directory, experiment, past);
   }
 
+  /** Whether a run that exists is gone on with, from its checkpoint. */
+  get goesOn(): boolean {
+    return this.#past !== undefined;
+  }
+
   /** The classes that labels are read under: those of the run, which cannot change. */
   get classes(): ClassNames | undefined {
     return this.#past?.classes;
@@ -153,7 +158,12 @@ export class RunClaim {
       const faults = otherReading(past.reading, now, trunk);
       if (faults.length > 0) throw new MttcError(faults);
     }
-    refuseOtherTensors(bundle.manifest.state, past, OPTIONAL_STATE);
+    this.compareState(bundle.manifest.state);
+  }
+
+  /** E_CKPT_MISMATCH where a bundle's state is not what the checkpoint holds. */
+  compareState(state: readonly StateEntry[]): void {
+    if (this.#past) refuseOtherTensors(state, this.#past, OPTIONAL_STATE);
   }
 
   /** Locks the folder and describes the run in it. E_RUN_LOCKED, E_RUN_EXISTS, E_FILE, E_DISK. */

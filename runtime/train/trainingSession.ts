@@ -3,7 +3,6 @@
 import { rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { compile } from "../../compiler/compile.ts";
 import { augmentSettings } from "../../compiler/spec/augmentKeys.ts";
 import { specWarnings } from "../../compiler/spec/specWarnings.ts";
 import { temporaryFolder } from "../checkpoint/temporaryFolder.ts";
@@ -16,13 +15,13 @@ import { type ForeignModels, readForeignModels } from "../models/foreignModels.t
 import { OrtHost } from "../ort/ortHost.ts";
 import { describeProvider } from "../ort/provider.ts";
 import { ortOptions, type RuntimeOptions } from "../ort/runtimeOptions.ts";
-import { type StoredManifest, writeBundleDirectory } from "../runs/bundleDirectory.ts";
+import type { StoredManifest } from "../runs/bundleDirectory.ts";
 import { type Fingerprint, fingerprintOf } from "../runs/fingerprint.ts";
 import { BUNDLE_FOLDER } from "../runs/runFolder.ts";
 import { checkSources } from "../runs/runSources.ts";
 import type { Experiment } from "./experiment.ts";
 import { FeatureCache } from "./featureCache.ts";
-import { compileForHost } from "./hostCompilation.ts";
+import { openRunBundle } from "./runBundle.ts";
 import { RunClaim } from "./runClaim.ts";
 import { checkRunImages, type ImagesOptions } from "./runImages.ts";
 import { openPack } from "./runPack.ts";
@@ -103,7 +102,8 @@ export class TrainingSession implements AsyncDisposable {
   }
 
   /**
-   * Opens everything and sets the state to its initial values. What was opened is closed again on an error.
+   * Opens everything and sets the state to its initial values, unless the run is gone on with: then its
+   * checkpoint has the values. What was opened is closed again on an error.
    */
   static async open(experiment: Experiment, options: SessionOptions): Promise<TrainingSession> {
     const { spec } = experiment;
@@ -124,23 +124,16 @@ export class TrainingSession implements AsyncDisposable {
         allowSpinning: augmentSettings(spec.augment) === undefined,
       });
       closers.push(() => host.close());
-      const { bundle, notes } = await compileForHost(
-        host,
-        (more) => compile(spec, classes, { ...models, ...more }),
-        options,
-      );
-      claim?.compareBundle(bundle, models.trunk);
-      const { directory, lockNotes } = await openDirectory(claim, labels, fingerprint, closers);
-      const manifest = await writeBundleDirectory(join(directory, BUNDLE_FOLDER), bundle, {
-        withoutState: true,
-      });
+      const openIt = () => openDirectory(claim, labels, fingerprint, closers);
+      const parts = { host, spec, classes, models, claim, openDirectory: openIt };
+      const { manifest, directory, initial, notes, lockNotes } = await openRunBundle(parts, options);
       const reader = new LoaderThread({ format: imageFormat(spec) });
       closers.push(() => reader.close());
       const capturable = options.cudaGraph === true && host.provider.kind !== "cpu";
       const device = await TrainingDevice.open(host, join(directory, BUNDLE_FOLDER), manifest, {
         capturable,
       });
-      await device.startFrom(bundle.state);
+      if (initial) await device.startFrom(initial);
       const warnings = [...lockNotes, ...models.notes, ...specWarnings(spec), ...labels.warnings, ...notes];
       if (options.trains) warnings.push(...(await conflictWarnings(labels)));
       if (changed !== undefined) warnings.unshift(changed);

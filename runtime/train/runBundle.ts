@@ -1,0 +1,77 @@
+// The bundle that a session trains with: compiled now and written to its folder, or the one that lies there
+// where it is up to date. Comes between ONNX Runtime's start and the device's tensors.
+import { join } from "node:path";
+import type { Bundle } from "../../compiler/bundle.ts";
+import { compile } from "../../compiler/compile.ts";
+import type { TaskClasses } from "../../compiler/model/network.ts";
+import type { Spec } from "../../compiler/spec/schema.ts";
+import type { ForeignModels } from "../models/foreignModels.ts";
+import type { OrtHost } from "../ort/ortHost.ts";
+import { readUpToDate, type StoredManifest, writeBundleDirectory } from "../runs/bundleDirectory.ts";
+import { compilationKey } from "../runs/compilationKey.ts";
+import { BUNDLE_FOLDER } from "../runs/runFolder.ts";
+import {
+  compileForHost,
+  type HostBundle,
+  type HostCompilationOptions,
+  hostFacts,
+} from "./hostCompilation.ts";
+import type { RunClaim } from "./runClaim.ts";
+
+export interface RunBundleParts {
+  readonly host: OrtHost;
+  readonly spec: Spec;
+  readonly classes: TaskClasses;
+  readonly models: ForeignModels;
+  /** The run that is trained; undefined without a logdir. */
+  readonly claim: RunClaim | undefined;
+  /** Makes or locks the folder; called once nothing is left to be refused. */
+  readonly openDirectory: () => Promise<{
+    readonly directory: string;
+    readonly lockNotes: readonly string[];
+  }>;
+}
+
+export interface RunBundle {
+  readonly manifest: StoredManifest;
+  readonly directory: string;
+  /** What training starts from; undefined where a run is gone on with, whose checkpoint has it. */
+  readonly initial: Bundle["state"] | undefined;
+  readonly notes: readonly string[];
+  readonly lockNotes: readonly string[];
+}
+
+/**
+ * The session's bundle in its folder. What compileForHost, RunClaim and writeBundleDirectory throw; nothing
+ * changes in a run's folder before all that can be refused has been looked at.
+ */
+export async function openRunBundle(
+  parts: RunBundleParts,
+  options: HostCompilationOptions,
+): Promise<RunBundle> {
+  const { host, spec, classes, models, claim } = parts;
+  const facts = await hostFacts(host, options);
+  const key = facts && compilationKey({ spec, classes, models, ...facts });
+  const folder = claim?.goesOn ? join(claim.directory, BUNDLE_FOLDER) : undefined;
+  const upToDate = async () => (folder && key ? await readUpToDate(folder, key) : undefined);
+  const compileNow = async (): Promise<HostBundle> => {
+    const made = await compileForHost(
+      host,
+      (more) => compile(spec, classes, { ...models, ...more }),
+      options,
+    );
+    claim?.compareBundle(made.bundle, models.trunk);
+    return made;
+  };
+  const known = await upToDate();
+  const compiled = known ? undefined : await compileNow();
+  if (known) claim?.compareState(known.state);
+  const { directory, lockNotes } = await parts.openDirectory();
+  // Another trainer may have written there before the folder was locked.
+  const kept = known && (await upToDate());
+  if (kept) return { manifest: kept, directory, initial: undefined, notes: [], lockNotes };
+  const { bundle, notes } = compiled ?? (await compileNow());
+  const written = { withoutState: true, key };
+  const manifest = await writeBundleDirectory(join(directory, BUNDLE_FOLDER), bundle, written);
+  return { manifest, directory, initial: claim?.goesOn ? undefined : bundle.state, notes, lockNotes };
+}
