@@ -2,9 +2,11 @@
 // processes.
 import { expect, test } from "vitest";
 import { resolveSpec } from "../../../compiler/spec/parseSpec.ts";
+import { interleave, pairsOf, winnerOf } from "./interleaving.ts";
 import { PEER_NETS, peerSpec, trunksOf } from "./peerNets.ts";
 import {
   fastest,
+  finalists,
   loadFault,
   lossesAgree,
   QUIET,
@@ -38,6 +40,52 @@ test("the fastest setting is taken, the first of equal ones", () => {
   const trials = [3, 1, 2, 1].map((stepMs, place) => ({ stepMs, place }));
   expect(fastest(trials)).toEqual({ stepMs: 1, place: 1 });
   expect(fastest([])).toBeUndefined();
+});
+
+test("the two fastest settings go on, each once, and none that is far off", () => {
+  const trial = (threads: number, stepMs: number) => ({ setting: { threads }, stepMs });
+  expect(finalists([trial(1, 30), trial(2, 20), trial(2, 21), trial(4, 25)])).toEqual([
+    { threads: 2 },
+    { threads: 4 },
+  ]);
+  expect(finalists([trial(1, 100), trial(2, 20)])).toEqual([{ threads: 2 }]);
+  expect(finalists([])).toEqual([]);
+});
+
+test("of a side's settings the one counts whose blocks took least in all runs", () => {
+  const blocks = (...stepMs: number[]) => ({ stepMs, openMs: 1, peakBytes: 1 });
+  const [steady, lucky] = [blocks(5, 5, 5), blocks(4, 9, 9)];
+  expect(winnerOf([[lucky, steady]])).toBe(1);
+  expect(
+    winnerOf([
+      [blocks(4, 4, 4), steady],
+      [blocks(4, 4, 4), steady],
+    ]),
+  ).toBe(0);
+  expect(pairsOf(lucky, steady)).toEqual([4, 9, 9].map((torch) => ({ torch, mttc: 5 })));
+});
+
+test("blocks of all contestants alternate, and each begins with a step that does not count", async () => {
+  const script = `process.stdin.on("data", (text) => {
+    const { command, count, ms } = JSON.parse(text);
+    if (command === "open") { globalThis.ms = ms; console.log('{"losses":[1]}'); }
+    if (command === "memory") console.log('{"peakBytes":7}');
+    if (command === "steps") {
+      const milliseconds = Array.from({ length: count }, (_, i) => (i === 0 ? 1000 : globalThis.ms));
+      console.log(JSON.stringify({ milliseconds, losses: [] }));
+    }
+  })`;
+  const contestants = [30, 20].map((ms) => ({
+    setting: ms,
+    start: () => new StepChild(process.execPath, ["-e", script]),
+    request: { ms },
+  }));
+  const { blocks } = await interleave(contestants, { count: 3, blockMs: 100 });
+  expect(blocks.map(({ stepMs }) => stepMs)).toEqual([
+    [30, 30, 30],
+    [20, 20, 20],
+  ]);
+  expect(blocks.map(({ peakBytes }) => peakBytes)).toEqual([7, 7]);
 });
 
 test("a busy machine is refused, with what was seen", () => {

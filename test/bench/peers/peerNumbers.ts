@@ -48,6 +48,23 @@ export function fastest<T extends { readonly stepMs: number }>(trials: readonly 
   return trials.toSorted((a, b) => a.stepMs - b.stepMs)[0];
 }
 
+/** One that took more than so many times as long is not tried in blocks. */
+const FAR = 1.5;
+
+/** The fastest setting, and the next one unless it is far off: side by side it may be first. */
+export function finalists<T extends object>(
+  trials: readonly { readonly setting: T; readonly stepMs: number }[],
+): T[] {
+  const sorted = trials.toSorted((a, b) => a.stepMs - b.stepMs);
+  const limit = FAR * (sorted[0]?.stepMs ?? 0);
+  const distinct = new Map<string, T>();
+  for (const { setting, stepMs } of sorted) {
+    const key = JSON.stringify(setting);
+    if (stepMs <= limit && !distinct.has(key)) distinct.set(key, setting);
+  }
+  return [...distinct.values()].slice(0, 2);
+}
+
 /** What /proc tells of the machine. */
 export interface MachineLoad {
   readonly cores: number;

@@ -3,9 +3,16 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { median } from "../../median.ts";
-import { watchOthers } from "./machineLoad.ts";
+import {
+  type Blocks,
+  type Contestant,
+  type Interleaved,
+  interleave,
+  pairsOf,
+  winnerOf,
+} from "./interleaving.ts";
 import type { PeerNet } from "./peerNets.ts";
-import { type BlockPair, fastest, lossesAgree, stepsFor } from "./peerNumbers.ts";
+import { type BlockPair, fastest, finalists, lossesAgree, stepsFor } from "./peerNumbers.ts";
 import { PEERS_FOLDER } from "./peerPython.ts";
 import { StepChild } from "./stepChild.ts";
 import type { MttcSetting, OpenRequest, TorchSetting } from "./stepProtocol.ts";
@@ -82,29 +89,34 @@ export class PeerTrials {
     await this.#compare(settings);
     const mttcTrials = await this.#tryAll(settings.mttc, this.#mttc);
     const torchTrials = await this.#tryAll(settings.torch, this.#torch);
-    const [mttc, plain] = [best(mttcTrials), best(torchTrials)];
-    torchTrials.push(await this.#try({ ...plain, fused: true }, this.#torch));
-    const torch = best(torchTrials);
-    const pairs: (readonly BlockPair[])[] = [];
-    const peaks: BlockPair[] = [];
-    const others: number[] = [];
-    const opened: BlockPair[] = [];
-    for (let run = 0; run < this.#effort.runs; run++) {
-      const found = await this.#alternate({ torch, mttc });
-      pairs.push(found.pairs);
-      peaks.push(found.peakBytes);
-      others.push(found.others);
-      opened.push(found.openMs);
-    }
-    const medianOf = (all: readonly BlockPair[], side: keyof BlockPair): number =>
-      median(all.map((pair) => pair[side]));
-    const openings = (trials: readonly { openMs: number }[], side: keyof BlockPair): number =>
-      median([...trials.map(({ openMs }) => openMs), ...opened.map((pair) => pair[side])]);
+    const [plain] = finalists(torchTrials);
+    if (plain) torchTrials.push(await this.#try({ ...plain, fused: true }, this.#torch));
+    const torch = finalists(torchTrials).map((setting) => this.#contestant(setting, this.#torch));
+    const mttc = finalists(mttcTrials).map((setting) => this.#contestant(setting, this.#mttc));
+    const { blocks: count, blockMs, runs } = this.#effort;
+    const found: Interleaved[] = [];
+    for (let run = 0; run < runs; run++)
+      found.push(await interleave([...torch, ...mttc], { count, blockMs }));
+    const torchBlocks = blocksOf(found, 0, torch.length);
+    const mttcBlocks = blocksOf(found, torch.length);
+    const openMs = (trials: readonly Trial<object>[], runsOf: readonly (readonly Blocks[])[]): number =>
+      median([...trials, ...runsOf.flat()].map((opened) => opened.openMs));
     return {
-      ...{ net: this.#net, torchTrials, mttcTrials, torch, mttc, runs: pairs, others: median(others) },
-      peakBytes: { torch: medianOf(peaks, "torch"), mttc: medianOf(peaks, "mttc") },
-      openMs: { torch: openings(torchTrials, "torch"), mttc: openings(mttcTrials, "mttc") },
+      ...{ net: this.#net, torchTrials, mttcTrials },
+      torch: torch[torchBlocks.winner]?.setting ?? missing(),
+      mttc: mttc[mttcBlocks.winner]?.setting ?? missing(),
+      runs: torchBlocks.won.map((blocks, run) => pairsOf(blocks, mttcBlocks.won[run] ?? missing())),
+      peakBytes: { torch: torchBlocks.peakBytes, mttc: mttcBlocks.peakBytes },
+      openMs: {
+        torch: openMs(torchTrials, torchBlocks.all),
+        mttc: openMs(mttcTrials, mttcBlocks.all),
+      },
+      others: median(found.map(({ others }) => others)),
     };
+  }
+
+  #contestant<T extends object>(setting: T, side: Side<T>): Contestant<T> {
+    return { setting, start: () => side(setting), request: { ...this.#request(), ...setting } };
   }
 
   #request(more: Partial<OpenRequest> = {}): OpenRequest {
@@ -169,42 +181,16 @@ export class PeerTrials {
     this.#note(`${Object.values(setting).join(" ")}: ${stepMs.toFixed(1)} ms, open ${openMs.toFixed(0)} ms`);
     return { setting, stepMs, openMs };
   }
-
-  /** Two fresh processes, and blocks of their steps in turn, each side first in every other pair. */
-  async #alternate({ torch, mttc }: { torch: TorchSetting; mttc: MttcSetting }) {
-    const { blocks, blockMs } = this.#effort;
-    await using ours = this.#mttc(mttc);
-    const { openMs: mttcOpen } = await ours.open({ ...this.#request(), ...mttc });
-    await using theirs = this.#torch(torch);
-    const { openMs: torchOpen } = await theirs.open({ ...this.#request(), ...torch });
-    const sides = [
-      { name: "mttc", child: ours, count: await countFor(ours, blockMs) },
-      { name: "torch", child: theirs, count: await countFor(theirs, blockMs) },
-    ] as const;
-    const others = watchOthers([ours.pid, theirs.pid]);
-    const pairs: BlockPair[] = [];
-    for (let block = 0; block < blocks; block++) {
-      const times = { torch: Number.NaN, mttc: Number.NaN };
-      for (const { name, child, count } of block % 2 === 0 ? sides : sides.toReversed()) {
-        // The first step brings back into the caches what the other side took.
-        const { milliseconds } = await child.steps(count + 1);
-        times[name] = median(milliseconds.slice(1));
-      }
-      pairs.push(times);
-    }
-    const share = others();
-    const peakBytes = { torch: await theirs.peakBytes(), mttc: await ours.peakBytes() };
-    return { pairs, peakBytes, openMs: { torch: torchOpen, mttc: mttcOpen }, others: share };
-  }
 }
 
-async function countFor(child: StepChild, blockMs: number): Promise<number> {
-  const { milliseconds } = await child.steps(3);
-  return stepsFor(blockMs, median(milliseconds));
+/** Of the contestants `first` to `last` - 1, one side's: all runs, and the one that was fastest in them. */
+function blocksOf(found: readonly Interleaved[], first: number, last?: number) {
+  const all = found.map(({ blocks }) => blocks.slice(first, last));
+  const winner = winnerOf(all);
+  const won = all.map((run) => run[winner] ?? missing());
+  return { all, winner, won, peakBytes: median(won.map(({ peakBytes }) => peakBytes)) };
 }
 
-function best<T>(trials: readonly Trial<T>[]): T {
-  const trial = fastest(trials);
-  if (!trial) throw new Error("no settings were tried");
-  return trial.setting;
+function missing(): never {
+  throw new Error("nothing was measured");
 }

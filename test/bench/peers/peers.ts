@@ -4,12 +4,13 @@
 // numbers; dropout's masks are drawn. mttc's are the trainer's own steps on its own bundle; PyTorch is
 // given what is fastest of contiguous and channels last, one thread and all, threads that spin and that
 // sleep, Adam plain and fused, denormals flushed; mttc one thread and all. Short trials, each in a process
-// of its own, choose. Then blocks of a second and more alternate between two fresh processes, the one that
-// waits is stopped, and the ratio is that of neighbouring blocks' medians. Memory is the most that was
-// resident in a side's process from its start (ONNX Runtime is a thread of mttc's, compiling included).
-// Opening is the time from nothing to the first step done: Node or Python and their libraries, mttc's
-// reading, compiling, writing and opening, PyTorch's constructing and reading of weights; the median of
-// all processes that were started.
+// of its own, choose. Then blocks of a second and more alternate between fresh processes, the two fastest
+// settings of each side; those that wait are stopped. The ratio is that of neighbouring blocks' medians,
+// each side with the setting that was fastest in all blocks. Memory is the most that was resident in a
+// side's process from its start (ONNX Runtime is a thread of mttc's, compiling included). Opening is the
+// time from nothing to the first step done: Node or Python and their libraries, mttc's reading, compiling,
+// writing and opening, PyTorch's constructing and reading of weights; the median of all processes that
+// were started.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, tmpdir } from "node:os";
 import { join } from "node:path";
