@@ -46,7 +46,7 @@ export function compile(spec: Spec, classes: TaskClasses, options: CompileOption
   const model: TrainingModel = {
     ...{ spec, classes, ops: OPS, frozenValue: initialOf, trunk, teacher },
     scalesLoss: mixed,
-    joinsUpdates: target === "cuda",
+    joinsUpdates: target === "cuda" ? "alike" : "vectors",
     // The loader warps bytes.
     loaderWarps: spec.bit_depth === 8 && (options.loaderWarps ?? target === "cpu"),
   };

@@ -8,10 +8,19 @@ import type { OpTable } from "../ir/op.ts";
 import type { Graph, Node, Value } from "../ir/types.ts";
 import { blockedForm } from "../ops/blockedForms.ts";
 import type { ChannelBlock } from "../ops/channelBlocks.ts";
-import { hasBlockedPlanes, isBlockedDepthwise } from "./cpu.ts";
+import { hasBlockedChannels, hasBlockedPlanes, isBlockedDepthwise } from "./cpu.ts";
 import { hasLongRows, isPointwise, MOST_COLUMNS } from "./cuda.ts";
 import { finishGraph } from "./finishGraph.ts";
-import { AS_IS, type FormChoices, formOf, groupCount, listAttr, shapeKey, sizesOfValue } from "./forms.ts";
+import {
+  AS_IS,
+  type FormChoices,
+  formOf,
+  groupCount,
+  hasFixedFilters,
+  listAttr,
+  shapeKey,
+  sizesOfValue,
+} from "./forms.ts";
 import { TARGET_FORMS } from "./lower.ts";
 
 /** One shape of one operator. */
@@ -108,7 +117,11 @@ const MEASURED: Readonly<Record<Target, Readonly<Record<string, Applies>>>> = {
     },
   },
   cpu: {
-    ConvInputGrad: { convTranspose: always, flippedConv: isFlippable },
+    ConvInputGrad: {
+      convTranspose: always,
+      flippedConv: isFlippable,
+      pointwiseStack: (node) => hasPointFilters(node) && !hasStrides(node),
+    },
     ConvWeightGrad: {
       perTap: (node) => !isDepthwise(node),
       perTapBatched: isPlain,
@@ -122,25 +135,30 @@ const MEASURED: Readonly<Record<Target, Readonly<Record<string, Applies>>>> = {
 
 /** Forms on blocks of channels that are worth a measurement beside the CPU's others. */
 function blockedCandidates(block: ChannelBlock): Readonly<Record<string, Applies>> {
+  const site = { channelBlock: block };
   return {
+    Conv: {
+      [AS_IS]: (node) => hasBlockedChannels(node, site),
+      [blockedForm("blockedChannels", block)]: (node) => hasBlockedChannels(node, site),
+    },
     ConvInputGrad: {
+      [blockedForm("blockedChannels", block)]: (node) => {
+        const [, c = 1] = sizesOfValue(node.inputs[1]);
+        return isFlippable(node) && c % block === 0 && hasBlockedChannels(node, site);
+      },
       [blockedForm("blockedDepthwise", block)]: (node) => {
         const [k = 1] = sizesOfValue(node.inputs[1]);
-        return (
-          isFlippable(node) &&
-          groupCount(node) === k &&
-          isBlockedDepthwise(node, k, k, { channelBlock: block })
-        );
+        return isFlippable(node) && groupCount(node) === k && isBlockedDepthwise(node, k, k, site);
       },
     },
     ConvWeightGrad: {
       [blockedForm("blockedDepthwise", block)]: (node) => {
         const [n = 1, c = 1] = sizesOfValue(node.inputs[0]);
-        return isDepthwise(node) && isBlockedDepthwise(node, c, n * c, { channelBlock: block });
+        return isDepthwise(node) && isBlockedDepthwise(node, c, n * c, site);
       },
       [blockedForm("blockedPlanes", block)]: (node) => {
         const [[n = 1], [, k = 1]] = [sizesOfValue(node.inputs[0]), sizesOfValue(node.inputs[1])];
-        return isPlain(node) && hasBlockedPlanes(n, k, { channelBlock: block });
+        return isPlain(node) && hasBlockedPlanes(n, k, site);
       },
     },
   };
@@ -178,7 +196,8 @@ export function formCandidates(
   for (const graph of graphs)
     for (const node of graph.nodes) {
       const key = shapeKey(node);
-      const forms = found.has(key) ? [] : measuredForms(node, target, channelBlock);
+      const isFixed = target === "cpu" && hasFixedFilters(node, graph.constants);
+      const forms = found.has(key) || isFixed ? [] : measuredForms(node, target, channelBlock);
       if (forms.length === 0) continue;
       const isNorm = node.op.name === "BatchNormTrainingGrad";
       const { alone, choicesOf } = isNorm ? normBothWays(node, ops) : nodeAlone(node, ops);

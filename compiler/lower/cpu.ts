@@ -39,15 +39,31 @@ export function isBlockedDepthwise(
   return channelBlock !== undefined && isApart && planes % channelBlock === 0;
 }
 
-/** 4 to 32 pixels a side, 96 to 1152 channels: as it is, a depthwise one takes 1.6 to 25 times as long. */
+/** Whether filters [K,C,R,S] without groups come in whole blocks: K, and C unless it is less than one. */
+export function hasBlockedChannels(node: Node, { channelBlock: block }: FormSite): boolean {
+  const [k = 1, c = 1] = sizesOfValue(node.inputs[1]);
+  return block !== undefined && groupCount(node) === 1 && k % block === 0 && (c < block || c % block === 0);
+}
+
+/** Multiply-adds with one filter from which on reordering the filters pays. */
+const ENOUGH_POSITIONS = 512;
+
+/**
+ * By filters that are fed. 4 to 32 pixels a side, 96 to 1152 channels: as it is, a depthwise one takes 1.6 to
+ * 25 times as long. 3x3 at 6 to 32 pixels, 16 to 256 channels: 1.05 to 1.4 times as long, 4 times at 6 pixels
+ * in a batch of 32; with few positions (512 channels at 4 pixels) 0.7 to 1.3. 1x1: 0.6 to 1.1, but from 1024
+ * channels at 8 pixels on 1.3 to 2. From 3 channels: 0.2 to 1.4.
+ */
 function convolutionForm(node: Node, site: FormSite = {}): string | undefined {
   const [x, filters] = node.inputs;
-  const [k = 1] = sizesOfValue(filters);
+  const [k = 1, channels = 1, r = 1, s = 1] = sizesOfValue(filters);
   const c = Number(x?.type.shape[1]);
-  const isFixed = filters !== undefined && site.constants?.has(filters) === true;
-  return !isFixed && c === k && isBlockedDepthwise(node, c, c, site)
-    ? blockedForm("blockedDepthwise", site.channelBlock)
-    : undefined;
+  const [n = 1, , p = 1, q = 1] = sizesOfValue(node.outputs[0]);
+  if (c === k && isBlockedDepthwise(node, c, c, site))
+    return blockedForm("blockedDepthwise", site.channelBlock);
+  if (channels < (site.channelBlock ?? 0) || !hasBlockedChannels(node, site)) return undefined;
+  const isFaster = r * s > 1 ? n * p * q >= ENOUGH_POSITIONS : channels >= 1024 && p * q <= 64;
+  return isFaster ? blockedForm("blockedChannels", site.channelBlock) : undefined;
 }
 
 function inputGradientForm(node: Node, site: FormSite = {}): string {
@@ -61,13 +77,18 @@ function inputGradientForm(node: Node, site: FormSite = {}): string {
   if (pads.some((pad, i) => pad > (reach[i % 2] ?? 0))) return "convTranspose";
   if (channels === 1 && isBlockedDepthwise(node, k, k, site))
     return blockedForm("blockedDepthwise", site.channelBlock);
+  // 3x3 at 4 to 32 pixels, 32 to 512 channels: the faster one of the others takes 1.15 to 2.2 times as long.
+  const isInBlocks = hasBlockedChannels(node, site) && channels % (site.channelBlock ?? 1) === 0;
+  if (r * s > 1 && isInBlocks) return blockedForm("blockedChannels", site.channelBlock);
   // Depthwise, 64 to 8 pixels a side: convTranspose takes 1.2 to 3.5 times as long.
   if (groupCount(node) > 1) return "flippedConv";
   // Into 3 channels at 48 and 64 pixels: flippedConv takes 1.05 to 1.5 times as long (once 6).
   if (channels <= 4) return "convTranspose";
+  // 1x1 at 4 and 8 pixels: convTranspose takes 1.0 to 1.3 times as long, flippedConv 1.0 to 4.5; at 16 pixels
+  // flippedConv 0.9 to 1.1, at 32 and 64 pixels 0.5 to 0.85.
+  if (r * s === 1 && groupCount(node) === 1 && p * q <= 64) return "pointwiseStack";
   // 256 and 512 filters at 8x8: flippedConv takes 1.0 to 1.6 times as long (facts: 119 against 138 GFLOP/s);
-  // 64 filters at 6x6: 1.2 to 1.7; 1x1 with 2048 filters at 4x4: 1.5 to 2.3. Elsewhere convTranspose takes
-  // 0.9 to 2 times as long.
+  // 64 filters at 6x6: 1.2 to 1.7. Elsewhere convTranspose takes 0.9 to 2 times as long.
   return p * q <= 36 || (p * q <= 64 && k >= 256) ? "convTranspose" : "flippedConv";
 }
 
@@ -83,7 +104,10 @@ function weightGradientForm(node: Node, site: FormSite = {}): string {
     // and 0.4 to 1.5 at 64, where it needs less memory.
     return q <= 32 ? "rowProducts" : "depthwise";
   }
-  if (taps > 1 && hasBlockedPlanes(n, k, site)) return blockedForm("blockedPlanes", site.channelBlock);
+  // 3x3 to 7x7 at 6 to 128 pixels: the fastest of the others takes 1.05 to 2.6 times as long (once 0.9, from 3
+  // channels at 64 pixels), at 4 pixels 0.75 to 0.95.
+  if (taps > 1 && p * q > 16 && hasBlockedPlanes(n, k, site))
+    return blockedForm("blockedPlanes", site.channelBlock);
   // From 3 channels at 48 and 64 pixels: perTap takes 3 to 5 times as long (its products are 3 columns wide).
   if (c <= 8 && taps > 1) return "im2colChannelMajor";
   // 3x3 at 24 and 48 pixels: perTap takes 1.3 to 2 times as long, at 16 pixels perTapBatched 1.2, at 8 pixels

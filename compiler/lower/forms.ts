@@ -8,8 +8,6 @@ import type { ChannelBlock } from "../ops/channelBlocks.ts";
 export interface FormSite {
   /** Channels of a block of ONNX Runtime's convolution on the processor that the graph is for, if known. */
   readonly channelBlock?: ChannelBlock | undefined;
-  /** The graph's constants: ONNX Runtime lays those out by itself, once. */
-  readonly constants?: ReadonlyMap<Value, TensorData> | undefined;
 }
 
 /** Which named form of an op a node takes; undefined leaves a standard operator as it is. */
@@ -49,6 +47,12 @@ export function formOf(
   const measured = choices?.get(shapeKey(node));
   if (measured === AS_IS) return undefined;
   return measured ?? rule(node, site);
+}
+
+/** Whether a standard operator's filters are constants: ONNX Runtime's CPU provider lays those out itself. */
+export function hasFixedFilters(node: Node, constants: ReadonlyMap<Value, TensorData>): boolean {
+  const [, filters] = node.inputs;
+  return node.op.domain === "" && filters !== undefined && constants.has(filters);
 }
 
 /** Sizes of a value; E_SHAPE for a symbol. */

@@ -10,7 +10,7 @@ import { type CheckedNodes, verifyGraph } from "../ir/verify.ts";
 import type { ChannelBlock } from "../ops/channelBlocks.ts";
 import { cpuForms } from "./cpu.ts";
 import { cudaForms } from "./cuda.ts";
-import { type FormChoices, type FormTable, formOf } from "./forms.ts";
+import { type FormChoices, type FormTable, formOf, hasFixedFilters } from "./forms.ts";
 import { type ApartFromGain, apartFromGain, gradientsBehindNorms } from "./normGains.ts";
 import { guardPads } from "./ortGuards.ts";
 import { rankScalars } from "./scalarRanks.ts";
@@ -38,7 +38,9 @@ export function lowerGraph(graph: Graph, target: Target, ops: OpTable, options: 
   const behindNorms = target === "cuda" ? gradientsBehindNorms(graph) : new Set<Value>();
   let current = graph;
   const chosen = (node: Node) =>
-    formOf(node, forms, options.forms, { channelBlock, constants: current.constants });
+    target === "cpu" && hasFixedFilters(node, current.constants)
+      ? undefined
+      : formOf(node, forms, options.forms, { channelBlock });
   const isDone = (node: Node) => node.op.domain !== "mttc" && chosen(node) === undefined;
   // A form may itself emit ops that take a form (a gradient in terms of another gradient).
   while (!current.nodes.every(isDone)) {

@@ -13,7 +13,7 @@ import {
   reorderOutputName,
 } from "./channelBlocks.ts";
 import { convAttrs } from "./convolutionGeometry.ts";
-import { readWindow, type SlidingWindow, type WindowAxis, windowExtent } from "./slidingWindow.ts";
+import { readWindow, type WindowAxis, windowExtent } from "./slidingWindow.ts";
 import { padImage, type Sizes, sizesOf } from "./weightGradientSizes.ts";
 
 type BlockedLowering = (ctx: LowerContext, block: ChannelBlock) => Value;
@@ -42,6 +42,42 @@ function convolve(
   return b.emit(reorderOutputName(block), [y], { channels: k });
 }
 
+/** Filters [K,C,R,S] as [K/B, C/B, R, S, B of C, B of K], or [K/B, C, R, S, B of K] for C below B. */
+function denseFilters(b: GraphBuilder, w: Value, block: ChannelBlock): Value {
+  const [k = 1, c = 1, r = 1, s = 1] = concreteShape(w.type.shape);
+  const ofFilters = b.emit(reorderInputName(block), [b.reshape(w, [1, k, c * r, s])]);
+  if (c < block || r * s === 1) return b.reshape(ofFilters, [k, c, r, s]);
+  const apart = b.reshape(ofFilters, [k / block, c / block, block, r * s, block]);
+  return b.reshape(b.transpose(apart, [0, 1, 3, 2, 4]), [k, c, r, s]);
+}
+
+/** The same of filters that give dx: input and output channels exchanged, taps reversed. */
+function reversedFilters(b: GraphBuilder, w: Value, block: ChannelBlock): Value {
+  const [k = 1, c = 1, r = 1, s = 1] = concreteShape(w.type.shape);
+  const ofChannels = b.emit(reorderInputName(block), [w]);
+  const apart = b.reshape(ofChannels, [k / block, block, c / block, r * s, block]);
+  const exchanged = b.transpose(apart, [2, 0, 3, 1, 4]);
+  const taps = Array.from({ length: r * s }, (_, tap) => r * s - 1 - tap);
+  const reversed = taps.length > 1 ? b.emit("Gather", [exchanged, b.ints(taps)], { axis: 2 }) : exchanged;
+  return b.reshape(reversed, [c, k, r, s]);
+}
+
+/** Conv without groups, K a multiple of B, C too or below it. */
+const dense: BlockedLowering = (ctx, block) => {
+  const { b } = ctx;
+  const [, c = 1] = concreteShape(ctx.input(1).type.shape);
+  const x = c < block ? ctx.input(0) : b.emit(reorderInputName(block), [ctx.input(0)]);
+  return convolve(b, [x, denseFilters(b, ctx.input(1), block), ctx.inputs[2]], convAttrs(ctx.attrs), block);
+};
+
+/** dx = Conv of dy, as flippedConv, without groups, K and C multiples of B, for stride 1. */
+const flippedDense: BlockedLowering = (ctx, block) => {
+  const { b } = ctx;
+  const dy = b.emit(reorderInputName(block), [ctx.input(0)]);
+  const attrs = { ...convAttrs(ctx.attrs), pads: flippedPads(ctx) };
+  return convolve(b, [dy, reversedFilters(b, ctx.input(1), block)], attrs, block);
+};
+
 /** Depthwise filters [C,1,R,S] as [C/B, 1, R, S, B]. */
 function depthwiseFilters(b: GraphBuilder, w: Value, block: ChannelBlock): Value {
   const [c = 1, , r = 1, s = 1] = concreteShape(w.type.shape);
@@ -56,9 +92,13 @@ const depthwise: BlockedLowering = (ctx, block) => {
   return convolve(b, [x, filters, ctx.inputs[2]], convAttrs(ctx.attrs), block);
 };
 
-function windowOf(ctx: LowerContext): SlidingWindow {
+/** Pads of the convolution of dy by reversed taps. */
+function flippedPads(ctx: LowerContext): number[] {
   const [, , r = 1, s = 1] = concreteShape(ctx.input(1).type.shape);
-  return readWindow(ctx.attrs, [r, s]);
+  const { rows, columns } = readWindow(ctx.attrs, [r, s]);
+  const before = (axis: WindowAxis): number => windowExtent(axis) - 1 - axis.padBegin;
+  const after = (axis: WindowAxis): number => windowExtent(axis) - 1 - axis.padEnd;
+  return [before(rows), before(columns), after(rows), after(columns)];
 }
 
 /**
@@ -67,16 +107,12 @@ function windowOf(ctx: LowerContext): SlidingWindow {
  */
 const flippedDepthwise: BlockedLowering = (ctx, block) => {
   const { b } = ctx;
-  const { rows, columns } = windowOf(ctx);
   const [c = 1, , r = 1, s = 1] = concreteShape(ctx.input(1).type.shape);
   const taps = Array.from({ length: r * s }, (_, tap) => r * s - 1 - tap);
   const reversed = b.emit("Gather", [b.reshape(ctx.input(1), [c, r * s]), b.ints(taps)], { axis: 1 });
   const filters = depthwiseFilters(b, b.reshape(reversed, [c, 1, r, s]), block);
-  const before = (axis: WindowAxis): number => windowExtent(axis) - 1 - axis.padBegin;
-  const after = (axis: WindowAxis): number => windowExtent(axis) - 1 - axis.padEnd;
-  const pads = [before(rows), before(columns), after(rows), after(columns)];
   const dy = b.emit(reorderInputName(block), [ctx.input(0)]);
-  return convolve(b, [dy, filters], { ...convAttrs(ctx.attrs), pads }, block);
+  return convolve(b, [dy, filters], { ...convAttrs(ctx.attrs), pads: flippedPads(ctx) }, block);
 };
 
 /**
@@ -155,9 +191,15 @@ function padOf({ window: { rows, columns } }: Sizes, side: number): number {
 }
 
 /** Forms of Conv by name. */
-export const BLOCKED_CONV_FORMS = forAllBlocks("blockedDepthwise", depthwise);
+export const BLOCKED_CONV_FORMS = {
+  ...forAllBlocks("blockedDepthwise", depthwise),
+  ...forAllBlocks("blockedChannels", dense),
+};
 /** Forms of ConvInputGrad by name. */
-export const BLOCKED_INPUT_GRADIENT_FORMS = forAllBlocks("blockedDepthwise", flippedDepthwise);
+export const BLOCKED_INPUT_GRADIENT_FORMS = {
+  ...forAllBlocks("blockedDepthwise", flippedDepthwise),
+  ...forAllBlocks("blockedChannels", flippedDense),
+};
 /** Forms of ConvWeightGrad by name. */
 export const BLOCKED_WEIGHT_GRADIENT_FORMS = {
   ...forAllBlocks("blockedDepthwise", depthwisePlanes),

@@ -53,10 +53,24 @@ const convTranspose: Lowering = (ctx) => {
   ];
 };
 
+/**
+ * dx [C, P Q] = w [K,C]^T dy [K, P Q] for each image: a 1x1 convolution without strides, pads and groups. ONNX
+ * Runtime multiplies by the transposed filters where they stand.
+ */
+const pointwiseStack: Lowering = (ctx) => {
+  const { b } = ctx;
+  const [n = 1, k = 1, p = 1, q = 1] = concreteShape(ctx.input(0).type.shape);
+  const [, c = 1] = concreteShape(ctx.input(1).type.shape);
+  const pixels = b.reshape(ctx.input(0), [n, k, p * q]);
+  const exchanged = b.transpose(b.reshape(ctx.input(1), [k, c]), [1, 0]);
+  return [b.reshape(b.emit("MatMul", [exchanged, pixels]), [n, c, p, q])];
+};
+
 /** Forms of ConvInputGrad by name. */
 export const INPUT_GRADIENT_FORMS: Readonly<Record<string, Lowering>> = {
   flippedConv,
   convTranspose,
+  pointwiseStack,
   ...BLOCKED_INPUT_GRADIENT_FORMS,
   ...INPUT_GRADIENT_CUDA_FORMS,
 };

@@ -24,6 +24,7 @@ import { augmentSettings } from "../spec/augmentKeys.ts";
 import { whiteLevel } from "../spec/pixelRange.ts";
 import type { Spec } from "../spec/schema.ts";
 import { lossScaleInput } from "./lossScaling.ts";
+import type { Joining } from "./updateGroups.ts";
 
 /** What a training graph is made from. */
 export interface TrainingModel {
@@ -40,8 +41,8 @@ export interface TrainingModel {
   readonly loaderWarps?: boolean | undefined;
   /** Whether gradients are those of the loss times the state `optimizer.loss_scale` (lossScaling.ts). */
   readonly scalesLoss?: boolean;
-  /** Whether small tensors are updated together (updateGroups.ts). */
-  readonly joinsUpdates?: boolean;
+  /** Which small tensors are updated together; none by default. */
+  readonly joinsUpdates?: Joining;
 }
 
 export interface GradientGraph {

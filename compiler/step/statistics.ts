@@ -21,9 +21,8 @@ export function emitStatistics(
   { statistics }: Pick<GradientGraph, "statistics">,
   { batchOf, isApplied }: StatisticSources,
 ): void {
-  const kind = ({ parameter, momentum }: (typeof statistics)[number]): string =>
-    `${parameter.shape[0]} ${momentum}`;
-  const groups = groupsOf(statistics, (each) => (model.joinsUpdates ? kind(each) : undefined));
+  const shaped = statistics.map((each) => ({ ...each, shape: each.parameter.shape }));
+  const groups = groupsOf(shaped, model.joinsUpdates ?? "nothing", ({ momentum }) => `${momentum}`);
   for (const group of groups) {
     const [first] = group;
     if (!first) continue;
@@ -39,7 +38,12 @@ export function emitStatistics(
         b.mul(batch, b.scalar(1 - first.momentum)),
       );
       const kept = isApplied ? b.where(isApplied, next, running) : next;
-      part(b, kept, group.length).forEach((value, i) => {
+      const parts = part(
+        b,
+        kept,
+        group.map(({ shape }) => shape),
+      );
+      parts.forEach((value, i) => {
         b.output(nextName(names[i] ?? ""), value);
       });
     });

@@ -39,7 +39,7 @@ export function emitUpdate(
 ): { readonly isApplied: Value | undefined } {
   const { spec } = model;
   const optimizer = OPTIMIZERS[spec.optimizer];
-  const groups = updateGroups(parameters, model.joinsUpdates ?? false);
+  const groups = updateGroups(parameters, model.joinsUpdates ?? "nothing");
   const gradients = groups.map((group) => withinGroup(b, group, () => join(b, group.map(gradientOf))));
   const scaling = model.scalesLoss ? emitLossScaling(b, gradients) : undefined;
   const isApplied = scaling?.isApplied;
@@ -68,7 +68,8 @@ export function emitUpdate(
       const after = optimizer.update(b, start, gradient, slots, scalars);
       const moves = presence && isApplied ? b.emit("And", [presence, isApplied]) : (presence ?? isApplied);
       const kept = after.map((next, i) => (moves ? b.where(moves, next, before[i]!) : next));
-      const parts = kept.map((next) => part(b, next, group.length));
+      const shapes = group.map(({ shape }) => shape);
+      const parts = kept.map((next) => part(b, next, shapes));
       for (const [k, { name }] of group.entries()) {
         const names = [name, ...optimizer.slots.map((slot) => slotName(name, slot))];
         names.forEach((each, i) => {

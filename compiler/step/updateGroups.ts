@@ -1,8 +1,8 @@
 // Updates of many small tensors as one: a network has dozens of biases, norms' scales and small kernels of
-// one shape, and on a device each operator costs microseconds however little it computes. Their tensors are
-// joined one behind the other, updated together and taken apart; the arithmetic of each number is the same.
+// one shape, and each operator costs microseconds however little it computes. Their tensors are joined one
+// behind the other, updated together and taken apart; the arithmetic of each number is the same.
 import type { GraphBuilder } from "../ir/builder.ts";
-import { concreteDim, elementCount, type Value } from "../ir/types.ts";
+import { elementCount, type Value } from "../ir/types.ts";
 import { isDecayed, type Parameter } from "../model/parameters.ts";
 import { MOST_JOINED } from "../ops/joining.ts";
 
@@ -12,50 +12,64 @@ import { MOST_JOINED } from "../ops/joining.ts";
  */
 const MOST_NUMBERS = 2 ** 18;
 
-/** Parameters that are updated together, in the order of their first ones; each alone unless `joins`. */
-export function updateGroups(parameters: readonly Parameter[], joins: boolean): readonly Parameter[][] {
-  return groupsOf(parameters, (each) => (joins ? kindOfParameter(each) : undefined));
+/**
+ * What is joined: nothing; tensors of one shape, at most MOST_JOINED, as CUDA's kernels want them; or vectors
+ * of any length, as the CPU's take them, where large tensors are better left where they are.
+ */
+export type Joining = "nothing" | "alike" | "vectors";
+
+/** Parameters that are updated together, in the order of their first ones; a log variance is alone. */
+export function updateGroups(parameters: readonly Parameter[], joining: Joining): readonly Parameter[][] {
+  // A log variance depends on whether its task is present.
+  const kind = (each: Parameter): string | undefined =>
+    each.role === "log_variance" ? undefined : isDecayed(each) ? "decayed" : "";
+  return groupsOf(parameters, joining, kind);
 }
 
 /**
- * Tensors of one kind together, at most MOST_JOINED, in the order of their first ones; each of no kind alone.
- * Tensors of a kind have one shape.
+ * Tensors of one kind together as `joining` says, in the order of their first ones; each of no kind alone, and
+ * each that is too large.
  */
-export function groupsOf<T>(
+export function groupsOf<T extends { readonly shape: readonly number[] }>(
   tensors: readonly T[],
+  joining: Joining,
   kindOf: (tensor: T) => string | undefined,
 ): readonly T[][] {
+  const most = joining === "alike" ? MOST_JOINED : Number.POSITIVE_INFINITY;
   const groups: T[][] = [];
   const open = new Map<string, T[]>();
   for (const tensor of tensors) {
-    const kind = kindOf(tensor);
-    const group = kind === undefined ? undefined : open.get(kind);
-    if (group && group.length < MOST_JOINED) {
+    const kind = isJoined(tensor.shape, joining) ? kindOf(tensor) : undefined;
+    const key = joining === "alike" ? `${tensor.shape} ${kind}` : kind;
+    const group = kind === undefined ? undefined : open.get(key ?? "");
+    if (group && group.length < most) {
       group.push(tensor);
       continue;
     }
     const begun = [tensor];
     groups.push(begun);
-    if (kind !== undefined) open.set(kind, begun);
+    if (kind !== undefined) open.set(key ?? "", begun);
   }
   return groups;
 }
 
-/** A parameter's shape and what the optimizer does to it; undefined for what is updated alone. */
-function kindOfParameter(parameter: Parameter): string | undefined {
-  // A log variance depends on whether its task is present.
-  if (parameter.role === "log_variance" || elementCount(parameter.shape) > MOST_NUMBERS) return undefined;
-  return `${parameter.shape} ${isDecayed(parameter) ? "decayed" : ""}`;
+function isJoined(shape: readonly number[], joining: Joining): boolean {
+  if (joining === "nothing" || elementCount(shape) > MOST_NUMBERS) return false;
+  return joining === "alike" || shape.length === 1;
 }
 
-/** Tensors of one shape one behind the other along their first axis; a single one as it is. */
+/** Tensors that are alike but for their first axis one behind the other along it; a single one as it is. */
 export function join(b: GraphBuilder, values: readonly Value[]): Value {
   return values.length === 1 && values[0] ? values[0] : b.emit("Concat", values, { axis: 0 });
 }
 
-/** What `join` joined of `count` tensors, apart again. */
-export function part(b: GraphBuilder, joined: Value, count: number): readonly Value[] {
-  if (count === 1) return [joined];
-  const length = concreteDim(joined.type.shape[0] ?? 0) / count;
-  return b.emitAll("Split", [joined, b.ints(new Array<number>(count).fill(length))], { axis: 0 }, count);
+/** What `join` joined of tensors of such shapes, apart again. */
+export function part(
+  b: GraphBuilder,
+  joined: Value,
+  shapes: readonly (readonly number[])[],
+): readonly Value[] {
+  if (shapes.length === 1) return [joined];
+  const lengths = shapes.map(([length = 1]) => length);
+  return b.emitAll("Split", [joined, b.ints(lengths)], { axis: 0 }, shapes.length);
 }

@@ -42,6 +42,12 @@ const inBlockedChannels = (node: Node, block: number): boolean =>
   shape(node, 1)[1] === 1 &&
   groups(node) % block === 0;
 
+/** No groups, whole blocks of filters, and of input channels or fewer of them than a block. */
+const isDenseInBlocks = (node: Node, block: number): boolean => {
+  const [k = 1, c = 1] = shape(node, 1);
+  return withoutGroups(node) && k % block === 0 && (c < block || c % block === 0);
+};
+
 function forBlocks(name: string, applies: (node: Node, block: number) => boolean): Record<string, Applies> {
   return Object.fromEntries(
     CHANNEL_BLOCKS.map((block) => [blockedForm(name, block), (node: Node) => applies(node, block)]),
@@ -55,6 +61,7 @@ function forBlocks(name: string, applies: (node: Node, block: number) => boolean
 export const FORMS: Readonly<Record<string, Readonly<Record<string, Applies>>>> = {
   Conv: {
     ...forBlocks("blockedDepthwise", inBlockedChannels),
+    ...forBlocks("blockedChannels", isDenseInBlocks),
     product: (node) => isPointwise(node, shape(node, 1).slice(2)),
   },
   AveragePool: { paddedMean: always },
@@ -63,6 +70,11 @@ export const FORMS: Readonly<Record<string, Readonly<Record<string, Applies>>>> 
   ConvTranspose: { symmetricPads: always },
   ConvInputGrad: {
     ...forBlocks("blockedDepthwise", (node, block) => isFlippable(node) && inBlockedChannels(node, block)),
+    ...forBlocks("blockedChannels", (node, block) => {
+      const isWhole = shape(node, 1)[1]! % block === 0;
+      return isFlippable(node) && isWhole && isDenseInBlocks(node, block);
+    }),
+    pointwiseStack: (node) => isPointwise(node, shape(node, 1).slice(2)) && isFlippable(node),
     convTranspose: always,
     symmetricTranspose: always,
     slicedTranspose: always,

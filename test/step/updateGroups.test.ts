@@ -10,7 +10,7 @@ import { MOST_JOINED } from "../../compiler/ops/joining.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import { emitUpdate } from "../../compiler/step/update.ts";
-import { updateGroups } from "../../compiler/step/updateGroups.ts";
+import { type Joining, updateGroups } from "../../compiler/step/updateGroups.ts";
 import { randomFeeds } from "./randomFeeds.ts";
 import { sameBits } from "./tensors.ts";
 
@@ -32,39 +32,55 @@ const PARAMETERS: readonly Parameter[] = [
 const names = (groups: readonly Parameter[][]) => groups.map((group) => group.map(({ name }) => name));
 
 test("small tensors of one shape are joined if they decay alike; log variances are not", () => {
-  const groups = updateGroups(PARAMETERS, true);
+  const groups = updateGroups(PARAMETERS, "alike");
   expect(names(groups)).toEqual([["k1", "k3"], ["s1", "b1", "b2"], ["k2"], ["s2"], ["v"]]);
   const large = [1, 2].map((i) => parameter(`large${i}`, "kernel", [512, 513]));
-  expect(updateGroups(large, true)).toHaveLength(2);
-  expect(updateGroups(PARAMETERS, false).every((group) => group.length === 1)).toBe(true);
+  expect(updateGroups(large, "alike")).toHaveLength(2);
+  expect(updateGroups(PARAMETERS, "nothing").every((group) => group.length === 1)).toBe(true);
 });
 
-test("dozens of vectors take a few operators", () => {
-  const many = Array.from({ length: MOST_JOINED }, (_, i) => parameter(`b${i}`, "bias", [4]));
-  const b = new GraphBuilder("update", OPS);
-  const spec = resolveSpec({ tasks: ["a"], fcn: { layers: [4] }, train_fcn: true });
-  emitUpdate(
-    b,
-    { spec, joinsUpdates: true },
-    {
-      parameters: many,
-      gradientOf: ({ name, shape }) => b.input(`gradient/${name}`, "float32", shape),
-      inputOf: (name, shape) => b.input(name, "float32", shape),
-      inverseCount: () => b.scalar(1),
-    },
-  );
-  expect(b.build().nodes.length).toBeLessThan(MOST_JOINED);
+test("vectors of any length are joined if they decay alike, kernels are not", () => {
+  const groups = updateGroups(PARAMETERS, "vectors");
+  expect(names(groups)).toEqual([["k1"], ["s1", "b1", "s2", "b2"], ["k2"], ["k3"], ["v"]]);
+  const large = [1, 2].map((i) => parameter(`large${i}`, "bias", [2 ** 18 + 1]));
+  expect(updateGroups(large, "vectors")).toHaveLength(2);
+  const many = Array.from({ length: 3 * MOST_JOINED }, (_, i) => parameter(`b${i}`, "bias", [i + 1]));
+  expect(updateGroups(many, "vectors")).toHaveLength(1);
 });
+
+test.each(["alike", "vectors"] as const)(
+  "dozens of vectors take a few operators, joining: %s",
+  (joinsUpdates) => {
+    const many = Array.from({ length: MOST_JOINED }, (_, i) => parameter(`b${i}`, "bias", [4]));
+    const b = new GraphBuilder("update", OPS);
+    const spec = resolveSpec({ tasks: ["a"], fcn: { layers: [4] }, train_fcn: true });
+    emitUpdate(
+      b,
+      { spec, joinsUpdates },
+      {
+        parameters: many,
+        gradientOf: ({ name, shape }) => b.input(`gradient/${name}`, "float32", shape),
+        inputOf: (name, shape) => b.input(name, "float32", shape),
+        inverseCount: () => b.scalar(1),
+      },
+    );
+    expect(b.build().nodes.length).toBeLessThan(MOST_JOINED);
+  },
+);
 
 test("no more are joined than the device's kernels take by value", () => {
   const many = Array.from({ length: 2 * MOST_JOINED + 1 }, (_, i) => parameter(`b${i}`, "bias", [4]));
-  expect(updateGroups(many, true).map(({ length }) => length)).toEqual([MOST_JOINED, MOST_JOINED, 1]);
+  expect(updateGroups(many, "alike").map(({ length }) => length)).toEqual([MOST_JOINED, MOST_JOINED, 1]);
 });
 
 describe.each(["adam", "adamw", "momentum"] as const)("with %s", (optimizer) => {
-  test.each([false, true])(
-    "the next state is that of single updates to the bit; scaled: %s",
-    (scalesLoss) => {
+  test.each([
+    [false, "alike"],
+    [true, "alike"],
+    [false, "vectors"],
+  ] as const)(
+    "the next state is that of single updates to the bit; scaled: %s, joining: %s",
+    (scalesLoss, joining) => {
       const spec = resolveSpec({
         tasks: ["a"],
         fcn: { layers: [4] },
@@ -72,7 +88,7 @@ describe.each(["adam", "adamw", "momentum"] as const)("with %s", (optimizer) => 
         optimizer,
         weight_decay: 0.1,
       });
-      const build = (joinsUpdates: boolean): Graph => {
+      const build = (joinsUpdates: Joining): Graph => {
         const b = new GraphBuilder("update", OPS);
         const input = (name: string, shape: readonly number[]) =>
           b.findInput(name) ?? b.input(name, "float32", shape);
@@ -88,7 +104,7 @@ describe.each(["adam", "adamw", "momentum"] as const)("with %s", (optimizer) => 
         );
         return b.build();
       };
-      const [single, joined] = [build(false), build(true)];
+      const [single, joined] = [build("nothing"), build(joining)];
       const feeds = randomFeeds(single, "update groups");
       const run = (graph: Graph): ReadonlyMap<string, NDArray> => interpret(graph, feeds);
       const expected = run(single);

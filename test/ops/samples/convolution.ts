@@ -93,6 +93,13 @@ const BLOCKED: readonly ConvCase[] = [
     attrs: { strides: [2, 2], pads: [1, 1, 1, 1] },
   },
   {
+    title: "sixteen filters of sixteen channels",
+    x: [1, 16, 4, 3],
+    w: [16, 16, 2, 3],
+    attrs: { pads: [1, 1, 0, 1] },
+  },
+  { title: "sixteen filters of sixteen channels and one pixel", x: [2, 16, 3, 3], w: [16, 16, 1, 1] },
+  {
     title: "sixteen filters for sixteen images, dilations",
     x: [16, 2, 5, 5],
     w: [16, 2, 2, 2],
