@@ -149,6 +149,15 @@ function cropped(b: GraphBuilder, x: Value, pads: readonly number[]): readonly [
 }
 
 /**
+ * The planes of x [N,C,H,W] in blocks. Where C comes in whole blocks, that is x in blocks of channels, which the
+ * convolution itself and dx want as well (commonSubexpressions.ts joins them).
+ */
+function reorderPlanes(b: GraphBuilder, x: Value, block: ChannelBlock): Value {
+  const [n = 1, c = 1, h = 1, w = 1] = concreteShape(x.type.shape);
+  return b.emit(reorderInputName(block), [c % block === 0 ? x : b.reshape(x, [1, n * c, h, w])]);
+}
+
+/**
  * dw by a depthwise convolution of each plane of x [1, N C, H, W] with its plane of dy as the filter, summed
  * over images: exact in operations, and no copy of x for each tap. For group = C = K, N C a multiple of B.
  */
@@ -156,9 +165,10 @@ const depthwisePlanes: BlockedLowering = (ctx, block) => {
   const { b } = ctx;
   const sizes = sizesOf(ctx);
   const { n, c, h, w, p, q, filter } = sizes;
-  const [image, pads] = cropped(b, b.reshape(ctx.input(0), [1, n * c, h, w]), gradientPads(sizes));
-  const x = b.emit(reorderInputName(block), [image]);
-  const filters = depthwiseFilters(b, b.reshape(ctx.input(1), [n * c, 1, p, q]), block);
+  const [image, pads] = cropped(b, ctx.input(0), gradientPads(sizes));
+  const [, , height = h, width = w] = concreteShape(image.type.shape);
+  const x = b.reshape(reorderPlanes(b, image, block), [1, n * c, height, width]);
+  const filters = b.reshape(reorderPlanes(b, ctx.input(1), block), [n * c, 1, p, q]);
   const perImage = convolve(b, [x, filters], gradientAttrs(sizes, pads, n * c), block);
   const [, , r = 1, s = 1] = filter;
   return b.reshape(b.reduceSum(b.reshape(perImage, [n, c * r * s]), [0], 0), filter);
