@@ -104,8 +104,8 @@ function weightGradientForm(node: Node, site: FormSite = {}): string {
     // and 0.4 to 1.5 at 64, where it needs less memory.
     return q <= 32 ? "rowProducts" : "depthwise";
   }
-  // 3x3 to 7x7 at 6 to 128 pixels: the fastest of the others takes 1.05 to 2.6 times as long (once 0.9, from 3
-  // channels at 64 pixels), at 4 pixels 0.75 to 0.95.
+  // 3x3 to 7x7 at 6 to 128 pixels: the fastest of the others takes 1.05 to 2.6 times as long (once 0.9, from
+  // 3 channels at 64 pixels), at 4 pixels 0.75 to 0.95.
   if (taps > 1 && p * q > 16 && hasBlockedPlanes(n, k, site))
     return blockedForm("blockedPlanes", site.channelBlock);
   // From 3 channels at 48 and 64 pixels: perTap takes 3 to 5 times as long (its products are 3 columns wide).

@@ -149,8 +149,8 @@ function cropped(b: GraphBuilder, x: Value, pads: readonly number[]): readonly [
 }
 
 /**
- * The planes of x [N,C,H,W] in blocks. Where C comes in whole blocks, that is x in blocks of channels, which the
- * convolution itself and dx want as well (commonSubexpressions.ts joins them).
+ * The planes of x [N,C,H,W] in blocks. Where C comes in whole blocks, that is x in blocks of channels, which
+ * the convolution itself and dx want as well (commonSubexpressions.ts joins them).
  */
 function reorderPlanes(b: GraphBuilder, x: Value, block: ChannelBlock): Value {
   const [n = 1, c = 1, h = 1, w = 1] = concreteShape(x.type.shape);

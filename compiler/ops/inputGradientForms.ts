@@ -54,8 +54,8 @@ const convTranspose: Lowering = (ctx) => {
 };
 
 /**
- * dx [C, P Q] = w [K,C]^T dy [K, P Q] for each image: a 1x1 convolution without strides, pads and groups. ONNX
- * Runtime multiplies by the transposed filters where they stand.
+ * dx [C, P Q] = w [K,C]^T dy [K, P Q] for each image: a 1x1 convolution without strides, pads and groups.
+ * ONNX Runtime multiplies by the transposed filters where they stand.
  */
 const pointwiseStack: Lowering = (ctx) => {
   const { b } = ctx;
