@@ -6,7 +6,9 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { InternalError } from "../../compiler/diagnostics.ts";
 import { DATA_LOCATION } from "../../compiler/onnx/onnxSchema.ts";
+import { OPS } from "../../compiler/ops/table.ts";
 import { OrtHost } from "../../runtime/ort/ortHost.ts";
+import { IDLE_OPTIMIZERS } from "../../runtime/ort/session.ts";
 import { LEAK_BYTES, STEP_ROUND_TRIP_MS } from "../tolerances.ts";
 import { rejection } from "./rejection.ts";
 import { addModel, longModel, tinyModel } from "./tinyModel.ts";
@@ -67,6 +69,34 @@ describe("graphs", () => {
       expect((await host.run("external", { x })).get("y")?.data).toEqual(new Float32Array([20, 60]));
       const profile = await host.closeGraph("external");
       expect(readFileSync(profile ?? "", "utf8")).toContain("fcn/Mul");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test("a graph's nodes are fused: of the optimizers only those are left out that find nothing", async () => {
+    for (const op of OPS.keys()) expect(op).not.toMatch(/Quantize|Integer|NBits|Attention|Embed/);
+    for (const name of IDLE_OPTIMIZERS)
+      expect(name).toMatch(/Q(DQ|uant)|Quantiz|DQ|Dq|Integer|NBits|GroupQuery|EmbedLayer|FreeDimension/);
+    const folder = mkdtempSync(path.join(tmpdir(), "mttc-ort-"));
+    try {
+      const nodes = [
+        { op: "Conv", input: ["x", "w"], output: ["h"] },
+        { op: "Relu", input: ["h"], output: ["y"] },
+      ];
+      const shape = [1, 3, 4, 4];
+      const inputs = [
+        ["x", float32, shape],
+        ["w", float32, [3, 3, 1, 1]],
+      ] as const;
+      const options = { profilePrefix: path.join(folder, "profile") };
+      await host.openGraph("fused", { bytes: tinyModel(nodes, inputs, [["y", float32, shape]]) }, options);
+      const tensor = (sizes: number[]) => {
+        const count = sizes.reduce((product, size) => product * size, 1);
+        return { dtype: float32, shape: sizes, data: new Float32Array(count) };
+      };
+      await host.run("fused", { x: tensor(shape), w: tensor([3, 3, 1, 1]) });
+      expect(readFileSync((await host.closeGraph("fused")) ?? "", "utf8")).toContain("FusedConv");
     } finally {
       rmSync(folder, { recursive: true });
     }
