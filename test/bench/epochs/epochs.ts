@@ -10,7 +10,14 @@ import { availableParallelism, cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import Table from "cli-table3";
 import { median } from "../../median.ts";
-import { type BenchFlags, benchCommand, exitOnSignals, mayMeasure, wantedOf } from "../peers/benchCommand.ts";
+import {
+  type BenchFlags,
+  benchCommand,
+  exitOnSignals,
+  mayMeasure,
+  needed,
+  wantedOf,
+} from "../peers/benchCommand.ts";
 import { type BlockPair, ratioOfRuns, spreadText } from "../peers/peerNumbers.ts";
 import { peerCache, peerModels, peerPython } from "../peers/peerPython.ts";
 import { type CaseFiles, EPOCH_CASES, type EpochCase } from "./epochCases.ts";
@@ -24,9 +31,9 @@ export async function compareEpochs(args: readonly string[]): Promise<boolean> {
   const { json, anyway } = command.opts<BenchFlags>();
   const { names: wanted, runs } = wantedOf(command, names);
   const cases = EPOCH_CASES.filter(({ name }) => wanted.includes(name));
-  const python = peerPython();
+  const python = needed(command, peerPython);
   const nets = cases.map(({ net }) => net);
-  const models = peerModels(python, nets);
+  const models = needed(command, () => peerModels(python, nets));
   const images = Math.max(...cases.map((one) => one.train + one.val));
   const paths = await photos(join(peerCache(), "photos"), images);
   if (!(await mayMeasure(anyway))) return false;

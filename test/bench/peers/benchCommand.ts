@@ -18,19 +18,35 @@ export function benchCommand(name: string, kind: string, names: readonly string[
     .option("--anyway", "measure on a busy machine");
 }
 
+/** For faults of the command line and of what it needs. */
+const REFUSED = { exitCode: 2 };
+
 /** What of `names` is asked for, and how often. Ends the process where that is nothing. */
 export function wantedOf(command: Command, names: readonly string[]): { names: string[]; runs: number } {
   const { runs: text } = command.opts<{ readonly runs: string }>();
   const runs = Number(text);
-  if (!Number.isInteger(runs) || runs < 1) command.error(`--runs: a count, found "${text}"`);
+  if (!Number.isInteger(runs) || runs < 1) command.error(`--runs: a count, found "${text}"`, REFUSED);
   const unknown = command.args.find((name) => !names.includes(name));
-  if (unknown !== undefined) command.error(`there is no "${unknown}": ${names.join(", ")}`);
+  if (unknown !== undefined) command.error(`there is no "${unknown}": ${names.join(", ")}`, REFUSED);
   const wanted = names.filter((name) => command.args.length === 0 || command.args.includes(name));
   return { names: wanted, runs };
 }
 
+/** What `body` gives; ends the process with its message where it cannot be had: a Python without torch, say. */
+export function needed<T>(command: Command, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    return command.error(error instanceof Error ? error.message : String(error), REFUSED);
+  }
+}
+
 /** Says what else the machine does; false where that is too much, unless it is measured `anyway`. */
 export async function mayMeasure(anyway = false): Promise<boolean> {
+  if (process.platform !== "linux") {
+    process.stderr.write("loads, memory and stopped processes are Linux's: nothing is measured elsewhere\n");
+    return false;
+  }
   const fault = loadFault(await measureLoad());
   if (fault === undefined) return true;
   const hint = anyway ? "" : ": nothing is measured (--anyway measures all the same)";

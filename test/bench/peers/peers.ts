@@ -16,7 +16,14 @@ import { availableParallelism, cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import Table from "cli-table3";
 import { median } from "../../median.ts";
-import { type BenchFlags, benchCommand, exitOnSignals, mayMeasure, wantedOf } from "./benchCommand.ts";
+import {
+  type BenchFlags,
+  benchCommand,
+  exitOnSignals,
+  mayMeasure,
+  needed,
+  wantedOf,
+} from "./benchCommand.ts";
 import { PEER_NETS } from "./peerNets.ts";
 import { percent, ratioOfRuns, spreadText } from "./peerNumbers.ts";
 import { peerModels, peerPython } from "./peerPython.ts";
@@ -41,8 +48,8 @@ export async function comparePeers(args: readonly string[]): Promise<boolean> {
   const flags = command.opts<Flags>();
   const { names: wanted, runs } = wantedOf(command, names);
   const nets = PEER_NETS.filter(({ name }) => wanted.includes(name));
-  const python = peerPython();
-  const models = peerModels(python, nets);
+  const python = needed(command, peerPython);
+  const models = needed(command, () => peerModels(python, nets));
   if (!(await mayMeasure(flags.anyway))) return false;
   exitOnSignals();
   const scratch = mkdtempSync(join(tmpdir(), "mttc-bench-peers-"));
