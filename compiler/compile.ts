@@ -29,6 +29,8 @@ export interface CompileOptions extends Pick<FinishOptions, "channelBlock" | "fo
   readonly trunk?: ImportedTrunk | undefined;
   /** The network that the spec's `teacher` names. */
   readonly teacher?: Teacher | undefined;
+  /** Which graphs are wanted; all by default. */
+  readonly graphs?: ((name: string) => boolean) | undefined;
   /** Sees every graph after every stage and pass. */
   readonly trace?: Trace;
 }
@@ -61,9 +63,9 @@ export function compile(spec: Spec, classes: TaskClasses, options: CompileOption
     ...buildFeatureGraphs(model),
     ...(augment ? [buildAugmentGraph(OPS, augment, imageSize(spec))] : []),
   ];
-  const finished = graphs.map((graph) =>
-    finishGraph(graph, { ...options, mixed: mixed && isTrainingGraph(graph.name) }),
-  );
+  const finished = graphs
+    .filter(({ name }) => options.graphs?.(name) ?? true)
+    .map((graph) => finishGraph(graph, { ...options, mixed: mixed && isTrainingGraph(graph.name) }));
   const { forms, channelBlock } = options;
   return writeBundle({ model, gradients: micro, graphs: finished, initialOf, target, forms, channelBlock });
 }

@@ -5,6 +5,7 @@ import type { Bundle } from "../../compiler/bundle.ts";
 import { compile } from "../../compiler/compile.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
+import { onFeatures } from "../../compiler/step/featureGraphs.ts";
 import type { ForeignModels } from "../models/foreignModels.ts";
 import type { OrtHost } from "../ort/ortHost.ts";
 import { readUpToDate, type StoredManifest, writeBundleDirectory } from "../runs/bundleDirectory.ts";
@@ -54,10 +55,11 @@ export async function openRunBundle(
   const key = facts && compilationKey({ spec, classes, models, ...facts });
   const folder = claim?.goesOn ? join(claim.directory, BUNDLE_FOLDER) : undefined;
   const upToDate = async () => (folder && key ? await readUpToDate(folder, key) : undefined);
+  const wanted = { ...models, graphs: (name: string) => isUsed(name, spec) };
   const compileNow = async (): Promise<HostBundle> => {
     const made = await compileForHost(
       host,
-      (more) => compile(spec, classes, { ...models, ...more }),
+      (more) => compile(spec, classes, { ...wanted, ...more }),
       options,
     );
     claim?.compareBundle(made.bundle, models.trunk);
@@ -74,4 +76,10 @@ export async function openRunBundle(
   const written = { withoutState: true, key };
   const manifest = await writeBundleDirectory(join(directory, BUNDLE_FOLDER), bundle, written);
   return { manifest, directory, initial: claim?.goesOn ? undefined : bundle.state, notes, lockNotes };
+}
+
+/** Whether a run of the spec has a use for a graph: its steps are whole ones, or made of micro-batches. */
+function isUsed(graph: string, { accumulate }: Spec): boolean {
+  const unused = accumulate === 1 ? ["grad", "apply", onFeatures("grad")] : ["train", onFeatures("train")];
+  return !unused.includes(graph);
 }

@@ -11,7 +11,7 @@ import { experimentFromSpec } from "../../runtime/train/experiment.ts";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import { runCli } from "../cli/runCli.ts";
 import { makeTinyData, type TinyData, tinySpec } from "../cli/tinyData.ts";
-import { trainedData } from "../runs/trainedData.ts";
+import { train, trainedData } from "../runs/trainedData.ts";
 
 let data: TinyData;
 const copies: string[] = [];
@@ -145,4 +145,19 @@ describe("mttc compile", () => {
     const timed = await runCli(folder, ["compile", "spec.yml", "-o", "bundle", "--timing"]);
     expect(timed.stdout).toMatch(/Compiled in \d+ ms/);
   }, 60_000);
+});
+
+describe("the bundle of a run", () => {
+  const graphsIn = async (folder: string): Promise<string[]> => {
+    const manifest = JSON.parse(await readFile(inBundle(folder, "manifest.json"), "utf8"));
+    return Object.keys(manifest.graphs);
+  };
+
+  test("has the graphs that the run uses, and no initial state", async () => {
+    expect(await graphsIn(data.folder)).toEqual(["train", "evaluate"]);
+    expect(await stat(inBundle(data.folder, "state.safetensors")).catch(() => undefined)).toBeUndefined();
+    await using micro = await makeTinyData();
+    await train(micro.folder, 1, { accumulate: "2" });
+    expect(await graphsIn(micro.folder)).toEqual(["grad", "apply", "evaluate"]);
+  });
 });
