@@ -183,18 +183,25 @@ const planes: BlockedLowering = (ctx, block) => {
   const { b } = ctx;
   const sizes = sizesOf(ctx);
   const { n, k, p, q } = sizes;
-  const padded = padImage(b, b.transpose(ctx.input(0), [1, 0, 2, 3]), 2, sizes);
   const unreached = gradientPads(sizes).map((pad, i) => pad - padOf(sizes, i));
-  const [image, pads] = cropped(b, padded, unreached);
+  const [image, pads] = cropped(b, padImage(b, ctx.input(0), 2, sizes), unreached);
   const isBlocked = n >= block;
   const blocks = b.emit(reorderInputName(block), [ctx.input(1)]);
   const filters = isBlocked
     ? b.transpose(b.reshape(blocks, [n / block, block, k / block, p * q, block]), [2, 0, 3, 1, 4])
     : b.transpose(b.reshape(blocks, [n, k / block, p * q * block]), [1, 0, 2]);
-  const x = isBlocked ? b.emit(reorderInputName(block), [image]) : image;
+  const x = isBlocked ? batchBlocks(b, image, block) : b.transpose(image, [1, 0, 2, 3]);
   const dw = convolve(b, [x, b.reshape(filters, [k, n, p, q])], gradientAttrs(sizes, pads, 1), block);
   return b.transpose(dw, [1, 0, 2, 3]);
 };
+
+/** Images [N,C,H,W] as [C, N, H, W] in blocks of N: the batch's planes are what is put side by side. */
+function batchBlocks(b: GraphBuilder, images: Value, block: ChannelBlock): Value {
+  const [n = 1, c = 1, h = 1, w = 1] = concreteShape(images.type.shape);
+  const blocks = b.emit(reorderInputName(block), [b.reshape(images, [1, n, c * h, w])]);
+  const apart = b.reshape(blocks, [n / block, c, h * w * block]);
+  return b.reshape(b.transpose(apart, [1, 0, 2]), [c, n, h, w]);
+}
 
 function padOf({ window: { rows, columns } }: Sizes, side: number): number {
   return [rows.padBegin, columns.padBegin, rows.padEnd, columns.padEnd][side] ?? 0;
