@@ -8,6 +8,7 @@ import { rewriteGraph } from "../ir/rewrite.ts";
 import type { Graph, Node, Value } from "../ir/types.ts";
 import { type CheckedNodes, verifyGraph } from "../ir/verify.ts";
 import type { ChannelBlock } from "../ops/channelBlocks.ts";
+import { pushBlocks } from "./blockPushing.ts";
 import { cpuForms } from "./cpu.ts";
 import { cudaForms } from "./cuda.ts";
 import { type FormChoices, type FormTable, formOf, hasFixedFilters } from "./forms.ts";
@@ -67,7 +68,7 @@ export function lowerGraph(graph: Graph, target: Target, ops: OpTable, options: 
     }).graph;
   }
   current = guardPads(current, ops);
-  if (target === "cpu") current = rankScalars(current, ops);
+  if (target === "cpu") current = rankScalars(pushBlocks(current, ops), ops);
   verifyGraph(current, { allowOwnOps: false, after: `lower for ${target}`, checked: options.checked });
   return current;
 }

@@ -27,6 +27,13 @@ export const reorderInputName = (block: ChannelBlock): string => `ReorderInput${
 export const reorderOutputName = (block: ChannelBlock): string => `ReorderOutput${block}`;
 export const blockedConvName = (block: ChannelBlock): string => `NchwcConv${block}`;
 
+/** Whether an operator only puts channels into blocks, or takes them out. */
+export function channelOrder({ domain, opType }: Op): "intoBlocks" | "outOfBlocks" | undefined {
+  if (domain !== "com.microsoft.nchwc") return undefined;
+  if (opType === "ReorderInput") return "intoBlocks";
+  return opType === "ReorderOutput" ? "outOfBlocks" : undefined;
+}
+
 /** Offsets into [outer, C, inner] for the numbers of [outer, C/B, inner, B], in order. */
 function blockedOffsets(outer: number, channels: number, inner: number, block: number): Int32Array {
   return viewOffsets([outer, channels / block, inner, block], [channels * inner, block * inner, 1, inner]);
