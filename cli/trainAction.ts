@@ -17,7 +17,7 @@ export interface TrainFlags extends RuntimeFlags {
   readonly resume?: boolean;
   readonly acceptNewLabels?: boolean;
   readonly epochs?: number;
-  readonly autotune: boolean;
+  readonly autotune?: boolean;
   readonly cudaGraph?: boolean;
   readonly json?: boolean;
 }
@@ -41,7 +41,7 @@ export async function trainExperiment(
   const { signal, stop } = interruptSignal(terminal, "stopping: what is under way is finished and saved");
   await using trainer = new MultiTaskTrainer(experiment, {
     ...runtimeOptions(flags),
-    ...(flags.autotune ? {} : { autotune: false }),
+    ...(flags.autotune === undefined ? {} : { autotune: flags.autotune }),
     ...(flags.cudaGraph ? { cudaGraph: true } : {}),
   });
   if (flags.json) trainer.on("epoch", (report) => terminal.out(JSON.stringify(report)));

@@ -13,6 +13,7 @@ export function addTrainCommand(program: Command, terminal: Terminal): void {
     .option("--resume", "go on from the newest checkpoint of logdir")
     .option("--accept-new-labels", "with --resume: go on although the training labels have changed")
     .option("--epochs <n>", "train until so many epochs are done in all (default: the spec's)", parsePositive)
+    .option("--autotune", "measure first which spelling of each convolution is fastest, on the CPU, too")
     .option("--no-autotune", "take the usual spelling of convolutions, without measuring it on the device")
     .option(
       "--cuda-graph",
