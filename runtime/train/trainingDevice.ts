@@ -42,6 +42,8 @@ export interface StepResult {
 export interface DeviceOptions {
   /** Have the steps' graphs opened such that `captures` may be set. */
   readonly capturable?: boolean | undefined;
+  /** Writes ORT's profile of each graph, on closing, to a file whose path begins so and with its name. */
+  readonly profilePrefix?: string | undefined;
 }
 
 export class TrainingDevice implements AsyncDisposable {
@@ -51,6 +53,7 @@ export class TrainingDevice implements AsyncDisposable {
   /** Whether steps are captured as graphs of the device, and replayed. */
   captures = false;
   readonly #host: OrtHost;
+  readonly #profilePrefix: string | undefined;
   #isCapturable: boolean;
   /** Why open graphs cannot be captured. */
   readonly #captureFaults = new Map<string, MttcError>();
@@ -66,6 +69,7 @@ export class TrainingDevice implements AsyncDisposable {
     this.#host = host;
     this.#directory = directory;
     this.#isCapturable = options.capturable ?? false;
+    this.#profilePrefix = options.profilePrefix;
     this.#alternation = new Alternation(manifest, this.stagesInputs);
     this.manifest = manifest;
   }
@@ -297,7 +301,8 @@ export class TrainingDevice implements AsyncDisposable {
   async #open(graph: string): Promise<void> {
     const onDevice = this.#host.provider.kind !== "cpu";
     const path = join(this.#directory, this.#graph(graph).file);
-    const options = { recordPlacement: onDevice };
+    const profile = this.#profilePrefix && { profilePrefix: `${this.#profilePrefix}${graph}` };
+    const options = { recordPlacement: onDevice, ...profile };
     const capturable = this.#isCapturable && isCaptured(graph);
     try {
       await this.#host.openGraph(graph, { path }, { ...options, capturable });

@@ -1,7 +1,8 @@
 // `npm run bench`: mttc's training step beside the first prototype's, side by side in one process, and
 // compile times; `npm run bench -- data`: the loader's rates instead (dataRates.ts); `-- features`: epochs
-// on features computed once (featureRates.ts); `-- peers`: steps beside PyTorch's (peers/peers.ts). Blocks
-// of steps alternate, so that both meet the same neighbours on a shared machine; medians and their ratio.
+// on features computed once (featureRates.ts); `-- peers`: steps beside PyTorch's (peers/peers.ts);
+// `-- profile`: where a step's time goes (profile/profile.ts). Blocks of steps alternate, so that both meet
+// the same neighbours on a shared machine; medians and their ratio.
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { availableParallelism, cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,6 +21,7 @@ import { compareDataRates } from "./dataRates.ts";
 import { compareEpochs } from "./epochs/epochs.ts";
 import { compareFeatureEpochs } from "./featureRates.ts";
 import { comparePeers } from "./peers/peers.ts";
+import { profileNet } from "./profile/profile.ts";
 
 interface Net {
   readonly batch: number;
@@ -178,6 +180,7 @@ const BENCHES: Readonly<Record<string, () => Promise<boolean>>> = {
   features: compareFeatureEpochs,
   epochs: () => compareEpochs(process.argv.slice(3)),
   peers: () => comparePeers(process.argv.slice(3)),
+  profile: () => profileNet(process.argv.slice(3)),
 };
 const isGood = await (BENCHES[process.argv[2] ?? ""] ?? benchTraining)();
 if (!isGood) process.exitCode = 1;

@@ -33,7 +33,7 @@ export async function compareEpochs(args: readonly string[]): Promise<boolean> {
   const cases = EPOCH_CASES.filter(({ name }) => wanted.includes(name));
   const python = needed(command, peerPython);
   const nets = cases.map(({ net }) => net);
-  const models = needed(command, () => peerModels(python, nets));
+  const models = needed(command, () => peerModels(() => python, nets));
   const images = Math.max(...cases.map((one) => one.train + one.val));
   const paths = await photos(join(peerCache(), "photos"), images);
   if (!(await mayMeasure(anyway))) return false;

@@ -19,17 +19,22 @@ export function benchCommand(name: string, kind: string, names: readonly string[
 }
 
 /** For faults of the command line and of what it needs. */
-const REFUSED = { exitCode: 2 };
+export const REFUSED = { exitCode: 2 };
 
 /** What of `names` is asked for, and how often. Ends the process where that is nothing. */
 export function wantedOf(command: Command, names: readonly string[]): { names: string[]; runs: number } {
-  const { runs: text } = command.opts<{ readonly runs: string }>();
-  const runs = Number(text);
-  if (!Number.isInteger(runs) || runs < 1) command.error(`--runs: a count, found "${text}"`, REFUSED);
+  const runs = countOf(command, "--runs", command.opts<{ readonly runs: string }>().runs);
   const unknown = command.args.find((name) => !names.includes(name));
   if (unknown !== undefined) command.error(`there is no "${unknown}": ${names.join(", ")}`, REFUSED);
   const wanted = names.filter((name) => command.args.length === 0 || command.args.includes(name));
   return { names: wanted, runs };
+}
+
+/** A flag's count of at least one. Ends the process where it is none. */
+export function countOf(command: Command, flag: string, text: string): number {
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1) command.error(`${flag}: a count, found "${text}"`, REFUSED);
+  return count;
 }
 
 /** What `body` gives; ends the process with its message where it cannot be had: a Python without torch, say. */

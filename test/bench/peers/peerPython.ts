@@ -37,8 +37,11 @@ export function peerPython(): string {
   return python;
 }
 
-/** Folder with the trunks of `nets`, exported where they are not there yet, and every net's spec. */
-export function peerModels(python: string, nets: readonly PeerNet[]): string {
+/**
+ * Folder with the trunks of `nets`, exported where they are not there yet, and every net's spec. Python is
+ * asked for only then.
+ */
+export function peerModels(python: () => string, nets: readonly PeerNet[]): string {
   const folder = join(CACHE, "models");
   mkdirSync(folder, { recursive: true });
   for (const net of PEER_NETS) writeFileSync(join(folder, `${net.name}.yml`), stringify(peerSpec(net, ".")));
@@ -46,7 +49,7 @@ export function peerModels(python: string, nets: readonly PeerNet[]): string {
   if (missing.length === 0) return folder;
   process.stderr.write(`Exporting ${missing.join(", ")} to ${folder}\n`);
   const wanted = missing.map((trunk) => `${trunk}:${EXPORT_SIDE}`);
-  run(python, "-W", "ignore", join(PEERS_FOLDER, "export_trunks.py"), folder, ...wanted);
+  run(python(), "-W", "ignore", join(PEERS_FOLDER, "export_trunks.py"), folder, ...wanted);
   return folder;
 }
 

@@ -49,7 +49,7 @@ export async function comparePeers(args: readonly string[]): Promise<boolean> {
   const { names: wanted, runs } = wantedOf(command, names);
   const nets = PEER_NETS.filter(({ name }) => wanted.includes(name));
   const python = needed(command, peerPython);
-  const models = needed(command, () => peerModels(python, nets));
+  const models = needed(command, () => peerModels(() => python, nets));
   if (!(await mayMeasure(flags.anyway))) return false;
   exitOnSignals();
   const scratch = mkdtempSync(join(tmpdir(), "mttc-bench-peers-"));
