@@ -2,6 +2,7 @@
 // what it wrote waits (CudaCopies.settle); but every so often ONNX Runtime itself must wait, since it gives
 // pinned memory back only then; and the first run of a graph must leave the device's memory as it found it.
 import type { Pointer } from "./ffi.ts";
+import type { Provider } from "./provider.ts";
 import type { OrtSession } from "./session.ts";
 
 /**
@@ -11,6 +12,16 @@ import type { OrtSession } from "./session.ts";
 const WAIT_EVERY = 64;
 /** ORT's number of a graph of the device for runs that are neither captured nor replayed. */
 const NOT_CAPTURED = "-1";
+
+/**
+ * A graph's memory comes in pieces in its first run; from the second on it is one block, of which the first has
+ * shown the size. Kept, the pieces would nearly double what a graph takes.
+ */
+const SHRINKS = "memory.enable_memory_arena_shrinkage";
+
+function arenaOf(provider: Provider): string {
+  return provider.kind === "cuda" ? `gpu:${provider.device}` : "cpu:0";
+}
 
 type Entries = Readonly<Record<string, string>>;
 
@@ -33,17 +44,12 @@ export class RunSettings {
   /** The settings of the next run; null for ORT's own. */
   next(): Pointer | null {
     const { provider } = this.session;
+    const run = this.captures ? undefined : this.session.countPlainRun();
+    if (run === 0) return this.settings("first", { [SHRINKS]: arenaOf(provider) });
     if (provider.kind !== "cuda") return this.settings("plain", {});
     const launched = { disable_synchronize_execution_providers: "1" };
     // A captured run refers to its memory for ever, and takes no other.
-    if (this.captures) return this.settings("captured", launched);
-    const run = this.session.countPlainRun();
-    // Its memory comes in pieces; from the second run on it is one block, of which the first has shown the
-    // size. Kept, the pieces would nearly double what a graph takes.
-    if (run === 0)
-      return this.settings("first", {
-        "memory.enable_memory_arena_shrinkage": `gpu:${provider.device}`,
-      });
+    if (run === undefined) return this.settings("captured", launched);
     return run % WAIT_EVERY === 0 ? this.settings("waited for", {}) : this.settings("launched", launched);
   }
 
