@@ -14,8 +14,8 @@ const WAIT_EVERY = 64;
 const NOT_CAPTURED = "-1";
 
 /**
- * A graph's memory comes in pieces in its first run; from the second on it is one block, of which the first has
- * shown the size. Kept, the pieces would nearly double what a graph takes.
+ * A graph's memory comes in pieces in its first run; from the second on it is one block, of which the first
+ * has shown the size. Kept, the pieces would nearly double what a graph takes.
  */
 const SHRINKS = "memory.enable_memory_arena_shrinkage";
 
