@@ -34,8 +34,10 @@ export function interruptSignal(
   for (const name of SIGNALS) process.on(name, onSignal);
   const forgetReader = terminal.onReaderGone(() => abort(`the reader of the output has gone: ${doing}`));
   const stop = (): void => {
-    for (const name of SIGNALS) process.off(name, onSignal);
     forgetReader();
+    // After an interruption the program is about to end: the same signal once more must not end it before it
+    // has said what was saved.
+    if (!controller.signal.aborted) for (const name of SIGNALS) process.off(name, onSignal);
   };
   return { signal: controller.signal, stop };
 }
