@@ -13,7 +13,7 @@ import {
   reorderOutputName,
 } from "./channelBlocks.ts";
 import { convAttrs } from "./convolutionGeometry.ts";
-import { readWindow, type WindowAxis, windowExtent } from "./slidingWindow.ts";
+import { flippedPads, readWindow, type WindowAxis } from "./slidingWindow.ts";
 import { padImage, type Sizes, sizesOf } from "./weightGradientSizes.ts";
 
 type BlockedLowering = (ctx: LowerContext, block: ChannelBlock) => Value;
@@ -74,8 +74,7 @@ const dense: BlockedLowering = (ctx, block) => {
 const flippedDense: BlockedLowering = (ctx, block) => {
   const { b } = ctx;
   const dy = b.emit(reorderInputName(block), [ctx.input(0)]);
-  const attrs = { ...convAttrs(ctx.attrs), pads: flippedPads(ctx) };
-  return convolve(b, [dy, reversedFilters(b, ctx.input(1), block)], attrs, block);
+  return convolve(b, [dy, reversedFilters(b, ctx.input(1), block)], flippedAttrs(ctx), block);
 };
 
 /** Depthwise filters [C,1,R,S] as [C/B, 1, R, S, B]. */
@@ -92,13 +91,10 @@ const depthwise: BlockedLowering = (ctx, block) => {
   return convolve(b, [x, filters, ctx.inputs[2]], convAttrs(ctx.attrs), block);
 };
 
-/** Pads of the convolution of dy by reversed taps. */
-function flippedPads(ctx: LowerContext): number[] {
+/** The attributes of the convolution of dy by reversed taps. */
+function flippedAttrs(ctx: LowerContext): Attrs {
   const [, , r = 1, s = 1] = concreteShape(ctx.input(1).type.shape);
-  const { rows, columns } = readWindow(ctx.attrs, [r, s]);
-  const before = (axis: WindowAxis): number => windowExtent(axis) - 1 - axis.padBegin;
-  const after = (axis: WindowAxis): number => windowExtent(axis) - 1 - axis.padEnd;
-  return [before(rows), before(columns), after(rows), after(columns)];
+  return { ...convAttrs(ctx.attrs), pads: flippedPads(readWindow(ctx.attrs, [r, s])) };
 }
 
 /**
@@ -112,7 +108,7 @@ const flippedDepthwise: BlockedLowering = (ctx, block) => {
   const reversed = b.emit("Gather", [b.reshape(ctx.input(1), [c, r * s]), b.ints(taps)], { axis: 1 });
   const filters = depthwiseFilters(b, b.reshape(reversed, [c, 1, r, s]), block);
   const dy = b.emit(reorderInputName(block), [ctx.input(0)]);
-  return convolve(b, [dy, filters], { ...convAttrs(ctx.attrs), pads: flippedPads(ctx) }, block);
+  return convolve(b, [dy, filters], flippedAttrs(ctx), block);
 };
 
 /**

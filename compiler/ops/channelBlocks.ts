@@ -11,8 +11,8 @@ import {
   notDifferentiable,
   type Op,
 } from "../ir/op.ts";
-import { concreteShape, type TensorType } from "../ir/types.ts";
-import { CONV_ATTRS, convGeometry, emptyLike, visitConvRuns } from "./convolutionGeometry.ts";
+import type { TensorType } from "../ir/types.ts";
+import { CONV_ATTRS, convolved } from "./convolutionGeometry.ts";
 import { floatType, imageDims, outputSize, readWindow } from "./slidingWindow.ts";
 import { outputWith, viewOffsets } from "./strided.ts";
 
@@ -131,7 +131,7 @@ function inferBlockedConv(ctx: InferContext, block: number): readonly TensorType
 }
 
 function evaluateBlockedConv(ctx: EvaluateContext, block: number): readonly NDArray[] {
-  const [x, w, bias] = [ctx.input(0), ctx.input(1), ctx.inputs[2]];
+  const [x, w] = [ctx.input(0), ctx.input(1)];
   const [k = 1, c = 1, r = 1, s = 1] = w.shape;
   const isDepthwise = ctx.attrs.int("group") !== 1;
   const areImagesBlocked = isDepthwise || c >= block;
@@ -146,15 +146,8 @@ function evaluateBlockedConv(ctx: EvaluateContext, block: number): readonly NDAr
         ),
       )
     : unblocked(w.data, blockedOffsets(1, k, c * r * s, block));
-  const y = emptyLike(ctx, 0);
-  const plane = (y.shape[2] ?? 1) * (y.shape[3] ?? 1);
-  if (bias) for (let i = 0; i < y.data.length; i++) y.data[i] = bias.data[Math.floor(i / plane) % k]!;
-  const geometry = convGeometry(ctx.attrs, x.shape, w.shape, y.shape);
-  const step = geometry.window.columns.stride;
-  visitConvRuns(geometry, (xFrom, wAt, yAt, count) => {
-    for (let i = 0; i < count; i++) y.data[yAt + i]! += filters[wAt]! * pixels[xFrom + i * step]!;
-  });
-  const offsets = imageOffsets(concreteShape(y.shape), block);
+  const y = convolved(ctx, pixels, filters);
+  const offsets = imageOffsets(y.shape, block);
   return outputWith(
     ctx,
     Float64Array.from(offsets, (offset) => y.data[offset]!),

@@ -7,11 +7,9 @@ import { BLOCKED_CONV_FORMS } from "./blockedForms.ts";
 import {
   CONV_ATTRS,
   convAttrs,
-  convGeometry,
+  convolved,
   emitConvInputGrad,
   emitConvWeightGrad,
-  emptyLike,
-  visitConvRuns,
 } from "./convolutionGeometry.ts";
 import { POINTWISE_FORMS } from "./pointwiseForms.ts";
 import { floatType, imageDims, outputSize, readWindow } from "./slidingWindow.ts";
@@ -32,19 +30,7 @@ export const Conv = defineOp("Conv", {
       needs[2] ? b.reduceSum(dy, [0, 2, 3], 0) : undefined,
     ];
   },
-  evaluate: (ctx) => {
-    const [x, w, bias] = [ctx.input(0), ctx.input(1), ctx.inputs[2]];
-    const y = emptyLike(ctx, 0);
-    const [, k = 1, p = 1, q = 1] = y.shape;
-    if (bias) for (let i = 0; i < y.data.length; i++) y.data[i] = bias.data[Math.floor(i / (p * q)) % k]!;
-    const geometry = convGeometry(ctx.attrs, x.shape, w.shape, y.shape);
-    const step = geometry.window.columns.stride;
-    visitConvRuns(geometry, (xFrom, wAt, yAt, count) => {
-      const weight = w.data[wAt]!;
-      for (let i = 0; i < count; i++) y.data[yAt + i]! += weight * x.data[xFrom + i * step]!;
-    });
-    return [y];
-  },
+  evaluate: (ctx) => [convolved(ctx, ctx.input(0).data, ctx.input(1).data)],
   lower: { ...POINTWISE_FORMS, ...BLOCKED_CONV_FORMS },
 });
 

@@ -64,6 +64,21 @@ export function convGeometry(
   return { window: readWindow(attrs, [w[2] ?? 1, w[3] ?? 1]), group: attrs.int("group"), x, w, y };
 }
 
+/** y of a convolution whose inputs are x, w and perhaps a bias, of their numbers in order of channels. */
+export function convolved(ctx: EvaluateContext, pixels: Float64Array, filters: Float64Array): NDArray {
+  const y = emptyLike(ctx, 0);
+  const [, k = 1, p = 1, q = 1] = y.shape;
+  const bias = ctx.inputs[2];
+  if (bias) for (let i = 0; i < y.data.length; i++) y.data[i] = bias.data[Math.floor(i / (p * q)) % k]!;
+  const geometry = convGeometry(ctx.attrs, ctx.input(0).shape, ctx.input(1).shape, y.shape);
+  const step = geometry.window.columns.stride;
+  visitConvRuns(geometry, (xFrom, wAt, yAt, count) => {
+    const weight = filters[wAt]!;
+    for (let i = 0; i < count; i++) y.data[yAt + i]! += weight * pixels[xFrom + i * step]!;
+  });
+  return y;
+}
+
 /** dx += sum over the taps of w dy: the transpose of the convolution `geometry`. */
 export function spreadThroughFilters(geometry: ConvGeometry, dx: NDArray, w: NDArray, dy: NDArray): void {
   const step = geometry.window.columns.stride;

@@ -5,7 +5,13 @@ import { concreteShape } from "../ir/types.ts";
 import { BLOCKED_INPUT_GRADIENT_FORMS } from "./blockedForms.ts";
 import { convAttrs } from "./convolutionGeometry.ts";
 import { INPUT_GRADIENT_CUDA_FORMS } from "./inputGradientCuda.ts";
-import { readWindow, type SlidingWindow, type WindowAxis, windowExtent } from "./slidingWindow.ts";
+import {
+  flippedPads,
+  readWindow,
+  type SlidingWindow,
+  type WindowAxis,
+  windowExtent,
+} from "./slidingWindow.ts";
 
 function windowOf(ctx: LowerContext): SlidingWindow {
   const [, , r = 1, s = 1] = concreteShape(ctx.input(1).type.shape);
@@ -18,7 +24,6 @@ function windowOf(ctx: LowerContext): SlidingWindow {
  */
 const flippedConv: Lowering = (ctx) => {
   const { b } = ctx;
-  const { rows, columns } = windowOf(ctx);
   const [k = 1, channels = 1, r = 1, s = 1] = concreteShape(ctx.input(1).type.shape);
   const group = ctx.attrs.int("group");
   const grouped = b.reshape(ctx.input(1), [group, k / group, channels, r * s]);
@@ -26,13 +31,10 @@ const flippedConv: Lowering = (ctx) => {
   const taps = Array.from({ length: r * s }, (_, tap) => r * s - 1 - tap);
   const reversed = taps.length > 1 ? b.emit("Gather", [exchanged, b.ints(taps)], { axis: 3 }) : exchanged;
   const filters = b.reshape(reversed, [group * channels, k / group, r, s]);
-  const before = (axis: WindowAxis): number => windowExtent(axis) - 1 - axis.padBegin;
-  const after = (axis: WindowAxis): number => windowExtent(axis) - 1 - axis.padEnd;
-  const pads = [before(rows), before(columns), after(rows), after(columns)];
   return [
     b.emit("Conv", [ctx.input(0), filters], {
       strides: [1, 1],
-      pads,
+      pads: flippedPads(windowOf(ctx)),
       dilations: ctx.attrs.ints("dilations"),
       group,
     }),

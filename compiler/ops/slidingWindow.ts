@@ -44,6 +44,13 @@ export function windowExtent(axis: WindowAxis): number {
   return (axis.kernel - 1) * axis.dilation + 1;
 }
 
+/** Pads [top, left, bottom, right] with which a convolution by reversed taps transposes one of stride 1. */
+export function flippedPads({ rows, columns }: SlidingWindow): number[] {
+  const before = (axis: WindowAxis): number => windowExtent(axis) - 1 - axis.padBegin;
+  const after = (axis: WindowAxis): number => windowExtent(axis) - 1 - axis.padEnd;
+  return [before(rows), before(columns), after(rows), after(columns)];
+}
+
 /**
  * Number of window positions along one axis of `size` pixels (ONNX Conv-11, MaxPool-12). With `ceil` a last,
  * partial window is added if it starts inside the image or its leading padding, as ONNX Runtime does.
