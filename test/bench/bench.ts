@@ -10,9 +10,9 @@ import Table from "cli-table3";
 import { compile } from "../../compiler/compile.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";
 import { parseSpec, resolveSpec } from "../../compiler/spec/parseSpec.ts";
-import type { LayerEntry } from "../../compiler/spec/schema.ts";
 import { OrtHost } from "../../runtime/ort/ortHost.ts";
 import { writeBundleDirectory } from "../../runtime/runs/bundleDirectory.ts";
+import { compileForHost } from "../../runtime/train/hostCompilation.ts";
 import type { MicroBatch } from "../../runtime/train/microBatch.ts";
 import { TrainingDevice } from "../../runtime/train/trainingDevice.ts";
 import { median } from "../median.ts";
@@ -20,36 +20,15 @@ import { compareAugmentRates } from "./augmentRates.ts";
 import { compareDataRates } from "./dataRates.ts";
 import { compareEpochs } from "./epochs/epochs.ts";
 import { compareFeatureEpochs } from "./featureRates.ts";
+import { PEER_NETS, type PeerNet, peerSpec } from "./peers/peerNets.ts";
 import { comparePeers } from "./peers/peers.ts";
 import { profileNet } from "./profile/profile.ts";
 
-interface Net {
-  readonly batch: number;
-  readonly side: number;
-  readonly fcn: readonly LayerEntry[];
-  readonly shared: readonly LayerEntry[];
-  readonly head: readonly LayerEntry[];
-  readonly classes: readonly number[];
-  readonly batchnorm: boolean;
-}
-
 type Step = () => Promise<number>;
-type PrototypeStep = (net: Net & { readonly threads: number }) => Promise<Step>;
+type PrototypeStep = (net: PeerNet & { readonly threads: number }) => Promise<Step>;
 
-const SCRATCH = {
-  fcn: [32, "p", 64, "p", 128],
-  shared: [128, "r"],
-  head: [64, "p", "d", 128],
-  classes: [10, 20],
-} as const;
-const NETS: Readonly<Record<string, Net>> = {
-  "scratch-cnn-64-b32": { ...SCRATCH, batch: 32, side: 64, batchnorm: false },
-  "demo-48-b32": {
-    ...{ batch: 32, side: 48, fcn: [16, "p", 32, "p", 64, "p"], shared: [64], head: [64] },
-    ...{ classes: [12, 82, 5], batchnorm: false },
-  },
-  "batchnorm-cnn-64-b32": { ...SCRATCH, batch: 32, side: 64, batchnorm: true },
-};
+/** Those of the peers' networks that need no trunk. */
+const NETS = PEER_NETS.filter(({ trunk }) => trunk === null);
 const BLOCK_STEPS = 3;
 const BLOCKS = 10;
 const THREADS = availableParallelism();
@@ -58,25 +37,15 @@ const THREADS = availableParallelism();
 async function mttcStep(
   host: OrtHost,
   folder: string,
-  net: Net,
+  net: PeerNet,
 ): Promise<{ device: TrainingDevice; step: Step }> {
   const tasks = net.classes.map((_, i) => `task${i}`);
-  const spec = resolveSpec({
-    tasks,
-    fcn: { layers: [...net.fcn] },
-    train_fcn: true,
-    shared_layers: [...net.shared],
-    task_layers: [...net.head],
-    task_weights: "adaptive",
-    batchnorm: net.batchnorm,
-    imshape: [net.side, net.side],
-    batch_size: net.batch,
-  });
+  const spec = resolveSpec(peerSpec(net, ""));
   const classes: TaskClasses = tasks.map((task, i) => ({
     task,
     classes: Array.from({ length: net.classes[i] ?? 2 }, (_, k) => String(k)),
   }));
-  const bundle = compile(spec, classes);
+  const { bundle } = await compileForHost(host, (more) => compile(spec, classes, more));
   const device = await TrainingDevice.open(host, folder, await writeBundleDirectory(folder, bundle));
   await device.startFrom(bundle.state);
   const makeBatch = (): MicroBatch => ({
@@ -116,7 +85,8 @@ async function compareSteps(folder: string): Promise<boolean> {
     style: { head: [] },
   });
   let isFast = true;
-  for (const [name, net] of Object.entries(NETS)) {
+  for (const net of NETS) {
+    const { name } = net;
     await using host = await OrtHost.start({ intraOpThreads: THREADS });
     const baseline = await prototypeStep({ ...net, threads: THREADS });
     const { step } = await mttcStep(host, join(folder, name), net);
