@@ -4,18 +4,30 @@
 import { InternalError, MttcError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import { readAttrs, type VjpContext } from "../ir/op.ts";
-import { concreteShape, elementCount, isFloat, type Node, type Value } from "../ir/types.ts";
+import {
+  concreteShape,
+  elementCount,
+  isFloat,
+  type Node,
+  sameType,
+  typeText,
+  type Value,
+} from "../ir/types.ts";
 
 /**
  * Gradient of `objective` (a float scalar) with respect to each of `parameters`, same shape and dtype as
  * they. A parameter that the objective does not depend on gets zeros. E_NOT_DIFFERENTIABLE names the node,
- * its operator and its origin when an operator without a derivative lies between them.
+ * its operator and its origin when an operator without a derivative lies between them. An InternalError
+ * where a derivative gives cotangents of another number, shape or dtype than the node's inputs: they would
+ * broadcast, or count as zero, without a word.
  */
 export function appendGradients(
   b: GraphBuilder,
   objective: Value,
   parameters: readonly Value[],
 ): Map<Value, Value> {
+  if (!isFloat(objective.type.dtype) || objective.type.shape.length > 0)
+    throw new InternalError(`${objective.name} is ${typeText(objective.type)}, an objective a float scalar`);
   const nodes = [...b.nodes];
   const active = reachableFrom(parameters, nodes);
   const cotangents = new Map<Value, Value>();
@@ -75,7 +87,33 @@ function differentiateNode(
       return present(cotangents[0], "the cotangent of output 0");
     },
   };
-  return op.vjp(context);
+  const outgoing = op.vjp(context);
+  const fault = cotangentFault(node, outgoing, context.needs);
+  if (fault !== undefined)
+    throw new InternalError(`derivative of ${op.name} (${node.outputs[0]?.name}): ${fault}`);
+  return outgoing;
+}
+
+/**
+ * What is wrong with the number or the types of cotangents that a derivative gave. A cotangent has the type
+ * of its input. There is an entry for every input that needs one, `undefined` if it is zero, and no value
+ * for an input that the node does not have.
+ */
+export function cotangentFault(
+  { inputs }: Pick<Node, "inputs">,
+  cotangents: readonly (Value | undefined)[],
+  needs: readonly boolean[],
+): string | undefined {
+  const needed = needs.lastIndexOf(true);
+  if (cotangents.length <= needed)
+    return `it gives ${cotangents.length} cotangents, and input ${needed} needs one`;
+  for (const [i, cotangent] of cotangents.entries()) {
+    const input = inputs[i];
+    if (cotangent && !input) return `there is a cotangent of input ${i}, which is absent`;
+    if (cotangent && input && !sameType(cotangent.type, input.type))
+      return `the cotangent of input ${i} is ${typeText(cotangent.type)}, the input ${typeText(input.type)}`;
+  }
+  return undefined;
 }
 
 /** Float values that depend on any of `sources`: only they carry cotangents. */

@@ -39,7 +39,7 @@ export const BatchNormTraining = defineOp("BatchNormTraining", {
     const epsilon = attrs.float("epsilon");
     const [dx, ...others] = dy
       ? b.emitAll("BatchNormTrainingGrad", [x, dy, scale, mean, variance], { epsilon }, 3)
-      : [];
+      : [undefined, undefined, undefined];
     if (!dMean && !dVar) return [dx, ...others];
     const { dtype, shape } = x.type;
     const spread = (perChannel: Value): Value => b.reshape(b.cast(perChannel, dtype), channelsFirst(shape));

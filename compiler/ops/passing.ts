@@ -19,8 +19,8 @@ const Dropout = defineOp("Dropout", {
       );
     return [ctx.input(0), { dtype: "bool", shape: ctx.input(0).shape }];
   },
-  // dx = dy
-  vjp: ({ dy }) => [dy],
+  // dx = dy, and 0 for the ratio
+  vjp: ({ dy }) => [dy, undefined],
   evaluate: (ctx) => {
     const mask = zerosForOutput(ctx, 1);
     return [ctx.input(0), { ...mask, data: mask.data.fill(1) }];
@@ -39,7 +39,7 @@ const CastLike = defineOp("CastLike", {
   // dx = dy in the dtype of x; 0 if that is not float, and for the second input
   vjp: ({ b, dy, input }) => {
     const { dtype } = input(0).type;
-    return [isFloat(dtype) ? b.cast(dy, dtype) : undefined];
+    return [isFloat(dtype) ? b.cast(dy, dtype) : undefined, undefined];
   },
   evaluate: (ctx) => outputWith(ctx, ctx.input(0).data),
 });

@@ -52,13 +52,13 @@ const Resize = defineOp("Resize", {
     for (const { axis, to } of resizedAxes(x.shape, given, ctx.attrs, ctx.fail)) resized[axis] = to;
     return [{ dtype: x.dtype, shape: resized }];
   },
-  // dx = M^T dy along each axis
+  // dx = M^T dy along each axis, and 0 for the region, which no mode reads
   vjp: ({ b, dy, input, inputs, attrs }) => {
     const given = inputs.slice(2).map((value) => constantNumbers(b, value));
     let dx = dy;
     for (const each of resizedAxes(input(0).type.shape, given, attrs))
       dx = multiplyTransposed(b, dx, each, interpolationMatrix(each, howOf(attrs)));
-    return [dx];
+    return [dx, undefined];
   },
   evaluate: evaluateResize,
 });

@@ -5,7 +5,7 @@ import { appendGradients } from "../../compiler/autodiff/reverse.ts";
 import { InternalError } from "../../compiler/diagnostics.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
-import type { NDArray } from "../../compiler/ir/op.ts";
+import type { NDArray, Vjp } from "../../compiler/ir/op.ts";
 import type { Value } from "../../compiler/ir/types.ts";
 import { verifyGraph } from "../../compiler/ir/verify.ts";
 import { OPS } from "../../compiler/ops/table.ts";
@@ -117,5 +117,80 @@ describe("an operator without a derivative", () => {
     const y: Value = { name: "y", type: p.type, origin: "o" };
     b.adoptNode({ op: faulty, inputs: [p], outputs: [y], attrs: {} });
     expect(() => appendGradients(b, y, [p])).toThrow(InternalError);
+  });
+});
+
+describe("cotangents that do not fit their inputs are a fault of ours", () => {
+  /** The gradient of sum(y) with respect to x and w, y of one node whose rule is planted. */
+  function sweep(name: string, shapes: readonly (readonly number[])[], vjp: Vjp): () => unknown {
+    const b = new GraphBuilder("g", OPS);
+    const inputs = shapes.map((shape, i) => b.input(`input${i}`, "float32", shape));
+    const y = b.within("shared_layers[0]", () => b.emit(name, inputs));
+    const rank = y.type.shape.length;
+    // The node with the planted rule stands where the right one stood.
+    const faulty = new GraphBuilder("g", OPS);
+    for (const input of inputs) faulty.adoptInput(input);
+    for (const node of b.nodes) faulty.adoptNode({ ...node, op: { ...node.op, vjp } });
+    const axes = Array.from({ length: rank }, (_, axis) => axis);
+    const loss = rank === 0 ? y : faulty.reduceSum(y, axes, 0);
+    return () => appendGradients(faulty, loss, inputs);
+  }
+  const planted: Readonly<Record<string, readonly [string, readonly (readonly number[])[], Vjp, RegExp]>> = {
+    "a mean over pixels that would broadcast": [
+      "Relu",
+      [[2, 3, 4, 4]],
+      ({ b, dy }) => [b.reduceMean(dy, [0, 2, 3], 1)],
+      /input 0 is f32\[1,3,1,1\], the input f32\[2,3,4,4\]/,
+    ],
+    "a missing un-broadcast": [
+      "Add",
+      [[2, 3], [3]],
+      ({ dy }) => [dy, dy],
+      /input 1 is f32\[2,3\], the input f32\[3\]/,
+    ],
+    "axes in another order": [
+      "Add",
+      [
+        [2, 3],
+        [2, 3],
+      ],
+      ({ b, dy }) => [dy, b.transpose(dy, [1, 0])],
+      /f32\[3,2\]/,
+    ],
+    "another rank with as many numbers": ["Neg", [[3]], ({ b, dy }) => [b.reshape(dy, [1, 3])], /f32\[1,3\]/],
+    "a scalar for a tensor": ["Neg", [[3]], ({ b }) => [b.scalar(-1)], /is f32\[\], the input f32\[3\]/],
+    "another dtype": [
+      "Neg",
+      [[3]],
+      ({ b, dy }) => [b.cast(dy, "float16")],
+      /is f16\[3\], the input f32\[3\]/,
+    ],
+    "a truth value": ["Neg", [[3]], ({ b, dy }) => [b.emit("Greater", [dy, b.scalar(0)])], /is bool\[3\]/],
+    "fewer than its inputs": ["Mul", [[3], [3]], ({ dy }) => [dy], /1 cotangents, and input 1 needs one/],
+    "none at all": ["Mul", [[3], [3]], () => [], /0 cotangents, and input 1 needs one/],
+    "more than its inputs": ["Neg", [[3]], ({ dy }) => [dy, dy], /a cotangent of input 1, which is absent/],
+  };
+  test.each(Object.entries(planted))("%s", (_, [name, shapes, vjp, message]) => {
+    const run = sweep(name, shapes, vjp);
+    expect(run).toThrow(InternalError);
+    expect(run).toThrow(message);
+    expect(run).toThrow(`derivative of ${name} (shared_layers[0]/${name})`);
+  });
+
+  test("but a zero that is said to be one fits, and so does nothing for what needs none", () => {
+    expect(sweep("Mul", [[3], [3]], ({ dy }) => [dy, undefined])).not.toThrow();
+    const b = new GraphBuilder("g", OPS);
+    const x = b.input("x", "float32", [2]);
+    const like = b.input("like", "float32", []);
+    const loss = b.reduceSum(b.emit("CastLike", [x, like]), [0], 0);
+    expect(appendGradients(b, loss, [x, like]).get(like)?.type.shape).toEqual([]);
+  });
+
+  test("an objective is a float scalar", () => {
+    const b = new GraphBuilder("g", OPS);
+    const x = b.input("x", "float32", [2]);
+    expect(() => appendGradients(b, x, [x])).toThrow(/x is f32\[2\], an objective a float scalar/);
+    const count = b.emit("Cast", [b.reduceSum(x, [0], 0)], { to: "int64" });
+    expect(() => appendGradients(b, count, [x])).toThrow(InternalError);
   });
 });

@@ -47,7 +47,7 @@ function checkCotangents(
   floor: number,
 ): string[] {
   const { op, sample } = drawn;
-  if (derivative.faults.length > 0) return [...derivative.faults];
+  if (derivative.fault !== undefined) return [derivative.fault];
   const results = interpret(derivative.graph, derivative.feeds);
   const forward = forwardGraph(drawn, table);
   const objective = (feeds: ReadonlyMap<string, NDArray>): number => {

@@ -1,17 +1,10 @@
 // From a sample to graphs: numbers for its inputs (seeded, away from ties and from 0), the graph of the
 // operator alone, and the graph of the operator with its derivative. Gradient checks and ONNX Runtime tests
 // run the same graphs.
+import { cotangentFault } from "../../compiler/autodiff/reverse.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { type NDArray, type Op, type OpTable, readAttrs } from "../../compiler/ir/op.ts";
-import {
-  concreteShape,
-  elementCount,
-  type Graph,
-  isFloat,
-  sameType,
-  typeText,
-  type Value,
-} from "../../compiler/ir/types.ts";
+import { concreteShape, elementCount, type Graph, isFloat, type Value } from "../../compiler/ir/types.ts";
 import type { Sample, SampleInput } from "./samples/sample.ts";
 
 /** Numbers that are drawn lie at least this far from each other and from 0. */
@@ -96,8 +89,8 @@ export interface DerivativeGraph {
   readonly wanted: readonly number[];
   /** Those of them for which the rule gave a value, as it must unless the derivative is zero. */
   readonly given: ReadonlySet<number>;
-  /** Cotangents whose type is not that of their input. */
-  readonly faults: readonly string[];
+  /** What the reverse sweep would refuse: too few cotangents, or of another type than their input. */
+  readonly fault: string | undefined;
 }
 
 /** Calls the operator's VJP with random cotangents for all its float outputs, or for the output `only` alone. */
@@ -120,18 +113,14 @@ export function derivativeGraph(drawn: DrawnSample, ops: OpTable, only?: number)
     callVjp(b, op, { inputs, outputs, cotangents, wanted, sample }),
   );
   const given = new Set<number>();
-  const faults: string[] = [];
   for (const i of wanted) {
-    const [input, result] = [inputs[i]!, results[i]];
+    const result = results?.[i];
     if (!result) continue;
     given.add(i);
     b.output(`d${i}`, result);
-    if (!sameType(result.type, input.type))
-      faults.push(
-        `the cotangent of input ${i} is ${typeText(result.type)}, the input ${typeText(input.type)}`,
-      );
   }
-  return { graph: b.build(), feeds, wanted, given, faults };
+  const fault = results && cotangentFault({ inputs }, results, needsOf(inputs, wanted));
+  return { graph: b.build(), feeds, wanted, given, fault };
 }
 
 /** A float32 number of [0.5, 1.5] with either sign: none is so small that its gradient proves nothing. */
@@ -156,6 +145,11 @@ function emitForward({ op, sample, arrays }: DrawnSample, ops: OpTable): Emitted
   return { b, inputs, outputs: b.emitAll(op.name, inputs, sample.attrs, sample.outputs ?? 1) };
 }
 
+function needsOf(inputs: Emitted["inputs"], wanted: readonly number[]): readonly boolean[] {
+  return inputs.map((_, i) => wanted.includes(i));
+}
+
+/** What the rule gives; undefined where there is no rule, or nothing to ask it. */
 function callVjp(
   b: GraphBuilder,
   op: Op,
@@ -166,11 +160,10 @@ function callVjp(
     readonly wanted: readonly number[];
     readonly sample: Sample;
   },
-): readonly (Value | undefined)[] {
+): readonly (Value | undefined)[] | undefined {
   const { inputs, outputs, cotangents, wanted, sample } = node;
-  if (typeof op.vjp !== "function" || wanted.length === 0) return [];
   const [dy] = cotangents;
-  if (!cotangents.some(Boolean)) return [];
+  if (typeof op.vjp !== "function" || wanted.length === 0 || !cotangents.some(Boolean)) return undefined;
   const present = (value: Value | undefined): Value => {
     if (!value) throw new Error(`${op.name}: the VJP asks for what is absent`);
     return value;
@@ -181,7 +174,7 @@ function callVjp(
     outputs,
     cotangents,
     attrs: readAttrs(op, sample.attrs ?? {}),
-    needs: inputs.map((_, i) => wanted.includes(i)),
+    needs: needsOf(inputs, wanted),
     input: (index) => present(inputs[index]),
     output: (index) => present(outputs[index]),
     get dy() {
