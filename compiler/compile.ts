@@ -21,7 +21,10 @@ import { buildEvaluateGraph } from "./step/inferenceGraphs.ts";
 export interface CompileOptions extends Pick<FinishOptions, "channelBlock" | "forms" | "warn"> {
   /** What the graphs are spelled for; default "cpu". */
   readonly target?: Target | undefined;
-  /** Whether the loader does the leading warps of augmentation on 8-bit images; by default for "cpu". */
+  /**
+   * Whether the loader does the leading warps of augmentation on 8-bit images; by default it gives images as
+   * they are.
+   */
   readonly loaderWarps?: boolean | undefined;
   /** Values to start from instead of drawn ones, by parameter name; row-major float32. */
   readonly initialValues?: ReadonlyMap<string, Float32Array>;
@@ -50,7 +53,8 @@ export function compile(spec: Spec, classes: TaskClasses, options: CompileOption
     scalesLoss: mixed,
     joinsUpdates: target === "cuda" ? "alike" : "vectors",
     // The loader warps bytes.
-    loaderWarps: spec.bit_depth === 8 && (options.loaderWarps ?? target === "cpu"),
+    loaderWarps: spec.bit_depth === 8 && (options.loaderWarps ?? false),
+    augmentsForCpu: target === "cpu",
   };
   const whole = buildGradientGraph(model, spec.batch_size);
   const micro = spec.accumulate === 1 ? whole : buildGradientGraph(model, spec.batch_size / spec.accumulate);

@@ -36,7 +36,7 @@ export function buildFeatureGraphs(model: TrainingModel): Graph[] {
     spec.accumulate === 1 ? whole : buildGradientGraph(model, spec.batch_size / spec.accumulate, shape);
   const augmented =
     featureDraws(spec) > 0
-      ? buildTrunk(model, AUGMENTED_TRUNK, (b) => trainingImage(b, spec, "N"))
+      ? buildTrunk(model, AUGMENTED_TRUNK, (b) => trainingImage(b, { spec }, "N"))
       : undefined;
   return [
     trunk,

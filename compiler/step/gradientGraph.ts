@@ -39,11 +39,16 @@ export interface TrainingModel {
   readonly teacher?: Teacher | undefined;
   /** Whether the loader does the leading warps of augmentation, and the training graphs the rest. */
   readonly loaderWarps?: boolean | undefined;
+  /** Whether training graphs augment in the form for CPUs. */
+  readonly augmentsForCpu?: boolean;
   /** Whether gradients are those of the loss times the state `optimizer.loss_scale` (lossScaling.ts). */
   readonly scalesLoss?: boolean;
   /** Which small tensors are updated together; none by default. */
   readonly joinsUpdates?: Joining;
 }
+
+/** What of it decides how images are augmented. */
+export type AugmentingModel = Pick<TrainingModel, "spec" | "loaderWarps" | "augmentsForCpu">;
 
 export interface GradientGraph {
   readonly graph: Graph;
@@ -100,7 +105,7 @@ export function buildGradientGraph(
     onStatistic: (statistic) => statistics.push(statistic),
   };
   // A teacher sees the images that its student sees.
-  const image = features ? undefined : trainingImage(b, spec, batch, model.loaderWarps);
+  const image = features ? undefined : trainingImage(b, model, batch);
   const fcn = image
     ? buildFcn(spec.train_fcn === false ? frozen(ctx) : ctx, image)
     : buildTrainedPart(ctx, featuresInput(b, batch, features ?? []));
@@ -128,11 +133,12 @@ export function buildGradientGraph(
   return { graph: b.build(), parameters, masks, statistics };
 }
 
-/**
- * The images of a micro-batch, augmented where the spec says so; with `loaderWarps`, by what the loader has
- * not done, in the form for CPUs.
- */
-export function trainingImage(b: GraphBuilder, spec: Spec, batch: Dim, loaderWarps = false): Value {
+/** The images of a micro-batch, augmented where the spec says so by what the loader has not done. */
+export function trainingImage(
+  b: GraphBuilder,
+  { spec, loaderWarps = false, augmentsForCpu = false }: AugmentingModel,
+  batch: Dim,
+): Value {
   const augment = augmentSettings(spec.augment) ?? {};
   const read = imageInput(b, spec, batch);
   const { graph } = splitAugmentation(augment, loaderWarps);
@@ -140,7 +146,7 @@ export function trainingImage(b: GraphBuilder, spec: Spec, batch: Dim, loaderWar
   // Augmentation divides by 255: other numbers are brought to as much first.
   const toLevels = (): Value => b.mul(b.cast(read, "float32"), b.scalar(255 / whiteLevel(spec)));
   const levels = spec.bit_depth === 8 ? read : b.within("image", toLevels);
-  return emitAugmentation(b, settingsOf(augment, graph), levels, { forCpu: loaderWarps });
+  return emitAugmentation(b, settingsOf(augment, graph), levels, { forCpu: augmentsForCpu });
 }
 
 /** The same context in inference form: a frozen FCN's statistics and dropout stand still. */

@@ -18,6 +18,7 @@ export interface CompilationInputs {
   readonly models: ModelHashes;
   readonly target: Target;
   readonly channelBlock?: number | undefined;
+  readonly loaderWarps?: boolean | undefined;
 }
 
 /** Code between a model file and a bundle, by folder. */
@@ -25,11 +26,12 @@ const COMPILER_FOLDERS = ["compiler", "runtime/models"];
 
 /** SHA-256 (hex) of the inputs and of what compiles them. */
 export function compilationKey(inputs: CompilationInputs, compiler: string = compilerIdentity()): string {
-  const { spec, classes, models, target, channelBlock = null } = inputs;
+  const { spec, classes, models, target, channelBlock = null, loaderWarps = false } = inputs;
+  const facts = { target, channelBlock, loaderWarps };
   const hashes = [models.trunk?.hash ?? null, models.teacher?.hash ?? null];
   const named = classes.map(({ task, classes: names }) => [task, names]);
   return createHash("sha256")
-    .update(JSON.stringify({ compiler, spec, classes: named, models: hashes, target, channelBlock }))
+    .update(JSON.stringify({ compiler, spec, classes: named, models: hashes, ...facts }))
     .digest("hex");
 }
 

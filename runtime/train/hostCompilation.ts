@@ -29,7 +29,9 @@ export interface HostBundle {
 }
 
 /** What a compilation for a host depends on beside spec, classes and models. */
-export type HostFacts = Pick<CompileOptions, "target" | "channelBlock"> & { readonly target: Target };
+export type HostFacts = Pick<CompileOptions, "target" | "channelBlock" | "loaderWarps"> & {
+  readonly target: Target;
+};
 
 /**
  * What of the host decides the compilation; undefined where measurements do, or where nodes must be named
@@ -41,7 +43,7 @@ export async function hostFacts(
 ): Promise<HostFacts | undefined> {
   const target = targetOf(host.provider);
   if (target !== "cpu" || autotunes(target, options)) return undefined;
-  return { target, channelBlock: await readChannelBlock(host) };
+  return { target, channelBlock: await readChannelBlock(host), loaderWarps: warpsInLoader(target) };
 }
 
 function autotunes(target: Target, { autotune = target === "cuda" }: HostCompilationOptions): boolean {
@@ -53,6 +55,11 @@ export function targetOf(provider: Provider): Target {
   return provider.kind === "cuda" ? "cuda" : "cpu";
 }
 
+/** On the CPU the loader warps bytes in a thread of its own beside the step, cheaper than the graph could. */
+function warpsInLoader(target: Target): boolean {
+  return target === "cpu";
+}
+
 /**
  * Compiles for the host's provider; `compileWith` adds these options to its own. Throws what the compiler
  * throws; E_DISK and E_FILE when measurements cannot be kept, E_CUDA_DEVICE where the device has no name.
@@ -60,7 +67,7 @@ export function targetOf(provider: Provider): Target {
 export async function compileForHost(
   host: OrtHost,
   compileWith: (
-    options: Pick<CompileOptions, "target" | "channelBlock" | "forms" | "trace" | "warn">,
+    options: Pick<CompileOptions, "target" | "channelBlock" | "loaderWarps" | "forms" | "trace" | "warn">,
   ) => Bundle,
   options: HostCompilationOptions = {},
 ): Promise<HostBundle> {
@@ -72,7 +79,8 @@ export async function compileForHost(
   let faults: Fault[] = [];
   const compileOnce: typeof compileWith = (more) => {
     faults = [];
-    return compileWith({ ...more, target, channelBlock, warn: (fault) => void faults.push(fault) });
+    const warn = (fault: Fault): void => void faults.push(fault);
+    return compileWith({ ...more, target, channelBlock, loaderWarps: warpsInLoader(target), warn });
   };
   const bundle = autotunes(target, options)
     ? await compileTuned(compileOnce, {

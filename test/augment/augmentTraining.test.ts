@@ -1,9 +1,9 @@
 // Augmentation compiled into training: it is the front of train and grad, nowhere else, and a step on
-// augmented images is the step that the same images would give. For the CPU the leading warps are left to the
-// loader.
+// augmented images is the step that the same images would give. The leading warps may be left to a loader.
 import { afterAll, describe, expect, test } from "vitest";
 import { buildAugmentGraph } from "../../compiler/augment/augmentGraph.ts";
 import { AUGMENT_OPERATIONS } from "../../compiler/augment/augmentTable.ts";
+import { TARGETS } from "../../compiler/bundle.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import type { Graph } from "../../compiler/ir/types.ts";
@@ -33,30 +33,39 @@ function mirrored(image: NDArray, flipped: readonly number[]): NDArray {
 }
 
 describe("a bundle", () => {
-  test("augments in train and grad, never in evaluate, and says what the columns are", () => {
-    const augment = { zoom_scale: 0.5, mask: 1 };
-    const { bundle } = compileExperiment({ augment }, CLASSES, undefined, "cuda");
-    expect(bundle.manifest.augment).toMatchObject({ loader: [], graph: ["zoom_scale", "mask"] });
-    const inputsOf = (graph: string) => bundle.manifest.graphs[graph]?.inputs ?? [];
-    const columns = ["row", "column", "height", "width"];
-    expect(bundle.manifest.augment?.columns).toEqual([
-      ...columns.map((name) => `zoom_scale/${name}`),
-      ...columns.map((name) => `mask/${name}`),
-    ]);
-    for (const graph of ["train", "grad"])
-      expect(inputsOf(graph)).toContainEqual({ name: "augment", dtype: "float32", shape: [BATCH, 8] });
-    for (const graph of ["apply", "evaluate"])
-      expect(inputsOf(graph).map(({ name }) => name)).not.toContain("augment");
-    expect(inputsOf("augment").map(({ name, shape }) => [name, shape])).toEqual([
-      ["image", ["N", SIDE, SIDE, 3]],
-      ["augment", ["N", 8]],
-    ]);
-    expect(bundle.files.has("augment.onnx")).toBe(true);
+  test.each(TARGETS)(
+    "for %s augments in train and grad, never in evaluate, and says its columns",
+    (target) => {
+      const augment = { zoom_scale: 0.5, mask: 1 };
+      const { bundle } = compileExperiment({ augment }, CLASSES, undefined, target);
+      expect(bundle.manifest.augment).toMatchObject({ loader: [], graph: ["zoom_scale", "mask"] });
+      const inputsOf = (graph: string) => bundle.manifest.graphs[graph]?.inputs ?? [];
+      const columns = ["row", "column", "height", "width"];
+      expect(bundle.manifest.augment?.columns).toEqual([
+        ...columns.map((name) => `zoom_scale/${name}`),
+        ...columns.map((name) => `mask/${name}`),
+      ]);
+      for (const graph of ["train", "grad"])
+        expect(inputsOf(graph)).toContainEqual({ name: "augment", dtype: "float32", shape: [BATCH, 8] });
+      for (const graph of ["apply", "evaluate"])
+        expect(inputsOf(graph).map(({ name }) => name)).not.toContain("augment");
+      expect(inputsOf("augment").map(({ name, shape }) => [name, shape])).toEqual([
+        ["image", ["N", SIDE, SIDE, 3]],
+        ["augment", ["N", 8]],
+      ]);
+      expect(bundle.files.has("augment.onnx")).toBe(true);
+    },
+  );
+
+  test.each(TARGETS)("for %s takes images as they are, whatever is done to them", (target) => {
+    const augment = Object.fromEntries(AUGMENT_NAMES.map((name) => [name, true]));
+    const { bundle } = compileExperiment({ augment, imshape: [24, 24] }, CLASSES, undefined, target);
+    expect(bundle.manifest.augment).toMatchObject({ loader: [], graph: AUGMENT_NAMES });
   });
 
-  test("for the CPU leaves the leading warps to the loader, and says so", () => {
+  test("leaves the leading warps to a loader that does them, and says so", () => {
     const augment = { flip_up_down: true, zoom_scale: 0.5, mask: 1 };
-    const { bundle } = compileExperiment({ augment }, CLASSES);
+    const { bundle } = compileExperiment({ augment }, CLASSES, undefined, "cpu", { loaderWarps: true });
     expect(bundle.manifest.augment).toMatchObject({
       loader: ["flip_up_down", "zoom_scale"],
       graph: ["mask"],
@@ -71,8 +80,9 @@ describe("a bundle", () => {
     ]);
   });
 
-  test("for the CPU has no rows where the loader does everything", () => {
-    const { bundle } = compileExperiment({ augment: { flip_up_down: true, rot90: true } }, CLASSES);
+  test("has no rows where the loader does everything", () => {
+    const augment = { flip_up_down: true, rot90: true };
+    const { bundle } = compileExperiment({ augment }, CLASSES, undefined, "cpu", { loaderWarps: true });
     expect(bundle.manifest.augment).toMatchObject({ loader: ["flip_up_down", "rot90"], graph: [] });
     expect(bundle.manifest.graphs.train?.inputs.map(({ name }) => name)).not.toContain("augment");
     expect(bundle.files.has("augment.onnx")).toBe(true);
@@ -93,11 +103,11 @@ describe("a bundle", () => {
   });
 });
 
-describe("a step", () => {
+describe.each(TARGETS)("a step for %s", (target) => {
   const spec = { optimizer: "momentum", global_pooling: "average" } as const;
   const plain = compileExperiment(spec, CLASSES);
   const flipped = { ...spec, augment: { flip_left_right: true } };
-  const augmented = compileExperiment(flipped, CLASSES, undefined, "cuda");
+  const augmented = compileExperiment(flipped, CLASSES, undefined, target);
   const batch = randomBatch(plain.bundle, "flips");
   const flips = [1, 0, 1, 0];
   const rows: NDArray = { dtype: "float32", shape: [BATCH, 1], data: Float64Array.from(flips) };
@@ -121,7 +131,7 @@ describe("a step", () => {
   });
 
   test("is the same whole and in micro-batches, each with its rows", () => {
-    const with2 = compileExperiment({ ...flipped, accumulate: 2 }, CLASSES, undefined, "cuda");
+    const with2 = compileExperiment({ ...flipped, accumulate: 2 }, CLASSES, undefined, target);
     const feeds = new Map(batch).set("augment", rows);
     const whole = withRunner("ONNX Runtime", with2, (run) => train(run, with2.bundle, state, feeds, 0.1));
     const halves = withRunner("ONNX Runtime", with2, (run) =>

@@ -82,6 +82,7 @@ describe("the key of a compilation", () => {
     ["another teacher", { models: { ...INPUTS.models, teacher: { hash: "t" } } }],
     ["model and teacher exchanged", { models: { trunk: { hash: "s" }, teacher: { hash: "t" } } }],
     ["another target", { target: "cuda" }],
+    ["a loader that warps", { loaderWarps: true }],
     ["another processor", { channelBlock: 16 }],
     ["a processor of which nothing is known", { channelBlock: undefined }],
   ])("is another for %s", (_, change) => {

@@ -1,6 +1,7 @@
 // A training run in a test: the state of a bundle, batches of random images and labels, whole steps and steps
 // in halves.
 import type { Bundle, Target } from "../../compiler/bundle.ts";
+import type { CompileOptions } from "../../compiler/compile.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
@@ -20,6 +21,7 @@ export function compileExperiment(
   classes: Readonly<Record<string, number>>,
   initial?: ReadonlyMap<string, Float32Array>,
   target: Target = "cpu",
+  more: CompileOptions = {},
 ): TracedBundle {
   const base = {
     fcn: { layers: [4, "p"] },
@@ -29,7 +31,7 @@ export function compileExperiment(
     batch_size: 4,
   };
   const input = { ...base, tasks: Object.keys(classes), ...spec } as SpecInput;
-  const options = { target, ...(initial ? { initialValues: initial } : {}) };
+  const options = { ...more, target, ...(initial ? { initialValues: initial } : {}) };
   return compileTraced(resolveSpec(input), numberedClasses(classes), options);
 }
 
