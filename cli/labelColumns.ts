@@ -4,8 +4,9 @@ import { dirname, resolve } from "node:path";
 import sharp from "sharp";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { classKey } from "../compiler/spec/classKey.ts";
-import { resolveSpec } from "../compiler/spec/parseSpec.ts";
-import { NOT_YET } from "../compiler/spec/schema.ts";
+import { NOT_YET } from "../compiler/spec/keyKinds.ts";
+import { resolveKeys } from "../compiler/spec/parseSpec.ts";
+import { SECTION_KEYS } from "../compiler/spec/schema.ts";
 import { sortClasses } from "../runtime/data/classes.ts";
 import { readImageFile } from "../runtime/data/imageFile.ts";
 import type { PathRule } from "../runtime/data/imagePaths.ts";
@@ -153,7 +154,7 @@ function judge(column: SurveyedColumn): TaskColumn | TableFacts["others"][number
 /** Why the spec would refuse a task of that name; undefined if it takes it. */
 function taskNameFault(name: string): string | undefined {
   try {
-    resolveSpec({ tasks: [name], filepaths: `not ${name}`.slice(0, 200), fcn: { layers: [1] } });
+    resolveKeys(SECTION_KEYS.labels, { tasks: [name], filepaths: `not ${name}`.slice(0, 200) });
     return undefined;
   } catch (error) {
     if (!(error instanceof MttcError)) throw error;

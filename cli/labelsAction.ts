@@ -1,7 +1,7 @@
 // What `mttc labels` does: source -> labels by image -> tables, with a report of contradictions.
 import { dirname, relative, resolve, sep } from "node:path";
 import { MttcError } from "../compiler/diagnostics.ts";
-import { NOT_YET } from "../compiler/spec/schema.ts";
+import { NOT_YET } from "../compiler/spec/keyKinds.ts";
 import { visibleText } from "../compiler/visibleText.ts";
 import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
 import { refuseForeignFile } from "../runtime/checkpoint/ownOutput.ts";

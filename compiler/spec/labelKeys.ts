@@ -1,6 +1,7 @@
-// Keys of the spec that say how the cells of a label table are read: missing-value words, classes that
-// validation alone has, and what is put before and behind the paths of images. A part of specSchema.
+// The section of the spec about labels: which tables and columns hold them, how their cells and paths are
+// read, which classes there are, and where the images that they name may lie.
 import { z } from "zod";
+import { phrase, text } from "./keyKinds.ts";
 
 /** Words that mean "no label" in cells without quotes, unless `missing` lists others. */
 export const DEFAULT_MISSING = ["None", "NaN", "nan", "null", "NULL", "NA", "N/A"] as const;
@@ -11,10 +12,53 @@ const wordPhrase = { error: "a word or a number" };
 const prefixPhrase = { error: "text, or a map {from: to}" };
 const textPhrase = { error: "text" };
 
-const text = z.string(textPhrase).max(MAX_CHARACTERS, textPhrase);
+const cellText = z.string(textPhrase).max(MAX_CHARACTERS, textPhrase);
+
+const FORBIDDEN_NAMES = new Set(["__proto__", "constructor", "prototype"]);
+const taskPhrase =
+  "a task's name: 1 to 100 characters, no / \\ : or control characters, no leading dot or space";
+
+function isTaskName(name: string): boolean {
+  return name.length <= 100 && /^[^./\\:\s\p{Cc}][^/\\:\p{Cc}]*$/u.test(name) && !FORBIDDEN_NAMES.has(name);
+}
+
+const taskName = z.string(phrase(taskPhrase)).refine(isTaskName, phrase(taskPhrase));
+const classPhrase = "a class: a non-empty string or an integer";
+const className = z
+  .union([z.string().min(1), z.int()], phrase(classPhrase))
+  .transform((name: string | number): string => String(name));
+const classesPhrase = "a map from a task's name to a list of two or more classes";
 
 /** The keys, in the order in which the README lists them. */
 export const LABEL_KEYS = {
+  train_labels: text("the path of a label table")
+    .nullable()
+    .default(null)
+    .describe(
+      "Label table (.csv, .tsv, .jsonl, .parquet) with a column of image paths and a column per task; empty " +
+        "cells are missing labels. Or, for one task, a folder with a folder of images per class.",
+    ),
+  val_labels: text("the path of a label table")
+    .nullable()
+    .default(null)
+    .describe("Label table of the same form, for evaluation after each epoch."),
+  filepaths: text("the name of a column").default("filepath").describe("Name of the column of image paths."),
+  tasks: z
+    .array(taskName, phrase("a list of task names (columns of the label table)"))
+    .min(1, phrase("at least one task"))
+    .max(1_000, phrase("at most 1000 tasks"))
+    .describe("The tasks: names of label columns, one head each."),
+  classes: z
+    .record(
+      z.string(),
+      z
+        .array(className, phrase("a list of classes"))
+        .min(2, phrase("two or more classes"))
+        .max(100_000, phrase("at most 100000 classes")),
+      phrase(classesPhrase),
+    )
+    .default({})
+    .describe("Classes per task in their order; a task without an entry takes those of the training labels."),
   missing: z
     .array(z.union([z.string().min(1).max(MAX_WORDS), z.number(), z.null()], wordPhrase), {
       error: "a list of words and numbers",
@@ -34,14 +78,26 @@ export const LABEL_KEYS = {
       "What a label is that validation alone has: a fault, or no label (`ignore`: such rows are counted and told).",
     ),
   path_prefix: z
-    .union([z.null(), text, z.record(text.min(1, textPhrase), text, prefixPhrase)], prefixPhrase)
+    .union([z.null(), cellText, z.record(cellText.min(1, textPhrase), cellText, prefixPhrase)], prefixPhrase)
     .default(null)
     .describe(
       "Text before every image path of the label tables (`images/`), or a map {from: to} of beginnings to replace (the " +
         "longest that fits); paths that begin otherwise stay.",
     ),
   path_suffix: z
-    .union([z.null(), text], textPhrase)
+    .union([z.null(), cellText], textPhrase)
     .default(null)
     .describe("Text behind every image path that does not end so yet: `.jpg` where the column holds ids."),
+  image_root: text("a folder")
+    .nullable()
+    .default(null)
+    .describe(
+      "Folder that all images of the label tables must lie in (/ allows any); null: the table's own folder or the spec's.",
+    ),
+  split_leak: z
+    .enum(["error", "allow"], phrase('"error" or "allow"'))
+    .default("error")
+    .describe(
+      "What an image that is in the training and the validation labels is; evaluation would flatter.",
+    ),
 };

@@ -5,16 +5,10 @@ import { type Document, isAlias, isMap, isNode, isPair, isSeq, LineCounter, pars
 import type { z } from "zod";
 import { type Fault, type Location, MttcError } from "../diagnostics.ts";
 import { AUGMENT_NAMES } from "./augmentKeys.ts";
+import { NOT_YET } from "./keyKinds.ts";
 import { inKnownCase, unknownKeyHint, weightsInOrder } from "./meant.ts";
-import {
-  IMPORTED_FCN_KEYS,
-  NOT_YET,
-  SPEC_KEYS,
-  type Spec,
-  type SpecInput,
-  type SpecKey,
-  specSchema,
-} from "./schema.ts";
+import { IMPORTED_FCN_KEYS } from "./networkKeys.ts";
+import { SPEC_KEYS, type Spec, type SpecInput, type SpecKey, specSchema } from "./schema.ts";
 import { crossFaults, formatSpecPath, type PartialSpec, type RuleFault, type SpecPath } from "./specRules.ts";
 
 const MAX_CHARACTERS = 1_000_000;
@@ -31,7 +25,7 @@ export function parseSpec(text: string, file: string): Spec {
     throw syntaxError(`expected at most ${MAX_CHARACTERS} characters`, { file });
   const lineCounter = new LineCounter();
   const doc = parseYaml(text, file, lineCounter);
-  return checkSpec(toPlain(doc, file), (path, key) => {
+  return checkSpec(toPlain(doc, file), SPEC_KEYS, (path, key) => {
     const offset = findOffset(doc, path, key);
     const { line, col } = lineCounter.linePos(offset);
     return { file, line, column: col };
@@ -40,7 +34,18 @@ export function parseSpec(text: string, file: string): Spec {
 
 /** Fills in the defaults of a spec given as an object. Throws MttcError E_CONFIG, without lines. */
 export function resolveSpec(spec: SpecInput): Spec {
-  return checkSpec(spec, () => ({}));
+  return checkSpec(spec, SPEC_KEYS, () => ({}));
+}
+
+/**
+ * The same of some keys alone, such as those of a section: whoever asks for labels or images needs no
+ * network. Other keys of a spec may be there and are not looked at; names that are no keys are refused.
+ */
+export function resolveKeys<Key extends SpecKey>(
+  keys: readonly Key[],
+  given: Pick<SpecInput, Key>,
+): Pick<Spec, Key> {
+  return checkSpec(given, keys, () => ({}));
 }
 
 function syntaxError(message: string, at: Location, cause?: unknown): MttcError {
@@ -103,9 +108,10 @@ function keyText(key: unknown): string {
 }
 
 /**
- * Checks each key by its own schema, then the rules between the keys that passed; throws all faults at once.
+ * Checks each of `keys` by its own schema, then the rules between those that passed; throws all faults at
+ * once.
  */
-function checkSpec(raw: unknown, locate: Locate): Spec {
+function checkSpec<Key extends SpecKey>(raw: unknown, keys: readonly Key[], locate: Locate): Pick<Spec, Key> {
   const report = (path: SpecPath, message: string, hint?: string, key = false): Fault => {
     const at = { ...locate(path, key), path: formatSpecPath(path) };
     return hint === undefined ? { code: "E_CONFIG", message, at } : { code: "E_CONFIG", message, at, hint };
@@ -118,7 +124,7 @@ function checkSpec(raw: unknown, locate: Locate): Spec {
     .filter((key) => !SPEC_KEYS.includes(key as SpecKey))
     .map((key) => report([key], `unknown key "${key}"`, unknownKeyHint(key, "", SPEC_KEYS), true));
   const valid: Partial<Record<SpecKey, unknown>> = {};
-  for (const key of SPEC_KEYS) {
+  for (const key of keys) {
     const result = specSchema.shape[key].safeParse(inKnownCase(specSchema.shape[key], given.get(key)));
     if (result.success) valid[key] = result.data;
     else
@@ -137,7 +143,7 @@ function checkSpec(raw: unknown, locate: Locate): Spec {
       report(["bit_depth"], `norm is needed: there is no usual range of ${String(depth)}-bit numbers`),
     );
   if (faults.length > 0) throw new MttcError(faults.sort(byPlace));
-  return inTaskOrder(valid as Spec);
+  return inTaskOrder(valid as Pick<Spec, Key>);
 }
 
 /** Puts task weights that are given by name into a list; what is wrong with them. */
@@ -153,9 +159,9 @@ function listWeights(valid: Partial<Record<SpecKey, unknown>>): readonly RuleFau
  * The same spec with its classes in the order of the tasks: the order of keys in the source must not show in
  * files.
  */
-function inTaskOrder(spec: Spec): Spec {
+function inTaskOrder<Keys extends PartialSpec>(spec: Keys): Keys {
   const { classes, tasks } = spec;
-  if (!classes) return spec;
+  if (!classes || !tasks) return spec;
   const listed = tasks.flatMap((task) => {
     const names = Object.hasOwn(classes, task) ? classes[task] : undefined;
     return names ? [[task, names] as const] : [];

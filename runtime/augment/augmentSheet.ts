@@ -13,18 +13,16 @@ import {
   augmentSettings,
 } from "../../compiler/spec/augmentKeys.ts";
 import { whiteLevel } from "../../compiler/spec/pixelRange.ts";
-import type { Spec } from "../../compiler/spec/schema.ts";
+import { SECTION_KEYS, type Spec } from "../../compiler/spec/schema.ts";
 import { imageDepth, numbersOver } from "../data/imageFormat.ts";
 import { ImageReader, imageBytes, imageFormat } from "../data/images.ts";
 import { OrtLibrary } from "../ort/library.ts";
 import { augmentSamples } from "./augmentSamples.ts";
 import { drawContactSheet, type SheetRow } from "./contactSheet.ts";
 
-/** The keys of a spec that a sheet depends on. */
-export type SheetSpec = Pick<
-  Spec,
-  "augment" | "imshape" | "num_channels" | "single_channel" | "bit_depth" | "norm" | "seed"
->;
+/** The keys of a spec that a sheet depends on: those of images, and what samples are drawn by. */
+export const SHEET_KEYS = [...SECTION_KEYS.images, "seed"] as const;
+export type SheetSpec = Pick<Spec, (typeof SHEET_KEYS)[number]>;
 
 export interface AugmentSheetOptions {
   /** Image files, one row each; with `each`, a row for each operation and file. */

@@ -3,7 +3,7 @@
 // classes.ts turns dictionary numbers into class numbers. labelFiles.ts fills tables from files. All faults
 // of a table are reported at once, each with its place.
 import { type Fault, type Location, MttcError, suggestName } from "../../compiler/diagnostics.ts";
-import { NOT_YET } from "../../compiler/spec/schema.ts";
+import { NOT_YET } from "../../compiler/spec/keyKinds.ts";
 import { FaultList } from "./faultList.ts";
 import { type PathRule, rulePath, withSlashes } from "./imagePaths.ts";
 import { type Cell, labelOf, MissingCells, textOf } from "./labelCell.ts";

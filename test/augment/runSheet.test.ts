@@ -3,14 +3,14 @@ import { readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import sharp from "sharp";
 import { expect, test } from "vitest";
+import { resolveKeys } from "../../compiler/spec/parseSpec.ts";
+import { SHEET_KEYS } from "../../runtime/augment/augmentSheet.ts";
 import { chooseEvenly, RUN_SHEET, writeRunSheet } from "../../runtime/augment/runSheet.ts";
 import { MultiTaskTrainer } from "../../runtime/mttc.ts";
 import { runCli } from "../cli/runCli.ts";
 import { makeTinyData } from "../cli/tinyData.ts";
 
-const SHEET = { augment: { hue_delta: 0.5 }, imshape: [16, 16], num_channels: 3 } as const;
-const SIZE = { imshape: [16, 16] as [number, number], bit_depth: 8, norm: 255 } as const;
-const SPEC = { ...SHEET, ...SIZE, single_channel: false, seed: 0 };
+const SPEC = resolveKeys(SHEET_KEYS, { augment: { hue_delta: 0.5 }, imshape: [16, 16] });
 
 test("a run with augmentation has a sheet of it, named at its end, and a resume leaves it alone", async () => {
   await using data = await makeTinyData({ augment: "{flip_left_right: true}" });

@@ -69,7 +69,7 @@ describe("the answer to an unknown key", () => {
     ["toString: 1", undefined],
   ])("%s: %s", (keys, hint) => {
     const found = hintOf(keys);
-    if (hint === undefined) expect(found).toMatch(/^one of: logdir, /);
+    if (hint === undefined) expect(found).toMatch(/^one of: train_labels, /);
     else expect(found).toBe(hint);
   });
 });
