@@ -13,10 +13,10 @@ import {
   missingProviderFiles,
   PROVIDER_FILES,
 } from "../ort/cudaLibraries.ts";
-import { OrtHost } from "../ort/ortHost.ts";
+import { OrtHost, type Provider } from "../ort/ortHost.ts";
 import { locateForProvider } from "../ort/providerChoice.ts";
 import { PROVIDER_PACKAGES } from "../setup/providerPackages.ts";
-import { runTrial } from "./trialRun.ts";
+import { runTrial, type TrialOptions } from "./trialRun.ts";
 
 /** One thing that was looked at. */
 export interface Finding {
@@ -49,14 +49,16 @@ export async function examine(options: DoctorOptions = {}): Promise<Finding[]> {
   const libraries = libraryFindings();
   const cuda = [provider, ...driver, ...libraries];
   const lacks = cuda.filter(({ state }) => state !== "ok").map(({ what }) => what);
-  const trial = (kind: "cpu" | "cuda") => trialFinding(kind, libraryPath, trialSeconds);
+  const trial = (what: string, provider: Provider) =>
+    trialFinding(what, { provider, libraryPath, seconds: trialSeconds });
+  const onCuda = "training on CUDA";
   return [
     await coreFinding(libraryPath),
     ...cuda,
-    await trial("cpu"),
+    await trial("training on the CPU", { kind: "cpu" }),
     lacks.length === 0
-      ? await trial("cuda")
-      : { what: "training on CUDA", state: "absent", found: `not tried without ${lacks.join(", ")}` },
+      ? await trial(onCuda, { kind: "cuda", device: 0, tf32: false })
+      : { what: onCuda, state: "absent", found: `not tried without ${lacks.join(", ")}` },
   ];
 }
 
@@ -130,11 +132,9 @@ function libraryFindings(): Finding[] {
   });
 }
 
-async function trialFinding(kind: "cpu" | "cuda", libraryPath: string, seconds: number): Promise<Finding> {
-  const what = kind === "cpu" ? "training on the CPU" : "training on CUDA";
+async function trialFinding(what: string, options: TrialOptions): Promise<Finding> {
   try {
-    const provider = kind === "cpu" ? { kind } : { kind, device: 0, tf32: false };
-    const trial = await runTrial({ provider, libraryPath, seconds });
+    const trial = await runTrial(options);
     const rate = (trial.steps / trial.seconds).toFixed(0);
     const falls = trial.lastLoss < trial.firstLoss;
     const losses = `loss ${trial.firstLoss.toFixed(3)} to ${trial.lastLoss.toFixed(3)}`;

@@ -7,8 +7,8 @@ import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import { temporaryFolder } from "../checkpoint/temporaryFolder.ts";
 import { RandomStream } from "../data/randomStream.ts";
 import { OrtHost, type ProviderRequest } from "../ort/ortHost.ts";
+import { providerTraits } from "../ort/provider.ts";
 import { writeBundleDirectory } from "../runs/bundleDirectory.ts";
-import { targetOf } from "../train/hostCompilation.ts";
 import { TrainingDevice } from "../train/trainingDevice.ts";
 
 const TASK = "bright";
@@ -56,7 +56,8 @@ async function trainFor(seconds: number, host: OrtHost, folder: string): Promise
     imshape: [SIDE, SIDE],
     batch_size: ROWS,
   });
-  const bundle = compile(spec, [{ task: TASK, classes: ["no", "yes"] }], { target: targetOf(host.provider) });
+  const { target } = providerTraits(host.provider);
+  const bundle = compile(spec, [{ task: TASK, classes: ["no", "yes"] }], { target });
   const manifest = await writeBundleDirectory(join(folder, "bundle"), bundle);
   await using device = await TrainingDevice.open(host, join(folder, "bundle"), manifest);
   await device.startFrom(bundle.state);

@@ -5,7 +5,8 @@ import type { GraphEntry, Manifest } from "../../compiler/bundle.ts";
 import { InternalError } from "../../compiler/diagnostics.ts";
 import type { Batch } from "../data/loader.ts";
 import type { BufferSpec, OrtHost, Placement } from "../ort/ortHost.ts";
-import { PROVIDER_NAMES } from "../ort/provider.ts";
+import { fallenNodes } from "../ort/placement.ts";
+import { providerTraits } from "../ort/provider.ts";
 import type { Scoring } from "./scoring.ts";
 
 const GRAPH = "evaluate";
@@ -37,7 +38,7 @@ export class EvaluationDevice {
     weights: ReadonlyMap<string, Uint8Array>,
   ): Promise<EvaluationDevice> {
     const { file, inputs, outputs } = graphOf(manifest);
-    const onDevice = host.provider.kind !== "cpu";
+    const onDevice = providerTraits(host.provider).memory !== null;
     await host.openGraph(GRAPH, { path: join(directory, file) }, { recordPlacement: onDevice });
     const placements = onDevice ? await host.placements(GRAPH) : [];
     const buffers = [...inputs, ...outputs].map(
@@ -53,7 +54,11 @@ export class EvaluationDevice {
     const byName = (entries: GraphEntry["inputs"]) =>
       Object.fromEntries(entries.map(({ name }) => [name, name]));
     await host.bind(GRAPH, GRAPH, { inputs: byName(inputs), outputs: byName(outputs) });
-    return new EvaluationDevice(host, manifest, fallbackOf(placements));
+    return new EvaluationDevice(
+      host,
+      manifest,
+      fallbackOf(placements, fallenNodes(host.provider, placements)),
+    );
   }
 
   /** Logits per task, float32 [batch, classes], of one batch. */
@@ -77,8 +82,7 @@ function imagesOf(input: Parameters<Scoring["device"]["evaluate"]>[0]): Batch["i
   return "images" in input ? input.images : missing("place for features");
 }
 
-function fallbackOf(placements: readonly Placement[]): string | undefined {
-  const fallen = placements.filter(({ provider }) => provider === PROVIDER_NAMES.cpu);
+function fallbackOf(placements: readonly Placement[], fallen: readonly Placement[]): string | undefined {
   if (fallen.length === 0) return undefined;
   return `${fallen.length} of ${placements.length} nodes of evaluate run on the CPU, such as ${fallen[0]?.node}`;
 }

@@ -17,7 +17,7 @@ import type { LabelTable } from "../data/labelTable.ts";
 import { LoaderThread } from "../loader/loaderThread.ts";
 import { readForeignModels } from "../models/foreignModels.ts";
 import { OrtHost } from "../ort/ortHost.ts";
-import { describeProvider } from "../ort/provider.ts";
+import { deviceNote } from "../ort/provider.ts";
 import { ortOptions, type RuntimeOptions } from "../ort/runtimeOptions.ts";
 import { readBundleDirectory, type StoredManifest } from "../runs/bundleDirectory.ts";
 import { refuseOtherTensors } from "../runs/checkpointTensors.ts";
@@ -61,6 +61,7 @@ export class TrainedRun implements AsyncDisposable {
     open: { readonly host: OrtHost; readonly device: EvaluationDevice },
   ) {
     const { host, device } = open;
+    const onDevice = deviceNote(host.provider);
     this.folder = folder;
     this.#manifest = manifest;
     this.checkpoint = checkpoint;
@@ -70,7 +71,7 @@ export class TrainedRun implements AsyncDisposable {
     this.#scoring = { manifest, device, reader: this.#reader, parallel };
     this.warnings = [
       ...(host.note === undefined ? [] : [host.note]),
-      ...(host.provider.kind === "cpu" ? [] : [`running on ${describeProvider(host.provider)}`]),
+      ...(onDevice === undefined ? [] : [onDevice]),
       ...(device.fallback === undefined ? [] : [device.fallback]),
       ...folder.notes,
       ...checkpoint.warnings,

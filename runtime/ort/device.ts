@@ -9,12 +9,31 @@ import { missingProviderFiles, requireCudaLibraries } from "./cudaLibraries.ts";
 import { type DeviceCopies, type DeviceMemory, OrtCopies } from "./deviceMemory.ts";
 import type { Pointer } from "./ffi.ts";
 import type { OrtLibrary } from "./library.ts";
-import { memoryOf, type Provider } from "./provider.ts";
+import { type Provider, type ProviderTraits, providerTraits } from "./provider.ts";
 import { OrtSession } from "./session.ts";
 
 /** OrtDeviceAllocator and OrtMemTypeDefault of the C API. */
 const DEVICE_ALLOCATOR = 0;
 const DEFAULT_MEMORY = 0;
+
+/** What comes with the code of a provider. */
+interface ProviderCode {
+  /** Loads what it needs, which stays loaded while the result is held. */
+  readonly prepare: (library: OrtLibrary) => readonly object[];
+  /** Copies to and from a device, by its number. */
+  readonly copiesOf: (library: OrtLibrary, device: number) => DeviceCopies;
+}
+
+const CODE: Readonly<Record<ProviderTraits["library"], ProviderCode>> = {
+  core: { prepare: () => [], copiesOf: (library) => new OrtCopies(library) },
+  cuda: {
+    prepare: ({ path }) => {
+      refuseWithoutProvider(path);
+      return requireCudaLibraries();
+    },
+    copiesOf: (library, device) => new CudaCopies(library, device),
+  },
+};
 
 /** An opened device; tensors and graphs on it must be disposed before it, and it before the library. */
 export class OrtDevice implements DeviceMemory {
@@ -44,10 +63,10 @@ export class OrtDevice implements DeviceMemory {
    * and E_DEVICE_MEMORY say what is missing.
    */
   static open(library: OrtLibrary, provider: Provider): OrtDevice | null {
-    const place = memoryOf(provider);
+    const { memory: place, library: code } = providerTraits(provider);
     if (place === null) return null;
-    if (provider.kind === "cuda") refuseWithoutProvider(library.path);
-    const preloaded = provider.kind === "cuda" ? requireCudaLibraries() : [];
+    const { prepare, copiesOf } = CODE[code];
+    const preloaded = prepare(library);
     const { functions } = library;
     const doing = `opening the device of ${provider.kind}`;
     const anchor = OrtSession.open(library, doing, { bytes: anchorModel() }, { provider, intraOpThreads: 1 });
@@ -61,8 +80,7 @@ export class OrtDevice implements DeviceMemory {
       } finally {
         functions.ReleaseMemoryInfo(memory);
       }
-      const copies =
-        provider.kind === "cuda" ? new CudaCopies(library, provider.device) : new OrtCopies(library);
+      const copies = copiesOf(library, place.device);
       return new OrtDevice(library, provider, { anchor, allocator, copies, preloaded });
     } catch (error) {
       if (allocator !== undefined) functions.ReleaseAllocator(allocator);

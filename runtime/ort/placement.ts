@@ -2,6 +2,7 @@
 // name instead of being found in a profile.
 import { type Pointer, readPointers, readText } from "./ffi.ts";
 import type { OrtLibrary } from "./library.ts";
+import { PROVIDER_NAMES, type Provider, providerTraits } from "./provider.ts";
 
 /** A node of the graph that ORT made of ours, and who runs it. */
 export interface Placement {
@@ -11,6 +12,12 @@ export interface Placement {
   readonly operator: string;
   /** ORT's name of the provider: "CPUExecutionProvider". */
   readonly provider: string;
+}
+
+/** The nodes that the CPU runs although `provider` is a device. */
+export function fallenNodes(provider: Provider, placements: readonly Placement[]): readonly Placement[] {
+  if (providerTraits(provider).memory === null) return [];
+  return placements.filter((placement) => placement.provider === PROVIDER_NAMES.cpu);
 }
 
 /** All nodes of a session that was opened with `recordPlacement`, after ORT's basic optimisation. */

@@ -1,9 +1,7 @@
-// The execution providers: where a session's operators run. One provider per process of ORT, chosen when the
-// thread starts; every session is given it, and the CPU takes what it has no kernel for.
-
-import { MttcError } from "../../compiler/diagnostics.ts";
-import type { Pointer } from "./ffi.ts";
-import type { OrtLibrary } from "./library.ts";
+// The execution providers: where a session's operators run, and all that the rest of mttc asks of one, as
+// traits in one table. One provider per process of ORT, chosen when the thread starts; every session is given
+// it, and the CPU takes what it has no kernel for. Loads no native part: providerOptions.ts and device.ts do.
+import type { Target } from "../../compiler/bundle.ts";
 
 /** Where graphs run. */
 export type Provider = { readonly kind: "cpu" } | CudaProvider | WebGpuProvider;
@@ -29,6 +27,9 @@ export interface CudaProvider {
   readonly memoryLimitBytes?: number | undefined;
 }
 
+/** The provider of a kind. */
+export type ProviderOf<Kind extends Provider["kind"]> = Extract<Provider, { readonly kind: Kind }>;
+
 /** What ORT calls a provider, in placements. */
 export const PROVIDER_NAMES = {
   cpu: "CPUExecutionProvider",
@@ -36,79 +37,83 @@ export const PROVIDER_NAMES = {
   webgpu: "WebGpuExecutionProvider",
 } as const satisfies Record<Provider["kind"], string>;
 
-/** ORT's name of the provider's memory, and the device's number in it; null where it is the host's. */
-export function memoryOf(provider: Provider): { readonly name: string; readonly device: number } | null {
-  switch (provider.kind) {
-    case "cpu":
-      return null;
-    case "cuda":
-      return { name: "Cuda", device: provider.device };
-    case "webgpu":
-      return { name: "WebGPU_Buf", device: 0 };
-  }
+/** What a provider is and can do. Code asks these, not which provider it is. */
+export interface ProviderTraits {
+  /** For people: "CUDA device 0". */
+  readonly title: string;
+  /** What graphs are compiled for. */
+  readonly target: Target;
+  /**
+   * Whose code it is: ORT's core has it, or a library beside the core, which `mttc setup-cuda` brings, with
+   * NVIDIA's libraries.
+   */
+  readonly library: "core" | "cuda";
+  /**
+   * ORT's name of the provider's memory, and the device's number in it; null where it is the host's. Tensors
+   * lie there, inputs are copied to it, the next ones while a step runs, and nodes may fall to the CPU.
+   */
+  readonly memory: { readonly name: string; readonly device: number } | null;
+  /** ORT's name of the arena that graphs take their memory from. */
+  readonly arena: string;
+  /** Whether a run is only launched, and whoever reads what it wrote waits. */
+  readonly launchesRuns: boolean;
+  /** Whether runs can be captured as graphs of its device, and replayed. */
+  readonly canCapture: boolean;
+  /** Whether it computes in less than float32 where a spec's `precision` asks for that. */
+  readonly reducesPrecision: boolean;
+  /** Whether float32 products round their factors: its numbers are then others. */
+  readonly roundsFactors: boolean;
+  /** Whether it has convolutions on blocks of channels, as wide as the processor's vectors. */
+  readonly hasChannelBlocks: boolean;
 }
 
-/** For people: "CUDA device 0". */
-export function describeProvider(provider: Provider): string {
-  if (provider.kind === "cuda") return `CUDA device ${provider.device}`;
-  return provider.kind === "cpu" ? "the CPU" : "WebGPU";
+const TRAITS: { readonly [Kind in Provider["kind"]]: (provider: ProviderOf<Kind>) => ProviderTraits } = {
+  cpu: () => ({
+    title: "the CPU",
+    target: "cpu",
+    library: "core",
+    memory: null,
+    arena: "cpu:0",
+    launchesRuns: false,
+    canCapture: false,
+    reducesPrecision: false,
+    roundsFactors: false,
+    hasChannelBlocks: true,
+  }),
+  cuda: ({ device, tf32 }) => ({
+    title: `CUDA device ${device}`,
+    target: "cuda",
+    library: "cuda",
+    memory: { name: "Cuda", device },
+    arena: `gpu:${device}`,
+    launchesRuns: true,
+    canCapture: true,
+    reducesPrecision: true,
+    roundsFactors: tf32,
+    hasChannelBlocks: false,
+  }),
+  webgpu: () => ({
+    title: "WebGPU",
+    target: "cpu",
+    library: "core",
+    memory: { name: "WebGPU_Buf", device: 0 },
+    arena: "cpu:0",
+    launchesRuns: false,
+    canCapture: true,
+    reducesPrecision: false,
+    roundsFactors: false,
+    hasChannelBlocks: false,
+  }),
+};
+
+/** The traits of a provider. */
+export function providerTraits(provider: Provider): ProviderTraits {
+  const traits = TRAITS[provider.kind] as (provider: Provider) => ProviderTraits;
+  return traits(provider);
 }
 
-/**
- * Gives a provider to the sessions made with these options; `capturable` lets it capture runs as graphs of
- * its device. Throws what library.check throws; E_ORT for a provider that cannot capture.
- */
-export function appendProvider(
-  library: OrtLibrary,
-  settings: Pointer,
-  provider: Provider,
-  doing: string,
-  capturable = false,
-): void {
-  const { functions } = library;
-  if (provider.kind === "cpu" && capturable)
-    throw new MttcError({ code: "E_ORT", message: `${doing}: the CPU has no graphs to capture runs as` });
-  if (provider.kind === "webgpu") {
-    // NCHW as on CUDA; in NHWC form ORT 1.29 does not record placements.
-    const { cpuNodes = [] } = provider;
-    const forced = cpuNodes.length === 0 ? {} : { forceCpuNodeNames: cpuNodes.join("\n") };
-    const capture = capturable ? { enableGraphCapture: "1" } : {};
-    const settled = { preferredLayout: "NCHW", ...forced, ...capture };
-    const [keys, values] = [Object.keys(settled), Object.values(settled)];
-    library.check(
-      doing,
-      functions.SessionOptionsAppendExecutionProvider(settings, "WebGPU", keys, values, keys.length),
-    );
-  }
-  if (provider.kind !== "cuda") return;
-  const options = library.make(doing, (out) => functions.CreateCUDAProviderOptions(out));
-  try {
-    const settled = Object.entries(cudaOptions(provider, capturable));
-    const keys = settled.map(([key]) => key);
-    const values = settled.map(([, value]) => value);
-    library.check(doing, functions.UpdateCUDAProviderOptions(options, keys, values, keys.length));
-    library.check(doing, functions.SessionOptionsAppendExecutionProvider_CUDA_V2(settings, options));
-  } finally {
-    functions.ReleaseCUDAProviderOptions(options);
-  }
-}
-
-/** The provider's options by ORT's own keys. */
-export function cudaOptions(
-  { device, tf32, memoryLimitBytes }: CudaProvider,
-  capturable = false,
-): Record<string, string> {
-  return {
-    device_id: String(device),
-    // With cuDNN 9 nothing is benchmarked: EXHAUSTIVE asks the heuristic of mode B.
-    cudnn_conv_algo_search: "EXHAUSTIVE",
-    use_tf32: tf32 ? "1" : "0",
-    // Shapes are static: what a step needs is known after the first one, and doubling would waste half.
-    arena_extend_strategy: "kSameAsRequested",
-    // Weights are inputs of the graphs, which NHWC kernels do not take.
-    prefer_nhwc: "0",
-    do_copy_in_default_stream: "1",
-    enable_cuda_graph: capturable ? "1" : "0",
-    ...(memoryLimitBytes === undefined ? {} : { gpu_mem_limit: String(memoryLimitBytes) }),
-  };
+/** A line for the user where graphs run on a device; undefined where they run on the processor. */
+export function deviceNote(provider: Provider): string | undefined {
+  const { memory, title } = providerTraits(provider);
+  return memory === null ? undefined : `running on ${title}`;
 }

@@ -5,7 +5,7 @@ import path from "node:path";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { missingProviderFiles } from "./cudaLibraries.ts";
 import { currentSurroundings, locateOrtLibrary, type Surroundings } from "./library.ts";
-import type { Provider } from "./provider.ts";
+import { type Provider, providerTraits } from "./provider.ts";
 import { providerFolder } from "./providerFolder.ts";
 import type { ProviderRequest } from "./providerName.ts";
 
@@ -20,8 +20,9 @@ export function locateForProvider(
   folder: string = providerFolder(),
 ): string {
   const isOpen = libraryPath === undefined && (around.ortFolder ?? "") === "";
-  const mayUseCuda = request.kind === "cuda" || request.kind === "auto";
-  const isBrought = isOpen && mayUseCuda && missingProviderFiles(path.join(folder, "core")).length === 0;
+  const library = request.kind === "auto" ? "cuda" : providerTraits(request).library;
+  const isBrought =
+    isOpen && library === "cuda" && missingProviderFiles(path.join(folder, "core")).length === 0;
   return locateOrtLibrary(isBrought ? folder : libraryPath, around);
 }
 

@@ -1,8 +1,8 @@
-// How ONNX Runtime is told to carry out a binding's runs. On CUDA a run is only launched, and whoever reads
+// How ONNX Runtime is told to carry out a binding's runs. Where a run is only launched (CUDA), whoever reads
 // what it wrote waits (CudaCopies.settle); but every so often ONNX Runtime itself must wait, since it gives
 // pinned memory back only then; and the first run of a graph must leave the device's memory as it found it.
 import type { Pointer } from "./ffi.ts";
-import type { Provider } from "./provider.ts";
+import { providerTraits } from "./provider.ts";
 import type { OrtSession } from "./session.ts";
 
 /**
@@ -18,10 +18,6 @@ const NOT_CAPTURED = "-1";
  * has shown the size. Kept, the pieces would nearly double what a graph takes.
  */
 const SHRINKS = "memory.enable_memory_arena_shrinkage";
-
-function arenaOf(provider: Provider): string {
-  return provider.kind === "cuda" ? `gpu:${provider.device}` : "cpu:0";
-}
 
 type Entries = Readonly<Record<string, string>>;
 
@@ -43,10 +39,10 @@ export class RunSettings {
 
   /** The settings of the next run; null for ORT's own. */
   next(): Pointer | null {
-    const { provider } = this.session;
+    const { arena, launchesRuns } = providerTraits(this.session.provider);
     const run = this.captures ? undefined : this.session.countPlainRun();
-    if (run === 0) return this.settings("first", { [SHRINKS]: arenaOf(provider) });
-    if (provider.kind !== "cuda") return this.settings("plain", {});
+    if (run === 0) return this.settings("first", { [SHRINKS]: arena });
+    if (!launchesRuns) return this.settings("plain", {});
     const launched = { disable_synchronize_execution_providers: "1" };
     // A captured run refers to its memory for ever, and takes no other.
     if (run === undefined) return this.settings("captured", launched);

@@ -6,7 +6,8 @@ import type { MemoryPlace } from "./deviceMemory.ts";
 import { type OrtFunctions, type Pointer, readText } from "./ffi.ts";
 import type { OrtLibrary } from "./library.ts";
 import { type Placement, readPlacements } from "./placement.ts";
-import { appendProvider, memoryOf, type Provider } from "./provider.ts";
+import { type Provider, providerTraits } from "./provider.ts";
+import { appendProvider } from "./providerOptions.ts";
 import { OrtTensor } from "./tensor.ts";
 import { listTensors, type TensorInfo, takeText } from "./tensorInfo.ts";
 
@@ -240,7 +241,8 @@ function readInputPlaces(
   provider: Provider,
 ): Map<string, MemoryPlace> {
   const names = inputs.map(({ name }) => name);
-  if (memoryOf(provider) === null || names.length === 0) return new Map(names.map((name) => [name, "host"]));
+  if (providerTraits(provider).memory === null || names.length === 0)
+    return new Map(names.map((name) => [name, "host"]));
   const { functions } = library;
   const doing = "asking where inputs are read";
   const memories: (Pointer | null)[] = names.map(() => null);

@@ -6,14 +6,15 @@ import { type DimensionProto, encodeModelProto } from "../../compiler/onnx/proto
 import { ONNX_DTYPES } from "../../compiler/onnx/tensorBytes.ts";
 import { CHANNEL_BLOCKS, type ChannelBlock } from "../../compiler/ops/channelBlocks.ts";
 import type { OrtHost } from "../ort/ortHost.ts";
+import { providerTraits } from "../ort/provider.ts";
 
 const GRAPH = "channel block";
 /** ReorderInput takes whole quads of channels; this many are half a block, or a quarter. */
 const PROBED_CHANNELS = 4;
 
-/** 8 or 16; undefined on CUDA, and for a processor or an ONNX Runtime without such convolutions. */
+/** 8 or 16; undefined on devices, and for a processor or an ONNX Runtime without such convolutions. */
 export async function readChannelBlock(host: OrtHost): Promise<ChannelBlock | undefined> {
-  if (host.provider.kind !== "cpu") return undefined;
+  if (!providerTraits(host.provider).hasChannelBlocks) return undefined;
   try {
     await host.openGraph(GRAPH, { bytes: channelBlockProbe() });
     try {

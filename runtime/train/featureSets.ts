@@ -12,6 +12,7 @@ import type { LabelledRows, PreparedLabels } from "../data/classes.ts";
 import { type RecordKind, SHARD_VERSION } from "../data/packShard.ts";
 import type { PackItem } from "../data/packWriter.ts";
 import type { OrtHost } from "../ort/ortHost.ts";
+import { providerTraits } from "../ort/provider.ts";
 import type { StoredManifest } from "../runs/bundleDirectory.ts";
 import { packItems } from "./runPack.ts";
 
@@ -99,7 +100,7 @@ function recipeOf({ manifest, host }: FeatureSources, graph: string, shown: obje
   const { files } = manifest;
   const trunk = [files[`${graph}.onnx`]?.sha256, files[CONSTANTS_FILE]?.sha256];
   const { version, provider } = host;
-  const ort = [version, provider.kind, provider.kind === "cuda" && provider.tf32];
+  const ort = [version, provider.kind, providerTraits(provider).roundsFactors];
   const parts = { version: SHARD_VERSION, trunk, ort, shown };
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
 }

@@ -6,6 +6,7 @@ import type { CompileOptions } from "../../compiler/compile.ts";
 import { type Fault, formatFault } from "../../compiler/diagnostics.ts";
 import { readCudaDriver } from "../ort/cudaDriver.ts";
 import type { OrtHost, Provider } from "../ort/ortHost.ts";
+import { providerTraits } from "../ort/provider.ts";
 import { compileTuned } from "./autotune.ts";
 import { readChannelBlock } from "./channelBlock.ts";
 import { defaultFormCache } from "./formCache.ts";
@@ -41,18 +42,13 @@ export async function hostFacts(
   host: OrtHost,
   options: HostCompilationOptions = {},
 ): Promise<HostFacts | undefined> {
-  const target = targetOf(host.provider);
+  const { target } = providerTraits(host.provider);
   if (target !== "cpu" || autotunes(target, options)) return undefined;
   return { target, channelBlock: await readChannelBlock(host), loaderWarps: warpsInLoader(target) };
 }
 
 function autotunes(target: Target, { autotune = target === "cuda" }: HostCompilationOptions): boolean {
   return autotune;
-}
-
-/** Which target a provider's graphs are compiled for. */
-export function targetOf(provider: Provider): Target {
-  return provider.kind === "cuda" ? "cuda" : "cpu";
 }
 
 /** On the CPU the loader warps bytes in a thread of its own beside the step, cheaper than the graph could. */
@@ -71,7 +67,7 @@ export async function compileForHost(
   ) => Bundle,
   options: HostCompilationOptions = {},
 ): Promise<HostBundle> {
-  const target = targetOf(host.provider);
+  const { target } = providerTraits(host.provider);
   const { cache = defaultFormCache(), deviceName = nameDevice } = options;
   const channelBlock = await readChannelBlock(host);
   const notes: string[] = [];
@@ -102,8 +98,8 @@ export async function compileForHost(
 
 /** "NVIDIA H100 PCIe, tf32", or the processor with its threads. */
 function nameDevice(provider: Provider): string {
-  if (provider.kind !== "cuda")
-    return `${cpus()[0]?.model ?? provider.kind}, ${availableParallelism()} threads`;
-  const name = readCudaDriver().devices[provider.device]?.name ?? `device ${provider.device}`;
-  return provider.tf32 ? `${name}, tf32` : name;
+  const { library, memory, roundsFactors, title } = providerTraits(provider);
+  if (library === "core") return `${cpus()[0]?.model ?? title}, ${availableParallelism()} threads`;
+  const name = readCudaDriver().devices[memory?.device ?? 0]?.name ?? title;
+  return roundsFactors ? `${name}, tf32` : name;
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Bundle } from "../../compiler/bundle.ts";
 import { temporaryFolder } from "../checkpoint/temporaryFolder.ts";
 import type { OrtHost, Placement } from "../ort/ortHost.ts";
-import { PROVIDER_NAMES } from "../ort/provider.ts";
+import { fallenNodes } from "../ort/placement.ts";
 import { writeBundleDirectory } from "../runs/bundleDirectory.ts";
 
 /** The nodes of one graph, as ONNX Runtime keeps them after folding and fusing. */
@@ -35,9 +35,7 @@ export async function placeGraphs(
       await host.openGraph(name, { path }, { recordPlacement: true });
       const nodes = await host.placements(name);
       await host.closeGraph(name);
-      const isFallen = ({ provider }: Placement): boolean =>
-        host.provider.kind !== "cpu" && provider === PROVIDER_NAMES.cpu;
-      placed.push({ graph, nodes, fallen: nodes.filter(isFallen) });
+      placed.push({ graph, nodes, fallen: fallenNodes(host.provider, nodes) });
     }
     return placed;
   } finally {

@@ -10,7 +10,8 @@ import { dataByName } from "../../compiler/safetensors.ts";
 import { AUGMENTED_TRUNK, onFeatures } from "../../compiler/step/featureGraphs.ts";
 import { arrayOver } from "../ort/hostTensor.ts";
 import type { BufferSpec, HostTensor, OrtHost } from "../ort/ortHost.ts";
-import { PROVIDER_NAMES } from "../ort/provider.ts";
+import { fallenNodes } from "../ort/placement.ts";
+import { providerTraits } from "../ort/provider.ts";
 import { transferableBuffers } from "../threads/callProtocol.ts";
 import { Alternation, type Group, stateOfOutput } from "./alternation.ts";
 import {
@@ -90,7 +91,7 @@ export class TrainingDevice implements AsyncDisposable {
 
   /** Whether a micro-batch may go to the device while the one before it is computed. */
   get stagesInputs(): boolean {
-    return this.#host.provider.kind !== "cpu";
+    return providerTraits(this.#host.provider).memory !== null;
   }
 
   /**
@@ -299,7 +300,7 @@ export class TrainingDevice implements AsyncDisposable {
   }
 
   async #open(graph: string): Promise<void> {
-    const onDevice = this.#host.provider.kind !== "cpu";
+    const onDevice = providerTraits(this.#host.provider).memory !== null;
     const path = join(this.#directory, this.#graph(graph).file);
     const profile = this.#profilePrefix && { profilePrefix: `${this.#profilePrefix}${graph}` };
     const options = { recordPlacement: onDevice, ...profile };
@@ -314,7 +315,7 @@ export class TrainingDevice implements AsyncDisposable {
     this.#graphs.add(graph);
     if (!onDevice) return;
     const placements = await this.#host.placements(graph);
-    const fallen = placements.filter(({ provider }) => provider === PROVIDER_NAMES.cpu);
+    const fallen = fallenNodes(this.#host.provider, placements);
     if (fallen.length === 0) return;
     const some = `${fallen.length} of ${placements.length} nodes of ${graph} run on the CPU`;
     const message = `${some}, with copies to it and back, such as ${fallen[0]?.node}`;

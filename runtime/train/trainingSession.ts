@@ -13,7 +13,7 @@ import { imageKind } from "../data/packKind.ts";
 import { LoaderThread } from "../loader/loaderThread.ts";
 import { type ForeignModels, readForeignModels } from "../models/foreignModels.ts";
 import { OrtHost } from "../ort/ortHost.ts";
-import { describeProvider } from "../ort/provider.ts";
+import { deviceNote, providerTraits } from "../ort/provider.ts";
 import { ortOptions, type RuntimeOptions } from "../ort/runtimeOptions.ts";
 import type { StoredManifest } from "../runs/bundleDirectory.ts";
 import { type Fingerprint, fingerprintOf } from "../runs/fingerprint.ts";
@@ -129,7 +129,8 @@ export class TrainingSession implements AsyncDisposable {
       const { manifest, directory, initial, notes, lockNotes } = await openRunBundle(parts, options);
       const reader = new LoaderThread({ format: imageFormat(spec) });
       closers.push(() => reader.close());
-      const capturable = options.cudaGraph === true && host.provider.kind !== "cpu";
+      const { title, canCapture, reducesPrecision } = providerTraits(host.provider);
+      const capturable = options.cudaGraph === true && canCapture;
       const device = await TrainingDevice.open(host, join(directory, BUNDLE_FOLDER), manifest, {
         capturable,
       });
@@ -138,10 +139,12 @@ export class TrainingSession implements AsyncDisposable {
       if (options.trains) warnings.push(...(await conflictWarnings(labels)));
       if (changed !== undefined) warnings.unshift(changed);
       if (host.note !== undefined) warnings.unshift(host.note);
-      if (host.provider.kind !== "cpu") warnings.unshift(`running on ${describeProvider(host.provider)}`);
-      if (host.provider.kind === "cpu" && spec.precision !== "fp32")
-        warnings.push(`precision: ${spec.precision} is for CUDA; the CPU trains in fp32`);
-      if (options.cudaGraph === true && !capturable) warnings.push("CUDA graphs: off: the run is on the CPU");
+      const onDevice = deviceNote(host.provider);
+      if (onDevice !== undefined) warnings.unshift(onDevice);
+      if (!reducesPrecision && spec.precision !== "fp32")
+        warnings.push(`precision: ${spec.precision} is for CUDA; ${title} trains in fp32`);
+      if (options.cudaGraph === true && !canCapture)
+        warnings.push(`CUDA graphs: off: the run is on ${title}`);
       warnings.push(...device.fallbacks);
       return new TrainingSession(
         {

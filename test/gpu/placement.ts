@@ -1,7 +1,7 @@
 // Which nodes of an experiment's graphs the provider leaves to the CPU, as ONNX Runtime itself says.
 import { compile } from "../../compiler/compile.ts";
 import type { OrtHost } from "../../runtime/ort/ortHost.ts";
-import { targetOf } from "../../runtime/train/hostCompilation.ts";
+import { providerTraits } from "../../runtime/ort/provider.ts";
 import { placeGraphs } from "../../runtime/train/placements.ts";
 import type { Experiment } from "./stepRun.ts";
 
@@ -16,7 +16,7 @@ export interface GraphPlacement {
 /** The placement of every graph of an experiment's bundle. */
 export async function placementsOf(host: OrtHost, experiment: Experiment): Promise<GraphPlacement[]> {
   const { name, spec, classes, trunk } = experiment;
-  const bundle = compile(spec, classes, { target: targetOf(host.provider), trunk });
+  const bundle = compile(spec, classes, { target: providerTraits(host.provider).target, trunk });
   const placed = await placeGraphs(host, bundle, Object.keys(bundle.manifest.graphs));
   return placed.map(({ graph, nodes, fallen }) => ({
     experiment: name,

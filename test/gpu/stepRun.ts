@@ -17,11 +17,11 @@ import { drawAugmentRows } from "../../runtime/augment/augmentRows.ts";
 import { drawDropoutMask } from "../../runtime/data/dropoutMasks.ts";
 import { RandomStream } from "../../runtime/data/randomStream.ts";
 import type { HostTensor, OrtHost } from "../../runtime/ort/ortHost.ts";
+import { providerTraits } from "../../runtime/ort/provider.ts";
 import { type StoredManifest, writeBundleDirectory } from "../../runtime/runs/bundleDirectory.ts";
 import { type AutotuneOptions, type CompileWith, compileTuned } from "../../runtime/train/autotune.ts";
 import { proveCapture } from "../../runtime/train/captureProof.ts";
 import { readChannelBlock } from "../../runtime/train/channelBlock.ts";
-import { targetOf } from "../../runtime/train/hostCompilation.ts";
 import type { MicroBatch, StepScalars } from "../../runtime/train/microBatch.ts";
 import { TrainingDevice } from "../../runtime/train/trainingDevice.ts";
 import { StepTraffic } from "./stepTraffic.ts";
@@ -89,7 +89,7 @@ export class StepRun implements AsyncDisposable {
   static async open(
     host: OrtHost,
     experiment: Experiment,
-    { target = targetOf(host.provider), tuning, lossScale, capturable }: RunOptions = {},
+    { target = providerTraits(host.provider).target, tuning, lossScale, capturable }: RunOptions = {},
   ): Promise<StepRun> {
     const { spec, classes, trunk } = experiment;
     const channelBlock = await readChannelBlock(host);

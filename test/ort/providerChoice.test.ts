@@ -7,9 +7,10 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { PROVIDER_FILES } from "../../runtime/ort/cudaLibraries.ts";
 import { OrtHost } from "../../runtime/ort/ortHost.ts";
-import { cudaOptions, type Provider } from "../../runtime/ort/provider.ts";
+import type { Provider } from "../../runtime/ort/provider.ts";
 import { locateForProvider, openProvider } from "../../runtime/ort/providerChoice.ts";
 import { parseProvider } from "../../runtime/ort/providerName.ts";
+import { cudaOptions } from "../../runtime/ort/providerOptions.ts";
 import { ortOptions } from "../../runtime/ort/runtimeOptions.ts";
 import { rejection } from "./rejection.ts";
 
