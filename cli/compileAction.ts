@@ -1,11 +1,11 @@
 // What `mttc compile` does: labels and models -> bundle -> folder, with a report.
 import { resolve } from "node:path";
-import { BUNDLE_FORMAT, type Target } from "../compiler/bundle.ts";
+import { BUNDLE_FORMAT, type Target } from "../compiler/bundle/manifest.ts";
 import { compile } from "../compiler/compile.ts";
 import { type Fault, formatFault } from "../compiler/diagnostics.ts";
 import { specWarnings } from "../compiler/spec/specWarnings.ts";
 import { visibleText } from "../compiler/visibleText.ts";
-import { refuseForeignFolder } from "../runtime/checkpoint/ownOutput.ts";
+import { refuseForeignFolder } from "../runtime/files/ownOutput.ts";
 import { readForeignModels } from "../runtime/models/foreignModels.ts";
 import {
   MANIFEST_FILE,

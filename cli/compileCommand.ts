@@ -1,6 +1,6 @@
 // `mttc compile SPEC -o DIR`: the bundle of ONNX files alone, without training.
 import { type Command, Option } from "commander";
-import { TARGETS } from "../compiler/bundle.ts";
+import { TARGETS } from "../compiler/bundle/manifest.ts";
 import type { CompileFlags } from "./compileAction.ts";
 import type { Terminal } from "./terminal.ts";
 

@@ -3,29 +3,29 @@
 import { dirname, resolve } from "node:path";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { visibleText } from "../compiler/visibleText.ts";
-import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
-import { readTextUpTo } from "../runtime/checkpoint/boundedRead.ts";
-import { refuseForeignFile, textMark } from "../runtime/checkpoint/ownOutput.ts";
-import type { LabelledRows } from "../runtime/data/classes.ts";
 import {
   type CheckedTable,
   type CheckOptions,
   type CheckReport,
   checkImages,
   writeCheckedTables,
-} from "../runtime/data/imageCheck.ts";
+} from "../runtime/checks/imageCheck.ts";
 import {
   type ImageManifest,
   MANIFEST_FORMAT,
   manifestText,
   parseManifest,
-} from "../runtime/data/imageManifest.ts";
-import { type ImageFormat, imageFormat } from "../runtime/data/images.ts";
-import { NOTE_TEXTS } from "../runtime/data/inspection.ts";
-import { readLabelTable } from "../runtime/data/labelFiles.ts";
-import { refuseForeignReduction } from "../runtime/data/reducedTable.ts";
-import { sparsely } from "../runtime/data/sparseProgress.ts";
-import { tableForm } from "../runtime/data/tableText.ts";
+} from "../runtime/checks/imageManifest.ts";
+import { NOTE_TEXTS } from "../runtime/checks/inspection.ts";
+import { sparsely } from "../runtime/checks/sparseProgress.ts";
+import { writeFileAtomically } from "../runtime/files/atomicDirectory.ts";
+import { readTextUpTo } from "../runtime/files/boundedRead.ts";
+import { refuseForeignFile, textMark } from "../runtime/files/ownOutput.ts";
+import { type ImageFormat, imageFormat } from "../runtime/images/images.ts";
+import type { LabelledRows } from "../runtime/labels/classes.ts";
+import { readLabelTable } from "../runtime/tables/labelFiles.ts";
+import { refuseForeignReduction } from "../runtime/tables/reducedTable.ts";
+import { tableForm } from "../runtime/tables/tableText.ts";
 import type { Experiment } from "../runtime/train/experiment.ts";
 import { readLabels } from "../runtime/train/trainerOptions.ts";
 import { FOLDER_TASK } from "./labelColumns.ts";

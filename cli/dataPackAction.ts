@@ -1,10 +1,10 @@
 // What `mttc data pack` does: labels -> packed cache, verified.
 import { resolve } from "node:path";
 import { MttcError } from "../compiler/diagnostics.ts";
-import { imageFormat } from "../runtime/data/images.ts";
-import { preparePack } from "../runtime/data/packedImages.ts";
-import { sparsely } from "../runtime/data/sparseProgress.ts";
-import { refuseSameContent } from "../runtime/data/splitLeak.ts";
+import { sparsely } from "../runtime/checks/sparseProgress.ts";
+import { refuseSameContent } from "../runtime/checks/splitLeak.ts";
+import { imageFormat } from "../runtime/images/images.ts";
+import { preparePack } from "../runtime/packs/packedImages.ts";
 import { checkSources } from "../runtime/runs/runSources.ts";
 import type { Experiment } from "../runtime/train/experiment.ts";
 import { packFolder, packItems } from "../runtime/train/runPack.ts";

@@ -2,10 +2,10 @@
 import { basename, resolve } from "node:path";
 import { resolveSpec } from "../compiler/spec/parseSpec.ts";
 import { visibleText } from "../compiler/visibleText.ts";
-import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
-import { refuseForeignFile } from "../runtime/checkpoint/ownOutput.ts";
 import { PNG_MARK } from "../runtime/drawing/pngMark.ts";
 import { drawStatisticsSheet } from "../runtime/drawing/statisticsSheet.ts";
+import { writeFileAtomically } from "../runtime/files/atomicDirectory.ts";
+import { refuseForeignFile } from "../runtime/files/ownOutput.ts";
 import { type DataStatistics, experimentStatistics } from "../runtime/train/dataStats.ts";
 import { type Experiment, experimentFromSpec } from "../runtime/train/experiment.ts";
 import { readTableFacts } from "./labelColumns.ts";

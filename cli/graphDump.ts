@@ -4,9 +4,9 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { join } from "node:path";
 import { printGraph } from "../compiler/ir/print.ts";
 import type { Trace } from "../compiler/passes/pass.ts";
-import { fileError } from "../runtime/checkpoint/fileSystem.ts";
-import { siblingName } from "../runtime/checkpoint/leftovers.ts";
-import { inTheWay } from "../runtime/checkpoint/ownOutput.ts";
+import { fileError } from "../runtime/files/fileSystem.ts";
+import { siblingName } from "../runtime/files/leftovers.ts";
+import { inTheWay } from "../runtime/files/ownOutput.ts";
 
 /** How the text of a graph begins (compiler/ir/print.ts). */
 const BEGINNING = "graph ";

@@ -4,10 +4,10 @@ import { lstat, readdir, realpath, stat } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { glob, isDynamicPattern } from "tinyglobby";
 import { MttcError } from "../compiler/diagnostics.ts";
-import { fileError, systemCode } from "../runtime/checkpoint/fileSystem.ts";
-import { IMAGE_NAME } from "../runtime/data/folderTable.ts";
-import { readLabelTable } from "../runtime/data/labelFiles.ts";
 import type { ImageInput } from "../runtime/export/predictor.ts";
+import { fileError, systemCode } from "../runtime/files/fileSystem.ts";
+import { IMAGE_NAME } from "../runtime/tables/folderTable.ts";
+import { readLabelTable } from "../runtime/tables/labelFiles.ts";
 import { isTableName } from "./specFile.ts";
 
 /** Images to predict, in their order, and a sentence for each place where something was passed over. */

@@ -3,9 +3,9 @@
 import type { Dirent } from "node:fs";
 import { lstat, readdir } from "node:fs/promises";
 import { dirname, extname, join, posix, relative, resolve, sep } from "node:path";
-import { systemCode } from "../runtime/checkpoint/fileSystem.ts";
-import { IMAGE_NAME } from "../runtime/data/folderTable.ts";
-import { type PathRule, rulePath } from "../runtime/data/imagePaths.ts";
+import { systemCode } from "../runtime/files/fileSystem.ts";
+import { IMAGE_NAME } from "../runtime/tables/folderTable.ts";
+import { type PathRule, rulePath } from "../runtime/tables/imagePaths.ts";
 
 /** How far images are looked for. */
 const MAX_DEPTH = 4;

@@ -1,12 +1,12 @@
 // What `mttc import` does: Keras file -> graph -> ONNX file.
 import { basename, resolve } from "node:path";
+import { encodeGraph, PRODUCER } from "../compiler/codec/encodeGraph.ts";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { typeText } from "../compiler/ir/types.ts";
-import { encodeGraph, PRODUCER } from "../compiler/onnx/encodeGraph.ts";
 import { OPS } from "../compiler/ops/table.ts";
 import { visibleText } from "../compiler/visibleText.ts";
-import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
-import { type FileMark, refuseForeignFile } from "../runtime/checkpoint/ownOutput.ts";
+import { writeFileAtomically } from "../runtime/files/atomicDirectory.ts";
+import { type FileMark, refuseForeignFile } from "../runtime/files/ownOutput.ts";
 import { importKerasFile, isKerasPath } from "../runtime/models/kerasFile.ts";
 import { shownPath } from "./pathText.ts";
 import { bytes, count, renderTable } from "./tables.ts";

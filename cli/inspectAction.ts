@@ -1,6 +1,6 @@
 // What `mttc inspect` does: an experiment -> facts of its model, a graph of its compilation, or the placement
 // of its operators.
-import type { Target } from "../compiler/bundle.ts";
+import type { Target } from "../compiler/bundle/manifest.ts";
 import { compile } from "../compiler/compile.ts";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { inspectModel, type LayerFacts, type ModelFacts } from "../compiler/inspect/modelFacts.ts";

@@ -3,8 +3,8 @@ import { dirname, relative, resolve, sep } from "node:path";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { NOT_YET } from "../compiler/spec/keyKinds.ts";
 import { visibleText } from "../compiler/visibleText.ts";
-import { writeFileAtomically } from "../runtime/checkpoint/atomicDirectory.ts";
-import { refuseForeignFile } from "../runtime/checkpoint/ownOutput.ts";
+import { writeFileAtomically } from "../runtime/files/atomicDirectory.ts";
+import { refuseForeignFile } from "../runtime/files/ownOutput.ts";
 import type { LabelExport } from "../runtime/labelling/labelExport.ts";
 import {
   type Contradiction,

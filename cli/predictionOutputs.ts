@@ -1,17 +1,16 @@
 // Where the rows of `mttc predict` go: files, stdout, or the table that people read. Whatever stands in the
 // way of a file is looked at before the first image.
-
 import { extname } from "node:path";
 import { MttcError } from "../compiler/diagnostics.ts";
-import type { ModelMetadata } from "../compiler/model/modelMetadata.ts";
+import type { ModelMetadata } from "../compiler/export/modelMetadata.ts";
 import { visibleLines, visibleText } from "../compiler/visibleText.ts";
+import type { Prediction } from "../runtime/export/predictor.ts";
 import {
   headOf,
   openStreamedFile,
   PARTIAL_SUFFIX,
   type StreamedFile,
-} from "../runtime/checkpoint/streamedFile.ts";
-import type { Prediction } from "../runtime/export/predictor.ts";
+} from "../runtime/files/streamedFile.ts";
 import { BYTE_ORDER_MARK, isFormula, jsonList, longCsv, type RowFormat, wideCsv } from "./predictionRows.ts";
 import { streamedTable } from "./streamedTable.ts";
 import { count, decimal } from "./tables.ts";

@@ -1,7 +1,7 @@
 // Predictions as text, row by row: CSV (a row per image and task, or with --wide per image), a JSON list,
 // and the table that people read. What was written first is a whole file at any moment but for its last
 // line.
-import type { ModelMetadata } from "../compiler/model/modelMetadata.ts";
+import type { ModelMetadata } from "../compiler/export/modelMetadata.ts";
 import type { Prediction } from "../runtime/export/predictor.ts";
 
 /** A row to be written; without `classes` the probabilities come in JavaScript's order of their names. */

@@ -4,10 +4,10 @@ import { open, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { parseSpec } from "../compiler/spec/parseSpec.ts";
-import { readTextUpTo } from "../runtime/checkpoint/boundedRead.ts";
-import { fileError, systemCode } from "../runtime/checkpoint/fileSystem.ts";
-import { isSpreadsheet } from "../runtime/data/tableText.ts";
+import { readTextUpTo } from "../runtime/files/boundedRead.ts";
+import { fileError, systemCode } from "../runtime/files/fileSystem.ts";
 import { RunFolder } from "../runtime/runs/runFolder.ts";
+import { isSpreadsheet } from "../runtime/tables/tableText.ts";
 import { type Experiment, experimentFromRun, experimentFromSpec } from "../runtime/train/experiment.ts";
 import { shownPath } from "./pathText.ts";
 

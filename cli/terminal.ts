@@ -8,7 +8,7 @@ import { fstatSync, writeSync } from "node:fs";
 import pc from "picocolors";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { visibleLines } from "../compiler/visibleText.ts";
-import { fileError, systemCode } from "../runtime/checkpoint/fileSystem.ts";
+import { fileError, systemCode } from "../runtime/files/fileSystem.ts";
 
 /** Begins every sequence that a terminal obeys. */
 const ESCAPE = "\u001b";

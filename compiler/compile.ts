@@ -1,14 +1,14 @@
 // The pipeline: spec -> model -> backward -> step -> passes -> lower -> ONNX bundle. Read this first.
 // Pure: data in, bytes out. The same spec and classes give the same bytes.
 import { buildAugmentGraph, imageSize } from "./augment/augmentGraph.ts";
-import type { Bundle, Target } from "./bundle.ts";
+import type { Bundle, Target } from "./bundle/manifest.ts";
+import { writeBundle } from "./bundle/writeBundle.ts";
 import { type FinishOptions, finishGraph } from "./lower/finishGraph.ts";
 import type { Teacher } from "./model/distillation.ts";
 import { type ImportedTrunk, importedValues } from "./model/importedTrunk.ts";
 import { initialValue } from "./model/initialValues.ts";
 import type { TaskClasses } from "./model/network.ts";
 import type { Parameter } from "./model/parameters.ts";
-import { writeBundle } from "./onnx/writeBundle.ts";
 import { OPS } from "./ops/table.ts";
 import type { Trace } from "./passes/pass.ts";
 import { augmentSettings } from "./spec/augmentKeys.ts";

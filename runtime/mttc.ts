@@ -2,8 +2,6 @@
 export { type ErrorCode, type Fault, MttcError } from "../compiler/diagnostics.ts";
 export type { Spec, SpecInput } from "../compiler/spec/schema.ts";
 export { type AugplotSpec, augplot } from "./augment/augplot.ts";
-export type { LabelStatistics } from "./data/labelStatistics.ts";
-export type { LabelRow } from "./data/labelTable.ts";
 export { type ExportReport, type ExportRunOptions, exportRun } from "./export/exportRun.ts";
 export {
   type ImageFault,
@@ -16,7 +14,9 @@ export {
 } from "./export/predictor.ts";
 export type { EvaluationReport, TaskReport } from "./infer/evaluationReport.ts";
 export { type EvaluationRows, TrainedRun } from "./infer/trainedRun.ts";
+export type { LabelStatistics } from "./labels/labelStatistics.ts";
 export type { RuntimeOptions } from "./ort/runtimeOptions.ts";
+export type { LabelRow } from "./tables/labelTable.ts";
 export { type DataStatistics, type DataStatsOptions, dataStats, dataStatsPlot } from "./train/dataStats.ts";
 export type { EpochReport, StepEvent, TrainerEvents } from "./train/events.ts";
 export { type FitOptions, MultiTaskTrainer } from "./train/multiTaskTrainer.ts";

@@ -1,9 +1,9 @@
 // Operations that need a random number for each pixel. The graph holds a pool of normal numbers, and an
 // image's noise is cos(a) times one stretch of it plus sin(a) times another: normal again, and different for
 // every image, though the host draws three numbers only.
+import { hashName, philox4x32 } from "../codec/philox.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
-import { hashName, philox4x32 } from "../philox.ts";
 import {
   type AugmentOperation,
   type DrawContext,

@@ -1,6 +1,6 @@
 // What a spec amounts to, taken from its compiled graphs: parameters, shapes, operations, memory, and which
 // task's loss trains which part. Spec and classes in, plain data out.
-import type { Manifest } from "../bundle.ts";
+import type { Manifest } from "../bundle/manifest.ts";
 import { type CompileOptions, compile } from "../compile.ts";
 import { InternalError } from "../diagnostics.ts";
 import type { Dim, Graph } from "../ir/types.ts";

@@ -1,8 +1,8 @@
 // The operators as a document: those of the table, and what import does to others. Pure functions of both
 // lists, so that the document cannot go out of date.
-import type { ImportRule } from "../onnx/import/importRule.ts";
-import { IMPORT_RULES } from "../onnx/import/structure.ts";
 import { type OpRow, type OpsTable, opsSummary, opsTable, PROOF } from "../ops/opsTable.ts";
+import type { ImportRule } from "../read/onnx/importRule.ts";
+import { IMPORT_RULES } from "../read/onnx/structure.ts";
 
 /** What import does to one operator at some opsets. */
 export type ImportRow = Omit<ImportRule, "convert">;

@@ -2,7 +2,7 @@
 // operator alone in every form that is for the shape; of a batch norm both ways together, since they share
 // work. From the graphs as they stand before lowering (trace stage "<graph>/2-ready");
 // runtime/train/autotune.ts runs them and hands the choices back to the compiler.
-import type { Target } from "../bundle.ts";
+import type { Target } from "../bundle/manifest.ts";
 import { GraphBuilder } from "../ir/builder.ts";
 import type { OpTable } from "../ir/op.ts";
 import type { Graph, Node, Value } from "../ir/types.ts";

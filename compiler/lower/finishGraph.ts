@@ -1,6 +1,6 @@
 // From a graph as built to one that is written: simplify, lower for the target, simplify again. Every graph
 // goes through it, those of a bundle and those of an export.
-import type { Target } from "../bundle.ts";
+import type { Target } from "../bundle/manifest.ts";
 import type { Fault } from "../diagnostics.ts";
 import type { Graph } from "../ir/types.ts";
 import { CheckedNodes } from "../ir/verify.ts";

@@ -1,7 +1,7 @@
 // Lowering: replaces our own operators by standard ONNX ones, in the form that the target's table chooses
 // for the shape, or that was measured; a target may respell standard operators too. After it, no operator
 // of domain "mttc" is left.
-import type { Target } from "../bundle.ts";
+import type { Target } from "../bundle/manifest.ts";
 import { InternalError } from "../diagnostics.ts";
 import { type OpTable, readAttrs } from "../ir/op.ts";
 import { rewriteGraph } from "../ir/rewrite.ts";

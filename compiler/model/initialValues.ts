@@ -1,7 +1,7 @@
 // Initial values of parameters, drawn from the parameter's name and the seed alone: the same name gives the
 // same numbers whatever else the network has.
+import { hashName, philox4x32 } from "../codec/philox.ts";
 import { InternalError } from "../diagnostics.ts";
-import { hashName, philox4x32 } from "../philox.ts";
 import type { Parameter } from "./parameters.ts";
 
 /**

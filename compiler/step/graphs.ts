@@ -1,6 +1,6 @@
 // The graphs of a bundle that change state: train (a whole step), and its two halves grad and apply. All
 // three are put together from the gradient graph and the update, so train = grad + apply by construction.
-import { nextName } from "../bundle.ts";
+import { nextName } from "../bundle/manifest.ts";
 import { InternalError } from "../diagnostics.ts";
 import { GraphBuilder } from "../ir/builder.ts";
 import type { Graph, Value } from "../ir/types.ts";

@@ -2,7 +2,7 @@
 // GradScaler): gradients of a loss times `loss_scale` do not vanish in float16. A step whose gradients are
 // not all finite is not applied and halves the scale; a long run of applied ones doubles it. All of it lies
 // in the graph, in two state tensors.
-import { nextName } from "../bundle.ts";
+import { nextName } from "../bundle/manifest.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import { elementCount, type Value } from "../ir/types.ts";
 import { MOST_JOINED } from "../ops/joining.ts";

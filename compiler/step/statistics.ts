@@ -1,6 +1,6 @@
 // Running statistics of batch norms: they go a share of the way to the batch's own at every (micro-)batch.
 // Nothing in a step waits for them. There are two vectors a norm, so they are joined as updates are.
-import { nextName } from "../bundle.ts";
+import { nextName } from "../bundle/manifest.ts";
 import { InternalError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";

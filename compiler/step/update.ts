@@ -1,6 +1,6 @@
 // What happens once per logical batch, after the gradients are complete: the s/2 terms and their presence
 // gate, weight decay, the optimizer, the count of steps. Written once; train and apply both end with it.
-import { nextName } from "../bundle.ts";
+import { nextName } from "../bundle/manifest.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
 import { isDecayed, type Parameter } from "../model/parameters.ts";

@@ -3,7 +3,7 @@
 // brackets; grey: no label.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { writeFileAtomically } from "../../runtime/checkpoint/atomicDirectory.ts";
+import { writeFileAtomically } from "../../runtime/files/atomicDirectory.ts";
 import type { AnsweredImage } from "./demoReport.ts";
 import { drawSvgFiles } from "./rasterise.ts";
 

@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { MttcError } from "../../compiler/diagnostics.ts";
-import { writeFileAtomically } from "../../runtime/checkpoint/atomicDirectory.ts";
+import { writeFileAtomically } from "../../runtime/files/atomicDirectory.ts";
 import { type EmojiRow, formatLabelCsv, readEmojiRows, splitByBase } from "./openmojiTable.ts";
 
 /** What the child is asked to do. */

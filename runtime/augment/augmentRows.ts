@@ -4,7 +4,7 @@
 import { AUGMENT_OPERATIONS, activeOperations, augmentColumns } from "../../compiler/augment/augmentTable.ts";
 import type { ImageSize } from "../../compiler/augment/operation.ts";
 import type { AugmentSettings } from "../../compiler/spec/augmentKeys.ts";
-import { RandomStream } from "../data/randomStream.ts";
+import { RandomStream } from "../draws/randomStream.ts";
 
 /** What the rows of an epoch depend on. */
 export interface AugmentDraws {

@@ -2,8 +2,8 @@
 // and the parameters that were drawn. One session for all images; memory is one image's samples.
 import { AUGMENT_INPUT, buildAugmentGraph } from "../../compiler/augment/augmentGraph.ts";
 import type { ImageSize } from "../../compiler/augment/operation.ts";
+import { encodeGraph } from "../../compiler/codec/encodeGraph.ts";
 import { finishGraph } from "../../compiler/lower/finishGraph.ts";
-import { encodeGraph } from "../../compiler/onnx/encodeGraph.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import type { OrtLibrary } from "../ort/library.ts";
 import { OrtSession } from "../ort/session.ts";

@@ -14,8 +14,8 @@ import {
 } from "../../compiler/spec/augmentKeys.ts";
 import { whiteLevel } from "../../compiler/spec/pixelRange.ts";
 import { SECTION_KEYS, type Spec } from "../../compiler/spec/schema.ts";
-import { imageDepth, numbersOver } from "../data/imageFormat.ts";
-import { ImageReader, imageBytes, imageFormat } from "../data/images.ts";
+import { imageDepth, numbersOver } from "../images/imageFormat.ts";
+import { ImageReader, imageBytes, imageFormat } from "../images/images.ts";
 import { OrtLibrary } from "../ort/library.ts";
 import { augmentSamples } from "./augmentSamples.ts";
 import { drawContactSheet, type SheetRow } from "./contactSheet.ts";

@@ -4,8 +4,8 @@
 import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { InternalError } from "../../compiler/diagnostics.ts";
-import { writeFileAtomically } from "../checkpoint/atomicDirectory.ts";
-import type { PathList } from "../data/stringTable.ts";
+import { writeFileAtomically } from "../files/atomicDirectory.ts";
+import type { PathList } from "../tables/stringTable.ts";
 import { drawAugmentSheet, type SheetSpec } from "./augmentSheet.ts";
 
 /** File name of the sheet in the run's folder. */

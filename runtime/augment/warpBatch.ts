@@ -3,7 +3,7 @@
 // number of threads make no difference.
 import { imageSize } from "../../compiler/augment/augmentGraph.ts";
 import { settingsOf } from "../../compiler/augment/augmentSplit.ts";
-import type { Manifest } from "../../compiler/bundle.ts";
+import type { Manifest } from "../../compiler/bundle/manifest.ts";
 import { type AugmentName, augmentSettings } from "../../compiler/spec/augmentKeys.ts";
 import { type AugmentDraws, drawAugmentRows } from "./augmentRows.ts";
 import { ImageWarp } from "./warpImage.ts";

@@ -1,6 +1,6 @@
 // The panels about several tasks: rows that two of them label (a map whose colour is a share of the training
 // rows), and the labelled rows that a batch is expected to hold.
-import type { LabelStatistics } from "../data/labelStatistics.ts";
+import type { LabelStatistics } from "../labels/labelStatistics.ts";
 import type { Canvas, Colour } from "./canvas.ts";
 import { COLOURS, countText, nameWidth, PANEL_PADDING, type Panel } from "./panel.ts";
 

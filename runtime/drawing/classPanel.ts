@@ -1,5 +1,5 @@
 // The bars of one task: labelled rows of each class, the largest first, training above validation.
-import type { LabelStatistics } from "../data/labelStatistics.ts";
+import type { LabelStatistics } from "../labels/labelStatistics.ts";
 import type { Canvas } from "./canvas.ts";
 import { COLOURS, countText, nameWidth, PANEL_PADDING, type Panel, rowCount } from "./panel.ts";
 

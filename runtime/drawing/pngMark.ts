@@ -1,7 +1,7 @@
 // The mark of pictures that mttc draws: a tEXt chunk "Software: mttc" (PNG specification, 11.3.3.2) behind the
 // header, by which a later command knows that it may replace the file. PNG -> PNG with the mark.
 import { crc32 } from "node:zlib";
-import type { FileMark } from "../checkpoint/ownOutput.ts";
+import type { FileMark } from "../files/ownOutput.ts";
 
 /** The signature and the IHDR chunk, which comes first in every PNG. */
 const HEADER_BYTES = 8 + 25;

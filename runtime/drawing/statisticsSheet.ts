@@ -1,6 +1,6 @@
 // Statistics of labels -> one PNG: a panel of bars for each task, which tasks are labelled together, and what
 // a batch holds of each. Of many classes or tasks the largest are drawn and the rest is put into words.
-import type { LabelStatistics } from "../data/labelStatistics.ts";
+import type { LabelStatistics } from "../labels/labelStatistics.ts";
 import { batchPanel, togetherPanel } from "./batchPanels.ts";
 import { Canvas } from "./canvas.ts";
 import { classPanel } from "./classPanel.ts";

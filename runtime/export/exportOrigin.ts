@@ -4,8 +4,8 @@ import { readdir, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { basename, join, resolve } from "node:path";
 import { z } from "zod";
-import type { ModelOrigin } from "../../compiler/model/modelMetadata.ts";
-import { fileError, systemCode } from "../checkpoint/fileSystem.ts";
+import type { ModelOrigin } from "../../compiler/export/modelMetadata.ts";
+import { fileError, systemCode } from "../files/fileSystem.ts";
 import type { ExportSource } from "./exportSource.ts";
 
 const CHECKPOINTS = "checkpoints";

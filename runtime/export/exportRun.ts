@@ -2,10 +2,10 @@
 // Nothing is put in place before every file has been opened, run on real images and found equal to the
 // trainer.
 import { join, resolve } from "node:path";
-import { type ExportedFile, exportModel } from "../../compiler/exportModel.ts";
-import { fullMetadata, type ModelKind } from "../../compiler/model/modelMetadata.ts";
-import { writeDirectoryAtomically } from "../checkpoint/atomicDirectory.ts";
-import { refuseForeignFolder } from "../checkpoint/ownOutput.ts";
+import { type ExportedFile, exportModel } from "../../compiler/export/exportModel.ts";
+import { fullMetadata, type ModelKind } from "../../compiler/export/modelMetadata.ts";
+import { writeDirectoryAtomically } from "../files/atomicDirectory.ts";
+import { refuseForeignFolder } from "../files/ownOutput.ts";
 import { OrtHost } from "../ort/ortHost.ts";
 import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
 import { usageError } from "../train/trainerCalls.ts";

@@ -1,8 +1,8 @@
 // What an export is made of, and compared with.
-import type { Manifest } from "../../compiler/bundle.ts";
+import type { Manifest } from "../../compiler/bundle/manifest.ts";
 import type { ImportedTrunk } from "../../compiler/model/importedTrunk.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
-import type { LabelledRows } from "../data/classes.ts";
+import type { LabelledRows } from "../labels/classes.ts";
 
 /** What an export is made of: a trainer, or a run that is read. */
 export interface ExportSource {

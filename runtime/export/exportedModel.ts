@@ -3,9 +3,9 @@
 import { readdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { MttcError } from "../../compiler/diagnostics.ts";
-import type { ModelMetadata } from "../../compiler/model/modelMetadata.ts";
-import { fileError } from "../checkpoint/fileSystem.ts";
-import { restoreReplaced } from "../checkpoint/leftovers.ts";
+import type { ModelMetadata } from "../../compiler/export/modelMetadata.ts";
+import { fileError } from "../files/fileSystem.ts";
+import { restoreReplaced } from "../files/leftovers.ts";
 
 /** Default name of an export's folder, inside the run's. */
 export const EXPORT_FOLDER = "export";

@@ -1,7 +1,7 @@
 // The parameters of a run on their way into an export: whatever the export asks for must be there, and
 // whatever training changed must be asked for. A run of another version may hold others than this mttc
 // builds.
-import type { Manifest } from "../../compiler/bundle.ts";
+import type { Manifest } from "../../compiler/bundle/manifest.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 
 /** Parameters by name; remembers which were asked for. */

@@ -3,7 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Fault, InternalError, MttcError } from "../../compiler/diagnostics.ts";
-import type { ExportedFile } from "../../compiler/exportModel.ts";
+import type { ExportedFile } from "../../compiler/export/exportModel.ts";
 import type { HostTensor, OrtHost } from "../ort/ortHost.ts";
 
 /** Probabilities may differ by this from the trainer's, features by this share of their largest value. */

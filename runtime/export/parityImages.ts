@@ -1,11 +1,11 @@
 // The images on which an export is compared with its run: those of the evaluation's labels as far as they can
 // be read, else noise, so that a finished run can be exported when its images are gone.
 import { MttcError } from "../../compiler/diagnostics.ts";
-import type { ExportedFile } from "../../compiler/exportModel.ts";
-import type { LabelledRows } from "../data/classes.ts";
-import { type ImageFormat, imageBytes, imageDepth, imageFormat, numbersOver } from "../data/imageFormat.ts";
-import { ImageReader } from "../data/images.ts";
-import { RandomStream } from "../data/randomStream.ts";
+import type { ExportedFile } from "../../compiler/export/exportModel.ts";
+import { RandomStream } from "../draws/randomStream.ts";
+import { type ImageFormat, imageBytes, imageDepth, imageFormat, numbersOver } from "../images/imageFormat.ts";
+import { ImageReader } from "../images/images.ts";
+import type { LabelledRows } from "../labels/classes.ts";
 import { arrayOver } from "../ort/hostTensor.ts";
 import type { HostTensor } from "../ort/ortHost.ts";
 import type { ExportSource } from "./exportSource.ts";

@@ -2,8 +2,8 @@
 // them, several at a time and one batch ahead. A bad one is a fault of its own place.
 import { availableParallelism } from "node:os";
 import { MttcError } from "../../compiler/diagnostics.ts";
-import { readImageFile } from "../data/imageFile.ts";
-import { decodeImage, type ImageFormat, imageBytes, restrictImageLibrary } from "../data/images.ts";
+import { readImageFile } from "../images/imageFile.ts";
+import { decodeImage, type ImageFormat, imageBytes, restrictImageLibrary } from "../images/images.ts";
 
 /**
  * An image to predict: the path of a file, a file under another name in results, or the bytes of a JPEG, PNG,

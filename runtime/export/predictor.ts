@@ -1,10 +1,10 @@
 // An exported model at work: images in, one row per image and task out. What size the images must have and
 // what the classes are called is read from the file itself, which is not trusted: it is looked at before it
 // is opened, run in a process of its own under limits, and what it gives is compared with what it promised.
+import { decodeModelProto, type ModelProto } from "../../compiler/codec/protobuf.ts";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
-import { type ModelMetadata, readMetadata } from "../../compiler/model/modelMetadata.ts";
-import { decodeModelProto, type ModelProto } from "../../compiler/onnx/protobuf.ts";
-import { fixedBatch, servableFaults } from "../../compiler/onnx/servableModel.ts";
+import { type ModelMetadata, readMetadata } from "../../compiler/export/modelMetadata.ts";
+import { fixedBatch, servableFaults } from "../../compiler/export/servableModel.ts";
 import { selfContainedBytes } from "../models/externalTensors.ts";
 import { readModelFile } from "../models/modelFile.ts";
 import { arrayOver } from "../ort/hostTensor.ts";

@@ -1,9 +1,9 @@
 // evaluate.onnx of a bundle in ONNX Runtime, and the weights that it reads: no optimizer, no second set of
 // tensors. Batches of images in, logits out.
 import { join } from "node:path";
-import type { GraphEntry, Manifest } from "../../compiler/bundle.ts";
+import type { GraphEntry, Manifest } from "../../compiler/bundle/manifest.ts";
 import { InternalError } from "../../compiler/diagnostics.ts";
-import type { Batch } from "../data/loader.ts";
+import type { Batch } from "../batches/loader.ts";
 import type { BufferSpec, OrtHost, Placement } from "../ort/ortHost.ts";
 import { fallenNodes } from "../ort/placement.ts";
 import { providerTraits } from "../ort/provider.ts";

@@ -1,13 +1,12 @@
 // Running evaluate.onnx over rows of a label table, over image files or over images in memory: fixed batches,
 // the last one padded. What runs it is a training session or a run that is only read.
-
-import type { Manifest } from "../../compiler/bundle.ts";
-import type { LabelledRows } from "../data/classes.ts";
-import type { FeatureBatch, FeatureBatches } from "../data/featureBatches.ts";
-import type { ImageStreams } from "../data/imageStreams.ts";
-import { type ImageReader, imageBytes } from "../data/images.ts";
-import { type Batch, BatchLoader } from "../data/loader.ts";
-import { evaluationOrder } from "../data/sampler.ts";
+import type { Manifest } from "../../compiler/bundle/manifest.ts";
+import type { FeatureBatch, FeatureBatches } from "../batches/featureBatches.ts";
+import type { ImageStreams } from "../batches/imageStreams.ts";
+import { type Batch, BatchLoader } from "../batches/loader.ts";
+import { evaluationOrder } from "../draws/sampler.ts";
+import { type ImageReader, imageBytes } from "../images/images.ts";
+import type { LabelledRows } from "../labels/classes.ts";
 import { type EvaluationReport, TaskEvaluation } from "./evaluationReport.ts";
 
 /** What a batch shows the network: bytes of [batch,H,W,C] numbers, or features computed of them once. */

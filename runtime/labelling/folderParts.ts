@@ -1,7 +1,7 @@
 // A folder with a folder of images per class, or a folder of such folders: train/ and val/.
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { readFolderTable } from "../data/folderTable.ts";
+import { readFolderTable } from "../tables/folderTable.ts";
 import { ExportBuilder, type LabelExport, type Split, splitNamed } from "./labelExport.ts";
 
 /** The task of a tree of classes, which names none. */

@@ -1,7 +1,7 @@
 // Labels of a source -> rows of one image each, and tables of them. Labels of one image and task that differ
 // are a contradiction: the cell stays empty and they are listed. Those that add up share a cell.
 import { createHash } from "node:crypto";
-import { csvCell, csvName } from "../data/csvText.ts";
+import { csvCell, csvName } from "../tables/csvText.ts";
 import type { LabelExport, SourceLabel, Split } from "./labelExport.ts";
 
 /** What stands between several labels of a cell. */

@@ -2,7 +2,7 @@
 // column for each control). Labels are what its Choices, Rating and Number controls hold; a column is named
 // as the control. Annotations of several people that differ are contradictions, predictions are no labels.
 import { z } from "zod";
-import { IMAGE_NAME } from "../data/folderTable.ts";
+import { IMAGE_NAME } from "../tables/folderTable.ts";
 import { ExportBuilder, type LabelExport, notAnExport } from "./labelExport.ts";
 import type { TableRows } from "./tableRows.ts";
 

@@ -3,7 +3,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { extname } from "node:path";
 import { MttcError } from "../../compiler/diagnostics.ts";
-import { tableError } from "../data/tableText.ts";
+import { tableError } from "../tables/tableText.ts";
 import { isCoco, readCoco } from "./coco.ts";
 import { readCvat } from "./cvat.ts";
 import { readFolderParts } from "./folderParts.ts";

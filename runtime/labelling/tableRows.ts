@@ -1,14 +1,14 @@
 // A table as rows of values, every column: for tables whose rows are no images yet. CSV, TSV and the like,
 // JSON lines or an array, and Parquet, read as label tables are; objects in cells stay objects.
 import { MttcError } from "../../compiler/diagnostics.ts";
-import { DelimitedReader, headerDelimiter, MAX_RECORD_CHARACTERS } from "../data/delimitedText.ts";
-import { FaultList } from "../data/faultList.ts";
-import { IMAGE_NAME } from "../data/folderTable.ts";
-import { JsonTableReader } from "../data/jsonLines.ts";
-import { type Cell, MissingCells, textOf } from "../data/labelCell.ts";
-import { readParquetColumns } from "../data/parquetTable.ts";
-import { findColumns } from "../data/tableHeader.ts";
-import { fileForm, readTextTable, tableError } from "../data/tableText.ts";
+import { DelimitedReader, headerDelimiter, MAX_RECORD_CHARACTERS } from "../tables/delimitedText.ts";
+import { FaultList } from "../tables/faultList.ts";
+import { IMAGE_NAME } from "../tables/folderTable.ts";
+import { JsonTableReader } from "../tables/jsonLines.ts";
+import { type Cell, MissingCells, textOf } from "../tables/labelCell.ts";
+import { readParquetColumns } from "../tables/parquetTable.ts";
+import { findColumns } from "../tables/tableHeader.ts";
+import { fileForm, readTextTable, tableError } from "../tables/tableText.ts";
 
 /** A row: its values that are no missing labels, by column. */
 export interface TableRow {

@@ -1,14 +1,14 @@
 // Brings the numbers that an ONNX file keeps in other files into the model itself, each from a plain file of
 // the model's own folder: given bytes, ONNX Runtime would look for them in the working directory.
-import { MttcError } from "../../compiler/diagnostics.ts";
-import { readTensorBytes } from "../../compiler/onnx/import/tensorValues.ts";
-import { DATA_LOCATION } from "../../compiler/onnx/onnxSchema.ts";
+import { DATA_LOCATION } from "../../compiler/codec/onnxSchema.ts";
 import {
   encodeModelProto,
   type ModelProto,
   type NodeProto,
   type TensorProto,
-} from "../../compiler/onnx/protobuf.ts";
+} from "../../compiler/codec/protobuf.ts";
+import { MttcError } from "../../compiler/diagnostics.ts";
+import { readTensorBytes } from "../../compiler/read/onnx/tensorValues.ts";
 import { MAX_MODEL_BYTES, type ModelFile } from "./modelFile.ts";
 
 /**

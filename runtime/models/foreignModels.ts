@@ -5,25 +5,21 @@ import { createReadStream } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
+import { METADATA_KEY, readMetadata } from "../../compiler/export/modelMetadata.ts";
 import type { Graph } from "../../compiler/ir/types.ts";
 import type { Teacher } from "../../compiler/model/distillation.ts";
 import { type ImportedTrunk, importedFcn } from "../../compiler/model/importedTrunk.ts";
-import { METADATA_KEY, readMetadata } from "../../compiler/model/modelMetadata.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";
 import { expectsBytePixels } from "../../compiler/model/pixelArithmetic.ts";
 import { type CutGraph, prepareTrunk } from "../../compiler/model/prepareTrunk.ts";
-import { cutTrunk } from "../../compiler/onnx/import/cutTrunk.ts";
-import {
-  type ImportedModel,
-  type ImportOptions,
-  importModel,
-} from "../../compiler/onnx/import/importModel.ts";
-import { importTrunk } from "../../compiler/onnx/import/importTrunk.ts";
 import { OPS } from "../../compiler/ops/table.ts";
+import { cutTrunk } from "../../compiler/read/onnx/cutTrunk.ts";
+import { type ImportedModel, type ImportOptions, importModel } from "../../compiler/read/onnx/importModel.ts";
+import { importTrunk } from "../../compiler/read/onnx/importTrunk.ts";
 import { classKey } from "../../compiler/spec/classKey.ts";
 import { networkChannels } from "../../compiler/spec/pixelRange.ts";
 import type { ImportedFcn, Spec } from "../../compiler/spec/schema.ts";
-import { restoreReplaced } from "../checkpoint/leftovers.ts";
+import { restoreReplaced } from "../files/leftovers.ts";
 import { importKerasFile, isKerasPath } from "./kerasFile.ts";
 import { type ModelFile, readModelFile } from "./modelFile.ts";
 

@@ -3,7 +3,7 @@
 // file that lies in the library's memory; out: texts and arrays as plain data.
 import { Dataset, type File, Group } from "h5wasm";
 import { MttcError } from "../../compiler/diagnostics.ts";
-import type { NamedArray, StoredArray } from "../../compiler/keras/kerasWeights.ts";
+import type { NamedArray, StoredArray } from "../../compiler/read/keras/kerasWeights.ts";
 
 /**
  * Arrays may be compressed, but not absurdly: bytes of arrays for each byte of the file, above a free

@@ -10,8 +10,8 @@ import {
   importKeras,
   type KerasImportOptions,
   type KerasSource,
-} from "../../compiler/keras/importKeras.ts";
-import { fileError } from "../checkpoint/fileSystem.ts";
+} from "../../compiler/read/keras/importKeras.ts";
+import { fileError } from "../files/fileSystem.ts";
 import { readHdf5 } from "./hdf5File.ts";
 
 /** What one file may have: the arrays must fit into the memory of the HDF5 library. */
@@ -32,7 +32,7 @@ export function isKerasPath(path: string): boolean {
 }
 
 /**
- * The graph of a Keras model (compiler/keras/importKeras.ts). E_FILE, E_PATH_TYPE; E_MODEL_PARSE and
+ * The graph of a Keras model (compiler/read/keras/importKeras.ts). E_FILE, E_PATH_TYPE; E_MODEL_PARSE and
  * E_MODEL_ALLOC for files that are damaged or hostile; E_MODEL_OP and E_SHAPE as importKeras.
  */
 export async function importKerasFile(path: string, options: KerasImportOptions): Promise<ImportedKeras> {

@@ -14,8 +14,8 @@ import {
 } from "node:fs";
 import { dirname, join, sep } from "node:path";
 import { type ErrorCode, MttcError } from "../../compiler/diagnostics.ts";
-import { locationFault } from "../../compiler/onnx/import/tensorValues.ts";
-import { fileError } from "../checkpoint/fileSystem.ts";
+import { locationFault } from "../../compiler/read/onnx/tensorValues.ts";
+import { fileError } from "../files/fileSystem.ts";
 
 /** Largest model file: protobuf itself ends there. */
 export const MAX_MODEL_BYTES = 2 ** 31 - 1;

@@ -1,9 +1,8 @@
 // The device of a provider, held open for as long as tensors lie on it: a graph of one node keeps the
 // provider's allocator alive, and shows at once whether device, driver and libraries are there.
-
+import { encodeModelProto } from "../../compiler/codec/protobuf.ts";
+import { ONNX_DTYPES } from "../../compiler/codec/tensorBytes.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
-import { encodeModelProto } from "../../compiler/onnx/protobuf.ts";
-import { ONNX_DTYPES } from "../../compiler/onnx/tensorBytes.ts";
 import { CudaCopies } from "./cudaCopies.ts";
 import { missingProviderFiles, requireCudaLibraries } from "./cudaLibraries.ts";
 import { type DeviceCopies, type DeviceMemory, OrtCopies } from "./deviceMemory.ts";

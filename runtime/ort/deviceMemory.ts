@@ -1,8 +1,8 @@
 // Memory that is not the host's: where it is allocated, and how bytes get there and back. ORT copies a bound
 // host tensor once, when it is bound; so whatever a step reads on a device lies there, and every change of it
 // is one of the explicit copies below.
+import { ONNX_DTYPES } from "../../compiler/codec/tensorBytes.ts";
 import type { DType } from "../../compiler/ir/types.ts";
-import { ONNX_DTYPES } from "../../compiler/onnx/tensorBytes.ts";
 import { type Pointer, viewMemory } from "./ffi.ts";
 import type { OrtLibrary } from "./library.ts";
 

@@ -1,7 +1,7 @@
 // The execution providers: where a session's operators run, and all that the rest of mttc asks of one, as
 // traits in one table. One provider per process of ORT, chosen when the thread starts; every session is given
 // it, and the CPU takes what it has no kernel for. Loads no native part: providerOptions.ts and device.ts do.
-import type { Target } from "../../compiler/bundle.ts";
+import type { Target } from "../../compiler/bundle/manifest.ts";
 
 /** Where graphs run. */
 export type Provider = { readonly kind: "cpu" } | CudaProvider | WebGpuProvider;

@@ -1,9 +1,9 @@
 // A tensor in memory that ORT owns, the host's or a device's. Data goes in and out by explicit copies
 // (`write`, `read`), so that it is the same wherever the tensor lies; bindings refer to it for as long as it
 // lives, and its address never changes.
+import { ONNX_DTYPES } from "../../compiler/codec/tensorBytes.ts";
 import { InternalError } from "../../compiler/diagnostics.ts";
 import type { DType } from "../../compiler/ir/types.ts";
-import { ONNX_DTYPES } from "../../compiler/onnx/tensorBytes.ts";
 import type { DeviceMemory, DeviceTensor, MemoryPlace } from "./deviceMemory.ts";
 import { type Pointer, viewMemory } from "./ffi.ts";
 import { arrayOver, bytesOf, type HostTensor, type TensorArray, tensorSizeBytes } from "./hostTensor.ts";

@@ -1,7 +1,7 @@
 // What ORT says about types: of a session's inputs and outputs, and of the values that a run makes.
+import { ONNX_DTYPES } from "../../compiler/codec/tensorBytes.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import type { DType } from "../../compiler/ir/types.ts";
-import { ONNX_DTYPES } from "../../compiler/onnx/tensorBytes.ts";
 import { type Pointer, readText } from "./ffi.ts";
 import type { OrtLibrary } from "./library.ts";
 

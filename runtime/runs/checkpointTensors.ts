@@ -1,8 +1,8 @@
 // A checkpoint's tensors beside those that a model's state consists of: what does not fit, a line for each
 // part of the network.
-import type { StateEntry } from "../../compiler/bundle.ts";
+import type { StateEntry } from "../../compiler/bundle/manifest.ts";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
-import type { LoadedCheckpoint } from "../checkpoint/checkpoints.ts";
+import type { LoadedCheckpoint } from "./checkpoints.ts";
 
 /** What is wrong with the tensors of one part: a phrase for each. */
 interface PartFaults {

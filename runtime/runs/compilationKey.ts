@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Target } from "../../compiler/bundle.ts";
+import type { Target } from "../../compiler/bundle/manifest.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
 import type { ModelHashes } from "./fingerprint.ts";

@@ -7,7 +7,7 @@ import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
 import { featureDraws } from "../../compiler/spec/cacheFeatures.ts";
 import { changedKeys, type KeyChange } from "../../compiler/spec/decisiveKeys.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
-import type { PreparedLabels } from "../data/classes.ts";
+import type { PreparedLabels } from "../labels/classes.ts";
 
 const fingerprintSchema = z.object({
   /** The spec as resolved; of earlier versions a hash of its decisive keys and its models. */

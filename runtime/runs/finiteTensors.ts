@@ -1,8 +1,8 @@
 // Whether the numbers of a checkpoint are numbers: what an earlier version saved of a run that had diverged
 // is neither gone on with nor evaluated.
+import type { StoredTensor } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
-import type { StoredTensor } from "../../compiler/safetensors.ts";
-import type { LoadedCheckpoint } from "../checkpoint/checkpoints.ts";
+import type { LoadedCheckpoint } from "./checkpoints.ts";
 
 /** E_DIVERGED for a checkpoint that an earlier version saved of numbers that are not finite. */
 export function refuseDivergedCheckpoint({ tensors, path }: LoadedCheckpoint): void {

@@ -4,10 +4,10 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { basename, join, sep } from "node:path";
 import { z } from "zod";
-import { writeFileAtomically } from "../checkpoint/atomicDirectory.ts";
-import { fileError, systemCode } from "../checkpoint/fileSystem.ts";
-import { textMark } from "../checkpoint/ownOutput.ts";
-import type { LabelledRows } from "../data/classes.ts";
+import { writeFileAtomically } from "../files/atomicDirectory.ts";
+import { fileError, systemCode } from "../files/fileSystem.ts";
+import { textMark } from "../files/ownOutput.ts";
+import type { LabelledRows } from "../labels/classes.ts";
 
 export const LABELS_FILE = "labels.json";
 const FORMAT = "mttc-labels";

@@ -8,10 +8,10 @@ import { z } from "zod";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { parseSpec } from "../../compiler/spec/parseSpec.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
-import { writeFileAtomically } from "../checkpoint/atomicDirectory.ts";
-import { type FileSystem, fileError, nodeFileSystem, systemCode } from "../checkpoint/fileSystem.ts";
-import type { ClassNames } from "../data/classes.ts";
-import type { LabelRow } from "../data/labelTable.ts";
+import { writeFileAtomically } from "../files/atomicDirectory.ts";
+import { type FileSystem, fileError, nodeFileSystem, systemCode } from "../files/fileSystem.ts";
+import type { ClassNames } from "../labels/classes.ts";
+import type { LabelRow } from "../tables/labelTable.ts";
 import type { RunSources } from "./runSources.ts";
 
 export const BUNDLE_FOLDER = "bundle";

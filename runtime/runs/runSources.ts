@@ -3,12 +3,17 @@
 // are not trusted, those of rows in memory are the caller's own.
 import { resolve } from "node:path";
 import type { Spec } from "../../compiler/spec/schema.ts";
-import type { ClassNames, LabelledRows, PreparedLabels } from "../data/classes.ts";
-import { readLabelTable } from "../data/labelFiles.ts";
-import { type LabelRow, type LabelTable, labelTableFromRows, type TableColumns } from "../data/labelTable.ts";
-import { type PathScope, tableScope } from "../data/pathScope.ts";
-import { checkImageFiles } from "../data/sourceCheck.ts";
-import { refuseSharedFiles } from "../data/splitLeak.ts";
+import { type PathScope, tableScope } from "../checks/pathScope.ts";
+import { checkImageFiles } from "../checks/sourceCheck.ts";
+import { refuseSharedFiles } from "../checks/splitLeak.ts";
+import type { ClassNames, LabelledRows, PreparedLabels } from "../labels/classes.ts";
+import { readLabelTable } from "../tables/labelFiles.ts";
+import {
+  type LabelRow,
+  type LabelTable,
+  labelTableFromRows,
+  type TableColumns,
+} from "../tables/labelTable.ts";
 
 /** The sources of a run: tables that its spec names, or rows in memory in their place. */
 export interface RunSources {

@@ -7,11 +7,11 @@ import { join, relative, resolve } from "node:path";
 import { z } from "zod";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
-import { writeFileAtomically } from "../checkpoint/atomicDirectory.ts";
-import { fileError, systemCode } from "../checkpoint/fileSystem.ts";
-import { parseJson } from "../checkpoint/jsonText.ts";
-import type { LabelledRows, PreparedLabels } from "../data/classes.ts";
-import { StringTable } from "../data/stringTable.ts";
+import { writeFileAtomically } from "../files/atomicDirectory.ts";
+import { fileError, systemCode } from "../files/fileSystem.ts";
+import { parseJson } from "../files/jsonText.ts";
+import type { LabelledRows, PreparedLabels } from "../labels/classes.ts";
+import { StringTable } from "../tables/stringTable.ts";
 
 export const IMAGES_FILE = "images.json";
 const FORMAT = "mttc-images";

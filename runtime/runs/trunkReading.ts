@@ -3,10 +3,10 @@
 // refused with the keys that make it what it was. Bundles in; faults out.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Bundle, Manifest } from "../../compiler/bundle.ts";
+import type { Bundle, Manifest } from "../../compiler/bundle/manifest.ts";
+import { decodeModelProto } from "../../compiler/codec/protobuf.ts";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
 import type { ImportedTrunk } from "../../compiler/model/importedTrunk.ts";
-import { decodeModelProto } from "../../compiler/onnx/protobuf.ts";
 import type { ImportedFcn, Spec } from "../../compiler/spec/schema.ts";
 import { readBundleDirectory } from "./bundleDirectory.ts";
 

@@ -6,10 +6,10 @@ import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { unzipSync } from "fflate";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
-import { writeDirectoryAtomically } from "../checkpoint/atomicDirectory.ts";
-import { fileError, systemCode } from "../checkpoint/fileSystem.ts";
-import { removeLeftovers, restoreReplaced, siblingName } from "../checkpoint/leftovers.ts";
-import { inTheWay } from "../checkpoint/ownOutput.ts";
+import { writeDirectoryAtomically } from "../files/atomicDirectory.ts";
+import { fileError, systemCode } from "../files/fileSystem.ts";
+import { removeLeftovers, restoreReplaced, siblingName } from "../files/leftovers.ts";
+import { inTheWay } from "../files/ownOutput.ts";
 import { locateOrtLibrary } from "../ort/library.ts";
 import { CORE_NAME, type ProviderPackage } from "./providerPackages.ts";
 

@@ -2,7 +2,7 @@
 // one and writes the other. The groups flip on their own clocks: weights (with slots and the step counter)
 // once per logical batch; batch-norm statistics, gradient accumulators and, where the next batch is copied
 // while the present one is computed, a micro-batch's inputs once per micro-batch.
-import { type GraphEntry, type Manifest, nextName, type StateEntry } from "../../compiler/bundle.ts";
+import { type GraphEntry, type Manifest, nextName, type StateEntry } from "../../compiler/bundle/manifest.ts";
 import { InternalError } from "../../compiler/diagnostics.ts";
 import { isBatchInput } from "./microBatch.ts";
 

@@ -2,17 +2,17 @@
 // alone, and the choices go to the compiler. What was measured is kept in a file, by device, version of
 // ONNX Runtime and shape, so that a second run measures nothing. The compiler's own table stands where
 // nothing was measured.
-import type { Bundle } from "../../compiler/bundle.ts";
+import type { Bundle } from "../../compiler/bundle/manifest.ts";
+import { encodeGraph } from "../../compiler/codec/encodeGraph.ts";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { type Graph, typeText, type Value } from "../../compiler/ir/types.ts";
 import { type FormCandidates, formCandidates } from "../../compiler/lower/candidates.ts";
 import { READY_STAGE } from "../../compiler/lower/finishGraph.ts";
 import type { FormChoices } from "../../compiler/lower/forms.ts";
-import { encodeGraph } from "../../compiler/onnx/encodeGraph.ts";
 import type { ChannelBlock } from "../../compiler/ops/channelBlocks.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import type { Trace } from "../../compiler/passes/pass.ts";
-import { RandomStream } from "../data/randomStream.ts";
+import { RandomStream } from "../draws/randomStream.ts";
 import type { OrtHost } from "../ort/ortHost.ts";
 import { type FormTimes, readFormCache, writeFormCache } from "./formCache.ts";
 

@@ -2,7 +2,7 @@
 // what plain ones do. From one state, each step is run three times: plain, plain again, and captured; the run
 // goes on from the first. Only what the device itself shows is believed; otherwise the run goes on plain, and
 // says why.
-import type { Manifest } from "../../compiler/bundle.ts";
+import type { Manifest } from "../../compiler/bundle/manifest.ts";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import type { HostTensor } from "../ort/ortHost.ts";
 import { EpochBatches } from "./epochBatches.ts";

@@ -1,9 +1,9 @@
 // How many channels ONNX Runtime's convolution on blocks takes side by side on this processor. There is no
 // call that says so; the reordered image of one channel too many does: it is filled up to whole blocks.
+import { OPSET } from "../../compiler/codec/encodeGraph.ts";
+import { type DimensionProto, encodeModelProto } from "../../compiler/codec/protobuf.ts";
+import { ONNX_DTYPES } from "../../compiler/codec/tensorBytes.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
-import { OPSET } from "../../compiler/onnx/encodeGraph.ts";
-import { type DimensionProto, encodeModelProto } from "../../compiler/onnx/protobuf.ts";
-import { ONNX_DTYPES } from "../../compiler/onnx/tensorBytes.ts";
 import { CHANNEL_BLOCKS, type ChannelBlock } from "../../compiler/ops/channelBlocks.ts";
 import type { OrtHost } from "../ort/ortHost.ts";
 import { providerTraits } from "../ort/provider.ts";

@@ -1,11 +1,11 @@
 // The public functions behind `mttc data stats`: label tables, as a trainer takes them -> their statistics, and
 // a picture of these.
 import type { SpecInput } from "../../compiler/spec/schema.ts";
-import type { MissingCount } from "../data/classes.ts";
-import { conflictWarnings } from "../data/labelConflicts.ts";
-import { type LabelStatistics, labelStatistics } from "../data/labelStatistics.ts";
-import type { BatchSpec } from "../data/sampler.ts";
 import { drawStatisticsSheet } from "../drawing/statisticsSheet.ts";
+import type { BatchSpec } from "../draws/sampler.ts";
+import type { MissingCount } from "../labels/classes.ts";
+import { conflictWarnings } from "../labels/labelConflicts.ts";
+import { type LabelStatistics, labelStatistics } from "../labels/labelStatistics.ts";
 import type { Experiment } from "./experiment.ts";
 import { experimentFromOptions, readLabels, type TrainerOptions } from "./trainerOptions.ts";
 

@@ -1,8 +1,8 @@
 // Training that ran away: a loss, a state or an evaluation that is not finite. It is refused before anything
 // of it is saved, so that the newest checkpoint is always finite. In: numbers of a step or an epoch; out:
 // E_DIVERGED with the tasks or tensors, and where the last finite numbers lie.
+import type { StoredTensor } from "../../compiler/codec/safetensors.ts";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
-import type { StoredTensor } from "../../compiler/safetensors.ts";
 import type { EvaluationReport } from "../infer/evaluationReport.ts";
 import { isFiniteTensor } from "../runs/finiteTensors.ts";
 import type { TaskSums } from "./trainingDevice.ts";

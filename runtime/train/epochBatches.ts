@@ -1,12 +1,12 @@
 // The micro-batches of one epoch in order, ready for the device: read, labelled, with dropout masks and
 // augmentation drawn; and the numbers that go with each step. One more than is asked for is prepared.
-import type { Manifest } from "../../compiler/bundle.ts";
+import type { Manifest } from "../../compiler/bundle/manifest.ts";
 import { drawAugmentRows } from "../augment/augmentRows.ts";
 import { epochDraws } from "../augment/warpBatch.ts";
-import { drawDropoutMask } from "../data/dropoutMasks.ts";
-import type { FeatureBatch, FeatureBatches } from "../data/featureBatches.ts";
-import { type Batch, BatchLoader } from "../data/loader.ts";
-import { epochOrder } from "../data/sampler.ts";
+import type { FeatureBatch, FeatureBatches } from "../batches/featureBatches.ts";
+import { type Batch, BatchLoader } from "../batches/loader.ts";
+import { drawDropoutMask } from "../draws/dropoutMasks.ts";
+import { epochOrder } from "../draws/sampler.ts";
 import type { MicroBatch, StepScalars } from "./microBatch.ts";
 import type { TrainingSession } from "./trainingSession.ts";
 

@@ -2,7 +2,7 @@
 // from.
 import { dirname, resolve } from "node:path";
 import type { Spec } from "../../compiler/spec/schema.ts";
-import type { ClassNames } from "../data/classes.ts";
+import type { ClassNames } from "../labels/classes.ts";
 import type { RunDescription } from "../runs/runFolder.ts";
 import type { RunSources } from "../runs/runSources.ts";
 

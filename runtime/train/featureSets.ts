@@ -2,17 +2,17 @@
 // that tells one folder of features from another.
 import { createHash } from "node:crypto";
 import { imageSize } from "../../compiler/augment/augmentGraph.ts";
+import { CONSTANTS_FILE } from "../../compiler/bundle/writeBundle.ts";
 import { InternalError } from "../../compiler/diagnostics.ts";
-import { CONSTANTS_FILE } from "../../compiler/onnx/writeBundle.ts";
 import { augmentSettings } from "../../compiler/spec/augmentKeys.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
 import { AUGMENTED_TRUNK } from "../../compiler/step/featureGraphs.ts";
 import { drawAugmentRows } from "../augment/augmentRows.ts";
-import type { LabelledRows, PreparedLabels } from "../data/classes.ts";
-import { type RecordKind, SHARD_VERSION } from "../data/packShard.ts";
-import type { PackItem } from "../data/packWriter.ts";
+import type { LabelledRows, PreparedLabels } from "../labels/classes.ts";
 import type { OrtHost } from "../ort/ortHost.ts";
 import { providerTraits } from "../ort/provider.ts";
+import { type RecordKind, SHARD_VERSION } from "../packs/packShard.ts";
+import type { PackItem } from "../packs/packWriter.ts";
 import type { StoredManifest } from "../runs/bundleDirectory.ts";
 import { packItems } from "./runPack.ts";
 

@@ -5,15 +5,15 @@
 import { createHash } from "node:crypto";
 import { lstat } from "node:fs/promises";
 import { MttcError } from "../../compiler/diagnostics.ts";
-import type { LabelledRows } from "../data/classes.ts";
-import { readImageFile, refuseOtherStamp } from "../data/imageFile.ts";
-import type { ImageStreams } from "../data/imageStreams.ts";
-import { BatchLoader } from "../data/loader.ts";
-import type { RecordKind } from "../data/packShard.ts";
-import type { PackItem } from "../data/packWriter.ts";
-import { evaluationOrder } from "../data/sampler.ts";
-import { ShardSequence } from "../data/shardSequence.ts";
-import { checkImageFiles } from "../data/sourceCheck.ts";
+import type { ImageStreams } from "../batches/imageStreams.ts";
+import { BatchLoader } from "../batches/loader.ts";
+import { checkImageFiles } from "../checks/sourceCheck.ts";
+import { evaluationOrder } from "../draws/sampler.ts";
+import { readImageFile, refuseOtherStamp } from "../images/imageFile.ts";
+import type { LabelledRows } from "../labels/classes.ts";
+import type { RecordKind } from "../packs/packShard.ts";
+import type { PackItem } from "../packs/packWriter.ts";
+import { ShardSequence } from "../packs/shardSequence.ts";
 
 /** A shard ends when it holds this much, or this much work. */
 const SHARD_BYTES = 2 ** 28;

@@ -4,8 +4,8 @@
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { writeFileAtomically } from "../checkpoint/atomicDirectory.ts";
-import { systemCode } from "../checkpoint/fileSystem.ts";
+import { writeFileAtomically } from "../files/atomicDirectory.ts";
+import { systemCode } from "../files/fileSystem.ts";
 
 const FORMAT = "mttc-forms";
 const VERSION = 1;

@@ -1,7 +1,7 @@
 // A compilation for the provider that a host runs on: its target, and on a CUDA device the forms that are
 // fastest there. Comes between ONNX Runtime's start and the bundle's folder.
 import { availableParallelism, cpus } from "node:os";
-import type { Bundle, Target } from "../../compiler/bundle.ts";
+import type { Bundle, Target } from "../../compiler/bundle/manifest.ts";
 import type { CompileOptions } from "../../compiler/compile.ts";
 import { type Fault, formatFault } from "../../compiler/diagnostics.ts";
 import { readCudaDriver } from "../ort/cudaDriver.ts";

@@ -2,20 +2,20 @@
 // compiles the experiment, trains it on ONNX Runtime, evaluates after each epoch and saves a checkpoint of
 // it.
 import { join, resolve } from "node:path";
-import type { Manifest } from "../../compiler/bundle.ts";
+import type { Manifest } from "../../compiler/bundle/manifest.ts";
+import type { StoredTensor } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { type ImportedTrunk, importedValues } from "../../compiler/model/importedTrunk.ts";
 import { initialValue } from "../../compiler/model/initialValues.ts";
-import type { StoredTensor } from "../../compiler/safetensors.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
 import { writeRunSheet } from "../augment/runSheet.ts";
-import { loadNewestCheckpoint, saveCheckpoint } from "../checkpoint/checkpoints.ts";
-import { assertRunLock } from "../checkpoint/runLock.ts";
-import type { LabelledRows } from "../data/classes.ts";
+import { assertRunLock } from "../files/runLock.ts";
 import type { EvaluationReport } from "../infer/evaluationReport.ts";
 import { evaluateRows, predictImages, predictPaths } from "../infer/scoring.ts";
 import { TrainedRun } from "../infer/trainedRun.ts";
+import type { LabelledRows } from "../labels/classes.ts";
 import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
+import { loadNewestCheckpoint, saveCheckpoint } from "../runs/checkpoints.ts";
 import { refuseDivergedCheckpoint } from "../runs/finiteTensors.ts";
 import { proveCaptureOf } from "./captureProof.ts";
 import { type LastCheckpoint, refuseEvaluation, refuseState } from "./divergence.ts";

@@ -2,8 +2,8 @@
 // run. For `mttc inspect --placement` and the report of a GPU.
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Bundle } from "../../compiler/bundle.ts";
-import { temporaryFolder } from "../checkpoint/temporaryFolder.ts";
+import type { Bundle } from "../../compiler/bundle/manifest.ts";
+import { temporaryFolder } from "../files/temporaryFolder.ts";
 import type { OrtHost, Placement } from "../ort/ortHost.ts";
 import { fallenNodes } from "../ort/placement.ts";
 import { writeBundleDirectory } from "../runs/bundleDirectory.ts";

@@ -1,11 +1,10 @@
 // Checkpoints of a run: device state <-> stored tensors, and what else a run needs to go on to the same bits.
-
 import { z } from "zod";
-import type { ParameterEntry } from "../../compiler/bundle.ts";
+import type { ParameterEntry } from "../../compiler/bundle/manifest.ts";
+import type { StoredTensor } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
-import type { StoredTensor } from "../../compiler/safetensors.ts";
 import { LOSS_SCALE, LOSS_SCALING, SCALED_STEPS } from "../../compiler/step/lossScaling.ts";
-import type { LoadedCheckpoint } from "../checkpoint/checkpoints.ts";
+import type { LoadedCheckpoint } from "../runs/checkpoints.ts";
 import { refuseOtherTensors } from "../runs/checkpointTensors.ts";
 import { type Fingerprint, readFingerprint } from "../runs/fingerprint.ts";
 import type { EpochState } from "./epochLoop.ts";

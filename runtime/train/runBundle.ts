@@ -1,7 +1,7 @@
 // The bundle that a session trains with: compiled now and written to its folder, or the one that lies there
 // where it is up to date. Comes between ONNX Runtime's start and the device's tensors.
 import { join } from "node:path";
-import type { Bundle } from "../../compiler/bundle.ts";
+import type { Bundle } from "../../compiler/bundle/manifest.ts";
 import { compile } from "../../compiler/compile.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";

@@ -2,14 +2,14 @@
 // before anything slow is done, and before anything in the folder changes: `look` reads, `take` locks and
 // describes the run.
 import { join, resolve } from "node:path";
-import type { Bundle, StateEntry } from "../../compiler/bundle.ts";
+import type { Bundle, StateEntry } from "../../compiler/bundle/manifest.ts";
+import type { StoredTensor } from "../../compiler/codec/safetensors.ts";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
 import type { ImportedTrunk } from "../../compiler/model/importedTrunk.ts";
-import type { StoredTensor } from "../../compiler/safetensors.ts";
-import { newestCheckpointName, readNewestCheckpoint } from "../checkpoint/checkpoints.ts";
-import { removeLeftovers } from "../checkpoint/leftovers.ts";
-import { acquireRunLock, type RunLock, refuseLocked } from "../checkpoint/runLock.ts";
-import type { ClassNames, PreparedLabels } from "../data/classes.ts";
+import { removeLeftovers } from "../files/leftovers.ts";
+import { acquireRunLock, type RunLock, refuseLocked } from "../files/runLock.ts";
+import type { ClassNames, PreparedLabels } from "../labels/classes.ts";
+import { newestCheckpointName, readNewestCheckpoint } from "../runs/checkpoints.ts";
 import { refuseOtherTensors } from "../runs/checkpointTensors.ts";
 import {
   type Fingerprint,

@@ -3,10 +3,10 @@
 import { basename } from "node:path";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
-import type { LabelledRows } from "../data/classes.ts";
-import { checkHeaders } from "../data/headerCheck.ts";
-import type { ImageFormat } from "../data/images.ts";
-import { sparsely } from "../data/sparseProgress.ts";
+import { checkHeaders } from "../checks/headerCheck.ts";
+import { sparsely } from "../checks/sparseProgress.ts";
+import type { ImageFormat } from "../images/images.ts";
+import type { LabelledRows } from "../labels/classes.ts";
 import { imagesDigest, readImageRecord, withoutImages, writeImageRecord } from "../runs/skippedImages.ts";
 import { packItems } from "./runPack.ts";
 import type { RunLabels } from "./trainerOptions.ts";

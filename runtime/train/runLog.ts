@@ -1,11 +1,10 @@
 // log.jsonl of a run: one line of JSON for each epoch that is finished. The checkpoint is saved first and
 // says what is true; a process that was killed between the two, or while it wrote a line, leaves a log that
 // differs, and the next one brings it in line before it trains.
-
 import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { writeFileAtomically } from "../checkpoint/atomicDirectory.ts";
-import { fileError, systemCode } from "../checkpoint/fileSystem.ts";
+import { writeFileAtomically } from "../files/atomicDirectory.ts";
+import { fileError, systemCode } from "../files/fileSystem.ts";
 import { LOG_FILE } from "../runs/runFolder.ts";
 import type { EpochReport } from "./events.ts";
 import { logEntry } from "./runHistory.ts";

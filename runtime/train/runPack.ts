@@ -1,12 +1,12 @@
 // The spec's `pack`: whether a run reads its images from a packed cache, and where that lies.
 import { join, resolve } from "node:path";
 import type { Spec } from "../../compiler/spec/schema.ts";
-import type { LabelledRows, PreparedLabels } from "../data/classes.ts";
-import { DEFAULT_CACHE_BYTES, type ImageFormat, imageBytes } from "../data/images.ts";
-import { type PackHandle, preparePack } from "../data/packedImages.ts";
-import type { PackItem } from "../data/packWriter.ts";
-import { sparsely } from "../data/sparseProgress.ts";
-import { refuseSameContent } from "../data/splitLeak.ts";
+import { sparsely } from "../checks/sparseProgress.ts";
+import { refuseSameContent } from "../checks/splitLeak.ts";
+import { DEFAULT_CACHE_BYTES, type ImageFormat, imageBytes } from "../images/images.ts";
+import type { LabelledRows, PreparedLabels } from "../labels/classes.ts";
+import { type PackHandle, preparePack } from "../packs/packedImages.ts";
+import type { PackItem } from "../packs/packWriter.ts";
 import { lackOfRoom, sizeText } from "./diskRoom.ts";
 
 const PACK_FOLDER = "cache";

@@ -1,7 +1,7 @@
 // Whether a captured step (a CUDA graph's replay) gave what plain steps from the same state give: tensor by
 // tensor, by what two plain ones differ by. CUDA adds atomically here and there, in whatever order, so that
 // two plain steps may differ, too; within one step that is a matter of rounding.
-import type { StateEntry } from "../../compiler/bundle.ts";
+import type { StateEntry } from "../../compiler/bundle/manifest.ts";
 import type { HostTensor } from "../ort/ortHost.ts";
 
 /** A captured step may differ from a plain one so many times as much as another plain one does. */

@@ -2,11 +2,11 @@
 import { resolve } from "node:path";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { Spec, SpecInput } from "../../compiler/spec/schema.ts";
-import { type PreparedLabels, prepareLabels } from "../data/classes.ts";
-import { type ClassWeights, resolveClassWeights } from "../data/classWeights.ts";
-import { type LabelRow, type LabelTable, labelTableFromRows } from "../data/labelTable.ts";
+import { type PreparedLabels, prepareLabels } from "../labels/classes.ts";
+import { type ClassWeights, resolveClassWeights } from "../labels/classWeights.ts";
 import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
 import { readSplit } from "../runs/runSources.ts";
+import { type LabelRow, type LabelTable, labelTableFromRows } from "../tables/labelTable.ts";
 import type { Experiment } from "./experiment.ts";
 
 /** Label tables may be files or rows in memory. */

@@ -3,10 +3,10 @@
 // alternation.ts says which tensor a step reads and which it writes.
 import { join } from "node:path";
 import { AUGMENT_INPUT } from "../../compiler/augment/augmentGraph.ts";
-import type { Bundle, GraphEntry, Manifest, StateEntry } from "../../compiler/bundle.ts";
+import type { Bundle, GraphEntry, Manifest, StateEntry } from "../../compiler/bundle/manifest.ts";
+import { dataByName } from "../../compiler/codec/safetensors.ts";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { FEATURES_INPUT } from "../../compiler/model/network.ts";
-import { dataByName } from "../../compiler/safetensors.ts";
 import { AUGMENTED_TRUNK, onFeatures } from "../../compiler/step/featureGraphs.ts";
 import { arrayOver } from "../ort/hostTensor.ts";
 import type { BufferSpec, HostTensor, OrtHost } from "../ort/ortHost.ts";

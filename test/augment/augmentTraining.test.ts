@@ -3,7 +3,7 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { buildAugmentGraph } from "../../compiler/augment/augmentGraph.ts";
 import { AUGMENT_OPERATIONS } from "../../compiler/augment/augmentTable.ts";
-import { TARGETS } from "../../compiler/bundle.ts";
+import { TARGETS } from "../../compiler/bundle/manifest.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import type { Graph } from "../../compiler/ir/types.ts";

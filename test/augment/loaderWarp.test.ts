@@ -2,12 +2,12 @@
 // of images is read at once, however the epoch is resumed and whether images are kept or not.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BatchWarp } from "../../runtime/augment/warpBatch.ts";
-import type { LabelledRows } from "../../runtime/data/classes.ts";
-import type { EpochWarp } from "../../runtime/data/imageStreams.ts";
-import { type ImageFormat, ImageReader } from "../../runtime/data/images.ts";
-import { BatchLoader, type LoaderOptions } from "../../runtime/data/loader.ts";
-import { LoaderThread } from "../../runtime/loader/loaderThread.ts";
-import { makeFolder, writePictures } from "../data/imageFixtures.ts";
+import type { EpochWarp } from "../../runtime/batches/imageStreams.ts";
+import { BatchLoader, type LoaderOptions } from "../../runtime/batches/loader.ts";
+import { LoaderThread } from "../../runtime/batches/loaderThread.ts";
+import { type ImageFormat, ImageReader } from "../../runtime/images/images.ts";
+import type { LabelledRows } from "../../runtime/labels/classes.ts";
+import { makeFolder, writePictures } from "../images/imageFixtures.ts";
 
 const format: ImageFormat = { height: 16, width: 16, channels: 3, greyscale: false };
 const COUNT = 20;

@@ -10,13 +10,13 @@ import { buildAugmentGraph } from "../../compiler/augment/augmentGraph.ts";
 import { settingsOf, splitAugmentation } from "../../compiler/augment/augmentSplit.ts";
 import { augmentColumns } from "../../compiler/augment/augmentTable.ts";
 import type { ImageSize } from "../../compiler/augment/operation.ts";
+import { encodeGraph } from "../../compiler/codec/encodeGraph.ts";
 import { finishGraph } from "../../compiler/lower/finishGraph.ts";
-import { encodeGraph } from "../../compiler/onnx/encodeGraph.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import type { AugmentSettings } from "../../compiler/spec/augmentKeys.ts";
 import { drawAugmentRows } from "../../runtime/augment/augmentRows.ts";
-import { BatchLoader } from "../../runtime/data/loader.ts";
-import { LoaderThread } from "../../runtime/loader/loaderThread.ts";
+import { BatchLoader } from "../../runtime/batches/loader.ts";
+import { LoaderThread } from "../../runtime/batches/loaderThread.ts";
 import { OrtHost } from "../../runtime/ort/ortHost.ts";
 import type { JsAugmentJob } from "./jsAugmentWorker.ts";
 

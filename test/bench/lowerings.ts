@@ -2,12 +2,12 @@
 // compiler/lower/cpu.ts. Run by hand, after a build: node dist/test/bench/lowerings.js [operator] [rounds].
 // The forms of a shape take turns and the best of all rounds counts, since other work on the machine can only
 // slow a run down. "*" marks what cpu.ts chooses.
+import { encodeGraph } from "../../compiler/codec/encodeGraph.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { type Op, readAttrs } from "../../compiler/ir/op.ts";
 import { rewriteGraph } from "../../compiler/ir/rewrite.ts";
 import { type Attrs, concreteShape, type DType, type Graph } from "../../compiler/ir/types.ts";
 import { cpuForms } from "../../compiler/lower/cpu.ts";
-import { encodeGraph } from "../../compiler/onnx/encodeGraph.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { OrtLibrary } from "../../runtime/ort/library.ts";
 import { OrtSession } from "../../runtime/ort/session.ts";

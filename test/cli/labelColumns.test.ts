@@ -10,7 +10,7 @@ import { addInitCommand } from "../../cli/initCommand.ts";
 import { readTableFacts } from "../../cli/labelColumns.ts";
 import { processTerminal } from "../../cli/terminal.ts";
 import { parseSpec } from "../../compiler/spec/parseSpec.ts";
-import { MAX_VALUES, surveyTable } from "../../runtime/data/tableSurvey.ts";
+import { MAX_VALUES, surveyTable } from "../../runtime/tables/tableSurvey.ts";
 import { experimentFromSpec } from "../../runtime/train/experiment.ts";
 import { readLabels } from "../../runtime/train/trainerOptions.ts";
 

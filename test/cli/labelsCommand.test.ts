@@ -7,11 +7,11 @@ import { Command } from "commander";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { addLabelsCommand } from "../../cli/labelsCommand.ts";
 import { processTerminal } from "../../cli/terminal.ts";
-import { readLabelTable } from "../../runtime/data/labelFiles.ts";
 import { splitRows } from "../../runtime/labelling/labelMerge.ts";
 import { readExport } from "../../runtime/labelling/readExport.ts";
-import { tableCells } from "../data/tableCells.ts";
+import { readLabelTable } from "../../runtime/tables/labelFiles.ts";
 import { faultsOfAsync } from "../spec/faultsOf.ts";
+import { tableCells } from "../tables/tableCells.ts";
 import { runCli } from "./runCli.ts";
 
 const TEST = join(import.meta.dirname, "..");

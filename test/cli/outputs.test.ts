@@ -1,11 +1,10 @@
 // Every output of every command against files of the user's own: refused with E_RUN_EXISTS before any work,
 // and left as they are. What mttc wrote is replaced; a device or pipe is written to.
-
 import { spawnSync } from "node:child_process";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { siblingName } from "../../runtime/checkpoint/leftovers.ts";
+import { siblingName } from "../../runtime/files/leftovers.ts";
 import { runCli } from "./runCli.ts";
 import { makeTinyData, type TinyData, tinySpec } from "./tinyData.ts";
 

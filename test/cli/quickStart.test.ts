@@ -49,7 +49,7 @@ function loadedBy(...args: readonly string[]) {
 function beyond(files: readonly string[], allowed: readonly string[]): string[] {
   const start = /^cli\/(main|errorReport|terminal|runtimeOptions|\w+Command)\.js$/;
   const base =
-    /^(compiler\/(bundle|diagnostics|visibleText)|runtime\/(checkpoint\/\w+|ort\/providerName))\.js$/;
+    /^(compiler\/(bundle\/manifest|diagnostics|visibleText)|runtime\/(files\/\w+|ort\/providerName))\.js$/;
   return files.filter(
     (file) => !start.test(file) && !base.test(file) && !allowed.some((path) => file.startsWith(path)),
   );
@@ -59,7 +59,7 @@ const HELP_PACKAGES = ["commander", "fastest-levenshtein", "picocolors"];
 const SPEC_PACKAGES = [...HELP_PACKAGES, "yaml", "zod"];
 const SPEC_FILES = [
   ...["cli/specFile.js", "cli/pathText.js", "compiler/spec/"],
-  ...["runtime/data/tableText.js", "runtime/runs/runFolder.js", "runtime/train/experiment.js"],
+  ...["runtime/tables/tableText.js", "runtime/runs/runFolder.js", "runtime/train/experiment.js"],
 ];
 
 describe("without a spec", () => {

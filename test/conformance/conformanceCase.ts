@@ -1,11 +1,11 @@
 // Cases of ONNX's backend suite as generate.py writes them: a model, what goes in, what must come out.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { decodeModelProto } from "../../compiler/codec/protobuf.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { toArray } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
-import { readTensorData } from "../../compiler/onnx/import/tensorValues.ts";
-import { decodeModelProto } from "../../compiler/onnx/protobuf.ts";
+import { readTensorData } from "../../compiler/read/onnx/tensorValues.ts";
 
 export interface ConformanceCase {
   /** "node/test_abs". */

@@ -1,15 +1,15 @@
 // A case's model -> a graph of the IR, by the importer that trunks go through. Inputs are inputs of the
 // graph; where an operator needs some of them as constants (axes, sizes), they are given as such.
+import { decodeModelProto, type ModelProto } from "../../compiler/codec/protobuf.ts";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import { type Graph, isFloat } from "../../compiler/ir/types.ts";
 import { verifyGraph } from "../../compiler/ir/verify.ts";
-import { GraphImporter, opsetVersions } from "../../compiler/onnx/import/graphImporter.ts";
-import { OPSETS } from "../../compiler/onnx/import/importModel.ts";
-import { Scope } from "../../compiler/onnx/import/scope.ts";
-import { elementTypeName, importedDType } from "../../compiler/onnx/import/tensorValues.ts";
-import { decodeModelProto, type ModelProto } from "../../compiler/onnx/protobuf.ts";
 import { OPS } from "../../compiler/ops/table.ts";
+import { GraphImporter, opsetVersions } from "../../compiler/read/onnx/graphImporter.ts";
+import { OPSETS } from "../../compiler/read/onnx/importModel.ts";
+import { Scope } from "../../compiler/read/onnx/scope.ts";
+import { elementTypeName, importedDType } from "../../compiler/read/onnx/tensorValues.ts";
 import type { ConformanceCase } from "./conformanceCase.ts";
 
 /** A list of axes or sizes is shorter than this. */

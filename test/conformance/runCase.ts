@@ -1,8 +1,8 @@
 // One case through import, interpreter, ONNX Runtime and derivative: what came of it.
+import { decodeModelProto } from "../../compiler/codec/protobuf.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
-import { decodeModelProto } from "../../compiler/onnx/protobuf.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import type { OrtLibrary } from "../../runtime/ort/library.ts";
 import { runOnOrt } from "../ops/runOnOrt.ts";

@@ -15,8 +15,8 @@ import {
   splitByBase,
 } from "../../examples/demo/openmojiTable.ts";
 import { prepareOpenmoji } from "../../examples/demo/rasterise.ts";
-import { readLabelTable } from "../../runtime/data/labelFiles.ts";
-import { tableCells } from "../data/tableCells.ts";
+import { readLabelTable } from "../../runtime/tables/labelFiles.ts";
+import { tableCells } from "../tables/tableCells.ts";
 
 const root = dirname(createRequire(import.meta.url).resolve("openmoji/package.json"));
 const rows = readEmojiRows(readFileSync(join(root, "data", "openmoji.json"), "utf8"));

@@ -3,9 +3,9 @@
 // has brought the provider and a C compiler is there; CI has the table of kernels (test/lower) instead.
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { encodeGraph } from "../../compiler/codec/encodeGraph.ts";
 import { compile } from "../../compiler/compile.ts";
 import { finishGraph } from "../../compiler/lower/finishGraph.ts";
-import { encodeGraph } from "../../compiler/onnx/encodeGraph.ts";
 import { parseSpec } from "../../compiler/spec/parseSpec.ts";
 import { OrtHost } from "../../runtime/ort/ortHost.ts";
 import { PROVIDER_NAMES } from "../../runtime/ort/provider.ts";

@@ -1,12 +1,12 @@
 // The graphs of an export on the float64 reference: whole, single and split ones agree, and with the graph
 // that training evaluates with; file names are safe; metadata survives.
 import { expect, test } from "vitest";
+import { buildExportGraphs, type ExportGraph, safeFileNames } from "../../compiler/export/exportGraphs.ts";
+import { encodeMetadata, METADATA_KEY, readMetadata } from "../../compiler/export/modelMetadata.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import type { Graph } from "../../compiler/ir/types.ts";
-import { buildExportGraphs, type ExportGraph, safeFileNames } from "../../compiler/model/exportGraphs.ts";
 import { initialValue } from "../../compiler/model/initialValues.ts";
-import { encodeMetadata, METADATA_KEY, readMetadata } from "../../compiler/model/modelMetadata.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { batchNormFolding } from "../../compiler/passes/batchNormFolding.ts";
 import { deadValues } from "../../compiler/passes/deadValues.ts";

@@ -6,14 +6,14 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { METADATA_KEY } from "../../compiler/model/modelMetadata.ts";
 import {
   decodeModelProto,
   encodeModelProto,
   type ModelProto,
   type NodeProto,
   type TensorProto,
-} from "../../compiler/onnx/protobuf.ts";
+} from "../../compiler/codec/protobuf.ts";
+import { METADATA_KEY } from "../../compiler/export/modelMetadata.ts";
 import { type ModelLimits, type Prediction, Predictor } from "../../runtime/export/predictor.ts";
 import { runCli } from "../cli/runCli.ts";
 import { PROJECT_ROOT } from "../projectRoot.ts";

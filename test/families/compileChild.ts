@@ -1,7 +1,7 @@
 // Imports and compiles a model in a process of its own, for resnet50.test.ts, and prints what that took. Runs
 // from dist/, since Node does not run .ts files. Arguments: folder of resnet50.onnx, frozen|trained.
+import { dataByName } from "../../compiler/codec/safetensors.ts";
 import { compile } from "../../compiler/compile.ts";
-import { dataByName } from "../../compiler/safetensors.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import { readForeignModels } from "../../runtime/models/foreignModels.ts";
 

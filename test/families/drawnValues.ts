@@ -1,6 +1,6 @@
 // Numbers drawn from names, as test/fixtures/families/drawn_values.py states the rule and its reasons: so a
 // fixture needs no weights.
-import { hashName, philox4x32 } from "../../compiler/philox.ts";
+import { hashName, philox4x32 } from "../../compiler/codec/philox.ts";
 
 export type Purpose = "value" | "image" | "cotangent" | "direction 1" | "direction 2";
 

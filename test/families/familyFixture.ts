@@ -3,14 +3,14 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { importKeras } from "../../compiler/keras/importKeras.ts";
-import type { NamedArray } from "../../compiler/keras/kerasWeights.ts";
+import { decodeModelProto } from "../../compiler/codec/protobuf.ts";
 import type { ImportedTrunk } from "../../compiler/model/importedTrunk.ts";
-import { cutTrunk } from "../../compiler/onnx/import/cutTrunk.ts";
-import { importTrunk } from "../../compiler/onnx/import/importTrunk.ts";
-import type { ExternalData } from "../../compiler/onnx/import/tensorValues.ts";
-import { decodeModelProto } from "../../compiler/onnx/protobuf.ts";
 import { OPS } from "../../compiler/ops/table.ts";
+import { importKeras } from "../../compiler/read/keras/importKeras.ts";
+import type { NamedArray } from "../../compiler/read/keras/kerasWeights.ts";
+import { cutTrunk } from "../../compiler/read/onnx/cutTrunk.ts";
+import { importTrunk } from "../../compiler/read/onnx/importTrunk.ts";
+import type { ExternalData } from "../../compiler/read/onnx/tensorValues.ts";
 import { PROJECT_ROOT } from "../projectRoot.ts";
 import { drawValue } from "./drawnValues.ts";
 

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { decodeModelProto, encodeModelProto } from "../../compiler/onnx/protobuf.ts";
+import { decodeModelProto, encodeModelProto } from "../../compiler/codec/protobuf.ts";
 import { RESNET50_BYTES, RESNET50_MS } from "../tolerances.ts";
 import { readGraph } from "./familyFixture.ts";
 

@@ -1,9 +1,9 @@
 // Runs a family's graph through the whole compiler behind the spec: simplified, lowered, encoded, on ONNX
 // Runtime.
-import type { Target } from "../../compiler/bundle.ts";
+import type { Target } from "../../compiler/bundle/manifest.ts";
+import { encodeGraph } from "../../compiler/codec/encodeGraph.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import { finishGraph } from "../../compiler/lower/finishGraph.ts";
-import { encodeGraph } from "../../compiler/onnx/encodeGraph.ts";
 import type { OrtLibrary } from "../../runtime/ort/library.ts";
 import { runBytesOnOrt } from "../ops/runOnOrt.ts";
 import type { TrunkGraph } from "./trunkGraph.ts";

@@ -1,7 +1,7 @@
 // The families that have batch norms, in training form: the float64 interpreter against PyTorch's float64,
 // ONNX Runtime against the interpreter, no further away than their own float32.
 import { afterAll, describe, expect, test } from "vitest";
-import { TARGETS } from "../../compiler/bundle.ts";
+import { TARGETS } from "../../compiler/bundle/manifest.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import { OrtLibrary } from "../../runtime/ort/library.ts";
 import { FLOAT32_GAP_FACTOR, FLOAT32_ROUNDING, FLOAT64_RUN } from "../tolerances.ts";

@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Target } from "../../compiler/bundle.ts";
+import type { Target } from "../../compiler/bundle/manifest.ts";
 import type { Graph } from "../../compiler/ir/types.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";
 import { parseSpec } from "../../compiler/spec/parseSpec.ts";

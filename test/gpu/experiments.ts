@@ -3,7 +3,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { ImportedTrunk } from "../../compiler/model/importedTrunk.ts";
-import { importTrunk } from "../../compiler/onnx/import/importTrunk.ts";
+import { importTrunk } from "../../compiler/read/onnx/importTrunk.ts";
 import { parseSpec, resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { Spec, SpecInput } from "../../compiler/spec/schema.ts";
 import { readForeignModels } from "../../runtime/models/foreignModels.ts";

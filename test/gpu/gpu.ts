@@ -7,7 +7,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Command } from "commander";
 import type { Spec } from "../../compiler/spec/schema.ts";
-import { writeFileAtomically } from "../../runtime/checkpoint/atomicDirectory.ts";
+import { writeFileAtomically } from "../../runtime/files/atomicDirectory.ts";
 import { readCudaDriver } from "../../runtime/ort/cudaDriver.ts";
 import { OrtHost, type Provider } from "../../runtime/ort/ortHost.ts";
 import { readFormCache } from "../../runtime/train/formCache.ts";

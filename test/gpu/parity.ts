@@ -1,6 +1,6 @@
 // Steps on a device beside the same steps on the CPU: how far each tensor of the state is apart, and in
 // float16 how far the losses are. Relative to each tensor's norm.
-import type { Target } from "../../compiler/bundle.ts";
+import type { Target } from "../../compiler/bundle/manifest.ts";
 import { augmentSettings } from "../../compiler/spec/augmentKeys.ts";
 import type { OrtHost } from "../../runtime/ort/ortHost.ts";
 import { relativeDistance } from "../step/tensors.ts";

@@ -4,8 +4,8 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
-import { importModel } from "../../compiler/onnx/import/importModel.ts";
 import { OPS } from "../../compiler/ops/table.ts";
+import { importModel } from "../../compiler/read/onnx/importModel.ts";
 import { OrtLibrary } from "../../runtime/ort/library.ts";
 import { assertClose } from "../assertClose.ts";
 import { runBytesOnOrt, runOnOrt } from "../ops/runOnOrt.ts";

@@ -1,10 +1,10 @@
 // Where a network is cut: by name, or by itself before the global pooling that everything passes.
 import { describe, expect, test } from "vitest";
 import { parseGraph, printGraph } from "../../compiler/ir/print.ts";
-import { cutTrunk } from "../../compiler/onnx/import/cutTrunk.ts";
-import { importModel } from "../../compiler/onnx/import/importModel.ts";
-import { importTrunk } from "../../compiler/onnx/import/importTrunk.ts";
 import { OPS } from "../../compiler/ops/table.ts";
+import { cutTrunk } from "../../compiler/read/onnx/cutTrunk.ts";
+import { importModel } from "../../compiler/read/onnx/importModel.ts";
+import { importTrunk } from "../../compiler/read/onnx/importTrunk.ts";
 import { faultsOf } from "../spec/faultsOf.ts";
 import { encodeForeign, type NodeText, weights } from "./foreignModel.ts";
 

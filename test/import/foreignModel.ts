@@ -1,8 +1,6 @@
 // Foreign ONNX models for the tests of import, written with mttc's codec: nodes in one line each, any
 // operator set, one image "x" and outputs of any shape.
-import type { NDArray } from "../../compiler/ir/op.ts";
-import type { DType } from "../../compiler/ir/types.ts";
-import { ATTRIBUTE_TYPE } from "../../compiler/onnx/onnxSchema.ts";
+import { ATTRIBUTE_TYPE } from "../../compiler/codec/onnxSchema.ts";
 import {
   type AttributeProto,
   encodeModelProto,
@@ -10,8 +8,10 @@ import {
   type GraphProto,
   type NodeProto,
   type TensorProto,
-} from "../../compiler/onnx/protobuf.ts";
-import { ONNX_DTYPES, tensorBytes } from "../../compiler/onnx/tensorBytes.ts";
+} from "../../compiler/codec/protobuf.ts";
+import { ONNX_DTYPES, tensorBytes } from "../../compiler/codec/tensorBytes.ts";
+import type { NDArray } from "../../compiler/ir/op.ts";
+import type { DType } from "../../compiler/ir/types.ts";
 
 /** A float is { f }, since 1 could be either kind; numbers are ints. */
 export type AttributeText =

@@ -2,10 +2,10 @@
 // names the file (and the node where there is one); nothing hangs, nothing is allocated that the file asks
 // for.
 import { describe, expect, test } from "vitest";
+import { encodeModelProto, type GraphProto, type TensorProto } from "../../compiler/codec/protobuf.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
-import { importModel } from "../../compiler/onnx/import/importModel.ts";
-import { importTrunk } from "../../compiler/onnx/import/importTrunk.ts";
-import { encodeModelProto, type GraphProto, type TensorProto } from "../../compiler/onnx/protobuf.ts";
+import { importModel } from "../../compiler/read/onnx/importModel.ts";
+import { importTrunk } from "../../compiler/read/onnx/importTrunk.ts";
 import { faultsOf } from "../spec/faultsOf.ts";
 import {
   encodeForeign,

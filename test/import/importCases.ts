@@ -1,6 +1,6 @@
 // Models for the rows of the written list of import: each operator in a form that opset 18 does not have, or
 // that import treats. importRules.test.ts runs them here and on ONNX Runtime.
-import { ATTRIBUTE_TYPE } from "../../compiler/onnx/onnxSchema.ts";
+import { ATTRIBUTE_TYPE } from "../../compiler/codec/onnxSchema.ts";
 import { type Case, EARLY_CASES } from "./earlyCases.ts";
 import { graphOf, ints, tensor, weights } from "./foreignModel.ts";
 

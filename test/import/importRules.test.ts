@@ -3,9 +3,9 @@
 // refused by name.
 import { afterAll, describe, expect, test } from "vitest";
 import { interpret } from "../../compiler/ir/interpret.ts";
-import { importModel, OPSETS } from "../../compiler/onnx/import/importModel.ts";
-import type { ImportRule } from "../../compiler/onnx/import/importRule.ts";
-import { IMPORT_RULES } from "../../compiler/onnx/import/structure.ts";
+import { importModel, OPSETS } from "../../compiler/read/onnx/importModel.ts";
+import type { ImportRule } from "../../compiler/read/onnx/importRule.ts";
+import { IMPORT_RULES } from "../../compiler/read/onnx/structure.ts";
 import { OrtLibrary } from "../../runtime/ort/library.ts";
 import { assertClose } from "../assertClose.ts";
 import { runBytesOnOrt } from "../ops/runOnOrt.ts";

@@ -1,7 +1,7 @@
 // Files as trunks, for the tests of what of a file is trained.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { ParameterEntry } from "../../compiler/bundle.ts";
+import type { ParameterEntry } from "../../compiler/bundle/manifest.ts";
 import { compile } from "../../compiler/compile.ts";
 import { type ImportedTrunk, trunkShare } from "../../compiler/model/importedTrunk.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";

@@ -5,9 +5,9 @@ import { linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { TensorProto } from "../../compiler/codec/protobuf.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
-import { importModel } from "../../compiler/onnx/import/importModel.ts";
-import type { TensorProto } from "../../compiler/onnx/protobuf.ts";
+import { importModel } from "../../compiler/read/onnx/importModel.ts";
 import { readModelFile } from "../../runtime/models/modelFile.ts";
 import { faultsOf } from "../spec/faultsOf.ts";
 import { encodeForeign, imageOf } from "./foreignModel.ts";

@@ -1,18 +1,18 @@
 // Our own exported models come back: random specs -> export -> import, the same numbers on the reference.
 // And an NHWC network as tf2onnx writes it, against ONNX Runtime on the file as it is.
 import { afterAll, describe, expect, test } from "vitest";
+import { encodeGraph } from "../../compiler/codec/encodeGraph.ts";
+import { philox4x32 } from "../../compiler/codec/philox.ts";
+import { buildExportGraphs } from "../../compiler/export/exportGraphs.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import { printGraph } from "../../compiler/ir/print.ts";
 import type { Graph } from "../../compiler/ir/types.ts";
 import { finishGraph } from "../../compiler/lower/finishGraph.ts";
-import { buildExportGraphs } from "../../compiler/model/exportGraphs.ts";
 import { initialValue } from "../../compiler/model/initialValues.ts";
-import { encodeGraph } from "../../compiler/onnx/encodeGraph.ts";
-import { importModel } from "../../compiler/onnx/import/importModel.ts";
-import { importTrunk } from "../../compiler/onnx/import/importTrunk.ts";
 import { OPS } from "../../compiler/ops/table.ts";
-import { philox4x32 } from "../../compiler/philox.ts";
+import { importModel } from "../../compiler/read/onnx/importModel.ts";
+import { importTrunk } from "../../compiler/read/onnx/importTrunk.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import { buildGradientGraph } from "../../compiler/step/gradientGraph.ts";
 import { OrtLibrary } from "../../runtime/ort/library.ts";

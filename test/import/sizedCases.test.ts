@@ -3,14 +3,14 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { decodeModelProto, encodeModelProto } from "../../compiler/codec/protobuf.ts";
 import { compile } from "../../compiler/compile.ts";
-import { exportModel } from "../../compiler/exportModel.ts";
+import { exportModel } from "../../compiler/export/exportModel.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import { importedValues } from "../../compiler/model/importedTrunk.ts";
-import { importTrunk } from "../../compiler/onnx/import/importTrunk.ts";
-import { decodeModelProto, encodeModelProto } from "../../compiler/onnx/protobuf.ts";
 import { OPS } from "../../compiler/ops/table.ts";
+import { importTrunk } from "../../compiler/read/onnx/importTrunk.ts";
 import { parseSpec } from "../../compiler/spec/parseSpec.ts";
 import { readForeignModels } from "../../runtime/models/foreignModels.ts";
 import { OrtLibrary } from "../../runtime/ort/library.ts";

@@ -7,8 +7,8 @@ import { describe, expect, test } from "vitest";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import type { Dim } from "../../compiler/ir/types.ts";
-import { importModel } from "../../compiler/onnx/import/importModel.ts";
-import { importTrunk } from "../../compiler/onnx/import/importTrunk.ts";
+import { importModel } from "../../compiler/read/onnx/importModel.ts";
+import { importTrunk } from "../../compiler/read/onnx/importTrunk.ts";
 import { assertClose } from "../assertClose.ts";
 import { IMPORTED_FLOAT32 } from "../tolerances.ts";
 

@@ -1,7 +1,7 @@
 // What of a file cannot be read: behind the global pooling it is left out with a line, before it the file is
 // refused with all operators that are not known; inputs that are no image are left out alike.
 import { expect, test } from "vitest";
-import { importTrunk } from "../../compiler/onnx/import/importTrunk.ts";
+import { importTrunk } from "../../compiler/read/onnx/importTrunk.ts";
 import { faultsOf } from "../spec/faultsOf.ts";
 import { encodeForeign, ints, type NodeText, weights } from "./foreignModel.ts";
 

@@ -2,13 +2,13 @@
 // depth.
 import { expect, test } from "vitest";
 import { appendGradients } from "../../compiler/autodiff/reverse.ts";
+import { encodeGraph } from "../../compiler/codec/encodeGraph.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import { parseGraph, printGraph } from "../../compiler/ir/print.ts";
 import { verifyGraph } from "../../compiler/ir/verify.ts";
 import { SIMPLIFY } from "../../compiler/lower/finishGraph.ts";
 import { lowerGraph } from "../../compiler/lower/lower.ts";
-import { encodeGraph } from "../../compiler/onnx/encodeGraph.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { runPasses } from "../../compiler/passes/pass.ts";
 import { CHAIN_FLOAT64 } from "../tolerances.ts";

@@ -5,10 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { strFromU8, strToU8, unzipSync, zipSync } from "fflate";
 import { afterAll, describe, expect, it } from "vitest";
+import { hashName } from "../../compiler/codec/philox.ts";
 import { type ErrorCode, MttcError } from "../../compiler/diagnostics.ts";
-import { importKeras, type KerasSource } from "../../compiler/keras/importKeras.ts";
 import { OPS } from "../../compiler/ops/table.ts";
-import { hashName } from "../../compiler/philox.ts";
+import { importKeras, type KerasSource } from "../../compiler/read/keras/importKeras.ts";
 import { importKerasFile, readKerasFile } from "../../runtime/models/kerasFile.ts";
 
 const fixtures = join(import.meta.dirname, "../fixtures/keras");

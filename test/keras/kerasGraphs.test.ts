@@ -2,8 +2,8 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
-import { type ImportedKeras, importKeras } from "../../compiler/keras/importKeras.ts";
 import { OPS } from "../../compiler/ops/table.ts";
+import { type ImportedKeras, importKeras } from "../../compiler/read/keras/importKeras.ts";
 import { OrtLibrary } from "../../runtime/ort/library.ts";
 import { assertClose } from "../assertClose.ts";
 import { runOnOrt } from "../ops/runOnOrt.ts";

@@ -4,12 +4,12 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { decodeSafetensors } from "../../compiler/codec/safetensors.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import { verifyGraph } from "../../compiler/ir/verify.ts";
-import type { ImportedKeras } from "../../compiler/keras/importKeras.ts";
 import { OPS } from "../../compiler/ops/table.ts";
-import { decodeSafetensors } from "../../compiler/safetensors.ts";
+import type { ImportedKeras } from "../../compiler/read/keras/importKeras.ts";
 import { importKerasFile } from "../../runtime/models/kerasFile.ts";
 import { OrtLibrary } from "../../runtime/ort/library.ts";
 import { assertClose } from "../assertClose.ts";

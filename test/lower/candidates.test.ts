@@ -1,7 +1,7 @@
 // What autotuning measures: the forms of each shape once, each for the shape, each the same numbers, the
 // table's choice among them.
 import { describe, expect, test } from "vitest";
-import { TARGETS } from "../../compiler/bundle.ts";
+import { TARGETS } from "../../compiler/bundle/manifest.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import { elementCount, type Graph } from "../../compiler/ir/types.ts";

@@ -1,22 +1,21 @@
 // The forms for CUDA, as far as they can be proved without a device: on ONNX Runtime's CPU against the
 // float64 reference, also where the sum over pixels is split; and whole training steps compiled for CUDA
 // against the same compiled for the CPU.
-
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { AUGMENT_INPUT, imageSize } from "../../compiler/augment/augmentGraph.ts";
-import type { Bundle } from "../../compiler/bundle.ts";
+import type { Bundle } from "../../compiler/bundle/manifest.ts";
+import { encodeGraph } from "../../compiler/codec/encodeGraph.ts";
+import { decodeModelProto } from "../../compiler/codec/protobuf.ts";
 import { compile } from "../../compiler/compile.ts";
-import { exportModel } from "../../compiler/exportModel.ts";
+import { exportModel } from "../../compiler/export/exportModel.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import type { Attrs, Graph } from "../../compiler/ir/types.ts";
 import { AS_IS, shapeKey } from "../../compiler/lower/forms.ts";
 import { lowerGraph, TARGET_FORMS } from "../../compiler/lower/lower.ts";
-import { encodeGraph } from "../../compiler/onnx/encodeGraph.ts";
-import { decodeModelProto } from "../../compiler/onnx/protobuf.ts";
 import { CHANNEL_BLOCKS } from "../../compiler/ops/channelBlocks.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { augmentSettings } from "../../compiler/spec/augmentKeys.ts";

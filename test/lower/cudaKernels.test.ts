@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { describe, expect, test } from "vitest";
 import { buildAugmentGraph, imageSize } from "../../compiler/augment/augmentGraph.ts";
-import type { Target } from "../../compiler/bundle.ts";
+import type { Target } from "../../compiler/bundle/manifest.ts";
 import { compile } from "../../compiler/compile.ts";
 import { formatFault } from "../../compiler/diagnostics.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";

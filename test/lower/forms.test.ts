@@ -2,7 +2,7 @@
 // the operator that the form is for; the ties, missing labels and infinities that samples leave out are
 // pinned here.
 import { describe, expect, test } from "vitest";
-import { TARGETS } from "../../compiler/bundle.ts";
+import { TARGETS } from "../../compiler/bundle/manifest.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";

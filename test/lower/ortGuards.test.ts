@@ -1,10 +1,10 @@
 // Graphs that stock ONNX Runtime would get wrong as they stand, run on it as they are lowered.
 import { describe, expect, test } from "vitest";
+import { encodeGraph } from "../../compiler/codec/encodeGraph.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import type { Graph } from "../../compiler/ir/types.ts";
-import { encodeGraph } from "../../compiler/onnx/encodeGraph.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { OrtLibrary } from "../../runtime/ort/library.ts";
 import { assertClose } from "../assertClose.ts";

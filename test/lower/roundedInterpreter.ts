@@ -1,6 +1,6 @@
 // Runs a graph with every result rounded to its own type, as a device would keep it: operator by operator in
 // float64, with no rounding inside. What a spelling loses by its own roundings shows, whatever the kernels.
-import { halfToNumber, numberToHalf } from "../../compiler/halfPrecision.ts";
+import { halfToNumber, numberToHalf } from "../../compiler/codec/halfPrecision.ts";
 import { evaluateNode, toArray } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import type { Graph, Value } from "../../compiler/ir/types.ts";

@@ -1,8 +1,8 @@
 // What export_networks.py wrote beside an exported network: images, features and gradients by PyTorch in
 // float64, and which of PyTorch's numbers those of the file's tensors are.
 import { readFileSync } from "node:fs";
+import { decodeSafetensors, type StoredTensor } from "../../compiler/codec/safetensors.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
-import { decodeSafetensors, type StoredTensor } from "../../compiler/safetensors.ts";
 
 export interface NetworkFacts {
   readonly network: string;

@@ -7,7 +7,7 @@ import { MttcError } from "../../compiler/diagnostics.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import type { Dim } from "../../compiler/ir/types.ts";
 import type { ImportedTrunk } from "../../compiler/model/importedTrunk.ts";
-import { importTrunk } from "../../compiler/onnx/import/importTrunk.ts";
+import { importTrunk } from "../../compiler/read/onnx/importTrunk.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
 import { readForeignModels } from "../../runtime/models/foreignModels.ts";

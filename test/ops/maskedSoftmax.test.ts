@@ -6,8 +6,8 @@ import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import type { Value } from "../../compiler/ir/types.ts";
-import { importModel } from "../../compiler/onnx/import/importModel.ts";
 import { OPS } from "../../compiler/ops/table.ts";
+import { importModel } from "../../compiler/read/onnx/importModel.ts";
 import { encodeForeign, imageOf, tensor } from "../import/foreignModel.ts";
 import { GRADIENT_CHECK } from "../tolerances.ts";
 

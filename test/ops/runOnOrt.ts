@@ -1,9 +1,9 @@
 // Runs a graph of ours on ONNX Runtime, in this thread: lowered for the CPU, encoded, loaded, run once. The
 // results come back as the reference interpreter gives them.
+import { encodeGraph } from "../../compiler/codec/encodeGraph.ts";
 import type { NDArray, OpTable } from "../../compiler/ir/op.ts";
 import type { DType, Graph } from "../../compiler/ir/types.ts";
 import { type LowerOptions, lowerGraph } from "../../compiler/lower/lower.ts";
-import { encodeGraph } from "../../compiler/onnx/encodeGraph.ts";
 import { arrayOver, elementBytes, type TensorArray } from "../../runtime/ort/hostTensor.ts";
 import type { OrtLibrary } from "../../runtime/ort/library.ts";
 import { OrtSession } from "../../runtime/ort/session.ts";

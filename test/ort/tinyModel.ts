@@ -1,12 +1,12 @@
 // Small ONNX models for the tests of runtime/ort, made with mttc's own codec.
-import type { DType } from "../../compiler/ir/types.ts";
 import {
   type AttributeProto,
   encodeModelProto,
   type TensorProto,
   type ValueInfoProto,
-} from "../../compiler/onnx/protobuf.ts";
-import { ONNX_DTYPES } from "../../compiler/onnx/tensorBytes.ts";
+} from "../../compiler/codec/protobuf.ts";
+import { ONNX_DTYPES } from "../../compiler/codec/tensorBytes.ts";
+import type { DType } from "../../compiler/ir/types.ts";
 
 /** `[name, dtype, shape]` of a graph's input or output. */
 export type Border = readonly [name: string, dtype: DType, shape: readonly (number | string)[]];

@@ -3,7 +3,7 @@
 // each.
 import { describe, expect, test } from "vitest";
 import { AUGMENT_INPUT, imageSize } from "../../compiler/augment/augmentGraph.ts";
-import type { Manifest } from "../../compiler/bundle.ts";
+import type { Manifest } from "../../compiler/bundle/manifest.ts";
 import { InternalError } from "../../compiler/diagnostics.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";

@@ -3,11 +3,11 @@
 import { cp, readdir, rm, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { loadNewestCheckpoint, readNewestCheckpoint } from "../../runtime/checkpoint/checkpoints.ts";
-import { nodeFileSystem } from "../../runtime/checkpoint/fileSystem.ts";
-import { acquireRunLock } from "../../runtime/checkpoint/runLock.ts";
 import { exportRun } from "../../runtime/export/exportRun.ts";
+import { nodeFileSystem } from "../../runtime/files/fileSystem.ts";
+import { acquireRunLock } from "../../runtime/files/runLock.ts";
 import { TrainedRun } from "../../runtime/infer/trainedRun.ts";
+import { loadNewestCheckpoint, readNewestCheckpoint } from "../../runtime/runs/checkpoints.ts";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import { runCli } from "../cli/runCli.ts";
 import { makeTinyData, type TinyData } from "../cli/tinyData.ts";

@@ -3,9 +3,9 @@
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { StateEntry } from "../../compiler/bundle.ts";
+import type { StateEntry } from "../../compiler/bundle/manifest.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
-import { acquireRunLock } from "../../runtime/checkpoint/runLock.ts";
+import { acquireRunLock } from "../../runtime/files/runLock.ts";
 import { TrainedRun } from "../../runtime/infer/trainedRun.ts";
 import { refuseOtherTensors } from "../../runtime/runs/checkpointTensors.ts";
 import type { TinyData } from "../cli/tinyData.ts";

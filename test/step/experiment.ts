@@ -1,6 +1,6 @@
 // A training run in a test: the state of a bundle, batches of random images and labels, whole steps and steps
 // in halves.
-import type { Bundle, Target } from "../../compiler/bundle.ts";
+import type { Bundle, Target } from "../../compiler/bundle/manifest.ts";
 import type { CompileOptions } from "../../compiler/compile.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";

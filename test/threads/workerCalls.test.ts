@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, it } from "vitest";
 import { WorkerCalls } from "../../runtime/threads/workerCalls.ts";
-import { makeFolder } from "../data/imageFixtures.ts";
+import { makeFolder } from "../images/imageFixtures.ts";
 
 it("a thread that replies to no call is not understood any more, and closing ends it", async () => {
   const file = join(await makeFolder(), "stranger.mjs");

@@ -11,7 +11,7 @@ import { PARITY_TOLERANCE } from "../../runtime/export/parity.ts";
 import { Predictor } from "../../runtime/export/predictor.ts";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import { runCli } from "../cli/runCli.ts";
-import { tiffFile } from "../data/tiffFile.ts";
+import { tiffFile } from "../images/tiffFile.ts";
 import { faultsOfAsync } from "../spec/faultsOf.ts";
 
 const SIDE = 12;

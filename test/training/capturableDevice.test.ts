@@ -1,7 +1,7 @@
 // Which tensors a training device binds, writes and stages on a device with memory of its own, and when its
 // steps are captured. ONNX Runtime is played by an object that writes down what it is asked.
 import { describe, expect, test } from "vitest";
-import type { Manifest } from "../../compiler/bundle.ts";
+import type { Manifest } from "../../compiler/bundle/manifest.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
 import type { BindingSpec, OrtHost, SessionOptions, StepIo } from "../../runtime/ort/ortHost.ts";

@@ -2,7 +2,7 @@
 // JavaScript stands in: its state is a weight to which each step adds the batch's label times the rate, a
 // second weight, a counter of steps and a loss scale.
 import { describe, expect, test } from "vitest";
-import type { StateEntry } from "../../compiler/bundle.ts";
+import type { StateEntry } from "../../compiler/bundle/manifest.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import type { HostTensor } from "../../runtime/ort/ortHost.ts";
 import { type CapturingDevice, type ProofStep, proveCapture } from "../../runtime/train/captureProof.ts";

@@ -5,10 +5,10 @@ import { copyFile, mkdtemp, readFile, rm, utimes, writeFile } from "node:fs/prom
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { BatchFiller } from "../../runtime/data/batchFiller.ts";
-import { ImageReader } from "../../runtime/data/images.ts";
-import { type RecordKind, readShards } from "../../runtime/data/packShard.ts";
-import { checkImageFiles } from "../../runtime/data/sourceCheck.ts";
+import { BatchFiller } from "../../runtime/batches/batchFiller.ts";
+import { checkImageFiles } from "../../runtime/checks/sourceCheck.ts";
+import { ImageReader } from "../../runtime/images/images.ts";
+import { type RecordKind, readShards } from "../../runtime/packs/packShard.ts";
 import { writeFeatures } from "../../runtime/train/featureWriter.ts";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import type { TrainerOptions } from "../../runtime/train/trainerOptions.ts";

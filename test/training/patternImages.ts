@@ -2,7 +2,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import sharp from "sharp";
-import type { LabelRow } from "../../runtime/data/labelTable.ts";
+import type { LabelRow } from "../../runtime/tables/labelTable.ts";
 
 const SIDE = 16;
 const HUES = ["red", "green", "blue"] as const;

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { MttcError } from "../../compiler/diagnostics.ts";
-import { loadNewestCheckpoint } from "../../runtime/checkpoint/checkpoints.ts";
+import { loadNewestCheckpoint } from "../../runtime/runs/checkpoints.ts";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import type { TrainerOptions } from "../../runtime/train/trainerOptions.ts";
 import { writePatternImages } from "./patternImages.ts";

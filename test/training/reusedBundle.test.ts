@@ -5,7 +5,7 @@ import { appendFile, cp, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { decodeModelProto } from "../../compiler/onnx/protobuf.ts";
+import { decodeModelProto } from "../../compiler/codec/protobuf.ts";
 import { parseSpec } from "../../compiler/spec/parseSpec.ts";
 import { experimentFromSpec } from "../../runtime/train/experiment.ts";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";

@@ -3,13 +3,13 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { loadNewestCheckpoint, saveCheckpoint } from "../../runtime/checkpoint/checkpoints.ts";
 import {
   confusionPairsOf,
   type EvaluationReport,
   TaskEvaluation,
   type TaskReport,
 } from "../../runtime/infer/evaluationReport.ts";
+import { loadNewestCheckpoint, saveCheckpoint } from "../../runtime/runs/checkpoints.ts";
 import type { EpochReport } from "../../runtime/train/events.ts";
 import { bestEpoch, dropOldMatrices, readHistory, storedHistory } from "../../runtime/train/runHistory.ts";
 import { appendLog } from "../../runtime/train/runLog.ts";

@@ -1,5 +1,5 @@
 // Compiles a spec and keeps the graphs of every stage, so that tests can run them in the float64 interpreter.
-import type { Bundle } from "../../compiler/bundle.ts";
+import type { Bundle } from "../../compiler/bundle/manifest.ts";
 import { type CompileOptions, compile } from "../../compiler/compile.ts";
 import type { Graph } from "../../compiler/ir/types.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";

@@ -1,5 +1,5 @@
 // The prototype's 30-line ONNX writer, on mttc's own protobuf codec.
-import { encodeModelProto } from '../../../dist/compiler/onnx/protobuf.js';
+import { encodeModelProto } from '../../../dist/compiler/codec/protobuf.js';
 export const T = { f32: 1, u8: 2, i32: 6, i64: 7, bool: 9 };
 export class G {
   constructor() { this.nodes = []; this.init = []; this.inputs = []; this.outputs = []; this.n = 0; }

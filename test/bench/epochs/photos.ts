@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import sharp from "sharp";
-import { RandomStream } from "../../../runtime/data/randomStream.ts";
+import { RandomStream } from "../../../runtime/draws/randomStream.ts";
 
 const [WIDTH, HEIGHT] = [500, 375];
 /** Cells across the image at each scale. */

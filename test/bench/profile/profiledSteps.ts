@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { compile } from "../../../compiler/compile.ts";
 import { InternalError } from "../../../compiler/diagnostics.ts";
 import { resolveSpec } from "../../../compiler/spec/parseSpec.ts";
-import { drawDropoutMask } from "../../../runtime/data/dropoutMasks.ts";
+import { drawDropoutMask } from "../../../runtime/draws/dropoutMasks.ts";
 import { readForeignModels } from "../../../runtime/models/foreignModels.ts";
 import { OrtHost } from "../../../runtime/ort/ortHost.ts";
 import { writeBundleDirectory } from "../../../runtime/runs/bundleDirectory.ts";

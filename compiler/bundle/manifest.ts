@@ -1,0 +1,165 @@
+// The contract between compiler and runtime: what a compiled experiment consists of and what its tensors
+// mean. Plain data; manifest.json is this type as JSON.
+import type { StoredTensor } from "../codec/safetensors.ts";
+import type { DType } from "../ir/types.ts";
+import type { InitialValue, ParameterRole } from "../model/parameters.ts";
+import type { Spec } from "../spec/schema.ts";
+
+export const BUNDLE_FORMAT = "mttc-bundle";
+export const BUNDLE_VERSION = 1;
+
+/** What graphs are spelled for. A graph for either runs on both: the target is a matter of speed. */
+export const TARGETS = ["cpu", "cuda"] as const;
+export type Target = (typeof TARGETS)[number];
+
+/** A tensor at a graph's border; symbolic dimensions ("N") are strings. */
+export interface TensorEntry {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly (number | string)[];
+}
+
+/** One ONNX file of the bundle. */
+export interface GraphEntry {
+  readonly file: string;
+  readonly inputs: readonly TensorEntry[];
+  readonly outputs: readonly TensorEntry[];
+}
+
+/**
+ * - parameter: trained weights; log_variance: the s of an adaptive task weight
+ * - slot: what the optimizer remembers of a parameter; counter: of applied steps (int64 scalar)
+ * - loss_scale: factor of the loss in mixed precision (float32 scalar)
+ * - statistic: running mean and variance of a batch norm
+ */
+export type StateGroup = "parameter" | "log_variance" | "slot" | "statistic" | "counter" | "loss_scale";
+
+/** A tensor that training changes. Graphs that change it have an output `next/<name>`. */
+export interface StateEntry {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly group: StateGroup;
+  /** `fcn`, `shared_layers`, `tasks.<task>`, or `optimizer`. */
+  readonly part: string;
+}
+
+/** Gradient sums between micro-batches, all zero at the start of a logical batch. */
+export interface AccumulatorEntry {
+  readonly name: string;
+  readonly parameter: string;
+  readonly shape: readonly number[];
+}
+
+/** A dropout mask that the host draws: 0 or 1/(1-rate), shape [N,C,1,1]. */
+export interface MaskEntry {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly rate: number;
+}
+
+export interface TaskEntry {
+  readonly name: string;
+  readonly classes: readonly string[];
+  /** A fixed weight, or "adaptive" where it is learned. */
+  readonly weight: number | "adaptive";
+}
+
+/** What is done to an image file before it is a row of `image`, and what graphs do to that row. */
+export interface Preprocessing {
+  readonly height: number;
+  readonly width: number;
+  readonly channels: number;
+  /** Whether files are read as greyscale and repeated over the channels. */
+  readonly greyscale: boolean;
+  /** Element type of `image`. */
+  readonly dtype: "uint8" | "uint16" | "float32";
+  /** Pixels are divided by this inside the graph. */
+  readonly norm: number;
+}
+
+/**
+ * How the training images are augmented: what the rows of the input `augment`, float32 [N,P], mean, and who
+ * does what.
+ */
+export interface AugmentEntry {
+  /**
+   * `<operation>/<parameter>` of each of the P columns of augment.onnx; train.onnx and grad.onnx take those of
+   * the operations in `graph` alone, in the same order.
+   */
+  readonly columns: readonly string[];
+  /** Operations that `image` has been through before it is given to train.onnx or grad.onnx, in order. */
+  readonly loader: readonly string[];
+  /** Operations that train.onnx and grad.onnx do after those, in order; without any, they take no rows. */
+  readonly graph: readonly string[];
+}
+
+/** What a run may read in place of images: output of trunk.onnx, input of the graphs `<name>_features`. */
+export interface FeaturesEntry {
+  /** Of one image, without N; float32. */
+  readonly shape: readonly number[];
+  /** Augmented forms of each training image, computed by trunk_augmented.onnx; 0: the images as they are. */
+  readonly draws: number;
+}
+
+/** How an imported fcn was read, where the spec may leave it to the importer: another mttc may differ. */
+export interface TrunkEntry {
+  /** Factor of the pixels; null where the network takes bytes. */
+  readonly scale: number | null;
+  /** Name in the model file of the value that is the feature map. */
+  readonly output: string;
+}
+
+/** A parameter, trained or frozen, as `inspect` and `export` see it. */
+export interface ParameterEntry {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly part: string;
+  readonly role: ParameterRole;
+  readonly initial: InitialValue;
+  readonly trained: boolean;
+}
+
+export interface Manifest {
+  readonly format: typeof BUNDLE_FORMAT;
+  readonly version: number;
+  readonly producer: string;
+  readonly opset: number;
+  readonly target: Target;
+  /** Forms that were measured instead of the target's own, by shape key; absent where there are none. */
+  readonly forms?: Readonly<Record<string, string>>;
+  /**
+   * Channels of a block of ONNX Runtime's convolution on the processor that the graphs are for: on one with
+   * another number they compute something else. Absent where they run everywhere.
+   */
+  readonly channelBlock?: number;
+  readonly batchSize: number;
+  readonly graphs: Readonly<Record<string, GraphEntry>>;
+  readonly state: readonly StateEntry[];
+  readonly accumulators: readonly AccumulatorEntry[];
+  readonly parameters: readonly ParameterEntry[];
+  readonly masks: readonly MaskEntry[];
+  readonly tasks: readonly TaskEntry[];
+  readonly preprocessing: Preprocessing;
+  /** Absent without augmentation. */
+  readonly augment?: AugmentEntry;
+  /** Absent where features cannot be computed once. */
+  readonly features?: FeaturesEntry;
+  /** Absent without an imported fcn, and in bundles of before this was kept. */
+  readonly trunk?: TrunkEntry;
+  readonly spec: Spec;
+}
+
+/** Everything that `mttc compile` writes, in memory. */
+export interface Bundle {
+  readonly manifest: Manifest;
+  /** Graphs and constants: file name to bytes. */
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  /** What training starts from: initial values of the manifest's state, by name, in its order. */
+  readonly state: ReadonlyMap<string, StoredTensor>;
+}
+
+/** The output that holds the next value of a state tensor or accumulator. */
+export function nextName(name: string): string {
+  return `next/${name}`;
+}

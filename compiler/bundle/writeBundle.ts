@@ -1,0 +1,186 @@
+// Finished graphs -> what a bundle holds: ONNX files, shared constants, initial state, and the manifest.
+import { splitAugmentation } from "../augment/augmentSplit.ts";
+import { augmentColumns } from "../augment/augmentTable.ts";
+import { ConstantsFile } from "../codec/constantsFile.ts";
+import { encodeGraph, OPSET, PRODUCER } from "../codec/encodeGraph.ts";
+import { tensorBytes } from "../codec/tensorBytes.ts";
+import { elementCount, type Graph, type TensorData } from "../ir/types.ts";
+import { type ImportedTrunk, importedFcn } from "../model/importedTrunk.ts";
+import { FEATURES_INPUT } from "../model/network.ts";
+import { isStatistic, type Parameter } from "../model/parameters.ts";
+import { augmentSettings } from "../spec/augmentKeys.ts";
+import { featureDraws } from "../spec/cacheFeatures.ts";
+import { imageDtype } from "../spec/pixelRange.ts";
+import type { Spec } from "../spec/schema.ts";
+import { onFeatures } from "../step/featureGraphs.ts";
+import type { GradientGraph, TrainingModel } from "../step/gradientGraph.ts";
+import { accumulatorName, optimizedParameters } from "../step/graphs.ts";
+import { LOSS_SCALE, LOSS_SCALING, SCALED_STEPS } from "../step/lossScaling.ts";
+import { OPTIMIZERS } from "../step/optimizers.ts";
+import { STEP_COUNTER, slotName } from "../step/update.ts";
+import {
+  BUNDLE_FORMAT,
+  BUNDLE_VERSION,
+  type Bundle,
+  type GraphEntry,
+  type Manifest,
+  type StateEntry,
+  type StateGroup,
+  type TensorEntry,
+  type TrunkEntry,
+} from "./manifest.ts";
+
+export const CONSTANTS_FILE = "constants.bin";
+
+export interface BundleParts {
+  readonly model: TrainingModel;
+  readonly gradients: GradientGraph;
+  readonly graphs: readonly Graph[];
+  readonly target: Manifest["target"];
+  /** Measured forms, by shape key. */
+  readonly forms?: ReadonlyMap<string, string> | undefined;
+  /** As the manifest has it. */
+  readonly channelBlock?: number | undefined;
+  /** Initial value of a trained parameter. */
+  readonly initialOf: (parameter: Parameter) => Float32Array;
+}
+
+export function writeBundle(parts: BundleParts): Bundle {
+  const constants = new ConstantsFile(CONSTANTS_FILE);
+  const files = new Map<string, Uint8Array>();
+  for (const graph of parts.graphs) files.set(graphFile(graph), encodeGraph(graph, { constants }));
+  const shared = constants.bytes();
+  if (shared.length > 0) files.set(CONSTANTS_FILE, shared);
+  const state = stateEntries(parts);
+  const entries = state.map(({ entry }) => entry);
+  const initial = new Map(
+    state.map(({ entry: { name, dtype, shape }, data }) => [name, { name, dtype, shape, data }]),
+  );
+  return { manifest: manifestOf(parts, entries), files, state: initial };
+}
+
+function graphFile(graph: Graph): string {
+  return `${graph.name}.onnx`;
+}
+
+function manifestOf(
+  { model, gradients, graphs, target, forms, channelBlock }: BundleParts,
+  state: readonly StateEntry[],
+): Manifest {
+  const { spec, classes } = model;
+  const [height, width] = spec.imshape;
+  const augment = augmentSettings(spec.augment);
+  return {
+    format: BUNDLE_FORMAT,
+    version: BUNDLE_VERSION,
+    producer: PRODUCER,
+    opset: OPSET,
+    target,
+    ...(forms?.size ? { forms: Object.fromEntries(forms) } : {}),
+    ...(channelBlock === undefined ? {} : { channelBlock }),
+    batchSize: spec.batch_size,
+    graphs: Object.fromEntries(graphs.map((graph) => [graph.name, graphEntry(graph)])),
+    state,
+    accumulators: optimizedParameters(gradients).map(({ name, shape }) => ({
+      name: accumulatorName(name),
+      parameter: name,
+      shape,
+    })),
+    parameters: gradients.parameters.map((parameter) => ({
+      name: parameter.name,
+      shape: parameter.shape,
+      part: parameter.part,
+      role: parameter.role,
+      initial: parameter.initial,
+      trained: parameter.trained,
+    })),
+    masks: gradients.masks.map(({ name, shape }) => ({ name, shape, rate: spec.dropout_rate })),
+    tasks: classes.map(({ task, classes: names }, i) => ({
+      name: task,
+      classes: names,
+      weight: spec.task_weights === "adaptive" ? "adaptive" : (spec.task_weights?.[i] ?? 1),
+    })),
+    preprocessing: {
+      height,
+      width,
+      channels: spec.num_channels,
+      greyscale: spec.single_channel,
+      dtype: imageDtype(spec.bit_depth),
+      norm: spec.norm,
+    },
+    ...(augment
+      ? {
+          augment: {
+            columns: augmentColumns(augment),
+            ...splitAugmentation(augment, model.loaderWarps ?? false),
+          },
+        }
+      : {}),
+    ...featuresEntry(spec, graphs),
+    ...(model.trunk ? { trunk: trunkEntry(model.trunk, spec) } : {}),
+    spec,
+  };
+}
+
+function trunkEntry({ graph, pixelScale }: ImportedTrunk, spec: Spec): TrunkEntry {
+  const takesBytes = graph.inputs[0]?.type.dtype === "uint8";
+  const scale = importedFcn(spec)?.scale ?? pixelScale ?? 1 / spec.norm;
+  return { scale: takesBytes ? null : scale, output: graph.outputs[0]?.name ?? "" };
+}
+
+/** What the graphs that read features take, where there are any. */
+function featuresEntry(spec: Spec, graphs: readonly Graph[]): Pick<Manifest, "features"> {
+  const inputs = graphs.flatMap((graph) => (graph.name === onFeatures("evaluate") ? graph.inputs : []));
+  const shape = inputs.find(({ name }) => name === FEATURES_INPUT)?.type.shape;
+  return shape ? { features: { shape: shape.slice(1).map(Number), draws: featureDraws(spec) } } : {};
+}
+
+function graphEntry(graph: Graph): GraphEntry {
+  const entry = (name: string, { dtype, shape }: TensorEntry): TensorEntry => ({ name, dtype, shape });
+  return {
+    file: graphFile(graph),
+    inputs: graph.inputs.map(({ name, type }) => entry(name, { name, ...type })),
+    outputs: graph.outputs.map(({ name, value }) => entry(name, { name, ...value.type })),
+  };
+}
+
+/** Everything that training changes, with the values that it starts from, in the order of the network. */
+function stateEntries({
+  model,
+  gradients,
+  initialOf,
+}: BundleParts): { entry: StateEntry; data: Uint8Array }[] {
+  const { slots } = OPTIMIZERS[model.spec.optimizer];
+  const list: { entry: StateEntry; data: Uint8Array }[] = [];
+  const push = (name: string, part: string, group: StateGroup, { dtype, shape, data }: TensorData) =>
+    list.push({ entry: { name, dtype, shape, group, part }, data: tensorBytes({ dtype, shape, data }) });
+  const trained = gradients.parameters.filter((parameter) => parameter.trained);
+  // One for all slots, as none is ever written to: twice the size of the weights else.
+  const zeros = new Float32Array(Math.max(0, ...trained.map(({ shape }) => elementCount(shape))));
+  for (const parameter of trained) {
+    const { name, part, shape } = parameter;
+    const data = initialOf(parameter);
+    push(name, part, groupOf(parameter), { dtype: "float32", shape, data });
+    if (isStatistic(parameter)) continue;
+    for (const slot of slots)
+      push(slotName(name, slot), part, "slot", {
+        dtype: "float32",
+        shape,
+        data: zeros.subarray(0, data.length),
+      });
+  }
+  const count = (name: string) =>
+    push(name, "optimizer", "counter", { dtype: "int64", shape: [], data: Float64Array.of(0) });
+  count(STEP_COUNTER);
+  if (model.scalesLoss) {
+    const data = Float32Array.of(LOSS_SCALING.initial);
+    push(LOSS_SCALE, "optimizer", "loss_scale", { dtype: "float32", shape: [], data });
+    count(SCALED_STEPS);
+  }
+  return list;
+}
+
+function groupOf(parameter: Parameter): StateGroup {
+  if (isStatistic(parameter)) return "statistic";
+  return parameter.role === "log_variance" ? "log_variance" : "parameter";
+}

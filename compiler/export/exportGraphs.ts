@@ -1,0 +1,170 @@
+// The graphs of a deployed model: parameters are constants, layers are in inference form, images of any
+// number come in as uint8 and probabilities go out. Whole, one per task, and optionally as parts that compose
+// by their names: trunk (image -> features), shared (features -> shared_features), head (either ->
+// probabilities).
+import { InternalError } from "../diagnostics.ts";
+import { GraphBuilder } from "../ir/builder.ts";
+import type { OpTable } from "../ir/op.ts";
+import type { Graph, TensorType, Value } from "../ir/types.ts";
+import type { ImportedTrunk } from "../model/importedTrunk.ts";
+import { buildHead, type LayerContext } from "../model/layers.ts";
+import {
+  buildFcn,
+  buildHeads,
+  buildShared,
+  imageInput,
+  probabilities,
+  type TaskClasses,
+} from "../model/network.ts";
+import { imageDtype } from "../spec/pixelRange.ts";
+import type { Spec } from "../spec/schema.ts";
+import { imageReading } from "./imageReading.ts";
+import type { MetadataContent, ModelKind, ModelOrigin } from "./modelMetadata.ts";
+
+/** Name of the symbolic batch dimension of exported graphs. */
+const BATCH = "N";
+
+/** A network with the values of its parameters, by name, row-major float32. */
+export interface TrainedModel {
+  readonly spec: Spec;
+  readonly classes: TaskClasses;
+  readonly ops: OpTable;
+  readonly trunk?: ImportedTrunk | undefined;
+  readonly values: ReadonlyMap<string, Float32Array>;
+  /** Who made it, for the metadata. */
+  readonly producer: string;
+  readonly origin?: ModelOrigin | undefined;
+}
+
+/** One file to be: its graph before passes, and what its metadata says. */
+export interface ExportGraph {
+  /** Without the ending. */
+  readonly name: string;
+  readonly graph: Graph;
+  readonly metadata: MetadataContent;
+}
+
+/** The whole model, one graph per task and, with `split`, the parts; E_SHAPE as in training. */
+export function buildExportGraphs(model: TrainedModel, split: boolean): ExportGraph[] {
+  const { classes } = model;
+  const names = safeFileNames(classes.map(({ task }) => task));
+  const whole = [imageGraph(model, "model", "model", classes, (task) => `probabilities/${task}`)];
+  const single = classes.map((entry, i) =>
+    imageGraph(model, names[i] ?? entry.task, "task", [entry], () => "probabilities"),
+  );
+  return [...whole, ...single, ...(split ? splitGraphs(model, names) : [])];
+}
+
+/** uint8 [N,H,W,C] -> probabilities of `classes` under the names that `outputOf` gives. */
+function imageGraph(
+  model: TrainedModel,
+  name: string,
+  kind: ModelKind,
+  classes: TaskClasses,
+  outputOf: (task: string) => string,
+): ExportGraph {
+  const { b, ctx } = begin(model, name);
+  const features = buildFcn(ctx, imageInput(b, model.spec, BATCH));
+  for (const [task, logits] of buildHeads(ctx, buildShared(ctx, features), classes))
+    b.output(outputOf(task), probabilities(b, task, logits));
+  const tasks = classes.map(({ task, classes: list }) => ({
+    name: task,
+    output: outputOf(task),
+    classes: [...list],
+  }));
+  return { name, graph: b.build(), metadata: metadataOf(model, kind, tasks) };
+}
+
+function splitGraphs(model: TrainedModel, names: readonly string[]): ExportGraph[] {
+  const { spec, classes } = model;
+  const trunk = part(model, "trunk", (b, ctx) => {
+    const features = buildFcn(ctx, imageInput(b, spec, BATCH));
+    b.output("features", features);
+    return features;
+  });
+  const hasShared = spec.shared_layers.length > 0;
+  const shared = hasShared
+    ? part(model, "shared", (b, ctx) => {
+        const y = buildShared(ctx, featureInput(b, "features", trunk.result));
+        b.output("shared_features", y);
+        return y;
+      })
+    : undefined;
+  const [inputName, inputType] = shared ? ["shared_features", shared.result] : ["features", trunk.result];
+  const heads = classes.map(({ task, classes: list }, i): ExportGraph => {
+    const name = `head-${names[i] ?? task}`;
+    const { b, ctx } = begin(model, name);
+    const logits = buildHead(ctx, featureInput(b, inputName, inputType), task, list.length);
+    b.output("probabilities", probabilities(b, task, logits));
+    const tasks = [{ name: task, output: "probabilities", classes: [...list] }];
+    return { name, graph: b.build(), metadata: metadataOf(model, "head", tasks) };
+  });
+  return [trunk.exported, ...(shared ? [shared.exported] : []), ...heads];
+}
+
+/** A part without tasks of its own, and the type of what it gives. */
+function part(
+  model: TrainedModel,
+  kind: "trunk" | "shared",
+  body: (b: GraphBuilder, ctx: LayerContext) => Value,
+): { exported: ExportGraph; result: TensorType } {
+  const { b, ctx } = begin(model, kind);
+  const { type } = body(b, ctx);
+  return { exported: { name: kind, graph: b.build(), metadata: metadataOf(model, kind, []) }, result: type };
+}
+
+function featureInput(b: GraphBuilder, name: string, type: TensorType): Value {
+  return b.input(name, type.dtype, type.shape);
+}
+
+function begin(model: TrainedModel, name: string): { b: GraphBuilder; ctx: LayerContext } {
+  const b = new GraphBuilder(name, model.ops);
+  const source: LayerContext["source"] = (_, { name: parameter, shape }) => {
+    const data = model.values.get(parameter);
+    const count = shape.reduce((product, dim) => product * dim, 1);
+    if (data?.length !== count)
+      throw new InternalError(`${parameter} [${shape}] has ${data?.length ?? "no"} numbers`);
+    return b.constant({ dtype: "float32", shape, data }, parameter);
+  };
+  return { b, ctx: { b, spec: model.spec, source, trunk: model.trunk, training: false } };
+}
+
+function metadataOf(
+  { spec, producer, origin }: TrainedModel,
+  kind: ModelKind,
+  tasks: MetadataContent["tasks"],
+): MetadataContent {
+  const [height, width] = spec.imshape;
+  const { num_channels: channels, norm } = spec;
+  const greyscale = spec.single_channel || channels === 1;
+  const layout = { layout: "NHWC", dtype: imageDtype(spec.bit_depth) } as const;
+  const preprocessing = { height, width, channels, greyscale, norm, ...layout };
+  const reading = imageReading(preprocessing);
+  return { producer, kind, tasks, preprocessing, reading, ...(origin && { origin }) };
+}
+
+const MAX_NAME_CHARACTERS = 50;
+/** File names that Windows keeps for devices. */
+const DEVICES = /^(con|prn|aux|nul|com\d|lpt\d)$/i;
+
+/**
+ * A file name for each task, in order: letters, digits, ".", "_" and "-"; distinct on file systems that
+ * ignore case, and none equal to another file of an export, whether split or not.
+ */
+export function safeFileNames(tasks: readonly string[]): string[] {
+  const taken = new Set(["model", "trunk", "shared"]);
+  return tasks.map((task) => {
+    const clean = [...task.normalize("NFC").replace(/[^\p{L}\p{M}\p{N}._-]/gu, "_")]
+      .slice(0, MAX_NAME_CHARACTERS)
+      .join("")
+      .replace(/^[.-]+|\.+$/g, "_");
+    const base = DEVICES.test(clean.replace(/\..*$/, "")) ? `_${clean}` : clean;
+    for (let i = 1; ; i++) {
+      const name = i === 1 ? base : `${base}-${i}`;
+      const keys = [name, `head-${name}`].map((key) => key.toLowerCase());
+      if (keys.some((key) => taken.has(key))) continue;
+      for (const key of keys) taken.add(key);
+      return name;
+    }
+  });
+}

@@ -1,0 +1,266 @@
+// Checkpoints of a run: (state tensors, progress) <-> <run>/checkpoints/epoch-0003/{state.safetensors,
+// progress.json, MANIFEST.json}. A checkpoint stands whole or not at all, is verified by hash before older
+// ones go, and is verified again when loaded; damaged ones are set aside, never deleted and never loaded.
+import { join } from "node:path";
+import { z } from "zod";
+import { decodeSafetensors, type StoredTensor, safetensorsPieces } from "../../compiler/codec/safetensors.ts";
+import { MttcError } from "../../compiler/diagnostics.ts";
+import { writeDirectoryAtomically } from "../files/atomicDirectory.ts";
+import { describeContent, type FileContent } from "../files/fileContent.ts";
+import { type FileSystem, fileError, nodeFileSystem, systemCode } from "../files/fileSystem.ts";
+import { removeLeftovers, siblingName } from "../files/leftovers.ts";
+
+const FORMAT = 1;
+const STATE = "state.safetensors";
+const PROGRESS = "progress.json";
+const MANIFEST = "MANIFEST.json";
+/** epoch-0003, or epoch-0003.1 for a second one of the same epoch (saved on Ctrl-C, say): higher is newer. */
+const FOLDER = /^epoch-(\d{4,})(?:\.(\d+))?$/;
+
+const fileSchema = z.object({ bytes: z.number().int().nonnegative(), sha256: z.string() });
+const manifestSchema = z.object({
+  format: z.literal(FORMAT),
+  epoch: z.number().int().nonnegative(),
+  files: z.object({ [STATE]: fileSchema, [PROGRESS]: fileSchema }),
+});
+type Manifest = z.infer<typeof manifestSchema>;
+
+/** What the trainer hands over: `epoch` counts finished epochs, `progress` is any JSON object of its own. */
+export interface CheckpointContent {
+  readonly epoch: number;
+  readonly tensors: readonly StoredTensor[];
+  readonly progress: Readonly<Record<string, unknown>>;
+}
+
+/** What comes back; `warnings` name the newer checkpoints that could not be used. */
+export interface LoadedCheckpoint {
+  readonly epoch: number;
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly progress: Readonly<Record<string, unknown>>;
+  readonly path: string;
+  readonly warnings: readonly string[];
+}
+
+interface Place {
+  readonly name: string;
+  readonly epoch: number;
+  readonly revision: number;
+}
+
+/**
+ * Saves a checkpoint, reads it back, and then removes all but the newest `keep` (at least 1).
+ * Returns the new folder. E_DISK or E_FILE if it cannot be written: the older ones are then untouched.
+ * E_CKPT_CORRUPT if what was read back is not what was written.
+ */
+export async function saveCheckpoint(
+  runDirectory: string,
+  content: CheckpointContent,
+  keep = 3,
+  fileSystem: FileSystem = nodeFileSystem,
+): Promise<string> {
+  const folder = join(runDirectory, "checkpoints");
+  const revisions = (await listPlaces(folder, fileSystem)).filter(({ epoch }) => epoch === content.epoch);
+  const revision = (revisions[0]?.revision ?? -1) + 1;
+  const number = String(content.epoch).padStart(4, "0");
+  const path = join(folder, `epoch-${number}${revision > 0 ? `.${revision}` : ""}`);
+  await writeDirectoryAtomically(path, checkpointFiles(content), { fileSystem });
+  await readVerified(path, content.epoch, fileSystem);
+  await prune(folder, Math.max(keep, 1), fileSystem);
+  return path;
+}
+
+/**
+ * The newest checkpoint whose hashes agree, for whoever trains on. Newer ones that are damaged are renamed
+ * to *.corrupt and named in `warnings`. E_CKPT_NONE if there is none left; E_CKPT_MISMATCH for a format of
+ * a later mttc; E_FILE if the system refuses to read.
+ */
+export async function loadNewestCheckpoint(
+  runDirectory: string,
+  fileSystem: FileSystem = nodeFileSystem,
+): Promise<LoadedCheckpoint> {
+  const folder = join(runDirectory, "checkpoints");
+  const warnings: string[] = [];
+  for (const place of await listPlaces(folder, fileSystem)) {
+    const loaded = await loadPlace(folder, place, fileSystem);
+    if (!("damage" in loaded)) return { ...loaded, warnings };
+    warnings.push(await setAside(join(folder, place.name), loaded.damage, fileSystem));
+  }
+  throw noCheckpoint(folder, warnings, "train without --resume to begin anew");
+}
+
+/**
+ * The newest checkpoint whose hashes agree, for whoever only reads: nothing is renamed, and what a run that
+ * trains meanwhile takes away is no damage. Errors as loadNewestCheckpoint's.
+ */
+export async function readNewestCheckpoint(
+  runDirectory: string,
+  fileSystem: FileSystem = nodeFileSystem,
+): Promise<LoadedCheckpoint> {
+  const folder = join(runDirectory, "checkpoints");
+  for (let attempt = 1; ; attempt++) {
+    const warnings: string[] = [];
+    let isMoving = false;
+    for (const place of await listPlaces(folder, fileSystem)) {
+      const loaded = await loadPlace(folder, place, fileSystem);
+      if (!("damage" in loaded)) return { ...loaded, warnings };
+      if (await fileSystem.exists(join(folder, place.name)))
+        warnings.push(`${loaded.damage.message}; skipped: an older checkpoint is taken`);
+      else isMoving = true;
+    }
+    if (!isMoving || attempt === READ_ATTEMPTS)
+      throw noCheckpoint(folder, warnings, "a run saves its first checkpoint when its first epoch ends");
+  }
+}
+
+/** Name of the newest checkpoint, usable or not; undefined where there is none. */
+export async function newestCheckpointName(runDirectory: string): Promise<string | undefined> {
+  return (await listPlaces(join(runDirectory, "checkpoints"), nodeFileSystem))[0]?.name;
+}
+
+/** Checkpoint by checkpoint, newest first, a reader starts again so often when all vanish under its eyes. */
+const READ_ATTEMPTS = 10;
+
+/** A checkpoint, or what is wrong with it. */
+async function loadPlace(
+  folder: string,
+  { name, epoch }: Place,
+  fileSystem: FileSystem,
+): Promise<Omit<LoadedCheckpoint, "warnings"> | { readonly damage: MttcError }> {
+  const path = join(folder, name);
+  try {
+    const files = await readVerified(path, epoch, fileSystem);
+    const { tensors } = decodeSafetensors(files.state, join(path, STATE));
+    return { epoch, tensors, progress: parseProgress(files.progress, path), path };
+  } catch (error) {
+    if (!(error instanceof MttcError) || !isDamage(error)) throw error;
+    return { damage: error };
+  }
+}
+
+function parseProgress(bytes: Uint8Array, path: string): Readonly<Record<string, unknown>> {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw corrupt(path, `${PROGRESS} is not JSON`, cause);
+  }
+  const progress = z.record(z.string(), z.unknown()).safeParse(json);
+  if (!progress.success) throw corrupt(path, `${PROGRESS} does not hold the progress of a trainer`);
+  return progress.data;
+}
+
+function noCheckpoint(folder: string, warnings: readonly string[], hint: string): MttcError {
+  const message = ["there is no usable checkpoint", ...warnings].join("; ");
+  return new MttcError({ code: "E_CKPT_NONE", message, at: { file: folder }, hint });
+}
+
+function checkpointFiles(content: CheckpointContent): Map<string, FileContent> {
+  const text = new TextEncoder();
+  const state = safetensorsPieces(content.tensors);
+  const progress = text.encode(`${JSON.stringify(content.progress)}\n`);
+  const files: Manifest["files"] = {
+    [STATE]: describeContent(state),
+    [PROGRESS]: describeContent(progress),
+  };
+  const manifest: Manifest = { format: FORMAT, epoch: content.epoch, files };
+  return new Map<string, FileContent>([
+    [STATE, state],
+    [PROGRESS, progress],
+    [MANIFEST, text.encode(`${JSON.stringify(manifest, null, 2)}\n`)],
+  ]);
+}
+
+/** Checkpoints by name, newest first; none if the folder is missing. */
+async function listPlaces(folder: string, fileSystem: FileSystem): Promise<Place[]> {
+  let names: string[];
+  try {
+    names = await fileSystem.readdir(folder);
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return [];
+    throw fileError(error, folder, "list the checkpoints");
+  }
+  const places = names.flatMap((name) => {
+    const match = FOLDER.exec(name);
+    return match ? [{ name, epoch: Number(match[1]), revision: Number(match[2] ?? 0) }] : [];
+  });
+  return places.sort((a, b) => b.epoch - a.epoch || b.revision - a.revision);
+}
+
+async function readVerified(
+  path: string,
+  epoch: number,
+  fileSystem: FileSystem,
+): Promise<{ state: Uint8Array; progress: Uint8Array }> {
+  const manifest = parseManifest(await readPart(path, MANIFEST, fileSystem), path);
+  if (manifest.epoch !== epoch) throw corrupt(path, `${MANIFEST} says epoch ${manifest.epoch}`);
+  const read = async (name: keyof Manifest["files"]): Promise<Uint8Array> => {
+    const bytes = await readPart(path, name, fileSystem);
+    const [found, expected] = [describeContent(bytes), manifest.files[name]];
+    if (found.bytes !== expected.bytes)
+      throw corrupt(path, `${name} has ${found.bytes} bytes, not ${expected.bytes}`);
+    if (found.sha256 !== expected.sha256)
+      throw corrupt(path, `${name} does not have the hash in ${MANIFEST}`);
+    return bytes;
+  };
+  return { state: await read(STATE), progress: await read(PROGRESS) };
+}
+
+async function readPart(path: string, name: string, fileSystem: FileSystem): Promise<Uint8Array> {
+  try {
+    return await fileSystem.readFile(join(path, name));
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") throw corrupt(path, `${name} is missing`);
+    throw fileError(error, join(path, name), "read");
+  }
+}
+
+function parseManifest(bytes: Uint8Array, path: string): Manifest {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw corrupt(path, `${MANIFEST} is not JSON`, cause);
+  }
+  const format = z.object({ format: z.number().int().gt(FORMAT) }).safeParse(json).data?.format;
+  if (format !== undefined) {
+    const message = `the checkpoint has format ${format}; this mttc reads ${FORMAT}`;
+    throw new MttcError({ code: "E_CKPT_MISMATCH", message, at: { file: path }, hint: "update mttc" });
+  }
+  const manifest = manifestSchema.safeParse(json);
+  if (!manifest.success) throw corrupt(path, `${MANIFEST} is not a manifest`, manifest.error);
+  return manifest.data;
+}
+
+function corrupt(path: string, message: string, cause?: unknown): MttcError {
+  return new MttcError({ code: "E_CKPT_CORRUPT", message, at: { file: path } }, { cause });
+}
+
+function isDamage(error: MttcError): boolean {
+  return ["E_CKPT_CORRUPT", "E_ST_HEADER", "E_ST_LAYOUT"].includes(error.code);
+}
+
+/** Renames a damaged checkpoint and says so; a folder that may not be renamed is only reported. */
+async function setAside(path: string, damage: MttcError, fileSystem: FileSystem): Promise<string> {
+  let target = `${path}.corrupt`;
+  const taken = new Set(await fileSystem.readdir(join(path, "..")));
+  for (let i = 1; taken.has(target.slice(target.lastIndexOf("epoch-"))); i++) target = `${path}.${i}.corrupt`;
+  try {
+    await fileSystem.rename(path, target);
+    return `${damage.message}; skipped, now ${target}`;
+  } catch (error) {
+    return `${damage.message}; skipped, and could not be renamed (${systemCode(error) ?? String(error)})`;
+  }
+}
+
+async function prune(folder: string, keep: number, fileSystem: FileSystem): Promise<void> {
+  try {
+    for (const { name } of (await listPlaces(folder, fileSystem)).slice(keep)) {
+      const trash = siblingName(join(folder, name), "trash");
+      await fileSystem.rename(join(folder, name), trash);
+      await fileSystem.remove(trash);
+    }
+    await removeLeftovers(folder, fileSystem);
+  } catch (error) {
+    throw fileError(error, folder, "remove old checkpoints");
+  }
+}
