@@ -6,9 +6,9 @@ import { type ImageEnds, readImageEnds, readImageFile, refusalOf } from "../imag
 import { maxPixels } from "../images/imageFormat.ts";
 import { headerSize } from "../images/imageLayout.ts";
 import type { ImageFormat } from "../images/images.ts";
+import type { ListedImage } from "../images/listedImage.ts";
 import { isTiff } from "../images/tiff/tiffDirectory.ts";
 import { checkTiff } from "../images/tiff/tiffImage.ts";
-import type { PackItem } from "../packs/packWriter.ts";
 import { InspectionPool } from "./inspectionPool.ts";
 
 /** Room for what cameras write before the size: an EXIF block with its thumbnail. */
@@ -32,7 +32,7 @@ export interface HeaderCheckOptions {
 
 /** The first fault of each file that cannot be read, by path, in the order of `items`. E_INTERRUPTED. */
 export async function checkHeaders(
-  items: readonly PackItem[],
+  items: readonly ListedImage[],
   { format, decode = false, onProgress, signal }: HeaderCheckOptions,
 ): Promise<Map<string, Fault>> {
   const found: (Fault | undefined)[] = [];
@@ -71,7 +71,7 @@ export async function checkHeaders(
 const SOUND: Fault = { code: "E_IMG_FORMAT", message: "" };
 
 /** SOUND, a fault, or undefined where only decoding tells. */
-async function endsVerdict({ path, place }: PackItem, format: ImageFormat): Promise<Fault | undefined> {
+async function endsVerdict({ path, place }: ListedImage, format: ImageFormat): Promise<Fault | undefined> {
   try {
     const ends = await readImageEnds(path, { head: HEAD_BYTES, tail: TAIL_BYTES }, place);
     if (isTiff(ends.head)) {
@@ -85,7 +85,7 @@ async function endsVerdict({ path, place }: PackItem, format: ImageFormat): Prom
   }
 }
 
-async function decodeFault({ path, place }: PackItem, pool: InspectionPool): Promise<Fault | undefined> {
+async function decodeFault({ path, place }: ListedImage, pool: InspectionPool): Promise<Fault | undefined> {
   return (await pool.inspect(path, place)).faults[0];
 }
 

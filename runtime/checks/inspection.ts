@@ -7,9 +7,9 @@ import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
 import { type RowPlace, readImageFile, refusalOf } from "../images/imageFile.ts";
 import { imageDepth } from "../images/imageFormat.ts";
 import { imageLayout, kindOfName } from "../images/imageLayout.ts";
+import { encodeRecord, type PackFormat } from "../images/imageRecord.ts";
 import { decodeImage, type ImageFormat } from "../images/images.ts";
 import { readTiffLayout } from "../images/tiff/tiffDirectory.ts";
-import { encodeRecord, type PackFormat } from "../packs/packKind.ts";
 
 /** What is legal but worth a line of the report, with what mttc does about it. */
 export const NOTE_TEXTS = {

@@ -7,8 +7,8 @@ import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { type ErrorCode, InternalError } from "../../compiler/diagnostics.ts";
 import { listedIn, type RowPlace } from "../images/imageFile.ts";
+import type { PackFormat } from "../images/imageRecord.ts";
 import type { ImageFormat } from "../images/images.ts";
-import type { PackFormat } from "../packs/packKind.ts";
 import { builtFile } from "../threads/builtFile.ts";
 import { type Inspection, NOTHING_FOUND } from "./inspection.ts";
 

@@ -1,20 +1,10 @@
-// Images as records of a packed cache: raw pixels, or JPEGs of the resized image where raw ones would not fit
-// on a disk. Encoding happens once, in the processes that decode foreign images; decoding at each read. JPEG
-// is lossy: what training sees differs a little from the source, but is the same in every epoch and run.
+// What the records of images in a packed cache are, and the recipe that tells them from others'.
 import { createHash } from "node:crypto";
 import sharp from "sharp";
 import { MttcError } from "../../compiler/diagnostics.ts";
-import { type ImageFormat, type ImageNumbers, imageBytes, imageDepth } from "../images/imageFormat.ts";
+import { type ImageFormat, imageBytes, imageDepth } from "../images/imageFormat.ts";
+import { type PackFormat, RECORD_JPEG } from "../images/imageRecord.ts";
 import { type RecordKind, SHARD_VERSION } from "./packShard.ts";
-
-/** How a pack holds its images. */
-export type PackFormat = "raw" | "jpeg";
-
-/**
- * Full colour resolution. Measured at 256x256: photographs 31 to 46 KB (raw: 197), 2.9 to 4.1 levels of 255
- * off on average; drawings 12 to 19 KB, 0.9 to 1.5 levels.
- */
-const JPEG = { quality: 90, chromaSubsampling: "4:4:4" } as const;
 
 /**
  * The records of images: their recipe covers the format, the encoding, the image library and its version.
@@ -33,52 +23,17 @@ export function imageKind(format: ImageFormat, packFormat: PackFormat): RecordKi
   // What is allowed of the images, not what is made of them.
   const { maxPixels: _, ...made } = format;
   const pixels = Object.fromEntries(Object.entries(made).sort(([a], [b]) => (a < b ? -1 : 1)));
-  const parts = { version: SHARD_VERSION, ...pixels, library, vips, ...(isJpeg ? { jpeg: JPEG } : {}) };
+  const parts = {
+    version: SHARD_VERSION,
+    ...pixels,
+    library,
+    vips,
+    ...(isJpeg ? { jpeg: RECORD_JPEG } : {}),
+  };
   return {
     recipe: createHash("sha256").update(JSON.stringify(parts)).digest("hex"),
     recordBytes: isJpeg ? undefined : imageBytes(format),
     encoding: isJpeg ? "jpeg" : imageDepth(format),
     shape: [format.height, format.width, format.channels],
   };
-}
-
-/** A decoded image (HWC) as a record. */
-export async function encodeRecord(
-  pixels: ImageNumbers | Uint8Array,
-  format: ImageFormat,
-  packFormat: PackFormat,
-): Promise<Uint8Array> {
-  if (packFormat === "raw") return new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.byteLength);
-  const { width, height } = format;
-  const raw = { width, height, channels: encodedChannels(format) };
-  return await sharp(pixels, { raw }).jpeg(JPEG).toBuffer();
-}
-
-/** Decodes a JPEG record of the image at `path` into `target`. E_SHARD_CRC for a damaged one. */
-export async function decodeRecord(
-  record: Uint8Array,
-  format: ImageFormat,
-  target: Uint8Array,
-  path: string,
-): Promise<void> {
-  const { width, height } = format;
-  const damaged = (reason: string, cause?: unknown): MttcError => {
-    const message = `its packed image is damaged: ${reason}`;
-    return new MttcError({ code: "E_SHARD_CRC", message, at: { file: path } }, { cause });
-  };
-  const space = encodedChannels(format) === 1 ? "b-w" : "srgb";
-  const { data, info } = await sharp(record, { failOn: "warning", limitInputPixels: width * height })
-    .toColourspace(space)
-    .raw()
-    .toBuffer({ resolveWithObject: true })
-    .catch((cause: unknown) => {
-      throw damaged(cause instanceof Error ? cause.message : String(cause), cause);
-    });
-  if (info.width !== width || info.height !== height || data.length !== target.length)
-    throw damaged(`${info.width}x${info.height}x${info.channels}`);
-  target.set(data);
-}
-
-function encodedChannels({ channels }: ImageFormat): 1 | 3 {
-  return channels === 1 ? 1 : 3;
 }

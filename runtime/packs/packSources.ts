@@ -5,9 +5,9 @@ import { lstat } from "node:fs/promises";
 import type { Fault } from "../../compiler/diagnostics.ts";
 import { fileError } from "../files/fileSystem.ts";
 import { listedIn, readImageFile } from "../images/imageFile.ts";
+import type { ListedImage } from "../images/listedImage.ts";
 import { FaultList } from "../tables/faultList.ts";
 import { type PackSource, type RecordKind, readShards, type Shard, shardNumbers } from "./packShard.ts";
-import type { PackItem } from "./packWriter.ts";
 
 const FILES_AT_ONCE = 16;
 
@@ -26,7 +26,7 @@ export function entriesOf(shards: readonly Shard[]): Map<string, PackEntry> {
 }
 
 /** The shards that hold any of the items. */
-export function shardsOf(items: readonly PackItem[], entries: ReadonlyMap<string, PackEntry>): Shard[] {
+export function shardsOf(items: readonly ListedImage[], entries: ReadonlyMap<string, PackEntry>): Shard[] {
   const used = new Set(items.map(({ path }) => entries.get(path)?.shard));
   return [...used].filter((shard) => shard !== undefined);
 }
@@ -36,11 +36,11 @@ export function shardsOf(items: readonly PackItem[], entries: ReadonlyMap<string
  * `advice` for whoever meant it; E_FILE.
  */
 export async function changedItems(
-  items: readonly PackItem[],
+  items: readonly ListedImage[],
   entries: ReadonlyMap<string, PackEntry>,
   refresh: boolean,
   advice = "run `mttc data pack SPEC --refresh`",
-): Promise<PackItem[]> {
+): Promise<ListedImage[]> {
   const faults: (Fault | undefined)[] = [];
   let next = 0;
   const work = async (): Promise<void> => {
@@ -60,7 +60,7 @@ export async function changedItems(
 
 /** What is to be written into a folder, and where. */
 export interface PendingItems {
-  readonly items: readonly PackItem[];
+  readonly items: readonly ListedImage[];
   /** Number of the first new shard. */
   readonly firstNumber: number;
 }
@@ -70,7 +70,7 @@ export interface PendingItems {
  * caller holds the folder's lock, so that this does not change any more. E_SHARD_META, E_FILE.
  */
 export async function pendingItems(
-  missing: readonly PackItem[],
+  missing: readonly ListedImage[],
   before: ReadonlyMap<string, PackEntry>,
   folder: string,
   kind: RecordKind,
@@ -90,7 +90,7 @@ export async function pendingItems(
 
 /** Size and time are compared first; where they differ, the content decides: a copied file is the same. */
 async function changeFault(
-  { path, place }: PackItem,
+  { path, place }: ListedImage,
   [, sizeBytes, mtimeMs, sha256]: PackSource,
   advice: string,
 ): Promise<Fault | undefined> {

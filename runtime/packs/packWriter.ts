@@ -3,12 +3,14 @@
 // order of the items, and every shard appears whole or not at all. All faults of all images are reported
 // together, after what is sound was packed.
 import { availableParallelism } from "node:os";
-import { type Location, MttcError } from "../../compiler/diagnostics.ts";
+import { MttcError } from "../../compiler/diagnostics.ts";
 import type { Inspection } from "../checks/inspection.ts";
 import { InspectionPool } from "../checks/inspectionPool.ts";
+import type { PackFormat } from "../images/imageRecord.ts";
 import type { ImageFormat } from "../images/images.ts";
+import type { ListedImage } from "../images/listedImage.ts";
 import { FaultList } from "../tables/faultList.ts";
-import { imageKind, type PackFormat } from "./packKind.ts";
+import { imageKind } from "./packKind.ts";
 import { ShardSequence } from "./shardSequence.ts";
 
 /** A shard ends before it grows over this, unless by its first record. */
@@ -19,14 +21,6 @@ const MAX_JPEG_SHARD_BYTES = 2 ** 27;
 const IMAGES_PER_PROCESS = 50;
 /** Answers that wait to be written, per process. */
 const IMAGES_AHEAD = 4;
-
-/** An image to pack and where it is listed. */
-export interface PackItem {
-  readonly path: string;
-  readonly place: Location;
-  /** What the file was when it was checked (sourceStamp.ts): features refuse another. */
-  readonly stamp?: number | undefined;
-}
 
 export interface PackWriterOptions {
   readonly folder: string;
@@ -43,7 +37,7 @@ export interface PackWriterOptions {
  * Packs `items` into new shards. Throws the faults of all unusable images (see InspectionPool.inspect),
  * E_INTERRUPTED, E_DISK, E_FILE; what was packed before stays and is used the next time.
  */
-export async function writeShards(items: readonly PackItem[], options: PackWriterOptions): Promise<void> {
+export async function writeShards(items: readonly ListedImage[], options: PackWriterOptions): Promise<void> {
   const { format, packFormat, signal, onProgress } = options;
   const faults = new FaultList();
   await using shards = new ShardSequence({
@@ -60,7 +54,7 @@ export async function writeShards(items: readonly PackItem[], options: PackWrite
   let [next, done] = [0, 0];
   for (;;) {
     while (ahead.length < IMAGES_AHEAD * processes && next < items.length && !signal?.aborted) {
-      const { path, place } = items[next++] as PackItem;
+      const { path, place } = items[next++] as ListedImage;
       const inspection = pool.inspect(path, place);
       // Awaited in its turn; a failure before that is not to end the process.
       inspection.catch(() => undefined);
@@ -68,7 +62,7 @@ export async function writeShards(items: readonly PackItem[], options: PackWrite
     }
     const inspection = await ahead.shift();
     if (inspection === undefined) break;
-    const { path } = items[done++] as PackItem;
+    const { path } = items[done++] as ListedImage;
     const { record, sizeBytes, mtimeMs, sha256 } = inspection;
     for (const fault of inspection.faults) faults.add(fault);
     if (record !== undefined) await shards.write(record, [path, sizeBytes, mtimeMs, sha256]);

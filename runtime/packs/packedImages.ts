@@ -10,12 +10,14 @@ import { fileError } from "../files/fileSystem.ts";
 import { removeLeftovers } from "../files/leftovers.ts";
 import { acquireRunLock, PACKING } from "../files/runLock.ts";
 import { tidyFolder } from "../files/tidyFolder.ts";
+import { decodeRecord, type PackFormat } from "../images/imageRecord.ts";
 import { type ImageFormat, type PixelSource, restrictImageLibrary } from "../images/images.ts";
-import { decodeRecord, imageKind, type PackFormat } from "./packKind.ts";
+import type { ListedImage } from "../images/listedImage.ts";
+import { imageKind } from "./packKind.ts";
 import { reclaimShards } from "./packReclaim.ts";
 import { type RecordKind, readShards, recordOffsets, verifyShard } from "./packShard.ts";
 import { changedItems, entriesOf, type PackEntry, pendingItems, shardsOf } from "./packSources.ts";
-import { type PackItem, writeShards } from "./packWriter.ts";
+import { writeShards } from "./packWriter.ts";
 
 const openFile = promisify(open);
 const closeFile = promisify(close);
@@ -144,7 +146,7 @@ export class PackedImages implements PixelSource, AsyncDisposable {
  * E_SHARD_META, E_SHARD_CRC, E_RUN_LOCKED (another process packs), E_INTERRUPTED, E_DISK, E_FILE, E_CONFIG
  * (a format that JPEG cannot hold) and the faults of images.
  */
-export async function preparePack(items: readonly PackItem[], options: PackOptions): Promise<PackSummary> {
+export async function preparePack(items: readonly ListedImage[], options: PackOptions): Promise<PackSummary> {
   const { format, packFormat = "raw", refresh = false } = options;
   const kind = imageKind(format, packFormat);
   const folder = join(options.folder, kind.recipe.slice(0, RECIPE_DIGITS));
@@ -166,7 +168,7 @@ export async function preparePack(items: readonly PackItem[], options: PackOptio
 
 /** Returns how many images were packed, and the bytes that were given back to the disk. */
 async function packMissing(
-  missing: readonly PackItem[],
+  missing: readonly ListedImage[],
   before: ReadonlyMap<string, PackEntry>,
   folder: string,
   kind: RecordKind,
@@ -191,7 +193,7 @@ async function packMissing(
 }
 
 function hashesOf(
-  items: readonly PackItem[],
+  items: readonly ListedImage[],
   entries: ReadonlyMap<string, PackEntry>,
 ): ReadonlyMap<string, string> {
   return new Map(

@@ -14,10 +14,10 @@ import { removeLeftovers } from "../files/leftovers.ts";
 import { acquireRunLock, PACKING } from "../files/runLock.ts";
 import { tidyFolder } from "../files/tidyFolder.ts";
 import { DEFAULT_CACHE_BYTES, imageBytes } from "../images/images.ts";
+import type { ListedImage } from "../images/listedImage.ts";
 import type { LabelledRows } from "../labels/classes.ts";
 import { readShards, verifyShard } from "../packs/packShard.ts";
 import { changedItems, entriesOf, type PackEntry, pendingItems, shardsOf } from "../packs/packSources.ts";
-import type { PackItem } from "../packs/packWriter.ts";
 import { lackOfRoom, sizeText } from "./diskRoom.ts";
 import {
   type FeatureSet,
@@ -198,7 +198,7 @@ async function openSet(
 async function computeMissing(
   context: FeatureContext,
   set: FeatureSet,
-  missing: readonly PackItem[],
+  missing: readonly ListedImage[],
   before: ReadonlyMap<string, PackEntry>,
   { reader, log, signal }: FeatureOptions,
 ): Promise<number> {
@@ -227,7 +227,7 @@ async function computeForms(
   device: TrainingDevice,
   { augment, forms }: FeatureSet,
   images: Uint8Array<ArrayBuffer>,
-  items: readonly PackItem[],
+  items: readonly ListedImage[],
   batchSize: number,
 ): Promise<Float32Array[]> {
   if (!augment) return [await device.features(images)];

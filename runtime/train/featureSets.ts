@@ -8,11 +8,11 @@ import { augmentSettings } from "../../compiler/spec/augmentKeys.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
 import { AUGMENTED_TRUNK } from "../../compiler/step/featureGraphs.ts";
 import { drawAugmentRows } from "../augment/augmentRows.ts";
+import type { ListedImage } from "../images/listedImage.ts";
 import type { LabelledRows, PreparedLabels } from "../labels/classes.ts";
 import type { OrtHost } from "../ort/ortHost.ts";
 import { providerTraits } from "../ort/provider.ts";
 import { type RecordKind, SHARD_VERSION } from "../packs/packShard.ts";
-import type { PackItem } from "../packs/packWriter.ts";
 import type { StoredManifest } from "../runs/bundleDirectory.ts";
 import { packItems } from "./runPack.ts";
 
@@ -20,11 +20,11 @@ import { packItems } from "./runPack.ts";
 export interface FeatureSet {
   readonly kind: RecordKind;
   /** Each path once. */
-  readonly items: readonly PackItem[];
+  readonly items: readonly ListedImage[];
   /** Forms of each image in a record: its augmented draws, or 1, the image as it is. */
   readonly forms: number;
   /** Augmentation parameters, float32 [P], of a form of an image; undefined: the image as it is. */
-  readonly augment: ((form: number, item: PackItem) => Float32Array) | undefined;
+  readonly augment: ((form: number, item: ListedImage) => Float32Array) | undefined;
 }
 
 /** What sets depend on; a training session has all of it. */
@@ -64,7 +64,7 @@ export function setBytes({ kind, items }: FeatureSet): number {
   return items.length * (kind.recordBytes ?? 0);
 }
 
-function plainSet(sources: FeatureSources, pixels: string, items: readonly PackItem[]): FeatureSet {
+function plainSet(sources: FeatureSources, pixels: string, items: readonly ListedImage[]): FeatureSet {
   const recipe = recipeOf(sources, "trunk", { pixels });
   return { kind: kindOf(sources, recipe, []), items, forms: 1, augment: undefined };
 }
@@ -73,7 +73,7 @@ function plainSet(sources: FeatureSources, pixels: string, items: readonly PackI
 function augmentedSet(
   sources: FeatureSources,
   pixels: string,
-  items: readonly PackItem[],
+  items: readonly ListedImage[],
   draws: number,
 ): FeatureSet {
   const { spec } = sources.experiment;
@@ -111,10 +111,10 @@ function kindOf({ manifest }: FeatureSources, recipe: string, forms: readonly nu
   return { recipe, recordBytes, encoding: "float32", shape };
 }
 
-function distinct(items: readonly PackItem[]): PackItem[] {
+function distinct(items: readonly ListedImage[]): ListedImage[] {
   return [...new Map(items.map((item) => [item.path, item])).values()];
 }
 
-function itemsOf(rows: LabelledRows): PackItem[] {
+function itemsOf(rows: LabelledRows): ListedImage[] {
   return packItems({ classes: {}, train: rows, val: undefined, missing: [], warnings: [] });
 }

@@ -10,9 +10,9 @@ import { BatchLoader } from "../batches/loader.ts";
 import { checkImageFiles } from "../checks/sourceCheck.ts";
 import { evaluationOrder } from "../draws/sampler.ts";
 import { readImageFile, refuseOtherStamp } from "../images/imageFile.ts";
+import type { ListedImage } from "../images/listedImage.ts";
 import type { LabelledRows } from "../labels/classes.ts";
 import type { RecordKind } from "../packs/packShard.ts";
-import type { PackItem } from "../packs/packWriter.ts";
 import { ShardSequence } from "../packs/shardSequence.ts";
 
 /** A shard ends when it holds this much, or this much work. */
@@ -24,7 +24,7 @@ export interface FeatureJob {
   readonly kind: RecordKind;
   /** Number of the first new shard. */
   readonly firstNumber: number;
-  readonly items: readonly PackItem[];
+  readonly items: readonly ListedImage[];
   readonly batchSize: number;
   readonly reader: ImageStreams;
   readonly parallel: number;
@@ -34,7 +34,7 @@ export interface FeatureJob {
    */
   readonly compute: (
     images: Uint8Array<ArrayBuffer>,
-    items: readonly PackItem[],
+    items: readonly ListedImage[],
   ) => Promise<readonly Float32Array[]>;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress: (done: number) => void;
@@ -75,10 +75,10 @@ export async function writeFeatures(job: FeatureJob): Promise<void> {
   if (signal?.aborted && done < items.length) throw interrupted(done, items.length);
 }
 
-type StampedItem = PackItem & { readonly stamp: number };
+type StampedItem = ListedImage & { readonly stamp: number };
 
 /** The items with the stamps that they have, or that their files have now. E_FILE, E_PATH_TYPE. */
-async function stamped(items: readonly PackItem[]): Promise<StampedItem[]> {
+async function stamped(items: readonly ListedImage[]): Promise<StampedItem[]> {
   const bare = items.filter(({ stamp }) => stamp === undefined);
   const paths = bare.map(({ path }) => path);
   const stamps = await checkImageFiles(paths, (row) => bare[row]?.place ?? {});

@@ -4,9 +4,9 @@ import type { Spec } from "../../compiler/spec/schema.ts";
 import { sparsely } from "../checks/sparseProgress.ts";
 import { refuseSameContent } from "../checks/splitLeak.ts";
 import { DEFAULT_CACHE_BYTES, type ImageFormat, imageBytes } from "../images/images.ts";
+import type { ListedImage } from "../images/listedImage.ts";
 import type { LabelledRows, PreparedLabels } from "../labels/classes.ts";
 import { type PackHandle, preparePack } from "../packs/packedImages.ts";
-import type { PackItem } from "../packs/packWriter.ts";
 import { lackOfRoom, sizeText } from "./diskRoom.ts";
 
 const PACK_FOLDER = "cache";
@@ -27,7 +27,7 @@ export function packFolder({ spec, baseDirectory }: PackContext["experiment"], d
 }
 
 /** Every row of the training and validation labels. */
-export function packItems({ train, val }: PreparedLabels): PackItem[] {
+export function packItems({ train, val }: PreparedLabels): ListedImage[] {
   return [train, val].flatMap((rows) => (rows === undefined ? [] : itemsOf(rows)));
 }
 
@@ -61,7 +61,7 @@ export async function openPack(
 /** Raw pixels are those of decoding, so `auto` may decide; JPEGs are not, so asking for them decides. */
 async function isPackWanted(
   { experiment, reader, directory }: PackContext,
-  items: readonly PackItem[],
+  items: readonly ListedImage[],
   log: (message: string) => void,
 ): Promise<boolean> {
   const { pack, pack_format: packFormat, epochs, logdir } = experiment.spec;
@@ -75,8 +75,8 @@ async function isPackWanted(
   return false;
 }
 
-function itemsOf(rows: LabelledRows): PackItem[] {
-  const items: PackItem[] = [];
+function itemsOf(rows: LabelledRows): ListedImage[] {
+  const items: ListedImage[] = [];
   for (const path of rows.paths)
     items.push({ path, place: rows.locate(items.length), stamp: rows.stamps?.[items.length] });
   return items;

@@ -1,4 +1,4 @@
-// TIFF and GeoTIFF (runtime/images/tiff/*.ts): the numbers that GDAL reads, in every number format, byte order,
+// TIFF and GeoTIFF (runtime/images/tiff): the numbers that GDAL reads, in every number format, byte order,
 // layout and compression that is read (files and expected numbers: test/fixtures/tiff/make_fixtures.py).
 import { readFileSync } from "node:fs";
 import sharp from "sharp";
