@@ -1,7 +1,6 @@
 // A bundle on disk: compiled graphs, constants, initial state and manifest in one folder. In memory -> folder
 // and back.
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
@@ -10,7 +9,12 @@ import { CONSTANTS_FILE } from "../../compiler/bundle/writeBundle.ts";
 import { safetensorsPieces } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { writeDirectoryAtomically } from "../files/atomicDirectory.ts";
-import { describeContent, type FileContent } from "../files/fileContent.ts";
+import {
+  type ContentDescription,
+  describeContent,
+  describeFile,
+  type FileContent,
+} from "../files/fileContent.ts";
 import { fileError } from "../files/fileSystem.ts";
 import { restoreReplaced } from "../files/leftovers.ts";
 
@@ -19,7 +23,7 @@ export const STATE_FILE = "state.safetensors";
 
 /** The manifest as written: with size and SHA-256 of every other file. */
 export interface StoredManifest extends Manifest {
-  readonly files: Readonly<Record<string, { readonly bytes: number; readonly sha256: string }>>;
+  readonly files: Readonly<Record<string, ContentDescription>>;
   /** What it was compiled from (compilationKey.ts), and SHA-256 of the rest of the manifest as JSON. */
   readonly compiled?: { readonly key: string; readonly sha256: string };
 }
@@ -42,7 +46,8 @@ export async function writeBundleDirectory(
 ): Promise<StoredManifest> {
   const contents = new Map<string, FileContent>(bundle.files);
   if (!withoutState) contents.set(STATE_FILE, safetensorsPieces([...bundle.state.values()]));
-  const files = Object.fromEntries([...contents].map(([name, content]) => [name, describeContent(content)]));
+  const files: Record<string, ContentDescription> = {};
+  for (const [name, content] of contents) files[name] = await describeContent(content);
   const facts: StoredManifest = { ...bundle.manifest, files };
   const manifest = key === undefined ? facts : { ...facts, compiled: { key, sha256: factsHash(facts) } };
   const text = new TextEncoder().encode(`${JSON.stringify(manifest, null, 1)}\n`);
@@ -68,7 +73,7 @@ export async function readBundleDirectory(
     // Graphs without large constants have no file of them.
     if (name === CONSTANTS_FILE && !expected) continue;
     if (!expected) throw damaged(path, `names no file of the graph ${name}`);
-    const { bytes, sha256: hash } = await digestFile(join(directory, name));
+    const { bytes, sha256: hash } = await describeStored(join(directory, name));
     if (bytes !== expected.bytes || hash !== expected.sha256)
       throw damaged(join(directory, name), "is not as it was compiled");
   }
@@ -86,7 +91,7 @@ export async function readUpToDate(directory: string, key: string): Promise<Stor
     const { compiled, ...facts } = parseManifest(await readPart(path), path);
     if (compiled?.key !== key || compiled.sha256 !== factsHash(facts)) return undefined;
     for (const [name, { bytes, sha256 }] of Object.entries(facts.files)) {
-      const found = await digestFile(join(directory, name));
+      const found = await describeStored(join(directory, name));
       if (found.bytes !== bytes || found.sha256 !== sha256) return undefined;
     }
     return { ...facts, compiled };
@@ -145,18 +150,12 @@ function parseManifest(bytes: Uint8Array, path: string): StoredManifest {
   );
 }
 
-async function digestFile(path: string): Promise<{ bytes: number; sha256: string }> {
-  const hash = createHash("sha256");
-  let bytes = 0;
+async function describeStored(path: string): Promise<ContentDescription> {
   try {
-    for await (const piece of createReadStream(path)) {
-      hash.update(piece);
-      bytes += piece.length;
-    }
+    return await describeFile(path);
   } catch (error) {
     throw fileError(error, path, "read");
   }
-  return { bytes, sha256: hash.digest("hex") };
 }
 
 async function readPart(path: string): Promise<Uint8Array> {

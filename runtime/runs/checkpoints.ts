@@ -1,12 +1,17 @@
 // Checkpoints of a run: (state tensors, progress) <-> <run>/checkpoints/epoch-0003/{state.safetensors,
 // progress.json, MANIFEST.json}. A checkpoint stands whole or not at all, is verified by hash before older
 // ones go, and is verified again when loaded; damaged ones are set aside, never deleted and never loaded.
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { decodeSafetensors, type StoredTensor, safetensorsPieces } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { writeDirectoryAtomically } from "../files/atomicDirectory.ts";
-import { describeContent, type FileContent } from "../files/fileContent.ts";
+import {
+  type ContentDescription,
+  describeContent,
+  describeFile,
+  type FileContent,
+} from "../files/fileContent.ts";
 import { type FileSystem, fileError, nodeFileSystem, systemCode } from "../files/fileSystem.ts";
 import { removeLeftovers, siblingName } from "../files/leftovers.ts";
 
@@ -14,6 +19,8 @@ const FORMAT = 1;
 const STATE = "state.safetensors";
 const PROGRESS = "progress.json";
 const MANIFEST = "MANIFEST.json";
+/** What the manifest lists. */
+const FILES = [STATE, PROGRESS] as const;
 /** epoch-0003, or epoch-0003.1 for a second one of the same epoch (saved on Ctrl-C, say): higher is newer. */
 const FOLDER = /^epoch-(\d{4,})(?:\.(\d+))?$/;
 
@@ -58,15 +65,39 @@ export async function saveCheckpoint(
   keep = 3,
   fileSystem: FileSystem = nodeFileSystem,
 ): Promise<string> {
-  const folder = join(runDirectory, "checkpoints");
-  const revisions = (await listPlaces(folder, fileSystem)).filter(({ epoch }) => epoch === content.epoch);
-  const revision = (revisions[0]?.revision ?? -1) + 1;
-  const number = String(content.epoch).padStart(4, "0");
-  const path = join(folder, `epoch-${number}${revision > 0 ? `.${revision}` : ""}`);
-  await writeDirectoryAtomically(path, checkpointFiles(content), { fileSystem });
-  await readVerified(path, content.epoch, fileSystem);
-  await prune(folder, Math.max(keep, 1), fileSystem);
+  const path = await checkpointPath(runDirectory, content.epoch, fileSystem);
+  await writeCheckpoint(path, content, keep, fileSystem);
   return path;
+}
+
+/** The folder that the next checkpoint of an epoch is saved in. */
+export async function checkpointPath(
+  runDirectory: string,
+  epoch: number,
+  fileSystem: FileSystem = nodeFileSystem,
+): Promise<string> {
+  const folder = join(runDirectory, "checkpoints");
+  const revisions = (await listPlaces(folder, fileSystem)).filter((place) => place.epoch === epoch);
+  const revision = (revisions[0]?.revision ?? -1) + 1;
+  const number = String(epoch).padStart(4, "0");
+  return join(folder, `epoch-${number}${revision > 0 ? `.${revision}` : ""}`);
+}
+
+/** What saveCheckpoint does, into a folder that checkpointPath gave. */
+export async function writeCheckpoint(
+  path: string,
+  content: CheckpointContent,
+  keep = 3,
+  fileSystem: FileSystem = nodeFileSystem,
+): Promise<void> {
+  await writeDirectoryAtomically(path, await checkpointFiles(content), { fileSystem });
+  const manifest = await readManifest(path, content.epoch, fileSystem);
+  for (const name of FILES) {
+    const file = join(path, name);
+    const found = await readingPart(path, name, () => describeFile(file, fileSystem));
+    refuseOtherContent(path, name, { found, expected: manifest.files[name] });
+  }
+  await prune(dirname(path), Math.max(keep, 1), fileSystem);
 }
 
 /**
@@ -154,13 +185,13 @@ function noCheckpoint(folder: string, warnings: readonly string[], hint: string)
   return new MttcError({ code: "E_CKPT_NONE", message, at: { file: folder }, hint });
 }
 
-function checkpointFiles(content: CheckpointContent): Map<string, FileContent> {
+async function checkpointFiles(content: CheckpointContent): Promise<Map<string, FileContent>> {
   const text = new TextEncoder();
   const state = safetensorsPieces(content.tensors);
   const progress = text.encode(`${JSON.stringify(content.progress)}\n`);
   const files: Manifest["files"] = {
-    [STATE]: describeContent(state),
-    [PROGRESS]: describeContent(progress),
+    [STATE]: await describeContent(state),
+    [PROGRESS]: await describeContent(progress),
   };
   const manifest: Manifest = { format: FORMAT, epoch: content.epoch, files };
   return new Map<string, FileContent>([
@@ -191,23 +222,37 @@ async function readVerified(
   epoch: number,
   fileSystem: FileSystem,
 ): Promise<{ state: Uint8Array; progress: Uint8Array }> {
-  const manifest = parseManifest(await readPart(path, MANIFEST, fileSystem), path);
-  if (manifest.epoch !== epoch) throw corrupt(path, `${MANIFEST} says epoch ${manifest.epoch}`);
-  const read = async (name: keyof Manifest["files"]): Promise<Uint8Array> => {
-    const bytes = await readPart(path, name, fileSystem);
-    const [found, expected] = [describeContent(bytes), manifest.files[name]];
-    if (found.bytes !== expected.bytes)
-      throw corrupt(path, `${name} has ${found.bytes} bytes, not ${expected.bytes}`);
-    if (found.sha256 !== expected.sha256)
-      throw corrupt(path, `${name} does not have the hash in ${MANIFEST}`);
+  const manifest = await readManifest(path, epoch, fileSystem);
+  const read = async (name: (typeof FILES)[number]): Promise<Uint8Array> => {
+    const bytes = await readingPart(path, name, () => fileSystem.readFile(join(path, name)));
+    refuseOtherContent(path, name, { found: await describeContent(bytes), expected: manifest.files[name] });
     return bytes;
   };
   return { state: await read(STATE), progress: await read(PROGRESS) };
 }
 
-async function readPart(path: string, name: string, fileSystem: FileSystem): Promise<Uint8Array> {
+async function readManifest(path: string, epoch: number, fileSystem: FileSystem): Promise<Manifest> {
+  const bytes = await readingPart(path, MANIFEST, () => fileSystem.readFile(join(path, MANIFEST)));
+  const manifest = parseManifest(bytes, path);
+  if (manifest.epoch !== epoch) throw corrupt(path, `${MANIFEST} says epoch ${manifest.epoch}`);
+  return manifest;
+}
+
+/** E_CKPT_CORRUPT where a file is not what the manifest says. */
+function refuseOtherContent(
+  path: string,
+  name: string,
+  { found, expected }: { readonly found: ContentDescription; readonly expected: ContentDescription },
+): void {
+  if (found.bytes !== expected.bytes)
+    throw corrupt(path, `${name} has ${found.bytes} bytes, not ${expected.bytes}`);
+  if (found.sha256 !== expected.sha256) throw corrupt(path, `${name} does not have the hash in ${MANIFEST}`);
+}
+
+/** What `read` gives of a part of a checkpoint; E_CKPT_CORRUPT where it is missing, E_FILE for other errors. */
+async function readingPart<T>(path: string, name: string, read: () => Promise<T>): Promise<T> {
   try {
-    return await fileSystem.readFile(join(path, name));
+    return await read();
   } catch (error) {
     if (systemCode(error) === "ENOENT") throw corrupt(path, `${name} is missing`);
     throw fileError(error, join(path, name), "read");

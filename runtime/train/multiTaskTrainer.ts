@@ -9,16 +9,16 @@ import { type ImportedTrunk, importedValues } from "../../compiler/model/importe
 import { initialValue } from "../../compiler/model/initialValues.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
 import { writeRunSheet } from "../augment/runSheet.ts";
-import { assertRunLock } from "../files/runLock.ts";
 import type { EvaluationReport } from "../infer/evaluationReport.ts";
 import { evaluateRows, predictImages, predictPaths } from "../infer/scoring.ts";
 import { TrainedRun } from "../infer/trainedRun.ts";
 import type { LabelledRows } from "../labels/classes.ts";
 import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
-import { loadNewestCheckpoint, saveCheckpoint } from "../runs/checkpoints.ts";
+import { loadNewestCheckpoint } from "../runs/checkpoints.ts";
 import { refuseDivergedCheckpoint } from "../runs/finiteTensors.ts";
 import { proveCaptureOf } from "./captureProof.ts";
-import { type LastCheckpoint, refuseEvaluation, refuseState } from "./divergence.ts";
+import { CheckpointSaver } from "./checkpointSaver.ts";
+import { refuseEvaluation, refuseState } from "./divergence.ts";
 import { type EpochState, FRESH_EPOCH, stepsPerEpoch, trainEpoch } from "./epochLoop.ts";
 import { epochReport } from "./epochReport.ts";
 import { type EpochReport, EventHub, type TrainerEvents } from "./events.ts";
@@ -69,9 +69,8 @@ export class MultiTaskTrainer implements AsyncDisposable {
   #run: TrainedRun | undefined;
   #epochState: EpochState = FRESH_EPOCH;
   #weights: WeightWatch | undefined;
-  #lastCheckpoint: LastCheckpoint;
+  readonly #saver = new CheckpointSaver();
   #isFitting = false;
-  #isLogMended = false;
   #closed = false;
 
   /**
@@ -160,16 +159,16 @@ export class MultiTaskTrainer implements AsyncDisposable {
     await session.prepareInputs({ log, signal, epochsLeft: epochs - this.#history.length });
     if (this.#history.length < epochs && session.device.awaitsProof)
       log(await proveCaptureOf(session, log, signal));
-    while (this.#history.length < epochs) await this.#epoch(session, options.signal);
+    await this.#saver.during(log, async () => {
+      while (this.#history.length < epochs) await this.#epoch(session, signal);
+    });
     return this.#history;
   }
 
-  /** Brings log.jsonl in line with the history, once, before this trainer appends to it. */
+  /** Brings log.jsonl in line with the history, before more is appended to it. */
   async #mendLog(session: TrainingSession): Promise<void> {
-    if (this.#isLogMended || this.spec.logdir === null) return;
-    const wasMended = await reconcileLog(session.directory, this.#history);
-    this.#isLogMended = true;
-    if (wasMended)
+    if (this.spec.logdir === null) return;
+    if (await reconcileLog(session.directory, this.#history))
       this.#events.emit("log", {
         message: "log.jsonl is again what the checkpoint says: it was cut or lacked lines",
       });
@@ -288,35 +287,39 @@ export class MultiTaskTrainer implements AsyncDisposable {
 
   async #epoch(session: TrainingSession, signal: AbortSignal | undefined): Promise<void> {
     const epoch = this.#history.length + 1;
+    const { last, failed } = this.#saver;
     if (session.leftOut !== undefined)
       this.#events.emit("log", { message: `epoch ${epoch}: ${session.leftOut}` });
     const state = await trainEpoch(session, {
       epoch,
       start: this.#epochState,
-      signal,
+      signal: signal ? AbortSignal.any([signal, failed]) : failed,
       onStep: (event) => this.#events.emit("step", event),
       weights: this.#watchWeights(session),
-      last: this.#lastCheckpoint,
+      last,
     });
     this.#epochState = state;
+    await this.#saver.settled();
     const tensors = await storedState(session);
-    refuseState(tensors, epoch, this.#lastCheckpoint);
+    refuseState(tensors, epoch, last);
     if (signal?.aborted) await this.#interrupt(session, tensors);
     const evaluation = session.labels.val && (await evaluateRows(session, session.labels.val, signal));
     if (signal?.aborted) await this.#interrupt(session, tensors);
-    if (evaluation) refuseEvaluation(evaluation, epoch, this.#lastCheckpoint);
+    if (evaluation) refuseEvaluation(evaluation, epoch, last);
     const report = await epochReport(session, { epoch, state, evaluation });
     this.#history.push(report);
     dropOldMatrices(this.#history);
     this.#epochState = FRESH_EPOCH;
-    await this.#save(session, tensors);
-    if (this.spec.logdir !== null) await appendLog(session.directory, report);
-    this.#events.emit("epoch", report);
+    await this.#save(session, tensors, async () => {
+      if (this.spec.logdir !== null) await appendLog(session.directory, report);
+      this.#events.emit("epoch", report);
+    });
   }
 
   /** Saves where training stands and rejects: nothing is lost. */
   async #interrupt(session: TrainingSession, tensors: readonly StoredTensor[]): Promise<never> {
     const path = await this.#save(session, tensors);
+    await this.#saver.settled();
     const [epoch, { step }] = [this.#history.length + 1, this.#epochState];
     const where = `interrupted in epoch ${epoch} after step ${step} of ${stepsPerEpoch(session)}`;
     throw new MttcError({
@@ -337,23 +340,30 @@ export class MultiTaskTrainer implements AsyncDisposable {
     return this.#weights;
   }
 
-  async #save(session: TrainingSession, tensors: readonly StoredTensor[]): Promise<string | undefined> {
-    if (this.spec.logdir === null) return undefined;
+  /** Begins to save where training stands; `saved` follows when that is done, or when nothing is saved. */
+  async #save(
+    session: TrainingSession,
+    tensors: readonly StoredTensor[],
+    saved: () => Promise<void> = async () => undefined,
+  ): Promise<string | undefined> {
+    if (this.spec.logdir === null) {
+      await saved();
+      return undefined;
+    }
     const progress: Progress = {
       epochState: this.#epochState,
       history: this.#history,
       fingerprint: session.fingerprint,
     };
-    const history = storedHistory(this.#history);
-    await assertRunLock(session.directory);
-    const path = await saveCheckpoint(session.directory, {
+    const content = {
       epoch: this.#history.length,
       tensors,
-      progress: { ...progress, history },
+      progress: { ...progress, history: storedHistory(this.#history) },
+    };
+    return await this.#saver.begin(session.directory, content, async (path) => {
+      this.#events.emit("checkpoint", { path });
+      await saved();
     });
-    this.#lastCheckpoint = path;
-    this.#events.emit("checkpoint", { path });
-    return path;
   }
 
   async #resume(session: TrainingSession): Promise<void> {
@@ -364,7 +374,7 @@ export class MultiTaskTrainer implements AsyncDisposable {
     await session.device.writeState(tensors);
     this.#history.splice(0, this.#history.length, ...progress.history);
     this.#epochState = progress.epochState;
-    this.#lastCheckpoint = checkpoint.path;
+    this.#saver.last = checkpoint.path;
     const { step } = progress.epochState;
     const begun = step > 0 ? `, ${step} steps of the next` : "";
     const message = `resumed from ${join(checkpoint.path)}: epochs trained: ${progress.history.length}${begun}`;
