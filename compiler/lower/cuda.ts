@@ -4,7 +4,7 @@
 // device that is there and overrules them. Only operators with a CUDA kernel at opset 18 may come of a form
 // (cudaKernels.ts).
 import { elementCount, type Node } from "../ir/types.ts";
-import { groupsToJoin } from "../ops/joining.ts";
+import { groupsToJoin } from "../ops/concatSplit.ts";
 import { type FormTable, groupCount, listAttr, sizesOfValue } from "./forms.ts";
 
 /** Numbers that all taps' pixels side by side (im2col) may take: 1 GB in float32. */

@@ -1,17 +1,6 @@
-// Comparisons, logic and choice. Truth values are bool tensors; the derivatives of comparisons are zero.
+// Comparisons and logic. Truth values are bool tensors; the derivatives of comparisons are zero.
 import { defineOp, type Op, zeroDerivative } from "../ir/op.ts";
-import {
-  broadcastInputs,
-  broadcastShapes,
-  type DTypeKind,
-  expectKind,
-  mapWith,
-  sameAsInput,
-  scalarLike,
-  sumToShape,
-  zipWith,
-} from "./elementwise.ts";
-import { broadcastData, zerosForOutput } from "./strided.ts";
+import { broadcastInputs, type DTypeKind, expectKind, mapWith, sameAsInput, zipWith } from "./elementwise.ts";
 
 /** A bool of two tensors of one dtype, with broadcasting. */
 function defineComparison(
@@ -102,39 +91,6 @@ const Not = defineOp("Not", {
   evaluate: mapWith((x) => (x === 0 ? 1 : 0)),
 });
 
-const Where = defineOp("Where", {
-  doc: "z = x where the condition (bool) holds, else y; all three broadcast",
-  source: "ONNX Where-16",
-  inputs: ["condition", "x", "y"],
-  outputs: ["z"],
-  traits: ["elementwise"],
-  infer: (ctx) => {
-    const [condition, x, y] = [ctx.input(0), ctx.input(1), ctx.input(2)];
-    expectKind(ctx, condition, "bool");
-    if (x.dtype !== y.dtype) ctx.fail(`expected two tensors of one dtype, found ${x.dtype} and ${y.dtype}`);
-    return [{ dtype: x.dtype, shape: broadcastShapes([condition.shape, x.shape, y.shape], ctx.fail) }];
-  },
-  // dx = dz where the condition holds, else 0; dy = 0 where the condition holds, else dz
-  vjp: (ctx) => {
-    const { b, dy: dz } = ctx;
-    const [condition, x, y] = [ctx.input(0), ctx.input(1), ctx.input(2)];
-    const zero = scalarLike(b, 0, dz);
-    return [
-      undefined,
-      ctx.needs[1] ? sumToShape(b, b.where(condition, dz, zero), x.type.shape) : undefined,
-      ctx.needs[2] ? sumToShape(b, b.where(condition, zero, dz), y.type.shape) : undefined,
-    ];
-  },
-  evaluate: (ctx) => {
-    const z = zerosForOutput(ctx);
-    const condition = broadcastData(ctx.input(0), z.shape);
-    const x = broadcastData(ctx.input(1), z.shape);
-    const y = broadcastData(ctx.input(2), z.shape);
-    for (let i = 0; i < z.data.length; i++) z.data[i] = condition[i] === 0 ? y[i]! : x[i]!;
-    return [z];
-  },
-});
-
 const Xor = defineComparison("Xor", {
   doc: "z = x or y, but not both",
   source: "ONNX Xor-7",
@@ -171,5 +127,5 @@ const IsInf = defineNumberTest(
 /** Ops of this family. */
 export const COMPARISON: readonly Op[] = [
   ...[Equal, Greater, GreaterOrEqual, Less, LessOrEqual],
-  ...[And, Or, Xor, Not, Where, IsNaN, IsInf],
+  ...[And, Or, Xor, Not, IsNaN, IsInf],
 ];

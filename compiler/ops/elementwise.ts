@@ -1,5 +1,5 @@
 // What all elementwise ops share: dtype and (numpy) broadcasting rules, loops of the reference, and the
-// adjoint of broadcasting. Ops themselves stand in arithmetic, activation and comparison.
+// adjoint of broadcasting. Ops themselves stand in arithmetic, elementary and comparison.
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { EvaluateContext, InferContext, NDArray, VjpContext } from "../ir/op.ts";
 import type { Dim, DType, Shape, TensorType, Value } from "../ir/types.ts";

@@ -2,7 +2,7 @@
 // crop before anything is added.
 import type { GraphBuilder } from "../ir/builder.ts";
 import { defineOp, type EvaluateContext, type InferContext, type NDArray, type Op } from "../ir/op.ts";
-import { concreteDim, type TensorType, type Value } from "../ir/types.ts";
+import { concreteDim, type Shape, type TensorType, type Value } from "../ir/types.ts";
 import { constantNumbers, range, resolveAxes } from "./axes.ts";
 import { stridesOf, zerosForOutput } from "./strided.ts";
 
@@ -129,5 +129,61 @@ function sourceOf(at: number, { before, after }: AxisPad, size: number, mode: st
   return place < first ? 2 * first - place : 2 * last - place;
 }
 
+const CenterCropPad = defineOp("CenterCropPad", {
+  doc: "y = x in the sizes of `shape` (constant): cropped around the middle, or zeros around it",
+  source: "ONNX CenterCropPad-18",
+  inputs: ["x", "shape"],
+  attrs: { axes: { kind: "ints", default: null } },
+  traits: ["movesData"],
+  infer: (ctx) => {
+    const { dtype, shape } = ctx.input(0);
+    const listed = ctx.attrs.has("axes") ? ctx.attrs.ints("axes") : undefined;
+    const sizes = ctx.constant(1);
+    const axes = resolveAxes(listed ?? range(shape.length), shape.length, ctx.fail);
+    if (sizes.length !== axes.length || sizes.some((size) => size < 1))
+      ctx.fail(`expected ${axes.length} sizes, found [${sizes}]`);
+    const result = [...shape];
+    axes.forEach((axis, i) => {
+      concreteDim(shape[axis]);
+      result[axis] = sizes[i]!;
+    });
+    return [{ dtype, shape: result }];
+  },
+  // dx = dy with what was cropped back as zeros, and without what was put around
+  vjp: ({ b, dy, input, inputs, attrs }) => {
+    const listed = attrs.has("axes") ? attrs.ints("axes") : undefined;
+    const axes = resolveAxes(listed ?? range(input(0).type.shape.length), input(0).type.shape.length);
+    const pads = centrePads(input(0).type.shape, axes, constantNumbers(b, inputs[1]) ?? []);
+    const back = [...pads.map(([before]) => -before), ...pads.map(([, after]) => -after)];
+    return [b.emit("Pad", [dy, b.ints(back), undefined, b.ints(axes)])];
+  },
+  evaluate: (ctx) => {
+    const [x, y] = [ctx.input(0), zerosForOutput(ctx)];
+    const pads = centrePads(x.shape, range(x.shape.length), y.shape);
+    let offsets: readonly number[] = [0];
+    y.shape.forEach((size, axis) => {
+      const place = (at: number): number => {
+        const source = at - pads[axis]![0];
+        return source >= 0 && source < x.shape[axis]! ? source : Number.NaN;
+      };
+      offsets = offsets.flatMap((offset) => range(size).map((at) => offset * x.shape[axis]! + place(at)));
+    });
+    return [{ ...y, data: y.data.map((_, i) => x.data[offsets[i]!] ?? 0) }];
+  },
+});
+
+/** Elements put before and after each axis; negative ones are cropped. */
+function centrePads(
+  shape: Shape,
+  axes: readonly number[],
+  sizes: readonly number[],
+): readonly (readonly [before: number, after: number])[] {
+  return axes.map((axis, i) => {
+    const more = sizes[i]! - concreteDim(shape[axis]);
+    const before = Math.sign(more) * Math.floor(Math.abs(more) / 2);
+    return [before, more - before];
+  });
+}
+
 /** Ops of this family. */
-export const PADDING: readonly Op[] = [Pad];
+export const PADDING: readonly Op[] = [Pad, CenterCropPad];

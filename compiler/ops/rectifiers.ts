@@ -1,6 +1,5 @@
 // Activations with two or three pieces: what x turns into depends on the side of a threshold that it lies on.
 // At a threshold the derivative is that of the piece which the reference takes there.
-
 import type { GraphBuilder } from "../ir/builder.ts";
 import { defineOp, type EvaluateContext, type NDArray, type Op } from "../ir/op.ts";
 import type { Value } from "../ir/types.ts";
@@ -11,6 +10,17 @@ import { broadcastData, outputWith } from "./strided.ts";
 function pieces(b: GraphBuilder, mask: Value, onPiece: Value, elsewhere: Value): Value {
   return b.emit("PieceGrad", [onPiece, elsewhere, mask]);
 }
+
+const Relu = defineOp("Relu", {
+  doc: "y = max(x, 0); the derivative at 0 is 0",
+  source: "ONNX Relu-14",
+  inputs: ["x"],
+  traits: ["elementwise"],
+  infer: sameAsInput("number"),
+  // dx = dy where y > 0, else 0
+  vjp: ({ b, dy, output }) => [b.emit("ReluGrad", [dy, output(0)])],
+  evaluate: mapWith((x) => Math.max(x, 0)),
+});
 
 const LeakyRelu = defineOp("LeakyRelu", {
   doc: "y = x where x >= 0, else alpha x",
@@ -172,4 +182,4 @@ function evaluateShrink(ctx: EvaluateContext): readonly NDArray[] {
 }
 
 /** Ops of this family. */
-export const RECTIFIERS: readonly Op[] = [LeakyRelu, PRelu, Elu, Selu, Celu, ThresholdedRelu, Shrink];
+export const RECTIFIERS: readonly Op[] = [Relu, LeakyRelu, PRelu, Elu, Selu, Celu, ThresholdedRelu, Shrink];

@@ -2,6 +2,28 @@
 import { defineOp, type Op } from "../ir/op.ts";
 import { mapWith, sameAsInput, scalarLike } from "./elementwise.ts";
 
+const Sigmoid = defineOp("Sigmoid", {
+  doc: "y = 1 / (1 + e^-x)",
+  source: "ONNX Sigmoid-13",
+  inputs: ["x"],
+  traits: ["elementwise"],
+  infer: sameAsInput("float"),
+  // dx = dy y (1 - y)
+  vjp: ({ b, dy, output }) => [b.mul(dy, b.mul(output(0), b.sub(scalarLike(b, 1, dy), output(0))))],
+  evaluate: mapWith((x) => 1 / (1 + Math.exp(-x))),
+});
+
+const Tanh = defineOp("Tanh", {
+  doc: "y = tanh x",
+  source: "ONNX Tanh-13",
+  inputs: ["x"],
+  traits: ["elementwise"],
+  infer: sameAsInput("float"),
+  // dx = dy (1 - y^2)
+  vjp: ({ b, dy, output }) => [b.mul(dy, b.sub(scalarLike(b, 1, dy), b.mul(output(0), output(0))))],
+  evaluate: mapWith(Math.tanh),
+});
+
 const Softplus = defineOp("Softplus", {
   doc: "y = ln(1 + e^x)",
   source: "ONNX Softplus-1",
@@ -78,4 +100,4 @@ function errorFunction(x: number): number {
 }
 
 /** Ops of this family. */
-export const SMOOTH_ACTIVATIONS: readonly Op[] = [Softplus, Softsign, Mish, Erf];
+export const SMOOTH_ACTIVATIONS: readonly Op[] = [Sigmoid, Tanh, Softplus, Softsign, Mish, Erf];

@@ -1,49 +1,56 @@
 // The table of operators, by family: one line for each file of ops. Frozen; handed to builders, never reached
 // for by shared code.
 import type { Op, OpTable } from "../ir/op.ts";
-import { ACTIVATION } from "./activation.ts";
+import { ARG_EXTREMES } from "./argMax.ts";
 import { ARITHMETIC } from "./arithmetic.ts";
 import { AVERAGE_POOLING } from "./averagePooling.ts";
+import { BATCH_NORMALIZATION } from "./batchNormalization.ts";
 import { BatchNormTraining, BatchNormTrainingGrad } from "./batchNormTraining.ts";
-import { BLOCKS } from "./blocks.ts";
+import { CASTS } from "./casts.ts";
 import { CHANNEL_BLOCK_OPS } from "./channelBlocks.ts";
 import { CLASS_LOSSES } from "./classLosses.ts";
 import { CLIPPING } from "./clipping.ts";
 import { COMPARISON } from "./comparison.ts";
+import { CONCAT_SPLIT } from "./concatSplit.ts";
 import { Conv } from "./convolution.ts";
 import { ConvInputGrad, ConvWeightGrad } from "./convolutionGradients.ts";
 import { MaskedCrossEntropy, MaskedCrossEntropyGrad } from "./crossEntropy.ts";
+import { DEPTH_TO_SPACE } from "./depthToSpace.ts";
+import { DROPOUT } from "./dropout.ts";
 import { PRODUCTS } from "./einsum.ts";
 import { ELEMENTARY } from "./elementary.ts";
-import { EXTREMES } from "./extremes.ts";
-import { FACTS } from "./facts.ts";
+import { REPETITION } from "./expandTile.ts";
 import { FUSED_PRODUCTS } from "./fusedMatMul.ts";
+import { GATHER_SCATTER } from "./gatherScatter.ts";
+import { GATHER_SCATTER_ND } from "./gatherScatterND.ts";
+import { GENERATORS } from "./generators.ts";
 import { GLOBAL_POOLING } from "./globalPooling.ts";
 import { GRID_SAMPLING } from "./gridSample.ts";
-import { INDEXING } from "./indexing.ts";
-import { JOINING } from "./joining.ts";
-import { MAGNITUDES } from "./magnitudes.ts";
+import { LAYER_NORMALIZATION } from "./layerNormalization.ts";
+import { LOCAL_RESPONSE } from "./localResponse.ts";
+import { LP_NORMALIZATION } from "./lpNormalization.ts";
 import { MATMUL } from "./matmul.ts";
-import { MOVEMENT } from "./movement.ts";
-import { NORMALIZATION } from "./normalization.ts";
+import { INDEX_MARKS } from "./oneHot.ts";
 import { AdamUpdate, MomentumUpdate } from "./optimizerUpdates.ts";
 import { PADDING } from "./padding.ts";
-import { PASSING } from "./passing.ts";
 import { PIECE_GRADIENTS } from "./pieceGradients.ts";
-import { PLACES } from "./places.ts";
 import { MaxPool, MaxPoolGrad, MaxUnpool } from "./pooling.ts";
 import { RECTIFIERS } from "./rectifiers.ts";
 import { REDUCTION } from "./reduction.ts";
 import { REDUCTION_NORMS } from "./reductionNorms.ts";
+import { RESHAPING } from "./reshape.ts";
 import { RESIZING } from "./resize.ts";
 import { ROUNDING } from "./rounding.ts";
 import { SEQUENCES } from "./sequences.ts";
-import { SHAPING } from "./shaping.ts";
+import { SHAPE_QUERIES } from "./shapeQueries.ts";
 import { SLICING } from "./slicing.ts";
 import { SMOOTH_ACTIVATIONS } from "./smoothActivations.ts";
-import { STANDARDIZATION } from "./standardization.ts";
+import { SOFTMAX } from "./softmax.ts";
+import { TOP_K } from "./topK.ts";
+import { TRANSPOSITION } from "./transpose.ts";
 import { ConvTranspose } from "./transposedConvolution.ts";
 import { TRIGONOMETRY } from "./trigonometry.ts";
+import { CHOICE } from "./where.ts";
 
 /** Families of operators, each the ops of one or two files. */
 export const OP_FAMILIES: Readonly<Record<string, readonly Op[]>> = {
@@ -52,32 +59,38 @@ export const OP_FAMILIES: Readonly<Record<string, readonly Op[]>> = {
   trigonometry: TRIGONOMETRY,
   rounding: ROUNDING,
   comparison: COMPARISON,
-  activation: ACTIVATION,
+  choice: CHOICE,
+  softmax: SOFTMAX,
   rectifier: RECTIFIERS,
   clipping: CLIPPING,
   "gradient of pieces": PIECE_GRADIENTS,
   "smooth activation": SMOOTH_ACTIVATIONS,
   reduction: [...REDUCTION, ...REDUCTION_NORMS],
-  extreme: EXTREMES,
+  "arg and top k": [...ARG_EXTREMES, ...TOP_K],
   "matrix product": [...MATMUL, ...PRODUCTS, ...FUSED_PRODUCTS],
   convolution: [Conv, ConvTranspose, ConvInputGrad, ConvWeightGrad, ...CHANNEL_BLOCK_OPS],
   pooling: [MaxPool, MaxUnpool, MaxPoolGrad, ...AVERAGE_POOLING, ...GLOBAL_POOLING],
   normalization: [
-    ...NORMALIZATION,
+    ...BATCH_NORMALIZATION,
     BatchNormTraining,
     BatchNormTrainingGrad,
-    ...STANDARDIZATION,
-    ...MAGNITUDES,
+    ...LAYER_NORMALIZATION,
+    ...LOCAL_RESPONSE,
+    ...LP_NORMALIZATION,
   ],
   resizing: [...RESIZING, ...GRID_SAMPLING],
-  shaping: SHAPING,
-  movement: [...MOVEMENT, ...PADDING, ...BLOCKS],
-  joining: JOINING,
+  shape: [...RESHAPING, ...SHAPE_QUERIES],
+  cast: CASTS,
+  transposition: [...TRANSPOSITION, ...DEPTH_TO_SPACE],
+  repetition: REPETITION,
+  padding: PADDING,
+  "concat and split": CONCAT_SPLIT,
   slicing: SLICING,
-  indexing: [...INDEXING, ...PLACES],
+  "gather and scatter": [...GATHER_SCATTER, ...GATHER_SCATTER_ND],
+  "one-hot": INDEX_MARKS,
   sequence: SEQUENCES,
-  passing: PASSING,
-  fact: FACTS,
+  dropout: DROPOUT,
+  generator: GENERATORS,
   loss: [...CLASS_LOSSES, MaskedCrossEntropy, MaskedCrossEntropyGrad],
   "optimizer update": [AdamUpdate, MomentumUpdate],
 };

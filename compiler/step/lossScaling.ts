@@ -5,7 +5,7 @@
 import { nextName } from "../bundle/manifest.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import { elementCount, type Value } from "../ir/types.ts";
-import { MOST_JOINED } from "../ops/joining.ts";
+import { MOST_JOINED } from "../ops/concatSplit.ts";
 
 /** State: factor of the loss, float32 scalar, a power of two. */
 export const LOSS_SCALE = "optimizer.loss_scale";

@@ -4,7 +4,7 @@
 import type { GraphBuilder } from "../ir/builder.ts";
 import { elementCount, type Value } from "../ir/types.ts";
 import { isDecayed, type Parameter } from "../model/parameters.ts";
-import { MOST_JOINED } from "../ops/joining.ts";
+import { MOST_JOINED } from "../ops/concatSplit.ts";
 
 /**
  * Numbers of a tensor that is joined with others, at most: joining and parting move some 40 bytes a number,

@@ -5,7 +5,7 @@ import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import type { Graph } from "../../compiler/ir/types.ts";
-import { MOST_JOINED } from "../../compiler/ops/joining.ts";
+import { MOST_JOINED } from "../../compiler/ops/concatSplit.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import type { GradientGraph } from "../../compiler/step/gradientGraph.ts";
 import { emitStatistics } from "../../compiler/step/statistics.ts";

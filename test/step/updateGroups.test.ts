@@ -6,7 +6,7 @@ import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import type { Graph } from "../../compiler/ir/types.ts";
 import type { Parameter, ParameterRole } from "../../compiler/model/parameters.ts";
-import { MOST_JOINED } from "../../compiler/ops/joining.ts";
+import { MOST_JOINED } from "../../compiler/ops/concatSplit.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import { emitUpdate } from "../../compiler/step/update.ts";

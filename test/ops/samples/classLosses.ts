@@ -1,5 +1,5 @@
-// Samples of class losses, of ops that hand their input on, and of tensors that follow from shapes.
-import { constants, floats, indices, positive } from "./inputs.ts";
+// Samples of class losses.
+import { floats, indices, positive } from "./inputs.ts";
 import type { Sample } from "./sample.ts";
 
 const LOSSES: readonly Sample[] = [
@@ -27,50 +27,10 @@ const LOSSES: readonly Sample[] = [
   },
 ];
 
-const scalar = (dtype: "float32" | "int64", value: number) => ({
-  dtype,
-  shape: [],
-  data: [value],
-  constant: true,
-});
-
 export const CLASS_LOSS_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
   NegativeLogLikelihoodLoss: LOSSES,
   SoftmaxCrossEntropyLoss: [
     ...LOSSES,
     ...LOSSES.slice(0, 2).map((each) => ({ ...each, title: `${each.title}, and log_prob`, outputs: 2 })),
-  ],
-  Dropout: [
-    { title: "the inference form, by default", inputs: [floats(2, 3)] },
-    {
-      title: "a ratio, training_mode false, and the mask",
-      inputs: [floats(2, 3), scalar("float32", 0.3), { dtype: "bool", shape: [], data: [0], constant: true }],
-      outputs: 2,
-    },
-  ],
-  CastLike: [
-    { title: "the same dtype", inputs: [floats(2, 3), { ...floats(1), constant: true }] },
-    { title: "integers", inputs: [indices([3], 1, -2, 3), { ...floats(2), constant: true }] },
-  ],
-  CenterCropPad: [
-    { title: "cropping one axis, zeros around the other", inputs: [floats(5, 3), constants(2, 6)] },
-    { title: "a named axis", inputs: [floats(2, 4), constants(7)], attrs: { axes: [-1] } },
-    { title: "odd rests", inputs: [floats(6, 4), constants(3, 3)] },
-  ],
-  Shape: [
-    { title: "all sizes", inputs: [floats(2, 3)] },
-    { title: "some sizes", inputs: [floats(2, 3, 4, 1)], attrs: { start: -3, end: 3 } },
-  ],
-  Size: [{ title: "a matrix", inputs: [floats(2, 3)] }],
-  EyeLike: [
-    { title: "the diagonal", inputs: [floats(2, 3)] },
-    { title: "another diagonal", inputs: [floats(3, 3)], attrs: { k: -1 } },
-  ],
-  Range: [
-    { title: "integers", inputs: [scalar("int64", 2), scalar("int64", 9), scalar("int64", 3)] },
-    {
-      title: "floats downwards",
-      inputs: [scalar("float32", 1), scalar("float32", -1), scalar("float32", -0.5)],
-    },
   ],
 };

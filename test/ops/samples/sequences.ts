@@ -1,5 +1,5 @@
-// Samples of triangles, running sums, reversed sequences, and of places by tuples of indices.
-import { constants, floats, indices } from "./inputs.ts";
+// Samples of triangles, running sums and reversed sequences.
+import { floats, indices } from "./inputs.ts";
 import type { Sample } from "./sample.ts";
 
 const axis = (value: number) => ({ dtype: "int64" as const, shape: [], data: [value], constant: true });
@@ -24,32 +24,5 @@ export const SEQUENCE_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
       inputs: [floats(2, 4, 2), indices([2], 3, 2)],
       attrs: { batch_axis: 0, time_axis: 1 },
     },
-  ],
-  GatherND: [
-    { title: "single elements, one twice", inputs: [floats(3, 2), indices([3, 2], 0, 1, 2, 0, 0, 1)] },
-    { title: "rows, by negative indices too", inputs: [floats(3, 2), indices([2, 1], -1, 0)] },
-    {
-      title: "one common axis",
-      inputs: [floats(2, 3, 2), indices([2, 2, 1], 0, 2, 1, 1)],
-      attrs: { batch_dims: 1 },
-    },
-  ],
-  ScatterND: [
-    { title: "elements replaced", inputs: [floats(3, 2), indices([2, 2], 0, 1, -1, 0), floats(2)] },
-    { title: "rows replaced", inputs: [floats(4, 2), indices([2, 1], 3, 1), floats(2, 2)] },
-    {
-      title: "adding twice to one row",
-      inputs: [floats(3, 2), indices([3, 1], 1, 1, 0), floats(3, 2)],
-      attrs: { reduction: "add" },
-    },
-  ],
-  OneHot: [
-    { title: "the last axis, by default", inputs: [indices([2, 2], 0, 2, 1, -1), constants(3), floats(2)] },
-    { title: "the first axis", inputs: [indices([3], 1, 0, 1), constants(2), floats(2)], attrs: { axis: 0 } },
-  ],
-  NonZero: [
-    { title: "a list of flags", inputs: [{ dtype: "bool", shape: [5], data: [0, 1, 0, 1, 1] }] },
-    { title: "a matrix", inputs: [{ dtype: "float32", shape: [2, 3], data: [0, -1, 2, 0.5, 0, 0] }] },
-    { title: "nothing found", inputs: [{ dtype: "int64", shape: [3], data: [0, 0, 0] }] },
   ],
 };

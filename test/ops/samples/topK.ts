@@ -17,7 +17,7 @@ const POSITIONS: readonly Sample[] = [
   },
 ];
 
-export const EXTREME_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
+export const TOP_K_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
   ArgMax: POSITIONS,
   ArgMin: POSITIONS,
   Hardmax: [

@@ -261,7 +261,7 @@ const MeanVarianceNormalization = defineOp("MeanVarianceNormalization", {
 });
 
 /** Ops of this family. */
-export const STANDARDIZATION: readonly Op[] = [
+export const LAYER_NORMALIZATION: readonly Op[] = [
   LayerNormalization,
   InstanceNormalization,
   GroupNormalization,

@@ -1,11 +1,6 @@
-// Samples of the activation family.
+// Samples of Softmax and its logarithm.
 import { floats } from "./inputs.ts";
 import type { Sample } from "./sample.ts";
-
-const UNARY: readonly Sample[] = [
-  { title: "a matrix", inputs: [floats(3, 4)] },
-  { title: "a wide range", inputs: [{ shape: [2, 3], low: -4, high: 4 }] },
-];
 
 const ALONG_AXIS: readonly Sample[] = [
   { title: "the last axis, by default", inputs: [floats(3, 4)] },
@@ -14,10 +9,7 @@ const ALONG_AXIS: readonly Sample[] = [
   { title: "large logits", inputs: [{ shape: [2, 3], data: [1000, 1001, 1000.5, -800, -801, -799.5] }] },
 ];
 
-export const ACTIVATION_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
-  Relu: UNARY,
-  Sigmoid: UNARY,
-  Tanh: UNARY,
+export const SOFTMAX_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
   Softmax: ALONG_AXIS,
   LogSoftmax: ALONG_AXIS,
 };

@@ -1,50 +1,11 @@
-// Ops that put elements elsewhere or repeat them, by rules that are constants of the
-// graph. The references read or write through strided offsets.
+// Expand and Tile: elements repeated along axes, by shapes and counts that are constants of the graph. The
+// derivatives are sums over the copies.
 import { quotientDim } from "../ir/dims.ts";
-import { defineOp, type InferContext, type Op } from "../ir/op.ts";
+import { defineOp, type Op } from "../ir/op.ts";
 import type { Shape } from "../ir/types.ts";
 import { constantNumbers, range, reshapeTo } from "./axes.ts";
 import { broadcastShapes, sumToShape } from "./elementwise.ts";
 import { broadcastData, outputWith, stridesOf, takeOffsets, viewOffsets, zerosForOutput } from "./strided.ts";
-
-const Transpose = defineOp("Transpose", {
-  doc: "y = x with axis i of y being axis perm[i] of x; without perm, all axes reversed",
-  source: "ONNX Transpose-13",
-  inputs: ["x"],
-  attrs: { perm: { kind: "ints", default: null } },
-  traits: ["movesData"],
-  infer: (ctx) => {
-    const { dtype, shape } = ctx.input(0);
-    const perm = permutation(ctx, shape.length);
-    const isPermutation = perm.length === shape.length && range(perm.length).every((i) => perm.includes(i));
-    if (!isPermutation) ctx.fail(`expected a permutation of ${shape.length} axes, found [${perm}]`);
-    return [{ dtype, shape: perm.map((axis) => shape[axis] ?? 1) }];
-  },
-  // dx = dy with the axes put back
-  vjp: (ctx) => {
-    const perm = permutation(ctx, ctx.input(0).type.shape.length);
-    return [
-      ctx.b.transpose(
-        ctx.dy,
-        range(perm.length).map((axis) => perm.indexOf(axis)),
-      ),
-    ];
-  },
-  evaluate: (ctx) => {
-    const x = ctx.input(0);
-    const strides = stridesOf(x.shape);
-    const perm = permutation(ctx, x.shape.length);
-    const offsets = viewOffsets(
-      perm.map((axis) => x.shape[axis]!),
-      perm.map((axis) => strides[axis]!),
-    );
-    return outputWith(ctx, takeOffsets(x.data, offsets));
-  },
-});
-
-function permutation(ctx: Pick<InferContext, "attrs">, rank: number): readonly number[] {
-  return ctx.attrs.has("perm") ? ctx.attrs.ints("perm") : range(rank).reverse();
-}
 
 const Expand = defineOp("Expand", {
   doc: "y = x broadcast together with a shape (constant)",
@@ -93,4 +54,4 @@ const Tile = defineOp("Tile", {
 });
 
 /** Ops of this family. */
-export const MOVEMENT: readonly Op[] = [Transpose, Expand, Tile];
+export const REPETITION: readonly Op[] = [Expand, Tile];

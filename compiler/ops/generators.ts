@@ -1,46 +1,10 @@
-// Tensors that follow from shapes and constants, not from numbers: nothing passes through them to be
-// differentiated.
-import { defineOp, type InferContext, type Op, zeroDerivative } from "../ir/op.ts";
-import { concreteShape, elementCount } from "../ir/types.ts";
+// Tensors made from a shape or from constants, not from other numbers (ONNX calls them generators): nothing
+// passes through them to be differentiated.
+import { defineOp, type Op, zeroDerivative } from "../ir/op.ts";
+import { concreteShape } from "../ir/types.ts";
 import { range } from "./axes.ts";
 import { expectKind } from "./elementwise.ts";
 import { outputWith, zerosForOutput } from "./strided.ts";
-
-const NO_NUMBERS = zeroDerivative("it depends on the shape of its input only");
-
-const Shape = defineOp("Shape", {
-  doc: "y = the sizes of x (int64), from axis `start` to before `end`",
-  source: "ONNX Shape-15",
-  inputs: ["x"],
-  attrs: { start: { kind: "int", default: 0 }, end: { kind: "int", default: null } },
-  infer: (ctx) => {
-    const { rank, start, end } = sizeRange(ctx);
-    return [{ dtype: "int64", shape: [range(rank).slice(start, end).length] }];
-  },
-  vjp: NO_NUMBERS,
-  evaluate: (ctx) => {
-    const { start, end } = sizeRange(ctx);
-    return outputWith(ctx, Float64Array.from(ctx.input(0).shape.slice(start, end)));
-  },
-});
-
-function sizeRange(ctx: {
-  readonly attrs: InferContext["attrs"];
-  input(index: number): { readonly shape: readonly unknown[] };
-}): { readonly rank: number; readonly start: number; readonly end: number } {
-  const rank = ctx.input(0).shape.length;
-  const end = ctx.attrs.has("end") ? ctx.attrs.int("end") : rank;
-  return { rank, start: Math.max(ctx.attrs.int("start"), -rank), end: Math.max(end, -rank) };
-}
-
-const Size = defineOp("Size", {
-  doc: "y = the number of elements of x (int64)",
-  source: "ONNX Size-13",
-  inputs: ["x"],
-  infer: () => [{ dtype: "int64", shape: [] }],
-  vjp: NO_NUMBERS,
-  evaluate: (ctx) => outputWith(ctx, Float64Array.of(elementCount(ctx.input(0).shape))),
-});
 
 const EyeLike = defineOp("EyeLike", {
   doc: "y = 1 on the k-th diagonal of a matrix of the shape and dtype of x, else 0",
@@ -52,7 +16,7 @@ const EyeLike = defineOp("EyeLike", {
     if (ctx.input(0).shape.length !== 2) ctx.fail(`expected a matrix, found [${ctx.input(0).shape}]`);
     return [ctx.input(0)];
   },
-  vjp: NO_NUMBERS,
+  vjp: zeroDerivative("it depends on the shape of its input only"),
   evaluate: (ctx) => {
     const y = zerosForOutput(ctx);
     const [, columns = 1] = y.shape;
@@ -87,4 +51,4 @@ const Range = defineOp("Range", {
 });
 
 /** Ops of this family. */
-export const FACTS: readonly Op[] = [Shape, Size, EyeLike, Range];
+export const GENERATORS: readonly Op[] = [EyeLike, Range];

@@ -102,4 +102,4 @@ function batchStatistics(
 }
 
 /** Ops of this family. */
-export const NORMALIZATION: readonly Op[] = [BatchNormalization];
+export const BATCH_NORMALIZATION: readonly Op[] = [BatchNormalization];

@@ -121,4 +121,4 @@ function equalParts(size: number, count: number): number[] {
 }
 
 /** Ops of this family. */
-export const JOINING: readonly Op[] = [Concat, Split];
+export const CONCAT_SPLIT: readonly Op[] = [Concat, Split];

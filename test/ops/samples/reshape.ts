@@ -1,26 +1,9 @@
-// Samples of the shaping family.
-import { bools, constants, floats, indices } from "./inputs.ts";
+// Samples of other shapes for the same elements.
+import { constants, floats } from "./inputs.ts";
 import type { Sample } from "./sample.ts";
 
-export const SHAPING_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
+export const RESHAPE_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
   Identity: [{ title: "a matrix", inputs: [floats(2, 3)] }],
-  Cast: [
-    { title: "float32 to float64", inputs: [floats(2, 3)], attrs: { to: "float64" } },
-    {
-      title: "float to int64, truncated",
-      inputs: [{ shape: [4], low: -9, high: 9 }],
-      attrs: { to: "int64" },
-      gradientFloor: 0,
-    },
-    {
-      title: "float to bool",
-      inputs: [{ shape: [3], data: [0, 0.5, -2] }],
-      attrs: { to: "bool" },
-      gradientFloor: 0,
-    },
-    { title: "bool to float", inputs: [bools([3], 0, 1, 1)], attrs: { to: "float32" } },
-    { title: "int64 to float", inputs: [indices([3], -1, 0, 7)], attrs: { to: "float32" } },
-  ],
   Reshape: [
     { title: "a plain shape", inputs: [floats(2, 6), constants(3, 4)] },
     { title: "a copied and an open size", inputs: [floats(2, 3, 4), constants(0, -1)] },

@@ -1,8 +1,8 @@
-// Samples of blocks of pixels and channels.
+// Samples of blocks of pixels as channels, and back.
 import { floats } from "./inputs.ts";
 import type { Sample } from "./sample.ts";
 
-export const BLOCK_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
+export const DEPTH_TO_SPACE_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
   DepthToSpace: [
     { title: "the channel fastest, by default", inputs: [floats(2, 8, 2, 1)], attrs: { blocksize: 2 } },
     { title: "the block fastest", inputs: [floats(1, 8, 2, 3)], attrs: { blocksize: 2, mode: "CRD" } },

@@ -15,7 +15,10 @@ function withAttrs(attrs: Readonly<Record<string, number>>): Sample {
 
 const scalar = (value: number) => ({ shape: [], data: [value] });
 
-export const ACTIVATION_PIECE_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
+export const ACTIVATION_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
+  Relu: UNARY,
+  Sigmoid: UNARY,
+  Tanh: UNARY,
   LeakyRelu: [WIDE, withAttrs({ alpha: 0.3 }), withAttrs({ alpha: -0.5 })],
   PRelu: [
     { title: "a slope for each channel", inputs: [floats(2, 3, 2, 2), floats(3, 1, 1)] },

@@ -1,44 +1,10 @@
-// Activations: elementwise ones, and those that normalise along an axis.
-
+// Softmax and its logarithm: numbers normalised along an axis.
 import type { GraphBuilder } from "../ir/builder.ts";
 import { defineOp, type EvaluateContext, type InferContext, type Op } from "../ir/op.ts";
 import type { TensorType, Value } from "../ir/types.ts";
 import { resolveAxis } from "./axes.ts";
-import { mapWith, sameAsInput, scalarLike } from "./elementwise.ts";
+import { sameAsInput, scalarLike } from "./elementwise.ts";
 import { groupOffsets } from "./strided.ts";
-
-const Relu = defineOp("Relu", {
-  doc: "y = max(x, 0); the derivative at 0 is 0",
-  source: "ONNX Relu-14",
-  inputs: ["x"],
-  traits: ["elementwise"],
-  infer: sameAsInput("number"),
-  // dx = dy where y > 0, else 0
-  vjp: ({ b, dy, output }) => [b.emit("ReluGrad", [dy, output(0)])],
-  evaluate: mapWith((x) => Math.max(x, 0)),
-});
-
-const Sigmoid = defineOp("Sigmoid", {
-  doc: "y = 1 / (1 + e^-x)",
-  source: "ONNX Sigmoid-13",
-  inputs: ["x"],
-  traits: ["elementwise"],
-  infer: sameAsInput("float"),
-  // dx = dy y (1 - y)
-  vjp: ({ b, dy, output }) => [b.mul(dy, b.mul(output(0), b.sub(scalarLike(b, 1, dy), output(0))))],
-  evaluate: mapWith((x) => 1 / (1 + Math.exp(-x))),
-});
-
-const Tanh = defineOp("Tanh", {
-  doc: "y = tanh x",
-  source: "ONNX Tanh-13",
-  inputs: ["x"],
-  traits: ["elementwise"],
-  infer: sameAsInput("float"),
-  // dx = dy (1 - y^2)
-  vjp: ({ b, dy, output }) => [b.mul(dy, b.sub(scalarLike(b, 1, dy), b.mul(output(0), output(0))))],
-  evaluate: mapWith(Math.tanh),
-});
 
 const Softmax = defineOp("Softmax", {
   doc: "y = e^x / sum e^x along `axis`",
@@ -120,4 +86,4 @@ function exponentials(ctx: EvaluateContext): {
 }
 
 /** Ops of this family. */
-export const ACTIVATION: readonly Op[] = [Relu, Sigmoid, Tanh, Softmax, LogSoftmax];
+export const SOFTMAX: readonly Op[] = [Softmax, LogSoftmax];

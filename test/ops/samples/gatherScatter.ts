@@ -1,10 +1,10 @@
-// Samples of the indexing family.
+// Samples of elements picked and placed by indices, by tuples of them and by ranges.
 import { constants, floats, indices } from "./inputs.ts";
 import type { Sample } from "./sample.ts";
 
 const END = 2 ** 31 - 1;
 
-export const INDEXING_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
+export const GATHER_SCATTER_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
   Slice: [
     { title: "the first axes, none being named", inputs: [floats(4, 3), constants(1), constants(3)] },
     {
@@ -60,5 +60,32 @@ export const INDEXING_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
       inputs: [floats(2, 4), indices([2, 3], 1, 1, 3, 0, -1, 3), floats(2, 3)],
       attrs: { axis: 1, reduction: "add" },
     },
+  ],
+  GatherND: [
+    { title: "single elements, one twice", inputs: [floats(3, 2), indices([3, 2], 0, 1, 2, 0, 0, 1)] },
+    { title: "rows, by negative indices too", inputs: [floats(3, 2), indices([2, 1], -1, 0)] },
+    {
+      title: "one common axis",
+      inputs: [floats(2, 3, 2), indices([2, 2, 1], 0, 2, 1, 1)],
+      attrs: { batch_dims: 1 },
+    },
+  ],
+  ScatterND: [
+    { title: "elements replaced", inputs: [floats(3, 2), indices([2, 2], 0, 1, -1, 0), floats(2)] },
+    { title: "rows replaced", inputs: [floats(4, 2), indices([2, 1], 3, 1), floats(2, 2)] },
+    {
+      title: "adding twice to one row",
+      inputs: [floats(3, 2), indices([3, 1], 1, 1, 0), floats(3, 2)],
+      attrs: { reduction: "add" },
+    },
+  ],
+  OneHot: [
+    { title: "the last axis, by default", inputs: [indices([2, 2], 0, 2, 1, -1), constants(3), floats(2)] },
+    { title: "the first axis", inputs: [indices([3], 1, 0, 1), constants(2), floats(2)], attrs: { axis: 0 } },
+  ],
+  NonZero: [
+    { title: "a list of flags", inputs: [{ dtype: "bool", shape: [5], data: [0, 1, 0, 1, 1] }] },
+    { title: "a matrix", inputs: [{ dtype: "float32", shape: [2, 3], data: [0, -1, 2, 0.5, 0, 0] }] },
+    { title: "nothing found", inputs: [{ dtype: "int64", shape: [3], data: [0, 0, 0] }] },
   ],
 };

@@ -1,21 +1,10 @@
-// Ops that keep the elements in their order and change how they are seen: shape, or dtype. Symbolic
+// Ops that keep the elements in their order and change their shape. Symbolic
 // dimensions pass through wherever the products of the dimensions prove that they may.
 import { quotientDim } from "../ir/dims.ts";
 import { defineOp, type EvaluateContext, type InferContext, type NDArray, type Op } from "../ir/op.ts";
-import { type Dim, type DType, dtypeBytes, isFloat, type Shape } from "../ir/types.ts";
+import type { Dim, Shape } from "../ir/types.ts";
 import { constantNumbers, range, reshapeTo, resolveAxes } from "./axes.ts";
 import { outputWith } from "./strided.ts";
-
-const DTYPES: readonly string[] = [
-  "float32",
-  "float64",
-  "float16",
-  "uint8",
-  "uint16",
-  "int32",
-  "int64",
-  "bool",
-] satisfies DType[];
 
 const Identity = defineOp("Identity", {
   doc: "y = x",
@@ -26,25 +15,6 @@ const Identity = defineOp("Identity", {
   // dx = dy
   vjp: ({ dy }) => [dy],
   evaluate: sameElements,
-});
-
-const Cast = defineOp("Cast", {
-  doc: "y = x in the dtype `to`; the reference keeps the precision of float64 and truncates only to integers",
-  source: "ONNX Cast-13",
-  inputs: ["x"],
-  attrs: { to: { kind: "string" } },
-  traits: ["elementwise"],
-  infer: (ctx) => {
-    const to = ctx.attrs.string("to");
-    if (!DTYPES.includes(to)) ctx.fail(`expected one of ${DTYPES.join(", ")}, found ${to}`);
-    return [{ dtype: to as DType, shape: ctx.input(0).shape }];
-  },
-  // dx = dy in the dtype of x; 0 if either is not float
-  vjp: ({ b, dy, input, output }) => {
-    const from = input(0).type.dtype;
-    return [isFloat(from) && isFloat(output(0).type.dtype) ? b.cast(dy, from) : undefined];
-  },
-  evaluate: (ctx) => outputWith(ctx, ctx.input(0).data.map(castTo(ctx.attrs.string("to") as DType))),
 });
 
 const Reshape = defineOp("Reshape", {
@@ -134,16 +104,6 @@ function squeezedAxes(
   return range(shape.length).filter((axis) => shape[axis] === 1);
 }
 
-/** C's conversion to integers: truncation, then wrapping to the width; bool is "not zero". */
-function castTo(dtype: DType): (x: number) => number {
-  if (isFloat(dtype)) return (x) => x;
-  if (dtype === "bool") return (x) => (x === 0 ? 0 : 1);
-  if (dtype === "int64") return (x) => Math.trunc(x) + 0;
-  const width = 2 ** (8 * dtypeBytes(dtype));
-  const offset = dtype === "int32" ? width / 2 : 0;
-  return (x) => ((((Math.trunc(x) + offset) % width) + width) % width) - offset;
-}
-
 function reshapedShape(
   ctx: InferContext,
   shape: Shape,
@@ -171,4 +131,4 @@ function numberProduct(dims: Shape): number {
 }
 
 /** Ops of this family. */
-export const SHAPING: readonly Op[] = [Identity, Cast, Reshape, Flatten, Squeeze, Unsqueeze];
+export const RESHAPING: readonly Op[] = [Identity, Reshape, Flatten, Squeeze, Unsqueeze];

@@ -101,4 +101,4 @@ function moved(x: NDArray, { split, perm }: BlockMove): Float64Array {
 }
 
 /** Ops of this family. */
-export const BLOCKS: readonly Op[] = [DepthToSpace, SpaceToDepth];
+export const DEPTH_TO_SPACE: readonly Op[] = [DepthToSpace, SpaceToDepth];

@@ -147,4 +147,4 @@ function invalid(message: string): never {
 }
 
 /** Ops of this family. */
-export const INDEXING: readonly Op[] = [Gather, GatherElements, ScatterElements];
+export const GATHER_SCATTER: readonly Op[] = [Gather, GatherElements, ScatterElements];
