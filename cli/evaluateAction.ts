@@ -1,7 +1,8 @@
 // What `mttc evaluate` does: a run's newest checkpoint on its labels -> tables or JSON.
+import { tasksOf } from "../compiler/bundle/manifest.ts";
 import { visibleText } from "../compiler/visibleText.ts";
 import { TrainedRun } from "../runtime/infer/trainedRun.ts";
-import { confusionText, evaluationTable } from "./evaluationTables.ts";
+import { detailTexts, evaluationTable } from "./evaluationTables.ts";
 import { shownPath } from "./pathText.ts";
 import { type RuntimeFlags, runtimeOptions } from "./runtimeOptions.ts";
 import type { Terminal } from "./terminal.ts";
@@ -33,7 +34,11 @@ export async function evaluateRun(
   const source = table === null ? "" : `, ${shownPath(table)}`;
   terminal.out(`${report.images} images of the ${labels} labels${source}`);
   terminal.out(`the model of ${shownPath(path)}`);
-  terminal.out(evaluationTable(report, terminal));
-  for (const [task, figures] of Object.entries(report.tasks))
-    if (figures.labelled > 0) terminal.out(`\n${confusionText(task, figures, terminal)}`);
+  const tasks = tasksOf(await run.manifest());
+  terminal.out(evaluationTable(report, tasks, terminal));
+  for (const task of tasks) {
+    const figures = report.tasks[task.name];
+    if (!figures || figures.labelled === 0) continue;
+    for (const text of detailTexts(task, figures, terminal)) terminal.out(`\n${text}`);
+  }
 }

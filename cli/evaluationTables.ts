@@ -1,59 +1,56 @@
-// Evaluation reports as text: figures beside the majority baseline, and confusion matrices.
+// Evaluation reports as text: a table of figures for each kind of task, and what tasks have beside figures.
+
+import { figureOf, type TaskReport } from "../compiler/tasks/report.ts";
+import type { Task } from "../compiler/tasks/task.ts";
 import { visibleText } from "../compiler/visibleText.ts";
-import {
-  confusionPairsOf,
-  type EvaluationReport,
-  type TaskReport,
-} from "../runtime/infer/evaluationReport.ts";
+import type { EvaluationReport } from "../runtime/infer/evaluationReport.ts";
 import { count, decimal, renderTable } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
 
 type Style = Pick<Terminal, "isTerminal" | "colours">;
+/** What is asked of a task here. */
+export type ReportedTask = Pick<Task, "name" | "kind" | "reports">;
 
-/** Up to this many classes the whole matrix is shown, beyond it the most frequent confusions. */
-const MATRIX_CLASSES = 16;
-const SHOWN_CONFUSIONS = 12;
-
-/** One line per task; "majority" is what always answering the most frequent class would reach. */
-export function evaluationTable(report: EvaluationReport, style: Style): string {
-  const head = ["task", "labelled", "loss", "accuracy", "(majority)", "macro recall", "(majority)"];
-  const rows = Object.entries(report.tasks).map(([task, figures]) => [
-    task,
-    count(figures.labelled),
-    decimal(figures.loss),
-    decimal(figures.accuracy),
-    decimal(figures.majority),
-    decimal(figures.macroRecall),
-    decimal(figures.majorityRecall),
-  ]);
-  return renderTable(style, head, rows, [1, 2, 3, 4, 5, 6]);
+/** One line per task, figures beside their baselines; tasks of another kind have a table of their own. */
+export function evaluationTable(
+  report: EvaluationReport,
+  tasks: readonly ReportedTask[],
+  style: Style,
+): string {
+  return byKind(tasks)
+    .map((alike) => {
+      const columns = alike[0]?.reports.figures ?? [];
+      const head = ["task", "labelled", "loss", ...columns.map(({ head: name }) => name)];
+      const rows = alike.map(({ name }) => {
+        const figures = report.tasks[name];
+        return [
+          name,
+          count(figures?.labelled ?? 0),
+          decimal(figures?.loss),
+          ...columns.map((column) => decimal(figureOf(figures, column.name))),
+        ];
+      });
+      return renderTable(
+        style,
+        head,
+        rows,
+        head.slice(1).map((_, i) => i + 1),
+      );
+    })
+    .join("\n");
 }
 
-/** Rows are true classes, columns predictions; for many classes a list of the most frequent confusions. */
-export function confusionText(task: string, figures: TaskReport, style: Style): string {
-  const title = style.colours.bold(`${visibleText(task)}: true class (rows) and prediction (columns)`);
-  const body = figures.classes.length <= MATRIX_CLASSES ? matrix(figures, style) : worst(figures, style);
-  return `${title}\n${body}`;
+/** What a task's report holds beside figures, such as a confusion matrix: a text for each table. */
+export function detailTexts({ name, reports }: ReportedTask, report: TaskReport, style: Style): string[] {
+  return (reports.tables?.(report) ?? []).map(({ title, head, rows, right, empty }) => {
+    const heading = style.colours.bold(`${visibleText(name)}: ${title}`);
+    return `${heading}\n${rows.length === 0 ? empty : renderTable(style, head, rows, right)}`;
+  });
 }
 
-function matrix({ classes, confusion }: TaskReport, style: Style): string {
-  const rows = classes.map((name, i) => [name, ...(confusion?.[i] ?? []).map(String)]);
-  const right = classes.map((_, i) => i + 1);
-  return renderTable(style, ["", ...classes], rows, right);
-}
-
-function worst(figures: TaskReport, style: Style): string {
-  const { classes } = figures;
-  const pairs = confusionPairsOf(figures) ?? [];
-  const confused = pairs.filter(([actual, predicted]) => actual !== predicted);
-  if (confused.length === 0) return "no image is confused";
-  const rowsOf = new Map<number, number>();
-  for (const [actual, , times] of pairs) rowsOf.set(actual, (rowsOf.get(actual) ?? 0) + times);
-  const shown = confused.toSorted((a, b) => b[2] - a[2]).slice(0, SHOWN_CONFUSIONS);
-  const rows = shown.map(([actual, predicted, times]) => [
-    classes[actual] ?? "",
-    classes[predicted] ?? "",
-    `${times} of ${rowsOf.get(actual)}`,
-  ]);
-  return renderTable(style, ["true class", "predicted", "images"], rows, [2]);
+/** The tasks of each kind together, in the order in which kinds appear. */
+export function byKind<T extends Pick<Task, "kind">>(tasks: readonly T[]): T[][] {
+  const kinds = new Map<string, T[]>();
+  for (const task of tasks) kinds.set(task.kind, [...(kinds.get(task.kind) ?? []), task]);
+  return [...kinds.values()];
 }

@@ -170,13 +170,13 @@ function memoryTable({ memory, microBatches }: ModelFacts, terminal: Terminal): 
 }
 
 function reachTable({ reach }: ModelFacts, terminal: Terminal): string {
-  const rows = reach.map(({ task, classes, weight, parts }) => [
+  const rows = reach.map(({ task, numbers, weight, parts }) => [
     task,
-    String(classes),
+    String(numbers),
     String(weight),
     parts.join(", ") || "nothing",
   ]);
-  return renderTable(terminal, ["task", "classes", "weight", "trains"], rows, [1]);
+  return renderTable(terminal, ["task", "outputs", "weight", "trains"], rows, [1]);
 }
 
 function nothingThere({ stage, at }: InspectFlags): MttcError {

@@ -32,7 +32,7 @@ export async function predictImages(
   for (const note of [...notes, predictor.note, await exportNote(model, predictor.metadata)])
     if (note !== undefined) terminal.note(visibleText(note));
   const names = images.map(({ name }) => name);
-  const destinations = await openDestinations(flags, predictor.metadata, names, terminal);
+  const destinations = await openDestinations(flags, predictor.tasks, names, terminal);
   const progress = predictProgress(images.length, destinations.isOnStdout, terminal);
   const { signal, stop } = interruptSignal(terminal, "stopping; the rows so far are kept");
   const faults: ImageFault[] = [];

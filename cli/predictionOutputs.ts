@@ -2,7 +2,6 @@
 // way of a file is looked at before the first image.
 import { extname } from "node:path";
 import { MttcError } from "../compiler/diagnostics.ts";
-import type { ModelMetadata } from "../compiler/export/modelMetadata.ts";
 import { visibleLines, visibleText } from "../compiler/visibleText.ts";
 import type { Prediction } from "../runtime/export/predictor.ts";
 import {
@@ -11,7 +10,15 @@ import {
   PARTIAL_SUFFIX,
   type StreamedFile,
 } from "../runtime/files/streamedFile.ts";
-import { BYTE_ORDER_MARK, isFormula, jsonList, longCsv, type RowFormat, wideCsv } from "./predictionRows.ts";
+import {
+  type AnsweredTasks,
+  BYTE_ORDER_MARK,
+  isFormula,
+  jsonList,
+  longCsv,
+  type RowFormat,
+  wideCsv,
+} from "./predictionRows.ts";
 import { streamedTable } from "./streamedTable.ts";
 import { count, decimal } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
@@ -45,20 +52,23 @@ const STDOUT = "-";
 /** Opens what the flags name. E_USAGE, E_RUN_EXISTS, E_FILE, E_DISK. */
 export async function openDestinations(
   flags: OutputFlags,
-  metadata: ModelMetadata,
+  tasks: AnsweredTasks,
   names: readonly string[],
   terminal: Terminal,
 ): Promise<Destinations> {
   const wanted = wantedOutputs(flags);
   if (!flags.overwrite)
     for (const { file } of wanted.filter((output) => output.file !== STDOUT))
-      for (const path of [file, `${file}${PARTIAL_SUFFIX}`]) await refuseForeign(path, metadata);
+      for (const path of [file, `${file}${PARTIAL_SUFFIX}`]) await refuseForeign(path, tasks);
   const makers = wanted.map(({ kind, file }) => async (): Promise<Sink> => {
-    const format = formatOf(kind, flags, metadata);
+    const format = formatOf(kind, flags, tasks);
     return file === STDOUT ? stdoutSink(format, kind, terminal) : await fileSink(format, file, terminal);
   });
-  if (makers.length === 0) makers.push(async () => tableSink(metadata, names, terminal));
-  const formulas = new FormulaCount(wanted.some(({ kind }) => kind === "csv"));
+  if (makers.length === 0) makers.push(async () => tableSink(tasks, names, terminal));
+  const formulas = new FormulaCount(
+    tasks,
+    wanted.some(({ kind }) => kind === "csv"),
+  );
   const all = await Promise.all(makers.map((make) => (flags.strict ? heldBack(make) : make())));
   const each = async (end: (sink: Sink) => Promise<string | undefined>): Promise<string[]> => {
     const places: string[] = [];
@@ -112,25 +122,24 @@ function usage(message: string): MttcError {
   return new MttcError({ code: "E_USAGE", message });
 }
 
-function formatOf(
-  kind: Kind,
-  { wide = false, excel = false }: OutputFlags,
-  metadata: ModelMetadata,
-): RowFormat {
-  if (kind === "json") return jsonList();
-  return wide ? wideCsv(metadata, excel) : longCsv(excel);
+function formatOf(kind: Kind, { wide = false, excel = false }: OutputFlags, tasks: AnsweredTasks): RowFormat {
+  if (kind === "json") return jsonList(tasks);
+  return wide ? wideCsv(tasks, excel) : longCsv(tasks, excel);
 }
+
+/** How the header of a CSV of predictions begins, whatever the kinds of its tasks. */
+const LONG_HEAD = "file,task,";
 
 /** Bytes in which a file of predictions is known. */
 const HEAD_BYTES = 4096;
 
 /** E_RUN_EXISTS where a file with content stands at `path` that does not begin as predictions do. */
-async function refuseForeign(path: string, metadata: ModelMetadata): Promise<void> {
+async function refuseForeign(path: string, tasks: AnsweredTasks): Promise<void> {
   const head = await headOf(path, HEAD_BYTES);
   if (head === undefined || head.length === 0) return;
   const text = new TextDecoder().decode(head).replace(BYTE_ORDER_MARK, "");
-  const wide = wideCsv(metadata, false).begin;
-  const beginnings = [longCsv(false).begin, wide, '[\n {\n  "file":', "[\n]"];
+  const wide = wideCsv(tasks, false).begin;
+  const beginnings = [LONG_HEAD, wide, '[\n {\n  "file":', "[\n]"];
   if (beginnings.some((beginning) => text.startsWith(beginning) || beginning.startsWith(text))) return;
   const message = "exists already, and is not predictions by mttc";
   const hint = "choose another name, or replace it with --overwrite";
@@ -180,14 +189,24 @@ function stdoutSink(format: RowFormat, kind: Kind, terminal: Terminal): Sink {
 /** Rows of the table that are printed at once. */
 const TABLE_ROWS = 64;
 
-function tableSink({ tasks }: ModelMetadata, names: readonly string[], terminal: Terminal): Sink {
-  const classes = tasks.flatMap((task) => task.classes);
+function tableSink(tasks: AnsweredTasks, names: readonly string[], terminal: Terminal): Sink {
+  const forms = new Map(tasks.map(({ name, answers }) => [name, answers.shown]));
+  const isSure = tasks.some(({ answers }) => answers.shown.probability !== undefined);
   const columns = [
     { head: "file", cells: names },
     { head: "task", cells: tasks.map(({ name }) => name) },
-    { head: "class", cells: classes },
-    { head: "probability", cells: [decimal(1)], alignsRight: true },
+    {
+      head: [...new Set(tasks.map(({ answers }) => answers.shown.head))].join(" or "),
+      cells: tasks.flatMap(({ answers }) => answers.shown.samples),
+    },
+    ...(isSure ? [{ head: "probability", cells: [decimal(1)], alignsRight: true }] : []),
   ];
+  const cellsOf = (row: Prediction): string[] => {
+    const form = forms.get(row.task);
+    const sure = form?.probability?.(row);
+    const probability = sure === undefined ? "" : decimal(sure);
+    return [row.file, row.task, form?.text(row) ?? "", ...(isSure ? [probability] : [])];
+  };
   const table = streamedTable(columns, terminal);
   let waiting: string[][] = [];
   const flush = (): void => {
@@ -201,7 +220,7 @@ function tableSink({ tasks }: ModelMetadata, names: readonly string[], terminal:
   };
   return {
     image: async (rows) => {
-      waiting.push(...rows.map((row) => [row.file, row.task, row.class, decimal(row.probability)]));
+      waiting.push(...rows.map(cellsOf));
       if (waiting.length >= TABLE_ROWS) flush();
     },
     finish: end,
@@ -225,17 +244,22 @@ function heldBack(make: () => Promise<Sink>): Sink {
 
 /** Counts the cells that CSV gives an apostrophe, so that nobody wonders where it comes from. */
 class FormulaCount {
+  readonly #tasks: AnsweredTasks;
   readonly #counts: boolean;
   #found = 0;
 
-  constructor(counts: boolean) {
+  constructor(tasks: AnsweredTasks, counts: boolean) {
+    this.#tasks = tasks;
     this.#counts = counts;
   }
 
   look(rows: readonly Prediction[]): void {
     if (!this.#counts) return;
-    for (const row of rows)
-      for (const cell of [row.file, row.task, row.class]) if (isFormula(cell)) this.#found++;
+    for (const row of rows) {
+      const answers = this.#tasks.find(({ name }) => name === row.task)?.answers.values(row) ?? [];
+      for (const cell of [row.file, row.task, ...answers])
+        if (typeof cell === "string" && isFormula(cell)) this.#found++;
+    }
   }
 
   get note(): string | undefined {

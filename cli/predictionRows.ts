@@ -1,58 +1,64 @@
 // Predictions as text, row by row: CSV (a row per image and task, or with --wide per image), a JSON list,
 // and the table that people read. What was written first is a whole file at any moment but for its last
 // line.
-import type { ModelMetadata } from "../compiler/export/modelMetadata.ts";
+import type { AnswerForm, AnswerValue } from "../compiler/tasks/answer.ts";
+import type { Task } from "../compiler/tasks/task.ts";
 import type { Prediction } from "../runtime/export/predictor.ts";
-
-/** A row to be written; without `classes` the probabilities come in JavaScript's order of their names. */
-export type PredictionRow = Omit<Prediction, "classes"> & Partial<Pick<Prediction, "classes">>;
 
 /** Text of a file, piece by piece. */
 export interface RowFormat {
   readonly begin: string;
   /** The text of one image's rows, all tasks. */
-  image(rows: readonly PredictionRow[]): string;
+  image(rows: readonly Prediction[]): string;
   readonly end: string;
 }
 
-/** First cells of every CSV of predictions. */
-export const CSV_HEAD = ["file", "task", "class", "probability", "probabilities"] as const;
 const LINE_END = "\r\n";
 /** What Excel knows UTF-8 by. */
 export const BYTE_ORDER_MARK = "\uFEFF";
 
-/** A CSV of `rows` with its header, RFC 4180. */
-export function predictionsCsv(rows: readonly PredictionRow[]): string {
-  return [[...CSV_HEAD], ...rows.map(cellsOf)].map(csvLine).join(LINE_END);
+/** The tasks of a model, by name: how their answers are written. */
+export type AnsweredTasks = readonly Pick<Task, "name" | "answers">[];
+
+/** Columns of the long CSV: file, task, and those of the tasks' kinds, each once. */
+function longColumns(tasks: AnsweredTasks): string[] {
+  return [...new Set(tasks.flatMap(({ answers }) => answers.columns))];
 }
 
-/** CSV rows file, task, class, probability, probabilities; `excel` puts a byte order mark in front. */
-export function longCsv(excel: boolean): RowFormat {
+/** CSV rows: file, task, and what the task's kind answers; `excel` puts a byte order mark in front. */
+export function longCsv(tasks: AnsweredTasks, excel: boolean): RowFormat {
+  const columns = longColumns(tasks);
   return {
-    begin: `${excel ? BYTE_ORDER_MARK : ""}${csvLine(CSV_HEAD)}${LINE_END}`,
-    image: (rows) => rows.map((row) => `${csvLine(cellsOf(row))}${LINE_END}`).join(""),
+    begin: `${excel ? BYTE_ORDER_MARK : ""}${csvLine(["file", "task", ...columns])}${LINE_END}`,
+    image: (rows) =>
+      rows
+        .map((row) => {
+          const values = new Map(valuesOf(row, tasks));
+          const cells = columns.map((column) => cellOf(values.get(column) ?? ""));
+          return `${csvLine([row.file, row.task, ...cells])}${LINE_END}`;
+        })
+        .join(""),
     end: "",
   };
 }
 
-/** One CSV row per image: the file, then of every task its class and the probability of each class. */
-export function wideCsv({ tasks }: Pick<ModelMetadata, "tasks">, excel: boolean): RowFormat {
-  const head = [
-    "file",
-    ...tasks.flatMap(({ name, classes }) => [name, ...classes.map((c) => `${name}: ${c}`)]),
-  ];
+/** One CSV row per image: the file, then what each task answers, of classes the probability of each, too. */
+export function wideCsv(tasks: AnsweredTasks, excel: boolean): RowFormat {
+  const head = tasks.flatMap(({ name, answers }) =>
+    answers.wide.map((column) => (column === "" ? name : `${name}: ${column}`)),
+  );
   return {
-    begin: `${excel ? BYTE_ORDER_MARK : ""}${csvLine(head)}${LINE_END}`,
+    begin: `${excel ? BYTE_ORDER_MARK : ""}${csvLine(["file", ...head])}${LINE_END}`,
     image: (rows) => {
-      const cells = rows.flatMap((row) => [row.class, ...ordered(row).map(([, value]) => String(value))]);
+      const cells = rows.flatMap((row) => formOf(row, tasks)?.wideValues(row) ?? []);
       return `${csvLine([rows[0]?.file ?? "", ...cells])}${LINE_END}`;
     },
     end: "",
   };
 }
 
-/** A JSON list of the rows, classes in the model's order whatever they are called. */
-export function jsonList(): RowFormat {
+/** A JSON list of the rows, numbers by name in the model's order whatever they are called. */
+export function jsonList(tasks: AnsweredTasks): RowFormat {
   let isFirst = true;
   return {
     begin: "[",
@@ -61,7 +67,7 @@ export function jsonList(): RowFormat {
         .map((row) => {
           const comma = isFirst ? "" : ",";
           isFirst = false;
-          return `${comma}\n${jsonRow(row)}`;
+          return `${comma}\n${jsonRow(row, tasks)}`;
         })
         .join(""),
     end: "\n]\n",
@@ -69,27 +75,37 @@ export function jsonList(): RowFormat {
 }
 
 /** As JSON.stringify(row, null, 1) within a list. */
-function jsonRow(row: PredictionRow): string {
-  const fields = (["file", "task", "class", "probability"] as const).map(
-    (key) => `  ${JSON.stringify(key)}: ${JSON.stringify(row[key])}`,
-  );
-  const values = ordered(row).map(([name, value]) => `   ${JSON.stringify(name)}: ${JSON.stringify(value)}`);
-  return ` {\n${fields.join(",\n")},\n  "probabilities": {\n${values.join(",\n")}\n  }\n }`;
+function jsonRow(row: Prediction, tasks: AnsweredTasks): string {
+  const fields = [["file", row.file] as const, ["task", row.task] as const, ...valuesOf(row, tasks)];
+  const lines = fields.map(([key, value]) => `  ${JSON.stringify(key)}: ${jsonValue(value)}`);
+  return ` {\n${lines.join(",\n")}\n }`;
 }
 
-function cellsOf(row: PredictionRow): string[] {
-  const values = ordered(row).map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`);
-  return [row.file, row.task, row.class, String(row.probability), `{${values.join(",")}}`];
+function jsonValue(value: AnswerValue): string {
+  if (typeof value !== "object") return JSON.stringify(value);
+  const entries = value.map(([name, number]) => `   ${JSON.stringify(name)}: ${JSON.stringify(number)}`);
+  return `{\n${entries.join(",\n")}\n  }`;
 }
 
-/** Class and probability, in the model's order. */
-function ordered({ classes, probabilities }: PredictionRow): [string, number][] {
-  const names = classes ?? Object.keys(probabilities);
-  return names.map((name) => [name, probabilities[name] ?? Number.NaN]);
+function cellOf(value: AnswerValue): string | number {
+  if (typeof value !== "object") return value;
+  return `{${value.map(([name, number]) => `${JSON.stringify(name)}:${JSON.stringify(number)}`).join(",")}}`;
 }
 
-function csvLine(cells: readonly string[]): string {
-  return cells.map(csvCell).join(",");
+function formOf({ task }: Prediction, tasks: AnsweredTasks): AnswerForm | undefined {
+  return tasks.find(({ name }) => name === task)?.answers;
+}
+
+/** Column and value of what a row's task answers. */
+function valuesOf(row: Prediction, tasks: AnsweredTasks): [string, AnswerValue][] {
+  const form = formOf(row, tasks);
+  const values = form?.values(row) ?? [];
+  return (form?.columns ?? []).map((column, i) => [column, values[i] ?? ""]);
+}
+
+/** Numbers are written as they are: a spreadsheet may compute what begins with their sign. */
+function csvLine(cells: readonly (string | number)[]): string {
+  return cells.map((cell) => (typeof cell === "number" ? String(cell) : csvCell(cell))).join(",");
 }
 
 /** Whether a spreadsheet would take a cell for a formula. */

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { MttcError } from "../compiler/diagnostics.ts";
+import type { Task } from "../compiler/tasks/task.ts";
 import { RUN_SHEET } from "../runtime/augment/runSheet.ts";
 import type { EpochReport } from "../runtime/train/events.ts";
 import type { Experiment } from "../runtime/train/experiment.ts";
@@ -59,13 +60,19 @@ export async function trainExperiment(
   }
   const directory = trainer.directory ?? "";
   const isAugmented = existsSync(join(directory, RUN_SHEET));
-  if (!flags.json) terminal.out(closingText(directory, history, epochs, terminal, isAugmented));
+  if (!flags.json)
+    terminal.out(closingText({ directory, history, tasks: trainer.tasks }, epochs, terminal, isAugmented));
+}
+
+interface TrainedEpochs {
+  readonly directory: string;
+  readonly history: readonly EpochReport[];
+  readonly tasks: readonly Task[];
 }
 
 /** The last epoch's figures, where everything lies, and what to do next. */
 function closingText(
-  directory: string,
-  history: readonly EpochReport[],
+  { directory, history, tasks }: TrainedEpochs,
   epochs: number,
   terminal: Terminal,
   isAugmented: boolean,
@@ -75,7 +82,7 @@ function closingText(
   const hint = history.length > epochs ? ` (${epochs} were asked for; --epochs N trains more)` : "";
   return [
     `${history.length} ${history.length === 1 ? "epoch is" : "epochs are"} trained${hint}. The last one:`,
-    ...(last ? [epochTable(last, terminal)] : []),
+    ...(last ? [epochTable(last, tasks, terminal)] : []),
     `Checkpoints: ${shownPath(join(directory, "checkpoints"))}`,
     `Log:         ${shownPath(join(directory, "log.jsonl"))}`,
     ...(isAugmented ? [`Augmented:   ${shownPath(join(directory, RUN_SHEET))} (a picture)`] : []),

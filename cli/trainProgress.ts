@@ -1,10 +1,11 @@
 // Progress of a training run: a bar on a terminal, plain lines elsewhere, and the figures of each epoch.
 
 import { SingleBar } from "cli-progress";
+import { figureOf, type ReportForm } from "../compiler/tasks/report.ts";
 import { visibleText } from "../compiler/visibleText.ts";
-import type { EvaluationReport } from "../runtime/infer/evaluationReport.ts";
 import type { EpochReport, ProgressEvent, StepEvent } from "../runtime/train/events.ts";
 import type { MultiTaskTrainer } from "../runtime/train/multiTaskTrainer.ts";
+import { byKind, type ReportedTask } from "./evaluationTables.ts";
 import { decimal, renderTable } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -23,7 +24,7 @@ export function showProgress(trainer: MultiTaskTrainer, epochs: number, terminal
     trainer.on("step", meter.step),
     trainer.on("epoch", (report) => {
       meter.pause();
-      terminal.note(epochText(report, epochs, terminal));
+      terminal.note(epochText(report, epochs, trainer.tasks, terminal));
     }),
   ];
   return () => {
@@ -133,12 +134,17 @@ function lossesText(losses: StepEvent["losses"]): string {
 }
 
 /** One line for the epoch, and a table of its tasks; validation figures where there are validation labels. */
-function epochText(report: EpochReport, epochs: number, terminal: Terminal): string {
+function epochText(
+  report: EpochReport,
+  epochs: number,
+  tasks: readonly ReportedTask[],
+  terminal: Terminal,
+): string {
   const wait = `, ${Math.round(100 * report.waitShare)} % of it waiting for images`;
   const seconds = decimal(report.seconds, 1);
   const title = `epoch ${report.epoch}/${epochs}: ${report.steps} steps in ${seconds} s${wait}`;
   const style = { isTerminal: terminal.drawsProgress, colours: terminal.noteColours };
-  return `${terminal.noteColours.bold(title)}\n${epochTable(report, style)}`;
+  return `${terminal.noteColours.bold(title)}\n${epochTable(report, tasks, style)}`;
 }
 
 /** Columns of a terminal that nobody has made wider. */
@@ -147,22 +153,30 @@ const USUAL_COLUMNS = 80;
 const LEAST_NAME = 8;
 
 /**
- * Figures of an epoch by task: training loss and accuracy, then the validation's accuracy and macro recall,
- * each beside its majority baseline. Without lines between the columns it fits a terminal of 80 columns; long
- * names of tasks are cut for that.
+ * Figures of an epoch by task: those of training, then those of the validation, each beside its baseline;
+ * tasks of another kind have a table of their own. Without lines between the columns it fits a terminal of 80
+ * columns; long names of tasks are cut for that.
  */
-export function epochTable(report: EpochReport, style: Pick<Terminal, "isTerminal" | "colours">): string {
-  const { evaluation, taskWeights, trainLoss, trainAccuracy } = report;
-  const tasks = Object.keys(taskWeights);
-  const isWeighted = tasks.some((task) => taskWeights[task] !== 1);
-  const columns: readonly (readonly [string, (task: string) => number | undefined])[] = [
-    ...(isWeighted ? [["weight", (task: string) => taskWeights[task]] as const] : []),
-    ["loss", (task) => trainLoss[task]],
-    ["acc", (task) => trainAccuracy[task]],
-    ...(evaluation ? VALIDATION : []).map(
-      ([name, figure]) => [name, (task: string) => figure(evaluation?.tasks[task])] as const,
-    ),
-  ];
+export function epochTable(
+  report: EpochReport,
+  tasks: readonly ReportedTask[],
+  style: Pick<Terminal, "isTerminal" | "colours">,
+): string {
+  return byKind(tasks)
+    .map((alike) => tableOfKind(report, alike, style))
+    .join("\n");
+}
+
+/** A column's head and its number for a task. */
+type Column = readonly [head: string, numberOf: (task: string) => number | undefined];
+
+function tableOfKind(
+  report: EpochReport,
+  alike: readonly ReportedTask[],
+  style: Pick<Terminal, "isTerminal" | "colours">,
+): string {
+  const columns = columnsOf(report, alike[0]?.reports);
+  const tasks = alike.map(({ name }) => name);
   const cells = tasks.map((task) => columns.map(([, figure]) => decimal(figure(task))));
   const widths = columns.map(([name], i) =>
     Math.max(name.length, ...cells.map((row) => row[i]?.length ?? 0)),
@@ -177,15 +191,26 @@ export function epochTable(report: EpochReport, style: Pick<Terminal, "isTermina
   );
 }
 
-type TaskFigures = EvaluationReport["tasks"][string] | undefined;
-
-const VALIDATION: readonly (readonly [string, (figures: TaskFigures) => number | undefined])[] = [
-  ["val loss", (figures) => figures?.loss],
-  ["val acc", (figures) => figures?.accuracy],
-  ["majority", (figures) => figures?.majority],
-  ["recall", (figures) => figures?.macroRecall],
-  ["majority", (figures) => figures?.majorityRecall],
-];
+function columnsOf(report: EpochReport, form: ReportForm | undefined): Column[] {
+  const { evaluation, taskWeights, trainLoss, trainAccuracy, trainFigures } = report;
+  const isWeighted = Object.values(taskWeights).some((weight) => weight !== 1);
+  const training = (form?.training ?? []).map(
+    ({ name, epochHead }): Column => [
+      epochHead,
+      (task) => (name === "accuracy" ? trainAccuracy[task] : trainFigures?.[task]?.[name]),
+    ],
+  );
+  const validation = (evaluation ? (form?.figures ?? []) : []).map(
+    ({ name, epochHead }): Column => [epochHead, (task) => figureOf(evaluation?.tasks[task], name)],
+  );
+  return [
+    ...(isWeighted ? [["weight", (task) => taskWeights[task]] satisfies Column] : []),
+    ["loss", (task) => trainLoss[task]],
+    ...training,
+    ...(evaluation ? [["val loss", (task) => evaluation.tasks[task]?.loss] satisfies Column] : []),
+    ...validation,
+  ];
+}
 
 function shortened(name: string, width: number): string {
   return name.length <= width ? name : `${name.slice(0, width - 1)}\u2026`;

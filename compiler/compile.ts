@@ -17,6 +17,7 @@ import { buildFeatureGraphs } from "./step/featureGraphs.ts";
 import { buildGradientGraph, type TrainingModel } from "./step/gradientGraph.ts";
 import { buildApplyGraph, buildGradGraph, buildTrainGraph, isTrainingGraph } from "./step/graphs.ts";
 import { buildEvaluateGraph } from "./step/inferenceGraphs.ts";
+import { openTasks } from "./tasks/openTask.ts";
 
 export interface CompileOptions extends Pick<FinishOptions, "channelBlock" | "forms" | "warn"> {
   /** What the graphs are spelled for; default "cpu". */
@@ -49,7 +50,7 @@ export function compile(spec: Spec, classes: TaskClasses, options: CompileOption
   const { target = "cpu" } = options;
   const mixed = spec.precision === "fp16" && target === "cuda";
   const model: TrainingModel = {
-    ...{ spec, classes, ops: OPS, frozenValue: initialOf, trunk, teacher },
+    ...{ spec, tasks: openTasks(classes), ops: OPS, frozenValue: initialOf, trunk, teacher },
     scalesLoss: mixed,
     joinsUpdates: target === "cuda" ? "alike" : "vectors",
     // The loader warps bytes.

@@ -1,6 +1,9 @@
 // The public API of mttc.
 export { type ErrorCode, type Fault, MttcError } from "../compiler/diagnostics.ts";
 export type { Spec, SpecInput } from "../compiler/spec/schema.ts";
+export type { ClassAnswer } from "../compiler/tasks/classAnswers.ts";
+export type { ClassReport } from "../compiler/tasks/classEvaluation.ts";
+export type { TaskReport } from "../compiler/tasks/report.ts";
 export { type AugplotSpec, augplot } from "./augment/augplot.ts";
 export { type ExportReport, type ExportRunOptions, exportRun } from "./export/exportRun.ts";
 export {
@@ -12,7 +15,7 @@ export {
   Predictor,
   type PredictorOptions,
 } from "./export/predictor.ts";
-export type { EvaluationReport, TaskReport } from "./infer/evaluationReport.ts";
+export type { EvaluationReport } from "./infer/evaluationReport.ts";
 export { type EvaluationRows, TrainedRun } from "./infer/trainedRun.ts";
 export type { LabelStatistics } from "./labels/labelStatistics.ts";
 export type { RuntimeOptions } from "./ort/runtimeOptions.ts";

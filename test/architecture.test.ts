@@ -24,6 +24,7 @@ const COMPILER_STAGES: readonly (readonly string[])[] = [
   ["ir"],
   ["codec"],
   ["ops"],
+  ["tasks"],
   ["passes"],
   ["read"],
   ["augment"],

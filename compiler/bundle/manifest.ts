@@ -1,9 +1,12 @@
 // The contract between compiler and runtime: what a compiled experiment consists of and what its tensors
 // mean. Plain data; manifest.json is this type as JSON.
+
 import type { StoredTensor } from "../codec/safetensors.ts";
 import type { DType } from "../ir/types.ts";
 import type { InitialValue, ParameterRole } from "../model/parameters.ts";
 import type { Spec } from "../spec/schema.ts";
+import { openTask } from "../tasks/openTask.ts";
+import type { Task } from "../tasks/task.ts";
 
 export const BUNDLE_FORMAT = "mttc-bundle";
 export const BUNDLE_VERSION = 1;
@@ -58,11 +61,14 @@ export interface MaskEntry {
   readonly rate: number;
 }
 
+/** A task, with the facts of its kind beside its name: `classes` of classes. taskOfEntry opens it. */
 export interface TaskEntry {
   readonly name: string;
-  readonly classes: readonly string[];
+  /** Name of its kind; absent: "classes". */
+  readonly kind?: string | undefined;
   /** A fixed weight, or "adaptive" where it is learned. */
   readonly weight: number | "adaptive";
+  readonly [fact: string]: unknown;
 }
 
 /** What is done to an image file before it is a row of `image`, and what graphs do to that row. */
@@ -157,6 +163,16 @@ export interface Bundle {
   readonly files: ReadonlyMap<string, Uint8Array>;
   /** What training starts from: initial values of the manifest's state, by name, in its order. */
   readonly state: ReadonlyMap<string, StoredTensor>;
+}
+
+/** The task of an entry; InternalError for facts that are not those of its kind. */
+export function taskOfEntry({ name, weight: _, ...facts }: TaskEntry): Task {
+  return openTask({ task: name, ...facts });
+}
+
+/** The tasks of a manifest, in their order. */
+export function tasksOf({ tasks }: Pick<Manifest, "tasks">): Task[] {
+  return tasks.map(taskOfEntry);
 }
 
 /** The output that holds the next value of a state tensor or accumulator. */

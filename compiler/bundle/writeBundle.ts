@@ -67,7 +67,7 @@ function manifestOf(
   { model, gradients, graphs, target, forms, channelBlock }: BundleParts,
   state: readonly StateEntry[],
 ): Manifest {
-  const { spec, classes } = model;
+  const { spec, tasks } = model;
   const [height, width] = spec.imshape;
   const augment = augmentSettings(spec.augment);
   return {
@@ -95,9 +95,9 @@ function manifestOf(
       trained: parameter.trained,
     })),
     masks: gradients.masks.map(({ name, shape }) => ({ name, shape, rate: spec.dropout_rate })),
-    tasks: classes.map(({ task, classes: names }, i) => ({
+    tasks: tasks.map(({ description: { task, ...facts } }, i) => ({
       name: task,
-      classes: names,
+      ...facts,
       weight: spec.task_weights === "adaptive" ? "adaptive" : (spec.task_weights?.[i] ?? 1),
     })),
     preprocessing: {

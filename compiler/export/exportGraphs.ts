@@ -8,18 +8,12 @@ import type { OpTable } from "../ir/op.ts";
 import type { Graph, TensorType, Value } from "../ir/types.ts";
 import type { ImportedTrunk } from "../model/importedTrunk.ts";
 import { buildHead, type LayerContext } from "../model/layers.ts";
-import {
-  buildFcn,
-  buildHeads,
-  buildShared,
-  imageInput,
-  probabilities,
-  type TaskClasses,
-} from "../model/network.ts";
+import { buildFcn, buildHeads, buildShared, headOutput, imageInput, outputName } from "../model/network.ts";
 import { imageDtype } from "../spec/pixelRange.ts";
 import type { Spec } from "../spec/schema.ts";
+import type { Task } from "../tasks/task.ts";
 import { imageReading } from "./imageReading.ts";
-import type { MetadataContent, ModelKind, ModelOrigin } from "./modelMetadata.ts";
+import { type MetadataContent, type ModelKind, type ModelOrigin, servedTaskSchema } from "./modelMetadata.ts";
 
 /** Name of the symbolic batch dimension of exported graphs. */
 const BATCH = "N";
@@ -27,7 +21,7 @@ const BATCH = "N";
 /** A network with the values of its parameters, by name, row-major float32. */
 export interface TrainedModel {
   readonly spec: Spec;
-  readonly classes: TaskClasses;
+  readonly tasks: readonly Task[];
   readonly ops: OpTable;
   readonly trunk?: ImportedTrunk | undefined;
   readonly values: ReadonlyMap<string, Float32Array>;
@@ -46,37 +40,33 @@ export interface ExportGraph {
 
 /** The whole model, one graph per task and, with `split`, the parts; E_SHAPE as in training. */
 export function buildExportGraphs(model: TrainedModel, split: boolean): ExportGraph[] {
-  const { classes } = model;
-  const names = safeFileNames(classes.map(({ task }) => task));
-  const whole = [imageGraph(model, "model", "model", classes, (task) => `probabilities/${task}`)];
-  const single = classes.map((entry, i) =>
-    imageGraph(model, names[i] ?? entry.task, "task", [entry], () => "probabilities"),
+  const { tasks } = model;
+  const names = safeFileNames(tasks.map(({ name }) => name));
+  const whole = [imageGraph(model, "model", "model", tasks, (task) => outputName(task, task.served.name))];
+  const single = tasks.map((task, i) =>
+    imageGraph(model, names[i] ?? task.name, "task", [task], ({ served }) => served.name),
   );
   return [...whole, ...single, ...(split ? splitGraphs(model, names) : [])];
 }
 
-/** uint8 [N,H,W,C] -> probabilities of `classes` under the names that `outputOf` gives. */
+/** Images as read, [N,H,W,C] -> what `tasks` serve, under the names that `outputOf` gives. */
 function imageGraph(
   model: TrainedModel,
   name: string,
   kind: ModelKind,
-  classes: TaskClasses,
-  outputOf: (task: string) => string,
+  tasks: readonly Task[],
+  outputOf: (task: Task) => string,
 ): ExportGraph {
   const { b, ctx } = begin(model, name);
   const features = buildFcn(ctx, imageInput(b, model.spec, BATCH));
-  for (const [task, logits] of buildHeads(ctx, buildShared(ctx, features), classes))
-    b.output(outputOf(task), probabilities(b, task, logits));
-  const tasks = classes.map(({ task, classes: list }) => ({
-    name: task,
-    output: outputOf(task),
-    classes: [...list],
-  }));
-  return { name, graph: b.build(), metadata: metadataOf(model, kind, tasks) };
+  for (const [task, y] of buildHeads(ctx, buildShared(ctx, features), tasks))
+    b.output(outputOf(task), headOutput(b, task, task.served, y));
+  const entries = tasks.map((task) => servedTask(task, outputOf(task)));
+  return { name, graph: b.build(), metadata: metadataOf(model, kind, entries) };
 }
 
 function splitGraphs(model: TrainedModel, names: readonly string[]): ExportGraph[] {
-  const { spec, classes } = model;
+  const { spec, tasks } = model;
   const trunk = part(model, "trunk", (b, ctx) => {
     const features = buildFcn(ctx, imageInput(b, spec, BATCH));
     b.output("features", features);
@@ -91,15 +81,22 @@ function splitGraphs(model: TrainedModel, names: readonly string[]): ExportGraph
       })
     : undefined;
   const [inputName, inputType] = shared ? ["shared_features", shared.result] : ["features", trunk.result];
-  const heads = classes.map(({ task, classes: list }, i): ExportGraph => {
-    const name = `head-${names[i] ?? task}`;
+  const heads = tasks.map((task, i): ExportGraph => {
+    const name = `head-${names[i] ?? task.name}`;
     const { b, ctx } = begin(model, name);
-    const logits = buildHead(ctx, featureInput(b, inputName, inputType), task, list.length);
-    b.output("probabilities", probabilities(b, task, logits));
-    const tasks = [{ name: task, output: "probabilities", classes: [...list] }];
-    return { name, graph: b.build(), metadata: metadataOf(model, "head", tasks) };
+    const { served } = task;
+    const y = buildHead(ctx, featureInput(b, inputName, inputType), task.name, task.width);
+    b.output(served.name, headOutput(b, task, served, y));
+    const entries = [servedTask(task, served.name)];
+    return { name, graph: b.build(), metadata: metadataOf(model, "head", entries) };
   });
   return [trunk.exported, ...(shared ? [shared.exported] : []), ...heads];
+}
+
+/** What the metadata say of a task that a file serves. */
+function servedTask({ description }: Task, output: string): MetadataContent["tasks"][number] {
+  const { task, ...facts } = description;
+  return servedTaskSchema.parse({ name: task, output, ...facts });
 }
 
 /** A part without tasks of its own, and the type of what it gives. */

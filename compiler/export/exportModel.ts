@@ -1,5 +1,6 @@
 // From trained parameters to deployable ONNX files: build -> fold batch norms -> simplify, lower -> encode.
 // The counterpart of compile.ts for a finished run; pure, and the same parameters give the same bytes.
+
 import { encodeGraph, PRODUCER } from "../codec/encodeGraph.ts";
 import { finishGraph } from "../lower/finishGraph.ts";
 import type { ImportedTrunk } from "../model/importedTrunk.ts";
@@ -7,6 +8,7 @@ import type { TaskClasses } from "../model/network.ts";
 import { OPS } from "../ops/table.ts";
 import type { Trace } from "../passes/pass.ts";
 import type { Spec } from "../spec/schema.ts";
+import { openTasks } from "../tasks/openTask.ts";
 import { buildExportGraphs } from "./exportGraphs.ts";
 import { encodeMetadata, type MetadataContent, type ModelOrigin } from "./modelMetadata.ts";
 
@@ -41,7 +43,7 @@ export function exportModel(
   values: ReadonlyMap<string, Float32Array>,
   { split = false, fold = true, trunk, origin, trace }: ExportOptions = {},
 ): ExportedFile[] {
-  const model = { spec, classes, values, trunk, ops: OPS, producer: PRODUCER, origin };
+  const model = { spec, tasks: openTasks(classes), values, trunk, ops: OPS, producer: PRODUCER, origin };
   return buildExportGraphs(model, split).map(({ name, graph, metadata }) => {
     const finished = finishGraph(graph, { foldNorms: fold, ...(trace ? { trace } : {}) });
     return {

@@ -4,30 +4,49 @@
 // have a key each ("mttc.trunk", "mttc.head.species"), so that tools that join files can keep them all.
 import { z } from "zod";
 import { MttcError } from "../diagnostics.ts";
+import { kindNamed, openTask } from "../tasks/openTask.ts";
+import type { Task } from "../tasks/task.ts";
 import { readingSchema } from "./imageReading.ts";
 
 /** The key of metadata_props that holds the object. */
 export const METADATA_KEY = "mttc";
 export const METADATA_FORMAT = "mttc-model";
-const METADATA_VERSION = 1;
+/** Before version 2 all tasks were of classes; files that hold only such are still of version 1. */
+const METADATA_VERSION = 2;
 /** Keys of parts begin so. */
 const PART_PREFIX = `${METADATA_KEY}.`;
 
 const size = z.int().min(1).max(65_536);
 
+/** A task that a file serves: the name of its output, its kind and the facts of that (`classes` of classes). */
+export const servedTaskSchema = z
+  .looseObject({ name: z.string(), output: z.string(), kind: z.string().optional() })
+  .superRefine(({ output: _, ...entry }, check) => {
+    const kind = kindNamed(entry.kind);
+    const issues = kind?.facts.safeParse(entry).error?.issues ?? [];
+    if (!kind) check.addIssue({ code: "custom", path: ["kind"], message: `no kind of tasks: ${entry.kind}` });
+    for (const { path, message } of issues) check.addIssue({ code: "custom", path, message });
+  });
+
+/** What a file says of a task that it serves. */
+export type ServedTask = Readonly<z.output<typeof servedTaskSchema>>;
+
+/** The task that a file serves. */
+export function taskOfServed({ name, output: _, ...facts }: ServedTask): Task {
+  return openTask({ task: name, ...facts });
+}
+
 const metadataSchema = z.object({
   format: z.literal(METADATA_FORMAT),
-  version: z.literal(METADATA_VERSION),
+  version: z.int().min(1).max(METADATA_VERSION),
   producer: z.string(),
   /**
    * model: images -> probabilities of all tasks; task: images -> those of one; trunk: images -> features;
    * shared: features -> shared_features; head: (shared_)features -> probabilities of one task.
    */
   kind: z.enum(["model", "task", "trunk", "shared", "head"]),
-  /** The tasks whose probabilities (float32 [N,classes]) the file gives, each with the name of its output. */
-  tasks: z.array(
-    z.object({ name: z.string(), output: z.string(), classes: z.array(z.string()).min(1).max(1_000_000) }),
-  ),
+  /** The tasks whose answers (float32 [N,width]) the file gives, each with the name of its output. */
+  tasks: z.array(servedTaskSchema),
   /**
    * What `image` holds: [N,height,width,channels] of `dtype`, RGB, the bands of a TIFF or (greyscale) one
    * channel repeated; the graph divides by `norm` itself.
@@ -68,7 +87,8 @@ export type MetadataContent = Omit<ModelMetadata, "format" | "version">;
 
 /** The object as it is written. */
 export function fullMetadata(content: MetadataContent): ModelMetadata {
-  return { format: METADATA_FORMAT, version: METADATA_VERSION, ...content };
+  const isPlain = content.tasks.every(({ kind }) => kindNamed(kind) === kindNamed(undefined));
+  return { format: METADATA_FORMAT, version: isPlain ? 1 : METADATA_VERSION, ...content };
 }
 
 /** The entries of metadata_props. */

@@ -3,9 +3,8 @@
 // memory outright, and a border that is the metadata's: one input `image`, an output for each task.
 import type { GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto } from "../codec/protobuf.ts";
 import { ONNX_DTYPES } from "../codec/tensorBytes.ts";
-import type { Fault } from "../diagnostics.ts";
-import { suggestName } from "../diagnostics.ts";
-import type { ModelMetadata } from "./modelMetadata.ts";
+import { type Fault, suggestName } from "../diagnostics.ts";
+import { type ModelMetadata, taskOfServed } from "./modelMetadata.ts";
 
 /** Operators that hold other graphs; their runs cannot be bounded by looking at them. */
 const CONTROL_FLOW: ReadonlySet<string> = new Set(["If", "Loop", "Scan", "SequenceMap"]);
@@ -88,9 +87,11 @@ function metadataFaults({ tasks, preprocessing }: ModelMetadata): Fault[] {
     names.find((name, i) => names.indexOf(name) !== i);
   const task = twice(tasks.map(({ name }) => name));
   if (task !== undefined) faults.push(fault(`the metadata has the task ${JSON.stringify(task)} twice`));
-  for (const { name, classes } of tasks)
-    if (new Set(classes).size !== classes.length)
-      faults.push(fault(`the classes of ${JSON.stringify(name)} in the metadata are not distinct`));
+  for (const entry of tasks) {
+    const { name, numbers, numbersAre } = taskOfServed(entry);
+    if (new Set(numbers).size !== numbers.length)
+      faults.push(fault(`the ${numbersAre} of ${JSON.stringify(name)} in the metadata are not distinct`));
+  }
   return faults;
 }
 
@@ -119,7 +120,7 @@ function outputFaults({ output }: GraphProto, task: ModelMetadata["tasks"][numbe
   const of = `of task ${JSON.stringify(task.name)}`;
   if (found) {
     const what = `output ${JSON.stringify(task.output)} ${of}`;
-    return typeFaults(what, found, "float32", [undefined, task.classes.length]);
+    return typeFaults(what, found, "float32", [undefined, taskOfServed(task).width]);
   }
   const names = output.map(({ name }) => name);
   const message = `there is no output ${JSON.stringify(task.output)} ${of}: ${suggestName(task.output, names)}`;

@@ -1,6 +1,6 @@
 // What a spec amounts to, taken from its compiled graphs: parameters, shapes, operations, memory, and which
 // task's loss trains which part. Spec and classes in, plain data out.
-import type { Manifest } from "../bundle/manifest.ts";
+import { type Manifest, taskOfEntry } from "../bundle/manifest.ts";
 import { type CompileOptions, compile } from "../compile.ts";
 import { InternalError } from "../diagnostics.ts";
 import type { Dim, Graph } from "../ir/types.ts";
@@ -53,7 +53,8 @@ export interface MemoryFacts {
 /** Which trained parts the loss of a task reaches; none where its weight is 0. */
 export interface ReachFacts {
   readonly task: string;
-  readonly classes: number;
+  /** That its head gives: one for each class, say. */
+  readonly numbers: number;
   readonly weight: number | "adaptive";
   readonly parts: readonly string[];
 }
@@ -175,9 +176,15 @@ function memoryFacts(manifest: Manifest, step: Graph): MemoryFacts {
 /** Follows each task's loss back through the graph to the trained parameters that it depends on. */
 function reachFacts(manifest: Manifest, train: Graph): ReachFacts[] {
   const trained = manifest.parameters.filter(({ trained: isTrained }) => isTrained);
-  return manifest.tasks.map(({ name, weight, classes }) => {
+  return manifest.tasks.map((entry) => {
+    const { name, weight } = entry;
     const inputs = inputsReached(train, `loss_sum/${name}`);
     const reached = trained.filter((parameter) => inputs.has(parameter.name)).map(({ part }) => part);
-    return { task: name, classes: classes.length, weight, parts: weight === 0 ? [] : [...new Set(reached)] };
+    return {
+      task: name,
+      numbers: taskOfEntry(entry).width,
+      weight,
+      parts: weight === 0 ? [] : [...new Set(reached)],
+    };
   });
 }

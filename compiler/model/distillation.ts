@@ -5,12 +5,13 @@ import type { GraphBuilder } from "../ir/builder.ts";
 import type { Graph, Value } from "../ir/types.ts";
 import { whiteLevel } from "../spec/pixelRange.ts";
 import type { Spec } from "../spec/schema.ts";
+import type { Task } from "../tasks/task.ts";
 import { asBytes, preprocess, scaledPixels } from "./network.ts";
 import { expectsBytePixels } from "./pixelArithmetic.ts";
 import { replayGraph } from "./replay.ts";
 
 export interface Teacher {
-  /** One image input, one output [N, classes] of probabilities for each task that it knows. */
+  /** One image input, one output [N, width] for each task that it knows: what that task's exports give. */
   readonly graph: Graph;
   readonly layout: "NCHW" | "NHWC";
   /** Output of the graph by task. */
@@ -21,20 +22,18 @@ export interface Teacher {
 
 /** The largest pixel that networks for bytes expect. */
 const WHITE = 255;
-/** Probabilities below this count as 0: the logarithm stays finite, and p log p vanishes there. */
-const LEAST_PROBABILITY = 1e-30;
 
 /**
- * distill_weight * sum over heads of the mean over the images of KL(teacher || student), float32 scalar
- * (Hinton et al., arXiv 1503.02531, at temperature 1). The mean is over the whole logical batch, so that
- * micro-batches add up.
+ * distill_weight * sum over heads of the mean over the images of the divergence that the kind has, of classes
+ * KL(teacher || student), float32 scalar (Hinton et al., arXiv 1503.02531, at temperature 1). The mean is
+ * over the whole logical batch, so that micro-batches add up.
  */
 export function buildDistillation(
   b: GraphBuilder,
   spec: Spec,
   teacher: Teacher,
   image: Value,
-  logits: ReadonlyMap<string, Value>,
+  heads: ReadonlyMap<Task, Value>,
 ): Value {
   const takesBytes = teacher.graph.inputs[0]?.type.dtype === "uint8";
   const outputs = replayGraph(b, {
@@ -46,10 +45,9 @@ export function buildDistillation(
   });
   const terms = [...teacher.outputs].map(([task, output]) =>
     b.within(`tasks.${task}.distillation`, () => {
-      const p = outputs.get(output) ?? absent(`an output ${output}`);
-      const student = b.emit("LogSoftmax", [logits.get(task) ?? absent(`a task ${task}`)], { axis: 1 });
-      const log = b.emit("Log", [b.emit("Max", [p, b.scalar(LEAST_PROBABILITY)])]);
-      return b.reduceSum(b.mul(p, b.sub(log, student)), [0, 1], 0);
+      const given = outputs.get(output) ?? absent(`an output ${output}`);
+      const [student, y] = [...heads].find(([{ name }]) => name === task) ?? absent(`a task ${task}`);
+      return student.distil?.(b, y, given) ?? absent(`a divergence of tasks of the kind ${student.kind}`);
     }),
   );
   return b.within("distillation", () => {

@@ -133,10 +133,10 @@ function batchNorm(ctx: LayerContext, x: Value, origin: string): Value {
 }
 
 /**
- * Head of a task: its layers, global pooling over H and W, dense to the classes; logits [N, classes].
- * The dense kernel is [C, classes].
+ * Head of a task: its layers, global pooling over H and W, dense to `width` numbers; [N, width]. The dense
+ * kernel is [C, width].
  */
-export function buildHead(ctx: LayerContext, features: Value, task: string, classes: number): Value {
+export function buildHead(ctx: LayerContext, features: Value, task: string, width: number): Value {
   const { b, spec } = ctx;
   const origin = `tasks.${task}`;
   const hidden = buildLayers(ctx, features, spec.task_layers, `${origin}.task_layers`);
@@ -144,8 +144,8 @@ export function buildHead(ctx: LayerContext, features: Value, task: string, clas
     const pooling = spec.global_pooling === "max" ? "ReduceMax" : "ReduceMean";
     const pooled = b.emit(pooling, [hidden, b.ints([2, 3])], { keepdims: 0 });
     const channels = channelsOf(hidden);
-    const kernel = glorot(ctx, `${origin}.dense.kernel`, [channels, classes], channels, classes);
-    return b.emit("Gemm", [pooled, kernel, zeros(ctx, `${origin}.dense.bias`, "bias", [classes])]);
+    const kernel = glorot(ctx, `${origin}.dense.kernel`, [channels, width], channels, width);
+    return b.emit("Gemm", [pooled, kernel, zeros(ctx, `${origin}.dense.bias`, "bias", [width])]);
   });
 }
 

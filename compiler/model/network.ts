@@ -5,6 +5,7 @@ import type { GraphBuilder } from "../ir/builder.ts";
 import type { Dim, Value } from "../ir/types.ts";
 import { imageDtype, networkChannels, whiteLevel } from "../spec/pixelRange.ts";
 import type { Spec } from "../spec/schema.ts";
+import type { Task, TaskDescription, TaskOutput } from "../tasks/task.ts";
 import {
   buildImportedTrunk,
   type ImportedTrunk,
@@ -14,8 +15,8 @@ import {
 } from "./importedTrunk.ts";
 import { buildHead, buildLayers, type LayerContext } from "./layers.ts";
 
-/** Classes of each task, in the order of `spec.tasks`. */
-export type TaskClasses = readonly { readonly task: string; readonly classes: readonly string[] }[];
+/** What is known of each task, in the order of `spec.tasks`. */
+export type TaskClasses = readonly TaskDescription[];
 
 /** Name of the input of images as the host reads them. */
 const IMAGE_INPUT = "image";
@@ -140,14 +141,17 @@ export function buildShared(ctx: LayerContext, features: Value): Value {
   return buildLayers(ctx, features, ctx.spec.shared_layers, "shared_layers");
 }
 
-/** Shared features -> logits [N, classes] per task, in the order of the spec. */
-export function buildHeads(ctx: LayerContext, features: Value, classes: TaskClasses): Map<string, Value> {
-  return new Map(
-    classes.map(({ task, classes: names }) => [task, buildHead(ctx, features, task, names.length)]),
-  );
+/** Shared features -> what its head gives, [N, width], per task, in the order of the spec. */
+export function buildHeads(ctx: LayerContext, features: Value, tasks: readonly Task[]): Map<Task, Value> {
+  return new Map(tasks.map((task) => [task, buildHead(ctx, features, task.name, task.width)]));
 }
 
-/** Probabilities [N, classes] of logits. */
-export function probabilities(b: GraphBuilder, task: string, logits: Value): Value {
-  return b.within(`tasks.${task}.dense`, () => b.emit("Softmax", [logits], { axis: 1 }));
+/** Name that one of a task's outputs has where several tasks have theirs. */
+export function outputName({ name }: Task, output: string): string {
+  return `${output}/${name}`;
+}
+
+/** One of a task's outputs from what its head gives. */
+export function headOutput(b: GraphBuilder, task: Task, output: TaskOutput, y: Value): Value {
+  return b.within(`tasks.${task.name}.dense`, () => output.of(b, y));
 }

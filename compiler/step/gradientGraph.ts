@@ -16,20 +16,20 @@ import {
   buildTrainedPart,
   featuresInput,
   imageInput,
-  type TaskClasses,
 } from "../model/network.ts";
-import { buildObjective, buildTaskLoss, hasClassWeights, type TaskLoss } from "../model/objective.ts";
+import { buildObjective, buildTaskLoss, figureName, hasClassWeights } from "../model/objective.ts";
 import { isStatistic, type Parameter, type ParameterSource } from "../model/parameters.ts";
 import { augmentSettings } from "../spec/augmentKeys.ts";
 import { whiteLevel } from "../spec/pixelRange.ts";
 import type { Spec } from "../spec/schema.ts";
+import type { Task, TaskLoss } from "../tasks/task.ts";
 import { lossScaleInput } from "./lossScaling.ts";
 import type { Joining } from "./updateGroups.ts";
 
 /** What a training graph is made from. */
 export interface TrainingModel {
   readonly spec: Spec;
-  readonly classes: TaskClasses;
+  readonly tasks: readonly Task[];
   readonly ops: OpTable;
   /** Value of a parameter that is not trained: it becomes a constant. */
   readonly frozenValue: (parameter: Parameter) => Float32Array;
@@ -87,7 +87,7 @@ export function buildGradientGraph(
   batch: number,
   features?: readonly Dim[],
 ): GradientGraph {
-  const { spec, classes, ops } = model;
+  const { spec, tasks, ops } = model;
   const b = new GraphBuilder("gradients", ops);
   const parameters: Parameter[] = [];
   const statistics: BatchStatistic[] = [];
@@ -109,14 +109,14 @@ export function buildGradientGraph(
   const fcn = image
     ? buildFcn(spec.train_fcn === false ? frozen(ctx) : ctx, image)
     : buildTrainedPart(ctx, featuresInput(b, batch, features ?? []));
-  const logits = buildHeads(ctx, buildShared(ctx, fcn), classes);
-  const losses = new Map<string, TaskLoss>();
-  for (const [task, value] of logits)
-    losses.set(task, buildTaskLoss(b, task, value, batch, hasClassWeights(spec, task)));
+  const heads = buildHeads(ctx, buildShared(ctx, fcn), tasks);
+  const losses = new Map<Task, TaskLoss>();
+  for (const [task, y] of heads)
+    losses.set(task, buildTaskLoss(b, task, y, batch, hasClassWeights(spec, task.name)));
   const supervised = buildObjective(b, spec, losses, ctx.source);
   const objective =
     model.teacher && image && spec.distill_weight > 0
-      ? b.add(supervised, buildDistillation(b, spec, model.teacher, image, logits))
+      ? b.add(supervised, buildDistillation(b, spec, model.teacher, image, heads))
       : supervised;
 
   const trained = parameters.filter((parameter) => parameter.trained && !isStatistic(parameter));
@@ -125,11 +125,8 @@ export function buildGradientGraph(
   const gradients = appendGradients(b, scaled, [...values.values()]);
   for (const [name, value] of values) b.output(gradientName(name), gradients.get(value) ?? value);
   for (const { parameter, batch } of statistics) b.output(statisticName(parameter.name), batch);
-  for (const [task, { lossSum, count, correct }] of losses) {
-    b.output(`loss_sum/${task}`, lossSum);
-    b.output(`count/${task}`, count);
-    b.output(`correct/${task}`, correct);
-  }
+  for (const [{ name }, { figures }] of losses)
+    for (const [figure, value] of Object.entries(figures)) b.output(figureName(figure, name), value);
   return { graph: b.build(), parameters, masks, statistics };
 }
 

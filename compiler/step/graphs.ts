@@ -29,17 +29,14 @@ export function optimizedParameters(gradients: GradientGraph): Parameter[] {
 export function buildTrainGraph(model: TrainingModel, gradients: GradientGraph, name = "train"): Graph {
   const b = new GraphBuilder(name, model.ops);
   const inverseCounts = new Map<string, Value>();
-  const computed = new Set(model.classes.map(({ task }) => inverseCountName(task)));
+  const computed = new Set(model.tasks.map(({ name }) => inverseCountName(name)));
   for (const input of gradients.graph.inputs) if (!computed.has(input.name)) b.adoptInput(input);
-  for (const { task } of model.classes) {
-    const labels = inputOf(b, labelName(task));
-    const weights = b.findInput(classWeightName(task));
-    inverseCounts.set(
-      task,
-      b.within(`tasks.${task}.loss`, () =>
-        weights ? inverseWeightOf(b, labels, weights) : inverseCountOf(b, labels),
-      ),
-    );
+  for (const task of model.tasks) {
+    const { name } = task;
+    const labels = inputOf(b, labelName(name));
+    const weights = b.findInput(classWeightName(name));
+    const inverseCount = () => task.inverseCount(b, labels, weights);
+    inverseCounts.set(name, b.within(`tasks.${name}.loss`, inverseCount));
   }
   const feeds = new Map([...inverseCounts].map(([task, value]) => [inverseCountName(task), value]));
   const outputs = b.inline(gradients.graph, feeds);
@@ -94,24 +91,6 @@ export function buildApplyGraph(model: TrainingModel, gradients: GradientGraph):
     inverseCount: (task) => input(inverseCountName(task), []),
   });
   return b.build();
-}
-
-/** 1 / number of labels >= 0, and 0 if there is none: float32 scalar from int64 [N]. */
-function inverseCountOf(b: GraphBuilder, labels: Value): Value {
-  const present = b.emit("GreaterOrEqual", [labels, b.scalar(0, "int64")]);
-  const count = b.reduceSum(b.cast(present, "float32"), [0], 0);
-  const any = b.cast(b.emit("Greater", [count, b.scalar(0)]), "float32");
-  return b.div(any, b.emit("Max", [count, b.scalar(1)]));
-}
-
-/** 1 / sum of w[label] over labels >= 0, and 0 if there is none: from int64 [N] and float32 [K]. */
-function inverseWeightOf(b: GraphBuilder, labels: Value, weights: Value): Value {
-  const zero = b.scalar(0, "int64");
-  const present = b.emit("GreaterOrEqual", [labels, zero]);
-  const ofRows = b.emit("Gather", [weights, b.where(present, labels, zero)], { axis: 0 });
-  const sum = b.reduceSum(b.where(present, ofRows, b.scalar(0)), [0], 0);
-  const any = b.emit("Greater", [sum, b.scalar(0)]);
-  return b.div(b.cast(any, "float32"), b.where(any, sum, b.scalar(1)));
 }
 
 function inputOf(b: GraphBuilder, name: string): Value {

@@ -1,5 +1,5 @@
-// The graph of a bundle that judges: evaluate (state + images, or features computed once -> logits and
-// probabilities per task).
+// The graph of a bundle that judges: evaluate (state + images, or features computed once -> the outputs of
+// each task).
 import { GraphBuilder } from "../ir/builder.ts";
 import type { Dim, Graph } from "../ir/types.ts";
 import type { LayerContext } from "../model/layers.ts";
@@ -9,14 +9,15 @@ import {
   buildShared,
   buildTrainedPart,
   featuresInput,
+  headOutput,
   imageInput,
-  probabilities,
+  outputName,
 } from "../model/network.ts";
 import { type TrainingModel, trainingSource } from "./gradientGraph.ts";
 
 /**
- * Batches of `batch` images, or, with the shape of a batch of `features`, of those; outputs `logits/<task>`
- * and `probabilities/<task>`, float32 [N, classes].
+ * Batches of `batch` images, or, with the shape of a batch of `features`, of those; outputs
+ * `<output>/<task>`, float32 [N, width], for each output that a task's kind has.
  */
 export function buildEvaluateGraph(model: TrainingModel, batch: number, features?: readonly Dim[]): Graph {
   const { spec } = model;
@@ -25,10 +26,9 @@ export function buildEvaluateGraph(model: TrainingModel, batch: number, features
   const fcn = features
     ? buildTrainedPart(ctx, featuresInput(b, batch, features))
     : buildFcn(ctx, imageInput(b, spec, batch));
-  for (const [task, logits] of buildHeads(ctx, buildShared(ctx, fcn), model.classes)) {
-    b.output(`logits/${task}`, logits);
-    b.output(`probabilities/${task}`, probabilities(b, task, logits));
-  }
+  for (const [task, y] of buildHeads(ctx, buildShared(ctx, fcn), model.tasks))
+    for (const output of task.outputs)
+      b.output(outputName(task, output.name), headOutput(b, task, output, y));
   return b.build();
 }
 

@@ -2,8 +2,9 @@
 // Reports in, text out; pure.
 import { basename } from "node:path";
 import Table from "cli-table3";
+import { figureOf, type TaskReport } from "../../compiler/tasks/report.ts";
 import type { ExportReport } from "../../runtime/export/exportRun.ts";
-import type { EvaluationReport, TaskReport } from "../../runtime/infer/evaluationReport.ts";
+import type { EvaluationReport } from "../../runtime/infer/evaluationReport.ts";
 import type { EpochReport } from "../../runtime/train/events.ts";
 
 /** An image and, per task, what the model says and what the label is (undefined: missing). */
@@ -21,7 +22,7 @@ export interface AnsweredImage {
  * and 0.92; always guessing the most frequent class reaches 0.52, 0.15 and 0.20.
  */
 const GOALS: Readonly<Record<string, (report: TaskReport) => number>> = {
-  group: ({ majority }) => majority + 0.08,
+  group: (report) => figureOf(report, "majority") + 0.08,
   subgroup: () => 0.4,
   skin_tone: () => 0.7,
 };
@@ -36,23 +37,24 @@ export function epochHeader(tasks: readonly string[]): string {
 
 /** One epoch: seconds, accuracy per task, learned task weights. */
 export function epochLine({ epoch, seconds, taskWeights, evaluation }: EpochReport): string {
-  const accuracies = Object.values(evaluation?.tasks ?? {}).map(({ accuracy }) =>
-    share(accuracy).padStart(COLUMN),
+  const accuracies = Object.values(evaluation?.tasks ?? {}).map((report) =>
+    share(figureOf(report, "accuracy")).padStart(COLUMN),
   );
   const weights = Object.values(taskWeights).map((weight) => weight.toFixed(2));
   const begin = `     ${String(epoch).padStart(5)}${seconds.toFixed(1).padStart(10)}`;
   return `${begin}${accuracies.join("")}    ${weights.join(" ")}`;
 }
 
+const FIGURES = ["accuracy", "majority", "macroRecall", "majorityRecall"] as const;
+
 /** Accuracy and macro recall per task beside always guessing the most frequent class, and the goals. */
 export function resultTable({ tasks }: EvaluationReport): string {
   const head = ["task", "labelled", "accuracy", "majority", "goal", "macro recall", "majority"];
   const table = plainTable(head);
   for (const [task, report] of Object.entries(tasks)) {
-    const { labelled, accuracy, majority, macroRecall, majorityRecall } = report;
-    const goal = GOALS[task]?.(report);
-    const shares = [accuracy, majority, goal ?? Number.NaN, macroRecall, majorityRecall];
-    table.push([task, String(labelled), ...shares.map(share)]);
+    const goal = GOALS[task]?.(report) ?? Number.NaN;
+    const [accuracy, majority, ...recalls] = FIGURES.map((name) => share(figureOf(report, name)));
+    table.push([task, String(report.labelled), accuracy, majority, share(goal), ...recalls]);
   }
   return `${table.toString()}\nmajority: what always answering the most frequent class would reach`;
 }
@@ -61,9 +63,9 @@ export function resultTable({ tasks }: EvaluationReport): string {
 export function goalsMissed({ tasks }: EvaluationReport): string[] {
   return Object.entries(GOALS).flatMap(([task, goal]) => {
     const report = tasks[task];
-    if (report && report.accuracy >= goal(report)) return [];
+    if (report && figureOf(report, "accuracy") >= goal(report)) return [];
     const found = report
-      ? `${share(report.accuracy)}, at least ${share(goal(report))} was expected`
+      ? `${share(figureOf(report, "accuracy"))}, at least ${share(goal(report))} was expected`
       : "missing";
     return [`accuracy of ${task}: ${found}`];
   });

@@ -4,6 +4,7 @@
 import { mkdir, readdir, readFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { SingleBar } from "cli-progress";
+import { tasksOf } from "../../compiler/bundle/manifest.ts";
 import { InternalError } from "../../compiler/diagnostics.ts";
 import { parseSpec } from "../../compiler/spec/parseSpec.ts";
 import { RUN_SHEET } from "../../runtime/augment/runSheet.ts";
@@ -143,7 +144,7 @@ async function train(
 /** What the exported whole model answers for held-out images, evenly spread, beside their labels. */
 async function predictHeldOut(trainer: MultiTaskTrainer, exported: ExportReport): Promise<AnsweredImage[]> {
   const { paths, labels } = await trainer.evaluationRows();
-  const { tasks } = await trainer.manifest();
+  const tasks = tasksOf(await trainer.manifest());
   const count = Math.min(SHEET_IMAGES, paths.length);
   const rows = Array.from({ length: count }, (_, i) => Math.floor((i * paths.length) / count));
   const whole = exported.files.find(({ kind }) => kind === "model");
@@ -152,10 +153,10 @@ async function predictHeldOut(trainer: MultiTaskTrainer, exported: ExportReport)
   const predictions = new Map<string, string>();
   const file = (row: number): string => paths.at(row) ?? "";
   for await (const answer of model.predict(rows.map(file)))
-    predictions.set(`${answer.task}\n${answer.file}`, answer.class);
+    predictions.set(`${answer.task}\n${answer.file}`, String(answer.class));
   return rows.map((row) => ({
     path: file(row),
-    answers: tasks.map(({ name, classes }, t) => ({
+    answers: tasks.map(({ name, numbers: classes }, t) => ({
       task: name,
       predicted: predictions.get(`${name}\n${file(row)}`) ?? "",
       label: classes[labels[row * tasks.length + t] ?? -1],

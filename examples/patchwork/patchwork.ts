@@ -72,12 +72,12 @@ await using trainer = new MultiTaskTrainer({
 // was: TensorBoard showed how training went
 trainer.on("epoch", ({ epoch, trainLoss, taskWeights, evaluation }) => {
   for (const task of tasks) {
-    const { accuracy, majority } = evaluation?.tasks[task] ?? { accuracy: Number.NaN, majority: Number.NaN };
+    const report = evaluation?.tasks[task];
     const facts = {
       loss: trainLoss[task],
       weight: taskWeights[task],
-      accuracy,
-      "always the commonest": majority,
+      accuracy: Number(report?.accuracy),
+      "always the commonest": Number(report?.majority),
     };
     const text = Object.entries(facts).map(([name, value]) => `${name} ${value?.toFixed(3)}`);
     console.log(`epoch ${epoch}  ${task}: ${text.join(", ")}`);

@@ -9,6 +9,7 @@ import { temporaryFolder } from "../files/temporaryFolder.ts";
 import { OrtHost, type ProviderRequest } from "../ort/ortHost.ts";
 import { providerTraits } from "../ort/provider.ts";
 import { writeBundleDirectory } from "../runs/bundleDirectory.ts";
+import { meanLoss } from "../train/epochLoop.ts";
 import { TrainingDevice } from "../train/trainingDevice.ts";
 
 const TASK = "bright";
@@ -87,5 +88,5 @@ async function step(device: TrainingDevice): Promise<number> {
   const { tasks } = await device.microBatch(batch, 0, scalars);
   await device.finishStep(scalars);
   const sums = tasks.get(TASK);
-  return sums ? sums.lossSum / sums.count : Number.NaN;
+  return sums ? meanLoss(sums) : Number.NaN;
 }

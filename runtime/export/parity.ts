@@ -4,9 +4,10 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Fault, InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import type { ExportedFile } from "../../compiler/export/exportModel.ts";
+import { taskOfServed } from "../../compiler/export/modelMetadata.ts";
 import type { HostTensor, OrtHost } from "../ort/ortHost.ts";
 
-/** Probabilities may differ by this from the trainer's, features by this share of their largest value. */
+/** Probabilities may differ by this from the trainer's, other numbers by this share of the largest. */
 export const PARITY_TOLERANCE = 1e-5;
 /** Images per run: 1 first, then this many, so that more than one batch size is tried. */
 const BATCH_IMAGES = 32;
@@ -18,7 +19,7 @@ type Tensors = Map<string, HostTensor>;
 export interface ParityReference {
   /** uint8 images [count,H,W,C]. */
   readonly images: HostTensor;
-  /** The trainer's probabilities per task, float32 [count, classes], row-major. */
+  /** What the trainer's tasks serve, float32 [count, width], row-major: probabilities of classes. */
   readonly probabilities: ReadonlyMap<string, Float32Array>;
   /** Unfolded trunk and shared part, whose outputs the exported ones must give. */
   readonly features: readonly ExportedFile[];
@@ -29,7 +30,7 @@ export interface ParityCheck {
   readonly file: string;
   readonly output: string;
   readonly task?: string;
-  /** Absolute for probabilities; for features divided by the largest value. */
+  /** Absolute for probabilities; for other numbers divided by the largest of them. */
   readonly largestDifference: number;
   readonly passed: boolean;
 }
@@ -60,11 +61,13 @@ export async function checkParity(
       const features = truth.get(entry.file);
       const right = features ? await runNamed(host, features, theirs) : undefined;
       for (const [output, { data }] of actual) {
-        const task = entry.metadata.tasks.find((candidate) => candidate.output === output)?.name;
+        const served = entry.metadata.tasks.find((candidate) => candidate.output === output);
+        const task = served?.name;
+        const isShare = served !== undefined && taskOfServed(served).served.isShare === true;
         const expected =
           task === undefined ? right?.get(output)?.data : taskRows(reference, task, first, count);
         if (!expected) throw new InternalError(`${entry.file}: nothing to compare ${output} with`);
-        differences.push({ file: entry.file, output, task, ...compare(data, expected) });
+        differences.push({ file: entry.file, output, task, isShare, ...compare(data, expected) });
       }
       // Only features go on into other files; all heads call what they give "probabilities".
       if (features) for (const [name, tensor] of actual) ours.set(name, tensor);
@@ -101,6 +104,8 @@ interface Difference {
   readonly file: string;
   readonly output: string;
   readonly task: string | undefined;
+  /** Whether its numbers are shares of 1. */
+  readonly isShare: boolean;
   readonly absolute: number;
   readonly largest: number;
 }
@@ -161,8 +166,8 @@ function summarise(differences: readonly Difference[]): ParityCheck[] {
       largest: Math.max(largest, difference.largest),
     });
   }
-  return [...outputs.values()].map(({ file, output, task, absolute, largest }): ParityCheck => {
-    const largestDifference = absolute / (task === undefined && largest > 0 ? largest : 1);
+  return [...outputs.values()].map(({ file, output, task, isShare, absolute, largest }): ParityCheck => {
+    const largestDifference = absolute / (!isShare && largest > 0 ? largest : 1);
     const passed = largestDifference <= PARITY_TOLERANCE;
     return { file, output, ...(task === undefined ? {} : { task }), largestDifference, passed };
   });

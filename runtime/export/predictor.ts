@@ -3,8 +3,10 @@
 // is opened, run in a process of its own under limits, and what it gives is compared with what it promised.
 import { decodeModelProto, type ModelProto } from "../../compiler/codec/protobuf.ts";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
-import { type ModelMetadata, readMetadata } from "../../compiler/export/modelMetadata.ts";
+import { type ModelMetadata, readMetadata, taskOfServed } from "../../compiler/export/modelMetadata.ts";
 import { fixedBatch, servableFaults } from "../../compiler/export/servableModel.ts";
+import type { Answer } from "../../compiler/tasks/answer.ts";
+import type { Task } from "../../compiler/tasks/task.ts";
 import { selfContainedBytes } from "../models/externalTensors.ts";
 import { readModelFile } from "../models/modelFile.ts";
 import { arrayOver } from "../ort/hostTensor.ts";
@@ -20,24 +22,15 @@ export type { ImageFault, ImageInput } from "./predictInputs.ts";
 const BATCH_IMAGES = 32;
 /** Larger images go in smaller batches: numbers of all its images, at least one image. */
 const BATCH_NUMBERS = 2 ** 24;
-/** Probabilities, and their sum, may be off by what float16 and other providers round. */
-const PROBABILITY_SLACK = 0.01;
 
-/** What the model says about one image in one task. */
-export interface Prediction {
+/**
+ * What the model says about one image in one task: beside these what the task's kind reads of its numbers
+ * (ClassAnswer of classes).
+ */
+export interface Prediction extends Answer {
   /** The image's path or name; bytes without a name are "image 0" and so on, by their place. */
   readonly file: string;
   readonly task: string;
-  /** The most probable class (the first of equals) and its probability. */
-  readonly class: string;
-  readonly probability: number;
-  /**
-   * Of all classes, by name. JavaScript lists names that are integers first, in ascending order, whatever
-   * their order in the model is: `classes` has that.
-   */
-  readonly probabilities: Readonly<Record<string, number>>;
-  /** The classes in the model's order. */
-  readonly classes: readonly string[];
 }
 
 export interface PredictorOptions extends RuntimeOptions {
@@ -55,6 +48,8 @@ export interface PredictOptions {
 /** An opened model; close it after use (`await using`). */
 export class Predictor implements AsyncDisposable {
   readonly metadata: ModelMetadata;
+  /** The tasks that the model serves, in the order of the metadata. */
+  readonly tasks: readonly Task[];
   /** The file that was opened. */
   readonly file: string;
   readonly #process: ModelProcess;
@@ -64,6 +59,7 @@ export class Predictor implements AsyncDisposable {
   private constructor(file: string, metadata: ModelMetadata, opened: ModelProcess, batch?: number) {
     this.file = file;
     this.metadata = metadata;
+    this.tasks = metadata.tasks.map(taskOfServed);
     this.#process = opened;
     this.#fixedBatch = batch;
     const { height, width, channels, greyscale, dtype } = metadata.preprocessing;
@@ -94,8 +90,8 @@ export class Predictor implements AsyncDisposable {
 
   /**
    * Predictions for images (paths, or bytes of encoded images), in their order, all tasks of an image
-   * together, as they are made. Throws what reading images throws, and E_MODEL_META for numbers that are no
-   * probabilities; E_MODEL_ALLOC and E_ORT as `open`.
+   * together, as they are made. Throws what reading images throws, and E_MODEL_META for numbers that are not
+   * what the metadata promise; E_MODEL_ALLOC and E_ORT as `open`.
    */
   async *predict(
     images: readonly ImageInput[],
@@ -117,8 +113,10 @@ export class Predictor implements AsyncDisposable {
       if (batch.names.length === 0) continue;
       const outputs = await Promise.race([this.#run(batch.pixels, batch.names.length), interrupt]);
       for (const [row, name] of batch.names.entries())
-        for (const task of this.metadata.tasks)
-          yield toPrediction(name, task, outputs.get(task.output), row, this.file);
+        for (const [t, { output }] of this.metadata.tasks.entries()) {
+          const task = this.tasks[t];
+          if (task) yield toPrediction(name, task, { output, tensor: outputs.get(output) }, row, this.file);
+        }
     }
   }
 
@@ -174,37 +172,23 @@ function refuseUnservable(file: string, model: ModelProto, metadata: ModelMetada
 
 function toPrediction(
   file: string,
-  { name, output, classes }: ModelMetadata["tasks"][number],
-  tensor: HostTensor | undefined,
+  { name, numbers, answers }: Task,
+  { output, tensor }: { readonly output: string; readonly tensor: HostTensor | undefined },
   row: number,
   model: string,
 ): Prediction {
   const [, width = 0] = tensor?.shape ?? [];
-  const values = classes.map((_, c) => Number(tensor?.data[row * width + c] ?? Number.NaN));
-  if (tensor?.shape.length !== 2 || width !== classes.length || !areProbabilities(values)) {
+  const values = numbers.map((_, i) => Number(tensor?.data[row * width + i] ?? Number.NaN));
+  if (tensor?.shape.length !== 2 || width !== numbers.length || !answers.accepts(values)) {
     const found = `[${tensor?.shape}]: ${values.slice(0, 4).join(", ")}${values.length > 4 ? ", ..." : ""}`;
     throw new MttcError({
       code: "E_MODEL_META",
-      message: `output ${JSON.stringify(output)} gives no probabilities of ${classes.length} classes for ${file}, but ${found}`,
+      message: `output ${JSON.stringify(output)} gives no ${answers.promise} for ${file}, but ${found}`,
       at: { file: model },
-      hint: "they must be finite, from 0 to 1, and sum to 1; was the file changed after `mttc export`?",
+      hint: `${answers.rule}; was the file changed after \`mttc export\`?`,
     });
   }
-  const best = values.reduce((top, value, c) => (value > (values[top] ?? Number.NaN) ? c : top), 0);
-  return {
-    file,
-    task: name,
-    class: classes[best] ?? "",
-    probability: values[best] ?? Number.NaN,
-    probabilities: Object.fromEntries(classes.map((label, c) => [label, values[c] ?? Number.NaN])),
-    classes,
-  };
-}
-
-function areProbabilities(values: readonly number[]): boolean {
-  const sum = values.reduce((total, value) => total + value, 0);
-  const isInside = (value: number): boolean => value >= -PROBABILITY_SLACK && value <= 1 + PROBABILITY_SLACK;
-  return values.every(isInside) && Math.abs(sum - 1) <= PROBABILITY_SLACK;
+  return { file, task: name, ...answers.read(values) };
 }
 
 function placed(fault: Fault, file: string): Fault {

@@ -1,13 +1,15 @@
 // evaluate.onnx of a bundle in ONNX Runtime, and the weights that it reads: no optimizer, no second set of
-// tensors. Batches of images in, logits out.
+// tensors. Batches of images in, outputs of tasks out.
+
 import { join } from "node:path";
-import type { GraphEntry, Manifest } from "../../compiler/bundle/manifest.ts";
+import { type GraphEntry, type Manifest, tasksOf } from "../../compiler/bundle/manifest.ts";
 import { InternalError } from "../../compiler/diagnostics.ts";
+import type { Task } from "../../compiler/tasks/task.ts";
 import type { Batch } from "../batches/loader.ts";
 import type { BufferSpec, OrtHost, Placement } from "../ort/ortHost.ts";
 import { fallenNodes } from "../ort/placement.ts";
 import { providerTraits } from "../ort/provider.ts";
-import type { Scoring } from "./scoring.ts";
+import { type Scoring, type WantedOutput, wantedOutput } from "./scoring.ts";
 
 const GRAPH = "evaluate";
 const IMAGE = "image";
@@ -16,12 +18,12 @@ export class EvaluationDevice {
   /** What the provider's device leaves to the CPU: a line for the user. */
   readonly fallback: string | undefined;
   readonly #host: OrtHost;
-  readonly #manifest: Manifest;
+  readonly #tasks: readonly Task[];
 
   private constructor(host: OrtHost, manifest: Manifest, fallback: string | undefined) {
     this.fallback = fallback;
     this.#host = host;
-    this.#manifest = manifest;
+    this.#tasks = tasksOf(manifest);
   }
 
   /** Names of the state tensors that evaluations read. */
@@ -61,20 +63,21 @@ export class EvaluationDevice {
     );
   }
 
-  /** Logits per task, float32 [batch, classes], of one batch. */
+  /** What is scored or served of each task, float32 [batch, width], of one batch. */
   async evaluate(
     input: Parameters<Scoring["device"]["evaluate"]>[0],
+    wanted: WantedOutput,
   ): ReturnType<Scoring["device"]["evaluate"]> {
-    const reads = this.#manifest.tasks.map(({ name }) => `logits/${name}`);
+    const names = this.#tasks.map((task) => [task.name, wantedOutput(task, wanted)] as const);
     const writes = { [IMAGE]: imagesOf(input) };
-    const { outputs, returned } = await this.#host.step(GRAPH, { writes, reads });
-    const logits = new Map(
-      this.#manifest.tasks.map(({ name }) => {
-        const tensor = outputs.get(`logits/${name}`) ?? missing(`logits of ${name}`);
-        return [name, tensor.data as Float32Array];
-      }),
+    const { outputs, returned } = await this.#host.step(GRAPH, {
+      writes,
+      reads: names.map(([, output]) => output),
+    });
+    const read = names.map(
+      ([task, output]) => [task, (outputs.get(output) ?? missing(output)).data as Float32Array] as const,
     );
-    return { logits, inputBuffer: returned[0] };
+    return { outputs: new Map(read), inputBuffer: returned[0] };
   }
 }
 

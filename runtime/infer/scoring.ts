@@ -1,28 +1,40 @@
 // Running evaluate.onnx over rows of a label table, over image files or over images in memory: fixed batches,
 // the last one padded. What runs it is a training session or a run that is only read.
-import type { Manifest } from "../../compiler/bundle/manifest.ts";
+
+import { type Manifest, tasksOf } from "../../compiler/bundle/manifest.ts";
+import { outputName } from "../../compiler/model/network.ts";
+import type { Task } from "../../compiler/tasks/task.ts";
 import type { FeatureBatch, FeatureBatches } from "../batches/featureBatches.ts";
 import type { ImageStreams } from "../batches/imageStreams.ts";
 import { type Batch, BatchLoader } from "../batches/loader.ts";
 import { evaluationOrder } from "../draws/sampler.ts";
 import { type ImageReader, imageBytes } from "../images/images.ts";
 import type { LabelledRows } from "../labels/classes.ts";
-import { type EvaluationReport, TaskEvaluation } from "./evaluationReport.ts";
+import type { EvaluationReport } from "./evaluationReport.ts";
 
 /** What a batch shows the network: bytes of [batch,H,W,C] numbers, or features computed of them once. */
 type Shown = Pick<Batch, "images"> | Pick<FeatureBatch, "features">;
 
-/** A model at work: images in batches of the manifest's size -> logits. */
+/** What is read of a task: what its evaluation takes, or what its exports give. */
+export type WantedOutput = "scored" | "served";
+
+/** The output of an evaluate graph that holds it. */
+export function wantedOutput(task: Task, wanted: WantedOutput): string {
+  return outputName(task, wanted === "scored" ? task.scored : task.served.name);
+}
+
+/** A model at work: images in batches of the manifest's size -> outputs of tasks. */
 export interface Scoring {
   readonly manifest: Pick<Manifest, "batchSize" | "tasks">;
   readonly device: {
     /**
-     * Logits per task, float32 [batch, classes], of one batch. The buffer behind it is transferred and comes
-     * back.
+     * What is wanted of each task, float32 [batch, width], of one batch. The buffer behind it is transferred
+     * and comes back.
      */
     evaluate(
       input: Shown,
-    ): Promise<{ logits: ReadonlyMap<string, Float32Array>; inputBuffer: ArrayBuffer | undefined }>;
+      wanted: WantedOutput,
+    ): Promise<{ outputs: ReadonlyMap<string, Float32Array>; inputBuffer: ArrayBuffer | undefined }>;
   };
   readonly reader: ImageReader | ImageStreams;
   /** Images decoded at the same time; -1 chooses by the machine. */
@@ -33,8 +45,8 @@ export interface Scoring {
     | undefined;
 }
 
-/** Takes the logits of one batch in. */
-type Take = (batch: Batch | FeatureBatch, logits: ReadonlyMap<string, Float32Array>) => void;
+/** Takes the outputs of one batch in. */
+type Take = (batch: Batch | FeatureBatch, outputs: ReadonlyMap<string, Float32Array>) => void;
 
 /**
  * Evaluates the model as it is now on the labelled rows; stops early, with what it has, when `signal` aborts.
@@ -44,94 +56,86 @@ export async function evaluateRows(
   rows: LabelledRows,
   signal?: AbortSignal,
 ): Promise<EvaluationReport> {
-  const { tasks } = scoring.manifest;
-  const evaluations = new Map(tasks.map(({ name, classes }) => [name, new TaskEvaluation(classes)]));
-  const take: Take = (batch, logits) => {
+  const tasks = tasksOf(scoring.manifest);
+  const evaluations = new Map(tasks.map((task) => [task.name, task.evaluation()]));
+  const take: Take = (batch, outputs) => {
     for (const [t, { name }] of tasks.entries()) {
       const labels = Int32Array.from(
         { length: batch.filled },
         (_, row) => batch.labels[row * tasks.length + t] ?? -1,
       );
-      evaluations.get(name)?.add(logits.get(name) ?? new Float32Array(), labels);
+      evaluations.get(name)?.add(outputs.get(name) ?? new Float32Array(), labels);
     }
   };
-  await forEachBatch(scoring, rows, signal, take);
+  await forEachBatch(scoring, rows, { wanted: "scored", signal, take });
   return {
     images: rows.paths.length,
     tasks: Object.fromEntries([...evaluations].map(([name, evaluation]) => [name, evaluation.report()])),
   };
 }
 
-/** Class probabilities per task, float32 [paths, classes] row-major. */
+/** What each task serves, float32 [paths, width] row-major: probabilities of classes, say. */
 export async function predictPaths(
   scoring: Scoring,
   paths: readonly string[],
 ): Promise<Map<string, Float32Array>> {
-  const { tasks } = scoring.manifest;
+  const tasks = tasksOf(scoring.manifest);
   const rows: LabelledRows = {
     tasks: tasks.map(({ name }) => name),
     paths,
     labels: new Int32Array(paths.length * tasks.length).fill(-1),
     locate: (row) => ({ file: paths[row] ?? "" }),
   };
-  const results = new Map(
-    tasks.map(({ name, classes }) => [name, new Float32Array(paths.length * classes.length)]),
-  );
-  const take: Take = (batch, logits) => {
+  const results = new Map(tasks.map(({ name, width }) => [name, new Float32Array(paths.length * width)]));
+  const take: Take = (batch, outputs) => {
     const first = batch.rows[0] ?? 0;
-    for (const { name, classes } of tasks) {
-      const values = softmaxRows(logits.get(name) ?? new Float32Array(), classes.length, batch.filled);
-      results.get(name)?.set(values, first * classes.length);
+    for (const { name, width } of tasks) {
+      const values = outputs.get(name)?.subarray(0, batch.filled * width);
+      if (values) results.get(name)?.set(values, first * width);
     }
   };
-  await forEachBatch(scoring, rows, undefined, take);
+  await forEachBatch(scoring, rows, { wanted: "served", take });
   return results;
 }
 
 /**
- * Class probabilities per task, float32 [count, classes] row-major, of images in memory: bytes of
- * [count,H,W,C] numbers as the reader would give them.
+ * What each task serves, float32 [count, width] row-major, of images in memory: bytes of [count,H,W,C]
+ * numbers as the reader would give them.
  */
 export async function predictImages(
   scoring: Scoring,
   images: Uint8Array,
 ): Promise<Map<string, Float32Array>> {
-  const { tasks, batchSize } = scoring.manifest;
+  const { batchSize } = scoring.manifest;
+  const tasks = tasksOf(scoring.manifest);
   const size = imageBytes(scoring.reader.format);
   const count = images.length / size;
-  const results = new Map(tasks.map(({ name, classes }) => [name, new Float32Array(count * classes.length)]));
+  const results = new Map(tasks.map(({ name, width }) => [name, new Float32Array(count * width)]));
   for (let first = 0; first < count; first += batchSize) {
     const filled = Math.min(batchSize, count - first);
     const batch = new Uint8Array(batchSize * size);
     batch.set(images.subarray(first * size, (first + filled) * size));
-    const { logits } = await scoring.device.evaluate({ images: batch });
-    for (const { name, classes } of tasks) {
-      const values = softmaxRows(logits.get(name) ?? new Float32Array(), classes.length, filled);
-      results.get(name)?.set(values, first * classes.length);
+    const { outputs } = await scoring.device.evaluate({ images: batch }, "served");
+    for (const { name, width } of tasks) {
+      const values = outputs.get(name)?.subarray(0, filled * width);
+      if (values) results.get(name)?.set(values, first * width);
     }
   }
   return results;
 }
 
-/** Softmax of the first `rows` rows of `logits` [n, width]. */
-function softmaxRows(logits: Float32Array, width: number, rows: number): Float32Array {
-  const result = logits.slice(0, rows * width);
-  for (let row = 0; row < rows; row++) {
-    const values = result.subarray(row * width, (row + 1) * width);
-    const largest = Math.max(...values);
-    const sum = values.reduce((total, value) => total + Math.exp(value - largest), 0);
-    values.forEach((value, i) => {
-      values[i] = Math.exp(value - largest) / sum;
-    });
-  }
-  return result;
-}
-
 async function forEachBatch(
   scoring: Scoring,
   rows: LabelledRows,
-  signal: AbortSignal | undefined,
-  take: Take,
+  {
+    wanted,
+    signal,
+    take,
+  }: {
+    readonly wanted: WantedOutput;
+    readonly signal?: AbortSignal | undefined;
+    readonly take: Take;
+  },
 ): Promise<void> {
   const { batchSize } = scoring.manifest;
   await using loader =
@@ -144,8 +148,8 @@ async function forEachBatch(
       parallel: scoring.parallel,
     });
   for (let batch = await loader.next(); batch && !signal?.aborted; batch = await loader.next()) {
-    const { logits, inputBuffer } = await scoring.device.evaluate(batch);
+    const { outputs, inputBuffer } = await scoring.device.evaluate(batch, wanted);
     if (inputBuffer) loader.release(inputBuffer);
-    take(batch, logits);
+    take(batch, outputs);
   }
 }

@@ -5,11 +5,11 @@ import { createReadStream } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
-import { METADATA_KEY, readMetadata } from "../../compiler/export/modelMetadata.ts";
+import { METADATA_KEY, readMetadata, taskOfServed } from "../../compiler/export/modelMetadata.ts";
 import type { Graph } from "../../compiler/ir/types.ts";
 import type { Teacher } from "../../compiler/model/distillation.ts";
 import { type ImportedTrunk, importedFcn } from "../../compiler/model/importedTrunk.ts";
-import type { TaskClasses } from "../../compiler/model/network.ts";
+import { outputName, type TaskClasses } from "../../compiler/model/network.ts";
 import { expectsBytePixels } from "../../compiler/model/pixelArithmetic.ts";
 import { type CutGraph, prepareTrunk } from "../../compiler/model/prepareTrunk.ts";
 import { OPS } from "../../compiler/ops/table.ts";
@@ -19,6 +19,8 @@ import { importTrunk } from "../../compiler/read/onnx/importTrunk.ts";
 import { classKey } from "../../compiler/spec/classKey.ts";
 import { networkChannels } from "../../compiler/spec/pixelRange.ts";
 import type { ImportedFcn, Spec } from "../../compiler/spec/schema.ts";
+import { openTasks } from "../../compiler/tasks/openTask.ts";
+import type { Task } from "../../compiler/tasks/task.ts";
 import { restoreReplaced } from "../files/leftovers.ts";
 import { importKerasFile, isKerasPath } from "./kerasFile.ts";
 import { type ModelFile, readModelFile } from "./modelFile.ts";
@@ -188,7 +190,15 @@ function refuseBytes(
   throw new MttcError({ code: "E_MODEL_SHAPE", message, at: { file: path, path: key } });
 }
 
-/** A teacher gives `probabilities/<task>`, or an output of the task's name, for at least one task. */
+/** The output that would do, for messages: of the first task that can be distilled. */
+function expectedOutput([task]: readonly Task[]): string {
+  return task ? `"${outputName(task, task.served.name)}"` : "for a task that can be distilled";
+}
+
+/**
+ * A teacher gives what a task's exports give (`probabilities/<task>` of classes), or an output of the task's
+ * name, for at least one task.
+ */
 async function readTeacher(spec: Spec, path: string, classes: TaskClasses): Promise<Teacher> {
   const { graph, layout, listed, hash } = isKerasPath(path)
     ? await readKerasTeacher(spec, path)
@@ -196,29 +206,31 @@ async function readTeacher(spec: Spec, path: string, classes: TaskClasses): Prom
   refuseBytes(graph, path, "teacher", undefined, spec);
   const named = new Map(graph.outputs.map(({ name, value }) => [name, value]));
   const outputs = new Map<string, string>();
-  for (const { task, classes: names } of classes) {
-    const output = [`probabilities/${task}`, task].find((name) => named.has(name));
+  const tasks = openTasks(classes).filter(({ distil }) => distil !== undefined);
+  for (const task of tasks) {
+    const { name, numbers, width } = task;
+    const output = [outputName(task, task.served.name), name].find((candidate) => named.has(candidate));
     if (output === undefined) continue;
     const shape = named.get(output)?.type.shape ?? [];
-    const theirs = listed.get(task) ?? names;
-    if (shape.length !== 2 || shape[1] !== names.length || !areSameClasses(theirs, names))
+    const theirs = listed.get(name) ?? numbers;
+    if (shape.length !== 2 || shape[1] !== width || !areSameNumbers(theirs, numbers))
       throw new MttcError({
         code: "E_MODEL_SHAPE",
-        message: `output "${output}" is [${shape}] of ${theirs}; expected [N,${names.length}] of ${names}`,
+        message: `output "${output}" is [${shape}] of ${theirs}; expected [N,${width}] of ${numbers}`,
         at: { file: path, path: "teacher" },
       });
-    outputs.set(task, output);
+    outputs.set(name, output);
   }
   if (outputs.size === 0)
     throw new MttcError({
       code: "E_MODEL_OUTPUT",
-      message: `expected an output "probabilities/${spec.tasks[0]}", found ${[...named.keys()].join(", ")}`,
+      message: `expected an output ${expectedOutput(tasks)}, found ${[...named.keys()].join(", ")}`,
       at: { file: path, path: "teacher" },
     });
   return { graph, layout, outputs, hash };
 }
 
-/** A teacher's model; `listed` holds class names per task where the file says them. */
+/** A teacher's model; `listed` names the numbers of each task's output where the file says them. */
 type TeacherModel = Omit<Teacher, "outputs"> & { readonly listed: ReadonlyMap<string, readonly string[]> };
 
 async function readKerasTeacher(spec: Spec, path: string): Promise<TeacherModel> {
@@ -229,20 +241,20 @@ async function readKerasTeacher(spec: Spec, path: string): Promise<TeacherModel>
 function readOnnxTeacher(spec: Spec, path: string): TeacherModel {
   const file = readModelFile(path);
   const { graph, layout, metadata } = importModel(file.bytes, importOptions(spec, file));
-  return { graph, layout, listed: exportedClasses(metadata, path), hash: file.hash() };
+  return { graph, layout, listed: exportedNumbers(metadata, path), hash: file.hash() };
 }
 
-/** Class names per task of a file that mttc exported; other files do not say them. */
-function exportedClasses(
+/** Names of the numbers per task of a file that mttc exported; other files do not say them. */
+function exportedNumbers(
   metadata: ImportedModel["metadata"],
   path: string,
 ): ReadonlyMap<string, readonly string[]> {
   if (!metadata.some(({ key }) => key === METADATA_KEY)) return new Map();
-  return new Map(readMetadata(metadata, path).tasks.map(({ name, classes }) => [name, classes]));
+  return new Map(readMetadata(metadata, path).tasks.map((task) => [task.name, taskOfServed(task).numbers]));
 }
 
-/** Whether classes are the same in the same order; a number is one however it is written. */
-function areSameClasses(theirs: readonly string[], ours: readonly string[]): boolean {
+/** Whether names are the same in the same order; a number is one however it is written. */
+function areSameNumbers(theirs: readonly string[], ours: readonly string[]): boolean {
   return (
     theirs.length === ours.length && theirs.every((name, i) => classKey(name) === classKey(ours[i] ?? ""))
   );

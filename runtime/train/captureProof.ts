@@ -140,7 +140,7 @@ async function runStep(device: CapturingDevice, feed: Feed): Promise<StepOutcome
   for (const index of micros.keys()) {
     const batch = feed.take();
     const { tasks } = await device.microBatch(batch, index, scalars, feed.following);
-    losses.push(...[...tasks.values()].map(({ lossSum }) => lossSum));
+    losses.push(...[...tasks.values()].map(({ loss_sum: sum = Number.NaN }) => sum));
   }
   await device.finishStep(scalars);
   return { state: await device.readState(), losses };

@@ -3,9 +3,9 @@
 // E_DIVERGED with the tasks or tensors, and where the last finite numbers lie.
 import type { StoredTensor } from "../../compiler/codec/safetensors.ts";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
+import type { TaskSums } from "../../compiler/tasks/report.ts";
 import type { EvaluationReport } from "../infer/evaluationReport.ts";
 import { isFiniteTensor } from "../runs/finiteTensors.ts";
-import type { TaskSums } from "./trainingDevice.ts";
 
 const MOST_NAMED = 5;
 
@@ -28,9 +28,10 @@ export function refuseLosses(
 ): void {
   throwAny(
     [...tasks]
-      .filter(([, { lossSum }]) => !Number.isFinite(lossSum))
-      .map(([task, { lossSum }]) => ({
-        message: `the loss became ${lossSum} in epoch ${epoch}, step ${step}`,
+      .map(([task, { loss_sum: sum = Number.NaN }]) => ({ task, sum }))
+      .filter(({ sum }) => !Number.isFinite(sum))
+      .map(({ task, sum }) => ({
+        message: `the loss became ${sum} in epoch ${epoch}, step ${step}`,
         path: `tasks.${task}`,
       })),
     wayBack(last),

@@ -1,11 +1,11 @@
 // One epoch: rows in the sampler's order -> micro-batches -> steps on the device. While ONNX Runtime works on
 // one micro-batch, the next is read; a device with memory of its own is given it meanwhile, and the one after
 // it is read. Everything is a pure function of (seed, epoch, step), so an epoch may begin in its middle.
+import type { TaskSums } from "../../compiler/tasks/report.ts";
 import { type LastCheckpoint, refuseLosses } from "./divergence.ts";
 import { EpochBatches } from "./epochBatches.ts";
 import type { StepEvent } from "./events.ts";
 import type { MicroBatch } from "./microBatch.ts";
-import type { TaskSums } from "./trainingDevice.ts";
 import type { TrainingSession } from "./trainingSession.ts";
 import type { WeightWatch } from "./weightWatch.ts";
 
@@ -84,7 +84,12 @@ export async function trainEpoch(session: TrainingSession, options: EpochOptions
 
 /** Masked mean loss per task of sums; NaN for a task without labelled rows. */
 export function meanLosses(sums: Iterable<readonly [string, TaskSums]>): Record<string, number> {
-  return Object.fromEntries([...sums].map(([task, { lossSum, count }]) => [task, lossSum / count]));
+  return Object.fromEntries([...sums].map(([task, of]) => [task, meanLoss(of)]));
+}
+
+/** Masked mean loss of sums; NaN without labelled rows. */
+export function meanLoss({ loss_sum: sum = Number.NaN, count = 0 }: TaskSums): number {
+  return sum / count;
 }
 
 /** Steps of an epoch: ceil(rows / batch_size). */
@@ -94,12 +99,9 @@ export function stepsPerEpoch(session: TrainingSession): number {
 }
 
 function addSums(sums: Map<string, TaskSums>, more: ReadonlyMap<string, TaskSums>): void {
-  for (const [task, { lossSum, count, correct }] of more) {
-    const before = sums.get(task) ?? { lossSum: 0, count: 0, correct: 0 };
-    sums.set(task, {
-      lossSum: before.lossSum + lossSum,
-      count: before.count + count,
-      correct: before.correct + correct,
-    });
+  for (const [task, of] of more) {
+    const before = sums.get(task) ?? {};
+    const added = Object.entries(of).map(([figure, sum]) => [figure, (before[figure] ?? 0) + sum]);
+    sums.set(task, Object.fromEntries(added));
   }
 }

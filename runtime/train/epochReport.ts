@@ -1,4 +1,7 @@
 // The report of a finished epoch: sums over its steps, the weights of the tasks, and its evaluation.
+import { taskOfEntry } from "../../compiler/bundle/manifest.ts";
+import { logVariance } from "../../compiler/model/objective.ts";
+import type { Task } from "../../compiler/tasks/task.ts";
 import type { EvaluationReport } from "../infer/evaluationReport.ts";
 import { type EpochState, meanLosses } from "./epochLoop.ts";
 import type { EpochReport } from "./events.ts";
@@ -16,19 +19,43 @@ export async function epochReport(
   { epoch, state, evaluation }: FinishedEpoch,
 ): Promise<EpochReport> {
   const logVariances = await session.device.readState((entry) => entry.group === "log_variance");
-  const weights = session.manifest.tasks.map(({ name, weight }) => {
-    const s = logVariances.get(`tasks.${name}.log_variance`)?.data[0];
-    return [name, weight === "adaptive" ? Math.exp(-Number(s)) : weight] as const;
+  const entries = session.manifest.tasks.map((entry) => ({ ...taskOfEntry(entry), weight: entry.weight }));
+  const weights = entries.map(({ name, certainty, weight }) => {
+    const s = logVariances.get(logVariance(name).name)?.data[0];
+    return [name, weight === "adaptive" ? certainty * Math.exp(-Number(s)) : weight] as const;
   });
   const sums = Object.entries(state.sums);
+  const { accuracies, others } = trainingFigures(entries, state);
   return {
     epoch,
     steps: state.step,
     seconds: state.seconds,
     trainLoss: meanLosses(sums),
-    trainAccuracy: Object.fromEntries(sums.map(([task, { correct, count }]) => [task, correct / count])),
+    trainAccuracy: accuracies,
+    ...(Object.keys(others).length > 0 ? { trainFigures: others } : {}),
     taskWeights: Object.fromEntries(weights),
     waitShare: state.seconds > 0 ? state.waitedSeconds / state.seconds : 0,
     ...(evaluation ? { evaluation } : {}),
   };
+}
+
+/** Of the tasks that have sums: accuracies by task, and the other figures of training by task and name. */
+function trainingFigures(
+  tasks: readonly Task[],
+  { sums }: EpochState,
+): {
+  readonly accuracies: Record<string, number>;
+  readonly others: Record<string, Record<string, number>>;
+} {
+  const accuracies: Record<string, number> = {};
+  const others: Record<string, Record<string, number>> = {};
+  for (const { name, reports } of tasks) {
+    const ofTask = sums[name];
+    for (const figure of ofTask ? reports.training : []) {
+      const value = figure.of(ofTask ?? {});
+      if (figure.name === "accuracy") accuracies[name] = value;
+      else others[name] = { ...others[name], [figure.name]: value };
+    }
+  }
+  return { accuracies, others };
 }

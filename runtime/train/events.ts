@@ -17,9 +17,12 @@ export interface EpochReport {
   readonly epoch: number;
   readonly steps: number;
   readonly seconds: number;
-  /** Masked mean of the cross-entropy per task over the epoch's labelled rows. */
+  /** Masked mean of the loss per task over the epoch's labelled rows. */
   readonly trainLoss: Readonly<Record<string, number>>;
+  /** Of the tasks of which training counts it: those of classes. */
   readonly trainAccuracy: Readonly<Record<string, number>>;
+  /** Other figures of training, by task and name; absent where no task has any. */
+  readonly trainFigures?: Readonly<Record<string, Readonly<Record<string, number>>>>;
   /** Weight of each task's loss at the end of the epoch: exp(-s) where it is learned. */
   readonly taskWeights: Readonly<Record<string, number>>;
   /** Share of the time in which the device had nothing to do but wait for its next images. */

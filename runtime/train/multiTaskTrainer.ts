@@ -1,13 +1,15 @@
 // The public trainer: construct it with labels, tasks, fcn and options, then `await trainer.fit(10)`. It
 // compiles the experiment, trains it on ONNX Runtime, evaluates after each epoch and saves a checkpoint of
 // it.
+
 import { join, resolve } from "node:path";
-import type { Manifest } from "../../compiler/bundle/manifest.ts";
+import { type Manifest, tasksOf } from "../../compiler/bundle/manifest.ts";
 import type { StoredTensor } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { type ImportedTrunk, importedValues } from "../../compiler/model/importedTrunk.ts";
 import { initialValue } from "../../compiler/model/initialValues.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
+import type { Task } from "../../compiler/tasks/task.ts";
 import { writeRunSheet } from "../augment/runSheet.ts";
 import type { EvaluationReport } from "../infer/evaluationReport.ts";
 import { evaluateRows, predictImages, predictPaths } from "../infer/scoring.ts";
@@ -30,7 +32,7 @@ import {
   readProgress,
   storedState,
 } from "./progress.ts";
-import { dropOldMatrices, storedHistory } from "./runHistory.ts";
+import { dropOldDetails, storedHistory } from "./runHistory.ts";
 import { appendLog, reconcileLog } from "./runLog.ts";
 import {
   nothingTrained,
@@ -93,7 +95,7 @@ export class MultiTaskTrainer implements AsyncDisposable {
     const run = await TrainedRun.open(logdir, runtime);
     try {
       const trainer = new MultiTaskTrainer(experimentFromRun(run.folder), runtime);
-      const { tasks } = await run.manifest();
+      const tasks = tasksOf(await run.manifest());
       trainer.#history.push(...readProgress(run.checkpoint, tasks).history);
       trainer.#run = run;
       return trainer;
@@ -168,7 +170,7 @@ export class MultiTaskTrainer implements AsyncDisposable {
   /** Brings log.jsonl in line with the history, before more is appended to it. */
   async #mendLog(session: TrainingSession): Promise<void> {
     if (this.spec.logdir === null) return;
-    if (await reconcileLog(session.directory, this.#history))
+    if (await reconcileLog(session.directory, this.#history, tasksOf(session.manifest)))
       this.#events.emit("log", {
         message: "log.jsonl is again what the checkpoint says: it was cut or lacked lines",
       });
@@ -188,8 +190,8 @@ export class MultiTaskTrainer implements AsyncDisposable {
   }
 
   /**
-   * Class probabilities per task, float32 [paths, classes] row-major, of image files. E_USAGE for other than
-   * a list of paths.
+   * What each task serves, float32 [paths, width] row-major, of image files: probabilities of classes, say.
+   * E_USAGE for other than a list of paths.
    */
   async predict(paths: readonly string[]): Promise<Map<string, Float32Array>> {
     refuseNoPaths("predict", paths);
@@ -223,6 +225,12 @@ export class MultiTaskTrainer implements AsyncDisposable {
   /** What was compiled: tensors, tasks with their classes, preprocessing. */
   async manifest(): Promise<Manifest> {
     return this.#run ? await this.#run.manifest() : (await this.#open()).manifest;
+  }
+
+  /** The tasks of what was compiled; none before a run is open. */
+  get tasks(): readonly Task[] {
+    const manifest = this.#session?.manifest;
+    return manifest ? tasksOf(manifest) : [];
   }
 
   /** Rows of the validation labels, or of the training labels where there are none. */
@@ -308,10 +316,10 @@ export class MultiTaskTrainer implements AsyncDisposable {
     if (evaluation) refuseEvaluation(evaluation, epoch, last);
     const report = await epochReport(session, { epoch, state, evaluation });
     this.#history.push(report);
-    dropOldMatrices(this.#history);
+    dropOldDetails(this.#history, tasksOf(session.manifest));
     this.#epochState = FRESH_EPOCH;
     await this.#save(session, tensors, async () => {
-      if (this.spec.logdir !== null) await appendLog(session.directory, report);
+      if (this.spec.logdir !== null) await appendLog(session.directory, report, tasksOf(session.manifest));
       this.#events.emit("epoch", report);
     });
   }
@@ -358,7 +366,7 @@ export class MultiTaskTrainer implements AsyncDisposable {
     const content = {
       epoch: this.#history.length,
       tensors,
-      progress: { ...progress, history: storedHistory(this.#history) },
+      progress: { ...progress, history: storedHistory(this.#history, tasksOf(session.manifest)) },
     };
     return await this.#saver.begin(session.directory, content, async (path) => {
       this.#events.emit("checkpoint", { path });

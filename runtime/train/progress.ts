@@ -1,15 +1,17 @@
 // Checkpoints of a run: device state <-> stored tensors, and what else a run needs to go on to the same bits.
+
 import { z } from "zod";
-import type { ParameterEntry } from "../../compiler/bundle/manifest.ts";
+import { type ParameterEntry, tasksOf } from "../../compiler/bundle/manifest.ts";
 import type { StoredTensor } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { LOSS_SCALE, LOSS_SCALING, SCALED_STEPS } from "../../compiler/step/lossScaling.ts";
+import type { Task } from "../../compiler/tasks/task.ts";
 import type { LoadedCheckpoint } from "../runs/checkpoints.ts";
 import { refuseOtherTensors } from "../runs/checkpointTensors.ts";
 import { type Fingerprint, readFingerprint } from "../runs/fingerprint.ts";
 import type { EpochState } from "./epochLoop.ts";
 import type { EpochReport } from "./events.ts";
-import { readHistory, type TaskClasses } from "./runHistory.ts";
+import { readHistory } from "./runHistory.ts";
 import type { TrainingSession } from "./trainingSession.ts";
 
 /** progress.json of a checkpoint; there `history` is what storedHistory makes of it. */
@@ -25,10 +27,15 @@ const sum = z
   .number()
   .nullable()
   .transform((value) => value ?? Number.NaN);
+/** Names of sums as steps give them; before tasks had kinds, that of the loss was another. */
+function withNames({ lossSum, ...sums }: Record<string, number>): Record<string, number> {
+  return lossSum === undefined ? sums : { loss_sum: lossSum, ...sums };
+}
+
 const progressSchema = z.object({
   epochState: z.object({
     step: z.int().nonnegative(),
-    sums: z.record(z.string(), z.object({ lossSum: sum, count: sum, correct: sum })),
+    sums: z.record(z.string(), z.record(z.string(), sum).transform(withNames)),
     ...{ seconds: sum, waitedSeconds: sum },
   }),
 });
@@ -65,7 +72,7 @@ export async function storedState(session: TrainingSession): Promise<StoredTenso
  */
 export function readProgress(
   { progress, path }: Pick<LoadedCheckpoint, "progress" | "path">,
-  tasks: TaskClasses,
+  tasks: readonly Task[],
 ): Progress {
   const fingerprint = readFingerprint(progress, path);
   const parsed = progressSchema.safeParse(progress);
@@ -93,7 +100,7 @@ export function readCheckpointState(
       return [name, stored ?? new Uint8Array(fresh?.slice().buffer ?? new ArrayBuffer(0))];
     }),
   );
-  return { tensors, progress: readProgress(checkpoint, session.manifest.tasks) };
+  return { tensors, progress: readProgress(checkpoint, tasksOf(session.manifest)) };
 }
 
 /** All parameters by name: from the device where they are trained, else from `frozenValue`. */

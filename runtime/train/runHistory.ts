@@ -1,19 +1,16 @@
-// The reports of a run's epochs as they are kept: figures of every epoch, confusion matrices of the newest
-// and of the best alone (of 1,500 classes a matrix has 2,250,000 numbers). Reports <-> what progress.json
-// holds; that of versions which kept every matrix is read, too.
+// The reports of a run's epochs as they are kept: figures of every epoch, details (confusion matrices) of the
+// newest and of the best alone (of 1,500 classes a matrix has 2,250,000 numbers). Reports <-> what
+// progress.json holds, in the form that each task's kind has; that of versions which kept every matrix is
+// read, too.
 import { z } from "zod";
 import { MttcError } from "../../compiler/diagnostics.ts";
-import {
-  type ConfusionPair,
-  confusionOf,
-  confusionPairsOf,
-  type TaskFigures,
-  type TaskReport,
-} from "../infer/evaluationReport.ts";
+import type { ReportForm, TaskReport } from "../../compiler/tasks/report.ts";
+import type { Task } from "../../compiler/tasks/task.ts";
+import type { EvaluationReport } from "../infer/evaluationReport.ts";
 import type { EpochReport } from "./events.ts";
 
-/** Classes by task, as a manifest has them. */
-export type TaskClasses = readonly { readonly name: string; readonly classes: readonly string[] }[];
+/** The tasks that reports are of: their form is that of the tasks' kinds. */
+export type ReportedTasks = readonly Pick<Task, "name" | "reports">[];
 
 /** JSON has no NaN: it is null there. */
 const figure = z
@@ -21,34 +18,20 @@ const figure = z
   .nullable()
   .transform((value) => value ?? Number.NaN);
 const figures = z.record(z.string(), figure);
-const taskSchema = z.object({
-  labelled: z.number(),
-  ...{ loss: figure, accuracy: figure, macroRecall: figure, majority: figure, majorityRecall: figure },
-  /** Actual, predicted, rows; actual, predicted, rows; ... */
-  pairs: z.array(z.int().nonnegative()).optional(),
-  /** Of earlier versions, in every epoch; of two epochs it is looked at. */
-  confusion: z.unknown().optional(),
-});
-const epochSchema = z.object({
-  ...{ epoch: z.int().positive(), steps: z.int().nonnegative(), seconds: z.number() },
-  ...{ trainLoss: figures, trainAccuracy: figures, taskWeights: figures, waitShare: figure },
-  evaluation: z.object({ images: z.number(), tasks: z.record(z.string(), taskSchema) }).optional(),
-});
-const historySchema = z.array(epochSchema);
-const matrixSchema = z.array(z.array(z.int().nonnegative()));
-
-type StoredTask = z.output<typeof taskSchema>;
 
 /**
  * Number in `history` of the epoch whose tasks gained most over their baselines, the first of equal ones; the
- * gain is the mean over tasks with validation labels of (f - f0) / (1 - f0), f the macro recall and f0 that
- * of always answering the most frequent class. Undefined where nothing was validated.
+ * gain is the mean over tasks with validation labels of (f - f0) / (1 - f0), f and f0 being the figure that
+ * the task's kind judges by and its baseline. Undefined where nothing was validated.
  */
-export function bestEpoch(history: readonly EpochReport[]): number | undefined {
+export function bestEpoch(history: readonly EpochReport[], tasks: ReportedTasks): number | undefined {
   let [best, most]: [number | undefined, number] = [undefined, -Infinity];
   for (const [index, { evaluation }] of history.entries()) {
-    const gains = Object.values(evaluation?.tasks ?? {})
-      .map(({ macroRecall, majorityRecall }) => (macroRecall - majorityRecall) / (1 - majorityRecall))
+    const gains = tasks
+      .flatMap(({ name, reports }) => {
+        const report = evaluation?.tasks[name];
+        return report ? [reports.gain(report)] : [];
+      })
       .filter(Number.isFinite);
     const gain = gains.reduce((sum, one) => sum + one, 0) / gains.length;
     if (gain > most) [best, most] = [index, gain];
@@ -56,104 +39,112 @@ export function bestEpoch(history: readonly EpochReport[]): number | undefined {
   return best;
 }
 
-/** Drops the confusion matrices of all epochs but the newest and the best. */
-export function dropOldMatrices(history: EpochReport[]): void {
-  const kept = new Set([history.length - 1, bestEpoch(history)]);
+/** Drops the details of all epochs but the newest and the best. */
+export function dropOldDetails(history: EpochReport[], tasks: ReportedTasks): void {
+  const kept = new Set([history.length - 1, bestEpoch(history, tasks)]);
   for (const [index, report] of history.entries())
-    if (!kept.has(index) && hasMatrix(report)) history[index] = withoutMatrices(report);
+    if (!kept.has(index) && hasDetails(report, tasks))
+      history[index] = withTasks(report, tasks, (task, form) => ({
+        ...figuresOf(task, form),
+        ...form.constants,
+      }));
 }
 
-/** What a log keeps of a report: its figures, without class names and matrices. */
-export function logEntry(report: EpochReport): object {
-  const { evaluation } = report;
-  if (!evaluation) return report;
-  const tasks = Object.entries(evaluation.tasks).map(([name, task]) => [name, figuresOf(task)]);
-  return { ...report, evaluation: { images: evaluation.images, tasks: Object.fromEntries(tasks) } };
+/** What a log keeps of a report: its figures alone. */
+export function logEntry(report: EpochReport, tasks: ReportedTasks): object {
+  return withTasks(report, tasks, figuresOf);
 }
 
-/** What progress.json holds of a history: figures, and matrices, where there are any, as lists of pairs. */
-export function storedHistory(history: readonly EpochReport[]): unknown[] {
-  return history.map((report) => {
-    const { evaluation } = report;
-    if (!evaluation) return report;
-    const tasks = Object.entries(evaluation.tasks).map(([name, task]) => {
-      const pairs = confusionPairsOf(task);
-      return [name, { ...figuresOf(task), ...(pairs ? { pairs: pairs.flat() } : {}) }];
-    });
-    return { ...report, evaluation: { images: evaluation.images, tasks: Object.fromEntries(tasks) } };
-  });
+/** What progress.json holds of a history: figures, and details, where there are any. */
+export function storedHistory(history: readonly EpochReport[], tasks: ReportedTasks): unknown[] {
+  return history.map((report) =>
+    withTasks(report, tasks, (task, form) => ({ ...figuresOf(task, form), ...form.details?.store(task) })),
+  );
 }
 
 /**
  * The reports of what `storedHistory` or an earlier version stored. E_CKPT_CORRUPT, naming the first place
  * that is not as it should be.
  */
-export function readHistory(stored: unknown, tasks: TaskClasses, file: string): EpochReport[] {
-  const parsed = historySchema.safeParse(stored);
-  if (!parsed.success) throw unreadable(parsed.error, file);
-  const classesOf = new Map(tasks.map(({ name, classes }) => [name, classes]));
-  const plain = parsed.data.map(({ evaluation, ...report }): EpochReport => {
-    if (!evaluation) return report;
-    const reports = Object.entries(evaluation.tasks).map(([name, task]): [string, TaskReport] => [
-      name,
-      { ...figuresOf(task), classes: classesOf.get(name) ?? [] },
-    ]);
-    return { ...report, evaluation: { images: evaluation.images, tasks: Object.fromEntries(reports) } };
-  });
-  for (const index of new Set([plain.length - 1, bestEpoch(plain)])) {
-    const report = plain[index ?? -1];
-    const stored = parsed.data[index ?? -1]?.evaluation?.tasks;
-    if (report && stored) plain[index ?? -1] = withMatrices(report, stored, file);
+export function readHistory(stored: unknown, tasks: ReportedTasks, file: string): EpochReport[] {
+  try {
+    const epochs = schemaOf(tasks).parse(stored);
+    const plain = epochs.map(({ trainFigures, evaluation, ...report }): EpochReport => {
+      const whole = { ...report, ...(trainFigures && { trainFigures }) };
+      if (!evaluation) return whole;
+      const { images, tasks: reports } = evaluation;
+      return withTasks({ ...whole, evaluation: { images, tasks: known(reports) } }, tasks, (task, form) => ({
+        ...figuresOf(task, form),
+        ...form.constants,
+      }));
+    });
+    for (const index of new Set([plain.length - 1, bestEpoch(plain, tasks)])) {
+      const report = plain[index ?? -1];
+      const kept = epochs[index ?? -1]?.evaluation?.tasks;
+      if (report && kept)
+        plain[index ?? -1] = withTasks(report, tasks, (task, { details }, name) => ({
+          ...task,
+          ...details?.restore(kept[name] ?? {}),
+        }));
+    }
+    return plain;
+  } catch (error) {
+    if (error instanceof z.ZodError) throw unreadable(error, file);
+    throw error;
   }
-  return plain;
 }
 
-function withMatrices(
-  report: EpochReport,
-  stored: Readonly<Record<string, StoredTask>>,
-  file: string,
-): EpochReport {
-  const { evaluation } = report;
-  if (!evaluation) return report;
-  const tasks = Object.entries(evaluation.tasks).map(([name, task]) => {
-    const pairs = stored[name] && pairsOfStored(stored[name], file);
-    return [name, { ...task, ...(pairs ? confusionOf(pairs, task.classes.length) : {}) }];
+/** Of the tasks of a run: figures that each has, and what its details are stored as. */
+function schemaOf(tasks: ReportedTasks) {
+  const ofTask = ({ reports }: Pick<Task, "reports">) =>
+    z.object({
+      ...{ labelled: z.number(), loss: figure },
+      ...Object.fromEntries(reports.figures.map(({ name }) => [name, figure])),
+      ...reports.details?.stored,
+    });
+  const ofTasks = z.object(Object.fromEntries(tasks.map((task) => [task.name, ofTask(task).optional()])));
+  const epoch = z.object({
+    ...{ epoch: z.int().positive(), steps: z.int().nonnegative(), seconds: z.number() },
+    ...{ trainLoss: figures, trainAccuracy: figures, taskWeights: figures, waitShare: figure },
+    trainFigures: z.record(z.string(), figures).optional(),
+    evaluation: z.object({ images: z.number(), tasks: ofTasks }).optional(),
   });
-  return { ...report, evaluation: { ...evaluation, tasks: Object.fromEntries(tasks) } };
+  return z.array(epoch);
 }
 
-function pairsOfStored({ pairs, confusion }: StoredTask, file: string): readonly ConfusionPair[] | undefined {
-  if (pairs)
-    return Array.from({ length: pairs.length / 3 }, (_, i) => [
-      pairs[3 * i] ?? 0,
-      pairs[3 * i + 1] ?? 0,
-      pairs[3 * i + 2] ?? 0,
-    ]);
-  if (confusion === undefined) return undefined;
-  const matrix = matrixSchema.safeParse(confusion);
-  if (!matrix.success) throw unreadable(matrix.error, file);
-  return confusionPairsOf({ confusion: matrix.data });
-}
-
-function figuresOf(task: TaskFigures): TaskFigures {
-  const { labelled, loss, accuracy, macroRecall, majority, majorityRecall } = task;
-  return { labelled, loss, accuracy, macroRecall, majority, majorityRecall };
-}
-
-function hasMatrix({ evaluation }: EpochReport): boolean {
-  return Object.values(evaluation?.tasks ?? {}).some(
-    ({ confusion, confusionPairs }) => (confusion ?? confusionPairs) !== undefined,
+/** The reports that are there. */
+function known(reports: Readonly<Record<string, TaskReport | undefined>>): Record<string, TaskReport> {
+  return Object.fromEntries(
+    Object.entries(reports).flatMap(([name, report]) => (report ? [[name, report]] : [])),
   );
 }
 
-function withoutMatrices(report: EpochReport): EpochReport {
+/** The report with each task's part made anew. */
+function withTasks<T extends EpochReport>(
+  report: T,
+  tasks: ReportedTasks,
+  make: (task: TaskReport, form: ReportForm, name: string) => object,
+): T {
   const { evaluation } = report;
   if (!evaluation) return report;
-  const tasks = Object.entries(evaluation.tasks).map(([name, task]) => [
-    name,
-    { ...figuresOf(task), classes: task.classes },
-  ]);
-  return { ...report, evaluation: { ...evaluation, tasks: Object.fromEntries(tasks) } };
+  const made = tasks.flatMap(({ name, reports }) => {
+    const task = evaluation.tasks[name];
+    return task ? [[name, make(task, reports, name)] as const] : [];
+  });
+  const whole = { images: evaluation.images, tasks: Object.fromEntries(made) } as EvaluationReport;
+  return { ...report, evaluation: whole };
+}
+
+function figuresOf(task: TaskReport, { figures: own }: ReportForm): TaskReport {
+  const { labelled, loss } = task;
+  return { labelled, loss, ...Object.fromEntries(own.map(({ name }) => [name, task[name]])) };
+}
+
+function hasDetails({ evaluation }: EpochReport, tasks: ReportedTasks): boolean {
+  return tasks.some(({ name, reports }) => {
+    const report = evaluation?.tasks[name];
+    return report !== undefined && (reports.details?.isIn(report) ?? false);
+  });
 }
 
 function unreadable(error: z.ZodError, file: string): MttcError {

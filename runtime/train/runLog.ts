@@ -7,15 +7,15 @@ import { writeFileAtomically } from "../files/atomicDirectory.ts";
 import { fileError, systemCode } from "../files/fileSystem.ts";
 import { LOG_FILE } from "../runs/runFolder.ts";
 import type { EpochReport } from "./events.ts";
-import { logEntry } from "./runHistory.ts";
+import { logEntry, type ReportedTasks } from "./runHistory.ts";
 
 /**
  * Appends the line of a finished epoch; NaN is written as null. E_FILE, E_DISK: the log is then as it was
  * before.
  */
-export async function appendLog(directory: string, report: EpochReport): Promise<void> {
+export async function appendLog(directory: string, report: EpochReport, tasks: ReportedTasks): Promise<void> {
   const file = join(directory, LOG_FILE);
-  const line = Buffer.from(lineOf(report));
+  const line = Buffer.from(lineOf(report, tasks));
   try {
     const handle = await open(file, "a");
     try {
@@ -41,7 +41,11 @@ export async function appendLog(directory: string, report: EpochReport): Promise
  * are, what is cut, joined, repeated or of later epochs goes, what is lost is written. Returns whether it had
  * to be mended. E_FILE, E_DISK.
  */
-export async function reconcileLog(directory: string, history: readonly EpochReport[]): Promise<boolean> {
+export async function reconcileLog(
+  directory: string,
+  history: readonly EpochReport[],
+  tasks: ReportedTasks,
+): Promise<boolean> {
   const file = join(directory, LOG_FILE);
   const text = await readLog(file);
   const found = new Map<string, string>();
@@ -51,7 +55,8 @@ export async function reconcileLog(directory: string, history: readonly EpochRep
   }
   // Lines of earlier versions hold more than their keys: class names and a matrix.
   const right = history
-    .map((report) => found.get(keyOfLine(lineOf(report)) ?? "") ?? lineOf(report))
+    .map((report) => lineOf(report, tasks))
+    .map((line) => found.get(keyOfLine(line) ?? "") ?? line)
     .join("");
   if (right === text) return false;
   await writeFileAtomically(file, right);
@@ -67,8 +72,8 @@ async function readLog(file: string): Promise<string> {
   }
 }
 
-function lineOf(report: EpochReport): string {
-  return `${JSON.stringify(logEntry(report))}\n`;
+function lineOf(report: EpochReport, tasks: ReportedTasks): string {
+  return `${JSON.stringify(logEntry(report, tasks))}\n`;
 }
 
 /** What tells one epoch's line from all others; undefined for what is no line of a log. */

@@ -3,11 +3,21 @@
 // alternation.ts says which tensor a step reads and which it writes.
 import { join } from "node:path";
 import { AUGMENT_INPUT } from "../../compiler/augment/augmentGraph.ts";
-import type { Bundle, GraphEntry, Manifest, StateEntry } from "../../compiler/bundle/manifest.ts";
+import {
+  type Bundle,
+  type GraphEntry,
+  type Manifest,
+  type StateEntry,
+  tasksOf,
+} from "../../compiler/bundle/manifest.ts";
 import { dataByName } from "../../compiler/codec/safetensors.ts";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { FEATURES_INPUT } from "../../compiler/model/network.ts";
+import { figureName } from "../../compiler/model/objective.ts";
 import { AUGMENTED_TRUNK, onFeatures } from "../../compiler/step/featureGraphs.ts";
+import type { TaskSums } from "../../compiler/tasks/report.ts";
+import type { Task } from "../../compiler/tasks/task.ts";
+import { type WantedOutput, wantedOutput } from "../infer/scoring.ts";
 import { arrayOver } from "../ort/hostTensor.ts";
 import type { BufferSpec, HostTensor, OrtHost } from "../ort/ortHost.ts";
 import { fallenNodes } from "../ort/placement.ts";
@@ -23,13 +33,6 @@ import {
   type StepScalars,
   scalarData,
 } from "./microBatch.ts";
-
-/** Sums over the labelled rows of a task. */
-export interface TaskSums {
-  readonly lossSum: number;
-  readonly count: number;
-  readonly correct: number;
-}
 
 export interface StepResult {
   readonly tasks: ReadonlyMap<string, TaskSums>;
@@ -61,6 +64,7 @@ export class TrainingDevice implements AsyncDisposable {
   readonly #bound = new Set<string>();
   readonly #alternation: Alternation;
   readonly #directory: string;
+  readonly #tasks: readonly Task[];
   readonly #graphs = new Set<string>();
   readonly #tensors = new Set<string>();
   /** The micro-batch that lies in the device's other set of inputs already. */
@@ -73,6 +77,7 @@ export class TrainingDevice implements AsyncDisposable {
     this.#profilePrefix = options.profilePrefix;
     this.#alternation = new Alternation(manifest, this.stagesInputs);
     this.manifest = manifest;
+    this.#tasks = tasksOf(manifest);
   }
 
   /** Opens the graphs that this spec needs from a bundle's folder and allocates all tensors. */
@@ -230,23 +235,20 @@ export class TrainingDevice implements AsyncDisposable {
     return runMs;
   }
 
-  /** Logits per task, float32 [batch, classes], of one batch. */
+  /** What is scored or served of each task, float32 [batch, width], of one batch. */
   async evaluate(
     input: BatchInput,
-  ): Promise<{ logits: Map<string, Float32Array>; inputBuffer: ArrayBuffer | undefined }> {
+    wanted: WantedOutput = "scored",
+  ): Promise<{ outputs: Map<string, Float32Array>; inputBuffer: ArrayBuffer | undefined }> {
     const graph = "features" in input ? onFeatures("evaluate") : "evaluate";
     const binding = await this.#bind(graph, false);
     const writes = this.#named(graph, inputData(input));
-    const logitsId = (task: string): string => this.#alternation.output(graph, `logits/${task}`);
-    const reads = this.manifest.tasks.map(({ name }) => logitsId(name));
-    const { outputs, returned } = await this.#host.step(binding, { writes, reads });
-    const logits = new Map(
-      this.manifest.tasks.map(({ name }) => [
-        name,
-        (outputs.get(logitsId(name)) ?? missing(name)).data as Float32Array,
-      ]),
+    const idOf = (task: Task): string => this.#alternation.output(graph, wantedOutput(task, wanted));
+    const { outputs, returned } = await this.#host.step(binding, { writes, reads: this.#tasks.map(idOf) });
+    const read = this.#tasks.map(
+      (task) => [task.name, (outputs.get(idOf(task)) ?? missing(task.name)).data as Float32Array] as const,
     );
-    return { logits, inputBuffer: returned[0] };
+    return { outputs: new Map(read), inputBuffer: returned[0] };
   }
 
   async #run(
@@ -258,26 +260,27 @@ export class TrainingDevice implements AsyncDisposable {
     const binding = await this.#bind(graph, fromZero);
     const writes = this.#named(graph, data);
     const staged = this.#named(graph, following, "after");
-    const reads = this.#graph(graph).outputs.flatMap(({ name }) => (isMetric(name) ? [name] : []));
+    const given = new Set(this.#graph(graph).outputs.map(({ name }) => name));
+    const figures = this.#tasks.map(({ name, figures: names }) => ({
+      name,
+      figures: names.filter((figure) => given.has(figureName(figure, name))),
+    }));
+    const reads = figures.flatMap(({ name, figures: names }) =>
+      names.map((figure) => figureName(figure, name)),
+    );
     // Buffers come back in the order of the writes, and images or features stand first in a batch's data.
     const firstStaged = transferableBuffers(writes).length;
     const inputs = [hasInput(data) ? [0] : [], hasInput(following) ? [firstStaged] : []].flat();
     const { outputs, returned, runMs } = await this.#host.step(binding, { writes, staged, reads });
     const scalar = (name: string): number => Number(outputs.get(name)?.data[0] ?? Number.NaN);
-    const tasks = reads.length === 0 ? [] : this.manifest.tasks;
+    const tasks = figures.flatMap(({ name, figures: names }): [string, TaskSums][] => {
+      const sums = names.map((figure) => [figure, scalar(figureName(figure, name))] as const);
+      return sums.length === 0 ? [] : [[name, Object.fromEntries(sums)]];
+    });
     return {
       inputBuffers: inputs.flatMap((index) => returned[index] ?? []),
       runMs,
-      tasks: new Map(
-        tasks.map(({ name }) => [
-          name,
-          {
-            lossSum: scalar(`loss_sum/${name}`),
-            count: scalar(`count/${name}`),
-            correct: scalar(`correct/${name}`),
-          },
-        ]),
-      ),
+      tasks: new Map(tasks),
     };
   }
 
@@ -378,10 +381,6 @@ export class TrainingDevice implements AsyncDisposable {
 /** Whether a graph is worth capturing: those that steps run again and again. */
 function isCaptured(graph: string): boolean {
   return ["train", onFeatures("train"), "grad", onFeatures("grad"), "apply"].includes(graph);
-}
-
-function isMetric(output: string): boolean {
-  return /^(loss_sum|count|correct)\//.test(output);
 }
 
 function hasInput(data: InputData): boolean {

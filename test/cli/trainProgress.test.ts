@@ -2,8 +2,13 @@
 import pc from "picocolors";
 import { expect, test } from "vitest";
 import { durationText, epochTable } from "../../cli/trainProgress.ts";
+import { openTask } from "../../compiler/tasks/openTask.ts";
+import type { Task } from "../../compiler/tasks/task.ts";
 import type { EpochReport } from "../../runtime/train/events.ts";
 
+const TASKS = ["season", "a task with a name of sixty letters and more"];
+const tasksOf = (names: readonly string[]): Task[] =>
+  names.map((task) => openTask({ task, classes: ["a", "b"] }));
 const style = { isTerminal: true, colours: pc.createColors(false) };
 
 /** Accuracy and its like are 1 at most; a loss of two digits is a bad one. */
@@ -21,7 +26,7 @@ function report(tasks: readonly string[], weight: number): EpochReport {
 }
 
 test.each([1, 198.4])("fits 80 columns with weights of %d and long names", (weight) => {
-  const lines = epochTable(report(["season", "a task with a name of sixty letters and more"], weight), style);
+  const lines = epochTable(report(TASKS, weight), tasksOf(TASKS), style);
   for (const line of lines.split("\n")) expect(line.length).toBeLessThanOrEqual(80);
   expect(lines).toContain("season");
   expect(lines).toContain("a task ");
@@ -31,7 +36,10 @@ test.each([1, 198.4])("fits 80 columns with weights of %d and long names", (weig
 
 test("without validation only what was trained is shown", () => {
   const { evaluation: _, ...trained } = report(["season"], 1);
-  expect(epochTable(trained, style).split("\n")).toEqual(["task      loss    acc", "season  10.500  0.750"]);
+  expect(epochTable(trained, tasksOf(["season"]), style).split("\n")).toEqual([
+    "task      loss    acc",
+    "season  10.500  0.750",
+  ]);
 });
 
 test.each([

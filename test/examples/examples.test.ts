@@ -10,11 +10,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compile } from "../../compiler/compile.ts";
 import { parseSpec } from "../../compiler/spec/parseSpec.ts";
 import { specWarnings } from "../../compiler/spec/specWarnings.ts";
+import type { TaskReport } from "../../compiler/tasks/report.ts";
 import { type AnsweredImage, answerText, goalsMissed } from "../../examples/demo/demoReport.ts";
 import { type DemoResult, runDemo } from "../../examples/demo/demoRun.ts";
 import { SHEET_IMAGES, sheetSvg } from "../../examples/demo/predictionSheet.ts";
 import { PARITY_TOLERANCE } from "../../runtime/export/parity.ts";
-import type { TaskReport } from "../../runtime/infer/evaluationReport.ts";
 import { runCli } from "../cli/runCli.ts";
 
 const repository = join(import.meta.dirname, "..", "..");

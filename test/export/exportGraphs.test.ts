@@ -14,6 +14,7 @@ import { runPasses } from "../../compiler/passes/pass.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import { buildGradientGraph } from "../../compiler/step/gradientGraph.ts";
 import { buildEvaluateGraph } from "../../compiler/step/inferenceGraphs.ts";
+import { openTasks } from "../../compiler/tasks/openTask.ts";
 import { faultsOf } from "../spec/faultsOf.ts";
 import { FOLDED_FLOAT32 } from "../tolerances.ts";
 
@@ -35,7 +36,7 @@ const CLASSES = [
 
 /** Initial values, and statistics that are not those of a fresh norm. */
 function parameterValues(): Map<string, Float32Array> {
-  const model = { spec: SPEC, classes: CLASSES, ops: OPS, frozenValue: () => new Float32Array() };
+  const model = { spec: SPEC, tasks: openTasks(CLASSES), ops: OPS, frozenValue: () => new Float32Array() };
   return new Map(
     buildGradientGraph(model, 2).parameters.map((parameter, i) => {
       const values = initialValue(parameter, 7);
@@ -53,7 +54,7 @@ const IMAGE: NDArray = {
 };
 
 function exportGraphs(split: boolean): Map<string, ExportGraph> {
-  const model = { spec: SPEC, classes: CLASSES, ops: OPS, values: VALUES, producer: "mttc" };
+  const model = { spec: SPEC, tasks: openTasks(CLASSES), ops: OPS, values: VALUES, producer: "mttc" };
   return new Map(buildExportGraphs(model, split).map((entry) => [entry.name, entry]));
 }
 
@@ -71,7 +72,7 @@ function largestDifference(a: NDArray | undefined, b: NDArray | undefined): numb
 test("the whole model gives what the evaluation graph of training gives, for any batch size", () => {
   const { graph } = exportGraphs(false).get("model") ?? {};
   const evaluate = buildEvaluateGraph(
-    { spec: SPEC, classes: CLASSES, ops: OPS, frozenValue: () => new Float32Array() },
+    { spec: SPEC, tasks: openTasks(CLASSES), ops: OPS, frozenValue: () => new Float32Array() },
     2,
   );
   const parameters = Object.fromEntries(
@@ -117,7 +118,7 @@ test("trunk, shared layers and heads compose to the whole model", () => {
 
 test("without shared layers there is no shared part and the heads take the features", () => {
   const spec = { ...SPEC, shared_layers: [] };
-  const model = { spec, classes: CLASSES, ops: OPS, values: VALUES, producer: "mttc" };
+  const model = { spec, tasks: openTasks(CLASSES), ops: OPS, values: VALUES, producer: "mttc" };
   const graphs = buildExportGraphs(model, true);
   expect(graphs.map(({ name }) => name)).toEqual([
     "model",

@@ -3,9 +3,11 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { csvCell, predictionsCsv } from "../../cli/predictionRows.ts";
+import { csvCell, longCsv } from "../../cli/predictionRows.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
+import type { ClassAnswer } from "../../compiler/tasks/classAnswers.ts";
+import { openTask } from "../../compiler/tasks/openTask.ts";
 import { exportRun } from "../../runtime/export/exportRun.ts";
 import { PARITY_TOLERANCE } from "../../runtime/export/parity.ts";
 import { Predictor } from "../../runtime/export/predictor.ts";
@@ -137,13 +139,14 @@ test("the predictor gives what the trainer predicts, for more images than a batc
     ]),
   );
   for (const [i, row] of rows.filter(({ task }) => task === "its shape").entries()) {
-    expect(Object.keys(row.probabilities)).toEqual(["bar", "dot", "ring"]);
-    Object.values(row.probabilities).forEach((value, c) => {
+    const answer = row as unknown as ClassAnswer;
+    expect(Object.keys(answer.probabilities)).toEqual(["bar", "dot", "ring"]);
+    Object.values(answer.probabilities).forEach((value, c) => {
       const right = expected.get("its shape")?.[3 * i + c] ?? Number.NaN;
       expect(Math.abs(value - right)).toBeLessThanOrEqual(PARITY_TOLERANCE);
     });
-    expect(row.probability).toBe(Math.max(...Object.values(row.probabilities)));
-    expect(row.probabilities[row.class]).toBe(row.probability);
+    expect(answer.probability).toBe(Math.max(...Object.values(answer.probabilities)));
+    expect(answer.probabilities[answer.class]).toBe(answer.probability);
   }
   const [fault] = await faultsOfAsync(async () => {
     for await (const _ of predictor.predict([join(data.folder, "train.csv")]));
@@ -164,5 +167,9 @@ test("cells of the CSV are text for spreadsheets, whatever they begin with", () 
     "",
   ]);
   const row = { file: "=a.png", task: "t", class: "@b", probability: 0.5, probabilities: { "@b": 0.5 } };
-  expect(predictionsCsv([row]).split("\r\n")[1]).toBe(`"'=a.png",t,"'@b",0.5,"{""@b"":0.5}"`);
+  expect(
+    longCsv([openTask({ task: "t", classes: ["@b"] })], false)
+      .image([row])
+      .trimEnd(),
+  ).toBe(`"'=a.png",t,"'@b",0.5,"{""@b"":0.5}"`);
 });

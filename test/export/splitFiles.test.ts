@@ -112,7 +112,9 @@ onnx.save(model, out)`;
   );
   expect(theirs?.map((row) => [row.task, row.class])).toEqual(ours?.map((row) => [row.task, row.class]));
   for (const [i, row] of (ours ?? []).entries())
-    expect(Math.abs(row.probability - (theirs?.[i]?.probability ?? 0))).toBeLessThan(PARITY_TOLERANCE);
+    expect(Math.abs(Number(row.probability) - Number(theirs?.[i]?.probability))).toBeLessThan(
+      PARITY_TOLERANCE,
+    );
   rmSync(joined, { recursive: true });
 });
 

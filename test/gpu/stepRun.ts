@@ -13,6 +13,7 @@ import type { TaskClasses } from "../../compiler/model/network.ts";
 import { augmentSettings } from "../../compiler/spec/augmentKeys.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
 import { LOSS_SCALE } from "../../compiler/step/lossScaling.ts";
+import { openTasks } from "../../compiler/tasks/openTask.ts";
 import { drawAugmentRows } from "../../runtime/augment/augmentRows.ts";
 import { drawDropoutMask } from "../../runtime/draws/dropoutMasks.ts";
 import { RandomStream } from "../../runtime/draws/randomStream.ts";
@@ -121,9 +122,9 @@ export class StepRun implements AsyncDisposable {
     const sums = new Map<string, { loss: number; count: number }>();
     for (const [i, micro] of micros.entries()) {
       const { tasks } = await this.device.microBatch(micro, i, scalars);
-      for (const [task, { lossSum, count }] of tasks) {
+      for (const [task, { loss_sum: sum = Number.NaN, count = 0 }] of tasks) {
         const before = sums.get(task) ?? { loss: 0, count: 0 };
-        sums.set(task, { loss: before.loss + lossSum, count: before.count + count });
+        sums.set(task, { loss: before.loss + sum, count: before.count + count });
       }
     }
     await this.device.finishStep(scalars);
@@ -191,10 +192,10 @@ export class StepRun implements AsyncDisposable {
     const words = new Uint32Array(images.buffer, 0, Math.floor(images.length / 4));
     for (let i = 0; i < words.length; i++) words[i] = Math.floor(stream.nextUniform() * 2 ** 32);
     const labels = new Map(
-      classes.map(({ task, classes: names }) => {
+      openTasks(classes).map(({ name: task, width }) => {
         const draws = new RandomStream(spec.seed, `gpu labels ${task}`, step, micro);
         const label = (): bigint =>
-          draws.nextUniform() < MISSING ? -1n : BigInt(Math.floor(draws.nextUniform() * names.length));
+          draws.nextUniform() < MISSING ? -1n : BigInt(Math.floor(draws.nextUniform() * width));
         return [task, BigInt64Array.from({ length: rows }, label)] as const;
       }),
     );

@@ -15,6 +15,7 @@ import { importModel } from "../../compiler/read/onnx/importModel.ts";
 import { importTrunk } from "../../compiler/read/onnx/importTrunk.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import { buildGradientGraph } from "../../compiler/step/gradientGraph.ts";
+import { openTasks } from "../../compiler/tasks/openTask.ts";
 import { OrtLibrary } from "../../runtime/ort/library.ts";
 import { assertClose } from "../assertClose.ts";
 import { runBytesOnOrt } from "../ops/runOnOrt.ts";
@@ -69,10 +70,10 @@ describe("exported models", () => {
     "random spec %i: the same numbers after a round trip",
     (seed) => {
       const spec = randomSpec(seed);
-      const training = { spec, classes: CLASSES, ops: OPS, frozenValue: () => new Float32Array() };
+      const training = { spec, tasks: openTasks(CLASSES), ops: OPS, frozenValue: () => new Float32Array() };
       const parameters = buildGradientGraph(training, 2).parameters;
       const values = new Map(parameters.map((parameter) => [parameter.name, initialValue(parameter, seed)]));
-      const model = { spec, classes: CLASSES, ops: OPS, values, producer: "mttc" };
+      const model = { spec, tasks: openTasks(CLASSES), ops: OPS, values, producer: "mttc" };
       const image: NDArray = {
         dtype: "uint8",
         shape: [2, 8, 12, 3],

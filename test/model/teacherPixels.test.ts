@@ -6,6 +6,7 @@ import { parseGraph } from "../../compiler/ir/print.ts";
 import { buildDistillation } from "../../compiler/model/distillation.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
+import { openTask } from "../../compiler/tasks/openTask.ts";
 import { assertClose } from "../assertClose.ts";
 import { PASS_FLOAT64 } from "../tolerances.ts";
 
@@ -43,7 +44,13 @@ test.each([8, 16] as const)("of images of %d bits", (bits) => {
     const teacher = { graph: teacherGraph(divided), layout: "NCHW" as const, outputs, hash: "" };
     b.output(
       "loss",
-      buildDistillation(b, { ...spec, distill_weight: 1 }, teacher, image, new Map([["t", logits]])),
+      buildDistillation(
+        b,
+        { ...spec, distill_weight: 1 },
+        teacher,
+        image,
+        new Map([[openTask({ task: "t", classes: ["a", "b", "c"] }), logits]]),
+      ),
     );
     const white = 2 ** bits - 1;
     const pixels = Float64Array.from({ length: 2 * 8 * 8 * 3 }, (_, i) =>

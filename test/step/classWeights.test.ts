@@ -6,6 +6,7 @@ import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import { buildTaskLoss } from "../../compiler/model/objective.ts";
 import { OPS } from "../../compiler/ops/table.ts";
+import { openTask } from "../../compiler/tasks/openTask.ts";
 import { OrtLibrary } from "../../runtime/ort/library.ts";
 import { runOnOrt } from "../ops/runOnOrt.ts";
 import { GRAD_APPLY, MICRO_BATCHES, REFERENCE_DIGITS, REFERENCE_FLOAT32 } from "../tolerances.ts";
@@ -34,10 +35,11 @@ function array(dtype: NDArray["dtype"], shape: readonly number[], numbers: reado
 function runLoss(logits: readonly number[], labels: readonly number[], inverse: number) {
   const b = new GraphBuilder("loss", OPS);
   const x = b.input("logits", "float32", [labels.length, 3]);
-  const { lossSum, weightedSum = lossSum } = buildTaskLoss(b, "t", x, labels.length, true);
-  const mean = b.mul(weightedSum, b.input("inverse", "float32", []));
-  b.output("weighted", weightedSum);
-  b.output("plain", lossSum);
+  const task = openTask({ task: "t", classes: ["a", "b", "c"] });
+  const { objective, figures } = buildTaskLoss(b, task, x, labels.length, true);
+  const mean = b.mul(objective, b.input("inverse", "float32", []));
+  b.output("weighted", objective);
+  b.output("plain", figures.loss_sum ?? objective);
   b.output("gradient", appendGradients(b, mean, [x]).get(x) ?? x);
   const graph = b.build();
   const feeds = new Map([

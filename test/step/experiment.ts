@@ -1,6 +1,6 @@
 // A training run in a test: the state of a bundle, batches of random images and labels, whole steps and steps
 // in halves.
-import type { Bundle, Target } from "../../compiler/bundle/manifest.ts";
+import { type Bundle, type Target, taskOfEntry } from "../../compiler/bundle/manifest.ts";
 import type { CompileOptions } from "../../compiler/compile.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
@@ -59,7 +59,8 @@ export function randomBatch({ manifest }: Bundle, seed: string): Batch {
     const task = manifest.tasks.find((entry) => name === `label/${entry.name}`);
     if (name === "image") fill(() => Math.floor(256 * random()));
     else if (name.startsWith("mask/")) fill(() => (random() < 0.5 ? 0 : 2));
-    else if (task) fill((i) => (i > 0 && random() < 0.25 ? -1 : Math.floor(task.classes.length * random())));
+    else if (task)
+      fill((i) => (i > 0 && random() < 0.25 ? -1 : Math.floor(taskOfEntry(task).width * random())));
   }
   return batch;
 }

@@ -9,6 +9,7 @@ import type { NDArray } from "../../compiler/ir/op.ts";
 import { buildObjective } from "../../compiler/model/objective.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
+import { openTask } from "../../compiler/tasks/openTask.ts";
 import { OrtLibrary } from "../../runtime/ort/library.ts";
 import { runOnOrt } from "../ops/runOnOrt.ts";
 import { REFERENCE_DIGITS, REFERENCE_FLOAT32, SIX_DIGITS } from "../tolerances.ts";
@@ -136,7 +137,7 @@ describe("totals of uncertainty weighting", () => {
         feeds.set(lossSum.name, scalar(4 * (losses[i] ?? 0)));
         feeds.set(`inv_count/${task}`, scalar(present[i] ? 1 / 4 : 0));
         feeds.set(`tasks.${task}.log_variance`, scalar(s[i] ?? Number.NaN));
-        return [task, { lossSum, count: lossSum, correct: lossSum }];
+        return [openTask({ task, classes: ["a", "b"] }), { objective: lossSum, figures: {} }];
       }),
     );
     const source = (_: GraphBuilder, { name }: { name: string }) => b.input(name, "float32", []);

@@ -6,7 +6,8 @@ import { copyFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { finished } from "node:stream/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { csvCell, predictionsCsv } from "../../cli/predictionRows.ts";
+import { csvCell, longCsv } from "../../cli/predictionRows.ts";
+import { openTask } from "../../compiler/tasks/openTask.ts";
 import { runCli } from "../cli/runCli.ts";
 import { makeTinyData, type TinyData, tinySpec } from "../cli/tinyData.ts";
 import { runWatched, type WatchedRun } from "../images/watchedRun.ts";
@@ -152,9 +153,16 @@ describe("row 31: what is written for other programs", () => {
   it("has no cell that a spreadsheet takes for a formula", () => {
     expect(csvCell("=cmd()")).toBe('"\'=cmd()"');
     for (const start of ["=", "+", "-", "@", "\t", "\r"]) expect(csvCell(`${start}1`)).toBe(`"'${start}1"`);
-    const row = { file: '=cmd(),"x"', task: "@t", class: "<script>", probability: 1, probabilities: {} };
-    const [, line] = predictionsCsv([row]).split("\r\n");
-    expect(line).toBe('"\'=cmd(),""x""","\'@t",<script>,1,{}');
+    const row = {
+      file: '=cmd(),"x"',
+      task: "@t",
+      class: "<script>",
+      probability: 1,
+      probabilities: { a: 1 },
+    };
+    const tasks = [openTask({ task: "@t", classes: ["a"] })];
+    const line = longCsv(tasks, false).image([row]).trimEnd();
+    expect(line).toBe('"\'=cmd(),""x""","\'@t",<script>,1,"{""a"":1}"');
   });
 });
 

@@ -78,7 +78,7 @@ test("a net learns from the fifth of five bands of 16 bits, and its export agree
   expect(predictor.metadata.preprocessing).toMatchObject({ channels: 5, dtype: "uint16", norm: 8_000 });
   const paths = Array.from({ length: ROWS }, (_, row) => join(folder, "images", `${row}.tif`));
   const found: string[] = [];
-  for await (const prediction of predictor.predict(paths)) found.push(prediction.class);
+  for await (const prediction of predictor.predict(paths)) found.push(String(prediction.class));
   const right = found.filter((name, row) => name === (row % 2 === 1 ? "wet" : "dry")).length;
   expect(right).toBeGreaterThan(0.9 * ROWS);
 });

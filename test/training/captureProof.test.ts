@@ -67,7 +67,11 @@ class FakeDevice implements CapturingDevice {
     const plain = this.captures ? next : this.plainly(before, next, this.#plainRuns++);
     if (this.captures) this.captured++;
     this.now = this.captures ? this.capturing(before, plain, this.captured) : plain;
-    return { tasks: new Map([["a", { lossSum: weight, count: 1, correct: 0 }]]), inputBuffers: [], runMs: 0 };
+    return {
+      tasks: new Map([["a", { loss_sum: weight, count: 1, correct: 0 }]]),
+      inputBuffers: [],
+      runMs: 0,
+    };
   };
   finishStep = () => Promise.resolve(0);
   giveUpCapture = async () => {

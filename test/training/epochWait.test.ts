@@ -58,7 +58,7 @@ async function course(stepMs: number, readMs: number, stagesInputs = false): Pro
         const batch = seen.at(-1)?.following ?? numberOf(images);
         seen.push({ batch, following: following && numberOf(following.images) });
         await sleep(stepMs);
-        const tasks = new Map([["a", { lossSum: 1, count: 1, correct: 1 }]]);
+        const tasks = new Map([["a", { loss_sum: 1, count: 1, correct: 1 }]]);
         const given = [...(isStaged ? [] : [images]), ...(following ? [following.images] : [])];
         return { tasks, inputBuffers: given.map(({ buffer }) => buffer) };
       },

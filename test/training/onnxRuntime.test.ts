@@ -99,7 +99,12 @@ async function trainOnOrt(name: string, fixture: TrainingFixture, steps = fixtur
     const batch = { images: step.image, labels: step.labels, masks: step.masks };
     const { tasks } = await device.microBatch(batch, 0, scalars);
     losses.push(
-      new Map([...tasks].map(([task, { lossSum, count }]) => [task, lossSum / Math.max(count, 1)])),
+      new Map(
+        [...tasks].map(([task, { loss_sum: sum = Number.NaN, count = 0 }]) => [
+          task,
+          sum / Math.max(count, 1),
+        ]),
+      ),
     );
   }
   return { device, losses };

@@ -137,6 +137,6 @@ function mttcFigures(line: string): Figures {
     trainLoss: Record<string, number>;
     evaluation?: { tasks: Record<string, { accuracy: number }> };
   };
-  const accuracy = Object.values(evaluation?.tasks ?? {}).map((task) => task.accuracy);
+  const accuracy = Object.values(evaluation?.tasks ?? {}).map((task) => Number(task.accuracy));
   return { losses: Object.values(trainLoss), accuracy };
 }

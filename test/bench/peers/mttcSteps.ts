@@ -67,7 +67,7 @@ class MttcSteps {
     const { tasks, inputBuffers } = await device.microBatch({ images, labels, masks }, 0, scalars);
     this.#buffers.push(...inputBuffers);
     return manifest.tasks.map(({ name }) => {
-      const { lossSum = Number.NaN, count = 0 } = tasks.get(name) ?? {};
+      const { loss_sum: lossSum = Number.NaN, count = 0 } = tasks.get(name) ?? {};
       return lossSum / count;
     });
   }

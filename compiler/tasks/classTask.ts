@@ -1,0 +1,90 @@
+// Tasks whose labels are one class of several: softmax cross-entropy, accuracy, probabilities of the classes.
+// Labels are class numbers, int64 [N]; -1 is missing.
+import { z } from "zod";
+import { InternalError } from "../diagnostics.ts";
+import type { GraphBuilder } from "../ir/builder.ts";
+import type { Value } from "../ir/types.ts";
+import { classAnswers } from "./classAnswers.ts";
+import { ClassEvaluation, classReports } from "./classEvaluation.ts";
+import { inverseCountOf, inverseSumOf } from "./presence.ts";
+import {
+  factsOf,
+  type LossInputs,
+  type Task,
+  type TaskDescription,
+  type TaskKind,
+  type TaskLoss,
+} from "./task.ts";
+
+/** Probabilities below this count as 0: the logarithm stays finite, and p log p vanishes there. */
+const LEAST_PROBABILITY = 1e-30;
+
+const factsSchema = z.object({ classes: z.array(z.string()).min(1).max(1_000_000) });
+
+export const CLASSES: TaskKind = {
+  kind: "classes",
+  doc: "one class of several; softmax cross-entropy",
+  facts: factsSchema,
+  open: openClasses,
+};
+
+function openClasses(description: TaskDescription): Task {
+  const { classes } = factsOf(factsSchema, description);
+  const logits = { name: "logits", of: (_b: GraphBuilder, y: Value) => y };
+  const probabilities = {
+    name: "probabilities",
+    isShare: true,
+    of: (b: GraphBuilder, y: Value) => b.emit("Softmax", [y], { axis: 1 }),
+  };
+  return {
+    ...{ name: description.task, kind: CLASSES.kind, description, width: classes.length, numbers: classes },
+    numbersAre: "classes",
+    label: { dtype: "int64", shape: [] },
+    figures: ["loss_sum", "count", "correct"],
+    loss: crossEntropy,
+    inverseCount,
+    certainty: 1,
+    outputs: [logits, probabilities],
+    scored: logits.name,
+    served: probabilities,
+    evaluation: () => new ClassEvaluation(classes),
+    reports: classReports(classes),
+    answers: classAnswers(classes),
+    distil: divergence,
+  };
+}
+
+/** Softmax cross-entropy of the labelled rows, and how many have their largest logit at their label. */
+function crossEntropy({ b, y, labels, weights }: LossInputs): TaskLoss {
+  const [loss_sum, count, correct] = b.emitAll("MaskedCrossEntropy", [y, labels], {}, 3);
+  if (!loss_sum || !count || !correct) throw new InternalError("MaskedCrossEntropy has three outputs");
+  const objective = weights ? weightedLossSum(b, y, labels, weights()) : loss_sum;
+  return { objective, figures: { loss_sum, count, correct } };
+}
+
+/**
+ * sum over labelled rows of w[label] ce: PyTorch's CrossEntropyLoss with `weight` and reduction "sum". Rows
+ * without label are replaced before the softmax: whatever their logits hold, their gradient is exactly 0.
+ */
+function weightedLossSum(b: GraphBuilder, logits: Value, labels: Value, weights: Value): Value {
+  const labelled = b.emit("GreaterOrEqual", [labels, b.scalar(0, "int64")]);
+  const column = b.emit("Unsqueeze", [labelled, b.ints([1])]);
+  const given = b.where(column, logits, b.scalar(0));
+  return b.emit("SoftmaxCrossEntropyLoss", [given, labels, weights], { reduction: "sum", ignore_index: -1 });
+}
+
+/** Weights are of the classes: the sum is that of w[label] over the labelled rows. */
+function inverseCount(b: GraphBuilder, labels: Value, weights: Value | undefined): Value {
+  const zero = b.scalar(0, "int64");
+  const present = b.emit("GreaterOrEqual", [labels, zero]);
+  if (!weights) return inverseCountOf(b, present);
+  const ofRows = b.emit("Gather", [weights, b.where(present, labels, zero)], { axis: 0 });
+  return inverseSumOf(b, b.where(present, ofRows, b.scalar(0)));
+}
+
+/** Sum over the images of KL(teacher || student), the teacher's probabilities [N, classes] given. */
+function divergence(b: GraphBuilder, logits: Value, p: Value): Value {
+  const student = b.emit("LogSoftmax", [logits], { axis: 1 });
+  const log = b.emit("Log", [b.emit("Max", [p, b.scalar(LEAST_PROBABILITY)])]);
+  return b.reduceSum(b.mul(p, b.sub(log, student)), [0, 1], 0);
+}
