@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { BUNDLE_FORMAT, type Target } from "../compiler/bundle/manifest.ts";
 import { compile } from "../compiler/compile.ts";
 import { type Fault, formatFault } from "../compiler/diagnostics.ts";
+import { TARGET_TRAITS } from "../compiler/lower/targets.ts";
 import { specWarnings } from "../compiler/spec/specWarnings.ts";
 import { visibleText } from "../compiler/visibleText.ts";
 import { refuseForeignFolder } from "../runtime/files/ownOutput.ts";
@@ -48,9 +49,10 @@ export async function compileExperiment(
   const { spec } = experiment;
   const { target } = flags;
   const key = compilationKey({ spec, classes, models, target });
-  // A compilation for CUDA names what its kernels leave out, and one that is watched has to be done.
+  // A compilation for a device names what its kernels leave out, and one that is watched has to be done.
   const isWatched = flags.timing === true || Boolean(dump);
-  const known = target === "cpu" && !isWatched ? await readUpToDate(directory, key) : undefined;
+  const isWhole = TARGET_TRAITS[target].kernelFaults === undefined && !isWatched;
+  const known = isWhole ? await readUpToDate(directory, key) : undefined;
   if (known?.files[STATE_FILE]) return showBundle({ directory, files: known.files }, flags, terminal);
   const trace = joinTraces([...(dump ? [dumpTrace(dump)] : []), timing.trace]);
   const warn = (fault: Fault): void =>

@@ -1,12 +1,14 @@
 // `mttc compile SPEC -o DIR`: the bundle of ONNX files alone, without training.
 import { type Command, Option } from "commander";
-import { TARGETS } from "../compiler/bundle/manifest.ts";
+import { DEFAULT_TARGET, TARGETS } from "../compiler/bundle/manifest.ts";
 import type { CompileFlags } from "./compileAction.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** `--target`, also of `mttc inspect`. */
 export function targetOption(): Option {
-  return new Option("--target <provider>", "what graphs are spelled for").choices(TARGETS).default("cpu");
+  return new Option("--target <provider>", "what graphs are spelled for")
+    .choices(TARGETS)
+    .default(DEFAULT_TARGET);
 }
 
 export function addCompileCommand(program: Command, terminal: Terminal): void {

@@ -1,6 +1,6 @@
 // What `mttc inspect` does: an experiment -> facts of its model, a graph of its compilation, or the placement
 // of its operators.
-import type { Target } from "../compiler/bundle/manifest.ts";
+import { DEFAULT_TARGET, type Target } from "../compiler/bundle/manifest.ts";
 import { compile } from "../compiler/compile.ts";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { inspectModel, type LayerFacts, type ModelFacts } from "../compiler/inspect/modelFacts.ts";
@@ -12,6 +12,7 @@ import type { Spec } from "../compiler/spec/schema.ts";
 import { visibleText } from "../compiler/visibleText.ts";
 import { type ForeignModels, readForeignModels } from "../runtime/models/foreignModels.ts";
 import { OrtHost } from "../runtime/ort/ortHost.ts";
+import { providerTraits } from "../runtime/ort/provider.ts";
 import { ortOptions } from "../runtime/ort/runtimeOptions.ts";
 import type { Experiment } from "../runtime/train/experiment.ts";
 import { placeGraphs } from "../runtime/train/placements.ts";
@@ -61,7 +62,9 @@ async function showPlacement(
 ): Promise<void> {
   await using host = await OrtHost.start(ortOptions(runtimeOptions(flags), spec.precision !== "fp32"));
   if (host.note !== undefined) terminal.note(host.note);
-  const target = host.provider.kind === "cuda" ? "cuda" : flags.target;
+  // On the default's provider any target can be looked at; another provider runs its own only.
+  const { target: own } = providerTraits(host.provider);
+  const target = own === DEFAULT_TARGET ? flags.target : own;
   const placed = await placeGraphs(host, compile(spec, classes, { ...models, target }));
   terminal.out(flags.json ? JSON.stringify(placed, null, 2) : placementText(placed, terminal));
 }

@@ -1,9 +1,10 @@
 // The pipeline: spec -> model -> backward -> step -> passes -> lower -> ONNX bundle. Read this first.
 // Pure: data in, bytes out. The same spec and classes give the same bytes.
 import { buildAugmentGraph, imageSize } from "./augment/augmentGraph.ts";
-import type { Bundle, Target } from "./bundle/manifest.ts";
+import { type Bundle, DEFAULT_TARGET, type Target } from "./bundle/manifest.ts";
 import { writeBundle } from "./bundle/writeBundle.ts";
 import { type FinishOptions, finishGraph } from "./lower/finishGraph.ts";
+import { TARGET_TRAITS } from "./lower/targets.ts";
 import type { Teacher } from "./model/distillation.ts";
 import { type ImportedTrunk, importedValues } from "./model/importedTrunk.ts";
 import { initialValue } from "./model/initialValues.ts";
@@ -47,15 +48,15 @@ export function compile(spec: Spec, classes: TaskClasses, options: CompileOption
     options.initialValues?.get(parameter.name) ??
     imported?.get(parameter.name) ??
     initialValue(parameter, spec.seed);
-  const { target = "cpu" } = options;
-  const mixed = spec.precision === "fp16" && target === "cuda";
+  const { target = DEFAULT_TARGET } = options;
+  const { mixesPrecision, joinsUpdates, augmentsForCpu } = TARGET_TRAITS[target];
+  const mixed = spec.precision === "fp16" && mixesPrecision;
   const model: TrainingModel = {
     ...{ spec, tasks: openTasks(classes), ops: OPS, frozenValue: initialOf, trunk, teacher },
     scalesLoss: mixed,
-    joinsUpdates: target === "cuda" ? "alike" : "vectors",
+    ...{ joinsUpdates, augmentsForCpu },
     // The loader warps bytes.
     loaderWarps: spec.bit_depth === 8 && (options.loaderWarps ?? false),
-    augmentsForCpu: target === "cpu",
   };
   const whole = buildGradientGraph(model, spec.batch_size);
   const micro = spec.accumulate === 1 ? whole : buildGradientGraph(model, spec.batch_size / spec.accumulate);

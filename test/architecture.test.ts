@@ -69,7 +69,6 @@ const RUNTIME_STAGES: readonly (readonly string[])[] = [
 const OP_NAME_TABLES: readonly string[] = [
   "compiler/codec/encodeGraph.ts",
   "compiler/inspect/graphCosts.ts",
-  "compiler/lower/candidates.ts",
   "compiler/lower/cudaKernels.ts",
   "compiler/lower/forms.ts",
   "compiler/lower/normGains.ts",
@@ -81,6 +80,9 @@ const OP_NAME_TABLES: readonly string[] = [
   "compiler/passes/mixedPrecision.ts",
   "compiler/passes/transposePushing.ts",
 ];
+/** A comparison of what a provider or a target is. */
+const WHICH_PROVIDER =
+  /\b(?:provider\.kind|target)\s*[!=]==\s*\x22|\x22\s*[!=]==\s*(?:[\w.#]+\.)?(?:provider\.kind|target)\b/;
 /** What the vocabulary of the IR may import, narrower than the order of stages. */
 const NARROW: Readonly<Record<string, readonly string[]>> = {
   "compiler/ir": ["compiler/ir", "compiler/diagnostics.ts"],
@@ -253,6 +255,10 @@ describe("the dialect", () => {
     ).toEqual([]);
   });
 
+  it("asks traits of a provider and of a target, never which one it is", () => {
+    expect(offences(shipped, "code", WHICH_PROVIDER)).toEqual([]);
+  });
+
   it("keeps no more tables of operators' names outside compiler/ops and compiler/read", () => {
     const others = house.filter(({ path }) => !/^compiler\/(ops|read)\//.test(path));
     expect(others.filter(hasOpNameTable).map(({ path }) => path)).toEqual(OP_NAME_TABLES);
@@ -340,6 +346,23 @@ describe("these checks", () => {
     ];
     for (const text of [...tables, "this.#rules.get(node!.op.name)"]) expect(sees(text), text).toBe(true);
     for (const text of ["[node.op.name, 1]", "f(op.name)"]) expect(sees(text), text).toBe(false);
+  });
+
+  it("see a comparison of a provider or a target", () => {
+    const sees = (text: string): boolean => WHICH_PROVIDER.test(planted("a.ts", text)[0]!.code);
+    for (const text of [
+      'if (host.provider.kind !== "cpu") x;',
+      'const a = target === "cuda";',
+      '"cpu" === this.#host.provider.kind',
+    ])
+      expect(sees(text), text).toBe(true);
+    for (const text of [
+      "traits.target",
+      "TRAITS[provider.kind]",
+      "request.kind !== x",
+      "count === target.length",
+    ])
+      expect(sees(text), text).toBe(false);
   });
 
   it("do not take strings and comments for code", () => {

@@ -13,6 +13,8 @@ export const BUNDLE_VERSION = 1;
 
 /** What graphs are spelled for. A graph for either runs on both: the target is a matter of speed. */
 export const TARGETS = ["cpu", "cuda"] as const;
+/** What graphs are spelled for where nobody says otherwise. */
+export const DEFAULT_TARGET: Target = "cpu";
 export type Target = (typeof TARGETS)[number];
 
 /** A tensor at a graph's border; symbolic dimensions ("N") are strings. */

@@ -101,7 +101,8 @@ export interface LowerContext {
 /** Rewrites one node into standard ops; returns a value for each output. */
 export type Lowering = (ctx: LowerContext) => readonly Value[];
 
-export interface Op {
+/** An operator; `Form` are the names of its forms. */
+export interface Op<Form extends string = string> {
   readonly name: string;
   /**
    * "" is ai.onnx at opset 18; "mttc" marks our own, which never reaches a file; "com.microsoft" is ONNX
@@ -125,26 +126,26 @@ export interface Op {
    * Named forms in standard ops, for our own ops and for those that a target may have in another spelling;
    * its table (lower/) chooses among them.
    */
-  readonly lower: Readonly<Record<string, Lowering>>;
+  readonly lower: Forms<Form>;
 }
+
+/** Lowerings by the form's name. */
+export type Forms<Form extends string = string> = Readonly<Record<Form, Lowering>>;
+
+/** What an entry may leave out. */
+type Defaulted = "domain" | "attrs" | "traits" | "outputs";
 
 export type OpTable = ReadonlyMap<string, Op>;
 
-/** Completes an op entry: standard domain, no attributes, no traits, no lowering unless given. */
-export function defineOp(
+/** Completes an op entry: standard domain, no attributes, no traits, no forms unless given. */
+export function defineOp<Form extends string = never>(
   name: string,
-  entry: Omit<Op, "name" | "domain" | "attrs" | "traits" | "outputs" | "lower"> &
-    Partial<Pick<Op, "domain" | "attrs" | "traits" | "outputs" | "lower">>,
-): Op {
-  return Object.freeze({
-    domain: "",
-    attrs: {},
-    traits: [],
-    outputs: ["y"],
-    lower: {},
-    ...entry,
-    name,
-  } as const);
+  entry: Omit<Op, "name" | "lower" | Defaulted> &
+    Partial<Pick<Op, Defaulted>> & { readonly lower?: Forms<Form> },
+): Op<Form> {
+  // Without forms given there are no names of them.
+  const { lower = {} as Forms<Form>, ...rest } = entry;
+  return Object.freeze({ domain: "", attrs: {}, traits: [], outputs: ["y"], ...rest, lower, name } as const);
 }
 
 /** The derivative exists and is zero almost everywhere: cotangents end here. */

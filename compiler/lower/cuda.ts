@@ -5,16 +5,30 @@
 // (cudaKernels.ts).
 import { elementCount, type Node } from "../ir/types.ts";
 import { groupsToJoin } from "../ops/concatSplit.ts";
-import { type FormTable, groupCount, listAttr, sizesOfValue } from "./forms.ts";
-
-/** Numbers that all taps' pixels side by side (im2col) may take: 1 GB in float32. */
-export const MOST_COLUMNS = 2 ** 28;
+import type { FormOf } from "../ops/loweredOps.ts";
+import {
+  groupCount,
+  hasColumns,
+  hasEqualPads,
+  hasImagesToSplit,
+  hasPointFilters,
+  hasStrides,
+  isDepthwise,
+  isFlippable,
+  isPointwise,
+  listAttr,
+  MOST_COLUMNS,
+  sizesOfValue,
+} from "./convolutionShapes.ts";
+import { cudaKernelFaults } from "./cudaKernels.ts";
+import { AS_IS, type FormTable, type MeasuredForms } from "./forms.ts";
+import type { TargetTraits } from "./target.ts";
 
 /** Numbers that a factor of a product may take once it is stretched. */
 const MOST_STRETCHED = 2 ** 26;
 
 /** The name of the form of an operator for a node; own operators that are not here have no form on CUDA. */
-export const cudaForms: FormTable = {
+const cudaForms: FormTable = {
   Conv: convolutionForm,
   ConvTranspose: (node) => (hasEqualPads(node) ? undefined : "symmetricPads"),
   ConvInputGrad: inputGradientForm,
@@ -38,31 +52,8 @@ export const cudaForms: FormTable = {
   MomentumUpdate: () => "elementwise",
 };
 
-/**
- * Whether batch norm by rows of pixels moves fewer bytes. For a pixel, forward and backward together,
- * imageRows moves 8 + 24 in float16 and 16 + 48 in float32; twoPass and channelAffine 44 + 60 (with casts to
- * float32 and back) and 32 + 48. For a row imageRows moves 128 more, 164 in float16. With rows of 3 pixels or
- * 9 they are even; 16 leave something for the four casts inside each BatchNormalization of float16.
- */
-export function hasLongRows(node: Node): boolean {
-  const pixels = sizesOfValue(node.inputs[0]).slice(2);
-  return pixels.reduce((count, size) => count * size, 1) >= 16;
-}
-
-/** Whether a window has the same pads on both sides of each axis; the CUDA ConvTranspose needs that. */
-export function hasEqualPads(node: Node): boolean {
-  const [top, left, bottom, right] = listAttr(node, "pads", [0, 0, 0, 0]);
-  return top === bottom && left === right;
-}
-
-/** Whether a node's convolution has 1x1 filters, one group and no pads, so that it is a matrix product. */
-export function isPointwise(node: Node, kernel: readonly number[]): boolean {
-  const pads = listAttr(node, "pads", [0, 0, 0, 0]);
-  return groupCount(node) === 1 && kernel.every((size) => size === 1) && pads.every((pad) => pad === 0);
-}
-
 /** ONNX Runtime's kernel uploads the addresses of more than 32 parts at every run. */
-function joiningForm({ inputs }: Node): string | undefined {
+function joiningForm({ inputs }: Node): FormOf<"Concat"> | undefined {
   const sizes = new Set(inputs.map((input) => String(input?.type.shape)));
   return sizes.size === 1 && groupsToJoin(inputs.length) !== undefined ? "inGroups" : undefined;
 }
@@ -71,7 +62,7 @@ function joiningForm({ inputs }: Node): string | undefined {
  * ONNX Runtime's kernel uploads three lists of addresses at every run where the leading axes of stacks are
  * stretched. Of a single matrix beside a stack no copies are made: it may be a large one.
  */
-function productForm({ inputs, outputs }: Node): string | undefined {
+function productForm({ inputs, outputs }: Node): FormOf<"MatMul"> | undefined {
   const factors = inputs.map((input) => input?.type.shape ?? []);
   const lead = outputs[0]?.type.shape.slice(0, -2) ?? [];
   const isKnown = [lead, ...factors].every((shape) => shape.every((dim) => typeof dim === "number"));
@@ -81,7 +72,7 @@ function productForm({ inputs, outputs }: Node): string | undefined {
   return Math.max(...sizes) <= MOST_STRETCHED ? "wholeStacks" : undefined;
 }
 
-function convolutionForm(node: Node): string | undefined {
+function convolutionForm(node: Node): FormOf<"Conv"> | undefined {
   // cuDNN's 1x1 convolution is a product already. Ours is one whole product for a single image; for more the
   // provider takes a list of pointers, which it uploads at every run.
   const [n] = node.inputs[0]?.type.shape ?? [];
@@ -89,7 +80,7 @@ function convolutionForm(node: Node): string | undefined {
   return n === 1 && isPointwise(node, kernel) ? "product" : undefined;
 }
 
-function inputGradientForm(node: Node): string {
+function inputGradientForm(node: Node): FormOf<"ConvInputGrad"> {
   const [n] = sizesOfValue(node.inputs[0]);
   // ConvTranspose runs cuDNN's own backward-data convolution, strides and groups included.
   return n === 1 && isPointwise(node, sizesOfValue(node.inputs[1]).slice(2))
@@ -103,7 +94,7 @@ function inputGradientForm(node: Node): string {
  * again), but is one product. Single images as parts save both transpositions, 2 (X + Y), for N partial
  * sums.
  */
-function weightGradientForm(node: Node): string {
+function weightGradientForm(node: Node): FormOf<"ConvWeightGrad"> {
   const [n = 1, c = 1] = sizesOfValue(node.inputs[0]);
   const [, k = 1, p = 1, q = 1] = sizesOfValue(node.inputs[1]);
   const taps = listAttr(node, "kernel_shape", [1, 1]).reduce((product, size) => product * size, 1);
@@ -117,3 +108,66 @@ function weightGradientForm(node: Node): string {
   if (columns) return partialsAreLess ? "splitColumnProduct" : "columnProduct";
   return partialsAreLess ? "splitTapProducts" : "tapProducts";
 }
+
+/**
+ * Whether batch norm by rows of pixels moves fewer bytes. For a pixel, forward and backward together,
+ * imageRows moves 8 + 24 in float16 and 16 + 48 in float32; twoPass and channelAffine 44 + 60 (with casts to
+ * float32 and back) and 32 + 48. For a row imageRows moves 128 more, 164 in float16. With rows of 3 pixels or
+ * 9 they are even; 16 leave something for the four casts inside each BatchNormalization of float16.
+ */
+function hasLongRows(node: Node): boolean {
+  const pixels = sizesOfValue(node.inputs[0]).slice(2);
+  return pixels.reduce((count, size) => count * size, 1) >= 16;
+}
+
+/** Products of matrices in one call: what a device's grid takes in the dimension that counts them. */
+const MOST_PRODUCTS = 65_535;
+
+/** Whether a batch norm goes by rows of pixels, few enough for a product of matrices each. */
+function hasFewLongRows(node: Node): boolean {
+  const [n = 1, c = 1] = sizesOfValue(node.inputs[0]);
+  return hasLongRows(node) && n * c <= MOST_PRODUCTS;
+}
+
+const always = (): boolean => true;
+
+const measured: MeasuredForms = {
+  Conv: { [AS_IS]: hasPointFilters, product: hasPointFilters },
+  ConvInputGrad: {
+    symmetricTranspose: always,
+    slicedTranspose: hasStrides,
+    flippedConv: isFlippable,
+    pointwiseProduct: hasPointFilters,
+  },
+  ConvWeightGrad: {
+    tapProducts: (node) => !isDepthwise(node),
+    splitTapProducts: (node) => !isDepthwise(node) && hasImagesToSplit(node),
+    columnProduct: hasColumns,
+    splitColumnProduct: (node) => hasColumns(node) && hasImagesToSplit(node),
+    swappedConv: always,
+    splitSwappedConv: (node) => !isDepthwise(node) && hasImagesToSplit(node),
+    depthwise: isDepthwise,
+  },
+  // imageRows moves 8 bytes of float16 a pixel for its sums of products, imageRowProducts 4; how a library
+  // does so many products of a row and a column is another matter.
+  BatchNormTrainingGrad: {
+    imageRows: hasLongRows,
+    imageRowProducts: hasFewLongRows,
+    channelAffine: hasLongRows,
+  },
+};
+
+/** ONNX Runtime's CUDA provider, on one device. */
+export const cudaTarget: TargetTraits = {
+  forms: cudaForms,
+  measured,
+  isMeasured: true,
+  mixesPrecision: true,
+  joinsUpdates: "alike",
+  augmentsForCpu: false,
+  warpsInLoader: false,
+  laysOutFilters: false,
+  gainsOnFilters: true,
+  respell: (graph) => graph,
+  kernelFaults: cudaKernelFaults,
+};

@@ -3,9 +3,8 @@
 // conditions that its source adds to them (cuda_execution_provider.cc; nn/batch_norm.cc).
 import type { Fault } from "../diagnostics.ts";
 import type { Graph, Node, Value } from "../ir/types.ts";
-import { hasEqualPads } from "./cuda.ts";
+import { hasEqualPads, listAttr } from "./convolutionShapes.ts";
 import { KERNEL_TABLE, WITHOUT_KERNEL } from "./cudaKernelTable.ts";
-import { listAttr } from "./forms.ts";
 
 /** Kernels of one operator: type parameters of its inputs and outputs, and the types of each parameter. */
 export interface KernelEntry {

@@ -1,6 +1,6 @@
 // From a graph as built to one that is written: simplify, lower for the target, simplify again. Every graph
 // goes through it, those of a bundle and those of an export.
-import type { Target } from "../bundle/manifest.ts";
+import { DEFAULT_TARGET, type Target } from "../bundle/manifest.ts";
 import type { Fault } from "../diagnostics.ts";
 import type { Graph } from "../ir/types.ts";
 import { CheckedNodes } from "../ir/verify.ts";
@@ -13,9 +13,9 @@ import { deadValues } from "../passes/deadValues.ts";
 import { identities } from "../passes/identities.ts";
 import { mixedPrecision } from "../passes/mixedPrecision.ts";
 import { type Pass, runPasses, type Trace } from "../passes/pass.ts";
-import { cudaKernelFaults } from "./cudaKernels.ts";
 import type { FormChoices } from "./forms.ts";
 import { lowerGraph } from "./lower.ts";
+import { TARGET_TRAITS } from "./targets.ts";
 
 export interface FinishOptions {
   readonly target?: Target | undefined;
@@ -47,7 +47,7 @@ export const SIMPLIFY: readonly Pass[] = [
 
 /** Simplifies, lowers and simplifies again: what an exported graph goes through too. */
 export function finishGraph(graph: Graph, options: FinishOptions = {}): Graph {
-  const { trace, target = "cpu", foldNorms = true, mixed = false } = options;
+  const { trace, target = DEFAULT_TARGET, foldNorms = true, mixed = false } = options;
   const simplify = foldNorms ? SIMPLIFY : SIMPLIFY.filter((pass) => pass !== batchNormFolding);
   const checked = new CheckedNodes();
   const passes = { ops: OPS, trace, checked };
@@ -75,6 +75,7 @@ export function finishGraph(graph: Graph, options: FinishOptions = {}): Graph {
     stage: `${graph.name}/4-simplify`,
   });
   trace?.(`${graph.name}/5-final`, final);
-  if (target === "cuda" && options.warn) for (const fault of cudaKernelFaults(final)) options.warn(fault);
+  const { kernelFaults } = TARGET_TRAITS[target];
+  if (kernelFaults && options.warn) for (const fault of kernelFaults(final)) options.warn(fault);
   return final;
 }

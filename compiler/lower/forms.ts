@@ -1,8 +1,10 @@
 // Which form a node takes: what a target's table says for its shape, or what was measured for it. A shape key
 // names all that the speed of a form depends on, so equal keys share a measurement.
+import type { Op } from "../ir/op.ts";
 import type { Attrs, Node, TensorData, Value } from "../ir/types.ts";
-import { concreteShape, typeText } from "../ir/types.ts";
+import { typeText } from "../ir/types.ts";
 import type { ChannelBlock } from "../ops/channelBlocks.ts";
+import type { FormOf, LoweredOpName, OwnOpName, RespelledOpName } from "../ops/loweredOps.ts";
 
 /** What a rule may ask besides the node. */
 export interface FormSite {
@@ -11,10 +13,19 @@ export interface FormSite {
 }
 
 /** Which named form of an op a node takes; undefined leaves a standard operator as it is. */
-export type FormRule = (node: Node, site?: FormSite) => string | undefined;
+export type FormRule<Form extends string = string> = (node: Node, site?: FormSite) => Form | undefined;
 
-/** The rules by op name. An operator of ours must get a form. */
-export type FormTable = Readonly<Record<string, FormRule>>;
+/** The rules by op name. An operator of ours gets a form, whatever its shape. */
+export type FormTable = {
+  readonly [Name in OwnOpName]: (node: Node, site?: FormSite) => FormOf<Name>;
+} & { readonly [Name in RespelledOpName]?: FormRule<FormOf<Name>> };
+
+/** Forms that are worth a measurement, and whether they are for a node's shape, by op name. */
+export type MeasuredForms = {
+  readonly [Name in LoweredOpName]?: {
+    readonly [Form in FormOf<Name> | typeof AS_IS]?: (node: Node) => boolean;
+  };
+};
 
 /** Forms that were measured, by shape key; AS_IS leaves a standard operator as it is. */
 export type FormChoices = ReadonlyMap<string, string>;
@@ -35,6 +46,19 @@ function attrsText(attrs: Attrs): string {
     .join(",");
 }
 
+/** The rule of an operator, if the table has one. */
+export function ruleOf(table: FormTable, op: Op): FormRule | undefined {
+  return (table as Readonly<Record<string, FormRule | undefined>>)[op.name];
+}
+
+/** The forms of an operator that are worth a measurement, and what they are for. */
+export function measuredOf(
+  table: MeasuredForms | undefined,
+  op: Op,
+): Readonly<Record<string, (node: Node) => boolean>> {
+  return (table as Readonly<Record<string, ReturnType<typeof measuredOf>>> | undefined)?.[op.name] ?? {};
+}
+
 /** The form of a node: measured, or of the table; undefined leaves it as it is. */
 export function formOf(
   node: Node,
@@ -42,7 +66,7 @@ export function formOf(
   choices: FormChoices | undefined,
   site: FormSite = {},
 ): string | undefined {
-  const rule = table[node.op.name];
+  const rule = ruleOf(table, node.op);
   if (!rule) return undefined;
   const measured = choices?.get(shapeKey(node));
   if (measured === AS_IS) return undefined;
@@ -53,20 +77,4 @@ export function formOf(
 export function hasFixedFilters(node: Node, constants: ReadonlyMap<Value, TensorData>): boolean {
   const [, filters] = node.inputs;
   return node.op.domain === "" && filters !== undefined && constants.has(filters);
-}
-
-/** Sizes of a value; E_SHAPE for a symbol. */
-export function sizesOfValue(value: Value | undefined): readonly number[] {
-  return concreteShape(value?.type.shape ?? []);
-}
-
-/** A list attribute of a node, or what it is where it is not given. */
-export function listAttr(node: Node, name: string, otherwise: readonly number[]): readonly number[] {
-  const value = node.attrs[name];
-  return Array.isArray(value) ? value : otherwise;
-}
-
-/** The number of groups of a convolution. */
-export function groupCount(node: Node): number {
-  return typeof node.attrs.group === "number" ? node.attrs.group : 1;
 }

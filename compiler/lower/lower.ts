@@ -8,16 +8,10 @@ import { rewriteGraph } from "../ir/rewrite.ts";
 import type { Graph, Node, Value } from "../ir/types.ts";
 import { type CheckedNodes, verifyGraph } from "../ir/verify.ts";
 import type { ChannelBlock } from "../ops/channelBlocks.ts";
-import { pushBlocks } from "./blockPushing.ts";
-import { cpuForms } from "./cpu.ts";
-import { cudaForms } from "./cuda.ts";
-import { type FormChoices, type FormTable, formOf, hasFixedFilters } from "./forms.ts";
+import { type FormChoices, formOf, hasFixedFilters } from "./forms.ts";
 import { type ApartFromGain, apartFromGain, gradientsBehindNorms } from "./normGains.ts";
 import { guardPads } from "./ortGuards.ts";
-import { rankScalars } from "./scalarRanks.ts";
-
-/** Which form each operator takes, by target. */
-export const TARGET_FORMS: Readonly<Record<Target, FormTable>> = { cpu: cpuForms, cuda: cudaForms };
+import { TARGET_TRAITS } from "./targets.ts";
 
 /** What a graph is lowered for. */
 export interface LowerOptions {
@@ -34,12 +28,12 @@ export interface LowerOptions {
  * result is verified to hold operators that ONNX Runtime has.
  */
 export function lowerGraph(graph: Graph, target: Target, ops: OpTable, options: LowerOptions = {}): Graph {
-  const forms = TARGET_FORMS[target];
+  const { forms, laysOutFilters, gainsOnFilters, respell } = TARGET_TRAITS[target];
   const { channelBlock } = options;
-  const behindNorms = target === "cuda" ? gradientsBehindNorms(graph) : new Set<Value>();
+  const behindNorms = gainsOnFilters ? gradientsBehindNorms(graph) : new Set<Value>();
   let current = graph;
   const chosen = (node: Node) =>
-    target === "cpu" && hasFixedFilters(node, current.constants)
+    laysOutFilters && hasFixedFilters(node, current.constants)
       ? undefined
       : formOf(node, forms, options.forms, { channelBlock });
   const isDone = (node: Node) => node.op.domain !== "mttc" && chosen(node) === undefined;
@@ -67,8 +61,7 @@ export function lowerGraph(graph: Graph, target: Target, ops: OpTable, options: 
       );
     }).graph;
   }
-  current = guardPads(current, ops);
-  if (target === "cpu") current = rankScalars(pushBlocks(current, ops), ops);
+  current = respell(guardPads(current, ops), ops);
   verifyGraph(current, { allowOwnOps: false, after: `lower for ${target}`, checked: options.checked });
   return current;
 }

@@ -15,7 +15,7 @@ import { signedPower } from "./signedPower.ts";
 import { WINDOW_ATTRS, type WindowAxis } from "./slidingWindow.ts";
 
 /** y = the mean of each window; padding counts as zeros with count_include_pad, else not at all. */
-const AveragePool = defineOp("AveragePool", {
+export const AveragePool = defineOp("AveragePool", {
   doc: "mean of each window, x [N,C,H,W] -> y [N,C,P,Q]; ceil_mode adds a partial last window",
   source: "ONNX AveragePool-11",
   inputs: ["x"],

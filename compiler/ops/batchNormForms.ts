@@ -2,7 +2,7 @@
 // BatchNormalization node in inference form is the cheapest scale-and-shift by channel (one pass over
 // memory), so it serves both ways.
 import type { GraphBuilder } from "../ir/builder.ts";
-import type { LowerContext, Lowering } from "../ir/op.ts";
+import type { Forms, LowerContext, Lowering } from "../ir/op.ts";
 import { concreteShape, type Value } from "../ir/types.ts";
 import { imageRowProducts, imageRows, imageRowsGradient } from "./batchNormRows.ts";
 import { channelsFirst, pixelsPerChannel } from "./channels.ts";
@@ -86,14 +86,14 @@ const channelAffine: Lowering = (ctx) => {
 };
 
 /** Forms of BatchNormTraining by name. */
-export const BATCH_NORM_FORMS: Readonly<Record<string, Lowering>> = {
+export const BATCH_NORM_FORMS = {
   trainingMode: inParametersType(trainingMode, 1),
   twoPass: inParametersType(twoPass, 1),
   imageRows,
-};
+} as const satisfies Forms;
 /** Forms of BatchNormTrainingGrad by name. */
-export const BATCH_NORM_GRADIENT_FORMS: Readonly<Record<string, Lowering>> = {
+export const BATCH_NORM_GRADIENT_FORMS = {
   channelAffine: inParametersType(channelAffine, 2),
   imageRows: imageRowsGradient,
   imageRowProducts,
-};
+} as const satisfies Forms;

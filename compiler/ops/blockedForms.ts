@@ -2,7 +2,7 @@
 // (channelBlocks.ts), a form for each size of block. The reordering of filters costs little for depthwise
 // ones, and for a cotangent that is used as filters.
 import type { GraphBuilder } from "../ir/builder.ts";
-import type { LowerContext, Lowering } from "../ir/op.ts";
+import type { Forms, LowerContext, Lowering } from "../ir/op.ts";
 import type { Attrs } from "../ir/types.ts";
 import { concreteShape, type Value } from "../ir/types.ts";
 import {
@@ -18,15 +18,20 @@ import { padImage, type Sizes, sizesOf } from "./weightGradientSizes.ts";
 
 type BlockedLowering = (ctx: LowerContext, block: ChannelBlock) => Value;
 
+/** The forms of a name, one for each size of block. */
+export type BlockedForm<Name extends string> = `${Name}${ChannelBlock}`;
+
 /** "blockedDepthwise" for blocks of 16: "blockedDepthwise16". */
-export function blockedForm(name: string, block: ChannelBlock | undefined): string {
+export function blockedForm<Name extends string>(name: Name, block: ChannelBlock): BlockedForm<Name> {
   return `${name}${block}`;
 }
 
-function forAllBlocks(name: string, lowering: BlockedLowering): Readonly<Record<string, Lowering>> {
-  return Object.fromEntries(
-    CHANNEL_BLOCKS.map((block) => [blockedForm(name, block), (ctx) => [lowering(ctx, block)]]),
-  );
+function forAllBlocks<Name extends string>(name: Name, lowering: BlockedLowering): Forms<BlockedForm<Name>> {
+  const forms = CHANNEL_BLOCKS.map((block): [string, Lowering] => [
+    blockedForm(name, block),
+    (ctx) => [lowering(ctx, block)],
+  ]);
+  return Object.fromEntries(forms) as Forms<BlockedForm<Name>>;
 }
 
 /** The convolution of x, in order of channels, by filters that lie as the operator wants them. */

@@ -31,7 +31,7 @@ const inGroups: Lowering = ({ b, inputs, attrs }) => {
   return [b.emit("Concat", joined, { axis })];
 };
 
-const Concat = defineOp("Concat", {
+export const Concat = defineOp("Concat", {
   doc: "y = the inputs one behind the other along `axis`; all other sizes agree",
   source: "ONNX Concat-13",
   inputs: ["x", "more*"],

@@ -1,7 +1,7 @@
 // Spellings of the masked cross-entropy and its gradient in standard ONNX operators. Rows are chosen with
 // Where, never by a product with a mask: an infinite or undefined logit of an unlabelled row must not reach
 // any result.
-import type { LowerContext, Lowering } from "../ir/op.ts";
+import type { Forms, LowerContext, Lowering } from "../ir/op.ts";
 import { concreteShape, type Value } from "../ir/types.ts";
 
 /** [N, K]: whether class k is the row's label; a missing label (-1) is equal to no class. */
@@ -45,6 +45,6 @@ const softmax: Lowering = (ctx) => {
 };
 
 /** Forms of MaskedCrossEntropy by name. */
-export const CROSS_ENTROPY_FORMS: Readonly<Record<string, Lowering>> = { logSoftmax };
+export const CROSS_ENTROPY_FORMS = { logSoftmax } as const satisfies Forms;
 /** Forms of MaskedCrossEntropyGrad by name. */
-export const CROSS_ENTROPY_GRADIENT_FORMS: Readonly<Record<string, Lowering>> = { softmax };
+export const CROSS_ENTROPY_GRADIENT_FORMS = { softmax } as const satisfies Forms;

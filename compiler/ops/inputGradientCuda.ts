@@ -2,7 +2,7 @@
 // pads of these are symmetric and what is over is cut off or added with zeros. lower/cuda.ts chooses by
 // shape.
 import type { GraphBuilder } from "../ir/builder.ts";
-import type { LowerContext, Lowering } from "../ir/op.ts";
+import type { Forms, LowerContext, Lowering } from "../ir/op.ts";
 import { concreteShape, type Value } from "../ir/types.ts";
 import { convAttrs } from "./convolutionGeometry.ts";
 import { readWindow, type WindowAxis, windowExtent } from "./slidingWindow.ts";
@@ -125,11 +125,11 @@ const symmetricPads: Lowering = (ctx) => {
 };
 
 /** Forms of ConvTranspose by name. */
-export const TRANSPOSED_CONVOLUTION_FORMS: Readonly<Record<string, Lowering>> = { symmetricPads };
+export const TRANSPOSED_CONVOLUTION_FORMS = { symmetricPads } as const satisfies Forms;
 
 /** Forms of ConvInputGrad by name. */
-export const INPUT_GRADIENT_CUDA_FORMS: Readonly<Record<string, Lowering>> = {
+export const INPUT_GRADIENT_CUDA_FORMS = {
   symmetricTranspose,
   slicedTranspose,
   pointwiseProduct,
-};
+} as const satisfies Forms;

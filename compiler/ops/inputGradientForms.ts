@@ -1,6 +1,6 @@
 // Spellings of ConvInputGrad in standard ONNX operators. Both hold for all strides, dilations and groups that
 // their comments allow; lower/cpu.ts chooses by shape; those for CUDA stand in inputGradientCuda.ts.
-import type { LowerContext, Lowering } from "../ir/op.ts";
+import type { Forms, LowerContext, Lowering } from "../ir/op.ts";
 import { concreteShape } from "../ir/types.ts";
 import { BLOCKED_INPUT_GRADIENT_FORMS } from "./blockedForms.ts";
 import { convAttrs } from "./convolutionGeometry.ts";
@@ -69,10 +69,10 @@ const pointwiseStack: Lowering = (ctx) => {
 };
 
 /** Forms of ConvInputGrad by name. */
-export const INPUT_GRADIENT_FORMS: Readonly<Record<string, Lowering>> = {
+export const INPUT_GRADIENT_FORMS = {
   flippedConv,
   convTranspose,
   pointwiseStack,
   ...BLOCKED_INPUT_GRADIENT_FORMS,
   ...INPUT_GRADIENT_CUDA_FORMS,
-};
+} as const satisfies Forms;

@@ -27,7 +27,7 @@ const wholeStacks: Lowering = ({ b, input, outputs }) => {
   return [b.emit("MatMul", [whole(x), whole(y)])];
 };
 
-const MatMul = defineOp("MatMul", {
+export const MatMul = defineOp("MatMul", {
   doc: "z = x y: [.., M, K] by [.., K, N], leading axes broadcast; a vector is a row left, a column right",
   source: "ONNX MatMul-13 (numpy.matmul)",
   inputs: ["x", "y"],

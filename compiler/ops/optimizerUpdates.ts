@@ -1,7 +1,7 @@
-// Optimizer updates as own operators: one node per parameter, lowered to elementwise ops or to fewer passes.
+// Optimizer updates as own operators: one node per parameter, lowered to elementwise ops.
 import type { GraphBuilder } from "../ir/builder.ts";
-import { defineOp, type InferContext, type NDArray, notDifferentiable, type Op } from "../ir/op.ts";
-import { elementCount, sameShape, type TensorType, type Value } from "../ir/types.ts";
+import { defineOp, type InferContext, type NDArray, notDifferentiable } from "../ir/op.ts";
+import { sameShape, type TensorType, type Value } from "../ir/types.ts";
 
 const NO_SECOND_ORDER = notDifferentiable("updates of the optimizer are not differentiated");
 
@@ -15,17 +15,12 @@ function inferUpdate(ctx: InferContext, tensors: number, outputs: number): Tenso
   return Array.from({ length: outputs }, () => first);
 }
 
-/** a x + b y for constants a, b: one pass as Gemm with a 1x1 left factor, three as elementwise ops. */
+/** a x + b y for constants a, b. */
 function scaledSum(b: GraphBuilder, x: Value, xFactor: number, y: Value, yFactor: number): Value {
   return b.add(b.mul(x, b.scalar(xFactor)), b.mul(y, b.scalar(yFactor)));
 }
 
-/** [1, elements] view of a tensor, for Gemm. */
-function asRow(b: GraphBuilder, x: Value): Value {
-  return b.reshape(x, [1, elementCount(x.type.shape)]);
-}
-
-export const AdamUpdate: Op = defineOp("AdamUpdate", {
+export const AdamUpdate = defineOp("AdamUpdate", {
   domain: "mttc",
   doc: "m' = b1 m + (1-b1) g; v' = b2 v + (1-b2) g^2; w' = w - rate m' / (sqrt(v') + epsilon)",
   source: "Kingma & Ba, arXiv 1412.6980, in the form of keras.optimizers.Adam",
@@ -51,28 +46,10 @@ export const AdamUpdate: Op = defineOp("AdamUpdate", {
       const root = b.add(b.emit("Sqrt", [nextV]), b.scalar(attrs.float("epsilon")));
       return [b.sub(w, b.div(b.mul(nextM, rate), root)), nextM, nextV];
     },
-    /** Each a x + b y is one Gemm with a 1x1 left factor on [1, elements] views: 7 passes instead of 12. */
-    gemm: ({ b, input, attrs }) => {
-      const shape = input(0).type.shape.map(Number);
-      const [w, g, m, v] = [input(0), input(1), input(2), input(3)].map((x) => asRow(b, x)) as [
-        Value,
-        Value,
-        Value,
-        Value,
-      ];
-      const [beta1, beta2] = [attrs.float("beta1"), attrs.float("beta2")];
-      const one = b.constant({ dtype: "float32", shape: [1, 1], data: Float64Array.of(1) });
-      const nextM = b.emit("Gemm", [one, g, m], { alpha: 1 - beta1, beta: beta1 });
-      const nextV = b.emit("Gemm", [one, b.mul(g, g), v], { alpha: 1 - beta2, beta: beta2 });
-      const root = b.add(b.emit("Sqrt", [nextV]), b.scalar(attrs.float("epsilon")));
-      const rate = b.reshape(input(4), [1, 1]);
-      const nextW = b.emit("Gemm", [rate, b.div(nextM, root), w], { alpha: -1, beta: 1 });
-      return [nextW, nextM, nextV].map((x) => b.reshape(x, shape));
-    },
   },
 });
 
-export const MomentumUpdate: Op = defineOp("MomentumUpdate", {
+export const MomentumUpdate = defineOp("MomentumUpdate", {
   domain: "mttc",
   doc: "v' = momentum v - rate g; w' = w + v'",
   source: "keras.optimizers.SGD with momentum, without Nesterov",

@@ -20,7 +20,7 @@ function isPositive({ b }: LowerContext, y: Value): Value {
   return b.emit("Greater", [y, scalarLike(b, 0, y)]);
 }
 
-const ReluGrad: Op = defineOp("ReluGrad", {
+export const ReluGrad = defineOp("ReluGrad", {
   domain: "mttc",
   doc: "dx = dy where y > 0, else 0, for y = max(x, 0)",
   source: "chain rule on ONNX Relu-14",
@@ -49,7 +49,7 @@ const ReluGrad: Op = defineOp("ReluGrad", {
   },
 });
 
-const MaskGrad: Op = defineOp("MaskGrad", {
+export const MaskGrad = defineOp("MaskGrad", {
   domain: "mttc",
   doc: "dx = dy where the mask (bool) holds, else 0",
   source: "chain rule on a function that is constant where the mask does not hold",
@@ -79,7 +79,7 @@ const blend: Lowering = (ctx) => {
   return [b.add(b.mul(onPiece, asNumbers(ctx, mask)), b.mul(elsewhere, asNumbers(ctx, complement)))];
 };
 
-const PieceGrad: Op = defineOp("PieceGrad", {
+export const PieceGrad = defineOp("PieceGrad", {
   domain: "mttc",
   doc: "dx = on_piece where the mask (bool) holds, else elsewhere; all three broadcast",
   source: "chain rule on a function with two pieces",

@@ -1,5 +1,5 @@
 // A 1x1 convolution without pads and groups as a matrix product. lower/cuda.ts chooses by shape.
-import type { Lowering } from "../ir/op.ts";
+import type { Forms, Lowering } from "../ir/op.ts";
 import { concreteShape } from "../ir/types.ts";
 
 /**
@@ -22,4 +22,4 @@ const product: Lowering = (ctx) => {
 };
 
 /** Forms of Conv by name. */
-export const POINTWISE_FORMS: Readonly<Record<string, Lowering>> = { product };
+export const POINTWISE_FORMS = { product } as const satisfies Forms;

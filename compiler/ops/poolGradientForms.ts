@@ -1,6 +1,6 @@
 // Spellings of MaxPoolGrad in standard ONNX operators. All give the cotangent to the first maximum of a
 // window.
-import type { LowerContext, Lowering } from "../ir/op.ts";
+import type { Forms, LowerContext, Lowering } from "../ir/op.ts";
 import type { Attrs, Value } from "../ir/types.ts";
 import { concreteShape, elementCount } from "../ir/types.ts";
 
@@ -49,4 +49,4 @@ const scatterAdd: Lowering = (ctx) => {
 };
 
 /** Forms of MaxPoolGrad by name. */
-export const POOL_GRADIENT_FORMS: Readonly<Record<string, Lowering>> = { unpool, scatterAdd };
+export const POOL_GRADIENT_FORMS = { unpool, scatterAdd } as const satisfies Forms;

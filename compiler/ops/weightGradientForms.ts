@@ -3,7 +3,7 @@
 // first (NHWC), channels first, or image by image; one product a tap, or one for all taps. lower/cpu.ts and
 // lower/cuda.ts choose by shape; the spellings meant for CUDA stand in weightGradientProducts.ts.
 import type { GraphBuilder } from "../ir/builder.ts";
-import type { Lowering } from "../ir/op.ts";
+import type { Forms, Lowering } from "../ir/op.ts";
 import { concreteShape, type Value } from "../ir/types.ts";
 import { BLOCKED_WEIGHT_GRADIENT_FORMS } from "./blockedForms.ts";
 import { WEIGHT_GRADIENT_PRODUCTS } from "./weightGradientProducts.ts";
@@ -32,19 +32,6 @@ const perTap: Lowering = (ctx) => {
   const products = sizes.taps.map((tap) => {
     const pixels = b.reshape(tapPixels(b, padded, row, sizes, tap), [...lead, m, c / group]);
     return b.emit("MatMul", [dy, pixels]);
-  });
-  return [joinTaps(b, products, sizes)];
-};
-
-/** For each tap: dy [K, M] times the transpose of x channels first [C, M]. Without groups. */
-const perTapChannelMajor: Lowering = (ctx) => {
-  const { b } = ctx;
-  const sizes = sizesOf(ctx);
-  const dy = cotangentRows(b, ctx.input(1), sizes);
-  const padded = padImage(b, b.transpose(ctx.input(0), [1, 0, 2, 3]), 2, sizes);
-  const products = sizes.taps.map((tap) => {
-    const pixels = b.reshape(tapPixels(b, padded, 2, sizes, tap), [sizes.c, sizes.m]);
-    return b.emit("Gemm", [dy, pixels], { transB: 1 });
   });
   return [joinTaps(b, products, sizes)];
 };
@@ -130,9 +117,8 @@ const depthwise: Lowering = (ctx) => {
 };
 
 /** Forms of ConvWeightGrad by name. */
-export const WEIGHT_GRADIENT_FORMS: Readonly<Record<string, Lowering>> = {
+export const WEIGHT_GRADIENT_FORMS = {
   perTap,
-  perTapChannelMajor,
   perTapBatched,
   im2col,
   im2colChannelMajor,
@@ -140,4 +126,4 @@ export const WEIGHT_GRADIENT_FORMS: Readonly<Record<string, Lowering>> = {
   depthwise,
   ...BLOCKED_WEIGHT_GRADIENT_FORMS,
   ...WEIGHT_GRADIENT_PRODUCTS,
-};
+} as const satisfies Forms;

@@ -2,7 +2,7 @@
 // first (a transposition moves whole planes), FusedMatMul reads the transposed factor where it stands, and
 // the long sum over M = N P Q pixels may be split into batches by images. lower/cuda.ts chooses by shape.
 import type { GraphBuilder } from "../ir/builder.ts";
-import type { LowerContext, Lowering } from "../ir/op.ts";
+import type { Forms, LowerContext, Lowering } from "../ir/op.ts";
 import { concreteShape, type Value } from "../ir/types.ts";
 import { padImage, type Sizes, sizesOf, splitTaps, tapPixels } from "./weightGradientSizes.ts";
 
@@ -142,11 +142,11 @@ const splitSwappedConv: Lowering = (ctx) => {
 };
 
 /** Forms of ConvWeightGrad by name. */
-export const WEIGHT_GRADIENT_PRODUCTS: Readonly<Record<string, Lowering>> = {
+export const WEIGHT_GRADIENT_PRODUCTS = {
   tapProducts,
   columnProduct,
   splitTapProducts,
   splitColumnProduct,
   swappedConv,
   splitSwappedConv,
-};
+} as const satisfies Forms;

@@ -2,7 +2,7 @@
 // alone, and the choices go to the compiler. What was measured is kept in a file, by device, version of
 // ONNX Runtime and shape, so that a second run measures nothing. The compiler's own table stands where
 // nothing was measured.
-import type { Bundle } from "../../compiler/bundle/manifest.ts";
+import type { Bundle, Target } from "../../compiler/bundle/manifest.ts";
 import { encodeGraph } from "../../compiler/codec/encodeGraph.ts";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { type Graph, typeText, type Value } from "../../compiler/ir/types.ts";
@@ -31,7 +31,7 @@ const CANDIDATE_FAULTS: readonly string[] = ["E_ORT", "E_DEVICE_MEMORY"];
 
 export interface AutotuneOptions {
   readonly host: OrtHost;
-  readonly target: "cpu" | "cuda";
+  readonly target: Target;
   /** As the compiler gets it. */
   readonly channelBlock?: ChannelBlock | undefined;
   /** Names what timings hold for: the device and its settings ("NVIDIA H100 PCIe, tf32"). */

@@ -4,6 +4,7 @@ import { availableParallelism, cpus } from "node:os";
 import type { Bundle, Target } from "../../compiler/bundle/manifest.ts";
 import type { CompileOptions } from "../../compiler/compile.ts";
 import { type Fault, formatFault } from "../../compiler/diagnostics.ts";
+import { TARGET_TRAITS } from "../../compiler/lower/targets.ts";
 import { readCudaDriver } from "../ort/cudaDriver.ts";
 import type { OrtHost, Provider } from "../ort/ortHost.ts";
 import { providerTraits } from "../ort/provider.ts";
@@ -43,17 +44,13 @@ export async function hostFacts(
   options: HostCompilationOptions = {},
 ): Promise<HostFacts | undefined> {
   const { target } = providerTraits(host.provider);
-  if (target !== "cpu" || autotunes(target, options)) return undefined;
-  return { target, channelBlock: await readChannelBlock(host), loaderWarps: warpsInLoader(target) };
+  const { kernelFaults, warpsInLoader } = TARGET_TRAITS[target];
+  if (kernelFaults || autotunes(target, options)) return undefined;
+  return { target, channelBlock: await readChannelBlock(host), loaderWarps: warpsInLoader };
 }
 
-function autotunes(target: Target, { autotune = target === "cuda" }: HostCompilationOptions): boolean {
-  return autotune;
-}
-
-/** On the CPU the loader warps bytes in a thread of its own beside the step, cheaper than the graph could. */
-function warpsInLoader(target: Target): boolean {
-  return target === "cpu";
+function autotunes(target: Target, options: HostCompilationOptions): boolean {
+  return options.autotune ?? TARGET_TRAITS[target].isMeasured;
 }
 
 /**
@@ -68,6 +65,7 @@ export async function compileForHost(
   options: HostCompilationOptions = {},
 ): Promise<HostBundle> {
   const { target } = providerTraits(host.provider);
+  const { warpsInLoader } = TARGET_TRAITS[target];
   const { cache = defaultFormCache(), deviceName = nameDevice } = options;
   const channelBlock = await readChannelBlock(host);
   const notes: string[] = [];
@@ -76,7 +74,7 @@ export async function compileForHost(
   const compileOnce: typeof compileWith = (more) => {
     faults = [];
     const warn = (fault: Fault): void => void faults.push(fault);
-    return compileWith({ ...more, target, channelBlock, loaderWarps: warpsInLoader(target), warn });
+    return compileWith({ ...more, target, channelBlock, loaderWarps: warpsInLoader, warn });
   };
   const bundle = autotunes(target, options)
     ? await compileTuned(compileOnce, {
@@ -91,7 +89,7 @@ export async function compileForHost(
   notes.push(...faults.slice(0, SHOWN_FAULTS).map(formatFault));
   if (faults.length > SHOWN_FAULTS)
     notes.push(
-      `${faults.length - SHOWN_FAULTS} more nodes have no CUDA kernel: mttc compile --target cuda lists them`,
+      `${faults.length - SHOWN_FAULTS} more nodes have no kernel there: mttc compile --target ${target} lists them`,
     );
   return { bundle, notes };
 }

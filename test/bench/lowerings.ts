@@ -7,7 +7,8 @@ import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { type Op, readAttrs } from "../../compiler/ir/op.ts";
 import { rewriteGraph } from "../../compiler/ir/rewrite.ts";
 import { type Attrs, concreteShape, type DType, type Graph } from "../../compiler/ir/types.ts";
-import { cpuForms } from "../../compiler/lower/cpu.ts";
+import { cpuTarget } from "../../compiler/lower/cpu.ts";
+import { ruleOf } from "../../compiler/lower/forms.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { OrtLibrary } from "../../runtime/ort/library.ts";
 import { OrtSession } from "../../runtime/ort/session.ts";
@@ -86,10 +87,7 @@ function convolutionCases(op: "ConvInputGrad" | "ConvWeightGrad"): Case[] {
       attrs:
         op === "ConvInputGrad" ? { ...attrs, input_shape: x } : { ...attrs, kernel_shape: [kernel, kernel] },
       flops: (2 * n * c * k * side * side * kernel * kernel) / group,
-      without:
-        group > 1
-          ? ["perTapChannelMajor", "perTapBatched", "im2col", "im2colChannelMajor"]
-          : ["depthwise", "rowProducts"],
+      without: group > 1 ? ["perTapBatched", "im2col", "im2colChannelMajor"] : ["depthwise", "rowProducts"],
     };
   };
   return [
@@ -165,7 +163,7 @@ function formGraph(op: Op, each: Case, form: string): { readonly graph: Graph; r
       input: (index) => node.inputs[index]!,
     }),
   );
-  return { graph, chosen: whole.nodes.map((node) => cpuForms[op.name]?.(node) ?? "").join() };
+  return { graph, chosen: whole.nodes.map((node) => ruleOf(cpuTarget.forms, op)?.(node) ?? "").join() };
 }
 
 function allocate(library: OrtLibrary, graph: Graph, inputs: readonly Input[]): Map<string, OrtTensor> {

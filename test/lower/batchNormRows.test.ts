@@ -8,8 +8,8 @@ import type { NDArray } from "../../compiler/ir/op.ts";
 import { rewriteGraph } from "../../compiler/ir/rewrite.ts";
 import { elementCount, type Graph, isFloat, type Value } from "../../compiler/ir/types.ts";
 import { finishGraph } from "../../compiler/lower/finishGraph.ts";
-import { shapeKey } from "../../compiler/lower/forms.ts";
-import { TARGET_FORMS } from "../../compiler/lower/lower.ts";
+import { ruleOf, shapeKey } from "../../compiler/lower/forms.ts";
+import { TARGET_TRAITS } from "../../compiler/lower/targets.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { assertClose } from "../assertClose.ts";
 import { randomFrom } from "../ops/sampleGraph.ts";
@@ -187,7 +187,7 @@ test("the constants of several norms of one size are there once", () => {
 
 test("the table takes rows for both where they are long, and for neither where they are not", () => {
   const formsOf = (shape: Images) =>
-    normGraph(shape, "float16").nodes.map((node) => TARGET_FORMS.cuda[node.op.name]?.(node));
+    normGraph(shape, "float16").nodes.map((node) => ruleOf(TARGET_TRAITS.cuda.forms, node.op)?.(node));
   expect(formsOf([2, 3, 4, 4])).toEqual(ROWS);
   expect(formsOf([64, 3, 3, 5])).toEqual(PASSES);
 });

@@ -15,7 +15,8 @@ import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import type { Attrs, Graph } from "../../compiler/ir/types.ts";
 import { AS_IS, shapeKey } from "../../compiler/lower/forms.ts";
-import { lowerGraph, TARGET_FORMS } from "../../compiler/lower/lower.ts";
+import { lowerGraph } from "../../compiler/lower/lower.ts";
+import { TARGET_TRAITS } from "../../compiler/lower/targets.ts";
 import { CHANNEL_BLOCKS } from "../../compiler/ops/channelBlocks.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { augmentSettings } from "../../compiler/spec/augmentKeys.ts";
@@ -36,7 +37,7 @@ import { relativeDistance } from "../step/tensors.ts";
 import { FORM_FLOAT64, LONG_SUM_FLOAT32, ORT_FLOAT32, TARGETS_FLOAT32 } from "../tolerances.ts";
 import { compileTraced } from "../training/tracedGraphs.ts";
 import { EXAMPLE_SPECS } from "./compiledSpecs.ts";
-import { FORMS, lowerTo, nodeOf } from "./formTable.ts";
+import { lowerTo, nodeOf, statedForms } from "./formTable.ts";
 
 const library = OrtLibrary.open();
 afterAll(() => library[Symbol.dispose]());
@@ -59,12 +60,12 @@ function onOrt(graph: Graph, feeds: ReadonlyMap<string, NDArray>): Map<string, N
 
 describe.each(COMPARED)("%s on ONNX Runtime", (name) => {
   const op = OPS.get(name)!;
-  test.each(Object.keys(FORMS[name]!).filter(isOfThisProcessor))("as %s equals the reference", (form) => {
+  test.each(Object.keys(statedForms(op)).filter(isOfThisProcessor))("as %s equals the reference", (form) => {
     let compared = 0;
     for (const sample of SAMPLES[name] ?? []) {
       const drawn = drawSample(op, sample);
       const graph = forwardGraph(drawn, OPS);
-      if (!FORMS[name]![form]!(nodeOf(graph, op))) continue;
+      if (!statedForms(op)[form]!(nodeOf(graph, op))) continue;
       const found = onOrt(lowerTo(graph, op, form), drawn.feeds);
       for (const [name, { data, shape }] of interpret(graph, drawn.feeds)) {
         expect(found.get(name)?.shape).toEqual(shape);
@@ -151,7 +152,7 @@ describe("measured forms", () => {
     b.output("y", b.emit("Conv", [image, b.input("w", "float32", [2, 3, 1, 1])]));
     const pointwise = b.build();
     const conv = shapeKey(pointwise.nodes[0]!);
-    expect(TARGET_FORMS.cuda.Conv?.(pointwise.nodes[0]!)).toBe("product");
+    expect(TARGET_TRAITS.cuda.forms.Conv?.(pointwise.nodes[0]!)).toBe("product");
     expect(operators(lowerGraph(pointwise, "cuda", OPS))).toContain("MatMul");
     expect(operators(lowerGraph(pointwise, "cuda", OPS, { forms: new Map([[conv, AS_IS]]) }))).toEqual([
       "Conv",

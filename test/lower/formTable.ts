@@ -4,8 +4,9 @@ import { type Op, readAttrs } from "../../compiler/ir/op.ts";
 import { rewriteGraph } from "../../compiler/ir/rewrite.ts";
 import type { Graph, Node } from "../../compiler/ir/types.ts";
 import { verifyGraph } from "../../compiler/ir/verify.ts";
-import { blockedForm } from "../../compiler/ops/blockedForms.ts";
+import { type BlockedForm, blockedForm } from "../../compiler/ops/blockedForms.ts";
 import { CHANNEL_BLOCKS } from "../../compiler/ops/channelBlocks.ts";
+import type { FormOf, LoweredOpName } from "../../compiler/ops/loweredOps.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 
 type Applies = (node: Node) => boolean;
@@ -48,17 +49,21 @@ const isDenseInBlocks = (node: Node, block: number): boolean => {
   return withoutGroups(node) && k % block === 0 && (c < block || c % block === 0);
 };
 
-function forBlocks(name: string, applies: (node: Node, block: number) => boolean): Record<string, Applies> {
-  return Object.fromEntries(
-    CHANNEL_BLOCKS.map((block) => [blockedForm(name, block), (node: Node) => applies(node, block)]),
-  );
+function forBlocks<Name extends string>(
+  name: Name,
+  applies: (node: Node, block: number) => boolean,
+): Record<BlockedForm<Name>, Applies> {
+  const forms = CHANNEL_BLOCKS.map((block) => [
+    blockedForm(name, block),
+    (node: Node) => applies(node, block),
+  ]);
+  return Object.fromEntries(forms) as Record<BlockedForm<Name>, Applies>;
 }
 
-/**
- * What each form is for: the conditions that its comment states. A form that is not here fails the first
- * test.
- */
-export const FORMS: Readonly<Record<string, Readonly<Record<string, Applies>>>> = {
+/** What each form is for: the conditions that its comment states. The type asks for every form. */
+export const FORMS: {
+  readonly [Name in LoweredOpName]: { readonly [Form in FormOf<Name>]: Applies };
+} = {
   Conv: {
     ...forBlocks("blockedDepthwise", inBlockedChannels),
     ...forBlocks("blockedChannels", isDenseInBlocks),
@@ -91,7 +96,6 @@ export const FORMS: Readonly<Record<string, Readonly<Record<string, Applies>>>> 
       return withoutGroups(node) && k % block === 0 && (n < block || n % block === 0);
     }),
     perTap: always,
-    perTapChannelMajor: withoutGroups,
     perTapBatched: withoutGroups,
     im2col: withoutGroups,
     im2colChannelMajor: withoutGroups,
@@ -120,7 +124,14 @@ export const FORMS: Readonly<Record<string, Readonly<Record<string, Applies>>>> 
   PieceGrad: { select: always, blend: always },
   MaskedCrossEntropy: { logSoftmax: always },
   MaskedCrossEntropyGrad: { softmax: always },
+  AdamUpdate: { elementwise: always },
+  MomentumUpdate: { elementwise: always },
 };
+
+/** What is stated of the forms of an operator; none of one that is not there. */
+export function statedForms({ name }: Op): Readonly<Record<string, Applies>> {
+  return (FORMS as Readonly<Record<string, Readonly<Record<string, Applies>>>>)[name] ?? {};
+}
 
 /** `graph`, which holds one own operator, with that operator in the named form. */
 export function lowerTo(graph: Graph, op: Op, form: string): Graph {

@@ -5,26 +5,43 @@ import { describe, expect, test } from "vitest";
 import { TARGETS } from "../../compiler/bundle/manifest.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
-import type { NDArray } from "../../compiler/ir/op.ts";
+import type { NDArray, Op } from "../../compiler/ir/op.ts";
 import type { Attrs } from "../../compiler/ir/types.ts";
-import { TARGET_FORMS } from "../../compiler/lower/lower.ts";
+import { ruleOf } from "../../compiler/lower/forms.ts";
+import { TARGET_TRAITS } from "../../compiler/lower/targets.ts";
+import { OWN_OPS, RESPELLED_OPS } from "../../compiler/ops/loweredOps.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { assertClose } from "../assertClose.ts";
 import { drawSample, forwardGraph } from "../ops/sampleGraph.ts";
 import { SAMPLES } from "../ops/samples/allSamples.ts";
 import { FORM_FLOAT64 } from "../tolerances.ts";
-import { FORMS, lowerTo, nodeOf } from "./formTable.ts";
+import { lowerTo, nodeOf, statedForms } from "./formTable.ts";
 
-const OWN_OPS = Object.keys(FORMS).map((name) => OPS.get(name)!);
+/** Of the whole table: those that a target must spell, and those that it may. */
+const LOWERED = [...OPS.values()].filter(
+  ({ domain, lower }) => domain === "mttc" || Object.keys(lower).length > 0,
+);
 
-test("every form is stated here, with what it is for", () => {
-  for (const op of OWN_OPS)
-    expect(Object.keys(op.lower).toSorted(), op.name).toEqual(Object.keys(FORMS[op.name]!).toSorted());
+test("every form of the table of operators is stated here, with what it is for", () => {
+  const forms = (op: Op) => Object.keys(op.lower).toSorted();
+  for (const op of LOWERED) expect(Object.keys(statedForms(op)).toSorted(), op.name).toEqual(forms(op));
+  expect(LOWERED.map(forms)).not.toContainEqual([]);
 });
 
-for (const op of OWN_OPS)
+test("the types of the targets' tables know every operator that has forms", () => {
+  const [own, respelled] = [OWN_OPS, RESPELLED_OPS].map((ops) => new Map(Object.entries<Op>(ops)));
+  for (const op of LOWERED) {
+    const known = op.domain === "mttc" ? own : respelled;
+    expect(known?.get(op.name), op.name).toBe(op);
+  }
+  expect([...own!.keys(), ...respelled!.keys()].toSorted()).toEqual(
+    LOWERED.map(({ name }) => name).toSorted(),
+  );
+});
+
+for (const op of LOWERED)
   describe(op.name, () => {
-    for (const [form, applies] of Object.entries(FORMS[op.name]!)) {
+    for (const [form, applies] of Object.entries(statedForms(op))) {
       const graphs = (SAMPLES[op.name] ?? [])
         .map((sample) => drawSample(op, sample))
         .map((drawn) => ({ drawn, graph: forwardGraph(drawn, OPS) }))
@@ -47,9 +64,9 @@ for (const op of OWN_OPS)
     test.each(TARGETS)(`${op.name}: the table for %s chooses a form that is for the shape`, (target) => {
       for (const sample of SAMPLES[op.name] ?? []) {
         const node = nodeOf(forwardGraph(drawSample(op, sample), OPS), op);
-        const form = TARGET_FORMS[target][op.name]?.(node);
+        const form = ruleOf(TARGET_TRAITS[target].forms, op)?.(node);
         const what = `${sample.title}: ${form}`;
-        if (form !== undefined) expect(FORMS[op.name]![form]?.(node), what).toBe(true);
+        if (form !== undefined) expect(statedForms(op)[form]?.(node), what).toBe(true);
         else expect(op.domain, what).toBe("");
       }
     });
@@ -65,7 +82,7 @@ function everyWay(name: string, inputs: readonly NDArray[], attrs: Attrs, output
   });
   const graph = b.build();
   const feeds = new Map(inputs.map((array, i) => [`input${i}`, array]));
-  const forms = Object.keys(op.lower).filter((form) => FORMS[name]![form]!(nodeOf(graph, op)));
+  const forms = Object.keys(op.lower).filter((form) => statedForms(op)[form]!(nodeOf(graph, op)));
   return [graph, ...forms.map((form) => lowerTo(graph, op, form))].map((each) =>
     [...interpret(each, feeds).values()].map(({ data }) => data),
   );
