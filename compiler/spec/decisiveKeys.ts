@@ -1,6 +1,7 @@
-// Which keys of a spec decide what training computes, and which of them differ between the spec that a run
-// was trained with and one that it is to go on with. The stored spec may be of an older mttc: a key that it
-// lacks has its default. Pure.
+// Which keys that decide what training computes differ between the spec that a run was trained with and one
+// that it is to go on with; each key of the schema says itself what of it decides. The stored spec may be of
+// an older mttc: a key that it lacks has its default. Pure.
+import type { Decides } from "./keyKinds.ts";
 import { SPEC_KEYS, type Spec, type SpecKey, specSchema } from "./schema.ts";
 
 /** What of a key's value decides; undefined where nothing does. */
@@ -19,32 +20,13 @@ const allButPath: DecisivePart = (value) => {
 const draws: DecisivePart = (value) =>
   isMap(value) && "draws" in value ? { draws: value.draws } : undefined;
 
-/**
- * Keys that decide nothing (where things lie, how fast it goes, what is told), or by a part of their value. A
- * key that is not here decides with its whole value.
- */
-const DECISIVE_PARTS: Readonly<Partial<Record<SpecKey, DecisivePart>>> = {
-  logdir: nothing,
-  train_labels: nothing,
-  val_labels: nothing,
-  filepaths: nothing,
-  // What labels are made of a table; the labels themselves are compared.
-  missing: nothing,
-  unknown_val_classes: nothing,
-  path_prefix: nothing,
-  path_suffix: nothing,
-  fcn: allButPath,
-  num_parallel_calls: nothing,
-  pack: nothing,
-  cache_features: draws,
-  image_root: nothing,
-  max_megapixels: nothing,
-  split_leak: nothing,
-  on_bad_image: nothing,
-  epochs: nothing,
-  teacher: nothing,
-  notes: nothing,
-};
+const PARTS: Readonly<Record<Decides, DecisivePart>> = { nothing, settings: allButPath, draws };
+
+/** What of the key's value decides, as the schema says; the whole of it where it says nothing. */
+function partOf(key: SpecKey): DecisivePart {
+  const said = specSchema.shape[key].meta()?.decides as Decides | undefined;
+  return said === undefined ? (value) => value : PARTS[said];
+}
 
 /** A key (or `key.inner`) that differs; values as JSON, "nothing" where there is none. */
 export interface KeyChange {
@@ -59,7 +41,7 @@ export interface KeyChange {
  */
 export function changedKeys(stored: Readonly<Record<string, unknown>>, spec: Spec): KeyChange[] {
   const known = SPEC_KEYS.flatMap((key) => {
-    const part = DECISIVE_PARTS[key] ?? ((value: unknown) => value);
+    const part = partOf(key);
     const before = part(completed(key, stored[key]));
     return differences(key, before, part(spec[key]));
   });

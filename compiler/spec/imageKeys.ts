@@ -2,7 +2,7 @@
 // images are augmented.
 import { z } from "zod";
 import { AUGMENT_KEYS, AUGMENT_NAMES, type AugmentName, resolveAugment } from "./augmentKeys.ts";
-import { flag, integer, phrase } from "./keyKinds.ts";
+import { decides, flag, integer, phrase } from "./keyKinds.ts";
 
 const MAX_SIDE = 8_192;
 const sidePhrase = `[height, width] or one number for both, each from 1 to ${MAX_SIDE}`;
@@ -72,7 +72,8 @@ export const IMAGE_KEYS = {
     .default(50)
     .describe(
       "Images of more pixels are refused; memory grows with it (4 bytes and more a pixel and thread).",
-    ),
+    )
+    .meta(decides("nothing")),
   single_channel: flag
     .default(false)
     .describe("Read images as greyscale and repeat that channel num_channels times."),

@@ -23,6 +23,20 @@ export function atLeastZero(expected: string) {
 /** True or false. */
 export const flag = z.boolean(phrase("true or false"));
 
+/**
+ * What of a key's value decides what training computes, said by the key itself in its meta(). One that says
+ * nothing decides with its whole value, so that a new key is not forgotten.
+ * - nothing: where things lie, how fast it goes, what is told
+ * - settings: all but `path`, since a model file decides by its content, whose hash stands beside the spec
+ * - draws: of cached features the number of augmented forms; those of images as they are change no number
+ */
+export type Decides = "nothing" | "settings" | "draws";
+
+/** Meta of a key that says so. */
+export function decides(what: Decides) {
+  return { decides: what };
+}
+
 /** Text that is not empty, such as a path or a name. */
 export function text(what: string) {
   return z

@@ -1,7 +1,7 @@
 // The section of the spec about labels: which tables and columns hold them, how their cells and paths are
 // read, which classes there are, and where the images that they name may lie.
 import { z } from "zod";
-import { phrase, text } from "./keyKinds.ts";
+import { decides, phrase, text } from "./keyKinds.ts";
 
 /** Words that mean "no label" in cells without quotes, unless `missing` lists others. */
 export const DEFAULT_MISSING = ["None", "NaN", "nan", "null", "NULL", "NA", "N/A"] as const;
@@ -37,12 +37,17 @@ export const LABEL_KEYS = {
     .describe(
       "Label table (.csv, .tsv, .jsonl, .parquet) with a column of image paths and a column per task; empty " +
         "cells are missing labels. Or, for one task, a folder with a folder of images per class.",
-    ),
+    )
+    .meta(decides("nothing")),
   val_labels: text("the path of a label table")
     .nullable()
     .default(null)
-    .describe("Label table of the same form, for evaluation after each epoch."),
-  filepaths: text("the name of a column").default("filepath").describe("Name of the column of image paths."),
+    .describe("Label table of the same form, for evaluation after each epoch.")
+    .meta(decides("nothing")),
+  filepaths: text("the name of a column")
+    .default("filepath")
+    .describe("Name of the column of image paths.")
+    .meta(decides("nothing")),
   tasks: z
     .array(taskName, phrase("a list of task names (columns of the label table)"))
     .min(1, phrase("at least one task"))
@@ -70,34 +75,38 @@ export const LABEL_KEYS = {
     .describe(
       "What means a missing label in a cell without quotes, spelled exactly so; numbers by value, such as -1. Empty " +
         "cells are always missing; a word that `classes` names is a class.",
-    ),
+    )
+    .meta(decides("nothing")),
   unknown_val_classes: z
     .enum(["error", "ignore"], { error: '"error" or "ignore"' })
     .default("error")
     .describe(
       "What a label is that validation alone has: a fault, or no label (`ignore`: such rows are counted and told).",
-    ),
+    )
+    .meta(decides("nothing")),
   path_prefix: z
     .union([z.null(), cellText, z.record(cellText.min(1, textPhrase), cellText, prefixPhrase)], prefixPhrase)
     .default(null)
     .describe(
       "Text before every image path of the label tables (`images/`), or a map {from: to} of beginnings to replace (the " +
         "longest that fits); paths that begin otherwise stay.",
-    ),
+    )
+    .meta(decides("nothing")),
   path_suffix: z
     .union([z.null(), cellText], textPhrase)
     .default(null)
-    .describe("Text behind every image path that does not end so yet: `.jpg` where the column holds ids."),
+    .describe("Text behind every image path that does not end so yet: `.jpg` where the column holds ids.")
+    .meta(decides("nothing")),
   image_root: text("a folder")
     .nullable()
     .default(null)
     .describe(
       "Folder that all images of the label tables must lie in (/ allows any); null: the table's own folder or the spec's.",
-    ),
+    )
+    .meta(decides("nothing")),
   split_leak: z
     .enum(["error", "allow"], phrase('"error" or "allow"'))
     .default("error")
-    .describe(
-      "What an image that is in the training and the validation labels is; evaluation would flatter.",
-    ),
+    .describe("What an image that is in the training and the validation labels is; evaluation would flatter.")
+    .meta(decides("nothing")),
 };

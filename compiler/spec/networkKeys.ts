@@ -1,7 +1,7 @@
 // The section of the spec about the network: the feature extractor (FCN), the layers that tasks share and
 // those of their heads.
 import { z } from "zod";
-import { flag, integer, phrase, text } from "./keyKinds.ts";
+import { decides, flag, integer, phrase, text } from "./keyKinds.ts";
 
 const MAX_FILTERS = 65_536;
 const layerPhrase = `a number of filters (1 to ${MAX_FILTERS}), "p", "d" or "r"`;
@@ -81,10 +81,12 @@ const fcn = z.preprocess(
 
 /** The keys, in the order in which the README lists them. */
 export const NETWORK_KEYS = {
-  fcn: fcn.describe(
-    "The feature extractor (FCN), shared by all tasks: `{layers: [16, p, 32]}`, the path of a model (.onnx, .h5, " +
-      ".keras), or `{path, output, mean, std, scale, layout, batchnorm, train, fixed}`.",
-  ),
+  fcn: fcn
+    .describe(
+      "The feature extractor (FCN), shared by all tasks: `{layers: [16, p, 32]}`, the path of a model (.onnx, .h5, " +
+        ".keras), or `{path, output, mean, std, scale, layout, batchnorm, train, fixed}`.",
+    )
+    .meta(decides("settings")),
   train_fcn: z
     .union(
       [z.boolean(), z.strictObject({ from: text("the name of a node of the fcn") })],

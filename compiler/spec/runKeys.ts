@@ -1,7 +1,7 @@
 // The section of the spec about a run: where it is written, how long it goes on, and how its images and
 // features are kept at hand.
 import { z } from "zod";
-import { integer, later, phrase, text } from "./keyKinds.ts";
+import { decides, integer, later, phrase, text } from "./keyKinds.ts";
 
 const cachePhrase = '"auto", true, false or {draws: n}';
 const packPhrase = '"auto", true, false or the path of a folder';
@@ -11,19 +11,25 @@ export const RUN_KEYS = {
   logdir: text("the path of a folder")
     .nullable()
     .default(null)
-    .describe("Folder that the run is written to: log, checkpoints, spec as resolved."),
-  epochs: integer(1, 1_000_000).default(10).describe("Epochs that `mttc train` runs."),
+    .describe("Folder that the run is written to: log, checkpoints, spec as resolved.")
+    .meta(decides("nothing")),
+  epochs: integer(1, 1_000_000)
+    .default(10)
+    .describe("Epochs that `mttc train` runs.")
+    .meta(decides("nothing")),
   num_parallel_calls: z
     .union([z.literal(-1), integer(1, 1_024)], phrase("-1 (automatic) or an integer from 1 to 1024"))
     .default(-1)
-    .describe("Images read at the same time; -1 chooses by the machine."),
+    .describe("Images read at the same time; -1 chooses by the machine.")
+    .meta(decides("nothing")),
   pack: z
     .union([z.literal("auto"), z.boolean(), text("a folder")], phrase(packPhrase))
     .default("auto")
     .describe(
       "Keep the decoded images on disk, so that later epochs decode nothing: true in `logdir`/cache, a path in a folder " +
         "that runs share, false never, auto where they do not fit into memory.",
-    ),
+    )
+    .meta(decides("nothing")),
   pack_format: z
     .enum(["raw", "jpeg"], phrase('"raw" or "jpeg"'))
     .default("raw")
@@ -44,15 +50,22 @@ export const RUN_KEYS = {
     .describe(
       "Compute the features of a frozen FCN once, and train every epoch on those: auto where it gives the same " +
         "numbers and pays, `{draws: n}` with n augmented forms of each image in turn, false never.",
-    ),
+    )
+    .meta(decides("draws")),
   on_bad_image: z
     .enum(["stop", "skip"], phrase('"stop" or "skip"'))
     .default("stop")
     .describe(
       "What an image is that cannot be read: stop looks at the head and the end of every file before the first epoch, " +
         "skip decodes all of them and leaves their rows out, 1 % of a table at most.",
-    ),
+    )
+    .meta(decides("nothing")),
   strategy: later("strategy", null).describe("Training on several devices."),
   downstream_labels: later("downstream_labels", null).describe("Labels for linear probes of the features."),
-  notes: z.string(phrase("text")).nullable().default(null).describe("Free text, kept with the run."),
+  notes: z
+    .string(phrase("text"))
+    .nullable()
+    .default(null)
+    .describe("Free text, kept with the run.")
+    .meta(decides("nothing")),
 };

@@ -10,7 +10,13 @@ export type JsonSchema = Readonly<Record<string, unknown>>;
 
 /** JSON Schema of the spec as the user writes it (draft 2020-12), with the documentation of every key. */
 export function specJsonSchema(): JsonSchema {
-  const schema = z.toJSONSchema(specSchema, { io: "input" });
+  // What a key decides is told in its text, where users need it.
+  const schema = z.toJSONSchema(specSchema, {
+    io: "input",
+    override: ({ jsonSchema }) => {
+      delete jsonSchema.decides;
+    },
+  });
   return { ...schema, title: "mttc experiment spec" };
 }
 

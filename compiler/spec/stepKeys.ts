@@ -1,7 +1,7 @@
 // The section of the spec about a training step: what a batch holds, how its losses are weighed and summed,
 // and how the optimizer goes on from there.
 import { z } from "zod";
-import { atLeastZero, integer, later, NOT_YET, phrase, text } from "./keyKinds.ts";
+import { atLeastZero, decides, integer, later, NOT_YET, phrase, text } from "./keyKinds.ts";
 import { WEIGHT_KEYS } from "./weightKeys.ts";
 
 /** The keys, in the order in which the README lists them. */
@@ -33,7 +33,8 @@ export const STEP_KEYS = {
     .default(null)
     .describe(
       "Model to distill from (.onnx, .h5, .keras): an image in, probabilities per task out (an export of mttc, say).",
-    ),
+    )
+    .meta(decides("nothing")),
   distill_weight: atLeastZero("a number >= 0")
     .default(0)
     .describe("Weight of the distillation loss, the mean KL(teacher || student) summed over the heads."),

@@ -3,7 +3,8 @@
 import { expect, test } from "vitest";
 import { changedKeys } from "../../compiler/spec/decisiveKeys.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
-import type { SpecInput } from "../../compiler/spec/schema.ts";
+import { SPEC_KEYS, type SpecInput, specSchema } from "../../compiler/spec/schema.ts";
+import { specJsonSchema } from "../../compiler/spec/specDocs.ts";
 
 const BASE: SpecInput = {
   tasks: ["a", "b"],
@@ -52,6 +53,19 @@ test.each<[Partial<SpecInput>, string, string, string]>([
   [{ classes: { a: ["x", "y"] } }, "classes.a", "nothing", '["x","y"]'],
 ])("%j is told as %s", (now, key, before, after) => {
   expect(changes(stored(), now)).toEqual([{ key, before, now: after }]);
+});
+
+test("each key says in the schema what of it decides, and the JSON Schema for editors does not repeat it", () => {
+  const saying = (what: string) =>
+    SPEC_KEYS.filter((key) => specSchema.shape[key].meta()?.decides === what).toSorted();
+  expect(saying("settings")).toEqual(["fcn"]);
+  expect(saying("draws")).toEqual(["cache_features"]);
+  expect(saying("nothing")).toEqual([
+    ...["epochs", "filepaths", "image_root", "logdir", "max_megapixels", "missing", "notes"],
+    ...["num_parallel_calls", "on_bad_image", "pack", "path_prefix", "path_suffix", "split_leak", "teacher"],
+    ...["train_labels", "unknown_val_classes", "val_labels"],
+  ]);
+  expect(JSON.stringify(specJsonSchema())).not.toContain('"decides"');
 });
 
 test("a key of a later mttc is named, and a value that is no longer legal compared as it is", () => {
