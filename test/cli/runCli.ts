@@ -17,15 +17,18 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Sends SIGINT once stderr holds this text. */
   readonly interruptAt?: string;
+  /** User and group that the process runs as; those of the caller by default. */
+  readonly user?: number | undefined;
 }
 
 /** `mttc ...args` in `folder`. */
 export function runCli(
   folder: string,
   args: readonly string[],
-  { env, interruptAt }: CliOptions = {},
+  { env, interruptAt, user }: CliOptions = {},
 ): Promise<ProgramResult> {
-  const options = { cwd: folder, env: { ...process.env, MTTC_DUMP: "", ...env } };
+  const owner = user === undefined ? {} : { uid: user, gid: user };
+  const options = { cwd: folder, env: { ...process.env, MTTC_DUMP: "", ...env }, ...owner };
   return runProgram(process.execPath, [CLI_MAIN, ...args], options, interruptAt);
 }
 
@@ -33,7 +36,7 @@ export function runCli(
 export function runProgram(
   program: string,
   args: readonly string[],
-  options: Pick<SpawnOptions, "cwd" | "env">,
+  options: Pick<SpawnOptions, "cwd" | "env" | "uid" | "gid">,
   interruptAt?: string,
 ): Promise<ProgramResult> {
   const child = spawn(program, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });

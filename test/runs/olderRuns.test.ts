@@ -16,6 +16,7 @@ import { olderRuns } from "./trainedData.ts";
 const RUNS = [
   ["layers", "spec.yml"],
   ["imported", "imported.yml"],
+  ["version2", "version2.yml"],
 ] as const;
 
 async function resume(folder: string, file: string, options: FitOptions = {}, text?: string) {

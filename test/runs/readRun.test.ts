@@ -1,6 +1,7 @@
 // Reading a run takes no lock and writes nothing: while another process trains it, on a disk that is full or
 // read-only, with damaged checkpoints. What is skipped and what is used is said.
-import { cp, readdir, rm, truncate } from "node:fs/promises";
+import { chmod, cp, mkdtemp, readdir, rm, truncate } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { exportRun } from "../../runtime/export/exportRun.ts";
@@ -52,6 +53,39 @@ test("evaluation, predictions and exports leave every file as it was, whoever ho
   await exportRun(trainer, { directory: join(data.folder, "other") });
   expect(await snapshot(folder)).toEqual(before);
 });
+
+test.skipIf(process.platform === "win32")(
+  "a run that nobody may write is read by every command",
+  async () => {
+    const before = await snapshot(folder);
+    const modes = Object.entries(before).map(([path, state]) => [path, Number(state.split(" ")[0])] as const);
+    // Whoever owns them may still enter the folders.
+    for (const [path, mode] of modes) await chmod(join(folder, path), mode & 0o100000 ? 0o444 : 0o555);
+    await chmod(data.folder, 0o755);
+    const open = await mkdtemp(join(tmpdir(), "mttc-open-"));
+    await chmod(open, 0o777);
+    // Root may write whatever the modes say.
+    const user = process.getuid?.() === 0 ? 65_534 : undefined;
+    try {
+      const locked = await snapshot(folder);
+      for (const args of [
+        ["evaluate", folder, "--ep", "cpu"],
+        ["export", folder, "-o", join(open, "exported")],
+        ["inspect", folder],
+      ]) {
+        const { code, stderr } = await runCli(open, args, { user });
+        expect([args[0], code, stderr]).toEqual([args[0], 0, ""]);
+      }
+      // The modes do hold: training on is refused.
+      const refused = await runCli(data.folder, ["train", "spec.yml", "--resume", "--epochs", "3"], { user });
+      expect([refused.code, refused.stderr]).toEqual([2, expect.stringMatching(/\[E_(FILE|DISK)\]/)]);
+      expect(await snapshot(folder)).toEqual(locked);
+    } finally {
+      for (const [path, mode] of modes) await chmod(join(folder, path), mode & 0o7777);
+      await rm(open, { recursive: true, force: true });
+    }
+  },
+);
 
 test("export into the run changes its export folder alone", async () => {
   const before = await snapshot(folder);
