@@ -6,8 +6,9 @@ import { refuseSameContent } from "../runtime/checks/splitLeak.ts";
 import { imageFormat } from "../runtime/images/images.ts";
 import { preparePack } from "../runtime/packs/packedImages.ts";
 import { checkSources } from "../runtime/runs/runSources.ts";
+import { listedImages } from "../runtime/tables/imageRows.ts";
 import type { Experiment } from "../runtime/train/experiment.ts";
-import { packFolder, packItems } from "../runtime/train/runPack.ts";
+import { packFolder } from "../runtime/train/runPack.ts";
 import { readLabels } from "../runtime/train/trainerOptions.ts";
 import { interruptSignal } from "./interruptSignal.ts";
 import { shownPath } from "./pathText.ts";
@@ -38,7 +39,7 @@ export async function pack(
     });
   const labels = await checkSources(experiment, await readLabels(experiment));
   const { signal, stop } = interruptSignal(terminal, "stopping; what is packed is kept");
-  const { hashes, ...summary } = await preparePack(packItems(labels), {
+  const { hashes, ...summary } = await preparePack(listedImages(labels.train, labels.val), {
     folder: packFolder(experiment, resolve(baseDirectory, spec.logdir ?? ".")),
     format: imageFormat(spec),
     packFormat: spec.pack_format,

@@ -1,13 +1,12 @@
 // What `mttc data stats` does: label tables -> counts, as tables, JSON or a picture.
 import { basename, resolve } from "node:path";
-import { resolveSpec } from "../compiler/spec/parseSpec.ts";
 import { visibleText } from "../compiler/visibleText.ts";
 import { PNG_MARK } from "../runtime/drawing/pngMark.ts";
 import { drawStatisticsSheet } from "../runtime/drawing/statisticsSheet.ts";
 import { writeFileAtomically } from "../runtime/files/atomicDirectory.ts";
 import { refuseForeignFile } from "../runtime/files/ownOutput.ts";
-import { type DataStatistics, experimentStatistics } from "../runtime/train/dataStats.ts";
-import { type Experiment, experimentFromSpec } from "../runtime/train/experiment.ts";
+import { type DataStatistics, labelsStatistics } from "../runtime/train/dataStats.ts";
+import { type LabelSources, sourcesFromOptions } from "../runtime/train/trainerOptions.ts";
 import { readTableFacts } from "./labelColumns.ts";
 import { shownPath } from "./pathText.ts";
 import { count, decimal, renderTable } from "./tables.ts";
@@ -30,17 +29,14 @@ const LEAST_CHANCE = 1e-9;
 /** Shows what the tables of an experiment hold, or the label table `path` where there is none. */
 export async function showStatistics(
   path: string,
-  given: Experiment | undefined,
+  given: LabelSources | undefined,
   flags: StatsFlags,
   terminal: Terminal,
 ): Promise<void> {
   if (flags.output !== undefined) await refuseForeignFile(flags.output, PNG_MARK, flags.overwrite);
-  const experiment = given ?? (await tableExperiment(path, flags, terminal));
-  const { spec } = experiment;
-  const statistics = await experimentStatistics(experiment, {
-    ...spec,
-    batch_size: flags.batchSize ?? spec.batch_size,
-  });
+  const sources = given ?? (await tableSources(path, flags, terminal));
+  const { batchSize = sources.spec.batch_size } = flags;
+  const statistics = await labelsStatistics({ ...sources, spec: { ...sources.spec, batch_size: batchSize } });
   for (const warning of statistics.warnings) terminal.note(visibleText(`warning: ${warning}`));
   terminal.out(flags.json ? JSON.stringify(statistics) : statisticsText(statistics, terminal));
   if (flags.output === undefined) return;
@@ -48,8 +44,8 @@ export async function showStatistics(
   terminal.note(`written to ${shownPath(resolve(flags.output))}`);
 }
 
-/** A label table as an experiment without a network. E_FILE, E_CSV_*, E_CONFIG for names of no tasks. */
-async function tableExperiment(path: string, flags: StatsFlags, terminal: Terminal): Promise<Experiment> {
+/** A label table without a spec. E_FILE, E_CSV_*, E_CONFIG for names of no tasks. */
+async function tableSources(path: string, flags: StatsFlags, terminal: Terminal): Promise<LabelSources> {
   let tasks = flags.tasks?.split(",").map((name) => name.trim());
   let filepaths = flags.filepaths;
   let pathRule = {};
@@ -64,8 +60,7 @@ async function tableExperiment(path: string, flags: StatsFlags, terminal: Termin
   }
   const labels = { train_labels: resolve(path), val_labels: flags.val ? resolve(flags.val) : null };
   const columns = filepaths === undefined ? {} : { filepaths };
-  const spec = resolveSpec({ ...labels, ...columns, ...pathRule, tasks, fcn: { layers: [1] } });
-  return experimentFromSpec(spec, path);
+  return sourcesFromOptions({ ...labels, ...columns, ...pathRule, tasks });
 }
 
 function statisticsText(statistics: DataStatistics, terminal: Terminal): string {

@@ -5,7 +5,7 @@ import { parseSpec } from "../compiler/spec/parseSpec.ts";
 import { visibleText } from "../compiler/visibleText.ts";
 import { writeFileAtomically } from "../runtime/files/atomicDirectory.ts";
 import { refuseForeignFile } from "../runtime/files/ownOutput.ts";
-import { experimentStatistics } from "../runtime/train/dataStats.ts";
+import { labelsStatistics } from "../runtime/train/dataStats.ts";
 import { type Experiment, experimentFromSpec } from "../runtime/train/experiment.ts";
 import { outerFolder } from "./imageSearch.ts";
 import { medianImageSize, readTableFacts } from "./labelColumns.ts";
@@ -61,7 +61,7 @@ async function noteOddities(experiment: Experiment, terminal: Terminal): Promise
   const warn = (text: string): void =>
     terminal.note(`warning: ${text.split("\n").map(visibleText).join("\n")}`);
   try {
-    const { missing, warnings } = await experimentStatistics(experiment, experiment.spec);
+    const { missing, warnings } = await labelsStatistics(experiment);
     for (const { task, split, spelling, cells } of missing)
       terminal.note(
         visibleText(`${task}: ${count(cells)} missing labels in ${split} (${spelling || "empty"})`),

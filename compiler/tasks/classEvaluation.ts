@@ -7,6 +7,7 @@ import {
   confusionOf,
   confusionTable,
 } from "./confusion.ts";
+import { MISSING_CLASS } from "./missing.ts";
 import { type Evaluation, figureOf, type ReportForm, type TaskReport } from "./report.ts";
 
 /**
@@ -59,11 +60,11 @@ export class ClassEvaluation implements Evaluation {
     this.#classes = classes;
   }
 
-  /** `logits` [rows, classes] row-major; `labels` -1 = missing, and at most as many rows as logits. */
+  /** `logits` [rows, classes] row-major; `labels` are class numbers, of at most as many rows as logits. */
   add(logits: Float32Array, labels: ArrayLike<number>): void {
     const width = this.#classes.length;
     for (let row = 0; row < labels.length; row++) {
-      const label = labels[row] ?? -1;
+      const label = labels[row] ?? MISSING_CLASS;
       if (label < 0) continue;
       const start = row * width;
       const best = largestOf(logits, start, width);

@@ -1,11 +1,12 @@
 // Tasks whose labels are one class of several: softmax cross-entropy, accuracy, probabilities of the classes.
-// Labels are class numbers, int64 [N]; -1 is missing.
+// Labels are class numbers, int64 [N], MISSING_CLASS where there is none.
 import { z } from "zod";
 import { InternalError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
 import { classAnswers } from "./classAnswers.ts";
 import { ClassEvaluation, classReports } from "./classEvaluation.ts";
+import { MISSING_CLASS } from "./missing.ts";
 import { inverseCountOf, inverseSumOf } from "./presence.ts";
 import {
   factsOf,
@@ -70,7 +71,10 @@ function weightedLossSum(b: GraphBuilder, logits: Value, labels: Value, weights:
   const labelled = b.emit("GreaterOrEqual", [labels, b.scalar(0, "int64")]);
   const column = b.emit("Unsqueeze", [labelled, b.ints([1])]);
   const given = b.where(column, logits, b.scalar(0));
-  return b.emit("SoftmaxCrossEntropyLoss", [given, labels, weights], { reduction: "sum", ignore_index: -1 });
+  return b.emit("SoftmaxCrossEntropyLoss", [given, labels, weights], {
+    reduction: "sum",
+    ignore_index: MISSING_CLASS,
+  });
 }
 
 /** Weights are of the classes: the sum is that of w[label] over the labelled rows. */

@@ -11,6 +11,8 @@ import { RUN_SHEET } from "../../runtime/augment/runSheet.ts";
 import { type ExportReport, exportRun } from "../../runtime/export/exportRun.ts";
 import { Predictor } from "../../runtime/export/predictor.ts";
 import type { EvaluationReport } from "../../runtime/infer/evaluationReport.ts";
+import { labelsByTask } from "../../runtime/labels/classes.ts";
+import { classOf, type TaskLabels } from "../../runtime/labels/taskLabels.ts";
 import { type Experiment, experimentFromSpec } from "../../runtime/train/experiment.ts";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import {
@@ -143,7 +145,9 @@ async function train(
 
 /** What the exported whole model answers for held-out images, evenly spread, beside their labels. */
 async function predictHeldOut(trainer: MultiTaskTrainer, exported: ExportReport): Promise<AnsweredImage[]> {
-  const { paths, labels } = await trainer.evaluationRows();
+  const held = await trainer.evaluationRows();
+  const { paths } = held;
+  const labels = labelsByTask(held);
   const tasks = tasksOf(await trainer.manifest());
   const count = Math.min(SHEET_IMAGES, paths.length);
   const rows = Array.from({ length: count }, (_, i) => Math.floor((i * paths.length) / count));
@@ -156,12 +160,17 @@ async function predictHeldOut(trainer: MultiTaskTrainer, exported: ExportReport)
     predictions.set(`${answer.task}\n${answer.file}`, String(answer.class));
   return rows.map((row) => ({
     path: file(row),
-    answers: tasks.map(({ name, numbers: classes }, t) => ({
+    answers: tasks.map(({ name, numbers: classes }) => ({
       task: name,
       predicted: predictions.get(`${name}\n${file(row)}`) ?? "",
-      label: classes[labels[row * tasks.length + t] ?? -1],
+      label: classNameOf(classes, labels.get(name), row),
     })),
   }));
+}
+
+function classNameOf(classes: readonly string[], labels: TaskLabels | undefined, row: number) {
+  const label = labels && classOf(labels, row);
+  return label === undefined ? undefined : classes[label];
 }
 
 function whereThingsLie(

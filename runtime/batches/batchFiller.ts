@@ -5,6 +5,7 @@ import { availableParallelism } from "node:os";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { systemCode } from "../files/fileSystem.ts";
 import { type ImageFormat, type ImageReader, imageBytes } from "../images/images.ts";
+import { NO_ROW } from "../tables/rowOrder.ts";
 import type {
   EpochWarp,
   FillRequest,
@@ -112,9 +113,9 @@ export class FillingStream implements ImageStream {
       this.readOne(path, target, stamps?.[place]).then(() => warp(target, place));
     const plain = new PlainReads(warp, readOne);
     for (let place = 0; place < rows.length; place++) {
-      const row = rows[place] ?? -1;
+      const row = rows[place] ?? NO_ROW;
       const target = images.subarray(place * sizeBytes, (place + 1) * sizeBytes);
-      if (row === -1) {
+      if (row === NO_ROW) {
         target.fill(0);
         continue;
       }

@@ -1,11 +1,13 @@
-// An order of rows -> batches of features and labels, as the loader makes batches of images: the same rows in
+// An order of rows -> batches of features, as the loader makes batches of images: the same rows in
 // the same places. Reading takes next to nothing, so nothing is read ahead but what the consumer asks for.
-import type { LabelledRows } from "../labels/classes.ts";
+import { NO_ROW } from "../tables/rowOrder.ts";
+import type { PathList } from "../tables/stringTable.ts";
 import type { FeatureStore } from "./featureStore.ts";
 
 export interface FeatureBatchesOptions {
-  readonly rows: LabelledRows;
-  /** Row numbers, batchSize per batch, -1 = padding (see sampler.ts). */
+  /** Image of each row. */
+  readonly paths: PathList;
+  /** Row numbers, batchSize per batch, and NO_ROW where a batch is padded. */
   readonly order: Int32Array;
   readonly batchSize: number;
   readonly store: FeatureStore;
@@ -18,11 +20,9 @@ export interface FeatureBatchesOptions {
 export interface FeatureBatch {
   /** Number within the epoch. */
   readonly index: number;
-  /** [batchSize, ...] float32, row-major; zeros where `rows` is -1. */
+  /** [batchSize, ...] float32, row-major; zeros where `rows` is NO_ROW. */
   readonly features: Float32Array<ArrayBuffer>;
-  /** Class numbers [batchSize, tasks], row-major; -1 = missing or padding. */
-  readonly labels: Int32Array;
-  /** Row number of each image, -1 = padding. */
+  /** Row number of each image, NO_ROW where there is none. */
   readonly rows: Int32Array;
   /** Images that are not padding; they come first. */
   readonly filled: number;
@@ -41,25 +41,22 @@ export class FeatureBatches implements AsyncDisposable {
 
   /** The next batch, undefined after the last one. E_FILE, E_SHARD_META. */
   async next(): Promise<FeatureBatch | undefined> {
-    const { rows: table, order, batchSize, store, form } = this.options;
+    const { paths, order, batchSize, store, form } = this.options;
     const index = this.following++;
     const rows = order.slice(index * batchSize, (index + 1) * batchSize);
     if (rows.length === 0) return undefined;
-    const taskCount = table.tasks.length;
     const features = new Float32Array(this.free.pop() ?? new ArrayBuffer(4 * batchSize * store.width));
-    const labels = new Int32Array(batchSize * taskCount).fill(-1);
     const reads: (Promise<void> | undefined)[] = [];
     for (const [place, row] of rows.entries()) {
       const target = features.subarray(place * store.width, (place + 1) * store.width);
-      if (row === -1) {
+      if (row === NO_ROW) {
         target.fill(0);
         continue;
       }
-      labels.set(table.labels.subarray(row * taskCount, (row + 1) * taskCount), place * taskCount);
-      reads.push(store.read(table.paths.at(row) ?? "", form, target));
+      reads.push(store.read(paths.at(row) ?? "", form, target));
     }
     await Promise.all(reads);
-    return { index, features, labels, rows, filled: rows.filter((row) => row !== -1).length };
+    return { index, features, rows, filled: rows.filter((row) => row !== NO_ROW).length };
   }
 
   /** Gives a batch's buffer back. */

@@ -31,7 +31,7 @@ export interface StreamOptions {
 
 /** What one slot is to hold. */
 export interface FillRequest {
-  /** Row number of each image; -1 = zeros. */
+  /** Row number of each image; zeros where it is NO_ROW. */
   readonly rows: Int32Array;
   /** Place of the first image in the epoch's order: what its warp is drawn by. */
   readonly firstSample: number;

@@ -1,20 +1,20 @@
-// An order of rows -> batches of images and labels, read ahead while the consumer works. Memory is bounded
+// An order of rows -> batches of images, read ahead while the consumer works. Memory is bounded
 // by a ring of slots: a batch is read into a free slot (by another thread, mostly: ImageStreams), handed out
 // in order, and given back by `release`; with no free slot nothing is asked for. What a batch holds never
 // depends on how many images are read at once.
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
-import { evaluationOrder } from "../draws/sampler.ts";
 import { listedIn } from "../images/imageFile.ts";
 import { type ImageReader, imageBytes } from "../images/images.ts";
-import type { LabelledRows } from "../labels/classes.ts";
+import type { ImageRows } from "../tables/imageRows.ts";
+import { evaluationOrder, NO_ROW } from "../tables/rowOrder.ts";
 import { BatchFiller } from "./batchFiller.ts";
 import type { EpochWarp, FillRequest, ImageStream, ImageStreams } from "./imageStreams.ts";
 
 const DEFAULT_SLOTS = 3;
 
-/** What a loader reads; `order` holds row numbers, batchSize per batch, -1 = padding (see sampler.ts). */
+/** What a loader reads; `order` holds row numbers, batchSize per batch, and NO_ROW where a batch is padded. */
 export interface LoaderOptions {
-  readonly rows: LabelledRows;
+  readonly rows: ImageRows;
   readonly order: Int32Array;
   readonly batchSize: number;
   /** What reads the images: a reader does so in this thread. */
@@ -37,11 +37,9 @@ export interface LoaderOptions {
 export interface Batch {
   /** Number within the epoch. */
   readonly index: number;
-  /** Bytes of [batchSize, H, W, C] numbers of the format, row-major; zeros where `rows` is -1. */
+  /** Bytes of [batchSize, H, W, C] numbers of the format, row-major; zeros where `rows` is NO_ROW. */
   readonly images: Uint8Array<ArrayBuffer>;
-  /** Class numbers [batchSize, tasks], row-major; -1 = missing or padding. */
-  readonly labels: Int32Array;
-  /** Row number of each image, -1 = padding. */
+  /** Row number of each image, NO_ROW where there is none. */
   readonly rows: Int32Array;
   /** Images that are not padding; they come first. */
   readonly filled: number;
@@ -157,10 +155,10 @@ export class BatchLoader implements AsyncDisposable {
   private async fill(index: number, slot: ArrayBuffer): Promise<Batch> {
     const { batchSize, order, rows: table } = this.options;
     const rows = order.slice(index * batchSize, (index + 1) * batchSize);
-    const filled = rows.filter((row) => row !== -1).length;
+    const filled = rows.filter((row) => row !== NO_ROW).length;
     try {
       const images = new Uint8Array(await this.stream.fill(this.request(index, rows), slot));
-      return { index, images, labels: this.labelsOf(rows), rows, filled };
+      return { index, images, rows, filled };
     } catch (error) {
       throw error instanceof MttcError ? listed(error, rows, table) : error;
     }
@@ -171,22 +169,12 @@ export class BatchLoader implements AsyncDisposable {
     const firstSample = index * rows.length;
     return { rows, firstSample, stamps: stamps && Uint32Array.from(rows, (row) => stamps[row] ?? 0) };
   }
-
-  private labelsOf(rows: Int32Array): Int32Array {
-    const { labels, tasks } = this.options.rows;
-    const own = new Int32Array(rows.length * tasks.length).fill(-1);
-    for (const [place, row] of rows.entries()) {
-      if (row === -1) continue;
-      own.set(labels.subarray(row * tasks.length, (row + 1) * tasks.length), place * tasks.length);
-    }
-    return own;
-  }
 }
 
 /** The error of a batch with, for each fault of an image, the place of the table that lists it. */
-function listed(error: MttcError, rows: Int32Array, { paths, locate }: LabelledRows): MttcError {
+function listed(error: MttcError, rows: Int32Array, { paths, locate }: ImageRows): MttcError {
   const faults = error.faults.map((fault) => {
-    const row = rows.find((number) => number !== -1 && paths.at(number) === fault.at?.file);
+    const row = rows.find((number) => number !== NO_ROW && paths.at(number) === fault.at?.file);
     if (row === undefined) return fault;
     const { hint } = listedIn(locate(row));
     const hints = [hint, fault.hint].filter((text) => text !== undefined);
@@ -195,7 +183,7 @@ function listed(error: MttcError, rows: Int32Array, { paths, locate }: LabelledR
   return new MttcError(faults, { cause: error });
 }
 
-/** A loader over all rows in order; the last batch is padded with zero images and labels -1. */
+/** A loader over all rows in order; the last batch is padded with zero images. */
 export function evaluationBatches(options: Omit<LoaderOptions, "order">): BatchLoader {
   const order = evaluationOrder(options.rows.paths.length, options.batchSize);
   return new BatchLoader({ ...options, order });

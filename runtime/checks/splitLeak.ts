@@ -5,14 +5,8 @@ import { lstat, realpath } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Fault, Location } from "../../compiler/diagnostics.ts";
 import { readImageFile } from "../images/imageFile.ts";
-import type { LabelledRows } from "../labels/classes.ts";
 import { FaultList } from "../tables/faultList.ts";
-
-/** The two label tables of a run. */
-export interface Splits {
-  readonly train: Pick<LabelledRows, "paths" | "locate">;
-  readonly val: Pick<LabelledRows, "paths" | "locate"> | undefined;
-}
+import type { Splits } from "../tables/imageRows.ts";
 
 interface Named {
   readonly path: string;

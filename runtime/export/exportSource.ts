@@ -2,7 +2,7 @@
 import type { Manifest } from "../../compiler/bundle/manifest.ts";
 import type { ImportedTrunk } from "../../compiler/model/importedTrunk.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
-import type { LabelledRows } from "../labels/classes.ts";
+import type { ImageRows } from "../tables/imageRows.ts";
 
 /** What an export is made of: a trainer, or a run that is read. */
 export interface ExportSource {
@@ -14,7 +14,7 @@ export interface ExportSource {
   parameters(): Promise<ReadonlyMap<string, Float32Array>>;
   trunk(): Promise<ImportedTrunk | undefined>;
   /** Images to compare on; more than `most` may come. */
-  evaluationRows(most: number): Promise<Pick<LabelledRows, "paths" | "locate">>;
+  evaluationRows(most: number): Promise<ImageRows>;
   /** Class probabilities per task, float32 [count, classes], of bytes of [count,H,W,C] numbers. */
   predictImages(images: Uint8Array): Promise<ReadonlyMap<string, Float32Array>>;
 }

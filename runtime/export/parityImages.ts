@@ -5,9 +5,9 @@ import type { ExportedFile } from "../../compiler/export/exportModel.ts";
 import { RandomStream } from "../draws/randomStream.ts";
 import { type ImageFormat, imageBytes, imageDepth, imageFormat, numbersOver } from "../images/imageFormat.ts";
 import { ImageReader } from "../images/images.ts";
-import type { LabelledRows } from "../labels/classes.ts";
 import { arrayOver } from "../ort/hostTensor.ts";
 import type { HostTensor } from "../ort/ortHost.ts";
+import type { ImageRows } from "../tables/imageRows.ts";
 import type { ExportSource } from "./exportSource.ts";
 import type { ParityReference } from "./parity.ts";
 
@@ -40,7 +40,7 @@ async function readImages(
   format: ImageFormat,
 ): Promise<{ data: Uint8Array<ArrayBuffer>; count: number; fault: string | undefined }> {
   const size = imageBytes(format);
-  let rows: Pick<LabelledRows, "paths" | "locate">;
+  let rows: ImageRows;
   try {
     rows = await source.evaluationRows(PARITY_IMAGES);
   } catch (error) {

@@ -6,10 +6,11 @@ import { outputName } from "../../compiler/model/network.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
 import type { FeatureBatch, FeatureBatches } from "../batches/featureBatches.ts";
 import type { ImageStreams } from "../batches/imageStreams.ts";
-import { type Batch, BatchLoader } from "../batches/loader.ts";
-import { evaluationOrder } from "../draws/sampler.ts";
+import { type Batch, evaluationBatches } from "../batches/loader.ts";
 import { type ImageReader, imageBytes } from "../images/images.ts";
-import type { LabelledRows } from "../labels/classes.ts";
+import { type LabelledRows, labelsByTask } from "../labels/classes.ts";
+import { gatherLabels } from "../labels/taskLabels.ts";
+import type { ImageRows } from "../tables/imageRows.ts";
 import type { EvaluationReport } from "./evaluationReport.ts";
 
 /** What a batch shows the network: bytes of [batch,H,W,C] numbers, or features computed of them once. */
@@ -41,7 +42,7 @@ export interface Scoring {
   readonly parallel: number;
   /** What is read in place of images, where there is something. */
   readonly features?:
-    | { evaluation(rows: LabelledRows, batchSize: number): FeatureBatches | undefined }
+    | { evaluation(rows: ImageRows, batchSize: number): FeatureBatches | undefined }
     | undefined;
 }
 
@@ -58,14 +59,11 @@ export async function evaluateRows(
 ): Promise<EvaluationReport> {
   const tasks = tasksOf(scoring.manifest);
   const evaluations = new Map(tasks.map((task) => [task.name, task.evaluation()]));
+  const columns = labelsByTask(rows);
   const take: Take = (batch, outputs) => {
-    for (const [t, { name }] of tasks.entries()) {
-      const labels = Int32Array.from(
-        { length: batch.filled },
-        (_, row) => batch.labels[row * tasks.length + t] ?? -1,
-      );
-      evaluations.get(name)?.add(outputs.get(name) ?? new Float32Array(), labels);
-    }
+    const shown = batch.rows.subarray(0, batch.filled);
+    for (const [name, labels] of columns)
+      evaluations.get(name)?.add(outputs.get(name) ?? new Float32Array(), gatherLabels(labels, shown));
   };
   await forEachBatch(scoring, rows, { wanted: "scored", signal, take });
   return {
@@ -80,12 +78,7 @@ export async function predictPaths(
   paths: readonly string[],
 ): Promise<Map<string, Float32Array>> {
   const tasks = tasksOf(scoring.manifest);
-  const rows: LabelledRows = {
-    tasks: tasks.map(({ name }) => name),
-    paths,
-    labels: new Int32Array(paths.length * tasks.length).fill(-1),
-    locate: (row) => ({ file: paths[row] ?? "" }),
-  };
+  const rows: ImageRows = { paths, locate: (row) => ({ file: paths[row] ?? "" }) };
   const results = new Map(tasks.map(({ name, width }) => [name, new Float32Array(paths.length * width)]));
   const take: Take = (batch, outputs) => {
     const first = batch.rows[0] ?? 0;
@@ -126,7 +119,7 @@ export async function predictImages(
 
 async function forEachBatch(
   scoring: Scoring,
-  rows: LabelledRows,
+  rows: ImageRows,
   {
     wanted,
     signal,
@@ -140,13 +133,7 @@ async function forEachBatch(
   const { batchSize } = scoring.manifest;
   await using loader =
     scoring.features?.evaluation(rows, batchSize) ??
-    new BatchLoader({
-      rows,
-      order: evaluationOrder(rows.paths.length, batchSize),
-      batchSize,
-      reader: scoring.reader,
-      parallel: scoring.parallel,
-    });
+    evaluationBatches({ rows, batchSize, reader: scoring.reader, parallel: scoring.parallel });
   for (let batch = await loader.next(); batch && !signal?.aborted; batch = await loader.next()) {
     const { outputs, inputBuffer } = await scoring.device.evaluate(batch, wanted);
     if (inputBuffer) loader.release(inputBuffer);

@@ -12,7 +12,8 @@ import type { TaskClasses } from "../../compiler/model/network.ts";
 import type { ImportedFcn, Spec } from "../../compiler/spec/schema.ts";
 import { LoaderThread } from "../batches/loaderThread.ts";
 import { imageFormat } from "../images/images.ts";
-import { type ClassNames, encodeLabels, type LabelledRows } from "../labels/classes.ts";
+import { type ClassNames, encodeLabels, type LabelledRows, labelsByTask } from "../labels/classes.ts";
+import { countClasses } from "../labels/classWeights.ts";
 import { readForeignModels } from "../models/foreignModels.ts";
 import { OrtHost } from "../ort/ortHost.ts";
 import { deviceNote } from "../ort/provider.ts";
@@ -26,6 +27,7 @@ import { RunFolder } from "../runs/runFolder.ts";
 import { readSplit, type Split, stampRows, tablePath } from "../runs/runSources.ts";
 import { skippedImages, withoutImages } from "../runs/skippedImages.ts";
 import { cutOfRun } from "../runs/trunkReading.ts";
+import type { ImageRows } from "../tables/imageRows.ts";
 import type { LabelTable } from "../tables/labelTable.ts";
 import { EvaluationDevice } from "./evaluationDevice.ts";
 import type { EvaluationReport } from "./evaluationReport.ts";
@@ -145,7 +147,7 @@ export class TrainedRun implements AsyncDisposable {
    * Up to so many images of the evaluation's table, evenly spread, whatever their labels; those that are not
    * there, or may not be read, are left out. E_FILE, E_CSV_* where there is no table.
    */
-  async evaluationRows(most: number): Promise<Pick<LabelledRows, "paths" | "locate">> {
+  async evaluationRows(most: number): Promise<ImageRows> {
     const { split, table } = await this.#evaluationTable();
     const found: number[] = [];
     for (const row of spread(most, table.paths.length)) {
@@ -305,11 +307,10 @@ function spread(most: number, count: number): number[] {
 }
 
 /** Classes and tasks that the labels say nothing of. */
-function labelGaps({ tasks, labels }: LabelledRows, classes: ClassNames, source: string): string[] {
-  return tasks.flatMap((task, index) => {
-    const present = new Set<number>();
-    for (let place = index; place < labels.length; place += tasks.length) present.add(labels[place] ?? -1);
-    const unseen = (classes[task] ?? []).filter((_, number) => !present.has(number));
+function labelGaps(rows: LabelledRows, classes: ClassNames, source: string): string[] {
+  return [...labelsByTask(rows)].flatMap(([task, labels]) => {
+    const counts = countClasses(labels, classes[task]?.length ?? 0);
+    const unseen = (classes[task] ?? []).filter((_, number) => counts[number] === 0);
     if (unseen.length === 0) return [];
     if (unseen.length === classes[task]?.length) return [`task "${task}" has no label in ${source}`];
     const more = unseen.length > MAX_NAMED ? ` and ${unseen.length - MAX_NAMED} more` : "";

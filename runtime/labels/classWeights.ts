@@ -2,9 +2,10 @@
 // task is then sum(w ce) / sum(w) over its labelled rows (PyTorch's CrossEntropyLoss with `weight`).
 import { suggestName } from "../../compiler/diagnostics.ts";
 import { classKey } from "../../compiler/spec/classKey.ts";
-import type { Spec } from "../../compiler/spec/schema.ts";
+import type { StepSpec } from "../../compiler/spec/schema.ts";
 import { FaultList } from "../tables/faultList.ts";
 import type { ClassNames, LabelledRows } from "./classes.ts";
+import { classOf, rowCount, type TaskLabels } from "./taskLabels.ts";
 
 /** Weights by task, [classes]; tasks without weights are not in it. */
 export type ClassWeights = ReadonlyMap<string, Float32Array>;
@@ -15,14 +16,14 @@ export type ClassWeights = ReadonlyMap<string, Float32Array>;
  * weights, 1 for classes that it leaves out; E_CONFIG for a class that the task has not.
  */
 export function resolveClassWeights(
-  given: Spec["class_weights"],
+  given: StepSpec["class_weights"],
   classes: ClassNames,
   train: LabelledRows,
 ): ClassWeights {
   if (given === null) return new Map();
   if (given === "balanced")
     return new Map(
-      train.tasks.map((task, at) => [task, balancedWeights(train, at, classes[task]?.length ?? 0)]),
+      train.tasks.map((task, at) => [task, balancedWeights(train.labels[at], classes[task]?.length ?? 0)]),
     );
   const faults = new FaultList();
   const weights = new Map<string, Float32Array>();
@@ -45,18 +46,18 @@ export function resolveClassWeights(
   return weights;
 }
 
-/** Rows of each class of the task at `at`, [classCount]. */
-export function countClasses({ tasks, labels }: LabelledRows, at: number, classCount: number): Float64Array {
+/** Rows of each class of a task, [classCount]. */
+export function countClasses(labels: TaskLabels, classCount: number): Float64Array {
   const counts = new Float64Array(classCount);
-  for (let place = at; place < labels.length; place += tasks.length) {
-    const label = labels[place] ?? -1;
-    if (label >= 0) counts[label] = (counts[label] ?? 0) + 1;
+  for (let row = 0; row < rowCount([labels]); row++) {
+    const label = classOf(labels, row);
+    if (label !== undefined) counts[label] = (counts[label] ?? 0) + 1;
   }
   return counts;
 }
 
-function balancedWeights(train: LabelledRows, at: number, classCount: number): Float32Array {
-  const counts = countClasses(train, at, classCount);
+function balancedWeights(labels: TaskLabels | undefined, classCount: number): Float32Array {
+  const counts = labels ? countClasses(labels, classCount) : new Float64Array(classCount);
   const labelled = counts.reduce((sum, count) => sum + count, 0);
   const present = counts.filter((count) => count > 0).length;
   return Float32Array.from(counts, (count) => (count > 0 ? labelled / (present * count) : 1));

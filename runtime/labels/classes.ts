@@ -1,29 +1,37 @@
 // Label tables -> class lists and class numbers. Classes are the sorted values of the training labels, or
 // those that the spec lists; the order of the rows never matters. Numbers are compared as numbers, letters in
-// NFC (classKey). Missing labels are -1 from here on.
-import { type Location, suggestName } from "../../compiler/diagnostics.ts";
+// NFC (classKey). What is missing is a number of its own from here on (missing.ts).
+import { InternalError, suggestName } from "../../compiler/diagnostics.ts";
 import { classKey } from "../../compiler/spec/classKey.ts";
-import type { BatchSpec } from "../draws/sampler.ts";
+import { MISSING_CLASS } from "../../compiler/tasks/missing.ts";
 import { FaultList } from "../tables/faultList.ts";
-import type { LabelColumn, LabelTable } from "../tables/labelTable.ts";
-import type { PathList } from "../tables/stringTable.ts";
+import type { ImageRows } from "../tables/imageRows.ts";
+import { type LabelColumn, type LabelTable, NO_NAME } from "../tables/labelTable.ts";
 import { labelWarnings, listNames } from "./labelWarnings.ts";
+import type { BatchSpec } from "./sampler.ts";
+import { missingClasses, type TaskLabels } from "./taskLabels.ts";
 
 const MAX_NAMED = 5;
 
 /** Class names per task: `classes[task][number]`. */
 export type ClassNames = Readonly<Record<string, readonly string[]>>;
 
-/** Rows with class numbers, ready for the sampler and the loader. */
-export interface LabelledRows {
+/** Rows of images with the labels of every task, ready for the sampler and the batches. */
+export interface LabelledRows extends ImageRows {
   readonly tasks: readonly string[];
-  /** Absolute path of each row's image. */
-  readonly paths: PathList;
-  /** Class numbers, row-major [rows x tasks]; -1 = missing. */
-  readonly labels: Int32Array;
-  readonly locate: (row: number) => Location;
-  /** What each row's file was when it was checked (sourceStamp.ts): reads refuse another. */
-  readonly stamps?: Uint32Array;
+  /** In the order of `tasks`. */
+  readonly labels: readonly TaskLabels[];
+}
+
+/** The labels of each task, in the order of the tasks. */
+export function labelsByTask({ tasks, labels }: Pick<LabelledRows, "tasks" | "labels">) {
+  const columns = new Map<string, TaskLabels>();
+  for (const [at, task] of tasks.entries()) {
+    const ofTask = labels[at];
+    if (ofTask === undefined) throw new InternalError(`no labels of the task ${task}`);
+    columns.set(task, ofTask);
+  }
+  return columns;
 }
 
 /** What the label tables of a run hold, once checked. */
@@ -129,11 +137,17 @@ function originOf(task: string, given: ClassNames): string {
   return Object.hasOwn(given, task) ? "the spec lists" : "the training labels have";
 }
 
-/** The number of each name of a column: of the class spelled so, else of the class with its key; else -1. */
+/**
+ * The number of each name of a column: of the class spelled so, else of the class with its key; else
+ * MISSING_CLASS.
+ */
 function classNumbers(column: LabelColumn, classes: readonly string[]): Int32Array {
   const exact = new Map(classes.map((name, number) => [name, number]));
   const byKey = new Map(classes.map((name, number) => [classKey(name), number]));
-  return Int32Array.from(column.names, (name) => exact.get(name) ?? byKey.get(classKey(name)) ?? -1);
+  return Int32Array.from(
+    column.names,
+    (name) => exact.get(name) ?? byKey.get(classKey(name)) ?? MISSING_CLASS,
+  );
 }
 
 /** Labels that are no class, by their spelling. */
@@ -148,21 +162,21 @@ function encodeTable(
   classes: ClassNames,
   onStrangers: (task: string, strangers: Strangers) => void,
 ): LabelledRows {
-  const count = table.tasks.length;
-  const labels = new Int32Array(table.paths.length * count).fill(-1);
-  for (const [index, task] of table.tasks.entries()) {
+  const labels = table.tasks.map((task, index): TaskLabels => {
+    const values = missingClasses(table.paths.length);
     const column = table.columns[index];
-    if (column === undefined) continue;
+    if (column === undefined) return { values, width: 1 };
     const numberOf = classNumbers(column, classes[task] ?? []);
     const places = new Map<string, Places>();
     for (const [row, code] of column.codes.entries()) {
-      if (code === -1) continue;
-      const number = numberOf[code] ?? -1;
-      if (number === -1) addPlace(places, column.names[code] ?? "", row);
-      else labels[row * count + index] = number;
+      if (code === NO_NAME) continue;
+      const number = numberOf[code] ?? MISSING_CLASS;
+      if (number === MISSING_CLASS) addPlace(places, column.names[code] ?? "", row);
+      else values[row] = number;
     }
     if (places.size > 0) onStrangers(task, { places, classes: classes[task] ?? [] });
-  }
+    return { values, width: 1 };
+  });
   return { tasks: table.tasks, paths: table.paths, labels, locate: table.locate };
 }
 

@@ -7,9 +7,11 @@ import { crc32 } from "node:zlib";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { systemCode } from "../files/fileSystem.ts";
 import { readImageFile } from "../images/imageFile.ts";
+import type { ImageRows } from "../tables/imageRows.ts";
 import type { PathList } from "../tables/stringTable.ts";
-import type { ClassNames, LabelledRows, PreparedLabels } from "./classes.ts";
+import { type ClassNames, type LabelledRows, labelsByTask, type PreparedLabels } from "./classes.ts";
 import { listNames } from "./labelWarnings.ts";
+import { classOf } from "./taskLabels.ts";
 
 /** Contents are compared in tables of so many rows at most, */
 const MAX_COMPARED_ROWS = 50_000;
@@ -32,11 +34,11 @@ async function conflictsOf(rows: LabelledRows, classes: ClassNames): Promise<str
   const covered = new Set(ofContent.flat());
   const ofPath = [...rowsOfOnePath(rows.paths)].filter(([row = -1]) => !covered.has(row));
   const groups = [...ofPath, ...ofContent].sort(([a = 0], [b = 0]) => a - b);
-  return rows.tasks.flatMap((task, index) => {
+  return [...labelsByTask(rows)].flatMap(([task, labels]) => {
     const names = classes[task] ?? [];
     const conflicts = groups.flatMap((group) => {
-      const labels = group.map((row) => rows.labels[row * rows.tasks.length + index] ?? -1);
-      const different = [...new Set(labels.filter((label) => label >= 0))];
+      const found = group.map((row) => classOf(labels, row)).filter((label) => label !== undefined);
+      const different = [...new Set(found)];
       if (different.length < 2) return [];
       return [`${placesText(rows, group)}: ${different.map((label) => names[label]).join(" or ")}`];
     });
@@ -46,7 +48,7 @@ async function conflictsOf(rows: LabelledRows, classes: ClassNames): Promise<str
   });
 }
 
-function placesText({ paths, locate }: LabelledRows, group: readonly number[]): string {
+function placesText({ paths, locate }: ImageRows, group: readonly number[]): string {
   const names = [...new Set(group.map((row) => paths.at(row) ?? ""))].map(shortPath);
   const places = group.map((row) => locate(row).line).filter((line) => line !== undefined);
   const lines = places.length > 0 ? ` (lines ${listNames(places.map(String))})` : "";

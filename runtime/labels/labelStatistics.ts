@@ -1,8 +1,10 @@
 // What training will see of its labels, before it runs: counts per task and class, tasks labelled together,
 // and, from the sampler's own probabilities, how many labelled rows of a task a batch holds.
-import { type BatchSpec, sampleProbabilities } from "../draws/sampler.ts";
-import type { ClassNames, LabelledRows, PreparedLabels } from "./classes.ts";
+
+import { type ClassNames, type LabelledRows, labelsByTask, type PreparedLabels } from "./classes.ts";
 import { countClasses } from "./classWeights.ts";
+import { type BatchSpec, sampleProbabilities } from "./sampler.ts";
+import { countLabelled, hasLabel, rowCount } from "./taskLabels.ts";
 
 /** What one task has in the training table. */
 export interface TaskBatchShare {
@@ -45,18 +47,21 @@ export function labelStatistics({ train, val, classes }: PreparedLabels, spec: B
 /** Labelled rows per class, in the order of the task's classes. */
 export function classCounts(rows: LabelledRows, classes: ClassNames): Record<string, number[]> {
   return Object.fromEntries(
-    rows.tasks.map((task, at) => [task, [...countClasses(rows, at, classes[task]?.length ?? 0)]]),
+    [...labelsByTask(rows)].map(([task, labels]) => [
+      task,
+      [...countClasses(labels, classes[task]?.length ?? 0)],
+    ]),
   );
 }
 
 /** Rows that both tasks label, [tasks][tasks]; the diagonal holds each task's labelled rows. */
-export function labelledTogether({ tasks, labels }: LabelledRows): number[][] {
-  const together = tasks.map(() => tasks.map(() => 0));
-  for (let start = 0; start < labels.length; start += tasks.length)
+export function labelledTogether({ labels }: Pick<LabelledRows, "labels">): number[][] {
+  const together = labels.map(() => labels.map(() => 0));
+  for (let row = 0; row < rowCount(labels); row++) {
+    const present = labels.map((ofTask) => hasLabel(ofTask, row));
     for (const [a, counts] of together.entries())
-      for (const b of tasks.keys())
-        if ((labels[start + a] ?? -1) >= 0 && (labels[start + b] ?? -1) >= 0)
-          counts[b] = (counts[b] ?? 0) + 1;
+      for (const b of labels.keys()) if (present[a] && present[b]) counts[b] = (counts[b] ?? 0) + 1;
+  }
   return together;
 }
 
@@ -65,21 +70,16 @@ export function labelledTogether({ tasks, labels }: LabelledRows): number[][] {
  * (balance_probs), q = the probability of the labelled rows: B q and (1 - q)^B. A permutation of N rows of
  * which n are labelled: B n / N and the hypergeometric C(N - n, B) / C(N, B); 0 once B > N - n.
  */
-export function batchShares({ tasks, labels }: LabelledRows, spec: BatchSpec): TaskBatchShare[] {
-  const rows = labels.length / tasks.length;
+export function batchShares(rows: LabelledRows, spec: BatchSpec): TaskBatchShare[] {
+  const count = rowCount(rows.labels);
   const size = spec.batch_size;
-  const drawn = spec.balance_probs
-    ? sampleProbabilities(labels, tasks.length, spec.balance_classes)
-    : undefined;
-  return tasks.map((task, at) => {
-    let [labelled, share] = [0, 0];
-    for (let row = 0; row < rows; row++) {
-      if ((labels[row * tasks.length + at] ?? -1) < 0) continue;
-      labelled++;
-      share += drawn?.[row] ?? 1 / rows;
-    }
+  const drawn = spec.balance_probs ? sampleProbabilities(rows.labels, spec.balance_classes) : undefined;
+  return [...labelsByTask(rows)].map(([task, labels]) => {
+    const labelled = countLabelled(labels);
+    let share = 0;
+    for (let row = 0; row < count; row++) if (hasLabel(labels, row)) share += drawn?.[row] ?? 1 / count;
     const q = Math.min(1, share);
-    const chanceOfNone = drawn ? (1 - q) ** size : chanceWithoutReplacement(rows, labelled, size);
+    const chanceOfNone = drawn ? (1 - q) ** size : chanceWithoutReplacement(count, labelled, size);
     return { task, labelled, perBatch: size * q, chanceOfNone };
   });
 }

@@ -1,8 +1,9 @@
 // What label tables hold that is legal but probably not meant, one sentence each with its numbers: words that
 // were taken as missing, classes that look alike, that mean no label elsewhere, that have a single row.
 import { classKey } from "../../compiler/spec/classKey.ts";
-import { type BatchSpec, sampleProbabilities } from "../draws/sampler.ts";
-import type { LabelColumn, LabelTable } from "../tables/labelTable.ts";
+import { type LabelColumn, type LabelTable, NO_NAME } from "../tables/labelTable.ts";
+import { type BatchSpec, sampleProbabilities } from "./sampler.ts";
+import { classOf, rowCount, type TaskLabels } from "./taskLabels.ts";
 
 const MAX_NAMED = 5;
 /** Spellings that other programs write for "no label", which are classes here unless `missing` lists them. */
@@ -16,8 +17,8 @@ export interface ReadLabels {
   readonly listed: ReadonlySet<string>;
   readonly train: LabelTable;
   readonly val: LabelTable | undefined;
-  /** Class numbers of the training rows, row-major [rows x tasks]; -1 = missing. */
-  readonly labels: Int32Array;
+  /** Labels of the training rows, by task. */
+  readonly labels: readonly TaskLabels[];
   /** What a batch is; undefined where none is made. */
   readonly batch: BatchSpec | undefined;
 }
@@ -135,19 +136,15 @@ function minusOneText(task: string, names: readonly string[]): string {
 }
 
 /** Classes of one row, of which the model learns that one image, and what balancing makes of them. */
-function singleRowWarnings(
-  { classes, train, labels, batch }: ReadLabels,
-  task: string,
-  index: number,
-): string[] {
+function singleRowWarnings({ classes, labels, batch }: ReadLabels, task: string, index: number): string[] {
   const names = classes[task] ?? [];
-  if (batch === undefined || names.length < 2) return [];
-  const { length: width } = train.tasks;
-  const lastRow = new Int32Array(names.length).fill(-1);
+  const ofTask = labels[index];
+  if (ofTask === undefined || batch === undefined || names.length < 2) return [];
+  const lastRow = new Int32Array(names.length);
   const rows = new Int32Array(names.length);
-  for (let row = 0; row < labels.length / width; row++) {
-    const label = labels[row * width + index] ?? -1;
-    if (label < 0) continue;
+  for (let row = 0; row < rowCount([ofTask]); row++) {
+    const label = classOf(ofTask, row);
+    if (label === undefined) continue;
     rows[label] = (rows[label] ?? 0) + 1;
     lastRow[label] = row;
   }
@@ -156,7 +153,7 @@ function singleRowWarnings(
   const listed = `${single.length === 1 ? "a class" : `${single.length} classes`} of one training row`;
   const warning = `task "${task}" has ${listed}: ${listNames(single)}`;
   if (!batch.balance_probs) return [warning];
-  const drawn = sampleProbabilities(labels, width, batch.balance_classes);
+  const drawn = sampleProbabilities(labels, batch.balance_classes);
   const most = lastRow.reduce(
     (top, row, label) => (rows[label] === 1 ? Math.max(top, drawn[row] ?? 0) : top),
     0,
@@ -168,7 +165,8 @@ function singleRowWarnings(
 
 function rowsWithoutLabel({ paths, columns }: LabelTable): number {
   let empty = 0;
-  for (let row = 0; row < paths.length; row++) if (columns.every(({ codes }) => codes[row] === -1)) empty++;
+  for (let row = 0; row < paths.length; row++)
+    if (columns.every(({ codes }) => codes[row] === NO_NAME)) empty++;
   return empty;
 }
 

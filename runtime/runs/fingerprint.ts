@@ -8,6 +8,7 @@ import { featureDraws } from "../../compiler/spec/cacheFeatures.ts";
 import { changedKeys, type KeyChange } from "../../compiler/spec/decisiveKeys.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
 import type { PreparedLabels } from "../labels/classes.ts";
+import { labelBytes, rowCount } from "../labels/taskLabels.ts";
 
 const fingerprintSchema = z.object({
   /** The spec as resolved; of earlier versions a hash of its decisive keys and its models. */
@@ -149,10 +150,15 @@ function olderHash(spec: Spec, { trunk, teacher }: ModelHashes): string {
     .digest("hex");
 }
 
+/** Rows whose labels are hashed at a time. */
+const HASHED_ROWS = 4096;
+
 /** Hash of labels, classes and image names in order, not of where the folder lies. */
 export function hashLabels({ train, classes }: PreparedLabels): string {
   const hash = createHash("sha256").update(JSON.stringify(classes));
-  hash.update(new Uint8Array(train.labels.buffer, train.labels.byteOffset, train.labels.byteLength));
+  const rows = rowCount(train.labels);
+  for (let first = 0; first < rows; first += HASHED_ROWS)
+    hash.update(labelBytes(train.labels, first, Math.min(rows, first + HASHED_ROWS)));
   for (const path of train.paths) hash.update(`${path.replace(/^.*[\\/]/s, "")}\n`);
   return hash.digest("hex");
 }

@@ -8,6 +8,7 @@ import { writeFileAtomically } from "../files/atomicDirectory.ts";
 import { fileError, systemCode } from "../files/fileSystem.ts";
 import { textMark } from "../files/ownOutput.ts";
 import type { LabelledRows } from "../labels/classes.ts";
+import { labelBytes } from "../labels/taskLabels.ts";
 
 export const LABELS_FILE = "labels.json";
 const FORMAT = "mttc-labels";
@@ -81,12 +82,10 @@ async function readLabelRecord(directory: string): Promise<LabelRecord | undefin
 }
 
 function digestRows(
-  { paths, labels, tasks }: LabelledRows,
+  { paths, labels }: LabelledRows,
   names: LabelRecord["names"] = hasUniqueNames(paths) ? "name" : "path",
 ): Pick<LabelRecord, "names" | "rows"> {
   const bytes = Buffer.alloc(paths.length * ROW_BYTES);
-  const values = new Uint8Array(labels.buffer, labels.byteOffset, labels.byteLength);
-  const width = tasks.length * labels.BYTES_PER_ELEMENT;
   // Where all images lie in one folder may have moved.
   const start = names === "path" ? commonStart(paths) : 0;
   let row = 0;
@@ -94,7 +93,7 @@ function digestRows(
     const place = row * ROW_BYTES;
     const name = createHash("sha256").update(names === "name" ? basename(path) : path.slice(start));
     name.digest().copy(bytes, place, 0, NAME_BYTES);
-    const label = createHash("sha256").update(values.subarray(row * width, (row + 1) * width));
+    const label = createHash("sha256").update(labelBytes(labels, row, row + 1));
     label.digest().copy(bytes, place + NAME_BYTES, 0, ROW_BYTES - NAME_BYTES);
     row++;
   }

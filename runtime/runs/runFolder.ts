@@ -46,6 +46,7 @@ type RunFacts = z.output<typeof factsSchema>;
 
 /** What a run needs beside its spec to be opened again. */
 export interface RunDescription extends RunSources {
+  readonly spec: Spec;
   readonly classes: ClassNames;
 }
 

@@ -2,11 +2,12 @@
 // read from them, that they lie where they may, are regular files and not in both splits. Paths of tables
 // are not trusted, those of rows in memory are the caller's own.
 import { resolve } from "node:path";
-import type { Spec } from "../../compiler/spec/schema.ts";
+import type { LabelSpec } from "../../compiler/spec/schema.ts";
 import { type PathScope, tableScope } from "../checks/pathScope.ts";
 import { checkImageFiles } from "../checks/sourceCheck.ts";
 import { refuseSharedFiles } from "../checks/splitLeak.ts";
-import type { ClassNames, LabelledRows, PreparedLabels } from "../labels/classes.ts";
+import type { ClassNames, PreparedLabels } from "../labels/classes.ts";
+import type { ImageRows } from "../tables/imageRows.ts";
 import { readLabelTable } from "../tables/labelFiles.ts";
 import {
   type LabelRow,
@@ -17,7 +18,7 @@ import {
 
 /** The sources of a run: tables that its spec names, or rows in memory in their place. */
 export interface RunSources {
-  readonly spec: Spec;
+  readonly spec: LabelSpec;
   /** Folder that relative paths of the spec start from. */
   readonly baseDirectory: string;
   readonly trainRows: readonly LabelRow[] | undefined;
@@ -63,11 +64,11 @@ function tableColumns({ spec, classes, foldsMissing = false }: RunSources): Tabl
  * `rows` with a stamp of each row's file. Throws E_PATH_ESCAPE (paths of a table), E_PATH_TYPE, E_FILE, all
  * of them.
  */
-export async function stampRows<Rows extends Pick<LabelledRows, "paths" | "locate">>(
+export async function stampRows<Rows extends ImageRows>(
   sources: RunSources,
   split: Split,
   rows: Rows,
-): Promise<Rows & Pick<LabelledRows, "stamps">> {
+): Promise<Rows & Pick<ImageRows, "stamps">> {
   const table = tablePath(sources, split);
   const scope = table === undefined ? undefined : runScope(sources, table);
   return { ...rows, stamps: await checkImageFiles(rows.paths, rows.locate, scope) };

@@ -10,7 +10,9 @@ import type { Spec } from "../../compiler/spec/schema.ts";
 import { writeFileAtomically } from "../files/atomicDirectory.ts";
 import { fileError, systemCode } from "../files/fileSystem.ts";
 import { parseJson } from "../files/jsonText.ts";
-import type { LabelledRows, PreparedLabels } from "../labels/classes.ts";
+import type { LabelledRows } from "../labels/classes.ts";
+import { labelsOfRows } from "../labels/taskLabels.ts";
+import type { Splits } from "../tables/imageRows.ts";
 import { StringTable } from "../tables/stringTable.ts";
 
 export const IMAGES_FILE = "images.json";
@@ -76,7 +78,7 @@ export async function writeImageRecord(directory: string, base: string, record: 
 }
 
 /** Changes when an image, a path or the way of looking (`how`) does. */
-export function imagesDigest({ train, val }: PreparedLabels, how: unknown): string {
+export function imagesDigest({ train, val }: Splits, how: unknown): string {
   const hash = createHash("sha256").update(JSON.stringify([FORMAT, how]));
   for (const rows of [train, ...(val ? [val] : [])]) {
     hash.update(`\n${rows.paths.length}\n`);
@@ -97,12 +99,10 @@ export function withoutImages<Rows extends LabelledRows>(rows: Rows, skipped: Re
   }
   if (kept.length === rows.paths.length) return rows;
   const paths = new StringTable();
-  const count = rows.tasks.length;
-  const labels = new Int32Array(kept.length * count);
+  const labels = rows.labels.map((ofTask) => labelsOfRows(ofTask, kept));
   const stamps = rows.stamps && new Uint32Array(kept.length);
   for (const [index, from] of kept.entries()) {
     paths.push(rows.paths.at(from) ?? "");
-    labels.set(rows.labels.subarray(from * count, (from + 1) * count), index * count);
     if (stamps) stamps[index] = rows.stamps?.[from] ?? 0;
   }
   const locate = (index: number): ReturnType<LabelledRows["locate"]> => rows.locate(kept[index] ?? 0);

@@ -1,7 +1,7 @@
 // Label tables in memory: image paths in one string table and, per task, the number of a label in a
-// dictionary for every row (-1 = missing). Nothing is interpreted here beyond the missing-value words;
-// classes.ts turns dictionary numbers into class numbers. labelFiles.ts fills tables from files. All faults
-// of a table are reported at once, each with its place.
+// dictionary for every row (NO_NAME where it is missing). Nothing is interpreted here beyond the
+// missing-value words; classes.ts turns dictionary numbers into class numbers. labelFiles.ts fills tables
+// from files. All faults of a table are reported at once, each with its place.
 import { type Fault, type Location, MttcError, suggestName } from "../../compiler/diagnostics.ts";
 import { NOT_YET } from "../../compiler/spec/keyKinds.ts";
 import { FaultList } from "./faultList.ts";
@@ -18,7 +18,10 @@ const MAX_SHOWN = 60;
 /** What is said of a cell that is a list or an object. */
 export const NESTED_CELL = `expected text, a number or null (${NOT_YET}tasks of the kind \`tags\`, whose cells hold several labels)`;
 
-/** The labels of one task: `names[codes[row]]`, -1 = missing. */
+/** In a column's codes: the cell is missing. */
+export const NO_NAME = -1;
+
+/** The labels of one task: `names[codes[row]]`, or NO_NAME. */
 export interface LabelColumn {
   /** The different labels as spelled, in order of appearance; of plain cells without outer blanks. */
   readonly names: readonly string[];
@@ -61,7 +64,7 @@ export type LabelRow = Readonly<Record<string, string | number | boolean | null 
 /** One task's labels as they come. */
 interface GrowingColumn {
   readonly numbers: Map<string, number>;
-  /** What plain cells and words of a spelling were found to be: a number in `numbers`, or -1, missing. */
+  /** What plain cells and words of a spelling were found to be: a number in `numbers`, or NO_NAME. */
   readonly plain: Map<string, number>;
   readonly words: Map<string, number>;
   readonly codes: NumberList;
@@ -157,12 +160,12 @@ export class LabelTableBuilder {
     let code = codes.get(text) ?? codes.get(labelOf(cell));
     if (code === undefined) {
       const label = labelOf(cell);
-      code = column.missingCells.has(cell) ? -1 : this.#number(column, label, task, place);
-      if (code === undefined) return -1;
+      code = column.missingCells.has(cell) ? NO_NAME : this.#number(column, label, task, place);
+      if (code === undefined) return NO_NAME;
       // A copy: a slice of the text that was read would keep all of it in memory.
       codes.set(Buffer.from(label).toString(), code);
     }
-    if (code === -1) {
+    if (code === NO_NAME) {
       const spelling = text.trim();
       column.missing.set(spelling, (column.missing.get(spelling) ?? 0) + 1);
     }

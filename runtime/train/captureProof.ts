@@ -5,11 +5,10 @@
 import type { Manifest } from "../../compiler/bundle/manifest.ts";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import type { HostTensor } from "../ort/ortHost.ts";
-import { EpochBatches } from "./epochBatches.ts";
+import { EpochBatches, type EpochSources } from "./epochBatches.ts";
 import type { MicroBatch, StepScalars } from "./microBatch.ts";
 import { distancesOf, judgeStep, type StepOutcome } from "./stepComparison.ts";
 import type { TrainingDevice } from "./trainingDevice.ts";
-import type { TrainingSession } from "./trainingSession.ts";
 
 /**
  * Captured steps that must fit. ONNX Runtime captures the first in each of the two directions and replays the
@@ -37,19 +36,19 @@ export interface ProofStep {
  * proveCapture on the first batches of a run; rejects as its loader does, too. `log` is told what takes long.
  */
 export async function proveCaptureOf(
-  session: TrainingSession,
+  sources: EpochSources & { readonly device: CapturingDevice },
   log: (message: string) => void,
   signal?: AbortSignal,
 ): Promise<string> {
-  if (session.device.captureFault) return await proveCapture(session.device, []);
+  if (sources.device.captureFault) return await proveCapture(sources.device, []);
   log("CUDA graphs: comparing captured steps with plain ones");
-  const steps = await firstSteps(session);
-  return await proveCapture(session.device, steps, signal);
+  const steps = await firstSteps(sources);
+  return await proveCapture(sources.device, steps, signal);
 }
 
-async function firstSteps(session: TrainingSession): Promise<ProofStep[]> {
-  const { accumulate } = session.experiment.spec;
-  await using batches = new EpochBatches(session, 1, 0);
+async function firstSteps(sources: EpochSources): Promise<ProofStep[]> {
+  const { accumulate } = sources.experiment.spec;
+  await using batches = new EpochBatches(sources, 1, 0);
   const steps: ProofStep[] = [];
   for (let step = 0; step < Math.min(DISTINCT_STEPS, batches.steps); step++) {
     const micros: MicroBatch[] = [];

@@ -1,18 +1,18 @@
 // The public functions behind `mttc data stats`: label tables, as a trainer takes them -> their statistics, and
 // a picture of these.
-import type { SpecInput } from "../../compiler/spec/schema.ts";
 import { drawStatisticsSheet } from "../drawing/statisticsSheet.ts";
-import type { BatchSpec } from "../draws/sampler.ts";
 import type { MissingCount } from "../labels/classes.ts";
 import { conflictWarnings } from "../labels/labelConflicts.ts";
 import { type LabelStatistics, labelStatistics } from "../labels/labelStatistics.ts";
-import type { Experiment } from "./experiment.ts";
-import { experimentFromOptions, readLabels, type TrainerOptions } from "./trainerOptions.ts";
+import {
+  type LabelSourceOptions,
+  type LabelSources,
+  readTables,
+  sourcesFromOptions,
+} from "./trainerOptions.ts";
 
-/** Label tables, and the keys of a spec that decide what a batch holds. */
-export type DataStatsOptions = Pick<TrainerOptions, "train_labels" | "val_labels"> &
-  Pick<SpecInput, "tasks" | "filepaths" | "classes" | "missing" | "unknown_val_classes"> &
-  Pick<SpecInput, "batch_size" | "balance_probs" | "balance_classes">;
+/** Label tables, as files or rows, and the keys of a spec that statistics depend on. */
+export type DataStatsOptions = LabelSourceOptions;
 
 /** Statistics of labels, and what is odd about them. */
 export interface DataStatistics extends LabelStatistics {
@@ -27,16 +27,14 @@ export interface DataStatistics extends LabelStatistics {
  * start from the working directory. E_CONFIG, E_FILE, E_CSV_*, E_LABEL, E_TASK_EMPTY.
  */
 export async function dataStats(options: DataStatsOptions): Promise<DataStatistics> {
-  // A spec has to have a network; the counts do not depend on it.
-  const experiment = experimentFromOptions({ ...options, fcn: { layers: [1] } }, {});
-  return await experimentStatistics(experiment, experiment.spec);
+  return await labelsStatistics(sourcesFromOptions(options));
 }
 
-/** The same of an experiment that is known already, in batches of `spec`. */
-export async function experimentStatistics(experiment: Experiment, spec: BatchSpec): Promise<DataStatistics> {
-  const labels = await readLabels(experiment);
+/** The same of an experiment, or of its labels alone. */
+export async function labelsStatistics(sources: LabelSources): Promise<DataStatistics> {
+  const labels = await readTables(sources);
   const warnings = [...labels.warnings, ...(await conflictWarnings(labels))];
-  return { ...labelStatistics(labels, spec), missing: labels.missing, warnings };
+  return { ...labelStatistics(labels, sources.spec), missing: labels.missing, warnings };
 }
 
 /** A PNG of statistics: bars per class, a map of tasks labelled together, the batch; `title` heads it. */

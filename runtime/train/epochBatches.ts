@@ -1,14 +1,44 @@
-// The micro-batches of one epoch in order, ready for the device: read, labelled, with dropout masks and
-// augmentation drawn; and the numbers that go with each step. One more than is asked for is prepared.
+// The micro-batches of one epoch in order, ready for the device: images or features of the loader, the labels
+// of their rows looked up, dropout masks and augmentation drawn; and the numbers that go with each step. One
+// more than is asked for is prepared.
 import type { Manifest } from "../../compiler/bundle/manifest.ts";
+import type { RunSpec, StepSpec } from "../../compiler/spec/schema.ts";
 import { drawAugmentRows } from "../augment/augmentRows.ts";
 import { epochDraws } from "../augment/warpBatch.ts";
 import type { FeatureBatch, FeatureBatches } from "../batches/featureBatches.ts";
+import type { ImageStreams } from "../batches/imageStreams.ts";
 import { type Batch, BatchLoader } from "../batches/loader.ts";
 import { drawDropoutMask } from "../draws/dropoutMasks.ts";
-import { epochOrder } from "../draws/sampler.ts";
-import type { MicroBatch, StepScalars } from "./microBatch.ts";
-import type { TrainingSession } from "./trainingSession.ts";
+import type { ImageReader } from "../images/images.ts";
+import { type LabelledRows, labelsByTask } from "../labels/classes.ts";
+import type { ClassWeights } from "../labels/classWeights.ts";
+import { type BatchSpec, epochOrder } from "../labels/sampler.ts";
+import {
+  countLabelled,
+  gatherLabels,
+  type LabelTensor,
+  labelTensor,
+  type TaskLabels,
+} from "../labels/taskLabels.ts";
+import { countedTasks, type MicroBatch, type StepScalars } from "./microBatch.ts";
+
+/** What the batches of an epoch are made of; a training session has all of it. */
+export interface EpochSources {
+  readonly experiment: { readonly spec: EpochKeys };
+  readonly manifest: Pick<Manifest, "spec" | "tasks" | "masks" | "graphs" | "augment">;
+  readonly labels: { readonly train: LabelledRows; readonly classWeights: ClassWeights };
+  readonly reader: ImageReader | ImageStreams;
+  /** Whether a device takes a micro-batch ahead of its step. */
+  readonly device: { readonly stagesInputs: boolean };
+  /** What is read in place of images, where there is something. */
+  readonly features?:
+    | { epoch(epoch: number, order: Int32Array, batchSize: number, startBatch: number): FeatureBatches }
+    | undefined;
+}
+
+/** The keys of a spec that decide what an epoch's batches hold and how they are read. */
+export type EpochKeys = Pick<StepSpec, keyof BatchSpec | "accumulate" | "seed" | "lr"> &
+  Pick<RunSpec, "num_parallel_calls">;
 
 /** A micro-batch in preparation: what became of it, once something has. */
 interface Preparation {
@@ -20,26 +50,30 @@ interface Preparation {
 export class EpochBatches implements AsyncDisposable {
   /** Steps of the whole epoch. */
   readonly steps: number;
-  readonly #session: TrainingSession;
+  readonly #sources: EpochSources;
   readonly #epoch: number;
   readonly #order: Int32Array;
+  readonly #labels: ReadonlyMap<string, TaskLabels>;
+  readonly #counted: ReadonlySet<string>;
   readonly #loader: BatchLoader | FeatureBatches;
   #following: number;
   #ahead: Preparation | undefined;
 
-  constructor(session: TrainingSession, epoch: number, startStep: number) {
-    const { spec } = session.experiment;
-    const { labels } = session.labels.train;
-    this.#session = session;
+  constructor(sources: EpochSources, epoch: number, startStep: number) {
+    const { spec } = sources.experiment;
+    const { train } = sources.labels;
+    this.#sources = sources;
     this.#epoch = epoch;
+    this.#labels = labelsByTask(train);
+    this.#counted = countedTasks(sources.manifest);
     this.#order = epochOrder({
-      ...{ labels, taskCount: spec.tasks.length, batchSize: spec.batch_size, seed: spec.seed, epoch },
+      ...{ labels: train.labels, batchSize: spec.batch_size, seed: spec.seed, epoch },
       balanced: spec.balance_probs,
       byClass: spec.balance_classes,
     });
     this.steps = this.#order.length / spec.batch_size;
     this.#following = startStep * spec.accumulate;
-    this.#loader = openLoader(session, this.#order, epoch, this.#following);
+    this.#loader = openLoader(sources, this.#order, epoch, this.#following);
   }
 
   /** The next micro-batch; undefined after the last. Rejects as the loader does. */
@@ -47,7 +81,7 @@ export class EpochBatches implements AsyncDisposable {
     const { done } = this.#ahead ?? this.#prepare();
     this.#ahead = undefined;
     const batch = await done;
-    if (this.#session.device.stagesInputs) this.#ahead = this.#prepare();
+    if (this.#sources.device.stagesInputs) this.#ahead = this.#prepare();
     return batch;
   }
 
@@ -62,28 +96,20 @@ export class EpochBatches implements AsyncDisposable {
   }
 
   /**
-   * Rates, weights and the counts (with class weights: sums of weights) of labelled rows of a whole logical
-   * batch, which its rows tell in advance.
+   * Rates, weights and, where the step's graph takes them, the counts (with class weights: sums of weights)
+   * of labelled rows of a whole logical batch, which its rows tell in advance.
    */
   scalars(step: number): StepScalars {
-    const { spec } = this.#session.experiment;
-    const { tasks } = this.#session.manifest;
-    const { train, classWeights } = this.#session.labels;
-    const { labels } = train;
+    const { spec } = this.#sources.experiment;
+    const { classWeights } = this.#sources.labels;
     const rows = this.#order.subarray(step * spec.batch_size, (step + 1) * spec.batch_size);
-    const counts = tasks.map(({ name }, t) => {
-      const ofClasses = classWeights.get(name);
-      let count = 0;
-      for (const row of rows) {
-        const label = labels[row * tasks.length + t] ?? -1;
-        if (label >= 0) count += ofClasses ? (ofClasses[label] ?? 1) : 1;
-      }
-      return [name, count] as const;
-    });
-    const weights = tasks.flatMap(({ name, weight }) =>
+    const counts = new Map<string, number>();
+    for (const [task, labels] of this.#labels)
+      if (this.#counted.has(task)) counts.set(task, countLabelled(labels, rows, classWeights.get(task)));
+    const weights = this.#sources.manifest.tasks.flatMap(({ name, weight }) =>
       weight === "adaptive" ? [] : [[name, weight] as const],
     );
-    return { learningRate: spec.lr, taskWeights: new Map(weights), counts: new Map(counts), classWeights };
+    return { learningRate: spec.lr, taskWeights: new Map(weights), counts, classWeights };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -102,48 +128,45 @@ export class EpochBatches implements AsyncDisposable {
   }
 
   async #read(index: number): Promise<MicroBatch | undefined> {
-    const { manifest } = this.#session;
+    const { manifest } = this.#sources;
     const count = this.steps * manifest.spec.accumulate;
     if (index >= count) return undefined;
     const batch = await this.#loader.next();
-    return batch && toMicroBatch(manifest, batch, this.#epoch, (this.#epoch - 1) * count + index);
+    if (batch === undefined) return undefined;
+    const labels = new Map<string, LabelTensor>();
+    for (const [task, ofTask] of this.#labels)
+      labels.set(task, labelTensor(gatherLabels(ofTask, batch.rows)));
+    return toMicroBatch(manifest, batch, labels, this.#epoch, (this.#epoch - 1) * count + index);
   }
 }
 
 /** Micro-batches of the epoch's order: of features where the run has them, else of images. */
 function openLoader(
-  session: TrainingSession,
+  sources: EpochSources,
   order: Int32Array,
   epoch: number,
   startBatch: number,
 ): BatchLoader | FeatureBatches {
-  const { spec } = session.experiment;
+  const { spec } = sources.experiment;
   const batchSize = spec.batch_size / spec.accumulate;
-  if (session.features) return session.features.epoch(epoch, order, batchSize, startBatch);
-  const { reader, labels } = session;
+  if (sources.features) return sources.features.epoch(epoch, order, batchSize, startBatch);
+  const { reader, labels } = sources;
   return new BatchLoader({
     ...{ rows: labels.train, order, batchSize, reader, startBatch },
     parallel: spec.num_parallel_calls,
-    warp: epochDraws(session.manifest, "loader", epoch),
+    warp: epochDraws(sources.manifest, "loader", epoch),
   });
 }
 
 /** Input, labels by task, masks and augmentation; `micro` counts micro-batches from the run's begin. */
 function toMicroBatch(
-  manifest: Manifest,
+  manifest: EpochSources["manifest"],
   batch: Batch | FeatureBatch,
+  labels: MicroBatch["labels"],
   epoch: number,
   micro: number,
 ): MicroBatch {
-  const { spec, tasks } = manifest;
-  const labels = new Map(
-    tasks.map(({ name }, t) => [
-      name,
-      BigInt64Array.from({ length: batch.rows.length }, (_, row) =>
-        BigInt(batch.labels[row * tasks.length + t] ?? -1),
-      ),
-    ]),
-  );
+  const { spec } = manifest;
   // Masks are drawn for the whole logical batch, so that micro-batches see the rows that one batch would.
   const [step, part] = [Math.floor(micro / spec.accumulate), micro % spec.accumulate];
   const masks = new Map(

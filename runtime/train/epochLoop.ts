@@ -2,11 +2,12 @@
 // one micro-batch, the next is read; a device with memory of its own is given it meanwhile, and the one after
 // it is read. Everything is a pure function of (seed, epoch, step), so an epoch may begin in its middle.
 import type { TaskSums } from "../../compiler/tasks/report.ts";
+import { batchesPerEpoch } from "../tables/rowOrder.ts";
 import { type LastCheckpoint, refuseLosses } from "./divergence.ts";
-import { EpochBatches } from "./epochBatches.ts";
+import { EpochBatches, type EpochSources } from "./epochBatches.ts";
 import type { StepEvent } from "./events.ts";
 import type { MicroBatch } from "./microBatch.ts";
-import type { TrainingSession } from "./trainingSession.ts";
+import type { TrainingDevice } from "./trainingDevice.ts";
 import type { WeightWatch } from "./weightWatch.ts";
 
 /** Where an epoch stands: steps done and sums over them. Goes into checkpoints. */
@@ -20,6 +21,14 @@ export interface EpochState {
 }
 
 export const FRESH_EPOCH: EpochState = { step: 0, sums: {}, seconds: 0, waitedSeconds: 0 };
+
+/** What an epoch is trained with; a training session has all of it. */
+export interface EpochRun extends EpochSources {
+  readonly device: EpochDevice;
+}
+
+/** What an epoch asks of a training device. */
+export type EpochDevice = Pick<TrainingDevice, "stagesInputs" | "microBatch" | "finishStep" | "readState">;
 
 export interface EpochOptions {
   /** Number of the epoch, from 1. */
@@ -37,12 +46,12 @@ export interface EpochOptions {
  * Trains from `start.step` to the epoch's end, or to the step after `signal` aborted. E_DIVERGED for a
  * non-finite loss or a learned weight without bounds.
  */
-export async function trainEpoch(session: TrainingSession, options: EpochOptions): Promise<EpochState> {
-  const { device } = session;
-  const { spec } = session.experiment;
+export async function trainEpoch(sources: EpochRun, options: EpochOptions): Promise<EpochState> {
+  const { device } = sources;
+  const { spec } = sources.experiment;
   const { epoch, start, signal, last } = options;
   const began = performance.now();
-  await using batches = new EpochBatches(session, epoch, start.step);
+  await using batches = new EpochBatches(sources, epoch, start.step);
   const { steps } = batches;
   const sums = new Map(Object.entries(start.sums));
   let step = start.step;
@@ -93,9 +102,8 @@ export function meanLoss({ loss_sum: sum = Number.NaN, count = 0 }: TaskSums): n
 }
 
 /** Steps of an epoch: ceil(rows / batch_size). */
-export function stepsPerEpoch(session: TrainingSession): number {
-  const { spec } = session.experiment;
-  return Math.ceil(session.labels.train.paths.length / spec.batch_size);
+export function stepsPerEpoch({ experiment, labels }: Pick<EpochSources, "experiment" | "labels">): number {
+  return batchesPerEpoch(labels.train.paths.length, experiment.spec.batch_size);
 }
 
 function addSums(sums: Map<string, TaskSums>, more: ReadonlyMap<string, TaskSums>): void {

@@ -1,11 +1,11 @@
 // The report of a finished epoch: sums over its steps, the weights of the tasks, and its evaluation.
-import { taskOfEntry } from "../../compiler/bundle/manifest.ts";
+import { type Manifest, taskOfEntry } from "../../compiler/bundle/manifest.ts";
 import { logVariance } from "../../compiler/model/objective.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
 import type { EvaluationReport } from "../infer/evaluationReport.ts";
 import { type EpochState, meanLosses } from "./epochLoop.ts";
 import type { EpochReport } from "./events.ts";
-import type { TrainingSession } from "./trainingSession.ts";
+import type { StateOfRun } from "./progress.ts";
 
 export interface FinishedEpoch {
   readonly epoch: number;
@@ -15,11 +15,11 @@ export interface FinishedEpoch {
 
 /** Reads the learned weights of the tasks from the device. */
 export async function epochReport(
-  session: TrainingSession,
+  { device, manifest }: StateOfRun & { readonly manifest: Pick<Manifest, "tasks"> },
   { epoch, state, evaluation }: FinishedEpoch,
 ): Promise<EpochReport> {
-  const logVariances = await session.device.readState((entry) => entry.group === "log_variance");
-  const entries = session.manifest.tasks.map((entry) => ({ ...taskOfEntry(entry), weight: entry.weight }));
+  const logVariances = await device.readState((entry) => entry.group === "log_variance");
+  const entries = manifest.tasks.map((entry) => ({ ...taskOfEntry(entry), weight: entry.weight }));
   const weights = entries.map(({ name, certainty, weight }) => {
     const s = logVariances.get(logVariance(name).name)?.data[0];
     return [name, weight === "adaptive" ? certainty * Math.exp(-Number(s)) : weight] as const;

@@ -8,6 +8,7 @@ import type { RunSources } from "../runs/runSources.ts";
 
 /** A resolved experiment, before any file is read. */
 export interface Experiment extends RunSources {
+  readonly spec: Spec;
   /** Classes that are known already (a run that is opened again). */
   readonly classes: ClassNames | undefined;
 }

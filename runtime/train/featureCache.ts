@@ -2,22 +2,22 @@
 // lie, and that they are up to date. Session in, batches of features out.
 import { access, mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { uncachedReason } from "../../compiler/spec/cacheFeatures.ts";
-import type { Spec } from "../../compiler/spec/schema.ts";
+import { type CacheKeys, uncachedReason } from "../../compiler/spec/cacheFeatures.ts";
+import type { NetworkSpec, RunSpec, StepSpec } from "../../compiler/spec/schema.ts";
 import { FeatureBatches } from "../batches/featureBatches.ts";
 import { FeatureStore } from "../batches/featureStore.ts";
 import type { ImageStreams } from "../batches/imageStreams.ts";
 import { sparsely } from "../checks/sparseProgress.ts";
-import { evaluationOrder } from "../draws/sampler.ts";
 import { fileError } from "../files/fileSystem.ts";
 import { removeLeftovers } from "../files/leftovers.ts";
 import { acquireRunLock, PACKING } from "../files/runLock.ts";
 import { tidyFolder } from "../files/tidyFolder.ts";
 import { DEFAULT_CACHE_BYTES, imageBytes } from "../images/images.ts";
 import type { ListedImage } from "../images/listedImage.ts";
-import type { LabelledRows } from "../labels/classes.ts";
 import { readShards, verifyShard } from "../packs/packShard.ts";
 import { changedItems, entriesOf, type PackEntry, pendingItems, shardsOf } from "../packs/packSources.ts";
+import type { ImageRows } from "../tables/imageRows.ts";
+import { evaluationOrder } from "../tables/rowOrder.ts";
 import { lackOfRoom, sizeText } from "./diskRoom.ts";
 import {
   type FeatureSet,
@@ -37,9 +37,15 @@ import type { TrainingDevice } from "./trainingDevice.ts";
 const MOST_EXPANSION = 8;
 const RECIPE_DIGITS = 16;
 
-/** A training session. */
+/** The keys of a spec that decide whether features are kept, and how they are computed. */
+type FeatureKeys = CacheKeys &
+  Pick<StepSpec, "batch_size" | "accumulate"> &
+  Pick<RunSpec, "num_parallel_calls" | "pack">;
+
+/** What the cache works with; a training session has all of it. */
 export interface FeatureContext extends FeatureSources {
-  readonly device: TrainingDevice;
+  readonly experiment: FeatureSources["experiment"] & { readonly spec: FeatureKeys };
+  readonly device: Pick<TrainingDevice, "features">;
   /** The run's folder. */
   readonly directory: string;
 }
@@ -103,17 +109,17 @@ export class FeatureCache implements AsyncDisposable {
     const { labels, manifest } = this.context;
     const form = (epoch - 1) % Math.max(1, manifest.features?.draws ?? 0);
     return new FeatureBatches({
-      ...{ rows: labels.train, order, batchSize, store: this.train, form, startBatch },
+      ...{ paths: labels.train.paths, order, batchSize, store: this.train, form, startBatch },
     });
   }
 
   /** Batches for an evaluation of rows; undefined where their features are not there as they should be. */
-  evaluation(rows: LabelledRows, batchSize: number): FeatureBatches | undefined {
+  evaluation(rows: ImageRows, batchSize: number): FeatureBatches | undefined {
     const { labels, manifest } = this.context;
     const isPlain = rows === labels.val || (rows === labels.train && manifest.features?.draws === 0);
     if (!this.plain || !isPlain) return undefined;
     const order = evaluationOrder(rows.paths.length, batchSize);
-    return new FeatureBatches({ rows, order, batchSize, store: this.plain, form: 0 });
+    return new FeatureBatches({ paths: rows.paths, order, batchSize, store: this.plain, form: 0 });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -132,7 +138,7 @@ function reasonAgainst({ experiment, manifest }: FeatureContext): string | undef
   return `${frozenPart(experiment.spec)} runs in every epoch: ${message}${hint ? ` (${hint})` : ""}`;
 }
 
-function frozenPart({ train_fcn: trained }: Pick<Spec, "train_fcn">): string {
+function frozenPart({ train_fcn: trained }: Pick<NetworkSpec, "train_fcn">): string {
   return trained === false ? "the frozen fcn" : "the frozen part of the fcn";
 }
 
@@ -224,7 +230,7 @@ async function computeMissing(
 
 /** Features of a batch of images, one array for each form; the last images may be padding. */
 async function computeForms(
-  device: TrainingDevice,
+  device: FeatureContext["device"],
   { augment, forms }: FeatureSet,
   images: Uint8Array<ArrayBuffer>,
   items: readonly ListedImage[],

@@ -9,12 +9,11 @@ import type { Spec } from "../../compiler/spec/schema.ts";
 import { AUGMENTED_TRUNK } from "../../compiler/step/featureGraphs.ts";
 import { drawAugmentRows } from "../augment/augmentRows.ts";
 import type { ListedImage } from "../images/listedImage.ts";
-import type { LabelledRows, PreparedLabels } from "../labels/classes.ts";
 import type { OrtHost } from "../ort/ortHost.ts";
 import { providerTraits } from "../ort/provider.ts";
 import { type RecordKind, SHARD_VERSION } from "../packs/packShard.ts";
 import type { StoredManifest } from "../runs/bundleDirectory.ts";
-import { packItems } from "./runPack.ts";
+import { listedImages, type Splits } from "../tables/imageRows.ts";
 
 /** Images, and what is kept of each. */
 export interface FeatureSet {
@@ -29,9 +28,12 @@ export interface FeatureSet {
 
 /** What sets depend on; a training session has all of it. */
 export interface FeatureSources {
-  readonly experiment: { readonly spec: Spec; readonly baseDirectory: string };
-  readonly labels: PreparedLabels;
-  readonly manifest: StoredManifest;
+  readonly experiment: {
+    readonly spec: Pick<Spec, "augment" | "seed" | "imshape" | "num_channels">;
+    readonly baseDirectory: string;
+  };
+  readonly labels: Splits;
+  readonly manifest: Pick<StoredManifest, "features" | "files">;
   /** ONNX Runtime's version and where it runs. */
   readonly host: Pick<OrtHost, "version" | "provider">;
 }
@@ -50,12 +52,12 @@ export function featureSets(sources: FeatureSources, pixels: string): FeatureSet
   const { labels, manifest } = sources;
   if (!manifest.features) return undefined;
   if (manifest.features.draws === 0) {
-    const all = plainSet(sources, pixels, distinct(packItems(labels)));
+    const all = plainSet(sources, pixels, distinct(listedImages(labels.train, labels.val)));
     return { train: all, plain: all };
   }
   return {
-    train: augmentedSet(sources, pixels, distinct(itemsOf(labels.train)), manifest.features.draws),
-    plain: labels.val && plainSet(sources, pixels, distinct(itemsOf(labels.val))),
+    train: augmentedSet(sources, pixels, distinct(listedImages(labels.train)), manifest.features.draws),
+    plain: labels.val && plainSet(sources, pixels, distinct(listedImages(labels.val))),
   };
 }
 
@@ -113,8 +115,4 @@ function kindOf({ manifest }: FeatureSources, recipe: string, forms: readonly nu
 
 function distinct(items: readonly ListedImage[]): ListedImage[] {
   return [...new Map(items.map((item) => [item.path, item])).values()];
-}
-
-function itemsOf(rows: LabelledRows): ListedImage[] {
-  return packItems({ classes: {}, train: rows, val: undefined, missing: [], warnings: [] });
 }

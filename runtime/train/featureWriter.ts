@@ -6,14 +6,13 @@ import { createHash } from "node:crypto";
 import { lstat } from "node:fs/promises";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import type { ImageStreams } from "../batches/imageStreams.ts";
-import { BatchLoader } from "../batches/loader.ts";
+import { evaluationBatches } from "../batches/loader.ts";
 import { checkImageFiles } from "../checks/sourceCheck.ts";
-import { evaluationOrder } from "../draws/sampler.ts";
 import { readImageFile, refuseOtherStamp } from "../images/imageFile.ts";
 import type { ListedImage } from "../images/listedImage.ts";
-import type { LabelledRows } from "../labels/classes.ts";
 import type { RecordKind } from "../packs/packShard.ts";
 import { ShardSequence } from "../packs/shardSequence.ts";
+import type { ImageRows } from "../tables/imageRows.ts";
 
 /** A shard ends when it holds this much, or this much work. */
 const SHARD_BYTES = 2 ** 28;
@@ -51,9 +50,8 @@ export async function writeFeatures(job: FeatureJob): Promise<void> {
   const { folder, kind, firstNumber } = job;
   const limits = { maxBytes: SHARD_BYTES, maxMs: SHARD_MS };
   await using shards = new ShardSequence({ folder, kind, firstNumber, ...limits });
-  await using loader = new BatchLoader({
-    ...{ rows: rowsOf(items), order: evaluationOrder(items.length, batchSize) },
-    ...{ batchSize, reader, parallel },
+  await using loader = evaluationBatches({
+    ...{ rows: rowsOf(items), batchSize, reader, parallel },
   });
   let writing: Promise<void> = Promise.resolve();
   let done = 0;
@@ -86,10 +84,10 @@ async function stamped(items: readonly ListedImage[]): Promise<StampedItem[]> {
   return items.map((item) => ({ ...item, stamp: item.stamp ?? found.get(item.path) ?? 0 }));
 }
 
-function rowsOf(items: readonly StampedItem[]): LabelledRows {
+function rowsOf(items: readonly StampedItem[]): ImageRows {
   const paths = items.map(({ path }) => path);
   const stamps = Uint32Array.from(items, ({ stamp }) => stamp);
-  return { tasks: [], paths, labels: new Int32Array(), locate: (row) => items[row]?.place ?? {}, stamps };
+  return { paths, locate: (row) => items[row]?.place ?? {}, stamps };
 }
 
 /** Writes the records of a batch: all forms of an image after each other. */

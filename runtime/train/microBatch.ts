@@ -1,5 +1,6 @@
 // What a step takes in: a micro-batch and the numbers beside it, as data for the inputs of the step's graphs.
 import { AUGMENT_INPUT } from "../../compiler/augment/augmentGraph.ts";
+import type { Manifest } from "../../compiler/bundle/manifest.ts";
 import { FEATURES_INPUT } from "../../compiler/model/network.ts";
 import {
   classWeightName,
@@ -7,16 +8,17 @@ import {
   labelName,
   taskWeightName,
 } from "../../compiler/model/objective.ts";
+import type { LabelTensor } from "../labels/taskLabels.ts";
 
 /** What a batch shows the network: uint8 NHWC images, or float32 features computed of them once. */
 export type BatchInput = { readonly images: Uint8Array } | { readonly features: Float32Array };
 
 /**
- * One micro-batch: images or features, int64 labels per task (-1 = missing), dropout masks by input name, and
- * rows of augmentation parameters [N,P] where the graph augments.
+ * One micro-batch: images or features, labels per task, [N] or [N x width] row-major, dropout masks by input
+ * name, and rows of augmentation parameters [N,P] where the graph augments.
  */
 export type MicroBatch = BatchInput & {
-  readonly labels: ReadonlyMap<string, BigInt64Array>;
+  readonly labels: ReadonlyMap<string, LabelTensor>;
   readonly masks: ReadonlyMap<string, Float32Array>;
   readonly augment?: Float32Array | undefined;
 };
@@ -26,10 +28,21 @@ export interface StepScalars {
   readonly learningRate: number;
   /** Used where weights are not learned. */
   readonly taskWeights: ReadonlyMap<string, number>;
-  /** Labelled rows of the whole logical batch. */
+  /** Labelled rows of the whole logical batch, of the tasks whose graphs take that (countedTasks). */
   readonly counts: ReadonlyMap<string, number>;
   /** Weights of the classes, [classes], where the spec has any; `counts` then holds sums of weights. */
   readonly classWeights?: ReadonlyMap<string, Float32Array>;
+}
+
+/** The tasks whose labelled rows the host counts: in train.onnx of a whole batch the graph does. */
+export function countedTasks({
+  graphs,
+  tasks,
+  spec,
+}: Pick<Manifest, "graphs" | "tasks" | "spec">): ReadonlySet<string> {
+  const step = graphs[spec.accumulate > 1 ? "grad" : "train"];
+  const taken = new Set(step?.inputs.map(({ name }) => name));
+  return new Set(tasks.flatMap(({ name }) => (taken.has(inverseCountName(name)) ? [name] : [])));
 }
 
 /** Data by the name of a graph's input. */

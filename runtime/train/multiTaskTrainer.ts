@@ -378,7 +378,7 @@ export class MultiTaskTrainer implements AsyncDisposable {
     const checkpoint = await loadNewestCheckpoint(session.directory);
     for (const message of checkpoint.warnings) this.#events.emit("log", { message });
     refuseDivergedCheckpoint(checkpoint);
-    const { tensors, progress } = readCheckpointState(session, checkpoint);
+    const { tensors, progress } = readCheckpointState(session.manifest, checkpoint);
     await session.device.writeState(tensors);
     this.#history.splice(0, this.#history.length, ...progress.history);
     this.#epochState = progress.epochState;

@@ -1,7 +1,7 @@
 // Checkpoints of a run: device state <-> stored tensors, and what else a run needs to go on to the same bits.
 
 import { z } from "zod";
-import { type ParameterEntry, tasksOf } from "../../compiler/bundle/manifest.ts";
+import { type Manifest, type ParameterEntry, tasksOf } from "../../compiler/bundle/manifest.ts";
 import type { StoredTensor } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { LOSS_SCALE, LOSS_SCALING, SCALED_STEPS } from "../../compiler/step/lossScaling.ts";
@@ -12,7 +12,7 @@ import { type Fingerprint, readFingerprint } from "../runs/fingerprint.ts";
 import type { EpochState } from "./epochLoop.ts";
 import type { EpochReport } from "./events.ts";
 import { readHistory } from "./runHistory.ts";
-import type { TrainingSession } from "./trainingSession.ts";
+import type { TrainingDevice } from "./trainingDevice.ts";
 
 /** progress.json of a checkpoint; there `history` is what storedHistory makes of it. */
 export interface Progress {
@@ -55,9 +55,14 @@ const FRESH_SCALING: ReadonlyMap<string, Float32Array | BigInt64Array> = new Map
 /** Tensors that a checkpoint may lack, or have too many. */
 export const OPTIONAL_STATE: ReadonlySet<string> = new Set(FRESH_SCALING.keys());
 
+/** Where the state of a run lies; a training session has it. */
+export interface StateOfRun {
+  readonly device: Pick<TrainingDevice, "readState">;
+}
+
 /** The state on the device as tensors to store, in the manifest's order. */
-export async function storedState(session: TrainingSession): Promise<StoredTensor[]> {
-  const state = await session.device.readState();
+export async function storedState({ device }: StateOfRun): Promise<StoredTensor[]> {
+  const state = await device.readState();
   return [...state].map(([name, { dtype, shape, data }]) => ({
     name,
     dtype,
@@ -84,14 +89,14 @@ export function readProgress(
 }
 
 /**
- * All state tensors of a session from a checkpoint, and its progress. E_CKPT_MISMATCH says for each part of
+ * All state tensors of a run from a checkpoint, and its progress. E_CKPT_MISMATCH says for each part of
  * the network what lacks, is too many or has another type; E_CKPT_CORRUPT as readProgress.
  */
 export function readCheckpointState(
-  session: Pick<TrainingSession, "manifest">,
+  manifest: Pick<Manifest, "state" | "tasks">,
   checkpoint: LoadedCheckpoint,
 ): { tensors: Map<string, Uint8Array>; progress: Progress } {
-  const { state } = session.manifest;
+  const { state } = manifest;
   refuseOtherTensors(state, checkpoint, OPTIONAL_STATE);
   const tensors = new Map(
     state.map(({ name }) => {
@@ -100,19 +105,17 @@ export function readCheckpointState(
       return [name, stored ?? new Uint8Array(fresh?.slice().buffer ?? new ArrayBuffer(0))];
     }),
   );
-  return { tensors, progress: readProgress(checkpoint, tasksOf(session.manifest)) };
+  return { tensors, progress: readProgress(checkpoint, tasksOf(manifest)) };
 }
 
 /** All parameters by name: from the device where they are trained, else from `frozenValue`. */
 export async function parameterValues(
-  session: TrainingSession,
+  { device, manifest }: StateOfRun & { readonly manifest: Pick<Manifest, "parameters"> },
   frozenValue: (parameter: ParameterEntry) => Float32Array,
 ): Promise<Map<string, Float32Array>> {
-  const state = await session.device.readState(
-    (entry) => entry.group !== "slot" && entry.group !== "counter",
-  );
+  const state = await device.readState((entry) => entry.group !== "slot" && entry.group !== "counter");
   return new Map(
-    session.manifest.parameters.map((parameter) => {
+    manifest.parameters.map((parameter) => {
       const trained = state.get(parameter.name)?.data;
       return [parameter.name, trained instanceof Float32Array ? trained : frozenValue(parameter)];
     }),

@@ -2,13 +2,14 @@
 // the spec's on_bad_image, left out. In: labels with stamps; out: the labels that the run trains on.
 import { basename } from "node:path";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
-import type { Spec } from "../../compiler/spec/schema.ts";
+import type { RunSpec } from "../../compiler/spec/schema.ts";
 import { checkHeaders } from "../checks/headerCheck.ts";
 import { sparsely } from "../checks/sparseProgress.ts";
 import type { ImageFormat } from "../images/images.ts";
-import type { LabelledRows } from "../labels/classes.ts";
+import { labelsByTask } from "../labels/classes.ts";
+import { countLabelled } from "../labels/taskLabels.ts";
 import { imagesDigest, readImageRecord, withoutImages, writeImageRecord } from "../runs/skippedImages.ts";
-import { packItems } from "./runPack.ts";
+import { type ImageRows, listedImages, type Splits } from "../tables/imageRows.ts";
 import type { RunLabels } from "./trainerOptions.ts";
 
 /** Largest share of a table's rows that may be left out. */
@@ -18,7 +19,10 @@ const MOST_NAMED = 3;
 
 /** What is looked at; a training session has all of it. */
 export interface ImagesContext {
-  readonly experiment: { readonly spec: Spec; readonly baseDirectory: string };
+  readonly experiment: {
+    readonly spec: Pick<RunSpec, "on_bad_image" | "pack">;
+    readonly baseDirectory: string;
+  };
   readonly labels: RunLabels;
   readonly reader: { readonly format: ImageFormat };
   /** The run's folder, which keeps what was found. */
@@ -72,7 +76,9 @@ async function lookAtAll(
   decode: boolean,
   { log, signal, onProgress }: ImagesOptions,
 ): Promise<Map<string, Fault>> {
-  const items = [...new Map(packItems(labels).map((item) => [item.path, item])).values()];
+  const items = [
+    ...new Map(listedImages(labels.train, labels.val).map((item) => [item.path, item])).values(),
+  ];
   const what = decode ? "decoded" : "looked at";
   const began = performance.now();
   const told = sparsely((done: number) => log(`${done} of ${items.length} images ${what}`));
@@ -88,11 +94,11 @@ async function lookAtAll(
   return faults;
 }
 
-function tables({ train, val }: RunLabels): readonly (readonly [string, LabelledRows])[] {
+function tables({ train, val }: Splits): readonly (readonly [string, ImageRows])[] {
   return [["training", train], ...(val ? [["validation", val] as const] : [])];
 }
 
-function rowsIn(rows: LabelledRows, paths: { has(path: string): boolean }): number {
+function rowsIn(rows: ImageRows, paths: { has(path: string): boolean }): number {
   let count = 0;
   for (const path of rows.paths) if (paths.has(path)) count += 1;
   return count;
@@ -129,9 +135,8 @@ function refuseTooMany(faults: ReadonlyMap<string, Fault>, labels: RunLabels): v
 }
 
 function refuseEmptyTasks({ train }: RunLabels): void {
-  const faults = train.tasks.flatMap((task, index): Fault[] => {
-    for (let at = index; at < train.labels.length; at += train.tasks.length)
-      if ((train.labels[at] ?? -1) >= 0) return [];
+  const faults = [...labelsByTask(train)].flatMap(([task, labels], index): Fault[] => {
+    if (countLabelled(labels) > 0) return [];
     const message = `task "${task}" has no label on an image that can be read`;
     return [{ code: "E_TASK_EMPTY", message, at: { path: `tasks[${index}]` } }];
   });

@@ -1,34 +1,35 @@
 // The spec's `pack`: whether a run reads its images from a packed cache, and where that lies.
 import { join, resolve } from "node:path";
-import type { Spec } from "../../compiler/spec/schema.ts";
+import type { LabelSpec, RunSpec } from "../../compiler/spec/schema.ts";
 import { sparsely } from "../checks/sparseProgress.ts";
 import { refuseSameContent } from "../checks/splitLeak.ts";
 import { DEFAULT_CACHE_BYTES, type ImageFormat, imageBytes } from "../images/images.ts";
 import type { ListedImage } from "../images/listedImage.ts";
-import type { LabelledRows, PreparedLabels } from "../labels/classes.ts";
 import { type PackHandle, preparePack } from "../packs/packedImages.ts";
+import { listedImages, type Splits } from "../tables/imageRows.ts";
 import { lackOfRoom, sizeText } from "./diskRoom.ts";
 
 const PACK_FOLDER = "cache";
 
 /** What the decision depends on; a training session has all of it. */
 export interface PackContext {
-  readonly experiment: { readonly spec: Spec; readonly baseDirectory: string };
-  readonly labels: PreparedLabels;
+  readonly experiment: {
+    readonly spec: RunSpec & Pick<LabelSpec, "split_leak">;
+    readonly baseDirectory: string;
+  };
+  readonly labels: Splits;
   readonly reader: { readonly format: ImageFormat };
   /** The run's folder. */
   readonly directory: string;
 }
 
 /** Folder of packs: the spec's `pack` where it is a path, else `cache` in the run's folder. */
-export function packFolder({ spec, baseDirectory }: PackContext["experiment"], directory: string): string {
+export function packFolder(
+  { spec, baseDirectory }: { readonly spec: Pick<RunSpec, "pack">; readonly baseDirectory: string },
+  directory: string,
+): string {
   const isPath = typeof spec.pack === "string" && spec.pack !== "auto";
   return isPath ? resolve(baseDirectory, String(spec.pack)) : join(directory, PACK_FOLDER);
-}
-
-/** Every row of the training and validation labels. */
-export function packItems({ train, val }: PreparedLabels): ListedImage[] {
-  return [train, val].flatMap((rows) => (rows === undefined ? [] : itemsOf(rows)));
 }
 
 /**
@@ -42,7 +43,7 @@ export async function openPack(
   signal?: AbortSignal,
 ): Promise<PackHandle | undefined> {
   const { experiment, labels, reader, directory } = context;
-  const items = packItems(labels);
+  const items = listedImages(labels.train, labels.val);
   if (!(await isPackWanted(context, items, log))) return undefined;
   const summary = await preparePack(items, {
     folder: packFolder(experiment, directory),
@@ -73,11 +74,4 @@ async function isPackWanted(
   const ways = "`pack: true` does it anyway, `pack_format: jpeg` takes a quarter or less";
   log(`the images are decoded in every epoch: packing them takes ${room} (${ways})`);
   return false;
-}
-
-function itemsOf(rows: LabelledRows): ListedImage[] {
-  const items: ListedImage[] = [];
-  for (const path of rows.paths)
-    items.push({ path, place: rows.locate(items.length), stamp: rows.stamps?.[items.length] });
-  return items;
 }

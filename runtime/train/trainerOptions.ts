@@ -1,11 +1,12 @@
 // What a MultiTaskTrainer is constructed with, and how that becomes a resolved spec and label tables.
 import { resolve } from "node:path";
-import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
-import type { Spec, SpecInput } from "../../compiler/spec/schema.ts";
+import { resolveKeys, resolveSpec } from "../../compiler/spec/parseSpec.ts";
+import { type LabelSpec, SECTION_KEYS, type SpecInput, type StepSpec } from "../../compiler/spec/schema.ts";
 import { type PreparedLabels, prepareLabels } from "../labels/classes.ts";
 import { type ClassWeights, resolveClassWeights } from "../labels/classWeights.ts";
+import type { BatchSpec } from "../labels/sampler.ts";
 import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
-import { readSplit } from "../runs/runSources.ts";
+import { type RunSources, readSplit } from "../runs/runSources.ts";
 import { type LabelRow, type LabelTable, labelTableFromRows } from "../tables/labelTable.ts";
 import type { Experiment } from "./experiment.ts";
 
@@ -18,17 +19,37 @@ export interface TrainerOptions extends Omit<SpecInput, "train_labels" | "val_la
   readonly val_labels?: LabelSource | null | undefined;
 }
 
+/** Label tables as the options have them: paths under the spec's keys, rows in memory beside it. */
+type TableOptions = Pick<TrainerOptions, "train_labels" | "val_labels">;
+
 /** Resolves the spec part of the options; E_CONFIG with all faults. */
 export function experimentFromOptions(options: TrainerOptions, runtime: RuntimeOptions): Experiment {
-  const { train_labels, val_labels, ...keys } = options;
+  const spec = resolveSpec({ ...options, ...tablePaths(options) });
+  return { spec, ...memoryRows(options, runtime), classes: undefined };
+}
+
+/** The keys of a spec that labels depend on, and what a batch holds of them. */
+const LABEL_SOURCE_KEYS = [...SECTION_KEYS.labels, "batch_size", "balance_probs", "balance_classes"] as const;
+
+/** Label tables, as files or rows, and the other keys that they are read by. */
+export type LabelSourceOptions = Pick<TrainerOptions, (typeof LABEL_SOURCE_KEYS)[number]>;
+
+/** Label tables without a network: of the other keys nothing is asked. E_CONFIG with all faults. */
+export function sourcesFromOptions(options: LabelSourceOptions): LabelSources {
+  const spec = resolveKeys(LABEL_SOURCE_KEYS, { ...options, ...tablePaths(options) });
+  return { spec, ...memoryRows(options, {}) };
+}
+
+function tablePaths({ train_labels, val_labels }: TableOptions) {
   const path = (source: LabelSource | null | undefined) => (typeof source === "string" ? source : null);
-  const spec = resolveSpec({ ...keys, train_labels: path(train_labels), val_labels: path(val_labels) });
+  return { train_labels: path(train_labels), val_labels: path(val_labels) };
+}
+
+function memoryRows({ train_labels, val_labels }: TableOptions, { baseDirectory = "." }: RuntimeOptions) {
   return {
-    spec,
-    baseDirectory: resolve(runtime.baseDirectory ?? "."),
+    baseDirectory: resolve(baseDirectory),
     trainRows: typeof train_labels === "string" ? undefined : train_labels,
     valRows: typeof val_labels === "string" ? undefined : (val_labels ?? undefined),
-    classes: undefined,
   };
 }
 
@@ -37,18 +58,31 @@ export interface RunLabels extends PreparedLabels {
   readonly classWeights: ClassWeights;
 }
 
-/** Reads and checks the label tables. E_FILE, E_CSV_*, E_LABEL, E_TASK_EMPTY, E_CONFIG (class_weights). */
-export async function readLabels(experiment: Experiment): Promise<RunLabels> {
-  const { spec } = experiment;
-  const train = (await readSplit(experiment, "train")) ?? noTrainLabels(spec);
-  const val = await readSplit(experiment, "val");
-  const given = { ...spec.classes, ...experiment.classes };
-  const prepared = prepareLabels(train, val, given, { unknownVal: spec.unknown_val_classes, batch: spec });
+/** Label tables, and the keys that decide what a batch holds of them. */
+export interface LabelSources extends RunSources {
+  readonly spec: LabelSpec & BatchSpec;
+}
+
+/** Reads and checks the label tables. E_FILE, E_CSV_*, E_LABEL, E_TASK_EMPTY. */
+export async function readTables(sources: LabelSources): Promise<PreparedLabels> {
+  const { spec } = sources;
+  const train = (await readSplit(sources, "train")) ?? noTrainLabels(spec);
+  const val = await readSplit(sources, "val");
+  const given = { ...spec.classes, ...sources.classes };
+  return prepareLabels(train, val, given, { unknownVal: spec.unknown_val_classes, batch: spec });
+}
+
+/** The same, and what the classes weigh; E_CONFIG (class_weights), too. */
+export async function readLabels(
+  sources: LabelSources & { readonly spec: Pick<StepSpec, "class_weights"> },
+): Promise<RunLabels> {
+  const { spec } = sources;
+  const prepared = await readTables(sources);
   const classWeights = resolveClassWeights(spec.class_weights, prepared.classes, prepared.train);
   return { ...prepared, classWeights };
 }
 
 /** An empty table is what labelTableFromRows refuses with the right message. */
-function noTrainLabels(columns: Pick<Spec, "tasks" | "filepaths">): LabelTable {
+function noTrainLabels(columns: Pick<LabelSpec, "tasks" | "filepaths">): LabelTable {
   return labelTableFromRows([], columns, ".", "train_labels");
 }

@@ -48,6 +48,13 @@ export interface SessionOptions extends RuntimeOptions {
   readonly acceptNewLabels?: boolean | undefined;
 }
 
+/** What a session is opened of. */
+type SessionParts = Pick<
+  TrainingSession,
+  "experiment" | "labels" | "manifest" | "device" | "host" | "reader" | "directory" | "trains"
+> &
+  Pick<TrainingSession, "fingerprint" | "models" | "warnings">;
+
 export class TrainingSession implements AsyncDisposable {
   readonly experiment: Experiment;
   readonly manifest: StoredManifest;
@@ -71,21 +78,7 @@ export class TrainingSession implements AsyncDisposable {
   #isPacked = false;
   #features: FeatureCache | undefined;
 
-  private constructor(
-    parts: Omit<
-      TrainingSession,
-      | "close"
-      | "checkTraining"
-      | "checkImages"
-      | "leftOut"
-      | "prepareInputs"
-      | "features"
-      | "parallel"
-      | typeof Symbol.asyncDispose
-    >,
-    closers: (() => Promise<void>)[],
-    isTrainingChecked: boolean,
-  ) {
+  private constructor(parts: SessionParts, closers: (() => Promise<void>)[], isTrainingChecked: boolean) {
     this.experiment = parts.experiment;
     this.#labels = parts.labels;
     this.#isTrainingChecked = isTrainingChecked;

@@ -6,7 +6,7 @@ import type { EpochWarp } from "../../runtime/batches/imageStreams.ts";
 import { BatchLoader, type LoaderOptions } from "../../runtime/batches/loader.ts";
 import { LoaderThread } from "../../runtime/batches/loaderThread.ts";
 import { type ImageFormat, ImageReader } from "../../runtime/images/images.ts";
-import type { LabelledRows } from "../../runtime/labels/classes.ts";
+import type { ImageRows } from "../../runtime/tables/imageRows.ts";
 import { makeFolder, writePictures } from "../images/imageFixtures.ts";
 
 const format: ImageFormat = { height: 16, width: 16, channels: 3, greyscale: false };
@@ -18,11 +18,11 @@ const warp: EpochWarp = {
   seed: 3,
   epoch: 2,
 };
-let rows: LabelledRows;
+let rows: ImageRows;
 
 beforeAll(async () => {
   const paths = await writePictures(await makeFolder(), COUNT);
-  rows = { tasks: ["a"], paths, labels: new Int32Array(COUNT), locate: () => ({}) };
+  rows = { paths, locate: () => ({}) };
 });
 
 /** The bytes of an epoch, batch by batch. */

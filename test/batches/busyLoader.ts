@@ -7,7 +7,7 @@ import { LoaderThread } from "../../runtime/batches/loaderThread.ts";
 
 const folder = process.argv[2] ?? "";
 const paths = readdirSync(folder).flatMap((name) => (/^\d+\.png$/.test(name) ? [join(folder, name)] : []));
-const rows = { tasks: [], paths, labels: new Int32Array(), locate: () => ({}) };
+const rows = { paths, locate: () => ({}) };
 const order = Int32Array.from({ length: 400 }, (_, place) => place % paths.length);
 const thread = new LoaderThread({ format: { height: 64, width: 64, channels: 3, greyscale: false } });
 const loader = new BatchLoader({ rows, order, batchSize: 100, reader: thread, parallel: 16 });

@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { FeatureBatches } from "../../runtime/batches/featureBatches.ts";
 import { FeatureStore } from "../../runtime/batches/featureStore.ts";
-import type { LabelledRows } from "../../runtime/labels/classes.ts";
 import { type RecordKind, readShards } from "../../runtime/packs/packShard.ts";
 import { entriesOf } from "../../runtime/packs/packSources.ts";
 import { ShardWriter } from "../../runtime/packs/shardWriter.ts";
@@ -78,24 +77,19 @@ test.each([2 ** 20, 0])(
   "batches follow the order and pad with zeros, with %i bytes of memory",
   async (bytes) => {
     await using store = await openStore(bytes);
-    const rows: LabelledRows = {
-      tasks: ["a"],
-      paths: ["0", "1", "2", "3", "4"],
-      labels: Int32Array.from([7, -1, 5, 6, 8]),
-      locate: () => ({}),
-    };
+    const paths = ["0", "1", "2", "3", "4"];
     const order = Int32Array.from([4, 1, 0, 2, 3, -1]);
-    await using batches = new FeatureBatches({ rows, order, batchSize: 2, store, form: 1, startBatch: 1 });
+    await using batches = new FeatureBatches({ paths, order, batchSize: 2, store, form: 1, startBatch: 1 });
     const seen: unknown[] = [];
     for (let batch = await batches.next(); batch; batch = await batches.next()) {
-      const { index, labels, filled } = batch;
-      seen.push([index, [...batch.rows], [...labels], filled, [...batch.features]]);
+      const { index, filled } = batch;
+      seen.push([index, [...batch.rows], filled, [...batch.features]]);
       batches.release(batch.features.buffer);
     }
     const zeros = Array.from({ length: WIDTH }, () => 0);
     expect(seen).toEqual([
-      [1, [0, 2], [7, 5], 2, [...featuresOf(0, 1), ...featuresOf(2, 1)]],
-      [2, [3, -1], [6, -1], 1, [...featuresOf(3, 1), ...zeros]],
+      [1, [0, 2], 2, [...featuresOf(0, 1), ...featuresOf(2, 1)]],
+      [2, [3, -1], 1, [...featuresOf(3, 1), ...zeros]],
     ]);
     expect(await batches.next()).toBeUndefined();
   },

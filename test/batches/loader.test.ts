@@ -10,7 +10,7 @@ import {
   type LoaderOptions,
 } from "../../runtime/batches/loader.ts";
 import { type ImageFormat, ImageReader } from "../../runtime/images/images.ts";
-import type { LabelledRows } from "../../runtime/labels/classes.ts";
+import type { ImageRows } from "../../runtime/tables/imageRows.ts";
 import { makeFolder, picture, writePictures } from "../images/imageFixtures.ts";
 import { faultsOfAsync } from "../spec/faultsOf.ts";
 
@@ -18,16 +18,15 @@ const format: ImageFormat = { height: 10, width: 12, channels: 3, greyscale: fal
 const imageSize = 360;
 const count = 23;
 let folder = "";
-let rows: LabelledRows;
+let rows: ImageRows;
 
 beforeAll(async () => {
   folder = await makeFolder();
   rows = tableOf(await writePictures(folder, count));
 });
 
-function tableOf(paths: string[]): LabelledRows {
-  const labels = Int32Array.from({ length: paths.length * 2 }, (_, place) => (place % 3) - 1);
-  return { tasks: ["a", "b"], paths, labels, locate: (row) => ({ file: "t.csv", line: row + 2 }) };
+function tableOf(paths: string[]): ImageRows {
+  return { paths, locate: (row) => ({ file: "t.csv", line: row + 2 }) };
 }
 
 function makeOptions(more: Partial<LoaderOptions> = {}): LoaderOptions {
@@ -47,17 +46,16 @@ async function readAll(loader: BatchLoader): Promise<Batch[]> {
 }
 
 describe("a loader", () => {
-  it("delivers the images and labels of the order, batch by batch", async () => {
+  it("delivers the images of the order, batch by batch", async () => {
     const options = makeOptions();
     const batches = await readAll(new BatchLoader(options));
     expect(batches.map((batch) => batch.index)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
-    for (const { index, images, labels, rows: taken, filled } of batches) {
+    for (const { index, images, rows: taken, filled } of batches) {
       expect([...taken]).toEqual([...options.order.slice(index * 4, index * 4 + 4)]);
       expect(filled).toBe(4);
       for (const [place, row] of taken.entries()) {
         const pixels = images.subarray(place * imageSize, (place + 1) * imageSize);
         expect(pixels).toEqual(Uint8Array.from(picture(12, 10, row)));
-        expect(labels.slice(place * 2, place * 2 + 2)).toEqual(rows.labels.slice(row * 2, row * 2 + 2));
       }
     }
   });
@@ -199,14 +197,13 @@ describe("a loader", () => {
 });
 
 describe("evaluation batches", () => {
-  it("are all rows in order, the last one padded with zero images and missing labels", async () => {
+  it("are all rows in order, the last one padded with zero images", async () => {
     const { order: _, ...options } = makeOptions();
     const batches = await readAll(evaluationBatches(options));
     expect(batches.flatMap((batch) => [...batch.rows])).toEqual([...Array(count).keys(), -1]);
     const last = batches.at(-1);
     expect(last?.filled).toBe(3);
     expect(last?.images.slice(3 * imageSize)).toEqual(new Uint8Array(imageSize));
-    expect([...(last?.labels.slice(6) ?? [])]).toEqual([-1, -1]);
     expect(last?.images.slice(0, imageSize)).toEqual(Uint8Array.from(picture(12, 10, 20)));
   });
 });

@@ -10,8 +10,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Batch, BatchLoader, type LoaderOptions } from "../../runtime/batches/loader.ts";
 import { LoaderThread, type LoaderThreadOptions } from "../../runtime/batches/loaderThread.ts";
 import { type ImageFormat, ImageReader } from "../../runtime/images/images.ts";
-import type { LabelledRows } from "../../runtime/labels/classes.ts";
 import { preparePack } from "../../runtime/packs/packedImages.ts";
+import type { ImageRows } from "../../runtime/tables/imageRows.ts";
 import { labelTableFromRows } from "../../runtime/tables/labelTable.ts";
 import { makeFolder, writePictures } from "../images/imageFixtures.ts";
 import { faultsOfAsync } from "../spec/faultsOf.ts";
@@ -22,7 +22,7 @@ const batches = 10;
 const built = join(import.meta.dirname, "../../dist/test/batches");
 const faultyFile = pathToFileURL(join(built, "faultyLoaderWorker.js"));
 let folder = "";
-let rows: LabelledRows;
+let rows: ImageRows;
 let expected: Batch[] = [];
 let plain: LoaderThread;
 let packed: LoaderThread;
@@ -45,16 +45,10 @@ afterAll(async () => {
 });
 
 /** Rows whose paths are a string table under a folder, as those of files are. */
-function tableOf(paths: readonly string[]): LabelledRows {
+function tableOf(paths: readonly string[]): ImageRows {
   const labelled = paths.map((path) => ({ image: path.slice(folder.length + 1), a: "1" }));
   const table = labelTableFromRows(labelled, { tasks: ["a"], filepaths: "image" }, folder);
-  const labels = Int32Array.from({ length: paths.length * 2 }, (_, place) => (place % 3) - 1);
-  return {
-    tasks: ["a", "b"],
-    paths: table.paths,
-    labels,
-    locate: (row) => ({ file: "t.csv", line: row + 2 }),
-  };
+  return { paths: table.paths, locate: (row) => ({ file: "t.csv", line: row + 2 }) };
 }
 
 function makeOptions(reader: LoaderOptions["reader"], more: Partial<LoaderOptions> = {}): LoaderOptions {

@@ -98,7 +98,7 @@ export async function openSplit(
   const paths = await writePngs(images, folder);
   const thread = new LoaderThread({ format: { ...SIZE, greyscale: false }, cacheBytes: 2 * COUNT * BYTES });
   const { host, run } = await openGraph(settingsOf(settings, graph), session);
-  const rows = { tasks: ["a"], paths, labels: new Int32Array(COUNT), locate: () => ({}) };
+  const rows = { paths, locate: () => ({}) };
   const warp = { settings: settingsOf(settings, warps), size: SIZE, seed: 1, epoch: 1 };
   return {
     augmentRound: async () => {

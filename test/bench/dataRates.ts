@@ -10,11 +10,11 @@ import Table from "cli-table3";
 import sharp from "sharp";
 import { BatchLoader, type LoaderOptions } from "../../runtime/batches/loader.ts";
 import { LoaderThread } from "../../runtime/batches/loaderThread.ts";
-import { evaluationOrder } from "../../runtime/draws/sampler.ts";
 import { type ImageFormat, ImageReader, imageBytes } from "../../runtime/images/images.ts";
-import type { LabelledRows } from "../../runtime/labels/classes.ts";
 import { preparePack } from "../../runtime/packs/packedImages.ts";
 import { HEADER_BYTES } from "../../runtime/packs/packShard.ts";
+import type { ImageRows } from "../../runtime/tables/imageRows.ts";
+import { evaluationOrder } from "../../runtime/tables/rowOrder.ts";
 import { median } from "../median.ts";
 import { writeNoisyJpegs } from "./noisyJpegs.ts";
 
@@ -104,8 +104,8 @@ async function rateOf(count: number, work: () => Promise<unknown>): Promise<numb
   return (1000 * count) / (performance.now() - started);
 }
 
-function rowsOf(paths: readonly string[]): LabelledRows {
-  return { tasks: ["a"], paths, labels: new Int32Array(paths.length), locate: () => ({}) };
+function rowsOf(paths: readonly string[]): ImageRows {
+  return { paths, locate: () => ({}) };
 }
 
 function openLoader(reader: LoaderOptions["reader"], paths: readonly string[], passes = 1): BatchLoader {

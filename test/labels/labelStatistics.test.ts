@@ -11,11 +11,12 @@ import type { LabelledRows } from "../../runtime/labels/classes.ts";
 import { batchShares, classCounts, labelledTogether } from "../../runtime/labels/labelStatistics.ts";
 import { dataStats, dataStatsPlot } from "../../runtime/mttc.ts";
 import { SUM_FLOAT64 } from "../tolerances.ts";
+import { classLabels } from "./classLabels.ts";
 
 const rows: LabelledRows = {
   tasks: ["a", "b"],
   paths: ["1", "2", "3", "4"],
-  labels: Int32Array.from([0, -1, 1, -1, 1, 0, -1, -1]),
+  labels: classLabels([0, -1, 1, -1, 1, 0, -1, -1], 2),
   locate: () => ({}),
 };
 

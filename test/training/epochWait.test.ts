@@ -3,8 +3,12 @@
 // reader of known speed stand in for the real ones.
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
-import { FRESH_EPOCH, trainEpoch } from "../../runtime/train/epochLoop.ts";
-import type { TrainingSession } from "../../runtime/train/trainingSession.ts";
+import { compile } from "../../compiler/compile.ts";
+import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
+import { type EpochRun, FRESH_EPOCH, trainEpoch } from "../../runtime/train/epochLoop.ts";
+import type { MicroBatch } from "../../runtime/train/microBatch.ts";
+import { classLabels } from "../labels/classLabels.ts";
+import { numberedClasses } from "./tracedGraphs.ts";
 
 const STEPS = 6;
 
@@ -22,7 +26,10 @@ interface Course {
 
 /** An epoch, by what a step and reading one batch take; the device may take the next batch, too. */
 async function course(stepMs: number, readMs: number, stagesInputs = false): Promise<Course> {
-  const spec = { tasks: ["a"], batch_size: 1, accumulate: 1, seed: 1, lr: 1, num_parallel_calls: 1 };
+  const spec = resolveSpec({
+    ...{ tasks: ["a"], fcn: { layers: [1] }, task_layers: [], imshape: 1, num_channels: 1 },
+    ...{ batch_size: 1, seed: 1, lr: 1, num_parallel_calls: 1 },
+  });
   let reading: Promise<unknown> = Promise.resolve();
   let count = 0;
   const seen: Step[] = [];
@@ -35,14 +42,14 @@ async function course(stepMs: number, readMs: number, stagesInputs = false): Pro
     reading = filled;
     return filled;
   };
-  const session = {
+  const sources: EpochRun = {
     experiment: { spec },
-    manifest: { spec: { ...spec, augment: false }, tasks: [{ name: "a", weight: 1 }], masks: [] },
+    manifest: compile(spec, numberedClasses({ a: 2 })).manifest,
     labels: {
       train: {
         tasks: ["a"],
         paths: Array(STEPS).fill("x"),
-        labels: new Int32Array(STEPS),
+        labels: classLabels(new Int32Array(STEPS), 1),
         locate: () => ({}),
       },
       classWeights: new Map(),
@@ -53,25 +60,30 @@ async function course(stepMs: number, readMs: number, stagesInputs = false): Pro
     },
     device: {
       stagesInputs,
-      microBatch: async ({ images }: Images, _: number, __: unknown, following?: Images) => {
+      microBatch: async (batch, _index, _scalars, ahead) => {
+        const [images, following] = [imagesOf(batch), ahead && imagesOf(ahead)];
         const isStaged = seen.at(-1)?.following !== undefined;
-        const batch = seen.at(-1)?.following ?? numberOf(images);
-        seen.push({ batch, following: following && numberOf(following.images) });
+        const number = seen.at(-1)?.following ?? numberOf(images);
+        seen.push({ batch: number, following: following && numberOf(following) });
         await sleep(stepMs);
         const tasks = new Map([["a", { loss_sum: 1, count: 1, correct: 1 }]]);
-        const given = [...(isStaged ? [] : [images]), ...(following ? [following.images] : [])];
-        return { tasks, inputBuffers: given.map(({ buffer }) => buffer) };
+        const given = [...(isStaged ? [] : [images]), ...(following ? [following] : [])];
+        return { tasks, inputBuffers: given.map(({ buffer }) => buffer as ArrayBuffer), runMs: stepMs };
       },
-      finishStep: () => Promise.resolve(),
+      finishStep: () => Promise.resolve(0),
+      readState: () => Promise.resolve(new Map()),
     },
-  } as unknown as TrainingSession;
+  };
   const options = { epoch: 1, start: FRESH_EPOCH, onStep: () => undefined };
-  const { step, seconds, waitedSeconds } = await trainEpoch(session, options);
+  const { step, seconds, waitedSeconds } = await trainEpoch(sources, options);
   expect(step).toBe(STEPS);
   return { waitShare: waitedSeconds / seconds, steps: seen };
 }
 
-type Images = { readonly images: Uint8Array };
+function imagesOf(batch: MicroBatch): Uint8Array {
+  if (!("images" in batch)) throw new Error("expected images");
+  return batch.images;
+}
 
 function numberOf(images: Uint8Array): number {
   return images[0] ?? Number.NaN;

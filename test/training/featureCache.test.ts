@@ -13,7 +13,7 @@ import { augmentSettings } from "../../compiler/spec/augmentKeys.ts";
 import { drawAugmentRows } from "../../runtime/augment/augmentRows.ts";
 import type { ImageStreams } from "../../runtime/batches/imageStreams.ts";
 import { BatchLoader } from "../../runtime/batches/loader.ts";
-import { evaluationOrder } from "../../runtime/draws/sampler.ts";
+import { evaluationOrder } from "../../runtime/tables/rowOrder.ts";
 import type { EpochReport } from "../../runtime/train/events.ts";
 import { FeatureCache, type FeatureContext } from "../../runtime/train/featureCache.ts";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
@@ -206,16 +206,17 @@ describe("features with augmentation", () => {
 test("auto leaves features that are much larger than the images, or than the disk, and says so", async () => {
   const spec = experimentFromOptions(options, {}).spec;
   const paths = Array.from({ length: 3_000 }, (_, i) => `/nowhere/${i}.png`);
-  const rows = { tasks: [], paths, labels: new Int32Array(), locate: () => ({}) };
+  const rows = { paths, locate: () => ({}) };
   const openWith = async (shape: readonly number[], side: number) => {
     const messages: string[] = [];
-    const context = {
+    const context: FeatureContext = {
       experiment: { spec, baseDirectory: folder },
-      labels: { classes: {}, train: rows, val: undefined, warnings: [] },
+      labels: { train: rows, val: undefined },
       manifest: { features: { shape, draws: 0 }, files: {} },
       host: { version: "1", provider: { kind: "cpu" } },
+      device: { features: () => Promise.reject(new Error("nothing is to be computed")) },
       directory: folder,
-    } as unknown as FeatureContext;
+    };
     const reader = { format: { height: side, width: side, channels: 3, greyscale: false } } as ImageStreams;
     const log = (message: string) => void messages.push(message);
     const cache = await FeatureCache.open(context, { epochsLeft: 2, reader, pixels: "", log });

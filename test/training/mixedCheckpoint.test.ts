@@ -41,12 +41,12 @@ const namesOf = ({ manifest }: ReturnType<typeof sessionFor>) => manifest.state.
 test("a checkpoint of CUDA goes on on the CPU without the scaling", () => {
   const [cpu, cuda] = [sessionFor("cpu"), sessionFor("cuda")];
   expect(namesOf(cuda)).toEqual(expect.arrayContaining([...namesOf(cpu), LOSS_SCALE, SCALED_STEPS]));
-  const { tensors } = readCheckpointState(cpu, checkpointOf(cuda));
+  const { tensors } = readCheckpointState(cpu.manifest, checkpointOf(cuda));
   expect([...tensors.keys()].sort()).toEqual(namesOf(cpu).sort());
 });
 
 test("a checkpoint of the CPU goes on on CUDA with a scaling that begins", () => {
-  const { tensors } = readCheckpointState(sessionFor("cuda"), checkpointOf(sessionFor("cpu")));
+  const { tensors } = readCheckpointState(sessionFor("cuda").manifest, checkpointOf(sessionFor("cpu")));
   expect(new Float32Array(tensors.get(LOSS_SCALE)?.buffer ?? new ArrayBuffer(0))).toEqual(
     Float32Array.of(LOSS_SCALING.initial),
   );
@@ -58,13 +58,13 @@ test("a checkpoint of the CPU goes on on CUDA with a scaling that begins", () =>
 test("on CUDA the scaling is gone on with, and any other tensor that is too many is refused", async () => {
   const cuda = sessionFor("cuda");
   const checkpoint = checkpointOf(cuda);
-  expect(readCheckpointState(cuda, checkpoint).tensors.get(LOSS_SCALE)).toEqual(
+  expect(readCheckpointState(cuda.manifest, checkpoint).tensors.get(LOSS_SCALE)).toEqual(
     checkpoint.tensors.get(LOSS_SCALE)?.data,
   );
   const [first] = checkpoint.tensors.values();
   const more = new Map([...checkpoint.tensors, ...(first ? [["other", first] as const] : [])]);
   const error = await rejection(
-    Promise.resolve().then(() => readCheckpointState(cuda, { ...checkpoint, tensors: more })),
+    Promise.resolve().then(() => readCheckpointState(cuda.manifest, { ...checkpoint, tensors: more })),
   );
   expect(error).toMatchObject({ code: "E_CKPT_MISMATCH", message: expect.stringContaining("other") });
 });

@@ -38,7 +38,7 @@ function evaluationOf(
   const logits = new Float32Array(classes.length);
   for (let row = 0; row < rows; row++) {
     logits.fill(0)[predicted(row)] = 4;
-    evaluation.add(logits, [actual(row)]);
+    evaluation.add(logits, Int32Array.of(actual(row)));
   }
   return { images: rows, tasks: { kind: evaluation.report() } };
 }

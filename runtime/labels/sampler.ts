@@ -1,16 +1,18 @@
 // The order of an epoch: which row stands at each place of its full batches. A pure function of the labels,
 // the seed and the epoch, so that it does not depend on threads and can be entered at any batch.
 import { InternalError } from "../../compiler/diagnostics.ts";
-import type { Spec } from "../../compiler/spec/schema.ts";
-import { RandomStream } from "./randomStream.ts";
+import type { StepSpec } from "../../compiler/spec/schema.ts";
+import { RandomStream } from "../draws/randomStream.ts";
+import { batchesPerEpoch } from "../tables/rowOrder.ts";
+import { classOf, hasClasses, hasLabel, rowCount, type TaskLabels } from "./taskLabels.ts";
 
 /** The keys of a spec that decide what a batch holds. */
-export type BatchSpec = Pick<Spec, "batch_size" | "balance_probs" | "balance_classes">;
+export type BatchSpec = Pick<StepSpec, "batch_size" | "balance_probs" | "balance_classes">;
 
-/** What an epoch's order depends on. `labels` is row-major [rows x taskCount], -1 = missing. */
+/** What an epoch's order depends on. */
 export interface EpochOrderOptions {
-  readonly labels: Int32Array;
-  readonly taskCount: number;
+  /** Of each task; at least one. */
+  readonly labels: readonly TaskLabels[];
   readonly batchSize: number;
   /** The spec's balance_probs. */
   readonly balanced: boolean;
@@ -20,34 +22,32 @@ export interface EpochOrderOptions {
   readonly epoch: number;
 }
 
-/** Full batches of an epoch over `rows` rows: training never pads. */
-export function batchesPerEpoch(rows: number, batchSize: number): number {
-  return Math.ceil(rows / batchSize);
-}
-
 /**
  * Probability of drawing each row (patchwork's balance_probs): p_i = sum over the labelled tasks t of row i
  * of 1 / (T * n_t), n_t = labelled rows of t, normalised to sum 1. With `byClass` (balance_classes) the rows
  * of each class that a task has share alike: sum of 1 / (T * C_t * n_tc), C_t = classes of t that have rows,
  * n_tc = rows of the row's class. Rows without labels get 0.
  */
-export function sampleProbabilities(labels: Int32Array, taskCount: number, byClass = false): Float64Array {
-  const rows = labels.length / taskCount;
-  const counts = Array.from({ length: taskCount }, () => [] as number[]);
-  for (let place = 0; place < labels.length; place++) {
-    const [ofTask, label] = [counts[place % taskCount]!, labels[place]!];
-    if (label < 0) continue;
-    const group = byClass ? label : 0;
-    ofTask[group] = (ofTask[group] ?? 0) + 1;
-  }
+export function sampleProbabilities(labels: readonly TaskLabels[], byClass = false): Float64Array {
+  const rows = rowCount(labels);
+  const groupOf = (ofTask: TaskLabels, row: number): number =>
+    byClass && hasClasses(ofTask) ? (classOf(ofTask, row) ?? 0) : 0;
+  const counts = labels.map((ofTask) => {
+    const ofGroups: number[] = [];
+    for (let row = 0; row < rows; row++) {
+      if (!hasLabel(ofTask, row)) continue;
+      const group = groupOf(ofTask, row);
+      ofGroups[group] = (ofGroups[group] ?? 0) + 1;
+    }
+    return ofGroups;
+  });
   const groups = counts.map((ofTask) => ofTask.filter((count) => count > 0).length);
   const probabilities = new Float64Array(rows);
   let total = 0;
   for (let row = 0; row < rows; row++) {
-    for (let task = 0; task < taskCount; task++) {
-      const label = labels[row * taskCount + task]!;
-      if (label < 0) continue;
-      probabilities[row]! += 1 / (taskCount * groups[task]! * counts[task]![byClass ? label : 0]!);
+    for (const [task, ofTask] of labels.entries()) {
+      if (!hasLabel(ofTask, row)) continue;
+      probabilities[row]! += 1 / (labels.length * groups[task]! * counts[task]![groupOf(ofTask, row)]!);
     }
     total += probabilities[row]!;
   }
@@ -60,19 +60,13 @@ export function sampleProbabilities(labels: Int32Array, taskCount: number, byCla
  * `sampleProbabilities`; else a permutation of all rows, wrapped round.
  */
 export function epochOrder(options: EpochOrderOptions): Int32Array {
-  const { labels, taskCount, batchSize, balanced, byClass = false, seed, epoch } = options;
-  const rows = labels.length / taskCount;
+  const { labels, batchSize, balanced, byClass = false, seed, epoch } = options;
+  const rows = rowCount(labels);
   const places = batchesPerEpoch(rows, batchSize) * batchSize;
   const random = new RandomStream(seed, "epoch order", epoch);
-  if (balanced) return drawRows(sampleProbabilities(labels, taskCount, byClass), places, random);
+  if (balanced) return drawRows(sampleProbabilities(labels, byClass), places, random);
   const permutation = permuteRows(rows, random);
   return Int32Array.from({ length: places }, (_, place) => permutation[place % rows]!);
-}
-
-/** Rows 0 .. N-1 in order, the last batch filled up with -1: what an evaluation reads. */
-export function evaluationOrder(rows: number, batchSize: number): Int32Array {
-  const places = batchesPerEpoch(rows, batchSize) * batchSize;
-  return Int32Array.from({ length: places }, (_, place) => (place < rows ? place : -1));
 }
 
 /** Inversion of the cumulative sum by binary search; a row of probability 0 is never drawn. */

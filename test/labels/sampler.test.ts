@@ -1,19 +1,21 @@
 // The order of an epoch: balanced draws and their shares, permutations, seeds.
 import { describe, expect, it } from "vitest";
-import { epochOrder, evaluationOrder, sampleProbabilities } from "../../runtime/draws/sampler.ts";
+import { epochOrder, sampleProbabilities } from "../../runtime/labels/sampler.ts";
+import { evaluationOrder } from "../../runtime/tables/rowOrder.ts";
 import { DRAW_STANDARD_ERRORS, SUM_FLOAT64 } from "../tolerances.ts";
+import { classLabels } from "./classLabels.ts";
 
 // The labels and probabilities of semantics.md, "Labels and sampling".
-const labels = Int32Array.from([0, 0, -1, 1, -1, -1, -1, 1, 0, 0, 1, 1, -1, -1, -1]);
+const labels = classLabels([0, 0, -1, 1, -1, -1, -1, 1, 0, 0, 1, 1, -1, -1, -1], 3);
 const expected = [2 / 9, 1 / 9, 5 / 18, 7 / 18, 0];
 
 function order(more: Partial<Parameters<typeof epochOrder>[0]> = {}): Int32Array {
-  return epochOrder({ labels, taskCount: 3, batchSize: 4, balanced: true, seed: 1, epoch: 0, ...more });
+  return epochOrder({ labels, batchSize: 4, balanced: true, seed: 1, epoch: 0, ...more });
 }
 
 describe("balanced sampling", () => {
   it("gives the reference probabilities, which sum to 1", () => {
-    const probabilities = sampleProbabilities(labels, 3);
+    const probabilities = sampleProbabilities(labels);
     for (const [row, value] of expected.entries()) {
       expect(Math.abs(probabilities[row]! - value)).toBeLessThan(SUM_FLOAT64);
     }
@@ -22,13 +24,13 @@ describe("balanced sampling", () => {
 
   it("over classes too gives each class of a task the same share", () => {
     // Task 0: classes 0 (row 0, 2), 1 (row 1); task 1: class 0 (row 0), 5 (rows 2, 3).
-    const classes = Int32Array.from([0, 0, 1, -1, 0, 5, -1, 5, -1, -1]);
-    const probabilities = sampleProbabilities(classes, 2, true);
+    const classes = classLabels([0, 0, 1, -1, 0, 5, -1, 5, -1, -1], 2);
+    const probabilities = sampleProbabilities(classes, true);
     const wanted = [1 / 8 + 1 / 4, 1 / 4, 1 / 8 + 1 / 8, 1 / 8, 0];
     for (const [row, value] of wanted.entries())
       expect(Math.abs(probabilities[row]! - value)).toBeLessThan(SUM_FLOAT64);
-    const drawn = order({ labels: classes, taskCount: 2, byClass: true, batchSize: 64 });
-    expect(drawn).not.toEqual(order({ labels: classes, taskCount: 2, batchSize: 64 }));
+    const drawn = order({ labels: classes, byClass: true, batchSize: 64 });
+    expect(drawn).not.toEqual(order({ labels: classes, batchSize: 64 }));
   });
 
   it("draws each row as often as its probability says, and an unlabelled row never", () => {
@@ -50,9 +52,8 @@ describe("the order of an epoch", () => {
   });
 
   it.each([true, false])("is a pure function of seed and epoch (balanced %s)", (balanced) => {
-    const many = new Int32Array(100);
-    const at = (seed: number, epoch: number): Int32Array =>
-      order({ labels: many, taskCount: 1, balanced, seed, epoch });
+    const many = classLabels(new Int32Array(100), 1);
+    const at = (seed: number, epoch: number): Int32Array => order({ labels: many, balanced, seed, epoch });
     expect(at(1, 2)).toEqual(at(1, 2));
     expect(at(2, 2)).not.toEqual(at(1, 2));
     expect(at(1, 3)).not.toEqual(at(1, 2));
@@ -70,7 +71,12 @@ describe("the order of an epoch", () => {
     const counts = new Map<string, number>();
     const epochs = 6_000;
     for (let epoch = 0; epoch < epochs; epoch++) {
-      const drawn = order({ labels: new Int32Array(3), taskCount: 1, batchSize: 3, balanced: false, epoch });
+      const drawn = order({
+        labels: classLabels(new Int32Array(3), 1),
+        batchSize: 3,
+        balanced: false,
+        epoch,
+      });
       counts.set(drawn.join(), (counts.get(drawn.join()) ?? 0) + 1);
     }
     expect(counts.size).toBe(6);
