@@ -12,10 +12,10 @@ import {
   MANIFEST_FILE,
   readUpToDate,
   STATE_FILE,
-  type StoredManifest,
   writeBundleDirectory,
 } from "../runtime/runs/bundleDirectory.ts";
 import { compilationKey } from "../runtime/runs/compilationKey.ts";
+import type { StoredManifest } from "../runtime/runs/manifestReading.ts";
 import type { Experiment } from "../runtime/train/experiment.ts";
 import { dumpTrace, joinTraces, type StageTime, timingTrace } from "./graphDump.ts";
 import { loadClasses } from "./knownClasses.ts";

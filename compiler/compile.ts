@@ -16,11 +16,11 @@ import { augmentSettings } from "./spec/augmentKeys.ts";
 import type { Spec } from "./spec/schema.ts";
 import { buildFeatureGraphs } from "./step/featureGraphs.ts";
 import { buildGradientGraph, type TrainingModel } from "./step/gradientGraph.ts";
-import { buildApplyGraph, buildGradGraph, buildTrainGraph, isTrainingGraph } from "./step/graphs.ts";
+import { buildApplyGraph, buildGradGraph, buildTrainGraph, computesGradients } from "./step/graphs.ts";
 import { buildEvaluateGraph } from "./step/inferenceGraphs.ts";
 import { openTasks } from "./tasks/openTask.ts";
 
-export interface CompileOptions extends Pick<FinishOptions, "channelBlock" | "forms" | "warn"> {
+export interface CompileOptions extends Pick<FinishOptions, "channelBlock" | "forms" | "ready" | "warn"> {
   /** What the graphs are spelled for; default "cpu". */
   readonly target?: Target | undefined;
   /**
@@ -71,7 +71,7 @@ export function compile(spec: Spec, classes: TaskClasses, options: CompileOption
   ];
   const finished = graphs
     .filter(({ name }) => options.graphs?.(name) ?? true)
-    .map((graph) => finishGraph(graph, { ...options, mixed: mixed && isTrainingGraph(graph.name) }));
+    .map((graph) => finishGraph(graph, { ...options, mixed: mixed && computesGradients(graph) }));
   const { forms, channelBlock } = options;
   return writeBundle({ model, gradients: micro, graphs: finished, initialOf, target, forms, channelBlock });
 }

@@ -3,14 +3,17 @@
 import { InternalError } from "../diagnostics.ts";
 import { GraphBuilder } from "../ir/builder.ts";
 import type { OpTable } from "../ir/op.ts";
-import { concreteDim, type Dim, elementCount, type Graph, type Value } from "../ir/types.ts";
+import { concreteDim, type Dim, elementCount, type Graph, type Region, type Value } from "../ir/types.ts";
 import type { AugmentName, AugmentSettings } from "../spec/augmentKeys.ts";
 import type { Spec } from "../spec/schema.ts";
-import { AUGMENT_OPERATIONS, activeOperations, augmentColumns } from "./augmentTable.ts";
+import { AUGMENT_OPERATIONS, activeOperations, augmentColumns, drawnOperations } from "./augmentTable.ts";
 import { clip, type FragmentContext, type ImageSize, type Mirrored, mirror } from "./operation.ts";
 
 /** Input of the parameter rows, float32 [N,P]. */
 export const AUGMENT_INPUT = "augment";
+
+/** Pixels are augmented in float32: a sheet of samples shows what the network sees. */
+const PIXELS: Region = { isFloat32: true };
 
 /** The size of a spec's images. */
 export function imageSize(spec: Pick<Spec, "imshape" | "num_channels">): ImageSize {
@@ -50,8 +53,10 @@ export function emitAugmentation(
 ): Value {
   const [batch = 1, ...sides] = image.type.shape;
   const columns = augmentColumns(settings);
-  const rows = b.within("augment", () => {
-    const given = b.input(AUGMENT_INPUT, "float32", [batch, columns.length]);
+  const within = <T>(body: () => T): T => b.within("augment", body, PIXELS);
+  const rows = within(() => {
+    const operations = drawnOperations(settings);
+    const given = b.input(AUGMENT_INPUT, "float32", [batch, columns.length], { role: "augment", operations });
     return b.reshape(given, [0, columns.length, 1, 1]);
   });
   const imageBytes = 4 * elementCount(sides);
@@ -61,11 +66,10 @@ export function emitAugmentation(
   const count = concreteDim(batch);
   const pieces: Value[] = [];
   for (let from = 0; from < count; from += piece) {
-    const part = (x: Value): Value =>
-      b.within("augment", () => b.slice(x, [from], [Math.min(from + piece, count)], [0]));
+    const part = (x: Value): Value => within(() => b.slice(x, [from], [Math.min(from + piece, count)], [0]));
     pieces.push(emitOnImages(b, settings, part(image), { rows: part(rows), columns }, forCpu));
   }
-  return b.within("augment", () => b.emit("Concat", pieces, { axis: 0 }));
+  return within(() => b.emit("Concat", pieces, { axis: 0 }));
 }
 
 /** The operations on some images, by their rows. */
@@ -78,16 +82,17 @@ function emitOnImages(
 ): Value {
   const [, height, width, channels] = image.type.shape;
   const size: ImageSize = { height: Number(height), width: Number(width), channels: Number(channels) };
-  const start = b.within("augment", () => {
+  const scale = (): Value => {
     const pixels = b.div(b.cast(image, "float32"), b.scalar(255));
     return b.transpose(pixels, [0, 3, 1, 2]);
-  });
+  };
+  const start = b.within("augment", scale, PIXELS);
   let images: Mirrored = { x: start, mirrorings: {} };
   const names = activeOperations(settings);
   for (let i = 0; i < names.length; i++) {
     const [name, next] = [names[i] as AugmentName, names[i + 1]];
     const operation = AUGMENT_OPERATIONS[name];
-    images = b.within(`augment.${name}`, () => {
+    const augmented = (): Mirrored => {
       const ctx = { b, column: columnReader(b, name, parameters), ...size };
       if ("emitMirrored" in operation)
         return operation.emitMirrored({ ...ctx, x: images.x }, images.mirrorings);
@@ -100,9 +105,10 @@ function emitOnImages(
       }
       const after = gathers && isDrawn ? emitOnDrawn(ctx, name, x, parameters) : emit({ ...ctx, x });
       return { x: after, mirrorings: {} };
-    });
+    };
+    images = b.within(`augment.${name}`, augmented, PIXELS);
   }
-  return b.within("augment", () => clip(b, mirror({ b, ...size }, images), 0, 1));
+  return b.within("augment", () => clip(b, mirror({ b, ...size }, images), 0, 1), PIXELS);
 }
 
 function columnReader(b: GraphBuilder, name: AugmentName, { rows, columns }: Parameters) {
@@ -146,9 +152,9 @@ export function buildAugmentGraph(
   batch: Dim = "N",
   form: AugmentForm = {},
 ): Graph {
-  const b = new GraphBuilder("augment", ops);
+  const b = new GraphBuilder("augment", ops, "augment");
   const shape = [batch, size.height, size.width, size.channels];
-  const image = b.within("image", () => b.input("image", "uint8", shape));
-  b.output("augmented", emitAugmentation(b, settings, image, form));
+  const image = b.within("image", () => b.input("image", "uint8", shape, { role: "image" }));
+  b.output("augmented", emitAugmentation(b, settings, image, form), { role: "augmented" });
   return b.build();
 }

@@ -37,7 +37,7 @@ export function appendGradients(
   for (const node of nodes.toReversed()) {
     const incoming = node.outputs.map((output) => cotangents.get(output));
     if (!incoming.some(Boolean) || !node.inputs.some((input) => input && active.has(input))) continue;
-    b.within(`gradient(${node.outputs[0]?.origin})`, () => {
+    const derive = (): void => {
       const outgoing = differentiateNode(b, node, incoming, active);
       node.inputs.forEach((input, i) => {
         const cotangent = outgoing[i];
@@ -45,7 +45,8 @@ export function appendGradients(
         const known = cotangents.get(input);
         cotangents.set(input, known ? b.add(known, cotangent) : cotangent);
       });
-    });
+    };
+    b.within(`gradient(${node.outputs[0]?.origin})`, derive, node.outputs[0]?.region);
   }
   return new Map(
     parameters.map((parameter) => [parameter, cotangents.get(parameter) ?? zerosLike(b, parameter)]),

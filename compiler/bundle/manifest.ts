@@ -2,6 +2,7 @@
 // mean. Plain data; manifest.json is this type as JSON.
 
 import type { StoredTensor } from "../codec/safetensors.ts";
+import type { GraphPurpose, RoleName, TensorRole } from "../ir/roles.ts";
 import type { DType } from "../ir/types.ts";
 import type { InitialValue, ParameterRole } from "../model/parameters.ts";
 import type { Spec } from "../spec/schema.ts";
@@ -9,7 +10,8 @@ import { openTask } from "../tasks/openTask.ts";
 import type { Task } from "../tasks/task.ts";
 
 export const BUNDLE_FORMAT = "mttc-bundle";
-export const BUNDLE_VERSION = 1;
+/** Rises when a reader of before would misread a bundle; olderManifest.ts reads what was written before. */
+export const BUNDLE_VERSION = 2;
 
 /** What graphs are spelled for. A graph for either runs on both: the target is a matter of speed. */
 export const TARGETS = ["cpu", "cuda"] as const;
@@ -17,16 +19,20 @@ export const TARGETS = ["cpu", "cuda"] as const;
 export const DEFAULT_TARGET: Target = "cpu";
 export type Target = (typeof TARGETS)[number];
 
-/** A tensor at a graph's border; symbolic dimensions ("N") are strings. */
-export interface TensorEntry {
+/** A tensor at a graph's border, and what it is for; symbolic dimensions ("N") are strings. */
+export type TensorEntry = {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: readonly (number | string)[];
-}
+} & TensorRole;
+
+/** A tensor of one role. */
+export type EntryOf<R extends RoleName> = Extract<TensorEntry, { readonly role: R }>;
 
 /** One ONNX file of the bundle. */
 export interface GraphEntry {
   readonly file: string;
+  readonly purpose: GraphPurpose;
   readonly inputs: readonly TensorEntry[];
   readonly outputs: readonly TensorEntry[];
 }
@@ -47,26 +53,16 @@ export interface StateEntry {
   readonly group: StateGroup;
   /** `fcn`, `shared_layers`, `tasks.<task>`, or `optimizer`. */
   readonly part: string;
-}
-
-/** Gradient sums between micro-batches, all zero at the start of a logical batch. */
-export interface AccumulatorEntry {
-  readonly name: string;
-  readonly parameter: string;
-  readonly shape: readonly number[];
-}
-
-/** A dropout mask that the host draws: 0 or 1/(1-rate), shape [N,C,1,1]. */
-export interface MaskEntry {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly rate: number;
+  /** The parameter that it is, or that the optimizer keeps it for; absent for what is the whole step's. */
+  readonly of?: string;
+  /** Of a slot: which one of its parameter. */
+  readonly slot?: string;
 }
 
 /** A task, with the facts of its kind beside its name: `classes` of classes. taskOfEntry opens it. */
 export interface TaskEntry {
   readonly name: string;
-  /** Name of its kind; absent: "classes". */
+  /** Name of its kind; absent, in descriptions that name none: "classes". */
   readonly kind?: string | undefined;
   /** A fixed weight, or "adaptive" where it is learned. */
   readonly weight: number | "adaptive";
@@ -141,12 +137,13 @@ export interface Manifest {
    * another number they compute something else. Absent where they run everywhere.
    */
   readonly channelBlock?: number;
+  /** Rows of a logical batch, which a step takes. */
   readonly batchSize: number;
+  /** Micro-batches of a logical batch: 1, or as many runs of grad before one of apply. */
+  readonly accumulate: number;
   readonly graphs: Readonly<Record<string, GraphEntry>>;
   readonly state: readonly StateEntry[];
-  readonly accumulators: readonly AccumulatorEntry[];
   readonly parameters: readonly ParameterEntry[];
-  readonly masks: readonly MaskEntry[];
   readonly tasks: readonly TaskEntry[];
   readonly preprocessing: Preprocessing;
   /** Absent without augmentation. */
@@ -175,6 +172,14 @@ export function taskOfEntry({ name, weight: _, ...facts }: TaskEntry): Task {
 /** The tasks of a manifest, in their order. */
 export function tasksOf({ tasks }: Pick<Manifest, "tasks">): Task[] {
   return tasks.map(taskOfEntry);
+}
+
+/** The tensors of a role among inputs or outputs, in their order. */
+export function withRole<R extends RoleName>(
+  entries: readonly TensorEntry[],
+  role: R,
+): readonly EntryOf<R>[] {
+  return entries.filter((entry): entry is EntryOf<R> => entry.role === role);
 }
 
 /** The output that holds the next value of a state tensor or accumulator. */

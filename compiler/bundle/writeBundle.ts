@@ -4,17 +4,17 @@ import { augmentColumns } from "../augment/augmentTable.ts";
 import { ConstantsFile } from "../codec/constantsFile.ts";
 import { encodeGraph, OPSET, PRODUCER } from "../codec/encodeGraph.ts";
 import { tensorBytes } from "../codec/tensorBytes.ts";
-import { elementCount, type Graph, type TensorData } from "../ir/types.ts";
+import { InternalError } from "../diagnostics.ts";
+import type { TensorRole } from "../ir/roles.ts";
+import { elementCount, type Graph, type TensorData, type TensorType } from "../ir/types.ts";
 import { type ImportedTrunk, importedFcn } from "../model/importedTrunk.ts";
-import { FEATURES_INPUT } from "../model/network.ts";
+import { taskWeight } from "../model/objective.ts";
 import { isStatistic, type Parameter } from "../model/parameters.ts";
 import { augmentSettings } from "../spec/augmentKeys.ts";
 import { featureDraws } from "../spec/cacheFeatures.ts";
 import { imageDtype } from "../spec/pixelRange.ts";
 import type { Spec } from "../spec/schema.ts";
-import { onFeatures } from "../step/featureGraphs.ts";
 import type { GradientGraph, TrainingModel } from "../step/gradientGraph.ts";
-import { accumulatorName, optimizedParameters } from "../step/graphs.ts";
 import { LOSS_SCALE, LOSS_SCALING, SCALED_STEPS } from "../step/lossScaling.ts";
 import { OPTIMIZERS } from "../step/optimizers.ts";
 import { STEP_COUNTER, slotName } from "../step/update.ts";
@@ -31,6 +31,8 @@ import {
 } from "./manifest.ts";
 
 export const CONSTANTS_FILE = "constants.bin";
+/** Part of the state that is the whole step's. */
+const OPTIMIZER = "optimizer";
 
 export interface BundleParts {
   readonly model: TrainingModel;
@@ -79,13 +81,9 @@ function manifestOf(
     ...(forms?.size ? { forms: Object.fromEntries(forms) } : {}),
     ...(channelBlock === undefined ? {} : { channelBlock }),
     batchSize: spec.batch_size,
+    accumulate: spec.accumulate,
     graphs: Object.fromEntries(graphs.map((graph) => [graph.name, graphEntry(graph)])),
     state,
-    accumulators: optimizedParameters(gradients).map(({ name, shape }) => ({
-      name: accumulatorName(name),
-      parameter: name,
-      shape,
-    })),
     parameters: gradients.parameters.map((parameter) => ({
       name: parameter.name,
       shape: parameter.shape,
@@ -94,11 +92,10 @@ function manifestOf(
       initial: parameter.initial,
       trained: parameter.trained,
     })),
-    masks: gradients.masks.map(({ name, shape }) => ({ name, shape, rate: spec.dropout_rate })),
-    tasks: tasks.map(({ description: { task, ...facts } }, i) => ({
-      name: task,
+    tasks: tasks.map(({ kind, description: { task, ...facts } }, i) => ({
+      ...{ name: task, kind },
       ...facts,
-      weight: spec.task_weights === "adaptive" ? "adaptive" : (spec.task_weights?.[i] ?? 1),
+      weight: taskWeight(spec, i),
     })),
     preprocessing: {
       height,
@@ -130,18 +127,26 @@ function trunkEntry({ graph, pixelScale }: ImportedTrunk, spec: Spec): TrunkEntr
 
 /** What the graphs that read features take, where there are any. */
 function featuresEntry(spec: Spec, graphs: readonly Graph[]): Pick<Manifest, "features"> {
-  const inputs = graphs.flatMap((graph) => (graph.name === onFeatures("evaluate") ? graph.inputs : []));
-  const shape = inputs.find(({ name }) => name === FEATURES_INPUT)?.type.shape;
+  const inputs = graphs.flatMap((graph) => (graph.purpose === "evaluate" ? graph.inputs : []));
+  const shape = inputs.find(({ role }) => role?.role === "features")?.type.shape;
   return shape ? { features: { shape: shape.slice(1).map(Number), draws: featureDraws(spec) } } : {};
 }
 
 function graphEntry(graph: Graph): GraphEntry {
-  const entry = (name: string, { dtype, shape }: TensorEntry): TensorEntry => ({ name, dtype, shape });
+  const entry = (name: string, { dtype, shape }: TensorType, role: TensorRole | undefined): TensorEntry => ({
+    ...{ name, dtype, shape },
+    ...(role ?? withoutRole(`${name} of ${graph.name}`)),
+  });
   return {
     file: graphFile(graph),
-    inputs: graph.inputs.map(({ name, type }) => entry(name, { name, ...type })),
-    outputs: graph.outputs.map(({ name, value }) => entry(name, { name, ...value.type })),
+    purpose: graph.purpose ?? withoutRole(graph.name),
+    inputs: graph.inputs.map(({ name, type, role }) => entry(name, type, role)),
+    outputs: graph.outputs.map(({ name, value, role }) => entry(name, value.type, role)),
   };
+}
+
+function withoutRole(what: string): never {
+  throw new InternalError(`nobody said what ${what} is for`);
 }
 
 /** Everything that training changes, with the values that it starts from, in the order of the network. */
@@ -152,29 +157,29 @@ function stateEntries({
 }: BundleParts): { entry: StateEntry; data: Uint8Array }[] {
   const { slots } = OPTIMIZERS[model.spec.optimizer];
   const list: { entry: StateEntry; data: Uint8Array }[] = [];
-  const push = (name: string, part: string, group: StateGroup, { dtype, shape, data }: TensorData) =>
-    list.push({ entry: { name, dtype, shape, group, part }, data: tensorBytes({ dtype, shape, data }) });
+  const push = (entry: Omit<StateEntry, "dtype" | "shape">, { dtype, shape, data }: TensorData) => {
+    const { name, group, part, ...whose } = entry;
+    const whole = { name, dtype, shape, group, part, ...whose };
+    return list.push({ entry: whole, data: tensorBytes({ dtype, shape, data }) });
+  };
   const trained = gradients.parameters.filter((parameter) => parameter.trained);
   // One for all slots, as none is ever written to: twice the size of the weights else.
   const zeros = new Float32Array(Math.max(0, ...trained.map(({ shape }) => elementCount(shape))));
   for (const parameter of trained) {
     const { name, part, shape } = parameter;
     const data = initialOf(parameter);
-    push(name, part, groupOf(parameter), { dtype: "float32", shape, data });
+    const own = { part, of: name };
+    push({ name, group: groupOf(parameter), ...own }, { dtype: "float32", shape, data });
     if (isStatistic(parameter)) continue;
-    for (const slot of slots)
-      push(slotName(name, slot), part, "slot", {
-        dtype: "float32",
-        shape,
-        data: zeros.subarray(0, data.length),
-      });
+    const none = { dtype: "float32", shape, data: zeros.subarray(0, data.length) } as const;
+    for (const slot of slots) push({ name: slotName(name, slot), group: "slot", ...own, slot }, none);
   }
-  const count = (name: string) =>
-    push(name, "optimizer", "counter", { dtype: "int64", shape: [], data: Float64Array.of(0) });
+  const zero = { dtype: "int64", shape: [], data: Float64Array.of(0) } as const;
+  const count = (name: string) => push({ name, group: "counter", part: OPTIMIZER }, zero);
   count(STEP_COUNTER);
   if (model.scalesLoss) {
     const data = Float32Array.of(LOSS_SCALING.initial);
-    push(LOSS_SCALE, "optimizer", "loss_scale", { dtype: "float32", shape: [], data });
+    push({ name: LOSS_SCALE, group: "loss_scale", part: OPTIMIZER }, { dtype: "float32", shape: [], data });
     count(SCALED_STEPS);
   }
   return list;

@@ -1,22 +1,21 @@
 // What a graph costs: floating-point operations by part of the network, and the memory of its intermediate
 // values. Reads finished graphs; nothing here changes one.
 import { readAttrs } from "../ir/op.ts";
-import { dtypeBytes, elementCount, type Graph, type Node, type TensorType, type Value } from "../ir/types.ts";
-import { partOf } from "../model/parameters.ts";
+import {
+  dtypeBytes,
+  elementCount,
+  type Graph,
+  type Node,
+  type Output,
+  type TensorType,
+  type Value,
+} from "../ir/types.ts";
 
-/** The part of an origin that belongs to none (image, loss, optimizer). */
+/** What belongs to no part of the network (image, teacher, optimizer). */
 export const NO_PART = "other";
 
 /**
- * `fcn`, `shared_layers`, `tasks.<task>` or NO_PART; what was derived from a node counts to the node's part.
- */
-export function partOfOrigin(origin: string): string {
-  const inner = origin.replace(/^(?:gradient|optimizer|accumulated)\((.*)\)$/s, "$1");
-  return /^(?:fcn|shared_layers|tasks)\b/.test(inner) ? partOf(`${inner}.`) : NO_PART;
-}
-
-/**
- * Multiplications and additions of the convolutions and matrix products by part, for the graph's batch size;
+ * What was derived from a node counts to the node's part. Multiplications and additions of the convolutions and matrix products by part, for the graph's batch size;
  * a multiply-add counts as 2, all other nodes as 0. Rows that only some images have count for all images;
  * a symbolic batch is E_SHAPE.
  */
@@ -25,7 +24,7 @@ export function countFlops(graph: Graph): Map<string, number> {
   const flops = new Map<string, number>();
   for (const node of graph.nodes) {
     const count = FLOPS[node.op.name]?.(node, size) ?? 0;
-    const part = partOfOrigin(node.outputs[0]?.origin ?? "");
+    const part = node.outputs[0]?.region?.part ?? NO_PART;
     if (count > 0) flops.set(part, (flops.get(part) ?? 0) + count);
   }
   return flops;
@@ -104,10 +103,8 @@ export function peakActivationBytes(graph: Graph): number {
 }
 
 /** Names of the graph's inputs that `output` depends on. */
-export function inputsReached(graph: Graph, output: string): Set<string> {
-  const needed = new Set<Value>(
-    graph.outputs.filter(({ name }) => name === output).map(({ value }) => value),
-  );
+export function inputsReached(graph: Graph, isWanted: (output: Output) => boolean): Set<string> {
+  const needed = new Set<Value>(graph.outputs.filter(isWanted).map(({ value }) => value));
   for (const node of graph.nodes.toReversed())
     if (node.outputs.some((value) => needed.has(value)))
       for (const input of node.inputs) if (input) needed.add(input);

@@ -1,11 +1,11 @@
 // What a spec amounts to, taken from its compiled graphs: parameters, shapes, operations, memory, and which
 // task's loss trains which part. Spec and classes in, plain data out.
-import { type Manifest, taskOfEntry } from "../bundle/manifest.ts";
+import { type Manifest, taskOfEntry, withRole } from "../bundle/manifest.ts";
 import { type CompileOptions, compile } from "../compile.ts";
 import { InternalError } from "../diagnostics.ts";
-import type { Dim, Graph } from "../ir/types.ts";
+import type { Dim, Graph, Output } from "../ir/types.ts";
 import type { TaskClasses } from "../model/network.ts";
-import { partOf } from "../model/parameters.ts";
+import { FCN, partOfTask, SHARED_LAYERS } from "../model/parameters.ts";
 import { networkChannels } from "../spec/pixelRange.ts";
 import type { LayerEntry, Spec } from "../spec/schema.ts";
 import { specWarnings } from "../spec/specWarnings.ts";
@@ -107,7 +107,7 @@ function partFacts(
   forward: ReadonlyMap<string, number>,
   step: ReadonlyMap<string, number>,
 ): PartFacts[] {
-  const parts = new Set(["fcn", "shared_layers", ...manifest.tasks.map(({ name }) => `tasks.${name}`)]);
+  const parts = new Set([FCN, SHARED_LAYERS, ...manifest.tasks.map(({ name }) => partOfTask(name))]);
   for (const { part } of manifest.parameters) parts.add(part);
   if (step.has(NO_PART)) parts.add(NO_PART);
   return [...parts].map((part) => {
@@ -133,42 +133,52 @@ function layerFacts(spec: Spec, evaluate: Graph): LayerFacts[] {
   const shapes = new Map<string, readonly Dim[]>();
   for (const node of evaluate.nodes)
     for (const { origin, type } of node.outputs) shapes.set(origin, type.shape.slice(1));
-  const place = (origin: string, entries: readonly LayerEntry[], before: readonly Dim[]): LayerFacts[] => {
+  const place = (
+    { part, origin }: { readonly part: string; readonly origin: string },
+    entries: readonly LayerEntry[],
+    before: readonly Dim[],
+  ): LayerFacts[] => {
     let shape = before;
     return entries.map((layer, i) => {
       const here = `${origin}[${i}]`;
       // A dropout leaves no node in inference form.
       shape = shapes.get(here) ?? shape;
-      return { origin: here, layer, part: partOf(here), shape };
+      return { origin: here, layer, part, shape };
     });
   };
   const trunk =
     "layers" in spec.fcn
-      ? place("fcn.layers", spec.fcn.layers, [networkChannels(spec), ...spec.imshape])
-      : [{ origin: "fcn", layer: "imported", part: "fcn", shape: lastShape(evaluate, "fcn/") } as const];
-  const shared = place("shared_layers", spec.shared_layers, trunk.at(-1)?.shape ?? []);
+      ? place({ part: FCN, origin: "fcn.layers" }, spec.fcn.layers, [networkChannels(spec), ...spec.imshape])
+      : [{ origin: "fcn", layer: "imported", part: FCN, shape: lastShape(evaluate, FCN) } as const];
+  const shared = place(
+    { part: SHARED_LAYERS, origin: "shared_layers" },
+    spec.shared_layers,
+    trunk.at(-1)?.shape ?? [],
+  );
   const features = shared.at(-1)?.shape ?? trunk.at(-1)?.shape ?? [];
   const heads = spec.tasks.flatMap((task): LayerFacts[] => {
-    const origin = `tasks.${task}.dense`;
-    const dense = { origin, layer: "dense", part: `tasks.${task}`, shape: shapes.get(origin) ?? [] } as const;
-    return [...place(`tasks.${task}.task_layers`, spec.task_layers, features), dense];
+    const part = partOfTask(task);
+    const origin = `${part}.dense`;
+    const dense = { origin, layer: "dense", part, shape: shapes.get(origin) ?? [] } as const;
+    return [...place({ part, origin: `${part}.task_layers` }, spec.task_layers, features), dense];
   });
   return [...trunk, ...shared, ...heads];
 }
 
-/** Shape, without the batch, of the last value whose origin starts so. */
-function lastShape(graph: Graph, origin: string): readonly Dim[] {
+/** Shape, without the batch, of the last value of a part. */
+function lastShape(graph: Graph, part: string): readonly Dim[] {
   const values = graph.nodes.flatMap((node) => node.outputs);
-  return values.findLast((value) => value.origin.startsWith(origin))?.type.shape.slice(1) ?? [];
+  return values.findLast(({ region }) => region?.part === part)?.type.shape.slice(1) ?? [];
 }
 
 function memoryFacts(manifest: Manifest, step: Graph): MemoryFacts {
-  const bytes = (shapes: readonly { readonly shape: readonly number[] }[]): number =>
+  const bytes = (shapes: readonly { readonly shape: readonly Dim[] }[]): number =>
     shapes.reduce((sum, { shape }) => sum + valueBytes({ dtype: "float32", shape }), 0);
+  const accumulators = withRole(manifest.graphs.grad?.inputs ?? [], "accumulator");
   return {
     state: manifest.state.reduce((sum, entry) => sum + valueBytes(entry), 0),
     constants: bytes(manifest.parameters.filter(({ trained }) => !trained)),
-    accumulators: manifest.spec.accumulate === 1 ? 0 : 2 * bytes(manifest.accumulators),
+    accumulators: manifest.spec.accumulate === 1 ? 0 : 2 * bytes(accumulators),
     activations: peakActivationBytes(step),
   };
 }
@@ -178,7 +188,9 @@ function reachFacts(manifest: Manifest, train: Graph): ReachFacts[] {
   const trained = manifest.parameters.filter(({ trained: isTrained }) => isTrained);
   return manifest.tasks.map((entry) => {
     const { name, weight } = entry;
-    const inputs = inputsReached(train, `loss_sum/${name}`);
+    const isLoss = ({ role }: Output): boolean =>
+      role?.role === "figure" && role.task === name && role.figure === "loss_sum";
+    const inputs = inputsReached(train, isLoss);
     const reached = trained.filter((parameter) => inputs.has(parameter.name)).map(({ part }) => part);
     return {
       task: name,

@@ -4,11 +4,13 @@
 import { InternalError } from "../diagnostics.ts";
 import { contentKey, contentName, isUnnamedConstant } from "./constantNames.ts";
 import { inferTypes, type OpTable } from "./op.ts";
-import type { Attrs, DType, Graph, Node, Output, TensorData, TensorType, Value } from "./types.ts";
+import type { GraphPurpose, TensorRole } from "./roles.ts";
+import type { Attrs, DType, Graph, Node, Output, Region, TensorData, TensorType, Value } from "./types.ts";
 
 export class GraphBuilder {
   readonly ops: OpTable;
   readonly #name: string;
+  readonly #purpose: GraphPurpose | undefined;
   readonly #inputs: Value[] = [];
   readonly #constants = new Map<Value, TensorData>();
   readonly #constantsByContent = new Map<string, Value>();
@@ -23,9 +25,12 @@ export class GraphBuilder {
   /** The graph that this one is a copy of so far, until something is made that it has not. */
   #copied: Graph | undefined;
   #origin: string;
+  #region: Region | undefined;
 
-  constructor(name: string, ops: OpTable) {
+  /** `purpose`: of a graph that a bundle will hold. */
+  constructor(name: string, ops: OpTable, purpose?: GraphPurpose) {
     this.#name = name;
+    this.#purpose = purpose;
     this.#origin = name;
     this.ops = ops;
   }
@@ -34,7 +39,7 @@ export class GraphBuilder {
    * A builder that goes on where `graph` ends: its inputs, constants, nodes and outputs are there already.
    */
   static extend(graph: Graph, ops: OpTable, name = graph.name): GraphBuilder {
-    const b = new GraphBuilder(name, ops);
+    const b = new GraphBuilder(name, ops, graph.purpose);
     for (const input of graph.inputs) b.adoptInput(input);
     for (const [value, data] of graph.constants) b.adoptConstant(value, data);
     for (const node of graph.nodes) b.adoptNode(node);
@@ -48,7 +53,7 @@ export class GraphBuilder {
    * most are, names no value again.
    */
   static rewriting(graph: Graph, ops: OpTable): GraphBuilder {
-    const b = new GraphBuilder(graph.name, ops);
+    const b = new GraphBuilder(graph.name, ops, graph.purpose);
     b.#copied = graph;
     b.#inputs.push(...graph.inputs);
     for (const [value, data] of graph.constants) b.#constants.set(value, data);
@@ -70,25 +75,26 @@ export class GraphBuilder {
     return this.#origin;
   }
 
-  /** Runs `body` with another origin for all that it emits. */
-  within<T>(origin: string, body: () => T): T {
-    const outer = this.#origin;
-    this.#origin = origin;
+  /** Runs `body` with another origin for all that it emits, and another region where one is given. */
+  within<T>(origin: string, body: () => T, region: Region | undefined = this.#region): T {
+    const outer = [this.#origin, this.#region] as const;
+    [this.#origin, this.#region] = [origin, region];
     try {
       return body();
     } finally {
-      this.#origin = outer;
+      [this.#origin, this.#region] = outer;
     }
   }
 
-  /** Declares a graph input; its name is taken as it is. */
-  input(name: string, dtype: DType, shape: TensorType["shape"]): Value {
+  /** Declares a graph input; its name is taken as it is. `role`: what it is for, in a graph of a bundle. */
+  input(name: string, dtype: DType, shape: TensorType["shape"], role?: TensorRole): Value {
     this.#enterCopied();
-    return this.#adopt({ name, type: { dtype, shape }, origin: this.#origin }, this.#inputs);
+    return this.#adopt({ ...this.#place(name, { dtype, shape }), role }, this.#inputs);
   }
 
-  output(name: string, value: Value): void {
-    this.#outputs.push({ name, value });
+  /** Declares a graph output; `role` as of an input. */
+  output(name: string, value: Value, role?: TensorRole): void {
+    this.#outputs.push({ name, value, role });
   }
 
   /**
@@ -100,11 +106,7 @@ export class GraphBuilder {
     const wanted = name ?? contentName(data, this.#origin);
     const known = this.#constantsByContent.get(contentKey(data, wanted));
     if (known && name === undefined) return known;
-    const value: Value = {
-      name: this.#unique(wanted),
-      type: { dtype: data.dtype, shape: data.shape },
-      origin: this.#origin,
-    };
+    const value = this.#place(this.#unique(wanted), { dtype: data.dtype, shape: data.shape });
     this.#values.add(value);
     this.#keepConstant(value, data);
     return value;
@@ -142,7 +144,7 @@ export class GraphBuilder {
     const outputs = types.slice(0, outputCount).map((type, i) => {
       const name =
         i === 0 ? base : this.#unique(`${base}.${(op.outputs[i] ?? String(i)).replace(/[?*]$/, "")}`);
-      const value: Value = { name, type, origin: this.#origin };
+      const value = this.#place(name, type);
       this.#values.add(value);
       return value;
     });
@@ -215,11 +217,17 @@ export class GraphBuilder {
   build(): Graph {
     return {
       name: this.#name,
+      purpose: this.#purpose,
       inputs: [...this.#inputs],
       constants: new Map(this.#constants),
       nodes: [...this.#nodes],
       outputs: [...this.#outputs],
     };
+  }
+
+  /** A value that is made here. */
+  #place(name: string, type: TensorType): Value {
+    return { name, type, origin: this.#origin, region: this.#region };
   }
 
   #keepConstant(value: Value, data: TensorData): void {

@@ -6,7 +6,7 @@ import type { Graph, Node, Value } from "./types.ts";
 
 /**
  * Replaces a node, whose inputs are mapped already, by values made with `b` (one for each output), or keeps
- * it (undefined). What is emitted takes the node's origin.
+ * it (undefined). What is emitted takes the node's origin and region.
  */
 export type RewriteRule = (node: Node, b: GraphBuilder) => readonly Value[] | undefined;
 
@@ -20,7 +20,8 @@ export function rewriteGraph(
   const replaced = new Map<Value, Value>();
   for (const node of graph.nodes) {
     const mapped = withInputs(node, replaced);
-    const values = b.within(node.outputs[0]?.origin ?? graph.name, () => rule(mapped, b));
+    const { origin = graph.name, region } = node.outputs[0] ?? {};
+    const values = b.within(origin, () => rule(mapped, b), region);
     if (!values) b.adoptNode(mapped);
     else
       node.outputs.forEach((output, i) => {
@@ -29,7 +30,7 @@ export function rewriteGraph(
       });
   }
   if (replaced.size === 0) return { graph, changed: false };
-  for (const { name, value } of graph.outputs) b.output(name, replaced.get(value) ?? value);
+  for (const { name, value, role } of graph.outputs) b.output(name, replaced.get(value) ?? value, role);
   return { graph: b.build(), changed: true };
 }
 

@@ -4,6 +4,7 @@
 // graph.
 import { InternalError, MttcError } from "../diagnostics.ts";
 import type { Op } from "./op.ts";
+import type { GraphPurpose, TensorRole } from "./roles.ts";
 
 /** ONNX element types that graphs of ours use. */
 export type DType = "float32" | "float64" | "float16" | "uint8" | "uint16" | "int32" | "int64" | "bool";
@@ -21,6 +22,14 @@ export interface TensorType {
   readonly shape: Shape;
 }
 
+/** What the compiler must know of the place where a value was made; the origin says it to people. */
+export interface Region {
+  /** Part of the network: `fcn`, `shared_layers` or `tasks.<task>`; absent for what belongs to none. */
+  readonly part?: string | undefined;
+  /** Computed in float32, whatever the precision of the step. */
+  readonly isFloat32?: boolean;
+}
+
 /**
  * One SSA value. `origin` is the spec path that it comes from (`tasks.species.task_layers[2]`), or
  * `gradient(<origin>)`; `name` starts with it and is unique in the graph. Identity is the object.
@@ -29,6 +38,9 @@ export interface Value {
   readonly name: string;
   readonly type: TensorType;
   readonly origin: string;
+  readonly region?: Region | undefined;
+  /** What an input of a bundle's graph is for; no other value has one. */
+  readonly role?: TensorRole | undefined;
 }
 
 /** Attribute values as ONNX has them; which kind of number is meant stands in the op's attribute table. */
@@ -56,11 +68,15 @@ export interface TensorData {
 export interface Output {
   readonly name: string;
   readonly value: Value;
+  /** What it is for; outputs of a bundle's graphs have one. */
+  readonly role?: TensorRole | undefined;
 }
 
 /** A whole graph; `nodes` are in topological order. */
 export interface Graph {
   readonly name: string;
+  /** What it is for; graphs of a bundle have one. */
+  readonly purpose?: GraphPurpose | undefined;
   readonly inputs: readonly Value[];
   readonly constants: ReadonlyMap<Value, TensorData>;
   readonly nodes: readonly Node[];

@@ -46,8 +46,8 @@ export function measuredForms(node: Node, target: Target, channelBlock?: Channel
 }
 
 /**
- * The candidates of all nodes of `graphs`, each shape once, in order of appearance. `graphs` are those of
- * READY_STAGE.
+ * The candidates of all nodes of `graphs`, each shape once, in order of appearance. `graphs` are those that
+ * finishGraph shows as ready.
  */
 export function formCandidates(
   graphs: Iterable<Graph>,

@@ -25,6 +25,8 @@ export interface FinishOptions {
   readonly channelBlock?: ChannelBlock | undefined;
   /** Is told of every node that the target's provider leaves to the CPU (E_CUDA_KERNEL). */
   readonly warn?: ((fault: Fault) => void) | undefined;
+  /** Is given the graph just before lowering: what candidates.ts takes its nodes from. */
+  readonly ready?: ((graph: Graph) => void) | undefined;
   /** Sees the graph after every stage and pass. */
   readonly trace?: Trace | undefined;
   /** Fold batch norms whose numbers are all constant into the convolutions before them. Default true. */
@@ -32,9 +34,6 @@ export interface FinishOptions {
   /** Compute in float16 what mixedPrecision.ts lists. Default false. */
   readonly mixed?: boolean;
 }
-
-/** Stage of the trace that shows a graph just before lowering: what candidates.ts takes its nodes from. */
-export const READY_STAGE = "2-ready";
 
 /** Cheap simplifications, run before and after lowering until nothing changes. */
 export const SIMPLIFY: readonly Pass[] = [
@@ -66,7 +65,8 @@ export function finishGraph(graph: Graph, options: FinishOptions = {}): Graph {
         rounds: 1,
       })
     : simple;
-  trace?.(`${graph.name}/${READY_STAGE}`, typed);
+  trace?.(`${graph.name}/2-ready`, typed);
+  options.ready?.(typed);
   const lowered = lowerGraph(typed, target, OPS, { ...options, checked });
   trace?.(`${graph.name}/3-lowered`, lowered);
   const final = runPasses(lowered, simplify, {

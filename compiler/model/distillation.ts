@@ -7,6 +7,7 @@ import { whiteLevel } from "../spec/pixelRange.ts";
 import type { Spec } from "../spec/schema.ts";
 import type { Task } from "../tasks/task.ts";
 import { asBytes, preprocess, scaledPixels } from "./network.ts";
+import { partOfTask } from "./parameters.ts";
 import { expectsBytePixels } from "./pixelArithmetic.ts";
 import { replayGraph } from "./replay.ts";
 
@@ -43,13 +44,14 @@ export function buildDistillation(
     prefix: "teacher",
     constant: (_value, data) => b.constant(data),
   });
-  const terms = [...teacher.outputs].map(([task, output]) =>
-    b.within(`tasks.${task}.distillation`, () => {
+  const terms = [...teacher.outputs].map(([task, output]) => {
+    const term = (): Value => {
       const given = outputs.get(output) ?? absent(`an output ${output}`);
       const [student, y] = [...heads].find(([{ name }]) => name === task) ?? absent(`a task ${task}`);
       return student.distil?.(b, y, given) ?? absent(`a divergence of tasks of the kind ${student.kind}`);
-    }),
-  );
+    };
+    return b.within(`tasks.${task}.distillation`, term, { part: partOfTask(task) });
+  });
   return b.within("distillation", () => {
     const [first = absent("a task"), ...others] = terms;
     const sum = others.reduce((total, term) => b.add(total, term), first);

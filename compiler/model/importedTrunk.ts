@@ -8,7 +8,7 @@ import { sourceOf, type TensorSources } from "../ir/tensorSource.ts";
 import type { Graph, Node, Value } from "../ir/types.ts";
 import type { ImportedFcn, Spec } from "../spec/schema.ts";
 import type { LayerContext } from "./layers.ts";
-import { isStatistic, type Parameter } from "./parameters.ts";
+import { FCN, isStatistic, type Parameter } from "./parameters.ts";
 import { replayGraph } from "./replay.ts";
 import { judgeTensors, type TensorJudgement } from "./trunkTensors.ts";
 
@@ -104,7 +104,7 @@ export function replayTrunk(
   const { b } = ctx;
   const plan = planTrunk(trunk, ctx.spec);
   const outputs = replayGraph(b, {
-    ...{ graph, layout, image: input, prefix: "fcn" },
+    ...{ graph, layout, image: input, prefix: "fcn", region: { part: FCN } },
     constant: (value, data) => {
       const parameter = plan.parameters.get(value);
       return parameter ? ctx.source(b, parameter) : b.constant(data);
@@ -212,7 +212,7 @@ function planTrunk(trunk: ImportedTrunk, spec: Spec): TrunkPlan {
         name: `fcn.${value.name}`,
         shape,
         role,
-        part: "fcn",
+        part: FCN,
         initial: { kind: "imported" },
       } as const;
       const isFree = trainsStatistics || !isStatistic({ ...parameter, trained: false });

@@ -5,8 +5,7 @@ import type { GraphBuilder } from "../ir/builder.ts";
 import { concreteDim, type Dim, type Value } from "../ir/types.ts";
 import type { LayerEntry, Spec } from "../spec/schema.ts";
 import type { ImportedTrunk } from "./importedTrunk.ts";
-import type { Parameter, ParameterRole, ParameterSource } from "./parameters.ts";
-import { partOf } from "./parameters.ts";
+import { FCN, type Parameter, type ParameterRole, type ParameterSource, partOfTask } from "./parameters.ts";
 
 /** epsilon and momentum of every batch norm (Keras's defaults). */
 export const BATCH_NORM = { epsilon: 1e-3, momentum: 0.99 } as const;
@@ -17,8 +16,8 @@ export interface LayerContext {
   readonly source: ParameterSource;
   /** Training form: batch norm by batch statistics, dropout by masks. */
   readonly training: boolean;
-  /** Declares the mask input of a dropout layer; absent at inference. */
-  readonly mask?: (name: string, shape: readonly [Dim, number, 1, 1]) => Value;
+  /** Declares the mask input of the dropout layer at a place of the spec; absent at inference. */
+  readonly mask?: (layer: string, shape: readonly [Dim, number, 1, 1]) => Value;
   /** The imported network that the spec's fcn names, where it names one. */
   readonly trunk?: ImportedTrunk | undefined;
   /** Is told of the batch's statistics by each batch norm in training form. */
@@ -33,25 +32,31 @@ export interface BatchStatistic {
   readonly momentum: number;
 }
 
-/** Applies `layers` to `x` [N,C,H,W]; layer i has the origin `<origin>[i]`. */
+/** Where layers are built: in which part of the network. */
+interface PartContext extends LayerContext {
+  readonly part: string;
+}
+
+/** Applies `layers` of a part to `x` [N,C,H,W]; layer i has the origin `<origin>[i]`. */
 export function buildLayers(
   ctx: LayerContext,
   x: Value,
   layers: readonly LayerEntry[],
-  origin: string,
+  { part, origin }: { readonly part: string; readonly origin: string },
 ): Value {
+  const here = { ...ctx, part };
   return layers.reduce<Value>((input, layer, i) => {
-    const here = `${origin}[${i}]`;
-    return ctx.b.within(here, () => buildLayer(ctx, input, layer, here));
+    const place = `${origin}[${i}]`;
+    return ctx.b.within(place, () => buildLayer(here, input, layer, place), { part });
   }, x);
 }
 
-function buildLayer(ctx: LayerContext, x: Value, layer: LayerEntry, origin: string): Value {
+function buildLayer(ctx: PartContext, x: Value, layer: LayerEntry, origin: string): Value {
   const { b } = ctx;
   if (layer === "p") return b.emit("MaxPool", [x], { kernel_shape: [2, 2], strides: [2, 2] });
   if (layer === "d") {
     const shape = [x.type.shape[0] ?? "N", channelsOf(x), 1, 1] as const;
-    return ctx.mask ? b.mul(x, ctx.mask(`mask/${origin}`, shape)) : x;
+    return ctx.mask ? b.mul(x, ctx.mask(origin, shape)) : x;
   }
   if (layer === "r") return residualBlock(ctx, x, origin);
   const { batchnorm } = ctx.spec;
@@ -60,7 +65,7 @@ function buildLayer(ctx: LayerContext, x: Value, layer: LayerEntry, origin: stri
 }
 
 /** y = relu(x + conv2(relu(norm2(conv1(relu(norm1(x))))))); the norms only with `batchnorm`. */
-function residualBlock(ctx: LayerContext, x: Value, origin: string): Value {
+function residualBlock(ctx: PartContext, x: Value, origin: string): Value {
   const { b } = ctx;
   const { batchnorm } = ctx.spec;
   const width = channelsOf(x);
@@ -73,7 +78,7 @@ function residualBlock(ctx: LayerContext, x: Value, origin: string): Value {
 /**
  * Convolution K x K with stride 1; separable: depthwise K x K, then pointwise 1 x 1 (Keras SeparableConv2D).
  */
-function convolution(ctx: LayerContext, x: Value, filters: number, origin: string, hasBias: boolean): Value {
+function convolution(ctx: PartContext, x: Value, filters: number, origin: string, hasBias: boolean): Value {
   const { b, spec } = ctx;
   const channels = channelsOf(x);
   const size = spec.kernel_size;
@@ -110,7 +115,7 @@ function convolution(ctx: LayerContext, x: Value, filters: number, origin: strin
 }
 
 /** Batch norm over N, H, W: by batch statistics in training form, by running ones otherwise. */
-function batchNorm(ctx: LayerContext, x: Value, origin: string): Value {
+function batchNorm(ctx: PartContext, x: Value, origin: string): Value {
   const { b } = ctx;
   const shape = [channelsOf(x)];
   const scale = declare(ctx, `${origin}.scale`, "norm_scale", shape, { kind: "constant", value: 1 });
@@ -138,15 +143,17 @@ function batchNorm(ctx: LayerContext, x: Value, origin: string): Value {
  */
 export function buildHead(ctx: LayerContext, features: Value, task: string, width: number): Value {
   const { b, spec } = ctx;
-  const origin = `tasks.${task}`;
-  const hidden = buildLayers(ctx, features, spec.task_layers, `${origin}.task_layers`);
-  return b.within(`${origin}.dense`, () => {
+  const part = partOfTask(task);
+  const here = { ...ctx, part };
+  const hidden = buildLayers(ctx, features, spec.task_layers, { part, origin: `${part}.task_layers` });
+  const dense = (): Value => {
     const pooling = spec.global_pooling === "max" ? "ReduceMax" : "ReduceMean";
     const pooled = b.emit(pooling, [hidden, b.ints([2, 3])], { keepdims: 0 });
     const channels = channelsOf(hidden);
-    const kernel = glorot(ctx, `${origin}.dense.kernel`, [channels, width], channels, width);
-    return b.emit("Gemm", [pooled, kernel, zeros(ctx, `${origin}.dense.bias`, "bias", [width])]);
-  });
+    const kernel = glorot(here, `${part}.dense.kernel`, [channels, width], channels, width);
+    return b.emit("Gemm", [pooled, kernel, zeros(here, `${part}.dense.bias`, "bias", [width])]);
+  };
+  return b.within(`${part}.dense`, dense, { part });
 }
 
 /** Keras's "same" at stride 1: what is odd goes to the end. [top, left, bottom, right]. */
@@ -160,7 +167,7 @@ function channelsOf(x: Value): number {
 }
 
 function glorot(
-  ctx: LayerContext,
+  ctx: PartContext,
   name: string,
   shape: readonly number[],
   fanIn: number,
@@ -169,12 +176,12 @@ function glorot(
   return declare(ctx, name, "kernel", shape, { kind: "glorot_uniform", fanIn, fanOut });
 }
 
-function zeros(ctx: LayerContext, name: string, role: ParameterRole, shape: readonly number[]): Value {
+function zeros(ctx: PartContext, name: string, role: ParameterRole, shape: readonly number[]): Value {
   return declare(ctx, name, role, shape, { kind: "constant", value: 0 });
 }
 
 function declare(
-  ctx: LayerContext,
+  ctx: PartContext,
   name: string,
   role: ParameterRole,
   shape: readonly number[],
@@ -184,11 +191,10 @@ function declare(
 }
 
 function describe(
-  ctx: LayerContext,
+  { part, spec }: PartContext,
   name: string,
   role: ParameterRole,
   shape: readonly number[],
 ): Omit<Parameter, "initial"> {
-  const part = partOf(name);
-  return { name, role, shape, part, trained: part !== "fcn" || ctx.spec.train_fcn !== false };
+  return { name, role, shape, part, trained: part !== FCN || spec.train_fcn !== false };
 }

@@ -14,23 +14,21 @@ import {
   trunkParts,
 } from "./importedTrunk.ts";
 import { buildHead, buildLayers, type LayerContext } from "./layers.ts";
+import { FCN, partOfTask, SHARED_LAYERS } from "./parameters.ts";
 
 /** What is known of each task, in the order of `spec.tasks`. */
 export type TaskClasses = readonly TaskDescription[];
-
-/** Name of the input of images as the host reads them. */
-const IMAGE_INPUT = "image";
 
 /** Declares the input `image`: [N,H,W,C] as the host reads it, uint8, uint16 or float32 by bit_depth. */
 export function imageInput(b: GraphBuilder, spec: Spec, batch: Dim): Value {
   const { imshape, num_channels: channels } = spec;
   const dtype = imageDtype(spec.bit_depth);
-  return b.within("image", () => b.input(IMAGE_INPUT, dtype, [batch, ...imshape, channels]));
+  return b.within("image", () => b.input("image", dtype, [batch, ...imshape, channels], { role: "image" }));
 }
 
 /** Images as the host reads them, [N,H,W,C]; all else is augmented, [N,C,H,W] of [0, 1]. */
 function isRead(image: Value): boolean {
-  return image.name === IMAGE_INPUT;
+  return image.role?.role === "image";
 }
 
 /** Name of the input that takes the place of `image` in graphs that read features computed once. */
@@ -38,7 +36,8 @@ export const FEATURES_INPUT = "features";
 
 /** Declares the input `features`: float32, `batch` rows of the shape that trunk.onnx gives, `shape` with N. */
 export function featuresInput(b: GraphBuilder, batch: Dim, shape: readonly Dim[]): Value {
-  return b.within("image", () => b.input(FEATURES_INPUT, "float32", [batch, ...shape.slice(1)]));
+  const role = { role: "features" } as const;
+  return b.within("image", () => b.input(FEATURES_INPUT, "float32", [batch, ...shape.slice(1)], role));
 }
 
 /**
@@ -98,7 +97,7 @@ function perChannel(b: GraphBuilder, spec: Spec, values: readonly number[]): Val
 export function buildFcn(ctx: LayerContext, image: Value): Value {
   const { b, spec } = ctx;
   if ("layers" in spec.fcn)
-    return buildLayers(ctx, preprocess(b, spec, image), spec.fcn.layers, "fcn.layers");
+    return buildLayers(ctx, preprocess(b, spec, image), spec.fcn.layers, { part: FCN, origin: "fcn.layers" });
   const trunk = trunkOf(ctx);
   return buildImportedTrunk(ctx, trunkInput(ctx, image, trunk), trunk);
 }
@@ -138,7 +137,8 @@ function trunkInput({ b, spec }: LayerContext, image: Value, trunk: ImportedTrun
 
 /** Features of the FCN -> features of the shared layers. */
 export function buildShared(ctx: LayerContext, features: Value): Value {
-  return buildLayers(ctx, features, ctx.spec.shared_layers, "shared_layers");
+  const { shared_layers: layers } = ctx.spec;
+  return buildLayers(ctx, features, layers, { part: SHARED_LAYERS, origin: "shared_layers" });
 }
 
 /** Shared features -> what its head gives, [N, width], per task, in the order of the spec. */
@@ -152,6 +152,6 @@ export function outputName({ name }: Task, output: string): string {
 }
 
 /** One of a task's outputs from what its head gives. */
-export function headOutput(b: GraphBuilder, task: Task, output: TaskOutput, y: Value): Value {
-  return b.within(`tasks.${task.name}.dense`, () => output.of(b, y));
+export function headOutput(b: GraphBuilder, { name }: Task, output: TaskOutput, y: Value): Value {
+  return b.within(`tasks.${name}.dense`, () => output.of(b, y), { part: partOfTask(name) });
 }

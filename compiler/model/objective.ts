@@ -2,10 +2,12 @@
 // come in as `inv_count/<task>` (1 / labelled rows, 0 if none), so that micro-batches and ranks add up
 // exactly.
 import type { GraphBuilder } from "../ir/builder.ts";
-import type { Dim, Value } from "../ir/types.ts";
+import type { ClassWeights, InverseCount } from "../ir/roles.ts";
+import type { Dim, Region, Value } from "../ir/types.ts";
+import { classKey } from "../spec/classKey.ts";
 import type { Spec } from "../spec/schema.ts";
 import type { Task, TaskLoss } from "../tasks/task.ts";
-import type { Parameter, ParameterSource } from "./parameters.ts";
+import { type Parameter, type ParameterSource, partOfTask } from "./parameters.ts";
 
 /** Start of s = log sigma^2 of an adaptive task weight (patchwork's). */
 export const INITIAL_LOG_VARIANCE = 1.0;
@@ -16,15 +18,30 @@ export function logVariance(task: string): Parameter {
     name: `tasks.${task}.log_variance`,
     shape: [],
     role: "log_variance",
-    part: `tasks.${task}`,
+    part: partOfTask(task),
+    task,
     initial: { kind: "constant", value: INITIAL_LOG_VARIANCE },
     trained: true,
   };
 }
 
 /** Whether the spec weighs the classes of a task: its step then takes `class_weight/<task>`. */
-export function hasClassWeights({ class_weights: weights }: Spec, task: string): boolean {
+function hasClassWeights({ class_weights: weights }: Spec, task: string): boolean {
   return weights === "balanced" || (weights !== null && Object.hasOwn(weights, task));
+}
+
+/** How the spec weighs the classes of a task; 1 for those that it does not name. */
+export function classWeightsOf(
+  spec: Spec,
+  { name: task, numbers }: Pick<Task, "name" | "numbers">,
+): ClassWeights | undefined {
+  if (!hasClassWeights(spec, task)) return undefined;
+  const { class_weights: weights } = spec;
+  if (weights === null || weights === "balanced") return { formula: "balanced" };
+  const byKey = new Map(
+    Object.entries(weights[task] ?? {}).map(([name, weight]) => [classKey(name), weight]),
+  );
+  return { formula: "constant", value: numbers.map((name) => byKey.get(classKey(name)) ?? 1) };
 }
 
 /**
@@ -36,14 +53,23 @@ export function buildTaskLoss(
   task: Task,
   y: Value,
   batch: Dim,
-  isWeighted = false,
+  classWeights?: ClassWeights,
 ): TaskLoss {
   const { name, label } = task;
-  return b.within(`tasks.${name}.loss`, () => {
-    const labels = b.input(labelName(name), label.dtype, [batch, ...label.shape]);
-    const declare = () => b.input(classWeightName(name), "float32", y.type.shape.slice(1));
-    return task.loss({ b, y, labels, weights: isWeighted ? declare : undefined });
-  });
+  const { encoding, missing } = label;
+  const emit = (): TaskLoss => {
+    const ofLabels = { role: "label", task: name, encoding, missing } as const;
+    const labels = b.input(labelName(name), label.dtype, [batch, ...label.shape], ofLabels);
+    if (!classWeights) return task.loss({ b, y, labels, weights: undefined });
+    const role = { role: "scalar", scalar: "class_weights", task: name, value: classWeights } as const;
+    const weights = () => b.input(classWeightName(name), "float32", y.type.shape.slice(1), role);
+    return task.loss({ b, y, labels, weights });
+  };
+  return b.within(`tasks.${name}.loss`, emit, regionOf(name));
+}
+
+function regionOf(task: string): Region {
+  return { part: partOfTask(task) };
 }
 
 /**
@@ -58,15 +84,37 @@ export function buildObjective(
   losses: ReadonlyMap<Task, TaskLoss>,
   source: ParameterSource,
 ): Value {
-  const terms = [...losses].map(([{ name, certainty }, { objective }]) =>
-    b.within(`tasks.${name}.loss`, () => {
-      const mean = b.mul(objective, b.input(inverseCountName(name), "float32", []));
-      if (spec.task_weights !== "adaptive") return b.mul(b.input(taskWeightName(name), "float32", []), mean);
-      const weight = b.emit("Exp", [b.neg(source(b, logVariance(name)))]);
-      return b.mul(certainty === 1 ? weight : b.mul(weight, b.scalar(certainty)), mean);
-    }),
-  );
+  const terms = [...losses].map(([{ name, certainty }, { objective }], i) => {
+    const term = (): Value => {
+      const mean = b.mul(objective, inverseCountInput(b, spec, name));
+      const weight = taskWeight(spec, i);
+      if (weight !== "adaptive") return b.mul(taskWeightInput(b, name, weight), mean);
+      const learned = b.emit("Exp", [b.neg(source(b, logVariance(name)))]);
+      return b.mul(certainty === 1 ? learned : b.mul(learned, b.scalar(certainty)), mean);
+    };
+    return b.within(`tasks.${name}.loss`, term, regionOf(name));
+  });
   return b.within("objective", () => terms.reduce((sum, term) => b.add(sum, term)));
+}
+
+/** Weight of a task by its place in the spec: learned, or a fixed number. */
+export function taskWeight({ task_weights: weights }: Spec, place: number): number | "adaptive" {
+  return weights === "adaptive" ? "adaptive" : (weights?.[place] ?? 1);
+}
+
+function taskWeightInput(b: GraphBuilder, task: string, weight: number): Value {
+  const value = { formula: "constant", value: weight } as const;
+  return b.input(taskWeightName(task), "float32", [], { role: "scalar", scalar: "task_weight", task, value });
+}
+
+/** The input of 1 / labelled rows of a task (class weights: 1 / sum of theirs), declared once. */
+export function inverseCountInput(b: GraphBuilder, spec: Spec, task: string): Value {
+  const value: InverseCount = hasClassWeights(spec, task)
+    ? { formula: "inverse_weight", weights: classWeightName(task) }
+    : { formula: "inverse_labelled" };
+  const name = inverseCountName(task);
+  const role = { role: "scalar", scalar: "inverse_count", task, value } as const;
+  return b.findInput(name) ?? b.input(name, "float32", [], role);
 }
 
 export function labelName(task: string): string {

@@ -26,9 +26,20 @@ export interface Parameter {
   readonly role: ParameterRole;
   /** `fcn`, `shared_layers` or `tasks.<task>`. */
   readonly part: string;
+  /** The task whose weight it is: of a log variance alone. */
+  readonly task?: string;
   readonly initial: InitialValue;
   /** Whether training changes it (running statistics included). */
   readonly trained: boolean;
+}
+
+/** Parts of the network beside the tasks' heads. */
+export const FCN = "fcn";
+export const SHARED_LAYERS = "shared_layers";
+
+/** The part of the network that a task's head and weight are. */
+export function partOfTask(task: string): string {
+  return `tasks.${task}`;
 }
 
 /** Gives the graph value of a declared parameter; called once per parameter, in the order of the network. */
@@ -42,11 +53,4 @@ export function isStatistic(parameter: Parameter): boolean {
 /** Whether weight decay pulls on it: kernels of convolutions and dense layers, nothing else. */
 export function isDecayed(parameter: Parameter): boolean {
   return parameter.role === "kernel";
-}
-
-/** The part of the network that an origin or a parameter's name belongs to. */
-export function partOf(origin: string): string {
-  // Task names may hold dots; the last of what a task has inside ends the name.
-  const task = /^(tasks\..+)\.(?:task_layers\[|dense\b|loss\b|log_variance\b)/s.exec(origin)?.[1];
-  return task ?? (origin.startsWith("fcn") ? "fcn" : "shared_layers");
 }

@@ -2,7 +2,7 @@
 // images that come in (another batch size, say). Used for an imported trunk and for a teacher.
 import { InternalError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
-import type { Graph, Node, TensorData, Value } from "../ir/types.ts";
+import type { Graph, Node, Region, TensorData, Value } from "../ir/types.ts";
 
 export interface Replay {
   readonly graph: Graph;
@@ -14,6 +14,8 @@ export interface Replay {
   readonly layout: "NCHW" | "NHWC";
   /** Prefix of the origins: `<prefix>/<origin in the graph>`. */
   readonly prefix: string;
+  /** Region of what is emitted. */
+  readonly region?: Region;
   /** The value of a constant of the graph; asked once for each, where it is first used. */
   readonly constant: (value: Value, data: TensorData) => Value;
   /** Emits a node otherwise than as it stands; undefined leaves it. */
@@ -31,10 +33,10 @@ const PERMUTATIONS: Readonly<Record<string, readonly number[]>> = {
  * fit.
  */
 export function replayGraph(b: GraphBuilder, replay: Replay): Map<string, Value> {
-  const { graph, image, layout, prefix } = replay;
+  const { graph, image, layout, prefix, region } = replay;
   const here = new Map<Value, Value>();
   const perm = PERMUTATIONS[`${image.type.dtype === "uint8" ? "NHWC" : "NCHW"} to ${layout}`];
-  const input = perm ? b.within(prefix, () => b.transpose(image, perm)) : image;
+  const input = perm ? b.within(prefix, () => b.transpose(image, perm), region) : image;
   here.set(graph.inputs[0] ?? absent("an image input"), input);
   const read = (value: Value): Value => {
     const data = graph.constants.get(value);
@@ -42,15 +44,17 @@ export function replayGraph(b: GraphBuilder, replay: Replay): Map<string, Value>
     here.set(value, made);
     return made;
   };
-  for (const node of graph.nodes)
-    b.within(originWithin(prefix, node), () => {
+  for (const node of graph.nodes) {
+    const emit = (): void => {
       const inputs = node.inputs.map((value) => value && read(value));
       const outputs =
         replay.special?.(node, inputs) ?? b.emitAll(node.op.name, inputs, node.attrs, node.outputs.length);
       node.outputs.forEach((output, i) => {
         here.set(output, outputs[i] ?? absent(output.name));
       });
-    });
+    };
+    b.within(originWithin(prefix, node), emit, region);
+  }
   return new Map(graph.outputs.map(({ name, value }) => [name, read(value)]));
 }
 

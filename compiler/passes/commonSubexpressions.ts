@@ -43,9 +43,10 @@ function mergedOutputs(graph: Graph): MergedNodes {
     const known = groups.get(key);
     hasEquals ||= known !== undefined;
     const group = known ?? [...node.outputs];
+    const place = group[0] ?? first;
     if (!known) groups.set(key, group);
     node.outputs.forEach((output, i) => {
-      group[i] ??= { ...output, origin: group[0]?.origin ?? output.origin };
+      group[i] ??= { ...output, origin: place.origin, region: place.region };
       numbers.same(output, group[i]);
     });
     merged.set(first, group);

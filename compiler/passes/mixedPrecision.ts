@@ -1,7 +1,8 @@
 // Mixed precision (Micikevicius et al., arXiv 1710.03740): a training graph computes its convolutions and
 // matrix products, and what lies between them, in float16; weights, statistics, losses and updates stay
-// float32. Runs before lowering, so that our own gradient operators are converted as a whole. Every value
-// that becomes float16 leaves a float32 twin (a Cast) for whoever needs it; dead ones go later.
+// float32, and so do regions that say it (augmentation, the optimizer). Runs before lowering, so that our own
+// gradient operators are converted as a whole. Every value that becomes float16 leaves a float32 twin (a
+// Cast) for whoever needs it; dead ones go later.
 import type { GraphBuilder } from "../ir/builder.ts";
 import { rewriteGraph } from "../ir/rewrite.ts";
 import { elementCount, type Node, type Value } from "../ir/types.ts";
@@ -49,20 +50,13 @@ const MIXED: ReadonlyMap<string, readonly number[]> = new Map([
   ["BatchNormTrainingGrad", [0, 1]],
 ]);
 
-/**
- * Pixels are augmented in float32: a sheet of samples shows what the network sees. Gradients are complete
- * when they come to the optimizer: divided by the loss scale, float16 would lose what the scale has saved.
- */
-const FLOAT32_ORIGIN = /^(augment|optimizer|accumulated)\b/;
-
 export const mixedPrecision: Pass = {
   name: "mixed-precision",
   run: (graph, ops) => {
     const halves = new Halves();
     const result = rewriteGraph(graph, ops, (node, b) => {
-      const origin = node.outputs[0]?.origin ?? "";
-      const isFloat32 = node.inputs.every((input) => input?.type.dtype !== "float64");
-      if (!isFloat32 || FLOAT32_ORIGIN.test(origin)) return undefined;
+      const hasFloat64 = node.inputs.some((input) => input?.type.dtype === "float64");
+      if (hasFloat64 || node.outputs[0]?.region?.isFloat32) return undefined;
       const activations = MIXED.get(node.op.name);
       if (activations)
         return halves.isBorn(node.inputs[0])

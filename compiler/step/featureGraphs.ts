@@ -53,10 +53,10 @@ function buildTrunk(
   name: string,
   imageOf: (b: GraphBuilder) => Value,
 ): Graph | undefined {
-  const b = new GraphBuilder(name, model.ops);
+  const b = new GraphBuilder(name, model.ops, "trunk");
   const features = buildFrozenPart(inferenceContext(model, b), imageOf(b));
   if (!features) return undefined;
-  b.output(FEATURES_INPUT, features);
+  b.output(FEATURES_INPUT, features, { role: "features" });
   return b.build();
 }
 

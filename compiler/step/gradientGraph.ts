@@ -5,7 +5,8 @@ import { settingsOf, splitAugmentation } from "../augment/augmentSplit.ts";
 import { appendGradients } from "../autodiff/reverse.ts";
 import { GraphBuilder } from "../ir/builder.ts";
 import type { OpTable } from "../ir/op.ts";
-import { concreteShape, type Dim, type Graph, type Value } from "../ir/types.ts";
+import type { MaskRole } from "../ir/roles.ts";
+import type { Dim, Graph, Value } from "../ir/types.ts";
 import { buildDistillation, type Teacher } from "../model/distillation.ts";
 import type { ImportedTrunk } from "../model/importedTrunk.ts";
 import type { BatchStatistic, LayerContext } from "../model/layers.ts";
@@ -17,13 +18,14 @@ import {
   featuresInput,
   imageInput,
 } from "../model/network.ts";
-import { buildObjective, buildTaskLoss, figureName, hasClassWeights } from "../model/objective.ts";
+import { buildObjective, buildTaskLoss, classWeightsOf, figureName } from "../model/objective.ts";
 import { isStatistic, type Parameter, type ParameterSource } from "../model/parameters.ts";
 import { augmentSettings } from "../spec/augmentKeys.ts";
 import { whiteLevel } from "../spec/pixelRange.ts";
 import type { Spec } from "../spec/schema.ts";
 import type { Task, TaskLoss } from "../tasks/task.ts";
 import { lossScaleInput } from "./lossScaling.ts";
+import { stateInput } from "./stateTensors.ts";
 import type { Joining } from "./updateGroups.ts";
 
 /** What a training graph is made from. */
@@ -54,7 +56,6 @@ export interface GradientGraph {
   readonly graph: Graph;
   /** All parameters in the order of the network, frozen ones too. */
   readonly parameters: readonly Parameter[];
-  readonly masks: readonly { readonly name: string; readonly shape: readonly number[] }[];
   /** Running statistics, each with the momentum of its norm; the batch's are outputs. */
   readonly statistics: readonly Omit<BatchStatistic, "batch">[];
 }
@@ -72,9 +73,10 @@ export function statisticName(parameter: string): string {
 export function trainingSource(model: TrainingModel, declared: Parameter[] = []): ParameterSource {
   return (b, parameter) => {
     declared.push(parameter);
-    if (parameter.trained) return b.input(parameter.name, "float32", parameter.shape);
+    const { name, shape } = parameter;
+    if (parameter.trained) return stateInput(b, { name, of: name, shape });
     const data = model.frozenValue(parameter);
-    return b.constant({ dtype: "float32", shape: parameter.shape, data }, parameter.name);
+    return b.constant({ dtype: "float32", shape, data }, name);
   };
 }
 
@@ -91,17 +93,13 @@ export function buildGradientGraph(
   const b = new GraphBuilder("gradients", ops);
   const parameters: Parameter[] = [];
   const statistics: BatchStatistic[] = [];
-  const masks: { name: string; shape: number[] }[] = [];
   const ctx: LayerContext = {
     b,
     spec,
     source: trainingSource(model, parameters),
     trunk: model.trunk,
     training: true,
-    mask: (name, shape) => {
-      masks.push({ name, shape: concreteShape(shape) });
-      return b.input(name, "float32", shape);
-    },
+    mask: (layer, shape) => b.input(`mask/${layer}`, "float32", shape, maskRole(spec, layer)),
     onStatistic: (statistic) => statistics.push(statistic),
   };
   // A teacher sees the images that its student sees.
@@ -112,7 +110,7 @@ export function buildGradientGraph(
   const heads = buildHeads(ctx, buildShared(ctx, fcn), tasks);
   const losses = new Map<Task, TaskLoss>();
   for (const [task, y] of heads)
-    losses.set(task, buildTaskLoss(b, task, y, batch, hasClassWeights(spec, task.name)));
+    losses.set(task, buildTaskLoss(b, task, y, batch, classWeightsOf(spec, task)));
   const supervised = buildObjective(b, spec, losses, ctx.source);
   const objective =
     model.teacher && image && spec.distill_weight > 0
@@ -125,9 +123,14 @@ export function buildGradientGraph(
   const gradients = appendGradients(b, scaled, [...values.values()]);
   for (const [name, value] of values) b.output(gradientName(name), gradients.get(value) ?? value);
   for (const { parameter, batch } of statistics) b.output(statisticName(parameter.name), batch);
-  for (const [{ name }, { figures }] of losses)
-    for (const [figure, value] of Object.entries(figures)) b.output(figureName(figure, name), value);
-  return { graph: b.build(), parameters, masks, statistics };
+  for (const [{ name: task }, { figures }] of losses)
+    for (const [figure, value] of Object.entries(figures))
+      b.output(figureName(figure, task), value, { role: "figure", task, figure });
+  return { graph: b.build(), parameters, statistics };
+}
+
+function maskRole({ dropout_rate: rate }: Spec, layer: string): MaskRole {
+  return { role: "mask", layer, rate, draw: "scaled_bernoulli", stream: `dropout mask/${layer}` };
 }
 
 /** The images of a micro-batch, augmented where the spec says so by what the loader has not done. */

@@ -1,23 +1,19 @@
 // The graphs of a bundle that change state: train (a whole step), and its two halves grad and apply. All
 // three are put together from the gradient graph and the update, so train = grad + apply by construction.
-import { nextName } from "../bundle/manifest.ts";
 import { InternalError } from "../diagnostics.ts";
 import { GraphBuilder } from "../ir/builder.ts";
 import type { Graph, Value } from "../ir/types.ts";
-import { classWeightName, inverseCountName, labelName } from "../model/objective.ts";
-import { isStatistic, type Parameter } from "../model/parameters.ts";
+import { classWeightName, inverseCountInput, inverseCountName, labelName } from "../model/objective.ts";
+import { isStatistic, type Parameter, partOfTask } from "../model/parameters.ts";
 import { type GradientGraph, gradientName, statisticName, type TrainingModel } from "./gradientGraph.ts";
-import { emitAllFinite } from "./lossScaling.ts";
+import { emitAllFinite, withinOptimizer } from "./lossScaling.ts";
+import { accumulatorInput, accumulatorOutput } from "./stateTensors.ts";
 import { emitStatistics } from "./statistics.ts";
 import { emitUpdate } from "./update.ts";
 
-export function accumulatorName(parameter: string): string {
-  return `accumulated/${parameter}`;
-}
-
-/** Whether a graph of this name computes gradients: one of train and grad, on images or features. */
-export function isTrainingGraph(name: string): boolean {
-  return /^(train|grad)(_|$)/.test(name);
+/** Whether it is one of train and grad, on images or features: what mixed precision is for. */
+export function computesGradients({ purpose }: Graph): boolean {
+  return purpose === "train" || purpose === "grad";
 }
 
 /** Parameters that the optimizer updates, in the order of the network. */
@@ -27,7 +23,7 @@ export function optimizedParameters(gradients: GradientGraph): Parameter[] {
 
 /** state + batch -> next state + metrics; the counts of labels are taken from the batch itself. */
 export function buildTrainGraph(model: TrainingModel, gradients: GradientGraph, name = "train"): Graph {
-  const b = new GraphBuilder(name, model.ops);
+  const b = new GraphBuilder(name, model.ops, "train");
   const inverseCounts = new Map<string, Value>();
   const computed = new Set(model.tasks.map(({ name }) => inverseCountName(name)));
   for (const input of gradients.graph.inputs) if (!computed.has(input.name)) b.adoptInput(input);
@@ -36,59 +32,57 @@ export function buildTrainGraph(model: TrainingModel, gradients: GradientGraph, 
     const labels = inputOf(b, labelName(name));
     const weights = b.findInput(classWeightName(name));
     const inverseCount = () => task.inverseCount(b, labels, weights);
-    inverseCounts.set(name, b.within(`tasks.${name}.loss`, inverseCount));
+    inverseCounts.set(name, b.within(`tasks.${name}.loss`, inverseCount, { part: partOfTask(name) }));
   }
   const feeds = new Map([...inverseCounts].map(([task, value]) => [inverseCountName(task), value]));
   const outputs = b.inline(gradients.graph, feeds);
   const { isApplied } = emitUpdate(b, model, {
     parameters: optimizedParameters(gradients),
     gradientOf: ({ name }) => find(outputs, gradientName(name)),
-    inputOf: (name, shape) => b.findInput(name) ?? b.input(name, "float32", shape),
     inverseCount: (task) => find(inverseCounts, task),
   });
   emitStatistics(b, model, gradients, { batchOf: (name) => find(outputs, statisticName(name)), isApplied });
-  declareMetrics(b, outputs);
+  declareFigures(b, gradients.graph, outputs);
   return b.build();
 }
 
 /** state + micro-batch + accumulated gradients -> next accumulated gradients, next statistics, metrics. */
 export function buildGradGraph(model: TrainingModel, gradients: GradientGraph, name = "grad"): Graph {
-  const b = new GraphBuilder(name, model.ops);
+  const b = new GraphBuilder(name, model.ops, "grad");
   const outputs = b.inline(gradients.graph, new Map());
   const parameters = optimizedParameters(gradients);
   const isApplied = model.scalesLoss
-    ? b.within("optimizer", () =>
+    ? withinOptimizer(b, () =>
         emitAllFinite(
           b,
           parameters.map(({ name }) => find(outputs, gradientName(name))),
         ),
       )
     : undefined;
-  for (const { name, shape } of parameters) {
-    b.within(`accumulated(${name})`, () => {
-      const sum = b.add(b.input(accumulatorName(name), "float32", shape), find(outputs, gradientName(name)));
-      b.output(nextName(accumulatorName(name)), sum);
-    });
+  for (const { name, shape, part } of parameters) {
+    const accumulate = (): void =>
+      accumulatorOutput(b, name, b.add(accumulatorInput(b, name, shape), find(outputs, gradientName(name))));
+    b.within(`accumulated(${name})`, accumulate, { part, isFloat32: true });
   }
   emitStatistics(b, model, gradients, { batchOf: (name) => find(outputs, statisticName(name)), isApplied });
-  declareMetrics(b, outputs);
+  declareFigures(b, gradients.graph, outputs);
   return b.build();
 }
 
-function declareMetrics(b: GraphBuilder, results: ReadonlyMap<string, Value>): void {
-  for (const [name, value] of results) if (!/^(gradient|statistic)\//.test(name)) b.output(name, value);
+/** What of the gradient graph's results is told to the host; the others are the step's own. */
+function declareFigures(b: GraphBuilder, { outputs }: Graph, results: ReadonlyMap<string, Value>): void {
+  for (const { name, role } of outputs)
+    if (role?.role === "figure") b.output(name, find(results, name), role);
 }
 
 /** state + accumulated gradients -> next state. */
 export function buildApplyGraph(model: TrainingModel, gradients: GradientGraph): Graph {
-  const b = new GraphBuilder("apply", model.ops);
-  const input = (name: string, shape: readonly number[]) =>
-    b.findInput(name) ?? b.input(name, "float32", shape);
+  const b = new GraphBuilder("apply", model.ops, "apply");
+  const { spec } = model;
   emitUpdate(b, model, {
     parameters: optimizedParameters(gradients),
-    gradientOf: ({ name, shape }) => input(accumulatorName(name), shape),
-    inputOf: input,
-    inverseCount: (task) => input(inverseCountName(task), []),
+    gradientOf: ({ name, shape }) => accumulatorInput(b, name, shape),
+    inverseCount: (task) => inverseCountInput(b, spec, task),
   });
   return b.build();
 }

@@ -21,14 +21,16 @@ import { type TrainingModel, trainingSource } from "./gradientGraph.ts";
  */
 export function buildEvaluateGraph(model: TrainingModel, batch: number, features?: readonly Dim[]): Graph {
   const { spec } = model;
-  const b = new GraphBuilder(features ? "evaluate_features" : "evaluate", model.ops);
+  const b = new GraphBuilder(features ? "evaluate_features" : "evaluate", model.ops, "evaluate");
   const ctx = inferenceContext(model, b);
   const fcn = features
     ? buildTrainedPart(ctx, featuresInput(b, batch, features))
     : buildFcn(ctx, imageInput(b, spec, batch));
   for (const [task, y] of buildHeads(ctx, buildShared(ctx, fcn), model.tasks))
-    for (const output of task.outputs)
-      b.output(outputName(task, output.name), headOutput(b, task, output, y));
+    for (const output of task.outputs) {
+      const role = { role: "prediction", task: task.name, prediction: output.name } as const;
+      b.output(outputName(task, output.name), headOutput(b, task, output, y), role);
+    }
   return b.build();
 }
 

@@ -2,10 +2,11 @@
 // GradScaler): gradients of a loss times `loss_scale` do not vanish in float16. A step whose gradients are
 // not all finite is not applied and halves the scale; a long run of applied ones doubles it. All of it lies
 // in the graph, in two state tensors.
-import { nextName } from "../bundle/manifest.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import { elementCount, type Value } from "../ir/types.ts";
+import type { Parameter } from "../model/parameters.ts";
 import { MOST_JOINED } from "../ops/concatSplit.ts";
+import { stateInput, stateOutput } from "./stateTensors.ts";
 
 /** State: factor of the loss, float32 scalar, a power of two. */
 export const LOSS_SCALE = "optimizer.loss_scale";
@@ -20,7 +21,7 @@ export const LOSS_SCALING = {
 
 /** The input `optimizer.loss_scale`, declared once. */
 export function lossScaleInput(b: GraphBuilder): Value {
-  return b.findInput(LOSS_SCALE) ?? b.input(LOSS_SCALE, "float32", []);
+  return stateInput(b, { name: LOSS_SCALE, shape: [] });
 }
 
 /**
@@ -47,6 +48,15 @@ function sumOfAll(b: GraphBuilder, value: Value): Value {
   return count === 1 ? flat : b.reduceSum(flat, [0], 1);
 }
 
+/**
+ * Runs `body` within the optimizer, of all parameters or of one. Gradients are complete there: divided by the
+ * loss scale, float16 would lose what the scale has saved.
+ */
+export function withinOptimizer<T>(b: GraphBuilder, body: () => T, parameter?: Parameter): T {
+  const origin = parameter ? `optimizer(${parameter.name})` : "optimizer";
+  return b.within(origin, body, { part: parameter?.part, isFloat32: true });
+}
+
 /** What the update of a step needs to know of the scaling. */
 export interface ScaledStep {
   /** Bool scalar: the step is applied. */
@@ -57,9 +67,9 @@ export interface ScaledStep {
 
 /** Emits the overflow test of the step's complete scaled `gradients` and the next state of the scaling. */
 export function emitLossScaling(b: GraphBuilder, gradients: readonly Value[]): ScaledStep {
-  return b.within("optimizer", () => {
+  return withinOptimizer(b, () => {
     const scale = lossScaleInput(b);
-    const steps = b.input(SCALED_STEPS, "int64", []);
+    const steps = stateInput(b, { name: SCALED_STEPS, shape: [], dtype: "int64" });
     const isApplied = emitAllFinite(b, gradients);
     const more = b.add(steps, b.scalar(1, "int64"));
     const isDue = b.emit("GreaterOrEqual", [more, b.scalar(LOSS_SCALING.interval, "int64")]);
@@ -68,8 +78,9 @@ export function emitLossScaling(b: GraphBuilder, gradients: readonly Value[]): S
     const grown = b.where(isDue, limited("Min", LOSS_SCALING.growth, LOSS_SCALING.most), scale);
     const reduced = limited("Max", LOSS_SCALING.backoff, LOSS_SCALING.least);
     const zero = b.scalar(0, "int64");
-    b.output(nextName(LOSS_SCALE), b.where(isApplied, grown, reduced));
-    b.output(nextName(SCALED_STEPS), b.where(isApplied, b.where(isDue, zero, more), zero));
+    stateOutput(b, { name: LOSS_SCALE }, b.where(isApplied, grown, reduced));
+    const counted = b.where(isApplied, b.where(isDue, zero, more), zero);
+    stateOutput(b, { name: SCALED_STEPS }, counted);
     return { isApplied, unscale: b.div(b.scalar(1), scale) };
   });
 }

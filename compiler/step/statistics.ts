@@ -1,10 +1,10 @@
 // Running statistics of batch norms: they go a share of the way to the batch's own at every (micro-)batch.
 // Nothing in a step waits for them. There are two vectors a norm, so they are joined as updates are.
-import { nextName } from "../bundle/manifest.ts";
 import { InternalError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
 import type { GradientGraph, TrainingModel } from "./gradientGraph.ts";
+import { stateOutput } from "./stateTensors.ts";
 import { groupsOf, join, part } from "./updateGroups.ts";
 
 export interface StatisticSources {
@@ -44,7 +44,8 @@ export function emitStatistics(
         group.map(({ shape }) => shape),
       );
       parts.forEach((value, i) => {
-        b.output(nextName(names[i] ?? ""), value);
+        const name = names[i] ?? absent(`number ${i}`);
+        stateOutput(b, { name, of: name }, value);
       });
     });
   }

@@ -1,13 +1,14 @@
 // What happens once per logical batch, after the gradients are complete: the s/2 terms and their presence
 // gate, weight decay, the optimizer, the count of steps. Written once; train and apply both end with it.
-import { nextName } from "../bundle/manifest.ts";
+import { InternalError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
 import { isDecayed, type Parameter } from "../model/parameters.ts";
 import type { Spec } from "../spec/schema.ts";
 import type { TrainingModel } from "./gradientGraph.ts";
-import { emitLossScaling } from "./lossScaling.ts";
+import { emitLossScaling, withinOptimizer } from "./lossScaling.ts";
 import { OPTIMIZERS, type StepScalars } from "./optimizers.ts";
+import { stateInput, stateOutput } from "./stateTensors.ts";
 import { join, part, updateGroups } from "./updateGroups.ts";
 
 /** Name of the state tensor that counts applied steps, int64 scalar. */
@@ -22,8 +23,6 @@ export interface UpdateSources {
   readonly parameters: readonly Parameter[];
   /** Complete gradient of a parameter, times the loss scale where the model scales its loss. */
   readonly gradientOf: (parameter: Parameter) => Value;
-  /** State input of a name and shape. */
-  readonly inputOf: (name: string, shape: readonly number[]) => Value;
   /** Float32 scalar 1/labelled rows (0: none) of a task. */
   readonly inverseCount: (task: string) => Value;
 }
@@ -35,7 +34,7 @@ export interface UpdateSources {
 export function emitUpdate(
   b: GraphBuilder,
   model: Pick<TrainingModel, "spec" | "scalesLoss" | "joinsUpdates">,
-  { parameters, gradientOf, inputOf, inverseCount }: UpdateSources,
+  { parameters, gradientOf, inverseCount }: UpdateSources,
 ): { readonly isApplied: Value | undefined } {
   const { spec } = model;
   const optimizer = OPTIMIZERS[spec.optimizer];
@@ -43,11 +42,12 @@ export function emitUpdate(
   const gradients = groups.map((group) => withinGroup(b, group, () => join(b, group.map(gradientOf))));
   const scaling = model.scalesLoss ? emitLossScaling(b, gradients) : undefined;
   const isApplied = scaling?.isApplied;
-  const scalars = b.within("optimizer", () => {
+  const scalars = withinOptimizer(b, () => {
     const counted = isApplied ? b.cast(isApplied, "int64") : b.scalar(1, "int64");
-    const step = b.add(b.input(STEP_COUNTER, "int64", []), counted);
-    b.output(nextName(STEP_COUNTER), step);
-    return optimizer.scalars(b, b.input("learning_rate", "float32", []), step);
+    const before = stateInput(b, { name: STEP_COUNTER, shape: [], dtype: "int64" });
+    const step = b.add(before, counted);
+    stateOutput(b, { name: STEP_COUNTER }, step);
+    return optimizer.scalars(b, learningRate(b, spec), step);
   });
   for (const [index, group] of groups.entries()) {
     const [parameter, scaled] = [group[0], gradients[index]];
@@ -56,7 +56,7 @@ export function emitUpdate(
       const inputs = (nameOf: (name: string) => string): Value =>
         join(
           b,
-          group.map(({ name, shape }) => inputOf(nameOf(name), shape)),
+          group.map(({ name, shape }) => stateInput(b, { name: nameOf(name), of: name, shape })),
         );
       const value = inputs((name) => name);
       const slots = optimizer.slots.map((slot) => inputs((name) => slotName(name, slot)));
@@ -74,7 +74,7 @@ export function emitUpdate(
         const names = [name, ...optimizer.slots.map((slot) => slotName(name, slot))];
         names.forEach((each, i) => {
           const next = parts[i]?.[k];
-          if (next) b.output(nextName(each), next);
+          if (next) stateOutput(b, { name: each, of: name }, next);
         });
       }
     });
@@ -83,13 +83,20 @@ export function emitUpdate(
 }
 
 function withinGroup<T>(b: GraphBuilder, group: readonly Parameter[], emit: () => T): T {
-  return b.within(`optimizer(${group[0]?.name})`, emit);
+  return withinOptimizer(b, emit, group[0]);
 }
 
 /** Whether the task of a log variance has a label in the logical batch (bool scalar). */
 function presenceOf(b: GraphBuilder, parameter: Parameter, inverseCount: (task: string) => Value): Value {
-  const task = parameter.part.replace(/^tasks\./, "");
+  const { name, task } = parameter;
+  if (task === undefined) throw new InternalError(`${name} is the weight of no task`);
   return b.emit("Greater", [inverseCount(task), b.scalar(0)]);
+}
+
+/** The input of the learning rate, float32 scalar. */
+function learningRate(b: GraphBuilder, { lr }: Spec): Value {
+  const value = { formula: "constant", value: lr } as const;
+  return b.input("learning_rate", "float32", [], { role: "scalar", scalar: "learning_rate", value });
 }
 
 /** d(s/2)/ds = 1/2 for a present task; wd * k for a decayed kernel (coupled decay). */
@@ -116,7 +123,7 @@ function decayed(
 ): Value {
   const decoupled = OPTIMIZERS[spec.optimizer].decoupledDecay;
   if (!isDecayed(parameter) || spec.weight_decay === 0 || !decoupled) return value;
-  const factor = b.within("optimizer", () =>
+  const factor = withinOptimizer(b, () =>
     b.sub(b.scalar(1), b.mul(scalars.learningRate, b.scalar(spec.weight_decay))),
   );
   return b.mul(value, factor);

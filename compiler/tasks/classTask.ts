@@ -40,7 +40,7 @@ function openClasses(description: TaskDescription): Task {
   return {
     ...{ name: description.task, kind: CLASSES.kind, description, width: classes.length, numbers: classes },
     numbersAre: "classes",
-    label: { dtype: "int64", shape: [] },
+    label: { dtype: "int64", shape: [], encoding: "class_index", missing: MISSING_CLASS },
     figures: ["loss_sum", "count", "correct"],
     loss: crossEntropy,
     inverseCount,

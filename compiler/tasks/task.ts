@@ -4,6 +4,7 @@
 import type { z } from "zod";
 import { InternalError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
+import type { LabelRole } from "../ir/roles.ts";
 import type { Dim, Value } from "../ir/types.ts";
 import type { AnswerForm } from "./answer.ts";
 import type { Evaluation, ReportForm } from "./report.ts";
@@ -61,8 +62,11 @@ export interface Task {
   /** Their names, [width], and what these are called. */
   readonly numbers: readonly string[];
   readonly numbersAre: string;
-  /** Element type of `label/<task>`, and its shape behind N. */
-  readonly label: { readonly dtype: "int64" | "float32"; readonly shape: readonly Dim[] };
+  /** Element type of `label/<task>`, its shape behind N, what its numbers are, and what a missing one is. */
+  readonly label: {
+    readonly dtype: "int64" | "float32";
+    readonly shape: readonly Dim[];
+  } & Pick<LabelRole, "encoding" | "missing">;
   /** Names of the sums of a step: `loss_sum`, `count` of the labelled rows, and the kind's own. */
   readonly figures: readonly string[];
   readonly loss: (inputs: LossInputs) => TaskLoss;

@@ -1,7 +1,12 @@
 // Parameter rows of augmentation, drawn by the host: one for each image, from a stream of its own for each
 // operation. A row is a pure function of (seed, epoch, sample, settings, size); an operation's numbers do not
 // change when others are switched on or off, nor with threads, batches or a resume.
-import { AUGMENT_OPERATIONS, activeOperations, augmentColumns } from "../../compiler/augment/augmentTable.ts";
+import {
+  AUGMENT_OPERATIONS,
+  activeOperations,
+  augmentColumns,
+  augmentStream,
+} from "../../compiler/augment/augmentTable.ts";
 import type { ImageSize } from "../../compiler/augment/operation.ts";
 import type { AugmentSettings } from "../../compiler/spec/augmentKeys.ts";
 import { RandomStream } from "../draws/randomStream.ts";
@@ -26,7 +31,7 @@ export function drawAugmentRows(draws: AugmentDraws, firstSample: number, count:
   for (let i = 0; i < count; i++) {
     let place = i * width;
     for (const name of names) {
-      const stream = new RandomStream(seed, `augment ${name}`, epoch, firstSample + i);
+      const stream = new RandomStream(seed, augmentStream(name), epoch, firstSample + i);
       const uniform = () => stream.nextUniform();
       const drawn = AUGMENT_OPERATIONS[name].draw({ ...size, uniform, strength: settings[name] ?? 0 });
       rows.set(drawn, place);

@@ -2,34 +2,34 @@
 // tensors. Batches of images in, outputs of tasks out.
 
 import { join } from "node:path";
-import { type GraphEntry, type Manifest, tasksOf } from "../../compiler/bundle/manifest.ts";
+import { type GraphEntry, type Manifest, tasksOf, withRole } from "../../compiler/bundle/manifest.ts";
 import { InternalError } from "../../compiler/diagnostics.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
 import type { Batch } from "../batches/loader.ts";
 import type { BufferSpec, OrtHost, Placement } from "../ort/ortHost.ts";
 import { fallenNodes } from "../ort/placement.ts";
 import { providerTraits } from "../ort/provider.ts";
-import { type Scoring, type WantedOutput, wantedOutput } from "./scoring.ts";
+import { type Scoring, type WantedOutput, wantedOutputs } from "./scoring.ts";
 
 const GRAPH = "evaluate";
-const IMAGE = "image";
 
 export class EvaluationDevice {
   /** What the provider's device leaves to the CPU: a line for the user. */
   readonly fallback: string | undefined;
   readonly #host: OrtHost;
   readonly #tasks: readonly Task[];
+  readonly #graph: GraphEntry;
 
   private constructor(host: OrtHost, manifest: Manifest, fallback: string | undefined) {
     this.fallback = fallback;
     this.#host = host;
     this.#tasks = tasksOf(manifest);
+    this.#graph = graphOf(manifest);
   }
 
   /** Names of the state tensors that evaluations read. */
   static stateOf(manifest: Manifest): ReadonlySet<string> {
-    const inputs = new Set(graphOf(manifest).inputs.map(({ name }) => name));
-    return new Set(manifest.state.flatMap(({ name }) => (inputs.has(name) ? [name] : [])));
+    return new Set(withRole(graphOf(manifest).inputs, "state").map(({ name }) => name));
   }
 
   /** Opens the graph of the bundle in `directory` with weights by name: those of `stateOf`. E_ORT. */
@@ -68,16 +68,16 @@ export class EvaluationDevice {
     input: Parameters<Scoring["device"]["evaluate"]>[0],
     wanted: WantedOutput,
   ): ReturnType<Scoring["device"]["evaluate"]> {
-    const names = this.#tasks.map((task) => [task.name, wantedOutput(task, wanted)] as const);
-    const writes = { [IMAGE]: imagesOf(input) };
-    const { outputs, returned } = await this.#host.step(GRAPH, {
-      writes,
-      reads: names.map(([, output]) => output),
-    });
-    const read = names.map(
-      ([task, output]) => [task, (outputs.get(output) ?? missing(output)).data as Float32Array] as const,
+    const { inputs } = this.#graph;
+    const read = wantedOutputs(this.#graph, this.#tasks, wanted);
+    const images = imagesOf(input);
+    const writes = Object.fromEntries(withRole(inputs, "image").map(({ name }) => [name, images]));
+    const reads = read.map(({ name }) => name);
+    const { outputs, returned } = await this.#host.step(GRAPH, { writes, reads });
+    const found = read.map(
+      ({ name, task }) => [task, (outputs.get(name) ?? missing(name)).data as Float32Array] as const,
     );
-    return { outputs: new Map(read), inputBuffer: returned[0] };
+    return { outputs: new Map(found), inputBuffer: returned[0] };
   }
 }
 

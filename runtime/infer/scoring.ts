@@ -1,8 +1,14 @@
 // Running evaluate.onnx over rows of a label table, over image files or over images in memory: fixed batches,
 // the last one padded. What runs it is a training session or a run that is only read.
 
-import { type Manifest, tasksOf } from "../../compiler/bundle/manifest.ts";
-import { outputName } from "../../compiler/model/network.ts";
+import {
+  type EntryOf,
+  type GraphEntry,
+  type Manifest,
+  tasksOf,
+  withRole,
+} from "../../compiler/bundle/manifest.ts";
+import { InternalError } from "../../compiler/diagnostics.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
 import type { FeatureBatch, FeatureBatches } from "../batches/featureBatches.ts";
 import type { ImageStreams } from "../batches/imageStreams.ts";
@@ -19,9 +25,19 @@ type Shown = Pick<Batch, "images"> | Pick<FeatureBatch, "features">;
 /** What is read of a task: what its evaluation takes, or what its exports give. */
 export type WantedOutput = "scored" | "served";
 
-/** The output of an evaluate graph that holds it. */
-export function wantedOutput(task: Task, wanted: WantedOutput): string {
-  return outputName(task, wanted === "scored" ? task.scored : task.served.name);
+/** The outputs of an evaluate graph that hold it, in the order of the tasks. */
+export function wantedOutputs(
+  { outputs }: Pick<GraphEntry, "outputs">,
+  tasks: readonly Task[],
+  wanted: WantedOutput,
+): readonly EntryOf<"prediction">[] {
+  const predictions = withRole(outputs, "prediction");
+  return tasks.map(({ name, scored, served }) => {
+    const prediction = wanted === "scored" ? scored : served.name;
+    const found = predictions.find((each) => each.task === name && each.prediction === prediction);
+    if (!found) throw new InternalError(`the evaluation gives no ${prediction} of ${name}`);
+    return found;
+  });
 }
 
 /** A model at work: images in batches of the manifest's size -> outputs of tasks. */

@@ -3,8 +3,7 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
-import { BUNDLE_FORMAT, BUNDLE_VERSION, type Bundle, type Manifest } from "../../compiler/bundle/manifest.ts";
+import type { Bundle } from "../../compiler/bundle/manifest.ts";
 import { CONSTANTS_FILE } from "../../compiler/bundle/writeBundle.ts";
 import { safetensorsPieces } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
@@ -17,16 +16,10 @@ import {
 } from "../files/fileContent.ts";
 import { fileError } from "../files/fileSystem.ts";
 import { restoreReplaced } from "../files/leftovers.ts";
+import { damaged, parseManifest, type StoredManifest } from "./manifestReading.ts";
 
 export const MANIFEST_FILE = "manifest.json";
 export const STATE_FILE = "state.safetensors";
-
-/** The manifest as written: with size and SHA-256 of every other file. */
-export interface StoredManifest extends Manifest {
-  readonly files: Readonly<Record<string, ContentDescription>>;
-  /** What it was compiled from (compilationKey.ts), and SHA-256 of the rest of the manifest as JSON. */
-  readonly compiled?: { readonly key: string; readonly sha256: string };
-}
 
 export interface WriteBundleOptions {
   /** Leave the initial state out: a run's folder, whose checkpoints hold its state, has no use for it. */
@@ -107,49 +100,6 @@ function factsHash(facts: StoredManifest): string {
   return createHash("sha256").update(JSON.stringify(facts)).digest("hex");
 }
 
-const tensorSchema = z.object({
-  name: z.string(),
-  dtype: z.string(),
-  shape: z.array(z.union([z.number(), z.string()])),
-});
-/** What of a manifest is looked at before it is believed; the compiler's own types say the rest. */
-const manifestSchema = z.looseObject({
-  format: z.literal(BUNDLE_FORMAT),
-  version: z.literal(BUNDLE_VERSION),
-  batchSize: z.int().positive(),
-  graphs: z.record(
-    z.string(),
-    z.object({
-      file: z.string().regex(/^[^/\\]+$/),
-      inputs: z.array(tensorSchema),
-      outputs: z.array(tensorSchema),
-    }),
-  ),
-  state: z.array(tensorSchema.extend({ group: z.string(), part: z.string() })),
-  parameters: z.array(z.looseObject({ name: z.string(), shape: z.array(z.number()) })),
-  tasks: z.array(z.object({ name: z.string(), classes: z.array(z.string()) })).min(1),
-  files: z.record(z.string().regex(/^[^/\\]+$/), z.object({ bytes: z.number(), sha256: z.string() })),
-  compiled: z.object({ key: z.string(), sha256: z.string() }).optional(),
-});
-
-function parseManifest(bytes: Uint8Array, path: string): StoredManifest {
-  let json: unknown;
-  try {
-    json = JSON.parse(new TextDecoder().decode(bytes));
-  } catch (cause) {
-    throw damaged(path, "is not JSON", cause);
-  }
-  const parsed = manifestSchema.safeParse(json);
-  if (parsed.success) return json as StoredManifest;
-  const [issue] = parsed.error.issues;
-  const place = issue?.path.join(".");
-  throw damaged(
-    path,
-    `is not a ${BUNDLE_FORMAT} of version ${BUNDLE_VERSION}: ${place}: ${issue?.message}`,
-    parsed.error,
-  );
-}
-
 async function describeStored(path: string): Promise<ContentDescription> {
   try {
     return await describeFile(path);
@@ -164,9 +114,4 @@ async function readPart(path: string): Promise<Uint8Array> {
   } catch (error) {
     throw fileError(error, path, "read");
   }
-}
-
-function damaged(file: string, message: string, cause?: unknown): MttcError {
-  const hint = "compile it again: mttc compile SPEC -o DIR, or for a run: mttc train SPEC --resume";
-  return new MttcError({ code: "E_BUNDLE", message, at: { file }, hint }, { cause });
 }

@@ -2,6 +2,8 @@
 // part of the network.
 import type { StateEntry } from "../../compiler/bundle/manifest.ts";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
+import { OPTIMIZERS } from "../../compiler/step/optimizers.ts";
+import { slotName } from "../../compiler/step/update.ts";
 import type { LoadedCheckpoint } from "./checkpoints.ts";
 
 /** What is wrong with the tensors of one part: a phrase for each. */
@@ -10,6 +12,9 @@ interface PartFaults {
   readonly missing: string[];
   readonly extra: string[];
 }
+
+/** What any optimizer remembers of a parameter: the checkpoint may be of another one. */
+const SLOTS: ReadonlySet<string> = new Set(Object.values(OPTIMIZERS).flatMap(({ slots }) => slots));
 
 /** A checkpoint that fits no better is hardly worth more lines. */
 const MOST_PARTS = 20;
@@ -30,13 +35,16 @@ export function refuseOtherTensors(
     return faults;
   };
   // What the optimizer remembers of a tensor differs where the tensor does: that is no news.
-  const isTold = (name: string, told: ReadonlySet<string>): boolean => told.has(name.replace(/\/[^/]+$/, ""));
   const told = new Set<string>();
+  const tell = (name: string): void => {
+    told.add(name);
+    for (const slot of SLOTS) told.add(slotName(name, slot));
+  };
   for (const { name, dtype, shape, part } of state) {
     const stored = tensors.get(name);
     const isSame = stored?.dtype === dtype && String(stored.shape) === String(shape);
-    if (isSame || (!stored && optional.has(name)) || isTold(name, told)) continue;
-    told.add(name);
+    if (isSame || (!stored && optional.has(name)) || told.has(name)) continue;
+    tell(name);
     if (!stored) faultsOf(part).missing.push(name);
     else
       faultsOf(part).other.push(
@@ -45,8 +53,8 @@ export function refuseOtherTensors(
   }
   const known = new Set(state.map(({ name }) => name));
   for (const name of tensors.keys()) {
-    if (known.has(name) || optional.has(name) || isTold(name, told)) continue;
-    told.add(name);
+    if (known.has(name) || optional.has(name) || told.has(name)) continue;
+    tell(name);
     faultsOf(partOf(name, state)).extra.push(name);
   }
   if (parts.size > 0) throw new MttcError(faultList(parts, path));
@@ -78,7 +86,10 @@ function phrase(names: readonly string[], what: string): string[] {
   return [`${names.length} tensors are ${what}, such as ${first}`];
 }
 
-/** The part whose tensors' names begin alike; that of a name that is unlike all of them, its first word. */
+/**
+ * The part whose tensors' names begin alike; that of a name that is unlike all of them, its first word. A
+ * tensor that the model has not is known by its name alone, and this only groups lines of a message.
+ */
 function partOf(name: string, state: readonly StateEntry[]): string {
   const own = state.find(({ part }) => name.startsWith(`${part}.`) || name.startsWith(`${part}[`));
   return own?.part ?? /^(tasks\.[^.]+|[^.[/]+)/.exec(name)?.[0] ?? name;

@@ -2,9 +2,9 @@
 // one and writes the other. The groups flip on their own clocks: weights (with slots and the step counter)
 // once per logical batch; batch-norm statistics, gradient accumulators and, where the next batch is copied
 // while the present one is computed, a micro-batch's inputs once per micro-batch.
-import { type GraphEntry, type Manifest, nextName, type StateEntry } from "../../compiler/bundle/manifest.ts";
+import type { GraphEntry, Manifest, StateEntry, TensorEntry } from "../../compiler/bundle/manifest.ts";
 import { InternalError } from "../../compiler/diagnostics.ts";
-import { isBatchInput } from "./microBatch.ts";
+import type { RoleName } from "../../compiler/ir/roles.ts";
 
 type Side = "a" | "b";
 const SIDES: readonly Side[] = ["a", "b"];
@@ -13,6 +13,9 @@ const ZERO = "zero";
 
 const GROUPS = ["weights", "statistics", "accumulators", "inputs"] as const;
 export type Group = (typeof GROUPS)[number];
+
+/** What differs from one micro-batch to the next as a whole. */
+const BATCH_ROLES: ReadonlySet<RoleName> = new Set(["image", "features", "augment", "label", "mask"]);
 
 /** Tensor ids by the names of a graph's inputs and outputs, and a name for just these. */
 export interface BoundTensors {
@@ -23,74 +26,69 @@ export interface BoundTensors {
 
 export class Alternation {
   readonly #sides: Record<Group, Side> = { weights: "a", statistics: "a", accumulators: "a", inputs: "a" };
-  readonly #groups = new Map<string, Group>();
-  readonly #accumulators: ReadonlySet<string>;
+  readonly #graphs: Manifest["graphs"];
+  /** Groups of the state tensors. */
+  readonly #groups: ReadonlyMap<string, Group>;
   readonly #doublesInputs: boolean;
 
   /** `doublesInputs`: a micro-batch's inputs alternate, too. */
-  constructor({ state, accumulators }: Manifest, doublesInputs: boolean) {
+  constructor({ graphs, state }: Pick<Manifest, "graphs" | "state">, doublesInputs: boolean) {
+    this.#graphs = graphs;
     this.#doublesInputs = doublesInputs;
-    this.#accumulators = new Set(accumulators.map(({ name }) => name));
-    for (const entry of state) this.#groups.set(entry.name, groupOfState(entry));
-    for (const name of this.#accumulators) this.#groups.set(name, "accumulators");
-  }
-
-  /** Whether a graph's input is not state: somebody writes it before each run. */
-  isWritten(name: string): boolean {
-    return !this.#groups.has(name);
+    this.#groups = new Map(state.map((entry) => [entry.name, groupOfState(entry)]));
   }
 
   /** The tensor that holds a state tensor now. */
   current(name: string): string {
-    return `${this.#sides[this.#groups.get(name) ?? missing(name)]}:${name}`;
+    return this.#read(name, this.#groups.get(name) ?? missing(name));
   }
 
   /** The tensor of a graph's written input that the next run reads, or the one after it. */
-  input(graph: string, name: string, run: "next" | "after" = "next"): string {
+  input(graph: string, entry: TensorEntry, run: "next" | "after" = "next"): string {
     const { inputs } = this.#sides;
-    return this.#inputId(graph, name, run === "next" ? inputs : other(inputs));
+    return this.#inputId(graph, entry, run === "next" ? inputs : other(inputs));
   }
 
-  /** The tensor of a graph's output that is not state. */
-  output(graph: string, name: string): string {
-    return localName(graph, name);
+  /** The tensor of a graph's output that replaces none. */
+  output(graph: string, { name }: TensorEntry): string {
+    return this.#localName(graph, name);
   }
 
-  /** All tensors that a name stands for. */
+  /** All tensors that a state tensor alternates between. */
   idsOfState(name: string): readonly string[] {
-    const sides = this.#accumulators.has(name) ? [...SIDES, ZERO] : SIDES;
-    return sides.map((side) => `${side}:${name}`);
+    return SIDES.map((side) => `${side}:${name}`);
   }
 
-  idsOfInput(graph: string, name: string): readonly string[] {
-    return [...new Set(SIDES.map((side) => this.#inputId(graph, name, side)))];
+  /** All tensors that an input of a graph stands for. */
+  idsOfInput(graph: string, entry: TensorEntry): readonly string[] {
+    const { role, name } = entry;
+    if (role === "state") return this.idsOfState(name);
+    if (role === "accumulator") return [...this.idsOfState(name), `${ZERO}:${name}`];
+    return [...new Set(SIDES.map((side) => this.#inputId(graph, entry, side)))];
   }
 
   /**
    * What a graph's next run reads and writes; `fromZero` when the accumulators begin anew. The name tells
    * apart what differs, and nothing else.
    */
-  bindingOf(graph: string, { inputs, outputs }: GraphEntry, fromZero: boolean): BoundTensors {
-    const source = (name: string): string => {
-      const group = this.#groups.get(name);
-      if (group === undefined) return this.input(graph, name);
-      return fromZero && group === "accumulators" ? `${ZERO}:${name}` : this.current(name);
+  bindingOf(graph: string, fromZero: boolean): BoundTensors {
+    const { inputs, outputs } = this.#graph(graph);
+    const source = (entry: TensorEntry): string => {
+      const group = this.#groupOf(graph, entry);
+      if (fromZero && group === "accumulators") return `${ZERO}:${entry.name}`;
+      return isKept(entry) ? this.#read(entry.name, group ?? missing(entry.name)) : this.input(graph, entry);
     };
-    const target = (name: string): string => {
-      const state = stateOfOutput(name);
-      if (state === undefined) return this.output(graph, name);
-      return `${other(this.#sides[this.#groups.get(state) ?? missing(state)])}:${state}`;
+    const target = (entry: TensorEntry): string => {
+      const replaced = replacedBy(entry);
+      if (replaced === undefined) return this.output(graph, entry);
+      return `${other(this.#sides[this.#groupOf(graph, entry) ?? missing(replaced)])}:${replaced}`;
     };
-    const states = outputs.flatMap(({ name }) => stateOfOutput(name) ?? []);
-    const used = new Set<Group | undefined>([
-      ...inputs.map(({ name }) => this.#groups.get(name) ?? this.#groupOfInput(graph, name)),
-      ...states.map((state) => this.#groups.get(state)),
-    ]);
+    const used = new Set([...inputs, ...outputs].map((entry) => this.#groupOf(graph, entry)));
     const sides = GROUPS.filter((group) => used.has(group)).map((group) => this.#sides[group]);
     return {
       name: `${graph}:${sides.join("")}${fromZero ? ZERO : ""}`,
-      inputs: Object.fromEntries(inputs.map(({ name }) => [name, source(name)])),
-      outputs: Object.fromEntries(outputs.map(({ name }) => [name, target(name)])),
+      inputs: Object.fromEntries(inputs.map((entry) => [entry.name, source(entry)])),
+      outputs: Object.fromEntries(outputs.map((entry) => [entry.name, target(entry)])),
     };
   }
 
@@ -100,20 +98,48 @@ export class Alternation {
       if (group !== "inputs" || this.#doublesInputs) this.#sides[group] = other(this.#sides[group]);
   }
 
-  /** "inputs" for what alternates with the micro-batches. */
-  #groupOfInput(graph: string, name: string): "inputs" | undefined {
-    return this.#doublesInputs && !isEvaluation(graph) && isBatchInput(name) ? "inputs" : undefined;
+  #read(name: string, group: Group): string {
+    return `${this.#sides[group]}:${name}`;
   }
 
-  #inputId(graph: string, name: string, side: Side): string {
-    return this.#groupOfInput(graph, name) ? `${side}:${name}` : localName(graph, name);
+  /** The group that a border tensor alternates with; undefined where it stays where it is. */
+  #groupOf(graph: string, entry: TensorEntry): Group | undefined {
+    if (entry.role === "accumulator") return "accumulators";
+    if (entry.role === "state") return this.#groups.get(entry.replaces ?? entry.name);
+    const alternates = this.#doublesInputs && !this.#isEvaluation(graph) && BATCH_ROLES.has(entry.role);
+    return alternates ? "inputs" : undefined;
+  }
+
+  #inputId(graph: string, entry: TensorEntry, side: Side): string {
+    return this.#groupOf(graph, entry) === "inputs"
+      ? `${side}:${entry.name}`
+      : this.#localName(graph, entry.name);
+  }
+
+  /**
+   * Tensors that are not state belong to the step's graphs together, and to those that evaluate each alone:
+   * their batch differs.
+   */
+  #localName(graph: string, name: string): string {
+    return this.#isEvaluation(graph) ? `${graph}:${name}` : name;
+  }
+
+  #isEvaluation(graph: string): boolean {
+    return this.#graph(graph).purpose === "evaluate";
+  }
+
+  #graph(name: string): GraphEntry {
+    return this.#graphs[name] ?? missing(name);
   }
 }
 
-/** The state tensor whose next value an output is; undefined for other outputs. */
-export function stateOfOutput(output: string): string | undefined {
-  const prefix = nextName("");
-  return output.startsWith(prefix) ? output.slice(prefix.length) : undefined;
+/** The state tensor or accumulator whose next value an output is; undefined for other outputs. */
+export function replacedBy(entry: TensorEntry): string | undefined {
+  return entry.role === "state" || entry.role === "accumulator" ? entry.replaces : undefined;
+}
+
+function isKept({ role }: TensorEntry): boolean {
+  return role === "state" || role === "accumulator";
 }
 
 function groupOfState(entry: StateEntry): Group {
@@ -124,18 +150,6 @@ function other(side: Side): Side {
   return side === "a" ? "b" : "a";
 }
 
-function isEvaluation(graph: string): boolean {
-  return graph.startsWith("evaluate");
-}
-
-/**
- * Tensors that are not state belong to the step's graphs together, and to those that evaluate each alone:
- * their batch differs.
- */
-function localName(graph: string, name: string): string {
-  return isEvaluation(graph) ? `${graph}:${name}` : name;
-}
-
 function missing(what: string): never {
-  throw new InternalError(`there is no state tensor ${what}`);
+  throw new InternalError(`there is no state tensor or graph ${what}`);
 }

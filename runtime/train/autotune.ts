@@ -4,14 +4,13 @@
 // nothing was measured.
 import type { Bundle, Target } from "../../compiler/bundle/manifest.ts";
 import { encodeGraph } from "../../compiler/codec/encodeGraph.ts";
+import type { CompileOptions } from "../../compiler/compile.ts";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { type Graph, typeText, type Value } from "../../compiler/ir/types.ts";
 import { type FormCandidates, formCandidates } from "../../compiler/lower/candidates.ts";
-import { READY_STAGE } from "../../compiler/lower/finishGraph.ts";
 import type { FormChoices } from "../../compiler/lower/forms.ts";
 import type { ChannelBlock } from "../../compiler/ops/channelBlocks.ts";
 import { OPS } from "../../compiler/ops/table.ts";
-import type { Trace } from "../../compiler/passes/pass.ts";
 import { RandomStream } from "../draws/randomStream.ts";
 import type { OrtHost } from "../ort/ortHost.ts";
 import { type FormTimes, readFormCache, writeFormCache } from "./formCache.ts";
@@ -43,7 +42,7 @@ export interface AutotuneOptions {
 }
 
 /** Compiles with the options that autotuning adds: a first time to see the graphs, then with the choices. */
-export type CompileWith = (options: { readonly trace?: Trace; readonly forms?: FormChoices }) => Bundle;
+export type CompileWith = (options: Pick<CompileOptions, "ready" | "forms">) => Bundle;
 
 /**
  * A bundle whose forms are the fastest measured ones. E_DISK and E_FILE when the measurements cannot be
@@ -51,10 +50,7 @@ export type CompileWith = (options: { readonly trace?: Trace; readonly forms?: F
  */
 export async function compileTuned(compileWith: CompileWith, options: AutotuneOptions): Promise<Bundle> {
   const ready: Graph[] = [];
-  const trace: Trace = (stage, graph) => {
-    if (stage.endsWith(`/${READY_STAGE}`)) ready.push(graph);
-  };
-  const usual = compileWith({ trace });
+  const usual = compileWith({ ready: (graph) => ready.push(graph) });
   const forms = await chooseForms(formCandidates(ready, options.target, OPS, options.channelBlock), options);
   return forms.size === 0 ? usual : compileWith({ forms });
 }

@@ -20,12 +20,12 @@ import {
   labelTensor,
   type TaskLabels,
 } from "../labels/taskLabels.ts";
-import { countedTasks, type MicroBatch, type StepScalars } from "./microBatch.ts";
+import { countedTasks, type MicroBatch, masksOf, type StepScalars } from "./microBatch.ts";
 
 /** What the batches of an epoch are made of; a training session has all of it. */
 export interface EpochSources {
   readonly experiment: { readonly spec: EpochKeys };
-  readonly manifest: Pick<Manifest, "spec" | "tasks" | "masks" | "graphs" | "augment">;
+  readonly manifest: Pick<Manifest, "accumulate" | "augment" | "graphs" | "spec" | "tasks">;
   readonly labels: { readonly train: LabelledRows; readonly classWeights: ClassWeights };
   readonly reader: ImageReader | ImageStreams;
   /** Whether a device takes a micro-batch ahead of its step. */
@@ -170,11 +170,11 @@ function toMicroBatch(
   // Masks are drawn for the whole logical batch, so that micro-batches see the rows that one batch would.
   const [step, part] = [Math.floor(micro / spec.accumulate), micro % spec.accumulate];
   const masks = new Map(
-    manifest.masks.map(({ name, shape, rate }) => {
-      const [rows = 0, ...rest] = shape;
-      const mask = drawDropoutMask(spec.seed, step, name, [rows * spec.accumulate, ...rest], rate);
+    masksOf(manifest, "features" in batch ? "features" : "image").map((entry) => {
+      const [rows = 0, ...rest] = entry.shape.map(Number);
+      const mask = drawDropoutMask(spec.seed, step, [rows * spec.accumulate, ...rest], entry);
       const size = mask.length / spec.accumulate;
-      return [name, spec.accumulate === 1 ? mask : mask.slice(part * size, (part + 1) * size)];
+      return [entry.name, spec.accumulate === 1 ? mask : mask.slice(part * size, (part + 1) * size)];
     }),
   );
   if ("features" in batch) return { features: batch.features, labels, masks };

@@ -12,7 +12,7 @@ import type { ListedImage } from "../images/listedImage.ts";
 import type { OrtHost } from "../ort/ortHost.ts";
 import { providerTraits } from "../ort/provider.ts";
 import { type RecordKind, SHARD_VERSION } from "../packs/packShard.ts";
-import type { StoredManifest } from "../runs/bundleDirectory.ts";
+import type { StoredManifest } from "../runs/manifestReading.ts";
 import { listedImages, type Splits } from "../tables/imageRows.ts";
 
 /** Images, and what is kept of each. */

@@ -1,13 +1,13 @@
-// What a step takes in: a micro-batch and the numbers beside it, as data for the inputs of the step's graphs.
-import { AUGMENT_INPUT } from "../../compiler/augment/augmentGraph.ts";
-import type { Manifest } from "../../compiler/bundle/manifest.ts";
-import { FEATURES_INPUT } from "../../compiler/model/network.ts";
+// What a step takes in: a micro-batch and the numbers beside it, as data for a graph's inputs by their roles.
 import {
-  classWeightName,
-  inverseCountName,
-  labelName,
-  taskWeightName,
-} from "../../compiler/model/objective.ts";
+  type EntryOf,
+  type GraphEntry,
+  type Manifest,
+  type TensorEntry,
+  withRole,
+} from "../../compiler/bundle/manifest.ts";
+import { InternalError } from "../../compiler/diagnostics.ts";
+import type { ScalarRole } from "../../compiler/ir/roles.ts";
 import type { LabelTensor } from "../labels/taskLabels.ts";
 
 /** What a batch shows the network: uint8 NHWC images, or float32 features computed of them once. */
@@ -37,44 +37,94 @@ export interface StepScalars {
 /** The tasks whose labelled rows the host counts: in train.onnx of a whole batch the graph does. */
 export function countedTasks({
   graphs,
-  tasks,
-  spec,
-}: Pick<Manifest, "graphs" | "tasks" | "spec">): ReadonlySet<string> {
-  const step = graphs[spec.accumulate > 1 ? "grad" : "train"];
-  const taken = new Set(step?.inputs.map(({ name }) => name));
-  return new Set(tasks.flatMap(({ name }) => (taken.has(inverseCountName(name)) ? [name] : [])));
+  accumulate,
+}: Pick<Manifest, "graphs" | "accumulate">): ReadonlySet<string> {
+  const purpose = purposeOfStep(accumulate);
+  const steps = Object.values(graphs).filter((graph) => graph.purpose === purpose);
+  const scalars = steps.flatMap(({ inputs }) => withRole(inputs, "scalar"));
+  return new Set(scalars.flatMap((each) => (each.scalar === "inverse_count" ? [each.task] : [])));
 }
 
-/** Data by the name of a graph's input. */
-export type InputData = Readonly<Record<string, ArrayBufferView>>;
-
-/** Whether an input of a step's graph differs from one micro-batch to the next as a whole. */
-export function isBatchInput(name: string): boolean {
-  return ["image", FEATURES_INPUT, AUGMENT_INPUT].includes(name) || /^(label|mask)\//.test(name);
+/** What the graph is for that takes a micro-batch: a whole step, or one of several gradients. */
+function purposeOfStep(accumulate: number): "train" | "grad" {
+  return accumulate > 1 ? "grad" : "train";
 }
 
-/** The images or features. */
-export function inputData(input: BatchInput): InputData {
-  return "features" in input ? { [FEATURES_INPUT]: input.features } : { image: input.images };
+/** Data for inputs of a graph, in the order of writing. */
+export type InputData = readonly { readonly entry: TensorEntry; readonly data: ArrayBufferView }[];
+
+/** All of a micro-batch that the graph takes, images or features first. */
+export function batchData({ inputs }: GraphEntry, batch: BatchInput & Partial<MicroBatch>): InputData {
+  const rows = inputs.map((entry) => ({ entry, data: rowsFor(entry, batch) }));
+  const given = rows.filter((each): each is InputData[number] => each.data !== undefined);
+  return given.toSorted((a, b) => Number(isShown(b.entry)) - Number(isShown(a.entry)));
 }
 
-/** All of a micro-batch, images or features first. */
-export function batchData({ labels, masks, augment, ...input }: MicroBatch): InputData {
-  return {
-    ...inputData(input),
-    ...Object.fromEntries([...labels].map(([task, values]) => [labelName(task), values])),
-    ...Object.fromEntries(masks),
-    ...(augment ? { [AUGMENT_INPUT]: augment } : {}),
-  };
+/** Name of the graph that takes a micro-batch: train, or grad where a batch has several of them. */
+export function stepGraph(
+  { graphs, accumulate }: Pick<Manifest, "graphs" | "accumulate">,
+  shown: "image" | "features",
+): string {
+  const purpose = purposeOfStep(accumulate);
+  const takes = (entry: GraphEntry): boolean => entry.inputs.some(({ role }) => role === shown);
+  const found = Object.entries(graphs).find(([, entry]) => entry.purpose === purpose && takes(entry));
+  return found?.[0] ?? missing(`${purpose} on ${shown}`);
 }
 
-/** The numbers beside it, each in a buffer of its own. */
-export function scalarData(scalars: StepScalars): InputData {
-  const { learningRate, taskWeights, counts, classWeights = new Map<string, Float32Array>() } = scalars;
-  const data: Record<string, ArrayBufferView> = { learning_rate: Float32Array.of(learningRate) };
-  for (const [task, weight] of taskWeights) data[taskWeightName(task)] = Float32Array.of(weight);
-  for (const [task, weights] of classWeights) data[classWeightName(task)] = weights.slice();
-  for (const [task, count] of counts)
-    data[inverseCountName(task)] = Float32Array.of(count > 0 ? 1 / count : 0);
-  return data;
+/** The dropout masks that a micro-batch of images or features takes. */
+export function masksOf(
+  manifest: Pick<Manifest, "graphs" | "accumulate">,
+  shown: "image" | "features",
+): readonly EntryOf<"mask">[] {
+  return withRole(manifest.graphs[stepGraph(manifest, shown)]?.inputs ?? [], "mask");
+}
+
+/** The numbers beside it that the graph takes, each in a buffer of its own. */
+export function scalarData({ inputs }: GraphEntry, scalars: StepScalars): InputData {
+  return inputs.flatMap((entry) =>
+    entry.role === "scalar" ? [{ entry, data: numbersFor(entry, scalars) }] : [],
+  );
+}
+
+/** Whether an input holds images or features. */
+export function isShown({ role }: TensorEntry): boolean {
+  return role === "image" || role === "features";
+}
+
+/** Undefined for what is no part of a micro-batch. */
+function rowsFor(entry: TensorEntry, batch: BatchInput & Partial<MicroBatch>): ArrayBufferView | undefined {
+  switch (entry.role) {
+    case "image":
+      return "images" in batch ? batch.images : missing(entry.name);
+    case "features":
+      return "features" in batch ? batch.features : missing(entry.name);
+    case "augment":
+      return batch.augment ?? missing(entry.name);
+    case "label":
+      return batch.labels?.get(entry.task) ?? missing(entry.name);
+    case "mask":
+      return batch.masks?.get(entry.name) ?? missing(entry.name);
+    default:
+      return undefined;
+  }
+}
+
+function numbersFor(role: ScalarRole & { readonly name: string }, scalars: StepScalars): Float32Array {
+  const { name } = role;
+  switch (role.scalar) {
+    case "learning_rate":
+      return Float32Array.of(scalars.learningRate);
+    case "task_weight":
+      return Float32Array.of(scalars.taskWeights.get(role.task) ?? missing(name));
+    case "inverse_count": {
+      const count = scalars.counts.get(role.task) ?? missing(name);
+      return Float32Array.of(count > 0 ? 1 / count : 0);
+    }
+    case "class_weights":
+      return scalars.classWeights?.get(role.task)?.slice() ?? missing(name);
+  }
+}
+
+function missing(input: string): never {
+  throw new InternalError(`the step was given nothing for ${input}`);
 }

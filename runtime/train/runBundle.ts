@@ -8,8 +8,9 @@ import type { Spec } from "../../compiler/spec/schema.ts";
 import { onFeatures } from "../../compiler/step/featureGraphs.ts";
 import type { ForeignModels } from "../models/foreignModels.ts";
 import type { OrtHost } from "../ort/ortHost.ts";
-import { readUpToDate, type StoredManifest, writeBundleDirectory } from "../runs/bundleDirectory.ts";
+import { readUpToDate, writeBundleDirectory } from "../runs/bundleDirectory.ts";
 import { compilationKey } from "../runs/compilationKey.ts";
+import type { StoredManifest } from "../runs/manifestReading.ts";
 import { BUNDLE_FOLDER } from "../runs/runFolder.ts";
 import {
   compileForHost,

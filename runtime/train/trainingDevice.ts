@@ -2,45 +2,37 @@
 // there from the first step to the last, and the bindings of train, grad, apply and evaluate to them.
 // alternation.ts says which tensor a step reads and which it writes.
 import { join } from "node:path";
-import { AUGMENT_INPUT } from "../../compiler/augment/augmentGraph.ts";
 import {
   type Bundle,
   type GraphEntry,
   type Manifest,
   type StateEntry,
+  type TensorEntry,
   tasksOf,
+  withRole,
 } from "../../compiler/bundle/manifest.ts";
 import { dataByName } from "../../compiler/codec/safetensors.ts";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
-import { FEATURES_INPUT } from "../../compiler/model/network.ts";
-import { figureName } from "../../compiler/model/objective.ts";
 import { AUGMENTED_TRUNK, onFeatures } from "../../compiler/step/featureGraphs.ts";
-import type { TaskSums } from "../../compiler/tasks/report.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
-import { type WantedOutput, wantedOutput } from "../infer/scoring.ts";
+import { type WantedOutput, wantedOutputs } from "../infer/scoring.ts";
 import { arrayOver } from "../ort/hostTensor.ts";
 import type { BufferSpec, HostTensor, OrtHost } from "../ort/ortHost.ts";
 import { fallenNodes } from "../ort/placement.ts";
 import { providerTraits } from "../ort/provider.ts";
 import { transferableBuffers } from "../threads/callProtocol.ts";
-import { Alternation, type Group, stateOfOutput } from "./alternation.ts";
+import { Alternation, type Group, replacedBy } from "./alternation.ts";
 import {
   type BatchInput,
   batchData,
   type InputData,
-  inputData,
+  isShown,
   type MicroBatch,
   type StepScalars,
   scalarData,
+  stepGraph,
 } from "./microBatch.ts";
-
-export interface StepResult {
-  readonly tasks: ReadonlyMap<string, TaskSums>;
-  /** Buffers behind batches' inputs that went through the worker: the loader may fill them again. */
-  readonly inputBuffers: readonly ArrayBuffer[];
-  /** Milliseconds of the run, and of giving the device the next micro-batch meanwhile. */
-  readonly runMs: number;
-}
+import { type StepResult, taskSums } from "./stepResult.ts";
 
 /** How a device is opened. */
 export interface DeviceOptions {
@@ -114,10 +106,14 @@ export class TrainingDevice implements AsyncDisposable {
     const pixels = arrayOver(dtype, own.buffer);
     const rows = pixels.length / (height * width * channels);
     const image: HostTensor = { dtype, shape: [rows, height, width, channels], data: pixels };
-    const feeds: Record<string, HostTensor> = { image };
+    const { inputs, outputs } = this.#graph(graph);
+    const feeds: Record<string, HostTensor> = {};
+    for (const { name } of withRole(inputs, "image")) feeds[name] = image;
     if (augment)
-      feeds[AUGMENT_INPUT] = { dtype: "float32", shape: [rows, augment.length / rows], data: augment };
-    const { data } = (await this.#host.run(graph, feeds)).get(FEATURES_INPUT) ?? missing(FEATURES_INPUT);
+      for (const { name } of withRole(inputs, "augment"))
+        feeds[name] = { dtype: "float32", shape: [rows, augment.length / rows], data: augment };
+    const [output = missing("output of features")] = withRole(outputs, "features");
+    const { data } = (await this.#host.run(graph, feeds)).get(output.name) ?? missing(output.name);
     return data as Float32Array;
   }
 
@@ -149,7 +145,7 @@ export class TrainingDevice implements AsyncDisposable {
     this.captures = false;
     this.#isCapturable = false;
     const lines = [...this.fallbacks];
-    for (const graph of [...this.#graphs].filter(isCaptured)) {
+    for (const graph of [...this.#graphs].filter((name) => this.#isStep(name))) {
       await this.#close(graph);
       await this.#open(graph);
     }
@@ -211,14 +207,14 @@ export class TrainingDevice implements AsyncDisposable {
     scalars: StepScalars,
     following?: MicroBatch,
   ): Promise<StepResult> {
-    const step = this.#accumulates ? "grad" : "train";
-    const graph = "features" in batch ? onFeatures(step) : step;
+    const graph = stepGraph(this.manifest, "features" in batch ? "features" : "image");
     const isThere = this.#staged === batch;
     this.#staged = undefined;
-    const writes = { ...(isThere ? {} : batchData(batch)), ...scalarData(scalars) };
+    const entry = this.#graph(graph);
+    const writes = [...(isThere ? [] : batchData(entry, batch)), ...scalarData(entry, scalars)];
     const ahead = this.stagesInputs ? following : undefined;
     const fromZero = this.#accumulates && index === 0;
-    const result = await this.#run(graph, writes, ahead ? batchData(ahead) : {}, fromZero);
+    const result = await this.#run(graph, writes, ahead ? batchData(entry, ahead) : [], fromZero);
     this.#staged = ahead;
     const changed: readonly Group[] = this.#accumulates
       ? ["statistics", "accumulators"]
@@ -230,7 +226,7 @@ export class TrainingDevice implements AsyncDisposable {
   /** Ends a logical batch: applies accumulated gradients; nothing is left to do with `accumulate: 1`. */
   async finishStep(scalars: StepScalars): Promise<number> {
     if (!this.#accumulates) return 0;
-    const { runMs } = await this.#run("apply", scalarData(scalars));
+    const { runMs } = await this.#run("apply", scalarData(this.#graph("apply"), scalars));
     this.#alternation.flip("weights");
     return runMs;
   }
@@ -242,59 +238,51 @@ export class TrainingDevice implements AsyncDisposable {
   ): Promise<{ outputs: Map<string, Float32Array>; inputBuffer: ArrayBuffer | undefined }> {
     const graph = "features" in input ? onFeatures("evaluate") : "evaluate";
     const binding = await this.#bind(graph, false);
-    const writes = this.#named(graph, inputData(input));
-    const idOf = (task: Task): string => this.#alternation.output(graph, wantedOutput(task, wanted));
-    const { outputs, returned } = await this.#host.step(binding, { writes, reads: this.#tasks.map(idOf) });
-    const read = this.#tasks.map(
-      (task) => [task.name, (outputs.get(idOf(task)) ?? missing(task.name)).data as Float32Array] as const,
+    const entry = this.#graph(graph);
+    const writes = this.#named(graph, batchData(entry, input));
+    const idOf = (output: TensorEntry): string => this.#alternation.output(graph, output);
+    const read = wantedOutputs(entry, this.#tasks, wanted);
+    const { outputs, returned } = await this.#host.step(binding, { writes, reads: read.map(idOf) });
+    const found = read.map(
+      (output) =>
+        [output.task, (outputs.get(idOf(output)) ?? missing(output.name)).data as Float32Array] as const,
     );
-    return { outputs: new Map(read), inputBuffer: returned[0] };
+    return { outputs: new Map(found), inputBuffer: returned[0] };
   }
 
   async #run(
     graph: string,
     data: InputData,
-    following: InputData = {},
+    following: InputData = [],
     fromZero = false,
   ): Promise<StepResult> {
     const binding = await this.#bind(graph, fromZero);
     const writes = this.#named(graph, data);
     const staged = this.#named(graph, following, "after");
-    const given = new Set(this.#graph(graph).outputs.map(({ name }) => name));
-    const figures = this.#tasks.map(({ name, figures: names }) => ({
-      name,
-      figures: names.filter((figure) => given.has(figureName(figure, name))),
-    }));
-    const reads = figures.flatMap(({ name, figures: names }) =>
-      names.map((figure) => figureName(figure, name)),
-    );
+    const figures = withRole(this.#graph(graph).outputs, "figure");
+    const figureId = (figure: TensorEntry): string => this.#alternation.output(graph, figure);
+    const reads = figures.map(figureId);
     // Buffers come back in the order of the writes, and images or features stand first in a batch's data.
     const firstStaged = transferableBuffers(writes).length;
-    const inputs = [hasInput(data) ? [0] : [], hasInput(following) ? [firstStaged] : []].flat();
+    const inputs = [hasShown(data) ? [0] : [], hasShown(following) ? [firstStaged] : []].flat();
     const { outputs, returned, runMs } = await this.#host.step(binding, { writes, staged, reads });
-    const scalar = (name: string): number => Number(outputs.get(name)?.data[0] ?? Number.NaN);
-    const tasks = figures.flatMap(({ name, figures: names }): [string, TaskSums][] => {
-      const sums = names.map((figure) => [figure, scalar(figureName(figure, name))] as const);
-      return sums.length === 0 ? [] : [[name, Object.fromEntries(sums)]];
-    });
     return {
       inputBuffers: inputs.flatMap((index) => returned[index] ?? []),
       runMs,
-      tasks: new Map(tasks),
+      tasks: taskSums(figures.map((entry) => ({ entry, tensor: outputs.get(figureId(entry)) }))),
     };
   }
 
   /** Data by tensor, of what the graph reads in its next run or in the one after. */
   #named(graph: string, data: InputData, run: "next" | "after" = "next"): Record<string, ArrayBufferView> {
-    const inputs = new Set(this.#graph(graph).inputs.map(({ name }) => name));
-    const used = Object.entries(data).filter(([name]) => inputs.has(name));
-    return Object.fromEntries(used.map(([name, view]) => [this.#alternation.input(graph, name, run), view]));
+    const id = (entry: TensorEntry): string => this.#alternation.input(graph, entry, run);
+    return Object.fromEntries(data.map(({ entry, data: view }) => [id(entry), view]));
   }
 
   /** Binds a graph to the tensors of its next run, once for each combination of them. */
   async #bind(graph: string, fromZero: boolean): Promise<string> {
-    const captures = this.captures && isCaptured(graph);
-    const { name, inputs, outputs } = this.#alternation.bindingOf(graph, this.#graph(graph), fromZero);
+    const captures = this.captures && this.#isStep(graph);
+    const { name, inputs, outputs } = this.#alternation.bindingOf(graph, fromZero);
     const binding = captures ? `${name}, captured` : name;
     if (this.#bound.has(binding)) return binding;
     await this.#host.bind(binding, graph, { inputs, outputs, captures });
@@ -307,7 +295,7 @@ export class TrainingDevice implements AsyncDisposable {
     const path = join(this.#directory, this.#graph(graph).file);
     const profile = this.#profilePrefix && { profilePrefix: `${this.#profilePrefix}${graph}` };
     const options = { recordPlacement: onDevice, ...profile };
-    const capturable = this.#isCapturable && isCaptured(graph);
+    const capturable = this.#isCapturable && this.#isStep(graph);
     try {
       await this.#host.openGraph(graph, { path }, { ...options, capturable });
     } catch (error) {
@@ -354,16 +342,15 @@ export class TrainingDevice implements AsyncDisposable {
     ): void => {
       for (const id of ids) buffers.set(id, { id, dtype, shape: shape.map(Number), place });
     };
-    const { state, accumulators } = this.manifest;
-    for (const { name, dtype, shape } of state) add(this.#alternation.idsOfState(name), dtype, shape);
-    for (const { name, shape } of this.#accumulates ? accumulators : [])
-      add(this.#alternation.idsOfState(name), "float32", shape);
+    for (const { name, dtype, shape } of this.manifest.state)
+      add(this.#alternation.idsOfState(name), dtype, shape);
     for (const graph of this.#graphs) {
       const { inputs, outputs } = this.#graph(graph);
-      for (const { name, dtype, shape } of inputs)
-        if (this.#alternation.isWritten(name)) add(this.#alternation.idsOfInput(graph, name), dtype, shape);
-      for (const { name, dtype, shape } of outputs)
-        if (stateOfOutput(name) === undefined) add([this.#alternation.output(graph, name)], dtype, shape);
+      for (const input of inputs)
+        if (input.role !== "state") add(this.#alternation.idsOfInput(graph, input), input.dtype, input.shape);
+      for (const output of outputs)
+        if (replacedBy(output) === undefined)
+          add([this.#alternation.output(graph, output)], output.dtype, output.shape);
     }
     const unused = [...this.#tensors].filter((id) => !buffers.has(id));
     await this.#host.free(unused);
@@ -376,15 +363,15 @@ export class TrainingDevice implements AsyncDisposable {
   #graph(name: string): GraphEntry {
     return this.manifest.graphs[name] ?? missing(`graph ${name}`);
   }
+
+  /** Whether steps run a graph again and again: what is worth capturing. */
+  #isStep(graph: string): boolean {
+    return ["train", "grad", "apply"].includes(this.#graph(graph).purpose);
+  }
 }
 
-/** Whether a graph is worth capturing: those that steps run again and again. */
-function isCaptured(graph: string): boolean {
-  return ["train", onFeatures("train"), "grad", onFeatures("grad"), "apply"].includes(graph);
-}
-
-function hasInput(data: InputData): boolean {
-  return "image" in data || FEATURES_INPUT in data;
+function hasShown(data: InputData): boolean {
+  return data.some(({ entry }) => isShown(entry));
 }
 
 function missing(what: string): never {

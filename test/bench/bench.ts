@@ -13,7 +13,7 @@ import { parseSpec, resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import { OrtHost } from "../../runtime/ort/ortHost.ts";
 import { writeBundleDirectory } from "../../runtime/runs/bundleDirectory.ts";
 import { compileForHost } from "../../runtime/train/hostCompilation.ts";
-import type { MicroBatch } from "../../runtime/train/microBatch.ts";
+import { type MicroBatch, masksOf } from "../../runtime/train/microBatch.ts";
 import { TrainingDevice } from "../../runtime/train/trainingDevice.ts";
 import { median } from "../median.ts";
 import { compareAugmentRates } from "./augmentRates.ts";
@@ -60,8 +60,8 @@ async function mttcStep(
       ]),
     ),
     masks: new Map(
-      bundle.manifest.masks.map(({ name, shape, rate }) => {
-        const count = shape.reduce((product, dim) => product * dim, 1);
+      masksOf(bundle.manifest, "image").map(({ name, shape, rate }) => {
+        const count = shape.reduce<number>((product, dim) => product * Number(dim), 1);
         return [name, Float32Array.from({ length: count }, (_, i) => (i % 2) / (1 - rate))];
       }),
     ),

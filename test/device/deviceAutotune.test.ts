@@ -4,7 +4,6 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { compile } from "../../compiler/compile.ts";
 import type { Graph } from "../../compiler/ir/types.ts";
 import { formCandidates } from "../../compiler/lower/candidates.ts";
-import { READY_STAGE } from "../../compiler/lower/finishGraph.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import { OrtHost } from "../../runtime/ort/ortHost.ts";
@@ -30,8 +29,7 @@ describe.runIf(HAS_STAND_IN)("autotuning on WebGPU, in software", () => {
 
   test("every shape is measured on tensors of the device", { timeout: 60_000 }, async () => {
     const ready: Graph[] = [];
-    const trace = (stage: string, graph: Graph) => void (stage.endsWith(READY_STAGE) && ready.push(graph));
-    compile(SPEC, numberedClasses({ a: 3 }), { target: "cuda", trace });
+    compile(SPEC, numberedClasses({ a: 3 }), { target: "cuda", ready: (graph) => ready.push(graph) });
     const candidates = formCandidates(ready, "cuda", OPS);
     const lines: string[] = [];
     await using host = await OrtHost.start({

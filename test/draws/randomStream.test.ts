@@ -57,7 +57,7 @@ describe("a random stream", () => {
 
 describe("a dropout mask", () => {
   it("holds 0 and 1/(1-rate) alone, with the rate asked for", () => {
-    const mask = drawDropoutMask(3, 5, "shared_layers[1]", [64, 500, 1, 1], 0.25);
+    const mask = drawDropoutMask(3, 5, [64, 500, 1, 1], { rate: 0.25, stream: "shared_layers[1]" });
     expect(mask).toHaveLength(32_000);
     expect(new Set(mask)).toEqual(new Set([0, Math.fround(1 / 0.75)]));
     const dropped = mask.filter((value) => value === 0).length / mask.length;
@@ -67,16 +67,16 @@ describe("a dropout mask", () => {
 
   it("is a function of seed, step and layer, and of nothing else", () => {
     const shape = [4, 32, 1, 1];
-    const mask = drawDropoutMask(3, 5, "a", shape, 0.5);
-    expect(drawDropoutMask(3, 5, "a", shape, 0.5)).toEqual(mask);
-    expect(drawDropoutMask(4, 5, "a", shape, 0.5)).not.toEqual(mask);
-    expect(drawDropoutMask(3, 6, "a", shape, 0.5)).not.toEqual(mask);
-    expect(drawDropoutMask(3, 5, "b", shape, 0.5)).not.toEqual(mask);
+    const mask = drawDropoutMask(3, 5, shape, { rate: 0.5, stream: "a" });
+    expect(drawDropoutMask(3, 5, shape, { rate: 0.5, stream: "a" })).toEqual(mask);
+    expect(drawDropoutMask(4, 5, shape, { rate: 0.5, stream: "a" })).not.toEqual(mask);
+    expect(drawDropoutMask(3, 6, shape, { rate: 0.5, stream: "a" })).not.toEqual(mask);
+    expect(drawDropoutMask(3, 5, shape, { rate: 0.5, stream: "b" })).not.toEqual(mask);
   });
 
   it("of fewer rows is the beginning of the larger one, and of rate 0 all ones", () => {
-    const whole = drawDropoutMask(3, 5, "a", [8, 32, 1, 1], 0.5);
-    expect(drawDropoutMask(3, 5, "a", [2, 32, 1, 1], 0.5)).toEqual(whole.slice(0, 64));
-    expect(new Set(drawDropoutMask(3, 5, "a", [8, 32, 1, 1], 0))).toEqual(new Set([1]));
+    const whole = drawDropoutMask(3, 5, [8, 32, 1, 1], { rate: 0.5, stream: "a" });
+    expect(drawDropoutMask(3, 5, [2, 32, 1, 1], { rate: 0.5, stream: "a" })).toEqual(whole.slice(0, 64));
+    expect(new Set(drawDropoutMask(3, 5, [8, 32, 1, 1], { rate: 0, stream: "a" }))).toEqual(new Set([1]));
   });
 });

@@ -19,11 +19,13 @@ import { drawDropoutMask } from "../../runtime/draws/dropoutMasks.ts";
 import { RandomStream } from "../../runtime/draws/randomStream.ts";
 import type { HostTensor, OrtHost } from "../../runtime/ort/ortHost.ts";
 import { providerTraits } from "../../runtime/ort/provider.ts";
-import { type StoredManifest, writeBundleDirectory } from "../../runtime/runs/bundleDirectory.ts";
+import { writeBundleDirectory } from "../../runtime/runs/bundleDirectory.ts";
+import type { StoredManifest } from "../../runtime/runs/manifestReading.ts";
 import { type AutotuneOptions, type CompileWith, compileTuned } from "../../runtime/train/autotune.ts";
 import { proveCapture } from "../../runtime/train/captureProof.ts";
 import { readChannelBlock } from "../../runtime/train/channelBlock.ts";
-import type { MicroBatch, StepScalars } from "../../runtime/train/microBatch.ts";
+import { type MicroBatch, masksOf, type StepScalars } from "../../runtime/train/microBatch.ts";
+
 import { TrainingDevice } from "../../runtime/train/trainingDevice.ts";
 import { StepTraffic } from "./stepTraffic.ts";
 
@@ -95,13 +97,8 @@ export class StepRun implements AsyncDisposable {
     const { spec, classes, trunk } = experiment;
     const channelBlock = await readChannelBlock(host);
     const traffic = new StepTraffic();
-    const compileWith: CompileWith = (more) => {
-      const trace: typeof traffic.trace = (stage, graph) => {
-        traffic.trace(stage, graph);
-        more.trace?.(stage, graph);
-      };
-      return compile(spec, classes, { target, trunk, channelBlock, ...more, trace });
-    };
+    const compileWith: CompileWith = (more) =>
+      compile(spec, classes, { target, trunk, channelBlock, ...more, trace: traffic.trace });
     const bundle = tuning ? await compileTuned(compileWith, { host, target, ...tuning }) : compileWith({});
     const folder = await mkdtemp(join(tmpdir(), "mttc-gpu-"));
     const manifest = await writeBundleDirectory(join(folder, "bundle"), bundle);
@@ -200,9 +197,9 @@ export class StepRun implements AsyncDisposable {
       }),
     );
     const masks = new Map(
-      this.manifest.masks.map(({ name, shape, rate }) => [
-        name,
-        drawDropoutMask(spec.seed, step * spec.accumulate + micro, name, shape, rate),
+      masksOf(this.manifest, "image").map((mask) => [
+        mask.name,
+        drawDropoutMask(spec.seed, step * spec.accumulate + micro, mask.shape.map(Number), mask),
       ]),
     );
     const settings = augmentSettings(spec.augment);

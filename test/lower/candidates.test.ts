@@ -7,7 +7,7 @@ import { interpret } from "../../compiler/ir/interpret.ts";
 import { elementCount, type Graph } from "../../compiler/ir/types.ts";
 import { formCandidates, measuredForms } from "../../compiler/lower/candidates.ts";
 import { cudaKernelFaults } from "../../compiler/lower/cudaKernels.ts";
-import { finishGraph, READY_STAGE } from "../../compiler/lower/finishGraph.ts";
+import { finishGraph } from "../../compiler/lower/finishGraph.ts";
 import { AS_IS, ruleOf, shapeKey } from "../../compiler/lower/forms.ts";
 import { TARGET_TRAITS } from "../../compiler/lower/targets.ts";
 import { OPS } from "../../compiler/ops/table.ts";
@@ -63,9 +63,7 @@ test("the candidates of a compilation are its convolutions' shapes, each once", 
     { fcn: { layers: [4, 4, 4, "p", 8] }, task_layers: [8] },
     { a: 3, b: 2 },
   );
-  const ready = [...stages].flatMap(([stage, graph]): Graph[] =>
-    stage.endsWith(READY_STAGE) ? [graph] : [],
-  );
+  const ready = [...stages].flatMap(([stage, graph]): Graph[] => (stage.endsWith("/2-ready") ? [graph] : []));
   const candidates = formCandidates(ready, "cuda", OPS);
   const keys = candidates.map(({ key }) => key);
   expect(new Set(keys).size).toBe(keys.length);

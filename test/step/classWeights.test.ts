@@ -36,7 +36,7 @@ function runLoss(logits: readonly number[], labels: readonly number[], inverse: 
   const b = new GraphBuilder("loss", OPS);
   const x = b.input("logits", "float32", [labels.length, 3]);
   const task = openTask({ task: "t", classes: ["a", "b", "c"] });
-  const { objective, figures } = buildTaskLoss(b, task, x, labels.length, true);
+  const { objective, figures } = buildTaskLoss(b, task, x, labels.length, { formula: "balanced" });
   const mean = b.mul(objective, b.input("inverse", "float32", []));
   b.output("weighted", objective);
   b.output("plain", figures.loss_sum ?? objective);

@@ -1,6 +1,7 @@
 // What a training step owes, as equalities between runs: on the float64 reference and on ONNX Runtime.
 import { describe, expect, test } from "vitest";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
+import { masksOf } from "../../runtime/train/microBatch.ts";
 import {
   FLOAT32_STEP_LOSS,
   GRAD_APPLY,
@@ -9,6 +10,7 @@ import {
   SUM_ORDER_FLOAT64,
 } from "../tolerances.ts";
 import {
+  accumulatorsOf,
   compileExperiment,
   gradAndApply,
   gradientsOf,
@@ -71,7 +73,7 @@ describe.each(RUNTIMES)("on %s", (runtime) => {
       const batch = randomBatch(bundle, "batch norm");
       const whole = train(run, bundle, state, batch, RATE);
       const counts = new Map([["inv_count/a", inverseCount(batch, "a")]]);
-      const zeros = bundle.manifest.accumulators.map(({ name, shape }) => zeroEntry(name, shape));
+      const zeros = accumulatorsOf(bundle).map(({ name, shape }) => zeroEntry(name, shape));
       const weights = new Map([["task_weight/a", scalar(1)]]);
       const halves = run("grad", new Map([...state, ...batch, ...counts, ...zeros, ...weights]));
       const statistics = bundle.manifest.state.filter(({ group }) => group === "statistic");
@@ -193,7 +195,7 @@ describe.each(RUNTIMES)("on %s", (runtime) => {
     const traced = compileExperiment(spec, { a: 3 });
     const { bundle } = traced;
     expect(bundle.manifest.state.filter(({ part }) => part === "fcn")).toEqual([]);
-    expect(bundle.manifest.masks).toEqual([]);
+    expect(masksOf(bundle.manifest, "image")).toEqual([]);
     withRunner(runtime, traced, (run) => {
       const batch = randomBatch(bundle, "features");
       const before = tensorOf(run("trunk", batch), "features");

@@ -1,6 +1,6 @@
 // A training run in a test: the state of a bundle, batches of random images and labels, whole steps and steps
 // in halves.
-import { type Bundle, type Target, taskOfEntry } from "../../compiler/bundle/manifest.ts";
+import { type Bundle, type Target, taskOfEntry, withRole } from "../../compiler/bundle/manifest.ts";
 import type { CompileOptions } from "../../compiler/compile.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
@@ -130,16 +130,20 @@ export function gradientsOf(
 ): Map<string, NDArray> {
   const scalars = scalarsOf(bundle, batch, 0);
   let sums: Tensors = new Map(
-    bundle.manifest.accumulators.map(({ name, shape }) => {
+    accumulatorsOf(bundle).map(({ name, shape }) => {
       const count = shape.reduce((product, dim) => product * dim, 1);
       return [name, { dtype: "float32", shape, data: new Float64Array(count) }];
     }),
   );
   for (const micro of microBatches(batch, parts))
     sums = nextState(sums, run("grad", new Map([...state, ...micro, ...scalars, ...sums])));
-  return new Map(
-    bundle.manifest.accumulators.map(({ name, parameter }) => [parameter, tensorOf(sums, name)]),
-  );
+  return new Map(accumulatorsOf(bundle).map(({ name, of }) => [of, tensorOf(sums, name)]));
+}
+
+/** What grad adds gradients to. */
+export function accumulatorsOf({ manifest }: Bundle) {
+  const entries = withRole(manifest.graphs.grad?.inputs ?? [], "accumulator");
+  return entries.map(({ name, of, shape }) => ({ name, of, shape: shape.map(Number) }));
 }
 
 /** One step with grad, in `parts` micro-batches, and apply: the outputs of apply. */

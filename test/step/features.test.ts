@@ -3,7 +3,7 @@
 import { describe, expect, test } from "vitest";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
 import { faultsOf } from "../spec/faultsOf.ts";
-import { compileExperiment, initialState, randomBatch, tensorOf } from "./experiment.ts";
+import { accumulatorsOf, compileExperiment, initialState, randomBatch, tensorOf } from "./experiment.ts";
 import { RUNTIMES, type Tensors, withRunner } from "./graphRunner.ts";
 import { sameBits } from "./tensors.ts";
 
@@ -27,7 +27,7 @@ function scalars(): [string, { dtype: "float32"; shape: number[]; data: Float64A
 
 function zeroSums(bundle: ReturnType<typeof compileExperiment>["bundle"]): Tensors {
   return new Map(
-    bundle.manifest.accumulators.map(({ name, shape }) => {
+    accumulatorsOf(bundle).map(({ name, shape }) => {
       const count = shape.reduce((product, dim) => product * dim, 1);
       return [name, { dtype: "float32", shape, data: new Float64Array(count) }];
     }),

@@ -26,7 +26,7 @@ const PARAMETERS: readonly Parameter[] = [
   parameter("k3", "kernel", [4, 2, 3, 3]),
   parameter("s2", "norm_scale", [3]),
   parameter("b2", "bias", [4]),
-  { ...parameter("v", "log_variance", []), part: "tasks.a" },
+  { ...parameter("v", "log_variance", []), part: "tasks.a", task: "a" },
 ];
 
 const names = (groups: readonly Parameter[][]) => groups.map((group) => group.map(({ name }) => name));
@@ -60,7 +60,6 @@ test.each(["alike", "vectors"] as const)(
       {
         parameters: many,
         gradientOf: ({ name, shape }) => b.input(`gradient/${name}`, "float32", shape),
-        inputOf: (name, shape) => b.input(name, "float32", shape),
         inverseCount: () => b.scalar(1),
       },
     );
@@ -98,7 +97,6 @@ describe.each(["adam", "adamw", "momentum"] as const)("with %s", (optimizer) => 
           {
             parameters: PARAMETERS,
             gradientOf: ({ name, shape }) => input(`gradient/${name}`, shape),
-            inputOf: input,
             inverseCount: () => input("inverse_count", []),
           },
         );

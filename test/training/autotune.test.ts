@@ -7,7 +7,6 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type CompileOptions, compile } from "../../compiler/compile.ts";
 import type { Graph } from "../../compiler/ir/types.ts";
 import { type FormCandidates, formCandidates } from "../../compiler/lower/candidates.ts";
-import { READY_STAGE } from "../../compiler/lower/finishGraph.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import { OrtHost } from "../../runtime/ort/ortHost.ts";
@@ -39,8 +38,7 @@ afterAll(async () => {
 
 function candidates(): FormCandidates[] {
   const ready: Graph[] = [];
-  const trace = (stage: string, graph: Graph) => void (stage.endsWith(READY_STAGE) && ready.push(graph));
-  compile(SPEC, CLASSES, { target: "cuda", trace });
+  compile(SPEC, CLASSES, { target: "cuda", ready: (graph) => ready.push(graph) });
   return formCandidates(ready, "cuda", OPS);
 }
 

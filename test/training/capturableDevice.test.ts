@@ -1,7 +1,7 @@
 // Which tensors a training device binds, writes and stages on a device with memory of its own, and when its
 // steps are captured. ONNX Runtime is played by an object that writes down what it is asked.
 import { describe, expect, test } from "vitest";
-import type { Manifest } from "../../compiler/bundle/manifest.ts";
+import { type Manifest, withRole } from "../../compiler/bundle/manifest.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
 import type { BindingSpec, OrtHost, SessionOptions, StepIo } from "../../runtime/ort/ortHost.ts";
@@ -12,7 +12,8 @@ import { compileExperiment } from "../step/experiment.ts";
 
 const CLASSES = { a: 2, b: 3 };
 const SMALL: Partial<SpecInput> = { fcn: { layers: [4] }, imshape: [8, 8], batch_size: 4, batchnorm: true };
-const SCALARS: StepScalars = { learningRate: 0.1, taskWeights: new Map(), counts: new Map() };
+const ONES = new Map(Object.keys(CLASSES).map((task) => [task, 1]));
+const SCALARS: StepScalars = { learningRate: 0.1, taskWeights: ONES, counts: ONES };
 
 interface Ran {
   readonly binding: string;
@@ -126,7 +127,7 @@ describe("a training device with memory of its own", () => {
       await train(device, manifest, 6);
       expect(new Set(host.runs.map(({ binding }) => binding))).toEqual(met);
       const grads = host.runs.filter(({ binding }) => binding.startsWith("grad"));
-      const [first] = manifest.accumulators;
+      const [first] = withRole(manifest.graphs.grad?.inputs ?? [], "accumulator");
       expect(grads[0]?.io.inputs[first!.name]).toBe(`zero:${first!.name}`);
       expectPingPong(grads.slice(0, accumulate), first!.name);
     }

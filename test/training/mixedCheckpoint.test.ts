@@ -3,8 +3,8 @@
 import { expect, test } from "vitest";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import { LOSS_SCALE, LOSS_SCALING, SCALED_STEPS } from "../../compiler/step/lossScaling.ts";
-import type { StoredManifest } from "../../runtime/runs/bundleDirectory.ts";
 import type { LoadedCheckpoint } from "../../runtime/runs/checkpoints.ts";
+import type { StoredManifest } from "../../runtime/runs/manifestReading.ts";
 import { FRESH_EPOCH } from "../../runtime/train/epochLoop.ts";
 import { readCheckpointState } from "../../runtime/train/progress.ts";
 import { rejection } from "../ort/rejection.ts";

@@ -8,6 +8,7 @@ import { createInterface } from "node:readline";
 import { encodeSafetensors } from "../../../compiler/codec/safetensors.ts";
 import { drawDropoutMask } from "../../../runtime/draws/dropoutMasks.ts";
 import type { LabelRow } from "../../../runtime/tables/labelTable.ts";
+import { masksOf } from "../../../runtime/train/microBatch.ts";
 import { MultiTaskTrainer } from "../../../runtime/train/multiTaskTrainer.ts";
 import { experimentFromOptions, type TrainerOptions } from "../../../runtime/train/trainerOptions.ts";
 import { TrainingSession } from "../../../runtime/train/trainingSession.ts";
@@ -54,12 +55,13 @@ class MttcSteps {
     const { device, manifest } = this.#session;
     const images = new Uint8Array(this.#buffers.pop() ?? this.#batch.images.slice().buffer);
     const masks = new Map(
-      manifest.masks.map(({ name, shape, rate }) => [
-        name,
-        this.#request.dropout
-          ? drawDropoutMask(0, this.#step, name, shape, rate)
-          : new Float32Array(shape.reduce((product, size) => product * size, 1)).fill(1),
-      ]),
+      masksOf(manifest, "image").map((mask) => {
+        const shape = mask.shape.map(Number);
+        const drawn = this.#request.dropout
+          ? drawDropoutMask(0, this.#step, shape, mask)
+          : new Float32Array(shape.reduce((product, size) => product * size, 1)).fill(1);
+        return [mask.name, drawn];
+      }),
     );
     this.#step++;
     const labels = structuredClone(this.#batch.labels);

@@ -11,6 +11,7 @@ import { readForeignModels } from "../../../runtime/models/foreignModels.ts";
 import { OrtHost } from "../../../runtime/ort/ortHost.ts";
 import { writeBundleDirectory } from "../../../runtime/runs/bundleDirectory.ts";
 import { compileForHost } from "../../../runtime/train/hostCompilation.ts";
+import { masksOf } from "../../../runtime/train/microBatch.ts";
 import { TrainingDevice } from "../../../runtime/train/trainingDevice.ts";
 import { type PeerNet, peerSpec } from "../peers/peerNets.ts";
 import { stepBatch } from "../peers/stepData.ts";
@@ -66,9 +67,9 @@ async function takeSteps(device: TrainingDevice, net: PeerNet, steps: number): P
   const scalars = { learningRate: 1e-4, taskWeights: new Map(), counts };
   for (let step = 0; step < steps; step++) {
     const masks = new Map(
-      device.manifest.masks.map(({ name, shape, rate }) => [
-        name,
-        drawDropoutMask(0, step, name, shape, rate),
+      masksOf(device.manifest, "image").map((mask) => [
+        mask.name,
+        drawDropoutMask(0, step, mask.shape.map(Number), mask),
       ]),
     );
     // The buffers behind a batch go to ONNX Runtime's thread.

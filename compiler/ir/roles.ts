@@ -1,0 +1,158 @@
+// What a tensor at a graph's border is for: whoever builds a graph says so where an input or output is
+// declared, and whoever runs it reads the same in manifest.json, beside name and type. Plain data. What the
+// host must put into an input stands here too, so that nothing has to be read out of names.
+
+/** The role of an input or output of a graph. */
+export type TensorRole =
+  | StateRole
+  | AccumulatorRole
+  | ImageRole
+  | FeaturesRole
+  | AugmentRole
+  | AugmentedRole
+  | LabelRole
+  | MaskRole
+  | ScalarRole
+  | FigureRole
+  | PredictionRole;
+
+export type RoleName = TensorRole["role"];
+
+/** A tensor that training changes: an input is its value, an output with `replaces` the next one. */
+export interface StateRole {
+  readonly role: "state";
+  /** The parameter that it is, or that the optimizer keeps it for; absent for those of the whole step. */
+  readonly of?: string;
+  /** Of an output: name of the state tensor that takes this value once the step is done. */
+  readonly replaces?: string;
+}
+
+/** A sum of gradients between micro-batches; all zeros when a logical batch begins. */
+export interface AccumulatorRole {
+  readonly role: "accumulator";
+  /** The parameter whose gradients are summed. */
+  readonly of: string;
+  /** Of an output: name of the accumulator that takes this value once the micro-batch is done. */
+  readonly replaces?: string;
+}
+
+/** Images [N,H,W,C] as the manifest's `preprocessing` says. */
+export interface ImageRole {
+  readonly role: "image";
+}
+
+/** Features of images: what the trunk gives, and what the graphs on features take in place of images. */
+export interface FeaturesRole {
+  readonly role: "features";
+}
+
+/**
+ * Parameters of augmentation, float32 [N,P]: a row for each image, in it the columns of each operation in
+ * this order.
+ */
+export interface AugmentRole {
+  readonly role: "augment";
+  readonly operations: readonly DrawnOperation[];
+}
+
+/**
+ * An operation of augmentation, and the random stream (seed, stream, epoch, sample) that its columns are
+ * drawn from.
+ */
+export interface DrawnOperation {
+  readonly name: string;
+  /** The operation's number in the spec. */
+  readonly strength: number;
+  readonly columns: readonly string[];
+  readonly stream: string;
+}
+
+/** Augmented images, float32 [N,C,H,W] of [0, 1]. */
+export interface AugmentedRole {
+  readonly role: "augmented";
+}
+
+/** Labels of a task, a row for each image; dtype and shape are the tensor's own. */
+export interface LabelRole {
+  readonly role: "label";
+  readonly task: string;
+  /** class_index: place of the class in the task's list, int64 [N]. */
+  readonly encoding: LabelEncoding;
+  /** What stands where there is no label; "nan" because JSON has no such number. */
+  readonly missing: number | "nan";
+}
+
+export type LabelEncoding = "class_index";
+
+/** A dropout mask, float32 [N,C,1,1]. */
+export interface MaskRole {
+  readonly role: "mask";
+  /** Place of the layer in the spec. */
+  readonly layer: string;
+  /** Share of the elements that are dropped. */
+  readonly rate: number;
+  /**
+   * scaled_bernoulli: element by element in row-major order of the whole logical batch, 0 where the next
+   * number of the random stream (seed, stream, step) is below rate, else 1 / (1 - rate). A micro-batch takes
+   * its rows.
+   */
+  readonly draw: "scaled_bernoulli";
+  readonly stream: string;
+}
+
+/** Numbers beside the batch, the same for all micro-batches of a logical batch. */
+export type ScalarRole = { readonly role: "scalar" } & (
+  | { readonly scalar: "learning_rate"; readonly value: Schedule }
+  | { readonly scalar: "task_weight"; readonly task: string; readonly value: Schedule }
+  | { readonly scalar: "inverse_count"; readonly task: string; readonly value: InverseCount }
+  | { readonly scalar: "class_weights"; readonly task: string; readonly value: ClassWeights }
+);
+
+/** A number as a function of the steps applied so far. */
+export type Schedule = { readonly formula: "constant"; readonly value: number };
+
+/**
+ * Of a task in the whole logical batch, 0 where it has no label there:
+ * - inverse_labelled: 1 / labelled rows
+ * - inverse_weight: 1 / sum of the class weights of the labelled rows; `weights` names that input
+ */
+export type InverseCount =
+  | { readonly formula: "inverse_labelled" }
+  | { readonly formula: "inverse_weight"; readonly weights: string };
+
+/**
+ * A weight for each class of the task, float32 [classes]:
+ * - constant: these
+ * - balanced: n / (C n_c) of the training labels, with n labelled rows, C classes that have any and n_c rows
+ *   of the class; 1 for a class without rows
+ */
+export type ClassWeights =
+  | { readonly formula: "constant"; readonly value: readonly number[] }
+  | { readonly formula: "balanced" };
+
+/** A number about the rows of a task, summed over the micro-batch; the host adds up micro-batches. */
+export interface FigureRole {
+  readonly role: "figure";
+  readonly task: string;
+  /** Of classes: loss_sum (cross-entropy of the labelled rows, unweighted), count (of these), correct. */
+  readonly figure: string;
+}
+
+/** What the network says of each row for a task, float32 [N, ...]. */
+export interface PredictionRole {
+  readonly role: "prediction";
+  readonly task: string;
+  /** Of classes: logits and probabilities. */
+  readonly prediction: string;
+}
+
+/**
+ * What a graph of a bundle is for:
+ * - train: state + batch -> next state and figures, a whole step
+ * - grad: state + micro-batch + accumulators -> next accumulators and statistics, figures
+ * - apply: state + accumulators -> next state; after the micro-batches of a logical batch
+ * - evaluate: state + batch -> predictions
+ * - trunk: images -> features
+ * - augment: images -> augmented images
+ */
+export type GraphPurpose = "train" | "grad" | "apply" | "evaluate" | "trunk" | "augment";
