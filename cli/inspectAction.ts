@@ -8,7 +8,7 @@ import { graphText, StageLog } from "../compiler/inspect/stages.ts";
 import type { TrunkFacts } from "../compiler/inspect/trunkFacts.ts";
 import { importedFcn } from "../compiler/model/importedTrunk.ts";
 import type { TaskClasses } from "../compiler/model/network.ts";
-import type { Spec } from "../compiler/spec/schema.ts";
+import type { ModelSpec, NetworkSpec, Spec } from "../compiler/spec/schema.ts";
 import { visibleText } from "../compiler/visibleText.ts";
 import { type ForeignModels, readForeignModels } from "../runtime/models/foreignModels.ts";
 import { OrtHost } from "../runtime/ort/ortHost.ts";
@@ -92,7 +92,7 @@ function factsText(spec: Spec, facts: ShownFacts, terminal: Terminal): string {
   return [...texts, ...notes, ...warnings].join("\n").trimEnd();
 }
 
-function trunkTable(spec: Spec, facts: TrunkFacts, terminal: Terminal): string {
+function trunkTable(spec: ModelSpec, facts: TrunkFacts, terminal: Terminal): string {
   const { file, layout, cutAt, features } = facts;
   const images = [spec.num_channels, ...spec.imshape].join(" x ");
   const rows = [
@@ -111,7 +111,10 @@ function fixedTable({ fixed }: TrunkFacts, terminal: Terminal): string {
   return renderTable(terminal, ["tensor", "shape", "why it is never trained"], rows);
 }
 
-function trainedText({ train_fcn: trained }: Spec, { nodes, trainedNodes, from }: TrunkFacts): string {
+function trainedText(
+  { train_fcn: trained }: Pick<NetworkSpec, "train_fcn">,
+  { nodes, trainedNodes, from }: TrunkFacts,
+): string {
   if (trained === false) return "nothing (train_fcn: false)";
   if (trained === true) return `all of its ${nodes} nodes (train_fcn: true)`;
   return `the last ${trainedNodes} of ${nodes} nodes, from ${from} on`;

@@ -89,6 +89,9 @@ const NARROW: Readonly<Record<string, readonly string[]>> = {
   "compiler/ops": ["compiler/ops", "compiler/ir", "compiler/diagnostics.ts"],
 };
 
+/** An import of labels by a folder that is given rows of images and gives pixels. */
+const LABELS_FROM_IMAGES = /^runtime\/(images|tables|checks|packs|augment|batches)\/.* -> runtime\/labels\//;
+
 /** `path: what` for each match of `pattern` in `text`, by lines. */
 function offences(files: readonly SourceFile[], of: "text" | "code", pattern: RegExp): string[] {
   return files.flatMap((file) =>
@@ -162,6 +165,10 @@ describe("imports", () => {
 
   it("of runtime/ reach neither cli/ nor examples/ nor test/", () => {
     expect(importsOf("runtime").filter((line) => /-> (cli|examples|test)\//.test(line))).toEqual([]);
+  });
+
+  it("of what reads, checks, packs and augments images reach no labels", () => {
+    expect(importsOf("runtime").filter((line) => LABELS_FROM_IMAGES.test(line))).toEqual([]);
   });
 
   it("of cli/ and examples/ do not reach test/, and those of cli/ not examples/", () => {

@@ -13,7 +13,7 @@ import { isStatistic, type Parameter } from "../model/parameters.ts";
 import { augmentSettings } from "../spec/augmentKeys.ts";
 import { featureDraws } from "../spec/cacheFeatures.ts";
 import { imageDtype } from "../spec/pixelRange.ts";
-import type { Spec } from "../spec/schema.ts";
+import type { ImageSpec, ModelSpec, RunSpec } from "../spec/schema.ts";
 import type { GradientGraph, TrainingModel } from "../step/gradientGraph.ts";
 import { LOSS_SCALE, LOSS_SCALING, SCALED_STEPS } from "../step/lossScaling.ts";
 import { OPTIMIZERS } from "../step/optimizers.ts";
@@ -119,14 +119,17 @@ function manifestOf(
   };
 }
 
-function trunkEntry({ graph, pixelScale }: ImportedTrunk, spec: Spec): TrunkEntry {
+function trunkEntry({ graph, pixelScale }: ImportedTrunk, spec: ModelSpec): TrunkEntry {
   const takesBytes = graph.inputs[0]?.type.dtype === "uint8";
   const scale = importedFcn(spec)?.scale ?? pixelScale ?? 1 / spec.norm;
   return { scale: takesBytes ? null : scale, output: graph.outputs[0]?.name ?? "" };
 }
 
 /** What the graphs that read features take, where there are any. */
-function featuresEntry(spec: Spec, graphs: readonly Graph[]): Pick<Manifest, "features"> {
+function featuresEntry(
+  spec: Pick<RunSpec, "cache_features"> & Pick<ImageSpec, "augment">,
+  graphs: readonly Graph[],
+): Pick<Manifest, "features"> {
   const inputs = graphs.flatMap((graph) => (graph.purpose === "evaluate" ? graph.inputs : []));
   const shape = inputs.find(({ role }) => role?.role === "features")?.type.shape;
   return shape ? { features: { shape: shape.slice(1).map(Number), draws: featureDraws(spec) } } : {};

@@ -10,7 +10,7 @@ import type { ImportedTrunk } from "../model/importedTrunk.ts";
 import { buildHead, type LayerContext } from "../model/layers.ts";
 import { buildFcn, buildHeads, buildShared, headOutput, imageInput, outputName } from "../model/network.ts";
 import { imageDtype } from "../spec/pixelRange.ts";
-import type { Spec } from "../spec/schema.ts";
+import type { ModelSpec } from "../spec/schema.ts";
 import type { Task } from "../tasks/task.ts";
 import { imageReading } from "./imageReading.ts";
 import { type MetadataContent, type ModelKind, type ModelOrigin, servedTaskSchema } from "./modelMetadata.ts";
@@ -20,7 +20,7 @@ const BATCH = "N";
 
 /** A network with the values of its parameters, by name, row-major float32. */
 export interface TrainedModel {
-  readonly spec: Spec;
+  readonly spec: ModelSpec;
   readonly tasks: readonly Task[];
   readonly ops: OpTable;
   readonly trunk?: ImportedTrunk | undefined;

@@ -7,7 +7,7 @@ import type { ImportedTrunk } from "../model/importedTrunk.ts";
 import type { TaskClasses } from "../model/network.ts";
 import { OPS } from "../ops/table.ts";
 import type { Trace } from "../passes/pass.ts";
-import type { Spec } from "../spec/schema.ts";
+import type { ModelSpec } from "../spec/schema.ts";
 import { openTasks } from "../tasks/openTask.ts";
 import { buildExportGraphs } from "./exportGraphs.ts";
 import { encodeMetadata, type MetadataContent, type ModelOrigin } from "./modelMetadata.ts";
@@ -38,7 +38,7 @@ export interface ExportedFile {
  * row-major float32; a missing one is an InternalError.
  */
 export function exportModel(
-  spec: Spec,
+  spec: ModelSpec,
   classes: TaskClasses,
   values: ReadonlyMap<string, Float32Array>,
   { split = false, fold = true, trunk, origin, trace }: ExportOptions = {},

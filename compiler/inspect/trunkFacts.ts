@@ -2,7 +2,7 @@
 // Imported trunk and spec in, plain data out.
 import type { Dim } from "../ir/types.ts";
 import { type ImportedTrunk, importedFcn, type TrunkShare, trunkShare } from "../model/importedTrunk.ts";
-import type { Spec } from "../spec/schema.ts";
+import type { NetworkSpec } from "../spec/schema.ts";
 
 export interface TrunkFacts extends TrunkShare {
   /** As the spec names it. */
@@ -16,7 +16,7 @@ export interface TrunkFacts extends TrunkShare {
 }
 
 /** Facts of the imported trunk; undefined where the fcn is a list of layers. E_MODEL_OUTPUT as compile. */
-export function trunkFacts(spec: Spec, trunk: ImportedTrunk | undefined): TrunkFacts | undefined {
+export function trunkFacts(spec: NetworkSpec, trunk: ImportedTrunk | undefined): TrunkFacts | undefined {
   const settings = importedFcn(spec);
   const [output] = trunk?.graph.outputs ?? [];
   if (!trunk || !settings || !output) return undefined;

@@ -4,7 +4,7 @@ import { InternalError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Graph, Value } from "../ir/types.ts";
 import { whiteLevel } from "../spec/pixelRange.ts";
-import type { Spec } from "../spec/schema.ts";
+import type { ModelSpec, StepSpec } from "../spec/schema.ts";
 import type { Task } from "../tasks/task.ts";
 import { asBytes, preprocess, scaledPixels } from "./network.ts";
 import { partOfTask } from "./parameters.ts";
@@ -31,7 +31,7 @@ const WHITE = 255;
  */
 export function buildDistillation(
   b: GraphBuilder,
-  spec: Spec,
+  spec: ModelSpec & Pick<StepSpec, "distill_weight" | "batch_size">,
   teacher: Teacher,
   image: Value,
   heads: ReadonlyMap<Task, Value>,
@@ -60,7 +60,7 @@ export function buildDistillation(
 }
 
 /** What the fcn would be given; pixels of 0 to 255 where the teacher brings such to its own scale itself. */
-function teacherImage(b: GraphBuilder, spec: Spec, { graph }: Teacher, image: Value): Value {
+function teacherImage(b: GraphBuilder, spec: ModelSpec, { graph }: Teacher, image: Value): Value {
   if (!expectsBytePixels(graph)) return preprocess(b, spec, image);
   return b.within("image", () => scaledPixels(b, spec, image, WHITE / whiteLevel(spec)));
 }

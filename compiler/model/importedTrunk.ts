@@ -6,7 +6,7 @@ import { isUnnamedConstant } from "../ir/constantNames.ts";
 import { readAttrs } from "../ir/op.ts";
 import { sourceOf, type TensorSources } from "../ir/tensorSource.ts";
 import type { Graph, Node, Value } from "../ir/types.ts";
-import type { ImportedFcn, Spec } from "../spec/schema.ts";
+import type { ImportedFcn, NetworkSpec } from "../spec/schema.ts";
 import type { LayerContext } from "./layers.ts";
 import { FCN, isStatistic, type Parameter } from "./parameters.ts";
 import { replayGraph } from "./replay.ts";
@@ -35,7 +35,7 @@ interface TrunkPlan {
 }
 
 /** Whether the spec's fcn is an imported network. */
-export function importedFcn(spec: Spec): ImportedFcn | undefined {
+export function importedFcn(spec: Pick<NetworkSpec, "fcn">): ImportedFcn | undefined {
   return "path" in spec.fcn ? spec.fcn : undefined;
 }
 
@@ -43,7 +43,7 @@ export function importedFcn(spec: Spec): ImportedFcn | undefined {
  * Values of a trunk's parameters by parameter name, row-major float32: those of its graph where they are
  * float32 there, which nobody may change.
  */
-export function importedValues(trunk: ImportedTrunk, spec: Spec): Map<string, Float32Array> {
+export function importedValues(trunk: ImportedTrunk, spec: NetworkSpec): Map<string, Float32Array> {
   const { parameters } = planTrunk(trunk, spec);
   const valuesOf = (value: Value): Float32Array => {
     const { data } = trunk.graph.constants.get(value) ?? absent(value.name);
@@ -79,7 +79,7 @@ export interface TrunkParts {
  * Cuts a trunk that is trained from a node on; undefined where nothing is frozen, or more than one value
  * passes (a skip connection around the cut). E_MODEL_OUTPUT as buildImportedTrunk.
  */
-export function trunkParts({ graph, layout }: ImportedTrunk, spec: Spec): TrunkParts | undefined {
+export function trunkParts({ graph, layout }: ImportedTrunk, spec: NetworkSpec): TrunkParts | undefined {
   const first = firstTrainedNode(graph, spec);
   const [before, after] = [graph.nodes.slice(0, first), graph.nodes.slice(first)];
   const made = new Set([...graph.inputs, ...before.flatMap(({ outputs }) => outputs)]);
@@ -159,7 +159,7 @@ export interface FixedTensor {
  * Counts what of a trunk is trained, by the spec; E_MODEL_OUTPUT as buildImportedTrunk, E_CONFIG as
  * judgeTensors.
  */
-export function trunkShare(trunk: ImportedTrunk, spec: Spec): TrunkShare {
+export function trunkShare(trunk: ImportedTrunk, spec: NetworkSpec): TrunkShare {
   const { nodes, constants } = trunk.graph;
   const first = firstTrainedNode(trunk.graph, spec);
   const [from] = nodes[first] ? nodeNames(nodes[first]).slice(-1) : [];
@@ -182,14 +182,14 @@ function isNumberOfFormula(value: Value, { sources, graph }: ImportedTrunk): boo
 }
 
 /** What each tensor is; one of which nothing is known is a stored one. */
-function judged({ graph, sources }: ImportedTrunk, spec: Spec): ReadonlyMap<Value, TensorJudgement> {
+function judged({ graph, sources }: ImportedTrunk, spec: NetworkSpec): ReadonlyMap<Value, TensorJudgement> {
   const known = sources ?? new Map([...graph.constants.keys()].map(({ name }) => [name, STORED]));
   return judgeTensors(graph, known, importedFcn(spec) ?? undefined);
 }
 
 const STORED = { kind: "initializer" } as const;
 
-function planTrunk(trunk: ImportedTrunk, spec: Spec): TrunkPlan {
+function planTrunk(trunk: ImportedTrunk, spec: NetworkSpec): TrunkPlan {
   const { graph } = trunk;
   const judgements = judged(trunk, spec);
   const first = firstTrainedNode(graph, spec);
@@ -223,7 +223,7 @@ function planTrunk(trunk: ImportedTrunk, spec: Spec): TrunkPlan {
 }
 
 /** Position of the first node whose weights are trained; past the end where none is. */
-function firstTrainedNode(graph: Graph, spec: Spec): number {
+function firstTrainedNode(graph: Graph, spec: NetworkSpec): number {
   if (typeof spec.train_fcn === "boolean") return spec.train_fcn ? 0 : graph.nodes.length;
   const wanted = spec.train_fcn.from;
   const position = graph.nodes.findIndex((node) => nodeNames(node).includes(wanted));

@@ -3,7 +3,7 @@
 // LayerContext.
 import type { GraphBuilder } from "../ir/builder.ts";
 import { concreteDim, type Dim, type Value } from "../ir/types.ts";
-import type { LayerEntry, Spec } from "../spec/schema.ts";
+import type { LayerEntry, ModelSpec } from "../spec/schema.ts";
 import type { ImportedTrunk } from "./importedTrunk.ts";
 import { FCN, type Parameter, type ParameterRole, type ParameterSource, partOfTask } from "./parameters.ts";
 
@@ -12,7 +12,7 @@ export const BATCH_NORM = { epsilon: 1e-3, momentum: 0.99 } as const;
 
 export interface LayerContext {
   readonly b: GraphBuilder;
-  readonly spec: Spec;
+  readonly spec: ModelSpec;
   readonly source: ParameterSource;
   /** Training form: batch norm by batch statistics, dropout by masks. */
   readonly training: boolean;

@@ -4,7 +4,7 @@ import { InternalError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Dim, Value } from "../ir/types.ts";
 import { imageDtype, networkChannels, whiteLevel } from "../spec/pixelRange.ts";
-import type { Spec } from "../spec/schema.ts";
+import type { ImageSpec, ModelSpec } from "../spec/schema.ts";
 import type { Task, TaskDescription, TaskOutput } from "../tasks/task.ts";
 import {
   buildImportedTrunk,
@@ -20,7 +20,7 @@ import { FCN, partOfTask, SHARED_LAYERS } from "./parameters.ts";
 export type TaskClasses = readonly TaskDescription[];
 
 /** Declares the input `image`: [N,H,W,C] as the host reads it, uint8, uint16 or float32 by bit_depth. */
-export function imageInput(b: GraphBuilder, spec: Spec, batch: Dim): Value {
+export function imageInput(b: GraphBuilder, spec: ImageSpec, batch: Dim): Value {
   const { imshape, num_channels: channels } = spec;
   const dtype = imageDtype(spec.bit_depth);
   return b.within("image", () => b.input("image", dtype, [batch, ...imshape, channels], { role: "image" }));
@@ -45,7 +45,7 @@ export function featuresInput(b: GraphBuilder, batch: Dim, shape: readonly Dim[]
  * divided by `norm`; with sobel their edges. For an imported fcn: x = (image * scale - mean) / std per channel,
  * scale being `pixelScale` or 1/norm unless given; with sobel x = (edges - mean) / std.
  */
-export function preprocess(b: GraphBuilder, spec: Spec, image: Value, pixelScale?: number): Value {
+export function preprocess(b: GraphBuilder, spec: ModelSpec, image: Value, pixelScale?: number): Value {
   return b.within("image", () => {
     const { scale: given, mean, std } = importedFcn(spec) ?? { scale: null, mean: null, std: null };
     const pictures = scaledPixels(b, spec, image, given ?? pixelScale ?? null);
@@ -56,7 +56,7 @@ export function preprocess(b: GraphBuilder, spec: Spec, image: Value, pixelScale
 }
 
 /** Images as for preprocess -> float32 [N,C,H,W], the pixels as they were read times `scale`; null is 1/norm. */
-export function scaledPixels(b: GraphBuilder, spec: Spec, image: Value, scale: number | null): Value {
+export function scaledPixels(b: GraphBuilder, spec: ImageSpec, image: Value, scale: number | null): Value {
   const asRead = image.type.dtype === "float32" ? image : b.cast(image, "float32");
   const pixels = isRead(image) ? asRead : b.mul(image, b.scalar(whiteLevel(spec)));
   const scaled = scale === null ? b.div(pixels, b.scalar(spec.norm)) : b.mul(pixels, b.scalar(scale));
@@ -87,7 +87,7 @@ export function asBytes(b: GraphBuilder, image: Value): Value {
 }
 
 /** One number for all channels, or one for each, as [1,C,1,1]. */
-function perChannel(b: GraphBuilder, spec: Spec, values: readonly number[]): Value {
+function perChannel(b: GraphBuilder, spec: ModelSpec, values: readonly number[]): Value {
   const channels = networkChannels(spec);
   const data = Float64Array.from({ length: channels }, (_, i) => values[i % values.length] ?? 0);
   return b.constant({ dtype: "float32", shape: [1, channels, 1, 1], data });

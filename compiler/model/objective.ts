@@ -5,9 +5,12 @@ import type { GraphBuilder } from "../ir/builder.ts";
 import type { ClassWeights, InverseCount } from "../ir/roles.ts";
 import type { Dim, Region, Value } from "../ir/types.ts";
 import { classKey } from "../spec/classKey.ts";
-import type { Spec } from "../spec/schema.ts";
+import type { StepSpec } from "../spec/schema.ts";
 import type { Task, TaskLoss } from "../tasks/task.ts";
 import { type Parameter, type ParameterSource, partOfTask } from "./parameters.ts";
+
+/** The keys of a spec that weigh tasks and classes in the loss. */
+export type LossSpec = Pick<StepSpec, "task_weights" | "class_weights">;
 
 /** Start of s = log sigma^2 of an adaptive task weight (patchwork's). */
 export const INITIAL_LOG_VARIANCE = 1.0;
@@ -26,13 +29,13 @@ export function logVariance(task: string): Parameter {
 }
 
 /** Whether the spec weighs the classes of a task: its step then takes `class_weight/<task>`. */
-function hasClassWeights({ class_weights: weights }: Spec, task: string): boolean {
+function hasClassWeights({ class_weights: weights }: LossSpec, task: string): boolean {
   return weights === "balanced" || (weights !== null && Object.hasOwn(weights, task));
 }
 
 /** How the spec weighs the classes of a task; 1 for those that it does not name. */
 export function classWeightsOf(
-  spec: Spec,
+  spec: LossSpec,
   { name: task, numbers }: Pick<Task, "name" | "numbers">,
 ): ClassWeights | undefined {
   if (!hasClassWeights(spec, task)) return undefined;
@@ -80,7 +83,7 @@ function regionOf(task: string): Region {
  */
 export function buildObjective(
   b: GraphBuilder,
-  spec: Spec,
+  spec: LossSpec,
   losses: ReadonlyMap<Task, TaskLoss>,
   source: ParameterSource,
 ): Value {
@@ -98,7 +101,7 @@ export function buildObjective(
 }
 
 /** Weight of a task by its place in the spec: learned, or a fixed number. */
-export function taskWeight({ task_weights: weights }: Spec, place: number): number | "adaptive" {
+export function taskWeight({ task_weights: weights }: LossSpec, place: number): number | "adaptive" {
   return weights === "adaptive" ? "adaptive" : (weights?.[place] ?? 1);
 }
 
@@ -108,7 +111,7 @@ function taskWeightInput(b: GraphBuilder, task: string, weight: number): Value {
 }
 
 /** The input of 1 / labelled rows of a task (class weights: 1 / sum of theirs), declared once. */
-export function inverseCountInput(b: GraphBuilder, spec: Spec, task: string): Value {
+export function inverseCountInput(b: GraphBuilder, spec: LossSpec, task: string): Value {
   const value: InverseCount = hasClassWeights(spec, task)
     ? { formula: "inverse_weight", weights: classWeightName(task) }
     : { formula: "inverse_labelled" };

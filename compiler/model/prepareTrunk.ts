@@ -4,7 +4,7 @@
 import type { TensorSources } from "../ir/tensorSource.ts";
 import type { Graph } from "../ir/types.ts";
 import { whiteLevel } from "../spec/pixelRange.ts";
-import type { ImportedFcn, Spec } from "../spec/schema.ts";
+import type { ImportedFcn, ModelSpec } from "../spec/schema.ts";
 import type { ImportedTrunk } from "./importedTrunk.ts";
 import { expectsBytePixels } from "./pixelArithmetic.ts";
 import { judgeTensors } from "./trunkTensors.ts";
@@ -22,7 +22,7 @@ const WHITE = 255;
 const LISTED = 4;
 
 /** Prepares a trunk for a spec that names it as its fcn. */
-export function prepareTrunk(cut: CutGraph, spec: Spec, settings: ImportedFcn): ImportedTrunk {
+export function prepareTrunk(cut: CutGraph, spec: ModelSpec, settings: ImportedFcn): ImportedTrunk {
   const untied = untieTensors(cut.graph, cut.sources);
   const { layout, hash } = cut;
   const pixels = pixelsOf(untied.graph, spec, settings);
@@ -63,7 +63,11 @@ function listed(names: readonly string[]): string {
 }
 
 /** Factor of the pixels, by default, of a network that brings pixels of 0 to 255 to its own scale. */
-function pixelsOf(graph: Graph, spec: Spec, settings: ImportedFcn): { pixelScale?: number; notes: string[] } {
+function pixelsOf(
+  graph: Graph,
+  spec: ModelSpec,
+  settings: ImportedFcn,
+): { pixelScale?: number; notes: string[] } {
   if (!expectsBytePixels(graph)) return { notes: [] };
   const isNormGiven = spec.bit_depth === 8 && spec.norm !== WHITE;
   const given = [

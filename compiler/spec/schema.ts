@@ -36,6 +36,8 @@ export type NetworkSpec = Pick<Spec, keyof typeof NETWORK_KEYS>;
 export type StepSpec = Pick<Spec, keyof typeof STEP_KEYS>;
 /** A run: where it is written, how long it goes on, what it keeps at hand. */
 export type RunSpec = Pick<Spec, keyof typeof RUN_KEYS>;
+/** Images and the network on them: all that a trained model is made of. */
+export type ModelSpec = ImageSpec & NetworkSpec;
 /** The settings of an imported feature extractor. */
 export type ImportedFcn = Extract<NetworkSpec["fcn"], { readonly path: string }>;
 /** One entry of the layer language: filters of a convolution, "p" pool, "d" dropout, "r" residual block. */

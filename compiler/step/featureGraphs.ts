@@ -6,7 +6,7 @@ import { GraphBuilder } from "../ir/builder.ts";
 import type { Graph, Value } from "../ir/types.ts";
 import { buildFrozenPart, FEATURES_INPUT, imageInput } from "../model/network.ts";
 import { cachesFeatures, featureDraws } from "../spec/cacheFeatures.ts";
-import type { Spec } from "../spec/schema.ts";
+import type { RunSpec } from "../spec/schema.ts";
 import { buildGradientGraph, type TrainingModel, trainingImage } from "./gradientGraph.ts";
 import { buildGradGraph, buildTrainGraph } from "./graphs.ts";
 import { buildEvaluateGraph, inferenceContext } from "./inferenceGraphs.ts";
@@ -60,7 +60,7 @@ function buildTrunk(
   return b.build();
 }
 
-function refuseWhereAsked({ cache_features: cache }: Spec): never[] {
+function refuseWhereAsked({ cache_features: cache }: Pick<RunSpec, "cache_features">): never[] {
   if (cache === "auto" || cache === false) return [];
   throw new MttcError({
     code: "E_CONFIG",

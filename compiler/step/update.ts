@@ -4,7 +4,7 @@ import { InternalError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
 import { isDecayed, type Parameter } from "../model/parameters.ts";
-import type { Spec } from "../spec/schema.ts";
+import type { StepSpec } from "../spec/schema.ts";
 import type { TrainingModel } from "./gradientGraph.ts";
 import { emitLossScaling, withinOptimizer } from "./lossScaling.ts";
 import { OPTIMIZERS, type StepScalars } from "./optimizers.ts";
@@ -102,7 +102,7 @@ function learningRate(b: GraphBuilder, { lr }: Spec): Value {
 /** d(s/2)/ds = 1/2 for a present task; wd * k for a decayed kernel (coupled decay). */
 function completeGradient(
   b: GraphBuilder,
-  spec: Spec,
+  spec: Pick<StepSpec, "optimizer" | "weight_decay">,
   parameter: Parameter,
   value: Value,
   gradient: Value,
@@ -116,7 +116,7 @@ function completeGradient(
 /** adamw: w - lr * wd * w before the update (Keras AdamW); otherwise w. */
 function decayed(
   b: GraphBuilder,
-  spec: Spec,
+  spec: Pick<StepSpec, "optimizer" | "weight_decay">,
   parameter: Parameter,
   value: Value,
   scalars: StepScalars,

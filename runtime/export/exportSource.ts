@@ -1,12 +1,12 @@
 // What an export is made of, and compared with.
 import type { Manifest } from "../../compiler/bundle/manifest.ts";
 import type { ImportedTrunk } from "../../compiler/model/importedTrunk.ts";
-import type { Spec } from "../../compiler/spec/schema.ts";
+import type { ModelSpec, RunSpec } from "../../compiler/spec/schema.ts";
 import type { ImageRows } from "../tables/imageRows.ts";
 
 /** What an export is made of: a trainer, or a run that is read. */
 export interface ExportSource {
-  readonly spec: Spec;
+  readonly spec: ModelSpec & Pick<RunSpec, "logdir">;
   readonly directory: string | undefined;
   /** An entry for each finished epoch. */
   readonly history: readonly unknown[];

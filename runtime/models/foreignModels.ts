@@ -18,7 +18,7 @@ import { type ImportedModel, type ImportOptions, importModel } from "../../compi
 import { importTrunk } from "../../compiler/read/onnx/importTrunk.ts";
 import { classKey } from "../../compiler/spec/classKey.ts";
 import { networkChannels } from "../../compiler/spec/pixelRange.ts";
-import type { ImportedFcn, Spec } from "../../compiler/spec/schema.ts";
+import type { ImportedFcn, ModelSpec, StepSpec } from "../../compiler/spec/schema.ts";
 import { openTasks } from "../../compiler/tasks/openTask.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
 import { restoreReplaced } from "../files/leftovers.ts";
@@ -37,7 +37,7 @@ export interface ForeignModels {
  * file and node; E_MODEL_SHAPE where a teacher's outputs are not the tasks' classes.
  */
 export async function readForeignModels(
-  spec: Spec,
+  spec: ForeignSpec,
   baseDirectory: string,
   classes: TaskClasses,
 ): Promise<ForeignModels> {
@@ -59,13 +59,16 @@ export async function readForeignModels(
   return { trunk, teacher, notes };
 }
 
+/** What models that a spec names are read by. */
+export type ForeignSpec = ModelSpec & Pick<StepSpec, "teacher">;
+
 /** Keys of a spec that name models. */
 type ModelKey = "fcn" | "teacher";
 
 interface ModelPlace {
   readonly key: ModelKey;
   readonly path: string;
-  readonly spec: Spec;
+  readonly spec: ForeignSpec;
 }
 
 /** Faults that `body` throws, with the file, the key that names it, and what the user can do about them. */
@@ -101,7 +104,7 @@ function hintFor({ code, at }: Fault, { key, path, spec }: ModelPlace): string |
   return "files named .h5, .hdf5 or .keras are read as Keras models, all others as ONNX";
 }
 
-async function readTrunk(spec: Spec, settings: ImportedFcn, path: string): Promise<ImportedTrunk> {
+async function readTrunk(spec: ForeignSpec, settings: ImportedFcn, path: string): Promise<ImportedTrunk> {
   const model = isKerasPath(path)
     ? await readKeras(spec, settings, path)
     : readOnnxTrunk(spec, settings, path);
@@ -129,7 +132,7 @@ async function readTrunk(spec: Spec, settings: ImportedFcn, path: string): Promi
   );
 }
 
-function readOnnxTrunk(spec: Spec, settings: ImportedFcn, path: string): CutGraph {
+function readOnnxTrunk(spec: ForeignSpec, settings: ImportedFcn, path: string): CutGraph {
   const file = readModelFile(path);
   const output = settings.output ?? undefined;
   const { graph, layout, notes, sources } = importTrunk(file.bytes, importOptions(spec, file, output));
@@ -137,7 +140,7 @@ function readOnnxTrunk(spec: Spec, settings: ImportedFcn, path: string): CutGrap
 }
 
 /** Cuts at the layer, or value, that the spec names. */
-async function readKeras(spec: Spec, settings: ImportedFcn, path: string): Promise<CutGraph> {
+async function readKeras(spec: ForeignSpec, settings: ImportedFcn, path: string): Promise<CutGraph> {
   const asked = settings.output ?? undefined;
   const until = asked === undefined ? "features" : { layer: asked };
   const model = await importKerasFile(path, { ops: OPS, imshape: spec.imshape, batch: "N", until });
@@ -155,7 +158,7 @@ async function readKeras(spec: Spec, settings: ImportedFcn, path: string): Promi
 }
 
 /** What importing an ONNX file takes: the file and what the spec says of its images. */
-function importOptions(spec: Spec, { file, externalData }: ModelFile, output?: string): ImportOptions {
+function importOptions(spec: ForeignSpec, { file, externalData }: ModelFile, output?: string): ImportOptions {
   const { imshape } = spec;
   return { file, imshape, channels: networkChannels(spec), batch: "N", externalData, output };
 }
@@ -164,7 +167,7 @@ function importOptions(spec: Spec, { file, externalData }: ModelFile, output?: s
  * A trunk without batch norms has nothing that `batchnorm: train` could train: say how to export one that
  * has.
  */
-function normNotes(spec: Spec, settings: ImportedFcn, graph: Graph): string[] {
+function normNotes(spec: ForeignSpec, settings: ImportedFcn, graph: Graph): string[] {
   const hasNorm = graph.nodes.some((node) => node.op.traits.includes("runningStatistics"));
   if (settings.batchnorm !== "train") return [];
   if (spec.train_fcn === false) return ["batchnorm: train has no effect on a frozen fcn (train_fcn: false)"];
@@ -182,7 +185,7 @@ function refuseBytes(
   path: string,
   key: ModelKey,
   before: string | undefined,
-  spec: Spec,
+  spec: ForeignSpec,
 ): void {
   const reason = spec.bit_depth === 8 ? before : `bit_depth ${spec.bit_depth}`;
   if (graph.inputs[0]?.type.dtype !== "uint8" || reason === undefined) return;
@@ -199,7 +202,7 @@ function expectedOutput([task]: readonly Task[]): string {
  * A teacher gives what a task's exports give (`probabilities/<task>` of classes), or an output of the task's
  * name, for at least one task.
  */
-async function readTeacher(spec: Spec, path: string, classes: TaskClasses): Promise<Teacher> {
+async function readTeacher(spec: ForeignSpec, path: string, classes: TaskClasses): Promise<Teacher> {
   const { graph, layout, listed, hash } = isKerasPath(path)
     ? await readKerasTeacher(spec, path)
     : readOnnxTeacher(spec, path);
@@ -233,12 +236,12 @@ async function readTeacher(spec: Spec, path: string, classes: TaskClasses): Prom
 /** A teacher's model; `listed` names the numbers of each task's output where the file says them. */
 type TeacherModel = Omit<Teacher, "outputs"> & { readonly listed: ReadonlyMap<string, readonly string[]> };
 
-async function readKerasTeacher(spec: Spec, path: string): Promise<TeacherModel> {
+async function readKerasTeacher(spec: ForeignSpec, path: string): Promise<TeacherModel> {
   const { graph, layout } = await importKerasFile(path, { ops: OPS, imshape: spec.imshape, batch: "N" });
   return { graph, layout, listed: new Map(), hash: await hashFile(path) };
 }
 
-function readOnnxTeacher(spec: Spec, path: string): TeacherModel {
+function readOnnxTeacher(spec: ForeignSpec, path: string): TeacherModel {
   const file = readModelFile(path);
   const { graph, layout, metadata } = importModel(file.bytes, importOptions(spec, file));
   return { graph, layout, listed: exportedNumbers(metadata, path), hash: file.hash() };

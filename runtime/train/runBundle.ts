@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Bundle } from "../../compiler/bundle/manifest.ts";
 import { compile } from "../../compiler/compile.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";
-import type { Spec } from "../../compiler/spec/schema.ts";
+import type { Spec, StepSpec } from "../../compiler/spec/schema.ts";
 import { onFeatures } from "../../compiler/step/featureGraphs.ts";
 import type { ForeignModels } from "../models/foreignModels.ts";
 import type { OrtHost } from "../ort/ortHost.ts";
@@ -80,7 +80,7 @@ export async function openRunBundle(
 }
 
 /** Whether a run of the spec has a use for a graph: its steps are whole ones, or made of micro-batches. */
-function isUsed(graph: string, { accumulate }: Spec): boolean {
+function isUsed(graph: string, { accumulate }: Pick<StepSpec, "accumulate">): boolean {
   const unused = accumulate === 1 ? ["grad", "apply", onFeatures("grad")] : ["train", onFeatures("train")];
   return !unused.includes(graph);
 }
