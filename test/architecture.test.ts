@@ -292,6 +292,12 @@ describe("the catalogue of errors", () => {
 describe("these checks", () => {
   const planted = (path: string, text: string): SourceFile[] => [parseSource(path, text)];
 
+  it("see labels that images reach for", () => {
+    const line = (folder: string): string => `runtime/${folder}/a.ts -> runtime/labels/classes.ts`;
+    expect(["batches", "checks"].every((folder) => LABELS_FROM_IMAGES.test(line(folder)))).toBe(true);
+    expect(["train", "infer", "labels"].some((folder) => LABELS_FROM_IMAGES.test(line(folder)))).toBe(false);
+  });
+
   it("see a forward import, one out of the compiler, and a file of no stage", () => {
     const file = planted(
       "compiler/ir/a.ts",
