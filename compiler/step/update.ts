@@ -94,7 +94,7 @@ function presenceOf(b: GraphBuilder, parameter: Parameter, inverseCount: (task: 
 }
 
 /** The input of the learning rate, float32 scalar. */
-function learningRate(b: GraphBuilder, { lr }: Spec): Value {
+function learningRate(b: GraphBuilder, { lr }: Pick<StepSpec, "lr">): Value {
   const value = { formula: "constant", value: lr } as const;
   return b.input("learning_rate", "float32", [], { role: "scalar", scalar: "learning_rate", value });
 }
