@@ -4,7 +4,14 @@ import { defineConfig } from "vitest/config";
 
 const FOLDERS = ["ir", "autodiff", "passes", "spec", "codec", "golden", "lower", "model", "step", "tasks"];
 const SLOW_OR_NATIVE = [
-  ...["ir/longChain", "lower/cudaForms", "lower/cudaKernels", "lower/ortGuards", "lower/blockedForms", "lower/forms"],
+  ...[
+    "ir/longChain",
+    "lower/cudaForms",
+    "lower/cudaKernels",
+    "lower/ortGuards",
+    "lower/blockedForms",
+    "lower/forms",
+  ],
   ...["step/classWeights", "step/equalities", "step/features", "step/mixedPrecision"],
   ...["step/referenceNumbers", "step/sobel"],
 ];

@@ -4,6 +4,7 @@ import { basename, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { ERROR_CODES } from "../compiler/diagnostics.ts";
 import { findCycle, parseSource, readSources, type SourceFile, withoutStrings } from "./sourceFiles.ts";
+import { COMPILER_STAGES, RUNTIME_STAGES } from "./stages.ts";
 
 const root = join(import.meta.dirname, "..");
 const sources = readSources(root, ["compiler", "runtime", "cli", "examples", "test"]);
@@ -14,54 +15,6 @@ const MAX_FILE_LINES = 400;
 const MAX_FUNCTION_LINES = 60;
 const MAX_COLUMNS = 110;
 
-/**
- * The folders of the compiler in the order of its stages: a file imports from its own row or from rows above
- * it. A file that is named itself, alone or in its folder, has that row and not its folder's.
- */
-const COMPILER_STAGES: readonly (readonly string[])[] = [
-  ["diagnostics.ts", "visibleText.ts"],
-  ["spec"],
-  ["ir"],
-  ["codec"],
-  ["ops"],
-  ["tasks"],
-  ["passes"],
-  ["read"],
-  ["augment"],
-  ["model"],
-  ["bundle/manifest.ts"],
-  ["autodiff"],
-  ["step"],
-  ["lower"],
-  ["bundle"],
-  ["export"],
-  ["compile.ts"],
-  ["inspect"],
-];
-/** The same for the runtime. */
-const RUNTIME_STAGES: readonly (readonly string[])[] = [
-  ["threads"],
-  ["files"],
-  ["models"],
-  ["draws"],
-  ["images"],
-  ["tables"],
-  ["labels"],
-  ["checks"],
-  ["packs"],
-  ["labelling"],
-  ["ort"],
-  ["setup"],
-  ["drawing"],
-  ["augment"],
-  ["batches"],
-  ["runs"],
-  ["infer"],
-  ["train"],
-  ["diagnosis"],
-  ["export"],
-  ["mttc.ts"],
-];
 /**
  * Files that look operators up by name in tables of their own, where a trait of the operator could be asked.
  * No file joins them; one that has no such table any more leaves the list.
