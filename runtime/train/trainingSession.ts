@@ -106,17 +106,24 @@ export class TrainingSession implements AsyncDisposable {
       const labels = await openLabels(experiment, claim, options.trains);
       const classes = spec.tasks.map((task) => ({ task, classes: labels.classes[task] ?? [] }));
       const changed = await claim?.compareLabels(labels, options.acceptNewLabels ?? false);
-      const models = await readForeignModels(spec, experiment.baseDirectory, classes);
-      claim?.compareModels(models);
-      const fingerprint = fingerprintOf(spec, models, labels);
-      const host = await OrtHost.start({
+      // ONNX Runtime's library is loaded on a thread of its own while the models are read here.
+      const starting = OrtHost.start({
         ...ortOptions(options, spec.precision !== "fp32"),
         intraOpThreads: options.threads ?? availableParallelism(),
         // Threads that spin take the core on which the loader warps: steps took 1.4 times as long and more.
         // Without warps beside them they gain a tenth.
         allowSpinning: augmentSettings(spec.augment) === undefined,
       });
-      closers.push(() => host.close());
+      // What keeps it from starting is thrown below, where it is awaited: faults of the models come first.
+      const close = starting.then(
+        (host) => () => host.close(),
+        () => () => Promise.resolve(),
+      );
+      closers.push(async () => (await close)());
+      const models = await readForeignModels(spec, experiment.baseDirectory, classes);
+      claim?.compareModels(models);
+      const fingerprint = fingerprintOf(spec, models, labels);
+      const host = await starting;
       const openIt = () => openDirectory(claim, labels, fingerprint, closers);
       const parts = { host, spec, classes, models, claim, openDirectory: openIt };
       const { manifest, directory, initial, notes, lockNotes } = await openRunBundle(parts, options);

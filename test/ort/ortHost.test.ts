@@ -77,7 +77,9 @@ describe("graphs", () => {
   test("a graph's nodes are fused: of the optimizers only those are left out that find nothing", async () => {
     for (const op of OPS.keys()) expect(op).not.toMatch(/Quantize|Integer|NBits|Attention|Embed/);
     for (const name of IDLE_OPTIMIZERS)
-      expect(name).toMatch(/Q(DQ|uant)|Quantiz|DQ|Dq|Integer|NBits|GroupQuery|EmbedLayer|FreeDimension/);
+      expect(name).toMatch(
+        /Q(DQ|uant)|Quantiz|DQ|Dq|Integer|NBits|GroupQuery|EmbedLayer|FreeDimension|ConstantSharing/,
+      );
     const folder = mkdtempSync(path.join(tmpdir(), "mttc-ort-"));
     try {
       const nodes = [
