@@ -209,7 +209,7 @@ export class MultiTaskTrainer implements AsyncDisposable {
   async parameters(): Promise<Map<string, Float32Array>> {
     if (this.#run) return await this.#run.parameters();
     const session = await this.#open();
-    const { trunk } = session.models;
+    const trunk = await session.trunk();
     const imported = trunk && importedValues(trunk, this.spec);
     return await parameterValues(
       session,
@@ -219,7 +219,7 @@ export class MultiTaskTrainer implements AsyncDisposable {
 
   /** The imported network behind the spec's fcn, where there is one. */
   async trunk(): Promise<ImportedTrunk | undefined> {
-    return this.#run ? await this.#run.trunk() : (await this.#open()).models.trunk;
+    return await (this.#run ?? (await this.#open())).trunk();
   }
 
   /** What was compiled: tensors, tasks with their classes, preprocessing. */

@@ -3,22 +3,25 @@
 import { rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
+import type { ImportedTrunk } from "../../compiler/model/importedTrunk.ts";
 import { augmentSettings } from "../../compiler/spec/augmentKeys.ts";
+import type { Spec } from "../../compiler/spec/schema.ts";
 import { specWarnings } from "../../compiler/spec/specWarnings.ts";
 import { LoaderThread } from "../batches/loaderThread.ts";
 import { temporaryFolder } from "../files/temporaryFolder.ts";
 import { imageFormat } from "../images/images.ts";
 import type { PreparedLabels } from "../labels/classes.ts";
 import { conflictWarnings } from "../labels/labelConflicts.ts";
-import { type ForeignModels, readForeignModels } from "../models/foreignModels.ts";
+import { readForeignModels } from "../models/foreignModels.ts";
 import { OrtHost } from "../ort/ortHost.ts";
 import { deviceNote, providerTraits } from "../ort/provider.ts";
 import { ortOptions, type RuntimeOptions } from "../ort/runtimeOptions.ts";
 import { imageKind } from "../packs/packKind.ts";
-import { type Fingerprint, fingerprintOf } from "../runs/fingerprint.ts";
+import { type Fingerprint, fingerprintOf, refuseOtherModels } from "../runs/fingerprint.ts";
 import type { StoredManifest } from "../runs/manifestReading.ts";
 import { BUNDLE_FOLDER } from "../runs/runFolder.ts";
 import { checkSources } from "../runs/runSources.ts";
+import { collectGarbage } from "../threads/garbage.ts";
 import type { Experiment } from "./experiment.ts";
 import { FeatureCache } from "./featureCache.ts";
 import { openRunBundle } from "./runBundle.ts";
@@ -53,7 +56,7 @@ type SessionParts = Pick<
   TrainingSession,
   "experiment" | "labels" | "manifest" | "device" | "host" | "reader" | "directory" | "trains"
 > &
-  Pick<TrainingSession, "fingerprint" | "models" | "warnings">;
+  Pick<TrainingSession, "fingerprint" | "warnings">;
 
 export class TrainingSession implements AsyncDisposable {
   readonly experiment: Experiment;
@@ -68,7 +71,6 @@ export class TrainingSession implements AsyncDisposable {
   /** Whether steps may be taken: the run has its logdir, or needs none. */
   readonly trains: boolean;
   readonly fingerprint: Fingerprint;
-  readonly models: ForeignModels;
   readonly warnings: readonly string[];
   readonly #closers: (() => Promise<void>)[];
   #labels: RunLabels;
@@ -89,7 +91,6 @@ export class TrainingSession implements AsyncDisposable {
     this.directory = parts.directory;
     this.trains = parts.trains;
     this.fingerprint = parts.fingerprint;
-    this.models = parts.models;
     this.warnings = parts.warnings;
     this.#closers = closers;
   }
@@ -99,6 +100,13 @@ export class TrainingSession implements AsyncDisposable {
    * checkpoint has the values. What was opened is closed again on an error.
    */
   static async open(experiment: Experiment, options: SessionOptions): Promise<TrainingSession> {
+    const session = await TrainingSession.#open(experiment, options);
+    // Weights of models, and what was compiled of them, have served.
+    if (session.readsModels) collectGarbage();
+    return session;
+  }
+
+  static async #open(experiment: Experiment, options: SessionOptions): Promise<TrainingSession> {
     const { spec } = experiment;
     const closers: (() => Promise<void>)[] = [];
     try {
@@ -106,20 +114,7 @@ export class TrainingSession implements AsyncDisposable {
       const labels = await openLabels(experiment, claim, options.trains);
       const classes = spec.tasks.map((task) => ({ task, classes: labels.classes[task] ?? [] }));
       const changed = await claim?.compareLabels(labels, options.acceptNewLabels ?? false);
-      // ONNX Runtime's library is loaded on a thread of its own while the models are read here.
-      const starting = OrtHost.start({
-        ...ortOptions(options, spec.precision !== "fp32"),
-        intraOpThreads: options.threads ?? availableParallelism(),
-        // Threads that spin take the core on which the loader warps: steps took 1.4 times as long and more.
-        // Without warps beside them they gain a tenth.
-        allowSpinning: augmentSettings(spec.augment) === undefined,
-      });
-      // What keeps it from starting is thrown below, where it is awaited: faults of the models come first.
-      const close = starting.then(
-        (host) => () => host.close(),
-        () => () => Promise.resolve(),
-      );
-      closers.push(async () => (await close)());
+      const starting = startOrt(spec, options, closers);
       const models = await readForeignModels(spec, experiment.baseDirectory, classes);
       claim?.compareModels(models);
       const fingerprint = fingerprintOf(spec, models, labels);
@@ -148,7 +143,7 @@ export class TrainingSession implements AsyncDisposable {
       warnings.push(...device.fallbacks);
       return new TrainingSession(
         {
-          ...{ experiment, labels, manifest, device, host, reader, directory, fingerprint, models, warnings },
+          ...{ experiment, labels, manifest, device, host, reader, directory, fingerprint, warnings },
           trains: options.trains || spec.logdir === null,
         },
         closers,
@@ -158,6 +153,25 @@ export class TrainingSession implements AsyncDisposable {
       await closeAll(closers);
       throw error;
     }
+  }
+
+  /** Whether the spec names models of others. */
+  get readsModels(): boolean {
+    return Object.values(this.fingerprint.models).some((hash) => hash !== undefined);
+  }
+
+  /**
+   * The imported network behind the spec's fcn, read again: while a session is open its weights are in no
+   * memory but the device's. Errors as those of readForeignModels; E_CKPT_MISMATCH where the file is another.
+   */
+  async trunk(): Promise<ImportedTrunk | undefined> {
+    const { spec, baseDirectory } = this.experiment;
+    if (!("path" in spec.fcn)) return undefined;
+    const classes = this.manifest.tasks.map((task) => ({ task: task.name, classes: task.classes }));
+    const models = await readForeignModels({ ...spec, teacher: null }, baseDirectory, classes);
+    const stored = { ...this.fingerprint, models: { fcn: this.fingerprint.models.fcn } };
+    refuseOtherModels({ stored, path: this.directory, spec, runSpec: spec }, models);
+    return models.trunk;
   }
 
   /** The label tables; where their images have been checked, with the files' stamps. */
@@ -240,6 +254,26 @@ export class TrainingSession implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+/**
+ * ONNX Runtime's library is loaded on a thread of its own while models are read on this one. What keeps it
+ * from starting is thrown to whoever awaits the host.
+ */
+function startOrt(spec: Spec, options: SessionOptions, closers: (() => Promise<void>)[]): Promise<OrtHost> {
+  const starting = OrtHost.start({
+    ...ortOptions(options, spec.precision !== "fp32"),
+    intraOpThreads: options.threads ?? availableParallelism(),
+    // Threads that spin take the core on which the loader warps: steps took 1.4 times as long and more.
+    // Without warps beside them they gain a tenth.
+    allowSpinning: augmentSettings(spec.augment) === undefined,
+  });
+  const close = starting.then(
+    (host) => () => host.close(),
+    () => () => Promise.resolve(),
+  );
+  closers.push(async () => await (await close)());
+  return starting;
 }
 
 /** Labels with the stamps of the images that are about to be read. */

@@ -1,7 +1,7 @@
 // Training on an imported trunk, end to end on ONNX Runtime: PyTorch's export of a small residual network
 // with its batch norms, and a Keras model. Frozen to the bit, trained whole, trained from a node on;
 // exported with parity.
-import { mkdtemp, rm } from "node:fs/promises";
+import { copyFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -106,6 +106,20 @@ describe("an imported trunk", () => {
     await trainer.close();
     await using again = await MultiTaskTrainer.fromRun(logdir);
     expect(await again.evaluate()).toEqual(trainer.history[0]?.evaluation);
+  });
+
+  test("whose file is replaced in training is not taken for the one that was trained", async () => {
+    const path = join(folder, "replaced.onnx");
+    await copyFile(RESIDUAL, path);
+    await using trainer = new MultiTaskTrainer({ ...options, fcn: { path }, train_fcn: false });
+    await trainer.fit(1);
+    const before = await trainer.parameters();
+    expect((await trainer.trunk())?.graph.name).toBeDefined();
+    await copyFile(FOLDED, path);
+    for (const read of [() => trainer.parameters(), () => trainer.trunk()])
+      expect(await faultsOfAsync(read)).toMatchObject([{ code: "E_CKPT_MISMATCH", at: { path: "fcn" } }]);
+    await copyFile(RESIDUAL, path);
+    expect(String([...(await trainer.parameters())])).toBe(String([...before]));
   });
 
   test("of an unknown output names the nearest ones", async () => {
