@@ -20,18 +20,10 @@ const MAX_COLUMNS = 110;
  * No file joins them; one that has no such table any more leaves the list.
  */
 const OP_NAME_TABLES: readonly string[] = [
-  "compiler/codec/encodeGraph.ts",
-  "compiler/inspect/graphCosts.ts",
   "compiler/lower/cudaKernels.ts",
   "compiler/lower/forms.ts",
-  "compiler/lower/normGains.ts",
-  "compiler/lower/ortGuards.ts",
-  "compiler/lower/scalarRanks.ts",
   "compiler/model/pixelArithmetic.ts",
   "compiler/model/tensorUses.ts",
-  "compiler/passes/identities.ts",
-  "compiler/passes/mixedPrecision.ts",
-  "compiler/passes/transposePushing.ts",
 ];
 /** A comparison of what a provider or a target is. */
 const WHICH_PROVIDER =

@@ -31,9 +31,6 @@ export interface EncodeOptions {
   readonly kernelShapes?: boolean;
 }
 
-/** Operators whose second input is a filter [K,C,R,S]. */
-const CONVOLUTIONS: ReadonlySet<string> = new Set(["Conv", "ConvTranspose"]);
-
 /** Bytes of an ONNX model; the graph must be lowered (an own operator is an InternalError). */
 export function encodeGraph(graph: Graph, options: EncodeOptions = {}): Uint8Array {
   const names = outputNames(graph);
@@ -84,7 +81,7 @@ function opsetImports(graph: Graph): ModelProto["opsetImport"] {
 /** The kernel_shape of a convolution whose filter has known sizes. */
 function kernelShape({ op, inputs }: Node): Node["attrs"] {
   const sides =
-    CONVOLUTIONS.has(op.name) && op.attrs.kernel_shape ? inputs[1]?.type.shape.slice(2) : undefined;
+    op.traits.includes("convolves") && op.attrs.kernel_shape ? inputs[1]?.type.shape.slice(2) : undefined;
   const isKnown = sides?.every((side): side is number => typeof side === "number");
   return isKnown ? { kernel_shape: sides as number[] } : {};
 }

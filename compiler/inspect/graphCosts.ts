@@ -1,11 +1,10 @@
 // What a graph costs: floating-point operations by part of the network, and the memory of its intermediate
 // values. Reads finished graphs; nothing here changes one.
-import { readAttrs } from "../ir/op.ts";
+import type { Sizes } from "../ir/opTraits.ts";
 import {
   dtypeBytes,
   elementCount,
   type Graph,
-  type Node,
   type Output,
   type TensorType,
   type Value,
@@ -23,33 +22,12 @@ export function countFlops(graph: Graph): Map<string, number> {
   const size = sizesIn(graph);
   const flops = new Map<string, number>();
   for (const node of graph.nodes) {
-    const count = FLOPS[node.op.name]?.(node, size) ?? 0;
+    const count = node.op.flops?.(node, size) ?? 0;
     const part = node.outputs[0]?.region?.part ?? NO_PART;
     if (count > 0) flops.set(part, (flops.get(part) ?? 0) + count);
   }
   return flops;
 }
-
-/** Elements of a value or a shape, 0 of none. */
-type Sizes = (value: Value | TensorType["shape"] | undefined) => number;
-
-type FlopRule = (node: Node, size: Sizes) => number;
-
-/**
- * 2 x outputs x multiply-adds per output; of filters [K,C/group,R,S] each output reads C/group * R * S
- * numbers.
- */
-const FLOPS: Readonly<Record<string, FlopRule>> = {
-  Conv: (node, size) => 2 * size(node.outputs[0]) * size(node.inputs[1]?.type.shape.slice(1)),
-  ConvInputGrad: (node, size) => 2 * size(node.inputs[0]) * size(node.inputs[1]?.type.shape.slice(1)),
-  ConvWeightGrad: (node, size) => 2 * size(node.inputs[1]) * size(node.outputs[0]?.type.shape.slice(1)),
-  ConvTranspose: (node, size) => 2 * size(node.inputs[0]) * size(node.inputs[1]?.type.shape.slice(1)),
-  MatMul: (node, size) => 2 * size(node.outputs[0]) * size(node.inputs[0]?.type.shape.slice(-1)),
-  Gemm: (node, size) => {
-    const inner = readAttrs(node.op, node.attrs).int("transA") === 1 ? 0 : 1;
-    return 2 * size(node.outputs[0]) * size(node.inputs[0]?.type.shape.slice(inner, inner + 1));
-  },
-};
 
 /**
  * Sizes with every symbol that a node of the graph introduces (how many elements are not zero) replaced by

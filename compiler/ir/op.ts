@@ -3,16 +3,8 @@
 // never names.
 import { InternalError, MttcError } from "../diagnostics.ts";
 import type { GraphBuilder } from "./builder.ts";
+import type { OpTraits, OptionalTraits } from "./opTraits.ts";
 import type { Attrs, AttrValue, TensorData, TensorType, Value } from "./types.ts";
-
-/**
- * - elementwise: output element i depends on element i of the (broadcast) inputs only
- * - commutative: the two inputs may be exchanged
- * - movesData: moves elements, computes nothing
- * - runningStatistics: inputs 3 and 4 are running mean and variance, which training by batches would update
- * - random: results differ between runs (never folded, never merged)
- */
-export type Trait = "elementwise" | "commutative" | "movesData" | "random" | "runningStatistics";
 
 /**
  * One attribute: its ONNX kind and its default; without a default it is compulsory, `null` means may be
@@ -102,7 +94,7 @@ export interface LowerContext {
 export type Lowering = (ctx: LowerContext) => readonly Value[];
 
 /** An operator; `Form` are the names of its forms. */
-export interface Op<Form extends string = string> {
+export interface Op<Form extends string = string> extends OpTraits {
   readonly name: string;
   /**
    * "" is ai.onnx at opset 18; "mttc" marks our own, which never reaches a file; "com.microsoft" is ONNX
@@ -118,7 +110,6 @@ export interface Op<Form extends string = string> {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly attrs: Readonly<Record<string, AttrSpec>>;
-  readonly traits: readonly Trait[];
   readonly infer: (ctx: InferContext) => readonly TensorType[];
   readonly vjp: Vjp | NotDifferentiable;
   readonly evaluate: (ctx: EvaluateContext) => readonly NDArray[];
@@ -133,11 +124,23 @@ export interface Op<Form extends string = string> {
 export type Forms<Form extends string = string> = Readonly<Record<Form, Lowering>>;
 
 /** What an entry may leave out. */
-type Defaulted = "domain" | "attrs" | "traits" | "outputs";
+type Defaulted = "domain" | "attrs" | "traits" | "outputs" | keyof OptionalTraits;
 
 export type OpTable = ReadonlyMap<string, Op>;
 
-/** Completes an op entry: standard domain, no attributes, no traits, no forms unless given. */
+/** What an entry that leaves it out states. */
+const DEFAULTS: Pick<Op, Defaulted> = {
+  domain: "",
+  attrs: {},
+  traits: [],
+  outputs: ["y"],
+  hostInputs: [],
+  flops: undefined,
+  identity: undefined,
+  channelGain: undefined,
+};
+
+/** Completes an op entry: standard domain, no attributes, no more traits, no forms unless given. */
 export function defineOp<Form extends string = never>(
   name: string,
   entry: Omit<Op, "name" | "lower" | Defaulted> &
@@ -145,7 +148,7 @@ export function defineOp<Form extends string = never>(
 ): Op<Form> {
   // Without forms given there are no names of them.
   const { lower = {} as Forms<Form>, ...rest } = entry;
-  return Object.freeze({ domain: "", attrs: {}, traits: [], outputs: ["y"], ...rest, lower, name } as const);
+  return Object.freeze({ ...DEFAULTS, ...rest, lower, name });
 }
 
 /** The derivative exists and is zero almost everywhere: cotangents end here. */

@@ -47,8 +47,7 @@ function wantedInBlocks(graph: Graph): ReadonlySet<Value> {
 /** Whether a node makes one float32 tensor, number by number, of others of its shape and of scalars. */
 function isNumberByNumber({ op, inputs, outputs }: Node): boolean {
   const [result, ...others] = outputs;
-  if (!op.traits.includes("elementwise") || result?.type.dtype !== "float32" || others.length > 0)
-    return false;
+  if (op.axes !== "elementwise" || result?.type.dtype !== "float32" || others.length > 0) return false;
   return inputs.every(
     (input) =>
       !input ||

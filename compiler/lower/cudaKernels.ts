@@ -33,29 +33,6 @@ export function kernelEntry(operator: string): KernelEntry | undefined {
   };
 }
 
-/**
- * Inputs that kernels read on the host: sizes, axes, bounds. Computed ones would be copied back and waited
- * for.
- */
-const HOST_INPUTS: Readonly<Record<string, readonly number[]>> = {
-  Clip: [1, 2],
-  ConstantOfShape: [0],
-  CumSum: [1],
-  Expand: [1],
-  OneHot: [1, 2],
-  Pad: [1, 2, 3],
-  Range: [0, 1, 2],
-  Reshape: [1],
-  Resize: [1, 2, 3],
-  Slice: [1, 2, 3, 4],
-  Split: [1],
-  Squeeze: [1],
-  Tile: [1],
-  TopK: [1],
-  Trilu: [1],
-  Unsqueeze: [1],
-};
-
 /** Conditions beyond types: why a node with these attributes is not run on the device, or not rightly. */
 const CONDITIONS: Readonly<Record<string, (node: Node) => string | undefined>> = {
   // cuDNN's description of a pooling has one pad an axis: ONNX Runtime gave it the first one (mended by its
@@ -149,8 +126,7 @@ function typeReasons(
 }
 
 function computedHostInputs(node: Node, graph: Graph): readonly string[] {
-  const indexes = node.op.name.startsWith("Reduce") ? [1] : (HOST_INPUTS[node.op.name] ?? []);
-  return indexes.flatMap((index) => {
+  return node.op.hostInputs.flatMap((index) => {
     const input = node.inputs[index];
     if (input === undefined || graph.constants.has(input)) return [];
     return [

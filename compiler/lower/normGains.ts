@@ -6,9 +6,6 @@
 import type { GraphBuilder } from "../ir/builder.ts";
 import { concreteShape, type Graph, type Node, type Value } from "../ir/types.ts";
 
-/** Where the gradients of a convolution have their cotangent. */
-const COTANGENT: Readonly<Record<string, number>> = { ConvInputGrad: 0, ConvWeightGrad: 1 };
-
 /**
  * Results of gradients of convolutions whose cotangent comes from a batch norm's gradient and goes to such
  * gradients only.
@@ -23,7 +20,7 @@ export function gradientsBehindNorms({ nodes, outputs }: Graph): ReadonlySet<Val
     node.inputs.forEach((input, index) => {
       if (input === undefined || !norms.has(input)) return;
       const [result] = node.outputs;
-      if (COTANGENT[node.op.name] !== index || result === undefined) norms.delete(input);
+      if (node.op.channelGain?.cotangent !== index || result === undefined) norms.delete(input);
       else readers.set(input, [...(readers.get(input) ?? []), result]);
     });
   return new Set([...norms].flatMap((cotangent) => readers.get(cotangent) ?? []));
@@ -38,18 +35,21 @@ export interface ApartFromGain {
 
 /** Takes the factor off a node's cotangent, where that is such a product; undefined where it is none. */
 export function apartFromGain(b: GraphBuilder, { op, inputs }: Node): ApartFromGain | undefined {
-  const index = COTANGENT[op.name] ?? -1;
+  const { channelGain } = op;
+  if (!channelGain) return undefined;
+  const { cotangent: index, takenBy } = channelGain;
   const cotangent = inputs[index];
   const product = cotangent && b.nodes.findLast(({ outputs }) => outputs[0] === cotangent);
   const [rest, gain] = product?.op.name === "Mul" ? product.inputs : [];
   const channels = cotangent?.type.shape[1];
   if (!rest || !gain || String(gain.type.shape) !== String([channels, 1, 1])) return undefined;
   const ofFilters = (): Value => b.reshape(gain, [...concreteShape(gain.type.shape), 1]);
-  if (op.name === "ConvWeightGrad")
+  const apart = inputs.with(index, rest);
+  if (takenBy === "result")
     return {
-      inputs: inputs.with(index, rest),
+      inputs: apart,
       finish: ([dw, ...others]) => (dw ? [b.mul(dw, ofFilters()), ...others] : others),
     };
-  const filters = inputs[1];
-  return filters && { inputs: [rest, b.mul(filters, ofFilters())], finish: (values) => values };
+  const filters = inputs[takenBy];
+  return filters && { inputs: apart.with(takenBy, b.mul(filters, ofFilters())), finish: (values) => values };
 }

@@ -12,7 +12,7 @@ import type { Graph, Node, Value } from "../ir/types.ts";
 export function guardPads(graph: Graph, ops: OpTable): Graph {
   const pooled = new Set<Value>();
   for (const node of graph.nodes)
-    if (POOLINGS.has(node.op.name) && node.inputs[0]) pooled.add(node.inputs[0]);
+    if (node.op.traits.includes("pools") && node.inputs[0]) pooled.add(node.inputs[0]);
   const isUnguarded = (node: Node): boolean => {
     const [y] = node.outputs;
     return node.op.name === "Pad" && y !== undefined && pooled.has(y) && node.inputs[3] === undefined;
@@ -25,5 +25,3 @@ export function guardPads(graph: Graph, ops: OpTable): Graph {
     return [b.emit(node.op.name, [x, pads, value, axes], node.attrs)];
   }).graph;
 }
-
-const POOLINGS: ReadonlySet<string> = new Set(["MaxPool", "AveragePool", "LpPool"]);

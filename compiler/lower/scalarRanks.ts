@@ -9,9 +9,9 @@ import type { Graph, Node, Shape, Value } from "../ir/types.ts";
 /** Gives scalars beside tensors whose last axis is 1 the rank of the result. */
 export function rankScalars(graph: Graph, ops: OpTable): Graph {
   const isSlow = (node: Node): boolean =>
-    node.op.traits.includes("elementwise") &&
+    node.op.axes === "elementwise" &&
     node.inputs.length > 1 &&
-    !HAS_SCALAR_INPUTS.has(node.op.name) &&
+    !node.op.traits.includes("scalarParameters") &&
     isMany(node.outputs[0]?.type.shape ?? []) &&
     node.inputs.some((input) => input && isScalarOf(input, node.outputs[0]?.type.shape.length ?? 0));
   if (!graph.nodes.some(isSlow)) return graph;
@@ -24,9 +24,6 @@ export function rankScalars(graph: Graph, ops: OpTable): Graph {
     return b.emitAll(node.op.name, inputs, node.attrs, node.outputs.length);
   }).graph;
 }
-
-/** Elementwise operators whose further inputs must be scalars. */
-const HAS_SCALAR_INPUTS: ReadonlySet<string> = new Set(["Clip", "Dropout"]);
 
 function isMany(shape: Shape): boolean {
   return shape.at(-1) === 1 && shape.some((dim) => dim !== 1);

@@ -36,14 +36,13 @@ const STEERING: Readonly<Record<string, readonly number[]>> = {
   Mod: [1],
 };
 
-/** Places of filters [K,C/group,R,S]; norms over each channel of an image; operators that draw a root. */
-const FILTERS: Readonly<Record<string, number>> = { Conv: 1, ConvTranspose: 1 };
+/** Norms over each channel of an image; operators that draw a root. */
 const INSTANCE_NORMS: ReadonlySet<string> = new Set(["InstanceNormalization"]);
 const ROOTS: ReadonlySet<string> = new Set(["Sqrt"]);
 
 /** Whether the input is the filters of a convolution. */
 export function isFilterPlace({ node, index }: Use): boolean {
-  return FILTERS[node.op.name] === index;
+  return index === 1 && node.op.traits.includes("convolves");
 }
 
 /** What a parameter is that stands in this place of its operator; undefined where none is expected. */
@@ -63,7 +62,7 @@ function hasNoDerivative({ op: { vjp } }: Node): boolean {
 
 /** Whether an operator computes one tensor from one: a function, not an operation of two. */
 export function isFunction({ op, inputs }: Node): boolean {
-  return op.traits.includes("elementwise") && inputs.filter((input) => input !== undefined).length === 1;
+  return op.axes === "elementwise" && inputs.filter((input) => input !== undefined).length === 1;
 }
 
 export class TensorUses {
@@ -86,8 +85,8 @@ export class TensorUses {
         else this.#consumers.set(input, [{ node, index }]);
       });
       const isFixed = inputs.every((input) => this.#fixed.has(input));
-      const { traits } = node.op;
-      const isArithmetic = traits.includes("elementwise") || traits.includes("movesData");
+      const { traits, axes } = node.op;
+      const isArithmetic = axes === "elementwise" || traits.includes("movesData");
       const isLayer = node.inputs.some(
         (input, index) => input && this.#fixed.has(input) && placeOf({ node, index }),
       );

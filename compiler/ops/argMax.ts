@@ -23,6 +23,8 @@ function definePosition(name: string, what: string, sign: 1 | -1): Op {
       keepdims: { kind: "int", default: 1 },
       select_last_index: { kind: "int", default: 0 },
     },
+    axes: "stops",
+    precision: "float32",
     infer: inferPosition,
     vjp: zeroDerivative("a position does not change smoothly"),
     evaluate: (ctx) => evaluatePosition(ctx, sign),
@@ -63,6 +65,8 @@ const Hardmax = defineOp("Hardmax", {
   source: "ONNX Hardmax-13",
   inputs: ["x"],
   attrs: { axis: { kind: "int", default: -1 } },
+  axes: "stops",
+  precision: "float32",
   infer: (ctx) => {
     resolveAxis(ctx.attrs.int("axis"), ctx.input(0).shape.length, ctx.fail);
     return sameAsInput("float")(ctx);

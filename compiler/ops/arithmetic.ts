@@ -16,7 +16,10 @@ const Add = defineOp("Add", {
   source: "ONNX Add-14",
   inputs: ["x", "y"],
   outputs: ["z"],
-  traits: ["elementwise", "commutative"],
+  traits: ["commutative"],
+  axes: "elementwise",
+  precision: "follows",
+  identity: { neutral: 0, inputs: [0, 1] },
   infer: broadcastInputs("number"),
   // dx = dz, dy = dz
   vjp: (ctx) => unbroadcastAll(ctx, [() => ctx.dy, () => ctx.dy]),
@@ -28,7 +31,9 @@ const Sub = defineOp("Sub", {
   source: "ONNX Sub-14",
   inputs: ["x", "y"],
   outputs: ["z"],
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "follows",
+  identity: { neutral: 0, inputs: [1] },
   infer: broadcastInputs("number"),
   // dx = dz, dy = -dz
   vjp: (ctx) => unbroadcastAll(ctx, [() => ctx.dy, () => ctx.b.neg(ctx.dy)]),
@@ -40,7 +45,10 @@ const Mul = defineOp("Mul", {
   source: "ONNX Mul-14",
   inputs: ["x", "y"],
   outputs: ["z"],
-  traits: ["elementwise", "commutative"],
+  traits: ["commutative"],
+  axes: "elementwise",
+  precision: "follows",
+  identity: { neutral: 1, inputs: [0, 1] },
   infer: broadcastInputs("number"),
   // dx = dz y, dy = dz x
   vjp: (ctx) =>
@@ -53,7 +61,9 @@ const Div = defineOp("Div", {
   source: "ONNX Div-14",
   inputs: ["x", "y"],
   outputs: ["z"],
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "float32",
+  identity: { neutral: 1, inputs: [1] },
   infer: broadcastInputs("number"),
   // dx = dz / y, dy = -dz z / y
   vjp: (ctx) => {
@@ -72,7 +82,8 @@ const Pow = defineOp("Pow", {
   source: "ONNX Pow-15",
   inputs: ["x", "y"],
   outputs: ["z"],
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "float32",
   infer: (ctx) => {
     const [x, y] = [ctx.input(0), ctx.input(1)];
     for (const type of [x, y]) expectKind(ctx, type, "number");
@@ -112,7 +123,9 @@ const Max = defineOp("Max", {
   doc: "y = the largest of one or more inputs, elementwise; a tie shares its cotangent evenly",
   source: "ONNX Max-13",
   inputs: ["x", "more*"],
-  traits: ["elementwise", "commutative"],
+  traits: ["commutative"],
+  axes: "elementwise",
+  precision: "follows",
   infer: broadcastInputs("number"),
   vjp: shareAmongEqual,
   evaluate: zipWith(Math.max),
@@ -122,7 +135,9 @@ const Min = defineOp("Min", {
   doc: "y = the smallest of one or more inputs, elementwise; a tie shares its cotangent evenly",
   source: "ONNX Min-13",
   inputs: ["x", "more*"],
-  traits: ["elementwise", "commutative"],
+  traits: ["commutative"],
+  axes: "elementwise",
+  precision: "follows",
   infer: broadcastInputs("number"),
   vjp: shareAmongEqual,
   evaluate: zipWith(Math.min),
@@ -132,7 +147,9 @@ const Sum = defineOp("Sum", {
   doc: "y = the sum of one or more inputs, elementwise",
   source: "ONNX Sum-13",
   inputs: ["x", "more*"],
-  traits: ["elementwise", "commutative"],
+  traits: ["commutative"],
+  axes: "elementwise",
+  precision: "float32",
   infer: broadcastInputs("float"),
   // dx_i = dy
   vjp: (ctx) =>
@@ -147,7 +164,9 @@ const Mean = defineOp("Mean", {
   doc: "y = the mean of one or more inputs, elementwise",
   source: "ONNX Mean-13",
   inputs: ["x", "more*"],
-  traits: ["elementwise", "commutative"],
+  traits: ["commutative"],
+  axes: "elementwise",
+  precision: "float32",
   infer: broadcastInputs("float"),
   // dx_i = dy / n for n inputs
   vjp: (ctx) => {

@@ -26,6 +26,9 @@ export const AveragePool = defineOp("AveragePool", {
     ceil_mode: { kind: "int", default: 0 },
     count_include_pad: { kind: "int", default: 0 },
   },
+  traits: ["pools"],
+  axes: "stops",
+  precision: "follows",
   infer: (ctx) => [inferPool(ctx)],
   // dx = dy / (pixels counted in the window), summed over the windows of each pixel
   vjp: ({ b, attrs, input, output, dy }) => {
@@ -77,6 +80,9 @@ const LpPool = defineOp("LpPool", {
   source: "ONNX LpPool-18",
   inputs: ["x"],
   attrs: { ...POOL_ATTRS, p: { kind: "int", default: 2 } },
+  traits: ["pools"],
+  axes: "stops",
+  precision: "float32",
   infer: (ctx) => {
     if (ctx.attrs.int("p") < 1) ctx.fail(`expected p of 1 or more, found ${ctx.attrs.int("p")}`);
     return [inferPool(ctx)];

@@ -27,6 +27,8 @@ export const BatchNormTraining = defineOp("BatchNormTraining", {
   inputs: ["x", "scale", "bias"],
   outputs: ["y", "mean", "var"],
   attrs: { epsilon: { kind: "float", default: 1e-3 } },
+  axes: "stops",
+  precision: { activations: [0] },
   infer: (ctx) => {
     const perChannel = channelType(ctx, [1, 2]);
     return [floatType(ctx, ctx.input(0).shape, [0]), perChannel, perChannel];
@@ -82,6 +84,8 @@ export const BatchNormTrainingGrad = defineOp("BatchNormTrainingGrad", {
   inputs: ["x", "dy", "scale", "mean", "var"],
   outputs: ["dx", "dscale", "dbias"],
   attrs: { epsilon: { kind: "float", default: 1e-3 } },
+  axes: "stops",
+  precision: { activations: [0, 1] },
   infer: (ctx) => {
     const perChannel = channelType(ctx, [2, 3, 4]);
     return [floatType(ctx, ctx.input(0).shape, [0, 1]), perChannel, perChannel];

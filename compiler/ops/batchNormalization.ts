@@ -20,6 +20,8 @@ const BatchNormalization = defineOp("BatchNormalization", {
     momentum: { kind: "float", default: 0.9 },
     training_mode: { kind: "int", default: 0 },
   },
+  axes: "stops",
+  precision: "rounds",
   infer: (ctx) => {
     const x = ctx.input(0);
     expectKind(ctx, x, "float");

@@ -19,7 +19,9 @@ const Cast = defineOp("Cast", {
   source: "ONNX Cast-13",
   inputs: ["x"],
   attrs: { to: { kind: "string" } },
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "float32",
+  identity: "typeKept",
   infer: (ctx) => {
     const to = ctx.attrs.string("to");
     if (!DTYPES.includes(to)) ctx.fail(`expected one of ${DTYPES.join(", ")}, found ${to}`);
@@ -37,6 +39,8 @@ const CastLike = defineOp("CastLike", {
   doc: "y = x in the dtype of the second input (floats only; Cast does the others)",
   source: "ONNX CastLike-15",
   inputs: ["x", "like"],
+  axes: "stops",
+  precision: "float32",
   infer: (ctx) => {
     const [x, like] = [ctx.input(0), ctx.input(1)];
     if (!isFloat(like.dtype)) ctx.fail(`expected a float tensor to be like, found ${like.dtype}`);

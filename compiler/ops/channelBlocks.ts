@@ -64,6 +64,8 @@ function reorderInput(block: ChannelBlock): Op {
     doc: `x [N,C,H,W] in blocks of ${block} channels`,
     source: `${SOURCE} ReorderInput-1`,
     inputs: ["x"],
+    axes: "stops",
+    precision: "float32",
     infer: (ctx) => {
       expectBlocks(ctx, imageDims(ctx, 0)[1], block);
       return [floatType(ctx, ctx.input(0).shape, [0])];
@@ -87,6 +89,8 @@ function reorderOutput(block: ChannelBlock): Op {
     source: `${SOURCE} ReorderOutput-1`,
     inputs: ["x"],
     attrs: { channels: { kind: "int" } },
+    axes: "stops",
+    precision: "float32",
     infer: (ctx) => {
       const [, channels] = imageDims(ctx, 0);
       expectBlocks(ctx, channels, block);
@@ -111,6 +115,8 @@ function blockedConv(block: ChannelBlock): Op {
     source: `${SOURCE} Conv-1`,
     inputs: ["x", "w", "bias?"],
     attrs: { ...CONV_ATTRS, kernel_shape: { kind: "ints" } },
+    axes: "stops",
+    precision: "float32",
     infer: (ctx) => inferBlockedConv(ctx, block),
     vjp: NO_DERIVATIVE,
     evaluate: (ctx) => evaluateBlockedConv(ctx, block),

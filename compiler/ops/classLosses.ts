@@ -24,6 +24,8 @@ const NegativeLogLikelihoodLoss = defineOp("NegativeLogLikelihoodLoss", {
   inputs: ["x", "target", "weight?"],
   outputs: ["loss"],
   attrs: ATTRS,
+  axes: "stops",
+  precision: "float32",
   infer: (ctx) => [inferLoss(ctx)],
   vjp: ({ b, dy, input, inputs, output, attrs, needs }) => {
     const loss = { x: input(0), target: input(1), weight: inputs[2], loss: output(0), dy };
@@ -39,6 +41,8 @@ const SoftmaxCrossEntropyLoss = defineOp("SoftmaxCrossEntropyLoss", {
   inputs: ["scores", "labels", "weights?"],
   outputs: ["loss", "log_prob?"],
   attrs: ATTRS,
+  axes: "stops",
+  precision: "float32",
   infer: (ctx) => [inferLoss(ctx), ctx.input(0)],
   // With p = LogSoftmax(scores) and g its cotangent: dscores = g - e^p sum of g over the classes
   vjp: ({ b, cotangents, input, inputs, outputs, attrs, needs }) => {

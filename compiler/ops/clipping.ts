@@ -8,7 +8,10 @@ const Clip = defineOp("Clip", {
   doc: "y = min(max(x, min), max); either bound (a scalar) may be absent; the upper one wins",
   source: "ONNX Clip-13",
   inputs: ["x", "min?", "max?"],
-  traits: ["elementwise"],
+  traits: ["scalarParameters"],
+  axes: "elementwise",
+  precision: "follows",
+  hostInputs: [1, 2],
   infer: (ctx) => {
     const x = ctx.input(0);
     expectKind(ctx, x, "number");
@@ -64,7 +67,8 @@ const HardSigmoid = defineOp("HardSigmoid", {
   source: "ONNX HardSigmoid-6",
   inputs: ["x"],
   attrs: { alpha: { kind: "float", default: 0.2 }, beta: { kind: "float", default: 0.5 } },
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "follows",
   infer: sameAsInput("float"),
   // dx = alpha dy where 0 < y < 1, else 0
   vjp: ({ b, dy, output, attrs }) => {
@@ -81,7 +85,8 @@ const HardSwish = defineOp("HardSwish", {
   doc: "y = x h(x) with h(x) = x / 6 + 1 / 2, held in [0, 1]",
   source: "ONNX HardSwish-14 (Howard et al. 2019)",
   inputs: ["x"],
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "follows",
   infer: sameAsInput("float"),
   // dx = dy (h + x / 6) where 0 < h < 1, else dy h
   vjp: ({ b, dy, input }) => {

@@ -18,7 +18,9 @@ function defineComparison(
     source: entry.source,
     inputs: ["x", "y"],
     outputs: ["z"],
-    traits: entry.commutative ? ["elementwise", "commutative"] : ["elementwise"],
+    traits: entry.commutative ? ["commutative"] : [],
+    axes: "elementwise",
+    precision: "follows",
     infer: broadcastInputs(entry.kind, "bool"),
     vjp: zeroDerivative("truth values do not change smoothly"),
     evaluate: zipWith((x, y) => (entry.test(x, y) ? 1 : 0)),
@@ -85,7 +87,8 @@ const Not = defineOp("Not", {
   doc: "y = not x",
   source: "ONNX Not-1",
   inputs: ["x"],
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "float32",
   infer: sameAsInput("bool"),
   vjp: zeroDerivative("truth values do not change smoothly"),
   evaluate: mapWith((x) => (x === 0 ? 1 : 0)),
@@ -105,7 +108,8 @@ function defineNumberTest(name: string, source: string, doc: string, test: (x: n
     doc,
     source,
     inputs: ["x"],
-    traits: ["elementwise"],
+    axes: "elementwise",
+    precision: "float32",
     infer: (ctx) => {
       expectKind(ctx, ctx.input(0), "float");
       return [{ dtype: "bool", shape: ctx.input(0).shape }];

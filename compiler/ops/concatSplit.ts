@@ -37,6 +37,8 @@ export const Concat = defineOp("Concat", {
   inputs: ["x", "more*"],
   attrs: { axis: { kind: "int" } },
   traits: ["movesData"],
+  axes: "alongAll",
+  precision: "follows",
   infer: (ctx) => {
     const { dtype, shape } = ctx.input(0);
     const axis = resolveAxis(ctx.attrs.int("axis"), shape.length, ctx.fail);
@@ -83,6 +85,9 @@ const Split = defineOp("Split", {
   outputs: ["y*"],
   attrs: { axis: { kind: "int", default: 0 }, num_outputs: { kind: "int", default: null } },
   traits: ["movesData"],
+  axes: "along",
+  precision: "follows",
+  hostInputs: [1],
   infer: (ctx) => {
     const { dtype, shape } = ctx.input(0);
     const axis = resolveAxis(ctx.attrs.int("axis"), shape.length, ctx.fail);

@@ -20,6 +20,11 @@ export const Conv = defineOp("Conv", {
   source: "ONNX Conv-11",
   inputs: ["x", "w", "bias?"],
   attrs: { ...CONV_ATTRS, kernel_shape: { kind: "ints", default: null } },
+  traits: ["convolves"],
+  axes: "stops",
+  precision: "halves",
+  // of filters [K,C/group,R,S] each output reads C/group * R * S numbers
+  flops: ({ inputs, outputs }, size) => 2 * size(outputs[0]) * size(inputs[1]?.type.shape.slice(1)),
   infer: inferConv,
   // dx = ConvInputGrad(dy, w);  dw = ConvWeightGrad(x, dy);  dB[k] = sum over n, p, q of dy[n,k,p,q]
   vjp: ({ b, attrs, needs, input, dy }) => {

@@ -20,6 +20,11 @@ export const ConvInputGrad = defineOp("ConvInputGrad", {
   inputs: ["dy", "w"],
   outputs: ["dx"],
   attrs: { ...CONV_ATTRS, input_shape: { kind: "ints" } },
+  axes: "stops",
+  precision: "halves",
+  // as of the convolution
+  flops: ({ inputs }, size) => 2 * size(inputs[0]) * size(inputs[1]?.type.shape.slice(1)),
+  channelGain: { cotangent: 0, takenBy: 1 },
   infer: (ctx) => {
     const [, , height = 0, width = 0] = ctx.attrs.ints("input_shape");
     const [, , r, s] = imageDims(ctx, 1);
@@ -45,6 +50,11 @@ export const ConvWeightGrad = defineOp("ConvWeightGrad", {
   inputs: ["x", "dy"],
   outputs: ["dw"],
   attrs: { ...CONV_ATTRS, kernel_shape: { kind: "ints" } },
+  axes: "stops",
+  precision: "halves",
+  // as of the convolution
+  flops: ({ inputs, outputs }, size) => 2 * size(inputs[1]) * size(outputs[0]?.type.shape.slice(1)),
+  channelGain: { cotangent: 1, takenBy: "result" },
   infer: (ctx) => {
     const [, c, height, width] = imageDims(ctx, 0);
     const [, k, p, q] = imageDims(ctx, 1);

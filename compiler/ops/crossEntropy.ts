@@ -18,6 +18,8 @@ export const MaskedCrossEntropy = defineOp("MaskedCrossEntropy", {
   source: "Keras SparseCategoricalCrossentropy from logits with ignore_class -1",
   inputs: ["logits", "labels"],
   outputs: ["loss_sum", "count", "correct"],
+  axes: "stops",
+  precision: "float32",
   infer: (ctx) => {
     const scalar = { dtype: checkLogits(ctx).dtype, shape: [] };
     return [scalar, scalar, scalar];
@@ -47,6 +49,8 @@ export const MaskedCrossEntropyGrad = defineOp("MaskedCrossEntropyGrad", {
   source: "derivative of log-sum-exp",
   inputs: ["logits", "labels", "d_loss_sum"],
   outputs: ["dlogits"],
+  axes: "stops",
+  precision: "float32",
   infer: (ctx) => [checkLogits(ctx)],
   vjp: notDifferentiable("second derivatives of the loss are not provided"),
   evaluate: (ctx) => {

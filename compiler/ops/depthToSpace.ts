@@ -32,6 +32,8 @@ const DepthToSpace = defineOp("DepthToSpace", {
   inputs: ["x"],
   attrs: { blocksize: { kind: "int" }, mode: { kind: "string", default: "DCR" } },
   traits: ["movesData"],
+  axes: "stops",
+  precision: "follows",
   infer: (ctx) => {
     const [n, c, h, w] = imageDims(ctx, 0);
     const [size, mode] = [blockSize(ctx), ctx.attrs.string("mode")];
@@ -59,6 +61,8 @@ const SpaceToDepth = defineOp("SpaceToDepth", {
   inputs: ["x"],
   attrs: { blocksize: { kind: "int" } },
   traits: ["movesData"],
+  axes: "stops",
+  precision: "follows",
   infer: (ctx) => {
     const [n, c, h, w] = imageDims(ctx, 0);
     const size = blockSize(ctx);

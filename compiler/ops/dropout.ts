@@ -9,7 +9,10 @@ const Dropout = defineOp("Dropout", {
   inputs: ["x", "ratio?", "training_mode?"],
   outputs: ["y", "mask?"],
   attrs: { seed: { kind: "int", default: null } },
-  traits: ["elementwise"],
+  traits: ["scalarParameters"],
+  axes: "elementwise",
+  precision: "follows",
+  hostInputs: [1, 2],
   infer: (ctx) => {
     if (ctx.inputs[2] && ctx.constants[2]?.data[0] !== 0)
       ctx.fail(

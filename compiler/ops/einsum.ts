@@ -19,6 +19,8 @@ const Einsum = defineOp("Einsum", {
   source: "ONNX Einsum-12 (numpy.einsum)",
   inputs: ["x", "more*"],
   attrs: { equation: { kind: "string" } },
+  axes: "stops",
+  precision: "float32",
   infer: (ctx) => {
     const { dtype } = ctx.input(0);
     const shapes = ctx.inputs.map((_, i) => {

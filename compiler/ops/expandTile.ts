@@ -12,6 +12,10 @@ const Expand = defineOp("Expand", {
   source: "ONNX Expand-13",
   inputs: ["x", "shape"],
   traits: ["movesData"],
+  axes: "stops",
+  precision: "follows",
+  hostInputs: [1],
+  identity: "typeKept",
   infer: (ctx) => {
     const { dtype, shape } = ctx.input(0);
     return [{ dtype, shape: broadcastShapes([shape, ctx.constant(1)], ctx.fail) }];
@@ -26,6 +30,9 @@ const Tile = defineOp("Tile", {
   source: "ONNX Tile-13",
   inputs: ["x", "repeats"],
   traits: ["movesData"],
+  axes: "stops",
+  precision: "follows",
+  hostInputs: [1],
   infer: (ctx) => {
     const { dtype, shape } = ctx.input(0);
     const repeats = ctx.constant(1);

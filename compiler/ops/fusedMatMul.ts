@@ -23,6 +23,8 @@ const FusedMatMul = defineOp("FusedMatMul", {
     transA: { kind: "int", default: 0 },
     transB: { kind: "int", default: 0 },
   },
+  axes: "stops",
+  precision: "float32",
   infer: (ctx) => [inferProduct(ctx)],
   vjp: notDifferentiable("only lowerings emit it, after differentiation"),
   evaluate: evaluateProduct,

@@ -15,6 +15,8 @@ const Gather = defineOp("Gather", {
   inputs: ["x", "indices"],
   attrs: { axis: AXIS },
   traits: ["movesData"],
+  axes: "stops",
+  precision: "float32",
   infer: (ctx) => {
     const { dtype, shape } = ctx.input(0);
     expectIndices(ctx);
@@ -58,6 +60,8 @@ const GatherElements = defineOp("GatherElements", {
   inputs: ["x", "indices"],
   attrs: { axis: AXIS },
   traits: ["movesData"],
+  axes: "stops",
+  precision: "float32",
   infer: (ctx) => {
     expectElementIndices(ctx);
     return [{ dtype: ctx.input(0).dtype, shape: ctx.input(1).shape }];
@@ -72,6 +76,8 @@ const ScatterElements = defineOp("ScatterElements", {
   source: "ONNX ScatterElements-18",
   inputs: ["x", "indices", "updates"],
   attrs: { axis: AXIS, reduction: { kind: "string", default: "none" } },
+  axes: "stops",
+  precision: "float32",
   infer: (ctx) => {
     expectElementIndices(ctx);
     const [x, indices, updates] = [ctx.input(0), ctx.input(1), ctx.input(2)];

@@ -13,6 +13,8 @@ const GatherND = defineOp("GatherND", {
   inputs: ["x", "indices"],
   attrs: { batch_dims: { kind: "int", default: 0 } },
   traits: ["movesData"],
+  axes: "stops",
+  precision: "float32",
   infer: (ctx) => {
     const { dtype, shape } = ctx.input(0);
     const batch = ctx.attrs.int("batch_dims");
@@ -45,6 +47,8 @@ const ScatterND = defineOp("ScatterND", {
   source: "ONNX ScatterND-18",
   inputs: ["x", "indices", "updates"],
   attrs: { reduction: { kind: "string", default: "none" } },
+  axes: "stops",
+  precision: "float32",
   infer: (ctx) => {
     const { dtype, shape } = ctx.input(0);
     const depth = tupleSize(ctx, 0);

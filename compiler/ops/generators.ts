@@ -11,6 +11,8 @@ const EyeLike = defineOp("EyeLike", {
   source: "ONNX EyeLike-9",
   inputs: ["x"],
   attrs: { k: { kind: "int", default: 0 } },
+  axes: "stops",
+  precision: "float32",
   infer: (ctx) => {
     expectKind(ctx, ctx.input(0), "number");
     if (ctx.input(0).shape.length !== 2) ctx.fail(`expected a matrix, found [${ctx.input(0).shape}]`);
@@ -32,6 +34,9 @@ const Range = defineOp("Range", {
   doc: "y = start, start + delta, ... before limit (all constant)",
   source: "ONNX Range-11",
   inputs: ["start", "limit", "delta"],
+  axes: "stops",
+  precision: "float32",
+  hostInputs: [0, 1, 2],
   infer: (ctx) => {
     const [start = 0, limit = 0, delta = 1] = [0, 1, 2].map((i) => ctx.constant(i)[0] ?? 0);
     const { dtype } = ctx.input(0);

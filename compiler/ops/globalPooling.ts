@@ -10,6 +10,8 @@ const GlobalAveragePool = defineOp("GlobalAveragePool", {
   doc: "y = mean of each channel of each image, x [N,C,...] -> y [N,C,1,...]",
   source: "ONNX GlobalAveragePool-1",
   inputs: ["x"],
+  axes: "stops",
+  precision: "float32",
   infer: inferGlobalPool,
   // dx = dy / n, stretched over the n pixels
   vjp: ({ b, dy, input }) => {
@@ -24,6 +26,8 @@ const GlobalMaxPool = defineOp("GlobalMaxPool", {
   doc: "y = largest pixel of each channel of each image; of equal ones the first has the cotangent",
   source: "ONNX GlobalMaxPool-1",
   inputs: ["x"],
+  axes: "stops",
+  precision: "float32",
   infer: inferGlobalPool,
   // dx = dy at the first maximum, 0 elsewhere
   vjp: ({ b, dy, input }) => {
@@ -43,6 +47,8 @@ const GlobalLpPool = defineOp("GlobalLpPool", {
   source: "ONNX GlobalLpPool-2",
   inputs: ["x"],
   attrs: { p: { kind: "int", default: 2 } },
+  axes: "stops",
+  precision: "float32",
   infer: (ctx) => {
     if (ctx.attrs.int("p") < 1) ctx.fail(`expected p of 1 or more, found ${ctx.attrs.int("p")}`);
     return inferGlobalPool(ctx);

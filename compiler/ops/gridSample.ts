@@ -17,6 +17,8 @@ const GridSample = defineOp("GridSample", {
     mode: { kind: "string", default: "bilinear" },
     padding_mode: { kind: "string", default: "zeros" },
   },
+  axes: "stops",
+  precision: "float32",
   infer: (ctx) => {
     const [n, c] = imageDims(ctx, 0);
     const [batch, p, q, two, ...more] = ctx.input(1).shape;

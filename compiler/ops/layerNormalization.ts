@@ -128,6 +128,8 @@ const LayerNormalization = defineOp("LayerNormalization", {
     epsilon: { kind: "float", default: 1e-5 },
     stash_type: { kind: "int", default: 1 },
   },
+  axes: "stops",
+  precision: "rounds",
   infer: (ctx) => {
     const x = ctx.input(0);
     const first = resolveAxis(ctx.attrs.int("axis"), x.shape.length, ctx.fail);
@@ -182,6 +184,8 @@ const InstanceNormalization = defineOp("InstanceNormalization", {
   source: "ONNX InstanceNormalization-6 (Ulyanov et al. 2016)",
   inputs: ["x", "scale", "bias"],
   attrs: { epsilon: { kind: "float", default: 1e-5 } },
+  axes: "stops",
+  precision: "rounds",
   infer: (ctx) => {
     const { shape } = ctx.input(0);
     if (shape.length < 3) ctx.fail(`expected [N,C,...] with pixels, found [${shape}]`);
@@ -212,6 +216,8 @@ const GroupNormalization = defineOp("GroupNormalization", {
   source: "ONNX GroupNormalization-18 (Wu and He 2018)",
   inputs: ["x", "scale", "bias"],
   attrs: { epsilon: { kind: "float", default: 1e-5 }, num_groups: { kind: "int" } },
+  axes: "stops",
+  precision: "float32",
   infer: (ctx) => {
     const [, c] = ctx.input(0).shape;
     const groups = ctx.attrs.int("num_groups");
@@ -245,6 +251,8 @@ const MeanVarianceNormalization = defineOp("MeanVarianceNormalization", {
   source: "ONNX MeanVarianceNormalization-13",
   inputs: ["x"],
   attrs: { axes: { kind: "ints", default: [0, 2, 3] } },
+  axes: "stops",
+  precision: "float32",
   infer: (ctx) => {
     expectKind(ctx, ctx.input(0), "float");
     resolveAxes(ctx.attrs.ints("axes"), ctx.input(0).shape.length, ctx.fail);

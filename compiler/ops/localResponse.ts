@@ -14,6 +14,8 @@ const LRN = defineOp("LRN", {
     bias: { kind: "float", default: 1 },
     size: { kind: "int" },
   },
+  axes: "stops",
+  precision: "float32",
   infer: (ctx) => {
     const { shape } = ctx.input(0);
     if (shape.length < 3 || typeof shape[1] !== "number") ctx.fail(`expected [N,C,...], found [${shape}]`);

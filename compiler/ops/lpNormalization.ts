@@ -9,6 +9,8 @@ const LpNormalization = defineOp("LpNormalization", {
   source: "ONNX LpNormalization-1",
   inputs: ["x"],
   attrs: { axis: { kind: "int", default: -1 }, p: { kind: "int", default: 2 } },
+  axes: "stops",
+  precision: "float32",
   infer: (ctx) => {
     resolveAxis(ctx.attrs.int("axis"), ctx.input(0).shape.length, ctx.fail);
     if (![1, 2].includes(ctx.attrs.int("p"))) ctx.fail(`expected p 1 or 2, found ${ctx.attrs.int("p")}`);

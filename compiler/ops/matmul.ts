@@ -32,6 +32,10 @@ export const MatMul = defineOp("MatMul", {
   source: "ONNX MatMul-13 (numpy.matmul)",
   inputs: ["x", "y"],
   outputs: ["z"],
+  axes: "stops",
+  precision: "halves",
+  // each output is a sum of K products
+  flops: ({ inputs, outputs }, size) => 2 * size(outputs[0]) * size(inputs[0]?.type.shape.slice(-1)),
   infer: (ctx) => {
     const [x, y] = [ctx.input(0), ctx.input(1)];
     for (const type of [x, y]) expectKind(ctx, type, "number");
@@ -171,6 +175,13 @@ const Gemm = defineOp("Gemm", {
     beta: { kind: "float", default: 1 },
     transA: { kind: "int", default: 0 },
     transB: { kind: "int", default: 0 },
+  },
+  axes: "stops",
+  precision: "halves",
+  // each output is a sum of K products
+  flops: ({ inputs, outputs, attrs }, size) => {
+    const inner = attrs.transA === 1 ? 0 : 1;
+    return 2 * size(outputs[0]) * size(inputs[0]?.type.shape.slice(inner, inner + 1));
   },
   infer: (ctx) => {
     const [a, b, c] = [ctx.input(0), ctx.input(1), ctx.inputs[2]];

@@ -9,6 +9,9 @@ const OneHot = defineOp("OneHot", {
   source: "ONNX OneHot-11",
   inputs: ["indices", "depth", "values"],
   attrs: { axis: { kind: "int", default: -1 } },
+  axes: "stops",
+  precision: "float32",
+  hostInputs: [1, 2],
   infer: (ctx) => {
     const { dtype, shape } = ctx.input(0);
     const values = ctx.input(2);
@@ -38,6 +41,8 @@ const NonZero = defineOp("NonZero", {
   doc: "indices int64 [rank, count] of the elements of x that are not 0, in their order; the count is known at run time",
   source: "ONNX NonZero-13",
   inputs: ["x"],
+  axes: "stops",
+  precision: "float32",
   infer: (ctx) => [{ dtype: "int64", shape: [ctx.input(0).shape.length, "nonzero"] }],
   vjp: { notDifferentiable: "its results are indices", isZero: true },
   evaluate: (ctx) => {

@@ -27,6 +27,8 @@ export const AdamUpdate = defineOp("AdamUpdate", {
   inputs: ["parameter", "gradient", "m", "v", "rate"],
   outputs: ["next_parameter", "next_m", "next_v"],
   attrs: { beta1: { kind: "float" }, beta2: { kind: "float" }, epsilon: { kind: "float" } },
+  axes: "elementwise",
+  precision: "float32",
   infer: (ctx) => inferUpdate(ctx, 4, 3),
   vjp: NO_SECOND_ORDER,
   evaluate: ({ input, attrs }) => {
@@ -56,6 +58,8 @@ export const MomentumUpdate = defineOp("MomentumUpdate", {
   inputs: ["parameter", "gradient", "velocity", "rate"],
   outputs: ["next_parameter", "next_velocity"],
   attrs: { momentum: { kind: "float" } },
+  axes: "elementwise",
+  precision: "float32",
   infer: (ctx) => inferUpdate(ctx, 3, 2),
   vjp: NO_SECOND_ORDER,
   evaluate: ({ input, attrs }) => {

@@ -21,6 +21,10 @@ const Pad = defineOp("Pad", {
   inputs: ["x", "pads", "value?", "axes?"],
   attrs: { mode: { kind: "string", default: "constant" } },
   traits: ["movesData"],
+  axes: "pads",
+  precision: "follows",
+  hostInputs: [1, 2, 3],
+  identity: "typeKept",
   infer: inferPad,
   // dx = the slice of dy that x became, and what was added from x added to where it came from
   vjp: ({ b, dy, input, inputs, attrs }) => {
@@ -135,6 +139,8 @@ const CenterCropPad = defineOp("CenterCropPad", {
   inputs: ["x", "shape"],
   attrs: { axes: { kind: "ints", default: null } },
   traits: ["movesData"],
+  axes: "stops",
+  precision: "float32",
   infer: (ctx) => {
     const { dtype, shape } = ctx.input(0);
     const listed = ctx.attrs.has("axes") ? ctx.attrs.ints("axes") : undefined;

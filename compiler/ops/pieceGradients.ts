@@ -26,7 +26,8 @@ export const ReluGrad = defineOp("ReluGrad", {
   source: "chain rule on ONNX Relu-14",
   inputs: ["dy", "y"],
   outputs: ["dx"],
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "follows",
   infer: (ctx) => {
     const [dy, y] = [ctx.input(0), ctx.input(1)];
     expectKind(ctx, dy, "float");
@@ -55,7 +56,8 @@ export const MaskGrad = defineOp("MaskGrad", {
   source: "chain rule on a function that is constant where the mask does not hold",
   inputs: ["dy", "mask"],
   outputs: ["dx"],
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "follows",
   infer: (ctx) => {
     const [dy, mask] = [ctx.input(0), ctx.input(1)];
     expectKind(ctx, dy, "float");
@@ -85,7 +87,8 @@ export const PieceGrad = defineOp("PieceGrad", {
   source: "chain rule on a function with two pieces",
   inputs: ["on_piece", "elsewhere", "mask"],
   outputs: ["dx"],
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "follows",
   infer: (ctx) => {
     const [onPiece, elsewhere, mask] = [ctx.input(0), ctx.input(1), ctx.input(2)];
     expectKind(ctx, onPiece, "float");

@@ -17,6 +17,9 @@ export const MaxPool = defineOp("MaxPool", {
   inputs: ["x"],
   outputs: ["y", "indices?"],
   attrs: POOL_ATTRS,
+  traits: ["pools"],
+  axes: "stops",
+  precision: "follows",
   infer: (ctx) => {
     const y = inferPool(ctx);
     return [y, { dtype: "int64", shape: y.shape }];
@@ -49,6 +52,9 @@ export const MaxPoolGrad = defineOp("MaxPoolGrad", {
   inputs: ["dy", "x", "y"],
   outputs: ["dx"],
   attrs: POOL_ATTRS,
+  axes: "stops",
+  // Overlapping windows are summed one by one.
+  precision: "rounds",
   infer: (ctx) => [floatType(ctx, ctx.input(1).shape, [0, 1, 2])],
   vjp: notDifferentiable("second derivatives of pooling are not provided"),
   evaluate: (ctx) => {
@@ -67,6 +73,8 @@ export const MaxUnpool = defineOp("MaxUnpool", {
   source: "ONNX MaxUnpool-11",
   inputs: ["x", "indices", "output_shape"],
   attrs: { kernel_shape: { kind: "ints" }, strides: WINDOW_ATTRS.strides, pads: WINDOW_ATTRS.pads },
+  axes: "stops",
+  precision: "float32",
   infer: (ctx) => [floatType(ctx, ctx.constant(2), [0])],
   // dx[i] = dy[indices[i]]; the indices must differ
   vjp: ({ b, dy, input }) => {

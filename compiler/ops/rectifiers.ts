@@ -15,7 +15,8 @@ const Relu = defineOp("Relu", {
   doc: "y = max(x, 0); the derivative at 0 is 0",
   source: "ONNX Relu-14",
   inputs: ["x"],
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "follows",
   infer: sameAsInput("number"),
   // dx = dy where y > 0, else 0
   vjp: ({ b, dy, output }) => [b.emit("ReluGrad", [dy, output(0)])],
@@ -27,7 +28,8 @@ const LeakyRelu = defineOp("LeakyRelu", {
   source: "ONNX LeakyRelu-16",
   inputs: ["x"],
   attrs: { alpha: { kind: "float", default: 0.01 } },
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "follows",
   infer: sameAsInput("float"),
   // dx = dy where x >= 0, else alpha dy
   vjp: ({ b, dy, input, attrs }) => {
@@ -44,7 +46,8 @@ const PRelu = defineOp("PRelu", {
   doc: "y = x where x >= 0, else slope x; the slope broadcasts to the shape of x",
   source: "ONNX PRelu-16",
   inputs: ["x", "slope"],
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "follows",
   infer: (ctx) => {
     const [x, slope] = [ctx.input(0), ctx.input(1)];
     expectKind(ctx, x, "float");
@@ -83,7 +86,8 @@ const Elu = defineOp("Elu", {
   source: "ONNX Elu-6",
   inputs: ["x"],
   attrs: { alpha: { kind: "float", default: 1 } },
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "float32",
   infer: sameAsInput("float"),
   // dx = dy where x > 0, else dy (y + alpha)
   vjp: ({ b, dy, input, output, attrs }) => {
@@ -105,7 +109,8 @@ const Selu = defineOp("Selu", {
     alpha: { kind: "float", default: 1.6732632423543772 },
     gamma: { kind: "float", default: 1.0507009873554805 },
   },
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "float32",
   infer: sameAsInput("float"),
   // dx = gamma dy where x > 0, else dy (y + gamma alpha)
   vjp: ({ b, dy, input, output, attrs }) => {
@@ -125,7 +130,8 @@ const Celu = defineOp("Celu", {
   source: "ONNX Celu-12 (Barron 2017)",
   inputs: ["x"],
   attrs: { alpha: { kind: "float", default: 1 } },
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "float32",
   infer: sameAsInput("float"),
   // dx = dy where x > 0, else dy (y / alpha + 1)
   vjp: ({ b, dy, input, output, attrs }) => {
@@ -144,7 +150,8 @@ const ThresholdedRelu = defineOp("ThresholdedRelu", {
   source: "ONNX ThresholdedRelu-10",
   inputs: ["x"],
   attrs: { alpha: { kind: "float", default: 1 } },
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "float32",
   infer: sameAsInput("float"),
   // dx = dy where x > alpha, else 0
   vjp: ({ b, dy, input, attrs }) => {
@@ -162,7 +169,8 @@ const Shrink = defineOp("Shrink", {
   source: "ONNX Shrink-9",
   inputs: ["x"],
   attrs: { bias: { kind: "float", default: 0 }, lambd: { kind: "float", default: 0.5 } },
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "float32",
   infer: sameAsInput("float"),
   // dx = dy where |x| > lambd, else 0
   vjp: ({ b, dy, input, attrs }) => {

@@ -16,6 +16,9 @@ const ReduceSum = defineOp("ReduceSum", {
   source: "ONNX ReduceSum-13",
   inputs: ["x", "axes?"],
   attrs: ATTRS,
+  axes: "reduces",
+  precision: "float32",
+  hostInputs: [1],
   infer: inferReduction,
   // dx = dy, stretched over the axes
   vjp: (ctx) => [stretch(ctx, ctx.dy)],
@@ -27,6 +30,9 @@ const ReduceMean = defineOp("ReduceMean", {
   source: "ONNX ReduceMean-18",
   inputs: ["x", "axes?"],
   attrs: ATTRS,
+  axes: "reduces",
+  precision: "float32",
+  hostInputs: [1],
   infer: inferReduction,
   // dx = dy / n, stretched over the axes; n elements are averaged
   vjp: (ctx) => {
@@ -57,6 +63,9 @@ const ReduceMax = defineOp("ReduceMax", {
   source: "ONNX ReduceMax-18",
   inputs: ["x", "axes?"],
   attrs: ATTRS,
+  axes: "reduces",
+  precision: "float32",
+  hostInputs: [1],
   infer: inferReduction,
   vjp: shareAmongEqual,
   evaluate: (ctx) => reduce(ctx, Number.NEGATIVE_INFINITY, Math.max),
@@ -67,6 +76,9 @@ const ReduceMin = defineOp("ReduceMin", {
   source: "ONNX ReduceMin-18",
   inputs: ["x", "axes?"],
   attrs: ATTRS,
+  axes: "reduces",
+  precision: "float32",
+  hostInputs: [1],
   infer: inferReduction,
   vjp: shareAmongEqual,
   evaluate: (ctx) => reduce(ctx, Number.POSITIVE_INFINITY, Math.min),
@@ -77,6 +89,9 @@ const ReduceSumSquare = defineOp("ReduceSumSquare", {
   source: "ONNX ReduceSumSquare-18",
   inputs: ["x", "axes?"],
   attrs: ATTRS,
+  axes: "stops",
+  precision: "float32",
+  hostInputs: [1],
   infer: inferReduction,
   // dx = 2 x dy, dy stretched over the axes
   vjp: (ctx) => {

@@ -18,6 +18,9 @@ const ReduceProd = defineOp("ReduceProd", {
   source: "ONNX ReduceProd-18",
   inputs: ["x", "axes?"],
   attrs: ATTRS,
+  axes: "stops",
+  precision: "float32",
+  hostInputs: [1],
   infer: inferReduction,
   // dx = dy times the product of the other elements: with ones put for the zeros, product / x, and 0 where
   // another element is 0
@@ -43,6 +46,9 @@ const ReduceL1 = defineOp("ReduceL1", {
   source: "ONNX ReduceL1-18",
   inputs: ["x", "axes?"],
   attrs: ATTRS,
+  axes: "stops",
+  precision: "float32",
+  hostInputs: [1],
   infer: inferReduction,
   // dx = dy sign(x)
   vjp: (ctx) => [ctx.b.mul(ctx.b.emit("Sign", [ctx.input(0)]), withKeptAxes(ctx, ctx.dy))],
@@ -54,6 +60,9 @@ const ReduceL2 = defineOp("ReduceL2", {
   source: "ONNX ReduceL2-18",
   inputs: ["x", "axes?"],
   attrs: ATTRS,
+  axes: "stops",
+  precision: "float32",
+  hostInputs: [1],
   infer: inferReduction,
   // dx = dy x / y, 0 where y = 0
   vjp: (ctx) => {
@@ -74,6 +83,9 @@ const ReduceLogSum = defineOp("ReduceLogSum", {
   source: "ONNX ReduceLogSum-18",
   inputs: ["x", "axes?"],
   attrs: ATTRS,
+  axes: "stops",
+  precision: "float32",
+  hostInputs: [1],
   infer: inferReduction,
   // dx = dy / sum of x = dy e^-y
   vjp: (ctx) => {
@@ -92,6 +104,9 @@ const ReduceLogSumExp = defineOp("ReduceLogSumExp", {
   source: "ONNX ReduceLogSumExp-18",
   inputs: ["x", "axes?"],
   attrs: ATTRS,
+  axes: "stops",
+  precision: "float32",
+  hostInputs: [1],
   infer: inferReduction,
   // dx = dy e^x / sum of e^x, the largest x of each sum taken out of both exponents: x - y would lose digits
   vjp: (ctx) => {

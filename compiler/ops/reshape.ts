@@ -10,7 +10,10 @@ const Identity = defineOp("Identity", {
   doc: "y = x",
   source: "ONNX Identity-16",
   inputs: ["x"],
-  traits: ["elementwise", "movesData"],
+  traits: ["movesData"],
+  axes: "elementwise",
+  precision: "follows",
+  identity: "typeKept",
   infer: (ctx) => [ctx.input(0)],
   // dx = dy
   vjp: ({ dy }) => [dy],
@@ -23,6 +26,10 @@ const Reshape = defineOp("Reshape", {
   inputs: ["x", "shape"],
   attrs: { allowzero: { kind: "int", default: 0 } },
   traits: ["movesData"],
+  axes: "reshapes",
+  precision: "follows",
+  hostInputs: [1],
+  identity: "reshape",
   infer: (ctx) => {
     const { dtype, shape } = ctx.input(0);
     return [{ dtype, shape: reshapedShape(ctx, shape, ctx.constant(1), ctx.attrs.int("allowzero") === 1) }];
@@ -38,6 +45,8 @@ const Flatten = defineOp("Flatten", {
   inputs: ["x"],
   attrs: { axis: { kind: "int", default: 1 } },
   traits: ["movesData"],
+  axes: "reshapes",
+  precision: "follows",
   infer: (ctx) => {
     const { dtype, shape } = ctx.input(0);
     const given = ctx.attrs.int("axis");
@@ -57,6 +66,9 @@ const Squeeze = defineOp("Squeeze", {
   source: "ONNX Squeeze-13",
   inputs: ["x", "axes?"],
   traits: ["movesData"],
+  axes: "reshapes",
+  precision: "follows",
+  hostInputs: [1],
   infer: (ctx) => {
     const { dtype, shape } = ctx.input(0);
     const listed = ctx.inputs[1] ? ctx.constant(1) : undefined;
@@ -78,6 +90,9 @@ const Unsqueeze = defineOp("Unsqueeze", {
   source: "ONNX Unsqueeze-13",
   inputs: ["x", "axes"],
   traits: ["movesData"],
+  axes: "stops",
+  precision: "follows",
+  hostInputs: [1],
   infer: (ctx) => {
     const { dtype, shape } = ctx.input(0);
     const listed = ctx.constant(1);

@@ -32,6 +32,9 @@ const Resize = defineOp("Resize", {
     mode: { kind: "string", default: "nearest" },
     nearest_mode: { kind: "string", default: "round_prefer_floor" },
   },
+  axes: "stops",
+  precision: "float32",
+  hostInputs: [1, 2, 3],
   infer: (ctx) => {
     const x = ctx.input(0);
     expectKind(ctx, x, "float");

@@ -7,7 +7,8 @@ const Ceil = defineOp("Ceil", {
   doc: "y = the smallest integer not below x",
   source: "ONNX Ceil-13",
   inputs: ["x"],
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "float32",
   infer: sameAsInput("float"),
   vjp: zeroDerivative("it is constant between integers"),
   evaluate: mapWith(Math.ceil),
@@ -17,7 +18,8 @@ const Round = defineOp("Round", {
   doc: "y = the integer nearest to x; of two, the even one",
   source: "ONNX Round-11",
   inputs: ["x"],
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "float32",
   infer: sameAsInput("float"),
   vjp: zeroDerivative("it is constant between halves"),
   evaluate: mapWith((x) => {
@@ -33,7 +35,8 @@ const Mod = defineOp("Mod", {
   inputs: ["x", "y"],
   outputs: ["z"],
   attrs: { fmod: { kind: "int", default: 0 } },
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "float32",
   infer: (ctx) => {
     if (isFloat(ctx.input(0).dtype) && ctx.attrs.int("fmod") !== 1) ctx.fail("floats need fmod 1, found 0");
     return broadcastInputs("number")(ctx);

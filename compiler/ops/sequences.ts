@@ -11,6 +11,9 @@ const Trilu = defineOp("Trilu", {
   source: "ONNX Trilu-14",
   inputs: ["x", "k?"],
   attrs: { upper: { kind: "int", default: 1 } },
+  axes: "stops",
+  precision: "float32",
+  hostInputs: [1],
   infer: (ctx) => {
     if (ctx.input(0).shape.length < 2) ctx.fail(`expected matrices, found [${ctx.input(0).shape}]`);
     if (ctx.inputs[1]) ctx.constant(1);
@@ -39,6 +42,9 @@ const CumSum = defineOp("CumSum", {
   source: "ONNX CumSum-14",
   inputs: ["x", "axis"],
   attrs: { exclusive: { kind: "int", default: 0 }, reverse: { kind: "int", default: 0 } },
+  axes: "stops",
+  precision: "float32",
+  hostInputs: [1],
   infer: (ctx) => {
     expectKind(ctx, ctx.input(0), "number");
     resolveAxis(ctx.constant(1)[0] ?? 0, ctx.input(0).shape.length, ctx.fail);
@@ -75,6 +81,8 @@ const ReverseSequence = defineOp("ReverseSequence", {
   inputs: ["x", "lengths"],
   attrs: { batch_axis: { kind: "int", default: 1 }, time_axis: { kind: "int", default: 0 } },
   traits: ["movesData"],
+  axes: "stops",
+  precision: "float32",
   infer: inferReversal,
   // dx = dy turned round again
   vjp: ({ b, dy, input, attrs }) => {

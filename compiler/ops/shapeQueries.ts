@@ -12,6 +12,8 @@ const Shape = defineOp("Shape", {
   source: "ONNX Shape-15",
   inputs: ["x"],
   attrs: { start: { kind: "int", default: 0 }, end: { kind: "int", default: null } },
+  axes: "stops",
+  precision: "float32",
   infer: (ctx) => {
     const { rank, start, end } = sizeRange(ctx);
     return [{ dtype: "int64", shape: [range(rank).slice(start, end).length] }];
@@ -36,6 +38,8 @@ const Size = defineOp("Size", {
   doc: "y = the number of elements of x (int64)",
   source: "ONNX Size-13",
   inputs: ["x"],
+  axes: "stops",
+  precision: "float32",
   infer: () => [{ dtype: "int64", shape: [] }],
   vjp: NO_NUMBERS,
   evaluate: (ctx) => outputWith(ctx, Float64Array.of(elementCount(ctx.input(0).shape))),

@@ -20,6 +20,10 @@ const Slice = defineOp("Slice", {
   source: "ONNX Slice-13",
   inputs: ["x", "starts", "ends", "axes?", "steps?"],
   traits: ["movesData"],
+  axes: "slices",
+  precision: "follows",
+  hostInputs: [1, 2, 3, 4],
+  identity: "typeKeptUnstepped",
   infer: (ctx) => {
     const { dtype, shape } = ctx.input(0);
     const [starts, ends] = [ctx.constant(1), ctx.constant(2)];

@@ -6,7 +6,8 @@ const Sigmoid = defineOp("Sigmoid", {
   doc: "y = 1 / (1 + e^-x)",
   source: "ONNX Sigmoid-13",
   inputs: ["x"],
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "follows",
   infer: sameAsInput("float"),
   // dx = dy y (1 - y)
   vjp: ({ b, dy, output }) => [b.mul(dy, b.mul(output(0), b.sub(scalarLike(b, 1, dy), output(0))))],
@@ -17,7 +18,8 @@ const Tanh = defineOp("Tanh", {
   doc: "y = tanh x",
   source: "ONNX Tanh-13",
   inputs: ["x"],
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "follows",
   infer: sameAsInput("float"),
   // dx = dy (1 - y^2)
   vjp: ({ b, dy, output }) => [b.mul(dy, b.sub(scalarLike(b, 1, dy), b.mul(output(0), output(0))))],
@@ -28,7 +30,8 @@ const Softplus = defineOp("Softplus", {
   doc: "y = ln(1 + e^x)",
   source: "ONNX Softplus-1",
   inputs: ["x"],
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "float32",
   infer: sameAsInput("float"),
   // dx = dy / (1 + e^-x)
   vjp: ({ b, dy, input }) => [b.mul(dy, b.emit("Sigmoid", [input(0)]))],
@@ -39,7 +42,8 @@ const Softsign = defineOp("Softsign", {
   doc: "y = x / (1 + |x|)",
   source: "ONNX Softsign-1",
   inputs: ["x"],
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "float32",
   infer: sameAsInput("float"),
   // dx = dy / (1 + |x|)^2
   vjp: ({ b, dy, input }) => {
@@ -53,7 +57,8 @@ const Mish = defineOp("Mish", {
   doc: "y = x tanh(ln(1 + e^x))",
   source: "ONNX Mish-18 (Misra 2019)",
   inputs: ["x"],
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "float32",
   infer: sameAsInput("float"),
   // With t = tanh(ln(1 + e^x)): dx = dy (t + x (1 - t^2) / (1 + e^-x))
   vjp: ({ b, dy, input }) => {
@@ -69,7 +74,8 @@ const Erf = defineOp("Erf", {
   doc: "y = 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x",
   source: "ONNX Erf-13",
   inputs: ["x"],
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "float32",
   infer: sameAsInput("float"),
   // dx = dy 2 / sqrt(pi) e^(-x^2)
   vjp: ({ b, dy, input }) => {

@@ -11,6 +11,8 @@ const Softmax = defineOp("Softmax", {
   source: "ONNX Softmax-13",
   inputs: ["x"],
   attrs: { axis: { kind: "int", default: -1 } },
+  axes: "along",
+  precision: "float32",
   infer: sameWithAxis,
   // dx = y (dy - sum(dy y)), the sum along the axis
   vjp: ({ b, dy, output, attrs }) => {
@@ -29,6 +31,8 @@ const LogSoftmax = defineOp("LogSoftmax", {
   source: "ONNX LogSoftmax-13",
   inputs: ["x"],
   attrs: { axis: { kind: "int", default: -1 } },
+  axes: "along",
+  precision: "float32",
   infer: sameWithAxis,
   // dx = dy - e^y sum(dy), the sum along the axis
   vjp: ({ b, dy, output, attrs }) => {

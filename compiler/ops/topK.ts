@@ -15,6 +15,9 @@ const TopK = defineOp("TopK", {
     largest: { kind: "int", default: 1 },
     sorted: { kind: "int", default: 1 },
   },
+  axes: "stops",
+  precision: "float32",
+  hostInputs: [1],
   infer: (ctx) => {
     const { dtype, shape } = ctx.input(0);
     expectKind(ctx, ctx.input(0), "number");

@@ -9,6 +9,9 @@ const Transpose = defineOp("Transpose", {
   inputs: ["x"],
   attrs: { perm: { kind: "ints", default: null } },
   traits: ["movesData"],
+  axes: "permutes",
+  precision: "follows",
+  identity: "permutation",
   infer: (ctx) => {
     const { dtype, shape } = ctx.input(0);
     const perm = permutation(ctx, shape.length);

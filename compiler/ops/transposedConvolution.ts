@@ -24,6 +24,11 @@ export const ConvTranspose = defineOp("ConvTranspose", {
     kernel_shape: { kind: "ints", default: null },
     output_padding: { kind: "ints", default: [0, 0] },
   },
+  traits: ["convolves"],
+  axes: "stops",
+  precision: "halves",
+  // as of the convolution whose adjoint it is
+  flops: ({ inputs }, size) => 2 * size(inputs[0]) * size(inputs[1]?.type.shape.slice(1)),
   infer: (ctx) => {
     const [n, c, p, q] = imageDims(ctx, 0);
     const [k, m, r, s] = imageDims(ctx, 1);

@@ -9,7 +9,8 @@ const Where = defineOp("Where", {
   source: "ONNX Where-16",
   inputs: ["condition", "x", "y"],
   outputs: ["z"],
-  traits: ["elementwise"],
+  axes: "elementwise",
+  precision: "follows",
   infer: (ctx) => {
     const [condition, x, y] = [ctx.input(0), ctx.input(1), ctx.input(2)];
     expectKind(ctx, condition, "bool");

@@ -2,18 +2,20 @@
 // loses): operations that move or change nothing, chains of data movement that collapse, neutral elements.
 // Each rule is one function from a node to a value that replaces it.
 import type { GraphBuilder } from "../ir/builder.ts";
+import type { Identity } from "../ir/opTraits.ts";
 import { rewriteGraph } from "../ir/rewrite.ts";
 import { type Node, sameType, type Value } from "../ir/types.ts";
 import type { Pass } from "./pass.ts";
 
-type Identity = (node: Node, b: GraphBuilder, producers: ReadonlyMap<Value, Node>) => Value | undefined;
+type IdentityRule = (node: Node, b: GraphBuilder, producers: ReadonlyMap<Value, Node>) => Value | undefined;
 
 export const identities: Pass = {
   name: "identities",
   run: (graph, ops) => {
     const producers = new Map<Value, Node>();
     const result = rewriteGraph(graph, ops, (node, b) => {
-      const value = RULES[node.op.name]?.(node, b, producers);
+      const { identity } = node.op;
+      const value = identity && ruleOf(identity)(node, b, producers);
       if (!value || !sameType(value.type, node.outputs[0]?.type ?? value.type)) {
         for (const output of node.outputs) producers.set(output, node);
         return undefined;
@@ -25,7 +27,7 @@ export const identities: Pass = {
 };
 
 /** x, if the node's other input is everywhere the neutral element and does not broadcast x. */
-function neutral(element: number, sides: readonly (0 | 1)[]): Identity {
+function neutral(element: number, sides: readonly (0 | 1)[]): IdentityRule {
   return (node, b) => {
     for (const side of sides) {
       const data = b.constantData(node.inputs[side])?.data;
@@ -37,12 +39,12 @@ function neutral(element: number, sides: readonly (0 | 1)[]): Identity {
 }
 
 /** The input itself, when the result has the same type as it: then nothing has moved. */
-const whenTypeIsKept: Identity = (node) => {
+const whenTypeIsKept: IdentityRule = (node) => {
   const [x, y] = [node.inputs[0], node.outputs[0]];
   return x && y && sameType(x.type, y.type) ? x : undefined;
 };
 
-const collapseTranspose: Identity = (node, b, producers) => {
+const collapseTranspose: IdentityRule = (node, b, producers) => {
   const [x] = node.inputs;
   const perm = node.attrs.perm as readonly number[] | undefined;
   if (!x || !perm) return undefined;
@@ -55,7 +57,7 @@ const collapseTranspose: Identity = (node, b, producers) => {
   return b.transpose(before.inputs[0], composed);
 };
 
-const collapseReshape: Identity = (node, b, producers) => {
+const collapseReshape: IdentityRule = (node, b, producers) => {
   const [x, shape] = node.inputs;
   if (whenTypeIsKept(node, b, producers)) return x;
   const before = x && producers.get(x);
@@ -65,25 +67,23 @@ const collapseReshape: Identity = (node, b, producers) => {
   return b.emit(node.op.name, [before.inputs[0], shape], node.attrs);
 };
 
-const cancelNeg: Identity = (node, _b, producers) => {
+const cancelTwice: IdentityRule = (node, _b, producers) => {
   const before = node.inputs[0] && producers.get(node.inputs[0]);
   return before?.op === node.op ? before.inputs[0] : undefined;
 };
 
-const RULES: Readonly<Record<string, Identity>> = {
-  Identity: (node) => node.inputs[0],
-  Cast: whenTypeIsKept,
-  Expand: whenTypeIsKept,
-  Slice: (node, b, producers) => {
+/** An op's identity as a rule. */
+function ruleOf(identity: Identity): IdentityRule {
+  return typeof identity === "string" ? RULES[identity] : neutral(identity.neutral, identity.inputs);
+}
+
+const RULES: Readonly<Record<Extract<Identity, string>, IdentityRule>> = {
+  typeKept: whenTypeIsKept,
+  typeKeptUnstepped: (node, b, producers) => {
     const steps = b.constantData(node.inputs[4])?.data;
     return steps?.some((step) => step !== 1) ? undefined : whenTypeIsKept(node, b, producers);
   },
-  Pad: whenTypeIsKept,
-  Reshape: collapseReshape,
-  Transpose: collapseTranspose,
-  Neg: cancelNeg,
-  Add: neutral(0, [0, 1]),
-  Sub: neutral(0, [1]),
-  Mul: neutral(1, [0, 1]),
-  Div: neutral(1, [1]),
+  reshape: collapseReshape,
+  permutation: collapseTranspose,
+  involution: cancelTwice,
 };

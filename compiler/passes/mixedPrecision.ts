@@ -8,48 +8,6 @@ import { rewriteGraph } from "../ir/rewrite.ts";
 import { elementCount, type Node, type Value } from "../ir/types.ts";
 import type { Pass } from "./pass.ts";
 
-/** Worth computing in float16, whatever their inputs are: they take most of the time. */
-const HALF: ReadonlySet<string> = new Set([
-  "Conv",
-  "ConvTranspose",
-  "ConvInputGrad",
-  "ConvWeightGrad",
-  "Gemm",
-  "MatMul",
-]);
-
-/**
- * Exact or harmless in float16: computed in it where what flows through them is float16 already. Sums over
- * many elements, exponentials, logarithms, powers and divisions are not among them.
- */
-const FOLLOW: ReadonlySet<string> = new Set([
-  ...["Add", "Sub", "Mul", "Neg", "Max", "Min", "Abs", "Sign", "Where", "Clip"],
-  ...["Relu", "LeakyRelu", "PRelu", "HardSigmoid", "HardSwish", "Sigmoid", "Tanh"],
-  ...["ReluGrad", "MaskGrad", "PieceGrad"],
-  ...["Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal"],
-  ...["MaxPool", "AveragePool"],
-  ...["Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Concat", "Split"],
-  ...["Pad", "Expand", "Tile", "DepthToSpace", "SpaceToDepth", "Dropout"],
-]);
-
-/** Computed in float32, but what they hand on (their first output) is an activation, kept in float16. */
-const ROUND: ReadonlySet<string> = new Set([
-  "BatchNormalization",
-  "LayerNormalization",
-  "InstanceNormalization",
-  // Overlapping windows are summed one by one.
-  "MaxPoolGrad",
-]);
-
-/**
- * Take activations (the inputs listed) in float16 and all else in float32, as in PyTorch's automatic mixed
- * precision; both by the type that their x was computed in, so that they see the same x.
- */
-const MIXED: ReadonlyMap<string, readonly number[]> = new Map([
-  ["BatchNormTraining", [0]],
-  ["BatchNormTrainingGrad", [0, 1]],
-]);
-
 export const mixedPrecision: Pass = {
   name: "mixed-precision",
   run: (graph, ops) => {
@@ -57,13 +15,13 @@ export const mixedPrecision: Pass = {
     const result = rewriteGraph(graph, ops, (node, b) => {
       const hasFloat64 = node.inputs.some((input) => input?.type.dtype === "float64");
       if (hasFloat64 || node.outputs[0]?.region?.isFloat32) return undefined;
-      const activations = MIXED.get(node.op.name);
-      if (activations)
+      const { precision } = node.op;
+      if (typeof precision === "object")
         return halves.isBorn(node.inputs[0])
-          ? inHalf(node, b, halves, activations)
+          ? inHalf(node, b, halves, precision.activations)
           : rounded(node, b, halves);
-      if (ROUND.has(node.op.name)) return rounded(node, b, halves);
-      if (HALF.has(node.op.name) || (FOLLOW.has(node.op.name) && halves.flowThrough(node, b)))
+      if (precision === "rounds") return rounded(node, b, halves);
+      if (precision === "halves" || (precision === "follows" && halves.flowThrough(node, b)))
         return inHalf(node, b, halves);
       halves.noteMask(node);
       return undefined;

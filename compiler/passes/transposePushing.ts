@@ -3,6 +3,7 @@
 // NCHW convolutions, come out clean. Values are the same to the bit, except that reductions may sum in
 // another order.
 import type { GraphBuilder } from "../ir/builder.ts";
+import type { AxisUse } from "../ir/opTraits.ts";
 import { rewriteGraph } from "../ir/rewrite.ts";
 import { TURNED_SUFFIX } from "../ir/tensorSource.ts";
 import type { Node, Shape, TensorData, Value } from "../ir/types.ts";
@@ -41,18 +42,14 @@ export const transposePushing: Pass = {
         const made = producer(value);
         const perm = made?.attrs.perm as readonly number[] | undefined;
         const source = made?.inputs[0];
-        return made?.op.name === "Transpose" && perm && source ? { source, perm } : undefined;
+        return made?.op.axes === "permutes" && perm && source ? { source, perm } : undefined;
       };
-      return ruleFor(node)?.({ node, b, find, producer });
+      const { axes } = node.op;
+      return axes === "stops" ? undefined : RULES[axes]({ node, b, find, producer });
     });
     return result.changed ? result.graph : graph;
   },
 };
-
-function ruleFor(node: Node): Rule | undefined {
-  const rule = Object.hasOwn(RULES, node.op.name) ? RULES[node.op.name] : undefined;
-  return rule ?? (node.op.traits.includes("elementwise") ? throughElementwise : undefined);
-}
 
 /**
  * f(T x, T y, constants) = T f(x, y, constants); at least one input is transposed, all those by one
@@ -87,7 +84,7 @@ function untransposed(
   if (shape.length !== perm.length) return undefined;
   if (data) return transposedConstant(b, input, { ...data, shape: shape.map(Number) }, inverse);
   // [N,1,1,C] made by a Reshape or a keepdims reduction over pixels is [N,C,1,1] in the other order.
-  if (producer(input)?.op.name !== "Reshape" || !keepsOrder(shape, inverse)) return undefined;
+  if (producer(input)?.op.identity !== "reshape" || !keepsOrder(shape, inverse)) return undefined;
   return reshapeTo(
     b,
     input,
@@ -146,7 +143,7 @@ const alongAxis: Rule = ({ node, b, find, producer }) => {
   const given = node.attrs.axis ?? spec;
   if (!perm || typeof given !== "number") return undefined;
   const axis = perm[given < 0 ? given + perm.length : given];
-  const isData = (i: number): boolean => i === 0 || node.op.name === "Concat";
+  const isData = (i: number): boolean => i === 0 || node.op.axes === "alongAll";
   const inputs = node.inputs.map((input, i) =>
     input && isData(i) ? untransposed(input, perm, b, find, producer) : input,
   );
@@ -163,7 +160,7 @@ const throughPad: Rule = ({ node, b, find }) => {
   const { source, perm } = known;
   const inverse = perm.map((_, axis) => perm.indexOf(axis));
   const moved = [0, perm.length].flatMap((side) => inverse.map((axis) => pads[side + axis] ?? 0));
-  return [b.transpose(b.emit("Pad", [source, b.ints(moved), node.inputs[2]], node.attrs), perm)];
+  return [b.transpose(b.emit(node.op.name, [source, b.ints(moved), node.inputs[2]], node.attrs), perm)];
 };
 
 /** Slice(T x, ..., axes) = T Slice(x, ..., perm[axes]). */
@@ -176,7 +173,7 @@ const throughSlice: Rule = ({ node, b, find }) => {
   const moved = Array.from(axes, (axis) => perm[axis < 0 ? axis + perm.length : axis] ?? 0);
   const [, from, to, , steps] = node.inputs;
   const inputs = [source, from, to, b.ints(moved), ...(steps ? [steps] : [])];
-  return [b.transpose(b.emit("Slice", inputs, node.attrs), perm)];
+  return [b.transpose(b.emit(node.op.name, inputs, node.attrs), perm)];
 };
 
 /** A transposition that only moves axes of size 1 before or after a Reshape is part of it. */
@@ -192,25 +189,19 @@ const afterReshape: Rule = ({ node, b, producer }) => {
   const [x] = node.inputs;
   const [y] = node.outputs;
   const perm = node.attrs.perm as readonly number[] | undefined;
-  if (!x || !y || !perm || producer(x)?.op.name !== "Reshape" || !keepsOrder(x.type.shape, perm))
+  if (!x || !y || !perm || producer(x)?.op.identity !== "reshape" || !keepsOrder(x.type.shape, perm))
     return undefined;
   const reshaped = reshapeTo(b, x, y.type.shape);
   return reshaped && [reshaped];
 };
 
-const RULES: Readonly<Record<string, Rule>> = {
-  Concat: alongAxis,
-  Split: alongAxis,
-  Softmax: alongAxis,
-  LogSoftmax: alongAxis,
-  ReduceMean: throughReduction,
-  ReduceSum: throughReduction,
-  ReduceMax: throughReduction,
-  ReduceMin: throughReduction,
-  Pad: throughPad,
-  Slice: throughSlice,
-  Reshape: intoReshape,
-  Flatten: intoReshape,
-  Squeeze: intoReshape,
-  Transpose: afterReshape,
+const RULES: Readonly<Record<Exclude<AxisUse, "stops">, Rule>> = {
+  elementwise: throughElementwise,
+  along: alongAxis,
+  alongAll: alongAxis,
+  reduces: throughReduction,
+  pads: throughPad,
+  slices: throughSlice,
+  reshapes: intoReshape,
+  permutes: afterReshape,
 };

@@ -16,6 +16,8 @@ export const WITH_RANDOM: OpTable = new Map([
       source: "this test",
       inputs: ["x"],
       traits: ["random"],
+      axes: "stops",
+      precision: "float32",
       infer: (ctx) => [ctx.input(0)],
       vjp: notDifferentiable("random"),
       evaluate: ({ input }) => [input(0)],

@@ -74,7 +74,7 @@ function rolesOfNode(step: Step): readonly AxisRoles[] {
   const { op, outputs } = step.node;
   const rule = Object.hasOwn(RULES, op.name) ? RULES[op.name] : undefined;
   if (rule) return rule(step);
-  if (op.traits.includes("elementwise")) return united(step);
+  if (op.axes === "elementwise") return united(step);
   if (/^(Reduce|Arg)/.test(op.name)) return reduced(step);
   return outputs.map((output) => kept(step, output));
 }

@@ -28,7 +28,7 @@ type RuleOf = (node: Rule, input: number, axis: number) => number | undefined;
 export function axisMapOf(node: AxisNode): AxisMap {
   const rank = (input: number): number => node.inputs[input]?.type.shape.length ?? 0;
   const rule: Rule = { ...node, read: readAttrs(node.op, node.attrs), rank };
-  const isElementwise = node.op.traits.includes("elementwise");
+  const isElementwise = node.op.axes === "elementwise";
   const follow = isElementwise
     ? broadcast
     : Object.hasOwn(RULES, node.op.name)

@@ -74,7 +74,7 @@ function emitStandard(node: NodeCall, op: Op, given: readonly (Value | undefined
   const outputs = trimmed(node.outputs.map((name) => name || undefined)).length;
   const constants = inputs.map((input) => node.b.constantData(input));
   const numbers = inputs.map((input) => input && node.numbersOf(input));
-  if (op.traits.includes("elementwise")) refusePositions(node, inputs);
+  if (op.axes === "elementwise") refusePositions(node, inputs);
   const types = boundedTypes(node, op, inputs, constants, attrs);
   if (outputs > types.length)
     node.fail("E_MODEL_PARSE", `has ${outputs} outputs, the operator gives ${types.length}`);
@@ -153,7 +153,7 @@ function isFolded(
   if (op.traits.includes("random")) return false;
   const areLearned = inputs.some((input) => input && node.ctx.weights.has(input));
   if (areLearned && largest > MAX_KNOWN_NUMBERS) return false;
-  if (op.traits.includes("elementwise") || op.traits.includes("movesData")) return true;
+  if (op.axes === "elementwise" || op.traits.includes("movesData")) return true;
   if (op.name.startsWith("Reduce") || op.name === "Flatten" || op.name === "Reshape") return true;
   if (/queeze$/.test(op.name)) return true;
   const inner = Number(inputs[0]?.type.shape.at(-1) ?? 1);

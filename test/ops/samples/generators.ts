@@ -18,6 +18,7 @@ export const GENERATOR_SAMPLES: Readonly<Record<string, readonly Sample[]>> = {
   EyeLike: [
     { title: "the diagonal", inputs: [floats(2, 3)] },
     { title: "another diagonal", inputs: [floats(3, 3)], attrs: { k: -1 } },
+    { title: "another diagonal of a wide matrix", inputs: [floats(2, 3)], attrs: { k: 1 } },
   ],
   Range: [
     { title: "integers", inputs: [scalar("int64", 2), scalar("int64", 9), scalar("int64", 3)] },
