@@ -46,7 +46,13 @@ describe("a bundle", () => {
         ...columns.map((name) => `mask/${name}`),
       ]);
       for (const graph of ["train", "grad"])
-        expect(inputsOf(graph)).toContainEqual({ name: "augment", dtype: "float32", shape: [BATCH, 8] });
+        expect(inputsOf(graph)).toContainEqual({
+          ...{ name: "augment", dtype: "float32", shape: [BATCH, 8], role: "augment" },
+          operations: [
+            { name: "zoom_scale", strength: 0.5, columns, stream: "augment zoom_scale" },
+            { name: "mask", strength: 1, columns, stream: "augment mask" },
+          ],
+        });
       for (const graph of ["apply", "evaluate"])
         expect(inputsOf(graph).map(({ name }) => name)).not.toContain("augment");
       expect(inputsOf("augment").map(({ name, shape }) => [name, shape])).toEqual([

@@ -38,7 +38,7 @@ test.each([8, 16] as const)("of images of %d bits", (bits) => {
   const dtype = bits === 8 ? "uint8" : "uint16";
   const loss = (divided: boolean): Float64Array => {
     const b = new GraphBuilder("distilled", OPS);
-    const image = b.input("image", dtype, [2, 8, 8, 3]);
+    const image = b.input("image", dtype, [2, 8, 8, 3], { role: "image" });
     const logits = b.input("logits", "float32", [2, 3]);
     const outputs = new Map([["t", "probabilities/t"]]);
     const teacher = { graph: teacherGraph(divided), layout: "NCHW" as const, outputs, hash: "" };
