@@ -7,9 +7,9 @@ import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import { RandomStream } from "../draws/randomStream.ts";
 import { temporaryFolder } from "../files/temporaryFolder.ts";
 import { OrtHost, type ProviderRequest } from "../ort/ortHost.ts";
-import { providerTraits } from "../ort/provider.ts";
 import { writeBundleDirectory } from "../runs/bundleDirectory.ts";
 import { meanLoss } from "../train/epochLoop.ts";
+import { compileForHost } from "../train/hostCompilation.ts";
 import { TrainingDevice } from "../train/trainingDevice.ts";
 
 const TASK = "bright";
@@ -57,8 +57,9 @@ async function trainFor(seconds: number, host: OrtHost, folder: string): Promise
     imshape: [SIDE, SIDE],
     batch_size: ROWS,
   });
-  const { target } = providerTraits(host.provider);
-  const bundle = compile(spec, [{ task: TASK, classes: ["no", "yes"] }], { target });
+  const classes = [{ task: TASK, classes: ["no", "yes"] }];
+  // As the trainer compiles: the same kernels are tried.
+  const { bundle } = await compileForHost(host, (forHost) => compile(spec, classes, forHost));
   const manifest = await writeBundleDirectory(join(folder, "bundle"), bundle);
   await using device = await TrainingDevice.open(host, join(folder, "bundle"), manifest);
   await device.startFrom(bundle.state);
