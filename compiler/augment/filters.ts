@@ -58,7 +58,8 @@ const sobel: AugmentOperation = {
     // Half the sum of the filters for rows and for columns.
     const filter = numbers(b, [1, 1, 3, 3], [-1, -1, 0, -1, 0, 1, 0, 1, 1]);
     const edges = b.emit("Conv", [padded, filter], { kernel_shape: [3, 3] });
-    const extreme = (op: string): Value => b.emit(op, [edges, b.ints([2, 3])], { keepdims: 1 });
+    const extreme = (op: "ReduceMax" | "ReduceMin"): Value =>
+      b.emit(op, [edges, b.ints([2, 3])], { keepdims: 1 });
     const [most, least] = [extreme("ReduceMax"), extreme("ReduceMin")];
     const scaled = b.div(b.sub(edges, least), b.add(b.sub(most, least), b.scalar(1e-7)));
     return b.where(isSet(ctx, "apply"), scaled, x);

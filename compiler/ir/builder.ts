@@ -4,6 +4,7 @@
 import { InternalError } from "../diagnostics.ts";
 import { contentKey, contentName, isUnnamedConstant } from "./constantNames.ts";
 import { inferTypes, type OpTable } from "./op.ts";
+import type { OpName } from "./opNames.ts";
 import type { GraphPurpose, TensorRole } from "./roles.ts";
 import type { Attrs, DType, Graph, Node, Output, Region, TensorData, TensorType, Value } from "./types.ts";
 
@@ -122,7 +123,7 @@ export class GraphBuilder {
    * only).
    */
   emitAll(
-    opName: string,
+    opName: OpName,
     inputs: readonly (Value | undefined)[],
     attrs: Attrs = {},
     outputCount = 1,
@@ -153,7 +154,7 @@ export class GraphBuilder {
   }
 
   /** Emits one node and returns its first output. */
-  emit(opName: string, inputs: readonly (Value | undefined)[], attrs: Attrs = {}): Value {
+  emit(opName: OpName, inputs: readonly (Value | undefined)[], attrs: Attrs = {}): Value {
     return this.emitAll(opName, inputs, attrs)[0] ?? missingOutput(opName);
   }
 

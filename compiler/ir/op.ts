@@ -3,6 +3,7 @@
 // never names.
 import { InternalError, MttcError } from "../diagnostics.ts";
 import type { GraphBuilder } from "./builder.ts";
+import type { OpName } from "./opNames.ts";
 import type { OpTraits, OptionalTraits } from "./opTraits.ts";
 import type { Attrs, AttrValue, TensorData, TensorType, Value } from "./types.ts";
 
@@ -95,7 +96,7 @@ export type Lowering = (ctx: LowerContext) => readonly Value[];
 
 /** An operator; `Form` are the names of its forms. */
 export interface Op<Form extends string = string> extends OpTraits {
-  readonly name: string;
+  readonly name: OpName;
   /**
    * "" is ai.onnx at opset 18; "mttc" marks our own, which never reaches a file; "com.microsoft" is ONNX
    * Runtime's, at version 1, which only lowerings emit, and so is "com.microsoft.nchwc".
@@ -142,7 +143,7 @@ const DEFAULTS: Pick<Op, Defaulted> = {
 
 /** Completes an op entry: standard domain, no attributes, no more traits, no forms unless given. */
 export function defineOp<Form extends string = never>(
-  name: string,
+  name: OpName,
   entry: Omit<Op, "name" | "lower" | Defaulted> &
     Partial<Pick<Op, Defaulted>> & { readonly lower?: Forms<Form> },
 ): Op<Form> {

@@ -2,6 +2,7 @@
 // those on the CPU, with copies both ways, and says nothing. From the table of its kernels, and from the
 // conditions that its source adds to them (cuda_execution_provider.cc; nn/batch_norm.cc).
 import type { Fault } from "../diagnostics.ts";
+import type { OpName } from "../ir/opNames.ts";
 import type { Graph, Node, Value } from "../ir/types.ts";
 import { hasEqualPads, listAttr } from "./convolutionShapes.ts";
 import { KERNEL_TABLE, WITHOUT_KERNEL } from "./cudaKernelTable.ts";
@@ -34,7 +35,7 @@ export function kernelEntry(operator: string): KernelEntry | undefined {
 }
 
 /** Conditions beyond types: why a node with these attributes is not run on the device, or not rightly. */
-const CONDITIONS: Readonly<Record<string, (node: Node) => string | undefined>> = {
+const CONDITIONS: Readonly<Partial<Record<OpName, (node: Node) => string | undefined>>> = {
   // cuDNN's description of a pooling has one pad an axis: ONNX Runtime gave it the first one (mended by its
   // pull request 29631; which release has that is not known here).
   AveragePool: (node) =>

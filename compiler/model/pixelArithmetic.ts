@@ -1,6 +1,7 @@
 // Which pixels a foreign network expects: many divide by 255 themselves (Keras's Rescaling and Normalization,
 // exported preprocessing), so that images divided before would be divided twice. In: the graph; out: what its
 // arithmetic before the first layer says.
+import type { OpName } from "../ir/opNames.ts";
 import type { Graph, Node, Value } from "../ir/types.ts";
 import { TensorUses } from "./tensorUses.ts";
 
@@ -15,11 +16,11 @@ const LARGEST_UNIT_ZERO = 1;
 const MAX_CHANNELS = 16;
 
 /** Operators that change the type alone. */
-const CARRYING: ReadonlySet<string> = new Set(["Cast", "Identity"]);
+const CARRYING: ReadonlySet<OpName> = new Set<OpName>(["Cast", "Identity"]);
 
 /** What an operator with a number makes of y = gain x + shift, the pixels being its first input or not. */
 const RULES: Readonly<
-  Record<string, (y: Affine[number], number: number, isFirst: boolean) => Affine[number]>
+  Partial<Record<OpName, (y: Affine[number], number: number, isFirst: boolean) => Affine[number]>>
 > = {
   Add: ({ gain, shift }, number) => ({ gain, shift: shift + number }),
   Sub: ({ gain, shift }, number, isFirst) =>

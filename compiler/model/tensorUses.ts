@@ -1,6 +1,7 @@
 // Where the constants of a foreign graph end up: which node reads them in which place, directly or through
 // nodes that compute from constants alone, and whether that is before the network's first layer. Operators
 // are looked up by name in tables here, as the importer's rules are.
+import type { OpName } from "../ir/opNames.ts";
 import type { Graph, Node, Value } from "../ir/types.ts";
 import type { ParameterRole } from "./parameters.ts";
 
@@ -11,7 +12,7 @@ export interface Use {
 }
 
 /** What parameters are in the places of the operators that have some. */
-const PLACES: Readonly<Record<string, readonly (ParameterRole | undefined)[]>> = {
+const PLACES: Readonly<Partial<Record<OpName, readonly (ParameterRole | undefined)[]>>> = {
   Conv: [undefined, "kernel", "bias"],
   ConvTranspose: [undefined, "kernel", "bias"],
   Gemm: ["kernel", "kernel", "bias"],
@@ -26,7 +27,7 @@ const PLACES: Readonly<Record<string, readonly (ParameterRole | undefined)[]>> =
 };
 
 /** Inputs that steer an operator: bounds, factors, exponents, what a border is filled with. */
-const STEERING: Readonly<Record<string, readonly number[]>> = {
+const STEERING: Readonly<Partial<Record<OpName, readonly number[]>>> = {
   Resize: [1, 2, 3],
   Pad: [1, 2, 3],
   Clip: [1, 2],
@@ -37,8 +38,8 @@ const STEERING: Readonly<Record<string, readonly number[]>> = {
 };
 
 /** Norms over each channel of an image; operators that draw a root. */
-const INSTANCE_NORMS: ReadonlySet<string> = new Set(["InstanceNormalization"]);
-const ROOTS: ReadonlySet<string> = new Set(["Sqrt"]);
+const INSTANCE_NORMS: ReadonlySet<OpName> = new Set<OpName>(["InstanceNormalization"]);
+const ROOTS: ReadonlySet<OpName> = new Set<OpName>(["Sqrt"]);
 
 /** Whether the input is the filters of a convolution. */
 export function isFilterPlace({ node, index }: Use): boolean {

@@ -13,7 +13,7 @@ import { expectKind, sameAsInput } from "./elementwise.ts";
 import { groupOffsets, outputWith, zerosForOutput } from "./strided.ts";
 
 /** A position (int64) along an axis; `sign` 1 for the largest, -1 for the smallest. */
-function definePosition(name: string, what: string, sign: 1 | -1): Op {
+function definePosition(name: "ArgMax" | "ArgMin", what: string, sign: 1 | -1): Op {
   return defineOp(name, {
     doc: `y = position (int64) of the ${what} along \`axis\`; of equal ones the first, or, if asked, the last`,
     source: `ONNX ${name}-13`,

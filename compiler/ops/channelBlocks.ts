@@ -23,9 +23,11 @@ export type ChannelBlock = (typeof CHANNEL_BLOCKS)[number];
 const NO_DERIVATIVE = notDifferentiable("only lowerings emit it, after differentiation");
 const SOURCE = "ONNX Runtime com.microsoft.nchwc";
 
-export const reorderInputName = (block: ChannelBlock): string => `ReorderInput${block}`;
-export const reorderOutputName = (block: ChannelBlock): string => `ReorderOutput${block}`;
-export const blockedConvName = (block: ChannelBlock): string => `NchwcConv${block}`;
+export const reorderInputName = (block: ChannelBlock): `ReorderInput${ChannelBlock}` =>
+  `ReorderInput${block}`;
+export const reorderOutputName = (block: ChannelBlock): `ReorderOutput${ChannelBlock}` =>
+  `ReorderOutput${block}`;
+export const blockedConvName = (block: ChannelBlock): `NchwcConv${ChannelBlock}` => `NchwcConv${block}`;
 
 /** Whether an operator only puts channels into blocks, or takes them out. */
 export function channelOrder({ domain, opType }: Op): "intoBlocks" | "outOfBlocks" | undefined {

@@ -1,10 +1,11 @@
 // Comparisons and logic. Truth values are bool tensors; the derivatives of comparisons are zero.
 import { defineOp, type Op, zeroDerivative } from "../ir/op.ts";
+import type { OpName } from "../ir/opNames.ts";
 import { broadcastInputs, type DTypeKind, expectKind, mapWith, sameAsInput, zipWith } from "./elementwise.ts";
 
 /** A bool of two tensors of one dtype, with broadcasting. */
 function defineComparison(
-  name: string,
+  name: OpName,
   entry: {
     readonly doc: string;
     readonly source: string;
@@ -103,7 +104,7 @@ const Xor = defineComparison("Xor", {
 });
 
 /** A bool of each number of one float tensor. */
-function defineNumberTest(name: string, source: string, doc: string, test: (x: number) => boolean): Op {
+function defineNumberTest(name: OpName, source: string, doc: string, test: (x: number) => boolean): Op {
   return defineOp(name, {
     doc,
     source,

@@ -1,12 +1,13 @@
 // Trigonometric and hyperbolic functions and their inverses, elementwise; each row is one operator.
 import type { GraphBuilder } from "../ir/builder.ts";
 import { defineOp, type Op } from "../ir/op.ts";
+import type { OpName } from "../ir/opNames.ts";
 import type { Value } from "../ir/types.ts";
 import { mapWith, sameAsInput, scalarLike } from "./elementwise.ts";
 
 /** An operator y = f(x) with dx = dy f'(x); `slope` gives f'(x) from x and y. */
 function defineFunction(
-  name: string,
+  name: OpName,
   source: string,
   entry: {
     readonly doc: string;

@@ -6,6 +6,7 @@ import { InternalError } from "../../compiler/diagnostics.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray, Vjp } from "../../compiler/ir/op.ts";
+import type { OpName } from "../../compiler/ir/opNames.ts";
 import type { Value } from "../../compiler/ir/types.ts";
 import { verifyGraph } from "../../compiler/ir/verify.ts";
 import { OPS } from "../../compiler/ops/table.ts";
@@ -122,7 +123,7 @@ describe("an operator without a derivative", () => {
 
 describe("cotangents that do not fit their inputs are a fault of ours", () => {
   /** The gradient of sum(y) with respect to x and w, y of one node whose rule is planted. */
-  function sweep(name: string, shapes: readonly (readonly number[])[], vjp: Vjp): () => unknown {
+  function sweep(name: OpName, shapes: readonly (readonly number[])[], vjp: Vjp): () => unknown {
     const b = new GraphBuilder("g", OPS);
     const inputs = shapes.map((shape, i) => b.input(`input${i}`, "float32", shape));
     const y = b.within("shared_layers[0]", () => b.emit(name, inputs));
@@ -135,7 +136,7 @@ describe("cotangents that do not fit their inputs are a fault of ours", () => {
     const loss = rank === 0 ? y : faulty.reduceSum(y, axes, 0);
     return () => appendGradients(faulty, loss, inputs);
   }
-  const planted: Readonly<Record<string, readonly [string, readonly (readonly number[])[], Vjp, RegExp]>> = {
+  const planted: Readonly<Record<string, readonly [OpName, readonly (readonly number[])[], Vjp, RegExp]>> = {
     "a mean over pixels that would broadcast": [
       "Relu",
       [[2, 3, 4, 4]],

@@ -10,6 +10,7 @@ import { compile } from "../../compiler/compile.ts";
 import { formatFault } from "../../compiler/diagnostics.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import type { Op } from "../../compiler/ir/op.ts";
+import type { OpName } from "../../compiler/ir/opNames.ts";
 import type { Attrs, Graph, TensorType } from "../../compiler/ir/types.ts";
 import { cudaKernelFaults, kernelEntry } from "../../compiler/lower/cudaKernels.ts";
 import { KERNEL_TABLE, WITHOUT_KERNEL } from "../../compiler/lower/cudaKernelTable.ts";
@@ -118,11 +119,9 @@ describe("a node without kernel is found:", () => {
   });
 
   test("an operator that nobody knows", () => {
-    const b = new GraphBuilder(
-      "planted",
-      new Map([["Bernoulli", { ...OPS.get("Relu")!, name: "Bernoulli" }]]),
-    );
-    b.output("y", b.emit("Bernoulli", [b.input("x", "float32", [2])]));
+    const name = "Bernoulli" as OpName;
+    const b = new GraphBuilder("planted", new Map([[name, { ...OPS.get("Relu")!, name }]]));
+    b.output("y", b.emit(name, [b.input("x", "float32", [2])]));
     expect(cudaKernelFaults(b.build())).toHaveLength(1);
   });
 

@@ -6,8 +6,9 @@ import { TARGETS } from "../../compiler/bundle/manifest.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray, Op } from "../../compiler/ir/op.ts";
+import type { OpName } from "../../compiler/ir/opNames.ts";
 import type { Attrs } from "../../compiler/ir/types.ts";
-import { ruleOf } from "../../compiler/lower/forms.ts";
+import { type FormTable, ruleOf } from "../../compiler/lower/forms.ts";
 import { TARGET_TRAITS } from "../../compiler/lower/targets.ts";
 import { OWN_OPS, RESPELLED_OPS } from "../../compiler/ops/loweredOps.ts";
 import { OPS } from "../../compiler/ops/table.ts";
@@ -37,6 +38,17 @@ test("the types of the targets' tables know every operator that has forms", () =
   expect([...own!.keys(), ...respelled!.keys()].toSorted()).toEqual(
     LOWERED.map(({ name }) => name).toSorted(),
   );
+});
+
+test("a table that names a form which does not exist, or leaves an operator of ours out, does not compile", () => {
+  const { forms } = TARGET_TRAITS.cpu;
+  // @ts-expect-error: the form is "product"
+  const misspelled: FormTable = { ...forms, ReluGrad: () => "produkt" };
+  // @ts-expect-error: a rule for an operator of ours gives a form for every shape
+  const undecided: FormTable = { ...forms, MaxPoolGrad: () => undefined };
+  // @ts-expect-error: forms of Conv alone
+  const incomplete: FormTable = { Conv: forms.Conv };
+  for (const table of [misspelled, undecided, incomplete]) expect(table).not.toBe(forms);
 });
 
 for (const op of LOWERED)
@@ -73,7 +85,7 @@ for (const op of LOWERED)
   });
 
 /** One own operator on given numbers, as its reference and in every form that applies. */
-function everyWay(name: string, inputs: readonly NDArray[], attrs: Attrs, outputs = 1): Float64Array[][] {
+function everyWay(name: OpName, inputs: readonly NDArray[], attrs: Attrs, outputs = 1): Float64Array[][] {
   const op = OPS.get(name)!;
   const b = new GraphBuilder(name, OPS);
   const values = inputs.map((array, i) => b.input(`input${i}`, array.dtype, array.shape));

@@ -4,6 +4,7 @@ import { encodeGraph } from "../../compiler/codec/encodeGraph.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
+import type { OpName } from "../../compiler/ir/opNames.ts";
 import type { Graph } from "../../compiler/ir/types.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { OrtLibrary } from "../../runtime/ort/library.ts";
@@ -18,7 +19,7 @@ const IMAGE: NDArray = {
   data: Float64Array.from({ length: 32 }, (_, i) => -1 - (i % 7)),
 };
 
-function paddedPooling(pooling: string): Graph {
+function paddedPooling(pooling: OpName): Graph {
   const b = new GraphBuilder("pooling", OPS);
   const x = b.input("x", "float32", [1, 2, 4, 4]);
   const padded = b.emit("Pad", [x, b.ints([0, 0, 1, 1, 0, 0, 1, 1]), b.scalar(0)]);
@@ -26,7 +27,7 @@ function paddedPooling(pooling: string): Graph {
   return b.build();
 }
 
-describe.each(["MaxPool", "AveragePool"])("zeros padded before %s", (pooling) => {
+describe.each(["MaxPool", "AveragePool"] as const)("zeros padded before %s", (pooling) => {
   test("count on ONNX Runtime as in the reference", () => {
     using library = OrtLibrary.open();
     const graph = paddedPooling(pooling);

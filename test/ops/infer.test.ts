@@ -3,13 +3,14 @@
 import { describe, expect, test } from "vitest";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";
+import type { OpName } from "../../compiler/ir/opNames.ts";
 import { type Attrs, parseTypeText, typeText } from "../../compiler/ir/types.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 
 /** An input by its type ("f32[N,3]"), or a list of int64 constants. */
 type Given = string | readonly number[];
 
-function resultOf(op: string, inputs: readonly Given[], attrs: Attrs = {}, outputs = 1): string[] {
+function resultOf(op: OpName, inputs: readonly Given[], attrs: Attrs = {}, outputs = 1): string[] {
   const b = new GraphBuilder("infer", OPS);
   const values = inputs.map((given, i) => {
     if (typeof given !== "string") return b.ints(given);
@@ -22,7 +23,7 @@ function resultOf(op: string, inputs: readonly Given[], attrs: Attrs = {}, outpu
 const END = 2 ** 31 - 1;
 
 describe("a symbolic size passes through", () => {
-  const cases: readonly (readonly [op: string, inputs: readonly Given[], attrs: Attrs, result: string])[] = [
+  const cases: readonly (readonly [op: OpName, inputs: readonly Given[], attrs: Attrs, result: string])[] = [
     ["Add", ["f32[N,3]", "f32[3]"], {}, "f32[N,3]"],
     ["Mul", ["f32[N,1]", "f32[N,4]"], {}, "f32[N,4]"],
     ["Where", ["bool[N,1]", "f32[]", "f32[1,2]"], {}, "f32[N,2]"],
@@ -96,7 +97,7 @@ describe("a symbolic size passes through", () => {
 });
 
 describe("what does not fit is refused with E_SHAPE", () => {
-  const cases: readonly (readonly [op: string, inputs: readonly Given[], attrs: Attrs, message: RegExp])[] = [
+  const cases: readonly (readonly [op: OpName, inputs: readonly Given[], attrs: Attrs, message: RegExp])[] = [
     ["Add", ["f32[2,3]", "f32[2]"], {}, /expected shapes that broadcast, found \[2,3\] and \[2\]/],
     ["Add", ["f32[N]", "f32[M]"], {}, /found \[N\] and \[M\]/],
     ["Add", ["f32[2]", "i64[2]"], {}, /found float32 and int64/],

@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { appendGradients } from "../../compiler/autodiff/reverse.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
+import type { OpName } from "../../compiler/ir/opNames.ts";
 import type { Attrs } from "../../compiler/ir/types.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { SUM_FLOAT64 } from "../tolerances.ts";
@@ -15,7 +16,7 @@ interface Numbers {
 
 /** d(sum of weights times op(x...)) by each x; without weights, of the sum. */
 function gradients(
-  op: string,
+  op: OpName,
   inputs: readonly Numbers[],
   attrs: Attrs = {},
   axes?: readonly number[],

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { appendGradients } from "../../compiler/autodiff/reverse.ts";
 import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
+import type { OpName } from "../../compiler/ir/opNames.ts";
 import { type Attrs, concreteShape, type TensorData } from "../../compiler/ir/types.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { assertClose } from "../assertClose.ts";
@@ -14,7 +15,7 @@ type Numbers = readonly [shape: readonly number[], numbers: readonly number[]];
 
 /** d(sum of op(x, constants)) / dx, and op(x, constants). */
 function gradientOf(
-  op: string,
+  op: OpName,
   [shape, numbers]: Numbers,
   attrs: Attrs = {},
   constants: readonly (TensorData | undefined)[] = [],
@@ -45,7 +46,7 @@ function ints(...numbers: readonly number[]): TensorData {
 }
 
 describe("at a threshold the derivative is", () => {
-  const cases: readonly (readonly [op: string, x: readonly number[], attrs: Attrs, dx: readonly number[]])[] =
+  const cases: readonly (readonly [op: OpName, x: readonly number[], attrs: Attrs, dx: readonly number[]])[] =
     [
       ["LeakyRelu", [-1, 0, 1], { alpha: 0.5 }, [0.5, 1, 1]],
       ["Elu", [0, 1], { alpha: 0.5 }, [0.5, 1]],

@@ -2,6 +2,7 @@
 // reference.
 import { describe, expect, test } from "vitest";
 import { interpret } from "../../compiler/ir/interpret.ts";
+import { OP_NAMES } from "../../compiler/ir/opNames.ts";
 import { isFloat } from "../../compiler/ir/types.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { gradientFaults } from "./gradientCheck.ts";
@@ -10,6 +11,11 @@ import { SAMPLES } from "./samples/allSamples.ts";
 
 test("every operator of the table has samples, and every sample has its operator", () => {
   expect(Object.keys(SAMPLES).toSorted()).toEqual([...OPS.keys()].toSorted());
+});
+
+test("every name that the types know is an operator's of the table, under that name", () => {
+  expect([...OP_NAMES].toSorted()).toEqual([...OPS.keys()].toSorted());
+  for (const [name, op] of OPS) expect(op.name).toBe(name);
 });
 
 test("every operator has its doc, its source, and a reason where there is no derivative", () => {

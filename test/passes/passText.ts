@@ -1,5 +1,6 @@
 // Tests of passes as text: a graph before and after, as printGraph writes it, without alignment and origins.
 import { defineOp, notDifferentiable, type OpTable } from "../../compiler/ir/op.ts";
+import type { OpName } from "../../compiler/ir/opNames.ts";
 import { parseGraph, printGraph } from "../../compiler/ir/print.ts";
 import type { Graph } from "../../compiler/ir/types.ts";
 import { verifyGraph } from "../../compiler/ir/verify.ts";
@@ -11,7 +12,7 @@ export const WITH_RANDOM: OpTable = new Map([
   ...OPS,
   [
     "Noise",
-    defineOp("Noise", {
+    defineOp("Noise" as OpName, {
       doc: "random numbers in the shape of x",
       source: "this test",
       inputs: ["x"],

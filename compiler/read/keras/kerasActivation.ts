@@ -26,7 +26,13 @@ function gelu(b: GraphBuilder, x: Value): Value {
 }
 
 /** Softmax over Keras's axis. */
-function softmax(b: GraphBuilder, x: Value, call: LayerCall, kerasAxis: number, op = "Softmax"): Value {
+function softmax(
+  b: GraphBuilder,
+  x: Value,
+  call: LayerCall,
+  kerasAxis: number,
+  op: "Softmax" | "LogSoftmax" = "Softmax",
+): Value {
   const axis = storedAxis(kerasAxis, x.type.shape.length, call.layout);
   return b.emit(op, [x], { axis: axis ?? call.fail("E_MODEL_PARSE", `there is no axis ${kerasAxis}`) });
 }

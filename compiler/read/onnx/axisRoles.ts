@@ -1,6 +1,7 @@
 // What the axes of a network's values are, followed from the image through the nodes: so a cut knows
 // [N,C,H,W] from [N,H,W,C], and tokens [N,T,C] from anything else of three axes. An axis of which nothing is
 // known becomes known again where it is added to one that is (the shortcut around a block).
+import type { OpName } from "../../ir/opNames.ts";
 import type { Dim, Graph, Node, Shape, Value } from "../../ir/types.ts";
 import { type AxisParts, isOuter, reshapedParts, wholePart } from "./axisParts.ts";
 
@@ -295,7 +296,7 @@ const padded: Rule = ({ node, find }) => {
   ];
 };
 
-const RULES: Readonly<Record<string, Rule>> = {
+const RULES: Readonly<Partial<Record<OpName, Rule>>> = {
   Conv: image,
   ConvTranspose: image,
   MaxPool: image,

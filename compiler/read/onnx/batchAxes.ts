@@ -3,6 +3,7 @@
 // networks have; where an operator mixes an axis, or is not known here, there is no answer.
 import { dimAt } from "../../ir/dims.ts";
 import { type AttrReader, type Op, readAttrs } from "../../ir/op.ts";
+import type { OpName } from "../../ir/opNames.ts";
 import type { Attrs, Value } from "../../ir/types.ts";
 
 /** A node with what its constant inputs hold. */
@@ -146,7 +147,7 @@ function named(names: readonly string[], rule: RuleOf): Record<string, RuleOf> {
 
 const REDUCTIONS = ["L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare"];
 
-const RULES: Readonly<Record<string, RuleOf>> = {
+const RULES: Readonly<Partial<Record<OpName, RuleOf>>> = {
   ...named(["Conv", "ConvTranspose", "AveragePool", "MaxPool", "LpPool", "Resize"], imagesOnly(1)),
   ...named(["GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool", "LRN"], imagesOnly(1)),
   ...named(["InstanceNormalization", "BatchNormalization", "GroupNormalization"], imagesOnly(1)),

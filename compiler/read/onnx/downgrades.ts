@@ -1,6 +1,7 @@
 // Operators and forms that came after opset 18: written out in operators of opset 18, or refused by name.
 // Source of the rows: ONNX's Changelog.md; formulas: its function bodies.
 import { ONNX_DTYPES } from "../../codec/tensorBytes.ts";
+import type { OpName } from "../../ir/opNames.ts";
 import type { Value } from "../../ir/types.ts";
 import { attention } from "./attention.ts";
 import { type ImportRule, refuseAll } from "./importRule.ts";
@@ -96,7 +97,7 @@ function castTo(node: NodeCall): Results {
 }
 
 /** A unary operator of the table, under the name of a function of ours. */
-function part(node: NodeCall, operator: string, x: Value): Value {
+function part(node: NodeCall, operator: OpName, x: Value): Value {
   if (!node.b.ops.has(operator))
     node.fail("E_MODEL_OP", `needs the operator ${operator}, which is not supported`);
   return node.b.emit(operator, [x]);

@@ -4,6 +4,7 @@ import { ATTRIBUTE_TYPE, type AttributeProto } from "../../codec/onnxSchema.ts";
 import { MttcError } from "../../diagnostics.ts";
 import { evaluateNode, toArray } from "../../ir/interpret.ts";
 import { type AttrSpec, inferTypes, type Op } from "../../ir/op.ts";
+import type { OpName } from "../../ir/opNames.ts";
 import type { Attrs, AttrValue, Node, TensorData, TensorType, Value } from "../../ir/types.ts";
 import { explicitWindow } from "./autoPad.ts";
 import { type NodeCall, type Results, text } from "./nodeCall.ts";
@@ -17,7 +18,10 @@ const MAX_VALUE_ELEMENTS = 2 ** 32;
 /** Numbers that are kept at hand of what is computed from initializers: factors of a resize, bounds. */
 const MAX_KNOWN_NUMBERS = 64;
 /** Inputs whose numbers an operator must know, which stand as constants whatever they were computed from. */
-const KNOWN_INPUTS: Readonly<Record<string, readonly number[]>> = { Resize: [1, 2, 3], Pad: [1, 2, 3] };
+const KNOWN_INPUTS: Readonly<Partial<Record<OpName, readonly number[]>>> = {
+  Resize: [1, 2, 3],
+  Pad: [1, 2, 3],
+};
 /** Multiply-adds up to which a product of constant matrices is computed. */
 const MAX_FOLDED_PRODUCTS = 2 ** 28;
 
