@@ -209,3 +209,11 @@ export const PYTHON_WEBP_MEAN = 4;
 
 /** The same for CMYK without a profile, whose colours lie between those of a coarse grid: measured 2.2. */
 export const CMYK_READ_MEAN = 3;
+
+/**
+ * State that another driver trained of a compiled bundle, of a tensor's norm (the issue's bound): measured 0
+ * for the same graphs, 4e-6 after twenty steps of graphs for another target.
+ */
+export const DRIVER_WEIGHTS = 1e-5;
+/** What a tensor has moved at least in training, of its norm: far more than a driver may be off. */
+export const DRIVER_MOVED = 1e-3;

@@ -101,7 +101,8 @@ function manifestOf(
       height,
       width,
       channels: spec.num_channels,
-      greyscale: spec.single_channel,
+      // As the images are read: one channel is grey.
+      greyscale: spec.single_channel || spec.num_channels === 1,
       dtype: imageDtype(spec.bit_depth),
       norm: spec.norm,
     },

@@ -1,0 +1,200 @@
+"""Trains a bundle of `mttc compile` with ONNX Runtime, numpy and Pillow alone, as compiler/bundle/CONTRACT.md
+says: what a tensor is for stands in manifest.json, and no name is taken apart. Writes the trained state.
+
+    mttc compile spec.yml -o bundle && python train.py bundle train.csv trained.safetensors
+"""
+import csv, json, math, sys
+from pathlib import Path
+
+import numpy as np
+from onnxruntime import InferenceSession
+from PIL import Image
+
+STORED = {"F32": "float32", "I64": "int64"}
+WORD = 0xFFFFFFFF
+
+def words(count, seed, purpose, time, index=0):
+    """The first words, of 32 bits, of the stream (seed, purpose, time, index) of Philox4x32-10."""
+    name = 0x811C9DC5
+    for byte in purpose.encode("utf-16-le"):
+        name = (name ^ byte) * 0x01000193 & WORD
+    a, k, m = np.arange(-(-count // 4), dtype=np.uint64), seed & WORD, seed >> 32
+    b, c, d = (np.full(len(a), word, np.uint64) for word in (index, time, name))
+    for _ in range(10):
+        left, right = a * 0xD2511F53, c * 0xCD9E8D57
+        a, b, c, d = right >> 32 ^ b ^ k, right & WORD, left >> 32 ^ d ^ m, left & WORD
+        k, m = k + 0x9E3779B9 & WORD, m + 0xBB67AE85 & WORD
+    return np.stack([a, b, c, d], axis=1).reshape(-1)[:count]
+
+def uniforms(count, *stream):
+    """The first numbers in [0, 1) of a stream, each of two words."""
+    pairs = words(2 * count, *stream).reshape(-1, 2)
+    return ((pairs[:, 0] >> 5) * 2.0**26 + (pairs[:, 1] >> 6)) / 2.0**53
+
+def draw_columns(operation, stream, height, width):
+    """The parameters of one operation of augmentation for one image."""
+    q, numbers = operation["strength"], iter(uniforms(256, *stream))
+    uniform = lambda: float(next(numbers))
+    chance = lambda: uniform() < q
+    between = lambda start, end: start + uniform() * (end - start)
+    integer = lambda start, end: start + math.floor(uniform() * max(end - start, 0))
+    factor = lambda delta: between(max(0, 1 - delta), 1 + delta)
+    def crop():
+        aspect, most = between(3 / 4, 4 / 3) * (width / height), height * width
+        across = lambda rows: math.floor(rows * aspect + 0.5)
+        tall = math.floor(math.sqrt(most / aspect) + 0.5)
+        tall = math.floor((width + 0.5) / aspect) if across(tall) > width else tall
+        tall = min(tall - (across(tall) > width), height)
+        rows = integer(min(math.floor(math.sqrt(q * most / aspect) + 0.5), tall), tall + 1)
+        rows += across(rows) * rows < q * most
+        rows -= across(rows) * rows > most
+        columns = across(rows)
+        if 1 <= rows <= height and 1 <= columns <= width and q * most <= columns * rows <= most:
+            return [integer(0, height - rows), integer(0, width - columns), rows, columns]
+    def jitter():
+        order = [0, 1, 2, 3]
+        for last in (3, 2, 1):
+            chosen = integer(0, last + 1)
+            order[last], order[chosen] = order[chosen], order[last]
+        return order + [factor(0.8 * q) for _ in range(3)] + [between(-0.2 * q, 0.2 * q)]
+    def noise(deviation):
+        rows, angle = [integer(0, math.ceil(2**19 / width)) for _ in range(2)], between(0, 2 * math.pi)
+        return [*rows, deviation * math.cos(angle), deviation * math.sin(angle)]
+    def rectangle():
+        rows, columns = (integer(height // 20, side // 2) for side in (height, width))
+        column = integer(0, width - columns)
+        return [integer(0, height - rows), column, rows, columns]
+    return {
+        **dict.fromkeys(("flip_left_right", "flip_up_down"), lambda: [uniform() < 0.5]),
+        "rot90": lambda: [(turns := integer(0, 4)) % 2, turns in (1, 2), turns >= 2],
+        "shear": lambda: [between(-q, q), between(-q, q)],
+        "zoom_scale": lambda: next(filter(None, (crop() for _ in range(100))), [0, 0, height, width]),
+        "center_zoom_scale": lambda: [between(0, (1 - q) / 2)],
+        "solarize": lambda: [uniform() if chance() else 1e9],
+        "jitter": jitter,
+        **dict.fromkeys(("brightness_delta", "contrast_delta", "saturation_delta"), lambda: [factor(q)]),
+        "hue_delta": lambda: [between(-q, q)],
+        "gaussian_blur": lambda: [between(0.1, 2) if chance() else 0.01],
+        "gaussian_noise": lambda: noise(0.1) if chance() else [0, 0, 0, 0],
+        **dict.fromkeys(("autocontrast", "drop_color", "sobel_prob"), lambda: [chance()]),
+        "jpeg_degrade": lambda: [1, chance()] if chance() else [0, 0],
+        "mask": lambda: rectangle() if chance() else [0, 0, 0, 0],
+        "pixel_mask": lambda: [*noise(1), 0.5244005127080407] if chance() else [0, 0, 0, 0, -1],
+    }[operation["name"]]()
+
+def read_image(path, form):
+    """uint8 [H,W,C] of an image that needs no conversion but to repeat grey; any other is refused."""
+    size, modes = (form["width"], form["height"]), ["L"] if form["greyscale"] else ["L", "RGB"]
+    with Image.open(path) as image:
+        is_plain = image.getexif().get(0x0112, 1) == 1 and not {"transparency", "icc_profile"} & {*image.info}
+        if image.mode not in modes or image.size != size or not is_plain:
+            raise SystemExit(f"{path}: expected a plain image of mode {' or '.join(modes)} and size {size}")
+        return np.broadcast_to(np.asarray(image).reshape(*size[::-1], -1), (*size[::-1], form["channels"]))
+
+class Trainer:
+    """A bundle's graphs and state, and the rows that it trains on."""
+    def __init__(self, folder, table):
+        self.manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+        self.spec, graphs = self.manifest["spec"], self.manifest["graphs"].values()
+        if self.manifest["version"] != 2 or any(task["kind"] != "classes" for task in self.manifest["tasks"]):
+            raise SystemExit(f"{folder}: expected a bundle of version 2 whose tasks have classes")
+        self.inputs = {tensor["name"]: tensor for graph in graphs for tensor in graph["inputs"]}
+        reads_features = lambda graph: any(tensor["role"] == "features" for tensor in graph["inputs"])
+        used = [g for g in graphs if g["purpose"] in ("train", "grad", "apply") and not reads_features(g)]
+        self.graphs = {g["purpose"]: (g, InferenceSession(folder / g["file"])) for g in used}
+        data = (folder / "state.safetensors").read_bytes()
+        self.header = data[: 8 + int.from_bytes(data[:8], "little")]
+        self.state = {}
+        for name, at in json.loads(self.header[8:]).items():
+            begin, end = (len(self.header) + place for place in at["data_offsets"])
+            self.state[name] = np.frombuffer(data[begin:end], STORED[at["dtype"]]).reshape(at["shape"])
+        rows = list(csv.DictReader(table.open(newline="", encoding="utf-8-sig")))
+        self.labels = {task["name"]: self.class_numbers(task, rows) for task in self.manifest["tasks"]}
+        paths = [table.parent / row[self.spec["filepaths"]] for row in rows]
+        self.images = [read_image(path, self.manifest["preprocessing"]) for path in paths]
+
+    def class_numbers(self, task, rows):
+        numbers = {"": -1, **{str(word): -1 for word in self.spec["missing"]}}
+        numbers.update((name, number) for number, name in enumerate(task["classes"]))
+        return np.array([numbers[row[task["name"]].strip()] for row in rows])
+
+    def epoch_order(self, epoch, places):
+        """Row numbers: balanced draws with replacement, or a permutation, wrapped round."""
+        rows, stream = len(self.images), (self.spec["seed"], "epoch order", epoch)
+        if not self.spec["balance_probs"]:
+            order = np.arange(rows)
+            for last, number in zip(range(rows - 1, 0, -1), uniforms(rows - 1, *stream)):
+                chosen = math.floor(number * (last + 1))
+                order[[last, chosen]] = order[[chosen, last]]
+            return np.resize(order, places)
+        weights = np.zeros(rows)
+        for column in self.labels.values():
+            keys = column if self.spec["balance_classes"] else np.minimum(column, 0)
+            groups, which, counts = np.unique(keys, return_inverse=True, return_counts=True)
+            weights += np.where(groups < 0, 0, 1 / (len(self.labels) * (groups >= 0).sum() * counts))[which]
+        sums = np.cumsum(weights / np.cumsum(weights)[-1])
+        drawn = np.searchsorted(sums, uniforms(places, *stream) * sums[-1], side="right")
+        return np.minimum(drawn, np.flatnonzero(weights)[-1])
+
+    def scalar(self, tensor, rows):
+        """A number of a logical batch, by its formula."""
+        value, labels = tensor["value"], self.labels.get(tensor.get("task"))
+        if value["formula"] == "constant":
+            return value["value"]
+        if value["formula"] == "balanced":
+            counts = np.bincount(labels[labels >= 0], minlength=tensor["shape"][0])
+            return np.where(counts > 0, counts.sum() / ((counts > 0).sum() * np.maximum(counts, 1)), 1)
+        if value["formula"] not in ("inverse_labelled", "inverse_weight"):
+            raise SystemExit(f"this driver does not know the formula {value['formula']}")
+        present = labels[rows][labels[rows] >= 0]
+        weigh = lambda: np.float32(self.scalar(self.inputs[value["weights"]], rows))[present].sum(dtype=float)
+        total = weigh() if "weights" in value else len(present)
+        return 1 / total if total > 0 else 0
+
+    def value(self, tensor, epoch, step, place, rows, part):
+        """An input, for micro-batch `part` of a logical batch: `rows`, at `place` of the epoch."""
+        role, shape, seed = tensor["role"], tensor["shape"], self.spec["seed"]
+        if role == "state" or (role == "accumulator" and part > 0):
+            return self.state[tensor["name"]]
+        if role in ("accumulator", "scalar"):
+            return np.zeros(shape) if role == "accumulator" else self.scalar(tensor, rows)
+        mine = np.arange(part * shape[0], (part + 1) * shape[0])
+        if role in ("image", "label"):
+            column = self.images if role == "image" else self.labels[tensor["task"]]
+            return [column[row] for row in rows[mine]]
+        if role == "mask":
+            drawn = words(len(rows) * math.prod(shape[1:]), seed, tensor["stream"], step)
+            drops = drawn.reshape(-1, *shape[1:])[mine] < tensor["rate"] * 2**32
+            return np.where(drops, 0, 1 / (1 - tensor["rate"]))
+        size = [self.manifest["preprocessing"][side] for side in ("height", "width")]
+        columns = lambda drawn, i: draw_columns(drawn, (seed, drawn["stream"], epoch, place + i), *size)
+        return [sum((columns(operation, i) for operation in tensor["operations"]), []) for i in mine]
+
+    def run(self, purpose, *at):
+        """Runs a graph, takes its next state over, and gives its figures."""
+        graph, session = self.graphs[purpose]
+        value = lambda tensor: np.asarray(self.value(tensor, *at), tensor["dtype"]).reshape(tensor["shape"])
+        feeds = {tensor["name"]: value(tensor) for tensor in graph["inputs"]}
+        results = list(zip(graph["outputs"], session.run([t["name"] for t in graph["outputs"]], feeds)))
+        self.state.update((tensor["replaces"], result) for tensor, result in results if "replaces" in tensor)
+        return {(t["task"], t["figure"]): float(result) for t, result in results if t["role"] == "figure"}
+
+    def train(self, epochs):
+        size, parts = self.manifest["batchSize"], self.manifest["accumulate"]
+        steps = -(-len(self.images) // size)
+        for epoch in range(1, epochs + 1):
+            order, figures = self.epoch_order(epoch, steps * size), []
+            for place in range(0, len(order), size):
+                at = epoch, (epoch - 1) * steps + place // size, place, order[place:][:size]
+                figures += [self.run("grad" if parts > 1 else "train", *at, part) for part in range(parts)]
+                if parts > 1:
+                    self.run("apply", *at, parts)
+            print(f"epoch {epoch}:", {" ".join(key): sum(f[key] for f in figures) for key in figures[0]})
+
+if __name__ == "__main__":
+    bundle, table, output = map(Path, sys.argv[1:])
+    trainer = Trainer(bundle, table)
+    trainer.train(trainer.spec["epochs"])
+    # The header of the bundle's own file: the same tensors, in the same order.
+    tensors = [trainer.state[name].tobytes() for name in json.loads(trainer.header[8:])]
+    output.write_bytes(trainer.header + b"".join(tensors))

@@ -1,0 +1,134 @@
+// The test vectors of compiler/bundle/CONTRACT.md: what streams, orders, masks and augmentation give for some
+// inputs, as tables in Markdown. A driver in another language is checked against them.
+import { AUGMENT_OPERATIONS } from "../../compiler/augment/augmentTable.ts";
+import { hashName, philox4x32 } from "../../compiler/codec/philox.ts";
+import { AUGMENT_KEYS, AUGMENT_NAMES, type AugmentName } from "../../compiler/spec/augmentKeys.ts";
+import { drawAugmentRows } from "../../runtime/augment/augmentRows.ts";
+import { drawDropoutMask } from "../../runtime/draws/dropoutMasks.ts";
+import { RandomStream } from "../../runtime/draws/randomStream.ts";
+import { epochOrder, sampleProbabilities } from "../../runtime/labels/sampler.ts";
+import type { TaskLabels } from "../../runtime/labels/taskLabels.ts";
+
+/** A table of each kind, by the name that the page has for it. */
+export function contractVectors(): Readonly<Record<string, string>> {
+  return {
+    streams: [philoxTable(), hashTable(), streamTable()].join("\n\n"),
+    order: orderTables(),
+    masks: maskTable(),
+    augment: augmentTable(),
+  };
+}
+
+function table(columns: readonly string[], rows: readonly (readonly unknown[])[]): string {
+  const lines = [columns, columns.map(() => "---"), ...rows];
+  return lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
+
+function hex(words: Iterable<number>): string {
+  return Array.from(words, (word) => word.toString(16).padStart(8, "0")).join(" ");
+}
+
+/** The first two are known answers of the paper's own code (Random123). */
+function philoxTable(): string {
+  const ones = 0xffffffff;
+  const cases = [
+    [0, 0, 0, 0, 0, 0],
+    [ones, ones, ones, ones, ones, ones],
+    [1, 2, 3, 4, 5, 6],
+  ] as const;
+  const rows = cases.map(([c0, c1, c2, c3, k0, k1]) => {
+    const words = new Uint32Array(4);
+    philox4x32(words, c0, c1, c2, c3, k0, k1);
+    return [hex([c0, c1, c2, c3]), hex([k0, k1]), hex(words)];
+  });
+  return table(["counter", "key", "Philox4x32-10"], rows);
+}
+
+function hashTable(): string {
+  const names = ["", "epoch order", "augment zoom_scale", "dropout größe 猫 🐈"];
+  return table(
+    ["purpose", "h"],
+    names
+      .map((name) => [`\`${name || " "}\``, hex([hashName(name)])])
+      .map(([name, hash], i) => [i === 0 ? "(empty)" : name, hash]),
+  );
+}
+
+function streamTable(): string {
+  const cases = [
+    [0, "epoch order", 1, 0],
+    [7, "augment mask", 3, 21],
+    [2 ** 53 - 1, "epoch order", 2, 5],
+  ] as const;
+  const rows = cases.map(([seed, purpose, time, index]) => {
+    const words = new RandomStream(seed, purpose, time, index);
+    const numbers = new RandomStream(seed, purpose, time, index);
+    return [
+      ...[seed, `\`${purpose}\``, time, index],
+      hex(Array.from({ length: 5 }, () => words.nextUint32())),
+      Array.from({ length: 3 }, () => numbers.nextUniform()).join(", "),
+    ];
+  });
+  return table(["seed", "purpose", "time", "index", "first words", "first uniform numbers"], rows);
+}
+
+/** Classes of two tasks in seven rows; -1: no label. */
+const LABELS = [0, 0, 0, -1, 1, 2, -1, 1, 0, -1, -1, -1, 0, 2] as const;
+
+function orderTables(): string {
+  const labels = [0, 1].map((task): TaskLabels => {
+    return { values: Int32Array.from(LABELS.filter((_, i) => i % 2 === task)), width: 1 };
+  });
+  const shown = (task: number): string =>
+    Array.from({ length: LABELS.length / 2 }, (_, row) => LABELS[2 * row + task]).join(", ");
+  const rows = [{ balanced: false }, { balanced: true }, { balanced: true, byClass: true }].flatMap((kind) =>
+    [1, 2].map((epoch) => {
+      const order = epochOrder({ labels, batchSize: 4, seed: 11, epoch, ...kind });
+      const shares = kind.balanced ? [...sampleProbabilities(labels, kind.byClass)] : [];
+      const { balanced, byClass = false } = kind;
+      return [balanced, byClass, epoch, shares.map((p) => p.toPrecision(6)).join(" "), order.join(" ")];
+    }),
+  );
+  const classes = `(${shown(0)}) and (${shown(1)}), -1 for none`;
+  const given = `Two tasks of seven rows with the classes ${classes}; B 4, seed 11:`;
+  const columns = ["`balance_probs`", "`balance_classes`", "epoch", "weights", "order"];
+  return `${given}\n\n${table(columns, rows)}`;
+}
+
+function maskTable(): string {
+  const cases = [
+    [0, 0, "dropout mask/a", [2, 4, 1, 1], 0.5],
+    [4, 41, "dropout mask/a", [3, 4, 1, 1], 0.3],
+  ] as const;
+  const rows = cases.map(([seed, step, stream, shape, rate]) => {
+    const mask = drawDropoutMask(seed, step, shape, { rate, stream });
+    return [seed, `\`${stream}\``, step, rate, `[${shape}]`, [...mask].join(" ")];
+  });
+  return table(["seed", "`stream`", "s", "`rate`", "shape", "mask"], rows);
+}
+
+const SIZE = { height: 40, width: 48, channels: 3 };
+const SAMPLES = 4;
+
+function augmentTable(): string {
+  const rows = AUGMENT_NAMES.map((name) => {
+    const strength = AUGMENT_KEYS[name].kind === "chance" ? 0.4 : AUGMENT_KEYS[name].normal;
+    const settings = { [name]: strength } as Record<AugmentName, number>;
+    const drawn = drawAugmentRows({ settings, size: SIZE, seed: 6, epoch: 2 }, 0, SAMPLES);
+    const width = AUGMENT_OPERATIONS[name].columns.length;
+    const samples = Array.from({ length: SAMPLES }, (_, i) => drawn.subarray(i * width, (i + 1) * width));
+    return [
+      `\`${name}\``,
+      strength,
+      samples.map((sample) => Array.from(sample, shortest).join(" ")).join("; "),
+    ];
+  });
+  const size = `H ${SIZE.height} and W ${SIZE.width}`;
+  const given = `Images with ${size}, seed 6, epoch 2, streams \`augment NAME\`, float32 in nine digits:`;
+  const columns = ["operation", "q", `columns of i = 0 to ${SAMPLES - 1}`];
+  return `${given}\n\n${table(columns, rows)}`;
+}
+
+function shortest(value: number): string {
+  return String(Number(value.toPrecision(9)));
+}
