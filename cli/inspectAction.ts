@@ -14,8 +14,10 @@ import { type ForeignModels, readForeignModels } from "../runtime/models/foreign
 import { OrtHost } from "../runtime/ort/ortHost.ts";
 import { providerTraits } from "../runtime/ort/provider.ts";
 import { ortOptions } from "../runtime/ort/runtimeOptions.ts";
+import { readBundleDirectory } from "../runtime/runs/bundleDirectory.ts";
 import type { Experiment } from "../runtime/train/experiment.ts";
 import { placeGraphs } from "../runtime/train/placements.ts";
+import { bundleText } from "./bundleText.ts";
 import { loadClasses } from "./knownClasses.ts";
 import { placementText } from "./placementText.ts";
 import { type RuntimeFlags, runtimeOptions } from "./runtimeOptions.ts";
@@ -51,6 +53,19 @@ export async function inspect(
   const facts = inspectModel(experiment.spec, classes, models);
   const all = { ...facts, notes: models.notes, warnings: [...facts.warnings, ...warnings] };
   terminal.out(flags.json ? JSON.stringify(all, null, 2) : factsText(experiment.spec, all, terminal));
+}
+
+/** Prints what the graphs of a bundle take and give, by role. E_BUNDLE, E_FILE; E_USAGE for other flags. */
+export async function inspectBundle(path: string, flags: InspectFlags, terminal: Terminal): Promise<void> {
+  if (flags.stage !== undefined || flags.at !== undefined || flags.placement)
+    throw new MttcError({
+      code: "E_USAGE",
+      message: "of a bundle only what its graphs take and give is known",
+      at: { file: path },
+      hint: "--stage, --at and --placement want the spec, or a run",
+    });
+  const { files: _, compiled: __, ...manifest } = await readBundleDirectory(path, []);
+  terminal.out(flags.json ? JSON.stringify(manifest, null, 2) : bundleText(manifest, terminal));
 }
 
 async function showPlacement(

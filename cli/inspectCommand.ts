@@ -1,5 +1,5 @@
-// `mttc inspect SPEC|RUN`: what a spec amounts to before (or after) it is trained, or a graph of its
-// compilation.
+// `mttc inspect SPEC|RUN|BUNDLE`: what a spec amounts to before (or after) it is trained, a graph of its
+// compilation, or what the graphs of a compiled bundle take and give.
 import type { Command } from "commander";
 import { targetOption } from "./compileCommand.ts";
 import type { InspectFlags } from "./inspectAction.ts";
@@ -10,7 +10,7 @@ export function addInspectCommand(program: Command, terminal: Terminal): void {
   const command = program
     .command("inspect")
     .description("parameters, shapes, operations, memory, and which task's loss trains which part")
-    .argument("<spec|run>", "spec file, or folder of a run")
+    .argument("<spec|run|bundle>", "spec file, or folder of a run or of what `mttc compile` wrote")
     .option("--json", "print the facts as JSON")
     .option("--stage <stage>", "print the graph after a stage instead (train, grad/1-built, ...)")
     .option("--at <origin>", "with --stage: only what comes from this place of the spec")
@@ -18,7 +18,11 @@ export function addInspectCommand(program: Command, terminal: Terminal): void {
     .addOption(targetOption())
     .addHelpText("after", "\nAn unknown --stage lists those that there are.");
   withProviderOption(withRuntimeOptions(command)).action(async (path: string, flags: InspectFlags) => {
-    const { loadSpecOrRun } = await import("./specFile.ts");
+    const { isBundle, loadSpecOrRun } = await import("./specFile.ts");
+    if (await isBundle(path)) {
+      const { inspectBundle } = await import("./inspectAction.ts");
+      return await inspectBundle(path, flags, terminal);
+    }
     const experiment = await loadSpecOrRun(path);
     const { inspect } = await import("./inspectAction.ts");
     await inspect(experiment, flags, terminal);

@@ -6,7 +6,8 @@ import { MttcError } from "../compiler/diagnostics.ts";
 import { parseSpec } from "../compiler/spec/parseSpec.ts";
 import { readTextUpTo } from "../runtime/files/boundedRead.ts";
 import { fileError, systemCode } from "../runtime/files/fileSystem.ts";
-import { RunFolder } from "../runtime/runs/runFolder.ts";
+import { MANIFEST_FILE } from "../runtime/runs/bundleDirectory.ts";
+import { RUN_FILE, RunFolder } from "../runtime/runs/runFolder.ts";
 import { isSpreadsheet } from "../runtime/tables/tableText.ts";
 import { type Experiment, experimentFromRun, experimentFromSpec } from "../runtime/train/experiment.ts";
 import { shownPath } from "./pathText.ts";
@@ -41,6 +42,12 @@ async function tableForSpec(file: string): Promise<MttcError> {
 function isMissing(error: unknown): boolean {
   if (systemCode(error) === undefined) throw error;
   return false;
+}
+
+/** Whether it is the folder of a compiled bundle, and of no run. */
+export async function isBundle(path: string): Promise<boolean> {
+  const exists = (name: string) => stat(join(path, name)).then(() => true, isMissing);
+  return (await exists(MANIFEST_FILE)) && !(await exists(RUN_FILE));
 }
 
 /** The experiment of a spec file, or of a run where `path` is a folder. */

@@ -199,8 +199,8 @@ function expectedOutput([task]: readonly Task[]): string {
 }
 
 /**
- * A teacher gives what a task's exports give (`probabilities/<task>` of classes), or an output of the task's
- * name, for at least one task.
+ * A teacher gives, for at least one task, what its metadata say of the task, where mttc exported it; of any
+ * other file, an output named as whole exports name it (`probabilities/<task>` of classes) or as the task.
  */
 async function readTeacher(spec: ForeignSpec, path: string, classes: TaskClasses): Promise<Teacher> {
   const { graph, layout, listed, hash } = isKerasPath(path)
@@ -212,10 +212,12 @@ async function readTeacher(spec: ForeignSpec, path: string, classes: TaskClasses
   const tasks = openTasks(classes).filter(({ distil }) => distil !== undefined);
   for (const task of tasks) {
     const { name, numbers, width } = task;
-    const output = [outputName(task, task.served.name), name].find((candidate) => named.has(candidate));
+    const said = listed.get(name);
+    const candidates = [...(said ? [said.output] : []), outputName(task, task.served.name), name];
+    const output = candidates.find((candidate) => named.has(candidate));
     if (output === undefined) continue;
     const shape = named.get(output)?.type.shape ?? [];
-    const theirs = listed.get(name) ?? numbers;
+    const theirs = said?.numbers ?? numbers;
     if (shape.length !== 2 || shape[1] !== width || !areSameNumbers(theirs, numbers))
       throw new MttcError({
         code: "E_MODEL_SHAPE",
@@ -233,8 +235,14 @@ async function readTeacher(spec: ForeignSpec, path: string, classes: TaskClasses
   return { graph, layout, outputs, hash };
 }
 
-/** A teacher's model; `listed` names the numbers of each task's output where the file says them. */
-type TeacherModel = Omit<Teacher, "outputs"> & { readonly listed: ReadonlyMap<string, readonly string[]> };
+/** A task's output in a file that says it, and names of its numbers. */
+interface ListedTask {
+  readonly output: string;
+  readonly numbers: readonly string[];
+}
+
+/** A teacher's model; `listed` are the tasks that the file itself lists. */
+type TeacherModel = Omit<Teacher, "outputs"> & { readonly listed: ReadonlyMap<string, ListedTask> };
 
 async function readKerasTeacher(spec: ForeignSpec, path: string): Promise<TeacherModel> {
   const { graph, layout } = await importKerasFile(path, { ops: OPS, imshape: spec.imshape, batch: "N" });
@@ -244,16 +252,16 @@ async function readKerasTeacher(spec: ForeignSpec, path: string): Promise<Teache
 function readOnnxTeacher(spec: ForeignSpec, path: string): TeacherModel {
   const file = readModelFile(path);
   const { graph, layout, metadata } = importModel(file.bytes, importOptions(spec, file));
-  return { graph, layout, listed: exportedNumbers(metadata, path), hash: file.hash() };
+  return { graph, layout, listed: exportedTasks(metadata, path), hash: file.hash() };
 }
 
-/** Names of the numbers per task of a file that mttc exported; other files do not say them. */
-function exportedNumbers(
-  metadata: ImportedModel["metadata"],
-  path: string,
-): ReadonlyMap<string, readonly string[]> {
+/** The tasks of a file that mttc exported; other files do not list any. */
+function exportedTasks(metadata: ImportedModel["metadata"], path: string): ReadonlyMap<string, ListedTask> {
   if (!metadata.some(({ key }) => key === METADATA_KEY)) return new Map();
-  return new Map(readMetadata(metadata, path).tasks.map((task) => [task.name, taskOfServed(task).numbers]));
+  const { tasks } = readMetadata(metadata, path);
+  return new Map(
+    tasks.map((task) => [task.name, { output: task.output, numbers: taskOfServed(task).numbers }]),
+  );
 }
 
 /** Whether names are the same in the same order; a number is one however it is written. */

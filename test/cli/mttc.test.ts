@@ -111,6 +111,31 @@ test("predict refuses a part of a split export and a model that mttc did not exp
   expect([none.code, none.stderr]).toEqual([2, expect.stringMatching(/train\.csv.*E_MODEL_PARSE/)]);
 });
 
+test("inspect of a bundle shows what its graphs take and give, by role", async () => {
+  await mttc("compile", "spec.yml", "-o", "shown");
+  const { code, stdout } = await mttc("inspect", "shown");
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^A bundle for cpu, batches of \d+\n/);
+  expect(stdout).toMatch(/Graph train \(train\)\n/);
+  expect(stdout).toMatch(/\n *in +state +\d+ tensors +as they are\n/);
+  expect(stdout).toMatch(/in +label +label\/\S+ +int64\[\d+\] +class_index, -1 where it is missing\n/);
+  expect(stdout).toMatch(/in +scalar +learning_rate +float32\[\] +learning_rate: constant 0\.\d+\n/);
+  expect(stdout).toMatch(/out +figure +loss_sum\/\S+ +float32\[\] +loss_sum of \S+\n/);
+  expect(stdout).toMatch(/out +prediction +probabilities\/\S+ +float32\[\d+,\d+\]/);
+  const json = await mttc("inspect", "shown", "--json");
+  expect(JSON.parse(json.stdout)).toMatchObject({ version: 2, graphs: { train: { purpose: "train" } } });
+  const staged = await mttc("inspect", "shown", "--stage", "train");
+  expect([staged.code, staged.stderr]).toEqual([2, expect.stringContaining("E_USAGE")]);
+  const manifest = join(data.folder, "shown", "manifest.json");
+  await writeFile(manifest, (await readFile(manifest, "utf8")).replace('"version": 2', '"version": 3'));
+  const later = await mttc("inspect", "shown");
+  expect([later.code, later.stderr]).toEqual([2, expect.stringContaining("update mttc")]);
+  await writeFile(manifest, (await readFile(manifest, "utf8")).replace('"role": "label"', '"role": "lable"'));
+  await writeFile(manifest, (await readFile(manifest, "utf8")).replace('"version": 3', '"version": 2'));
+  const misspelt = await mttc("inspect", "shown");
+  expect([misspelt.code, misspelt.stderr]).toEqual([2, expect.stringMatching(/E_BUNDLE/)]);
+});
+
 test("compile writes a bundle, and MTTC_DUMP the graph after every stage", async () => {
   const args = ["compile", "spec.yml", "-o", "bundle", "--timing"];
   const { code, stdout } = await runCli(data.folder, args, { env: { MTTC_DUMP: "dump" } });
