@@ -4,7 +4,7 @@ import { InternalError } from "../../compiler/diagnostics.ts";
 import type { StepSpec } from "../../compiler/spec/schema.ts";
 import { RandomStream } from "../draws/randomStream.ts";
 import { batchesPerEpoch } from "../tables/rowOrder.ts";
-import { classOf, hasClasses, hasLabel, rowCount, type TaskLabels } from "./taskLabels.ts";
+import { hasClasses, hasLabel, missingTest, rowCount, type TaskLabels } from "./taskLabels.ts";
 
 /** The keys of a spec that decide what a batch holds. */
 export type BatchSpec = Pick<StepSpec, "batch_size" | "balance_probs" | "balance_classes">;
@@ -30,29 +30,40 @@ export interface EpochOrderOptions {
  */
 export function sampleProbabilities(labels: readonly TaskLabels[], byClass = false): Float64Array {
   const rows = rowCount(labels);
-  const groupOf = (ofTask: TaskLabels, row: number): number =>
-    byClass && hasClasses(ofTask) ? (classOf(ofTask, row) ?? 0) : 0;
-  const counts = labels.map((ofTask) => {
-    const ofGroups: number[] = [];
-    for (let row = 0; row < rows; row++) {
-      if (!hasLabel(ofTask, row)) continue;
-      const group = groupOf(ofTask, row);
-      ofGroups[group] = (ofGroups[group] ?? 0) + 1;
-    }
-    return ofGroups;
+  const tasks = labels.map((ofTask) => {
+    const groups = groupsOf(ofTask, rows, byClass);
+    const counts: number[] = [];
+    for (const group of groups) if (group !== NO_GROUP) counts[group] = (counts[group] ?? 0) + 1;
+    return { groups, counts, present: counts.filter((count) => count > 0).length };
   });
-  const groups = counts.map((ofTask) => ofTask.filter((count) => count > 0).length);
   const probabilities = new Float64Array(rows);
   let total = 0;
   for (let row = 0; row < rows; row++) {
-    for (const [task, ofTask] of labels.entries()) {
-      if (!hasLabel(ofTask, row)) continue;
-      probabilities[row]! += 1 / (labels.length * groups[task]! * counts[task]![groupOf(ofTask, row)]!);
+    for (const { groups, counts, present } of tasks) {
+      const group = groups[row] ?? NO_GROUP;
+      if (group !== NO_GROUP) probabilities[row]! += 1 / (labels.length * present * counts[group]!);
     }
     total += probabilities[row]!;
   }
   if (!(total > 0)) throw new InternalError("no task has a label; E_TASK_EMPTY should have been raised");
   return probabilities.map((probability) => probability / total);
+}
+
+const NO_GROUP = -1;
+
+/** The group of each row in one task: with `byClass` its class, else 0; NO_GROUP without a label. */
+function groupsOf(labels: TaskLabels, rows: number, byClass: boolean): Int32Array {
+  const groups = new Int32Array(rows).fill(NO_GROUP);
+  if (!hasClasses(labels)) {
+    for (let row = 0; row < rows; row++) if (hasLabel(labels, row)) groups[row] = 0;
+    return groups;
+  }
+  const isMissing = missingTest(labels.values);
+  for (let row = 0; row < rows; row++) {
+    const label = labels.values[row]!;
+    if (!isMissing(label)) groups[row] = byClass ? label : 0;
+  }
+  return groups;
 }
 
 /**

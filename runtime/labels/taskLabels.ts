@@ -30,12 +30,16 @@ export function missingClasses(rows: number): Int32Array {
   return new Int32Array(rows).fill(MISSING_CLASS);
 }
 
+/** Tells of a number of this type whether it says nothing: for loops over all rows, asked for once. */
+export function missingTest(values: LabelNumbers): (value: number) => boolean {
+  if (values instanceof Int32Array) return (value) => value < 0;
+  return values instanceof Uint8Array ? (value) => value === MISSING_TAG : Number.isNaN;
+}
+
 /** Whether the number at a place says nothing; beyond the end all do. */
 export function isMissing(values: LabelNumbers, place: number): boolean {
   const value = values[place];
-  if (value === undefined) return true;
-  if (values instanceof Int32Array) return value < 0;
-  return values instanceof Uint8Array ? value === MISSING_TAG : Number.isNaN(value);
+  return value === undefined || missingTest(values)(value);
 }
 
 /** Rows of a table, by the labels of its tasks; of no task 0. */

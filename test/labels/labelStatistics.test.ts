@@ -10,6 +10,7 @@ import { processTerminal } from "../../cli/terminal.ts";
 import type { LabelledRows } from "../../runtime/labels/classes.ts";
 import { batchShares, classCounts, labelledTogether } from "../../runtime/labels/labelStatistics.ts";
 import { dataStats, dataStatsPlot } from "../../runtime/mttc.ts";
+import { faultsOfAsync } from "../spec/faultsOf.ts";
 import { SUM_FLOAT64 } from "../tolerances.ts";
 import { classLabels } from "./classLabels.ts";
 
@@ -127,4 +128,18 @@ test("the API counts rows in memory and draws them", async () => {
   const statistics = await dataStats({ train_labels, tasks: ["a"], batch_size: 1 });
   expect(statistics.batch).toEqual([{ task: "a", labelled: 1, perBatch: 1, chanceOfNone: 0 }]);
   expect((await sharp(await dataStatsPlot(statistics)).metadata()).format).toBe("png");
+});
+
+test("the API asks for labels alone: their keys are checked, those of a network are not looked at", async () => {
+  const train_labels = [
+    { filepath: "1.png", a: "x" },
+    { filepath: "2.png", a: "-" },
+    { filepath: "3.png", a: "y" },
+  ];
+  const labels = { train_labels, tasks: ["a"], missing: ["-"], classes: { a: ["y", "x"] } };
+  const whole = { ...labels, fcn: { layers: [] }, lr: -1 };
+  expect((await dataStats(whole)).train).toEqual({ a: [1, 1] });
+  const wrong = { ...labels, classes: { b: ["x", "y"] }, batch_size: 0, fcm: 1 };
+  const faults = await faultsOfAsync(() => dataStats(wrong));
+  expect(faults.map(({ at }) => at?.path)).toEqual(["fcm", "batch_size", "classes.b"]);
 });
