@@ -5,12 +5,16 @@ import { imageSize } from "../../compiler/augment/augmentGraph.ts";
 import { settingsOf } from "../../compiler/augment/augmentSplit.ts";
 import type { Manifest } from "../../compiler/bundle/manifest.ts";
 import { type AugmentName, augmentSettings } from "../../compiler/spec/augmentKeys.ts";
+import type { ImageSpec, StepSpec } from "../../compiler/spec/schema.ts";
 import { type AugmentDraws, drawAugmentRows } from "./augmentRows.ts";
 import { ImageWarp } from "./warpImage.ts";
 
+/** The keys of a spec that augmentation is drawn by. */
+export type AugmentKeys = Pick<ImageSpec, "augment" | "imshape" | "num_channels"> & Pick<StepSpec, "seed">;
+
 /** Draws of an epoch for whoever does a part of the augmentation; undefined where it has nothing to do. */
 export function epochDraws(
-  { augment, spec }: Pick<Manifest, "augment" | "spec">,
+  { augment, spec }: Pick<Manifest, "augment"> & { readonly spec: AugmentKeys },
   part: "loader" | "graph",
   epoch: number,
 ): AugmentDraws | undefined {

@@ -4,7 +4,7 @@
 import type { Manifest } from "../../compiler/bundle/manifest.ts";
 import type { RunSpec, StepSpec } from "../../compiler/spec/schema.ts";
 import { drawAugmentRows } from "../augment/augmentRows.ts";
-import { epochDraws } from "../augment/warpBatch.ts";
+import { type AugmentKeys, epochDraws } from "../augment/warpBatch.ts";
 import type { FeatureBatch, FeatureBatches } from "../batches/featureBatches.ts";
 import type { ImageStreams } from "../batches/imageStreams.ts";
 import { type Batch, BatchLoader } from "../batches/loader.ts";
@@ -25,7 +25,7 @@ import { countedTasks, type MicroBatch, masksOf, type StepScalars } from "./micr
 /** What the batches of an epoch are made of; a training session has all of it. */
 export interface EpochSources {
   readonly experiment: { readonly spec: EpochKeys };
-  readonly manifest: Pick<Manifest, "accumulate" | "augment" | "graphs" | "spec" | "tasks">;
+  readonly manifest: Pick<Manifest, "accumulate" | "augment" | "graphs" | "tasks">;
   readonly labels: { readonly train: LabelledRows; readonly classWeights: ClassWeights };
   readonly reader: ImageReader | ImageStreams;
   /** Whether a device takes a micro-batch ahead of its step. */
@@ -38,7 +38,8 @@ export interface EpochSources {
 
 /** The keys of a spec that decide what an epoch's batches hold and how they are read. */
 export type EpochKeys = Pick<StepSpec, keyof BatchSpec | "accumulate" | "seed" | "lr"> &
-  Pick<RunSpec, "num_parallel_calls">;
+  Pick<RunSpec, "num_parallel_calls"> &
+  AugmentKeys;
 
 /** A micro-batch in preparation: what became of it, once something has. */
 interface Preparation {
@@ -128,15 +129,14 @@ export class EpochBatches implements AsyncDisposable {
   }
 
   async #read(index: number): Promise<MicroBatch | undefined> {
-    const { manifest } = this.#sources;
-    const count = this.steps * manifest.spec.accumulate;
+    const count = this.steps * this.#sources.experiment.spec.accumulate;
     if (index >= count) return undefined;
     const batch = await this.#loader.next();
     if (batch === undefined) return undefined;
     const labels = new Map<string, LabelTensor>();
     for (const [task, ofTask] of this.#labels)
       labels.set(task, labelTensor(gatherLabels(ofTask, batch.rows)));
-    return toMicroBatch(manifest, batch, labels, this.#epoch, (this.#epoch - 1) * count + index);
+    return toMicroBatch(this.#sources, batch, labels, this.#epoch, (this.#epoch - 1) * count + index);
   }
 }
 
@@ -154,19 +154,19 @@ function openLoader(
   return new BatchLoader({
     ...{ rows: labels.train, order, batchSize, reader, startBatch },
     parallel: spec.num_parallel_calls,
-    warp: epochDraws(sources.manifest, "loader", epoch),
+    warp: epochDraws({ ...sources.manifest, spec }, "loader", epoch),
   });
 }
 
 /** Input, labels by task, masks and augmentation; `micro` counts micro-batches from the run's begin. */
 function toMicroBatch(
-  manifest: EpochSources["manifest"],
+  { experiment, manifest }: Pick<EpochSources, "experiment" | "manifest">,
   batch: Batch | FeatureBatch,
   labels: MicroBatch["labels"],
   epoch: number,
   micro: number,
 ): MicroBatch {
-  const { spec } = manifest;
+  const { spec } = experiment;
   // Masks are drawn for the whole logical batch, so that micro-batches see the rows that one batch would.
   const [step, part] = [Math.floor(micro / spec.accumulate), micro % spec.accumulate];
   const masks = new Map(
@@ -178,7 +178,7 @@ function toMicroBatch(
     }),
   );
   if ("features" in batch) return { features: batch.features, labels, masks };
-  const draws = epochDraws(manifest, "graph", epoch);
+  const draws = epochDraws({ ...manifest, spec }, "graph", epoch);
   const count = batch.rows.length;
   const augment = draws && drawAugmentRows(draws, batch.index * count, count);
   return { images: batch.images, labels, masks, augment };
