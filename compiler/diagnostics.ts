@@ -168,3 +168,9 @@ export function suggestName(name: string, candidates: readonly string[]): string
   }
   return `did you mean ${near.length > 0 ? `${near.join(", ")} or ` : ""}${last}?`;
 }
+
+/** `value`, which our own code says is there; InternalError "<what> is missing" where it is not. */
+export function need<T>(value: T | null | undefined, what: string): T {
+  if (value === null || value === undefined) throw new InternalError(`${what} is missing`);
+  return value;
+}

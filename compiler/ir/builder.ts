@@ -1,7 +1,7 @@
 // Builds a graph node by node. Names come from origins ("shared_layers[0]/Conv"), never from counters of the
 // process, so the same calls give the same graph. The short methods at the end are the vocabulary in which
 // models, derivatives, lowerings and optimizers are written.
-import { InternalError } from "../diagnostics.ts";
+import { InternalError, need } from "../diagnostics.ts";
 import { contentKey, contentName, isUnnamedConstant } from "./constantNames.ts";
 import { inferTypes, type OpTable } from "./op.ts";
 import type { OpName } from "./opNames.ts";
@@ -155,7 +155,7 @@ export class GraphBuilder {
 
   /** Emits one node and returns its first output. */
   emit(opName: OpName, inputs: readonly (Value | undefined)[], attrs: Attrs = {}): Value {
-    return this.emitAll(opName, inputs, attrs)[0] ?? missingOutput(opName);
+    return need(this.emitAll(opName, inputs, attrs)[0], opName);
   }
 
   /** Takes over an input of another graph as it is. */
@@ -192,7 +192,7 @@ export class GraphBuilder {
   inline(graph: Graph, feeds: ReadonlyMap<string, Value>): Map<string, Value> {
     this.#enterCopied();
     const here = new Map<Value, Value>();
-    const map = (value: Value): Value => here.get(value) ?? missingOutput(value.name);
+    const map = (value: Value): Value => need(here.get(value), value.name);
     for (const input of graph.inputs) {
       const known = feeds.get(input.name) ?? this.findInput(input.name);
       here.set(input, known ?? this.#adopt(input, this.#inputs));
@@ -331,8 +331,4 @@ export class GraphBuilder {
     const more = steps ? [this.ints(steps)] : [];
     return this.emit("Slice", [x, this.ints(starts), this.ints(ends), this.ints(axes), ...more]);
   }
-}
-
-function missingOutput(name: string): never {
-  throw new InternalError(`${name} has no such value`);
 }

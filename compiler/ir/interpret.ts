@@ -1,6 +1,6 @@
 // The float64 reference: runs a graph, operator by operator, with each op's `evaluate`. Slow and exact; it is
 // what derivatives, lowerings and ONNX Runtime are compared with. Arrays in, arrays out, nothing kept.
-import { InternalError } from "../diagnostics.ts";
+import { InternalError, need } from "../diagnostics.ts";
 import { inferTypes, type NDArray, readAttrs } from "./op.ts";
 import { type Graph, type Node, type TensorData, typeText, type Value } from "./types.ts";
 
@@ -15,17 +15,17 @@ export function interpret(graph: Graph, feeds: ReadonlyMap<string, NDArray>): Ma
   for (const [value, data] of graph.constants) known.set(value, toArray(data));
   const lastUse = lastUses(graph);
   graph.nodes.forEach((node, position) => {
-    const results = evaluateNode(node, (value) => known.get(value) ?? missing(value.name), constants);
+    const results = evaluateNode(node, (value) => need(known.get(value), value.name), constants);
     node.outputs.forEach((output, i) => {
-      known.set(output, results[i] ?? missing(output.name));
+      known.set(output, need(results[i], output.name));
     });
     for (const value of lastUse.get(position) ?? []) known.delete(value);
   });
-  return new Map(graph.outputs.map(({ name, value }) => [name, known.get(value) ?? missing(name)]));
+  return new Map(graph.outputs.map(({ name, value }) => [name, need(known.get(value), name)]));
 }
 
 function feedOf({ name, type }: Value, feeds: ReadonlyMap<string, NDArray>): NDArray {
-  const feed = feeds.get(name) ?? missing(`input ${name}`);
+  const feed = need(feeds.get(name), `input ${name}`);
   const fits =
     feed.dtype === type.dtype &&
     feed.shape.length === type.shape.length &&
@@ -52,7 +52,7 @@ export function evaluateNode(
     inputs,
     outputs,
     attrs: readAttrs(node.op, node.attrs),
-    input: (index) => inputs[index] ?? missing(`${node.op.name} input ${index}`),
+    input: (index) => need(inputs[index], node.op.name),
   });
 }
 
@@ -74,8 +74,4 @@ function lastUses(graph: Graph): Map<number, Value[]> {
     at.set(position, list);
   }
   return at;
-}
-
-function missing(what: string): never {
-  throw new InternalError(`the reference interpreter has no value for ${what}`);
 }

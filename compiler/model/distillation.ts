@@ -1,6 +1,6 @@
 // Distillation: a teacher's probabilities for the same images pull the heads towards them. The teacher is a
 // frozen graph; its weights are constants.
-import { InternalError } from "../diagnostics.ts";
+import { need } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Graph, Value } from "../ir/types.ts";
 import { whiteLevel } from "../spec/pixelRange.ts";
@@ -46,15 +46,18 @@ export function buildDistillation(
   });
   const terms = [...teacher.outputs].map(([task, output]) => {
     const term = (): Value => {
-      const given = outputs.get(output) ?? absent(`an output ${output}`);
-      const [student, y] = [...heads].find(([{ name }]) => name === task) ?? absent(`a task ${task}`);
-      return student.distil?.(b, y, given) ?? absent(`a divergence of tasks of the kind ${student.kind}`);
+      const given = need(outputs.get(output), `an output ${output}`);
+      const [student, y] = need(
+        [...heads].find(([{ name }]) => name === task),
+        `a task ${task}`,
+      );
+      return need(student.distil?.(b, y, given), `a divergence of tasks of the kind ${student.kind}`);
     };
     return b.within(`tasks.${task}.distillation`, term, { part: partOfTask(task) });
   });
   return b.within("distillation", () => {
-    const [first = absent("a task"), ...others] = terms;
-    const sum = others.reduce((total, term) => b.add(total, term), first);
+    const [first, ...others] = terms;
+    const sum = others.reduce((total, term) => b.add(total, term), need(first, "a task"));
     return b.mul(sum, b.scalar(spec.distill_weight / spec.batch_size));
   });
 }
@@ -63,8 +66,4 @@ export function buildDistillation(
 function teacherImage(b: GraphBuilder, spec: ModelSpec, { graph }: Teacher, image: Value): Value {
   if (!expectsBytePixels(graph)) return preprocess(b, spec, image);
   return b.within("image", () => scaledPixels(b, spec, image, WHITE / whiteLevel(spec)));
-}
-
-function absent(what: string): never {
-  throw new InternalError(`distillation lacks ${what}`);
 }

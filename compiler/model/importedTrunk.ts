@@ -1,7 +1,7 @@
 // A pretrained network as the trunk: its graph is replayed node by node behind the preprocessing, its weights
 // become parameters (frozen, trained whole, or trained from a node on), its batch norms keep their statistics
 // or train them. Names: `fcn.<name of the tensor in the file>`.
-import { InternalError, MttcError, nearestName } from "../diagnostics.ts";
+import { MttcError, nearestName, need } from "../diagnostics.ts";
 import { isUnnamedConstant } from "../ir/constantNames.ts";
 import { readAttrs } from "../ir/op.ts";
 import { sourceOf, type TensorSources } from "../ir/tensorSource.ts";
@@ -46,7 +46,7 @@ export function importedFcn(spec: Pick<NetworkSpec, "fcn">): ImportedFcn | undef
 export function importedValues(trunk: ImportedTrunk, spec: NetworkSpec): Map<string, Float32Array> {
   const { parameters } = planTrunk(trunk, spec);
   const valuesOf = (value: Value): Float32Array => {
-    const { data } = trunk.graph.constants.get(value) ?? absent(value.name);
+    const { data } = need(trunk.graph.constants.get(value), value.name);
     return data instanceof Float32Array ? data : Float32Array.from(data);
   };
   return new Map([...parameters].map(([value, { name }]) => [name, valuesOf(value)]));
@@ -112,8 +112,8 @@ export function replayTrunk(
     special: (node, inputs) =>
       ctx.training && plan.trainedNorms.has(node) ? trainedNorm(ctx, node, inputs, plan) : undefined,
   });
-  const [output = absent("its output")] = outputs.values();
-  return output;
+  const [output] = outputs.values();
+  return need(output, "its output");
 }
 
 /** Batch norm by batch statistics; the file's momentum is the share of the old running value, as in ONNX. */
@@ -241,8 +241,4 @@ function firstTrainedNode(graph: Graph, spec: NetworkSpec): number {
 /** Names that a spec may call a node by: those of its values, its origin, and its own in the file. */
 function nodeNames(node: Node): string[] {
   return node.outputs.flatMap(({ name, origin }) => [name, origin, origin.replace(/^fcn\//, "")]);
-}
-
-function absent(what: string): never {
-  throw new InternalError(`the imported trunk lacks ${what}`);
 }

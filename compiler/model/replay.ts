@@ -1,6 +1,6 @@
 // Replays a foreign graph inside the graph that is being built: node by node, so that types follow the
 // images that come in (another batch size, say). Used for an imported trunk and for a teacher.
-import { InternalError } from "../diagnostics.ts";
+import { need } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Graph, Node, Region, TensorData, Value } from "../ir/types.ts";
 
@@ -37,10 +37,10 @@ export function replayGraph(b: GraphBuilder, replay: Replay): Map<string, Value>
   const here = new Map<Value, Value>();
   const perm = PERMUTATIONS[`${image.type.dtype === "uint8" ? "NHWC" : "NCHW"} to ${layout}`];
   const input = perm ? b.within(prefix, () => b.transpose(image, perm), region) : image;
-  here.set(graph.inputs[0] ?? absent("an image input"), input);
+  here.set(need(graph.inputs[0], "an image input"), input);
   const read = (value: Value): Value => {
     const data = graph.constants.get(value);
-    const made = here.get(value) ?? replay.constant(value, data ?? absent(value.name));
+    const made = here.get(value) ?? replay.constant(value, need(data, value.name));
     here.set(value, made);
     return made;
   };
@@ -50,7 +50,7 @@ export function replayGraph(b: GraphBuilder, replay: Replay): Map<string, Value>
       const outputs =
         replay.special?.(node, inputs) ?? b.emitAll(node.op.name, inputs, node.attrs, node.outputs.length);
       node.outputs.forEach((output, i) => {
-        here.set(output, outputs[i] ?? absent(output.name));
+        here.set(output, need(outputs[i], output.name));
       });
     };
     b.within(originWithin(prefix, node), emit, region);
@@ -62,8 +62,4 @@ export function replayGraph(b: GraphBuilder, replay: Replay): Map<string, Value>
 function originWithin(prefix: string, node: Node): string {
   const origin = node.outputs[0]?.origin ?? node.op.name;
   return origin.startsWith(`${prefix}/`) ? origin : `${prefix}/${origin}`;
-}
-
-function absent(what: string): never {
-  throw new InternalError(`the graph to replay lacks ${what}`);
 }

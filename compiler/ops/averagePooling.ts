@@ -1,7 +1,6 @@
 // Pooling that sums over windows: means, and powers of any order. Gradients spread over the windows again.
 import { defineOp, type LowerContext, type Op } from "../ir/op.ts";
 import { concreteShape, type Value } from "../ir/types.ts";
-import { emptyLike } from "./convolutionGeometry.ts";
 import { scalarLike } from "./elementwise.ts";
 import {
   inferPool,
@@ -13,6 +12,7 @@ import {
 } from "./poolWindows.ts";
 import { signedPower } from "./signedPower.ts";
 import { WINDOW_ATTRS, type WindowAxis } from "./slidingWindow.ts";
+import { zerosForOutput } from "./strided.ts";
 
 /** y = the mean of each window; padding counts as zeros with count_include_pad, else not at all. */
 export const AveragePool = defineOp("AveragePool", {
@@ -39,7 +39,7 @@ export const AveragePool = defineOp("AveragePool", {
     return [spreadOverWindows(b, b.mul(dy, b.constant(shares)), attrs, shape)];
   },
   evaluate: (ctx) => {
-    const [x, y] = [ctx.input(0), emptyLike(ctx, 0)];
+    const [x, y] = [ctx.input(0), zerosForOutput(ctx, 0)];
     const [, , p = 1, q = 1] = y.shape;
     const window = poolWindow(ctx.attrs);
     visitWindows(window, x.shape, y.shape, (at, pixels) => {
@@ -98,7 +98,7 @@ const LpPool = defineOp("LpPool", {
     return [b.mul(signedPower(b, x, p - 1), spread)];
   },
   evaluate: (ctx) => {
-    const [x, y] = [ctx.input(0), emptyLike(ctx, 0)];
+    const [x, y] = [ctx.input(0), zerosForOutput(ctx, 0)];
     const p = ctx.attrs.int("p");
     visitWindows(poolWindow(ctx.attrs), x.shape, y.shape, (at, pixels) => {
       for (const place of pixels) y.data[at]! += Math.abs(x.data[place]!) ** p;

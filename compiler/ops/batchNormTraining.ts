@@ -11,8 +11,8 @@ import {
 import { concreteShape, sameType, type TensorType, typeText, type Value } from "../ir/types.ts";
 import { BATCH_NORM_FORMS, BATCH_NORM_GRADIENT_FORMS } from "./batchNormForms.ts";
 import { channelsFirst, pixelsPerChannel } from "./channels.ts";
-import { emptyLike } from "./convolutionGeometry.ts";
 import { floatType } from "./slidingWindow.ts";
+import { zerosForOutput } from "./strided.ts";
 
 /**
  * Per channel c over the m pixels of the batch: mean = sum x / m, var = sum (x - mean)^2 / m (population),
@@ -55,7 +55,7 @@ export const BatchNormTraining = defineOp("BatchNormTraining", {
   },
   evaluate: (ctx) => {
     const [x, scale, bias] = [ctx.input(0), ctx.input(1), ctx.input(2)];
-    const [y, mean, variance] = [emptyLike(ctx, 0), emptyLike(ctx, 1), emptyLike(ctx, 2)];
+    const [y, mean, variance] = [zerosForOutput(ctx, 0), zerosForOutput(ctx, 1), zerosForOutput(ctx, 2)];
     const m = pixelsPerChannel(x.shape);
     visitPixels(x.shape, (i, c) => {
       mean.data[c]! += x.data[i]! / m;
@@ -94,7 +94,7 @@ export const BatchNormTrainingGrad = defineOp("BatchNormTrainingGrad", {
   evaluate: (ctx: EvaluateContext) => {
     const [x, dy, scale, mean] = [ctx.input(0), ctx.input(1), ctx.input(2), ctx.input(3)];
     const invStd = inverseDeviations(ctx.input(4), ctx.attrs.float("epsilon"));
-    const [dx, dscale, dbias] = [emptyLike(ctx, 0), emptyLike(ctx, 1), emptyLike(ctx, 2)];
+    const [dx, dscale, dbias] = [zerosForOutput(ctx, 0), zerosForOutput(ctx, 1), zerosForOutput(ctx, 2)];
     const m = pixelsPerChannel(x.shape);
     const normal = (i: number, c: number): number => (x.data[i]! - mean.data[c]!) * invStd[c]!;
     visitPixels(x.shape, (i, c) => {

@@ -2,8 +2,9 @@
 // that the references run through, and the emission of the two gradients.
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { AttrReader, AttrSpec, EvaluateContext, NDArray } from "../ir/op.ts";
-import { type Attrs, concreteShape, type Value } from "../ir/types.ts";
+import type { Attrs, Value } from "../ir/types.ts";
 import { readWindow, type SlidingWindow, tapRuns, WINDOW_ATTRS } from "./slidingWindow.ts";
+import { zerosForOutput } from "./strided.ts";
 
 /** Attributes of a convolution and of its gradients. */
 export const CONV_ATTRS: Readonly<Record<string, AttrSpec>> = {
@@ -66,7 +67,7 @@ export function convGeometry(
 
 /** y of a convolution whose inputs are x, w and perhaps a bias, of their numbers in order of channels. */
 export function convolved(ctx: EvaluateContext, pixels: Float64Array, filters: Float64Array): NDArray {
-  const y = emptyLike(ctx, 0);
+  const y = zerosForOutput(ctx, 0);
   const [, k = 1, p = 1, q = 1] = y.shape;
   const bias = ctx.inputs[2];
   if (bias) for (let i = 0; i < y.data.length; i++) y.data[i] = bias.data[Math.floor(i / (p * q)) % k]!;
@@ -86,13 +87,6 @@ export function spreadThroughFilters(geometry: ConvGeometry, dx: NDArray, w: NDA
     const weight = w.data[wAt]!;
     for (let i = 0; i < count; i++) dx.data[xFrom + i * step]! += weight * dy.data[yAt + i]!;
   });
-}
-
-/** Zeros of the type of output `index`. */
-export function emptyLike(ctx: EvaluateContext, index: number): NDArray {
-  const type = ctx.outputs[index] ?? { dtype: "float64" as const, shape: [] };
-  const shape = concreteShape(type.shape);
-  return { dtype: type.dtype, shape, data: new Float64Array(shape.reduce((count, dim) => count * dim, 1)) };
 }
 
 /** dx [input_shape] of a convolution with filters w [K,C/group,R,S], from dy [N,K,P,Q]. */

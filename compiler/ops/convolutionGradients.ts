@@ -1,15 +1,10 @@
 // The two derivatives of Conv as operators of our own: what they compute stands here, how each is spelled in
 // standard ONNX in inputGradientForms.ts and weightGradientForms.ts; lower/cpu.ts chooses by shape.
 import { defineOp, notDifferentiable } from "../ir/op.ts";
-import {
-  CONV_ATTRS,
-  convGeometry,
-  emptyLike,
-  spreadThroughFilters,
-  visitConvRuns,
-} from "./convolutionGeometry.ts";
+import { CONV_ATTRS, convGeometry, spreadThroughFilters, visitConvRuns } from "./convolutionGeometry.ts";
 import { INPUT_GRADIENT_FORMS } from "./inputGradientForms.ts";
 import { floatType, imageDims, outputSize, readWindow } from "./slidingWindow.ts";
+import { zerosForOutput } from "./strided.ts";
 import { WEIGHT_GRADIENT_FORMS } from "./weightGradientForms.ts";
 
 /** dx[n,c,h,w] = sum over k, r, s of w[k,c,r,s] dy[n,k,p,q] with h = p stride + r dilation - pad. */
@@ -35,7 +30,7 @@ export const ConvInputGrad = defineOp("ConvInputGrad", {
   },
   vjp: notDifferentiable("second derivatives of convolutions are not provided"),
   evaluate: (ctx) => {
-    const [dy, w, dx] = [ctx.input(0), ctx.input(1), emptyLike(ctx, 0)];
+    const [dy, w, dx] = [ctx.input(0), ctx.input(1), zerosForOutput(ctx, 0)];
     spreadThroughFilters(convGeometry(ctx.attrs, dx.shape, w.shape, dy.shape), dx, w, dy);
     return [dx];
   },
@@ -65,7 +60,7 @@ export const ConvWeightGrad = defineOp("ConvWeightGrad", {
   },
   vjp: notDifferentiable("second derivatives of convolutions are not provided"),
   evaluate: (ctx) => {
-    const [x, dy, dw] = [ctx.input(0), ctx.input(1), emptyLike(ctx, 0)];
+    const [x, dy, dw] = [ctx.input(0), ctx.input(1), zerosForOutput(ctx, 0)];
     const geometry = convGeometry(ctx.attrs, x.shape, dw.shape, dy.shape);
     const step = geometry.window.columns.stride;
     visitConvRuns(geometry, (xFrom, wAt, yAt, count) => {

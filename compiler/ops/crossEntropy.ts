@@ -2,9 +2,9 @@
 // gradient. Rows whose label is missing (-1) count nowhere: their gradient is exactly 0, whatever their
 // logits hold.
 import { defineOp, type InferContext, notDifferentiable } from "../ir/op.ts";
-import { emptyLike } from "./convolutionGeometry.ts";
 import { CROSS_ENTROPY_FORMS, CROSS_ENTROPY_GRADIENT_FORMS } from "./crossEntropyForms.ts";
 import { floatType } from "./slidingWindow.ts";
+import { zerosForOutput } from "./strided.ts";
 
 /**
  * loss_sum = sum over labelled rows of log sum exp(logits) - logits[label]; sums, so that batches can be
@@ -29,7 +29,11 @@ export const MaskedCrossEntropy = defineOp("MaskedCrossEntropy", {
     dLossSum && b.emit("MaskedCrossEntropyGrad", [input(0), input(1), dLossSum]),
   ],
   evaluate: (ctx) => {
-    const [lossSum, count, correct] = [emptyLike(ctx, 0), emptyLike(ctx, 1), emptyLike(ctx, 2)];
+    const [lossSum, count, correct] = [
+      zerosForOutput(ctx, 0),
+      zerosForOutput(ctx, 1),
+      zerosForOutput(ctx, 2),
+    ];
     visitLabelledRows(ctx.input(0).data, ctx.input(1).data, (row, label) => {
       const best = Math.max(...row);
       const logSum = best + Math.log(row.reduce((sum, logit) => sum + Math.exp(logit - best), 0));
@@ -54,7 +58,7 @@ export const MaskedCrossEntropyGrad = defineOp("MaskedCrossEntropyGrad", {
   infer: (ctx) => [checkLogits(ctx)],
   vjp: notDifferentiable("second derivatives of the loss are not provided"),
   evaluate: (ctx) => {
-    const dlogits = emptyLike(ctx, 0);
+    const dlogits = zerosForOutput(ctx, 0);
     const factor = ctx.input(2).data[0]!;
     visitLabelledRows(ctx.input(0).data, ctx.input(1).data, (row, label, start) => {
       const best = Math.max(...row);

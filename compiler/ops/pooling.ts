@@ -3,10 +3,10 @@
 // Keras do).
 import { defineOp, type NDArray, notDifferentiable } from "../ir/op.ts";
 import { concreteShape, elementCount, type Value } from "../ir/types.ts";
-import { emptyLike } from "./convolutionGeometry.ts";
 import { POOL_GRADIENT_FORMS } from "./poolGradientForms.ts";
 import { inferPool, POOL_ATTRS, poolWindow, visitWindows } from "./poolWindows.ts";
 import { floatType, type SlidingWindow, WINDOW_ATTRS } from "./slidingWindow.ts";
+import { zerosForOutput } from "./strided.ts";
 
 /**
  * y = the largest pixel of each window; `indices` its place in the flattened x. Padding is never the maximum.
@@ -35,7 +35,7 @@ export const MaxPool = defineOp("MaxPool", {
     }),
   ],
   evaluate: (ctx) => {
-    const [x, y, indices] = [ctx.input(0), emptyLike(ctx, 0), emptyLike(ctx, 1)];
+    const [x, y, indices] = [ctx.input(0), zerosForOutput(ctx, 0), zerosForOutput(ctx, 1)];
     visitMaxima(poolWindow(ctx.attrs), x, y.shape, (window, place) => {
       y.data[window] = x.data[place]!;
       indices.data[window] = place;
@@ -58,7 +58,7 @@ export const MaxPoolGrad = defineOp("MaxPoolGrad", {
   infer: (ctx) => [floatType(ctx, ctx.input(1).shape, [0, 1, 2])],
   vjp: notDifferentiable("second derivatives of pooling are not provided"),
   evaluate: (ctx) => {
-    const [dy, x, dx] = [ctx.input(0), ctx.input(1), emptyLike(ctx, 0)];
+    const [dy, x, dx] = [ctx.input(0), ctx.input(1), zerosForOutput(ctx, 0)];
     visitMaxima(poolWindow(ctx.attrs), x, dy.shape, (window, place) => {
       dx.data[place]! += dy.data[window]!;
     });
@@ -83,7 +83,7 @@ export const MaxUnpool = defineOp("MaxUnpool", {
     return [b.reshape(picked, concreteShape(input(0).type.shape)), undefined];
   },
   evaluate: (ctx) => {
-    const [x, indices, y] = [ctx.input(0), ctx.input(1), emptyLike(ctx, 0)];
+    const [x, indices, y] = [ctx.input(0), ctx.input(1), zerosForOutput(ctx, 0)];
     indices.data.forEach((place, i) => {
       y.data[place] = x.data[i]!;
     });

@@ -8,11 +8,11 @@ import {
   convAttrs,
   convGeometry,
   emitConvWeightGrad,
-  emptyLike,
   spreadThroughFilters,
 } from "./convolutionGeometry.ts";
 import { TRANSPOSED_CONVOLUTION_FORMS } from "./inputGradientCuda.ts";
 import { floatType, imageDims, readWindow, type SlidingWindow, windowExtent } from "./slidingWindow.ts";
+import { zerosForOutput } from "./strided.ts";
 
 /** y[n,m,h,w] = B[m] + sum over c, p, r of W[c,m,r,s] x[n,c,p,q] with h = p stride + r dilation - pad. */
 export const ConvTranspose = defineOp("ConvTranspose", {
@@ -61,7 +61,7 @@ export const ConvTranspose = defineOp("ConvTranspose", {
     ];
   },
   evaluate: (ctx) => {
-    const y = emptyLike(ctx, 0);
+    const y = zerosForOutput(ctx, 0);
     const [x, w, bias] = [ctx.input(0), ctx.input(1), ctx.inputs[2]];
     const [, m = 1, height = 1, width = 1] = y.shape;
     if (bias)

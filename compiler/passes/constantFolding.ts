@@ -1,6 +1,6 @@
 // Computes, with the float64 reference, every node whose inputs are all constants; results above MAX_FOLDED
 // elements are left to the runtime, so that a small spec cannot fold itself into a huge file.
-import { InternalError } from "../diagnostics.ts";
+import { need } from "../diagnostics.ts";
 import { evaluateNode, toArray } from "../ir/interpret.ts";
 import { rewriteGraph } from "../ir/rewrite.ts";
 import { elementCount, type Value } from "../ir/types.ts";
@@ -20,14 +20,10 @@ export const constantFolding: Pass = {
       const constants = new Map(
         node.inputs.flatMap((input, i) => (input && data[i] ? [[input, data[i]] as const] : [])),
       );
-      const read = (value: Value) => toArray(constants.get(value) ?? unreachable(value.name));
+      const read = (value: Value) => toArray(need(constants.get(value), value.name));
       const results = evaluateNode(node, read, constants);
       return results.map(({ dtype, shape, data: numbers }) => b.constant({ dtype, shape, data: numbers }));
     });
     return result.changed ? result.graph : graph;
   },
 };
-
-function unreachable(name: string): never {
-  throw new InternalError(`constant ${name} has no data`);
-}

@@ -1,6 +1,6 @@
 // The graphs of a bundle that change state: train (a whole step), and its two halves grad and apply. All
 // three are put together from the gradient graph and the update, so train = grad + apply by construction.
-import { InternalError } from "../diagnostics.ts";
+import { need } from "../diagnostics.ts";
 import { GraphBuilder } from "../ir/builder.ts";
 import type { Graph, Value } from "../ir/types.ts";
 import { classWeightName, inverseCountInput, inverseCountName, labelName } from "../model/objective.ts";
@@ -88,13 +88,9 @@ export function buildApplyGraph(model: TrainingModel, gradients: GradientGraph):
 }
 
 function inputOf(b: GraphBuilder, name: string): Value {
-  return b.findInput(name) ?? absent(name);
+  return need(b.findInput(name), name);
 }
 
 function find<T>(map: ReadonlyMap<string, T>, name: string): T {
-  return map.get(name) ?? absent(name);
-}
-
-function absent(name: string): never {
-  throw new InternalError(`the step has no value ${name}`);
+  return need(map.get(name), name);
 }

@@ -1,6 +1,6 @@
 // Running statistics of batch norms: they go a share of the way to the batch's own at every (micro-)batch.
 // Nothing in a step waits for them. There are two vectors a norm, so they are joined as updates are.
-import { InternalError } from "../diagnostics.ts";
+import { need } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
 import type { GradientGraph, TrainingModel } from "./gradientGraph.ts";
@@ -30,7 +30,7 @@ export function emitStatistics(
       const names = group.map(({ parameter }) => parameter.name);
       const running = join(
         b,
-        names.map((name) => b.findInput(name) ?? absent(name)),
+        names.map((name) => need(b.findInput(name), name)),
       );
       const batch = join(b, names.map(batchOf));
       const next = b.add(
@@ -44,13 +44,9 @@ export function emitStatistics(
         group.map(({ shape }) => shape),
       );
       parts.forEach((value, i) => {
-        const name = names[i] ?? absent(`number ${i}`);
+        const name = need(names[i], `number ${i}`);
         stateOutput(b, { name, of: name }, value);
       });
     });
   }
-}
-
-function absent(name: string): never {
-  throw new InternalError(`the step has no running statistic ${name}`);
 }

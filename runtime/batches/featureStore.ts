@@ -3,7 +3,7 @@
 // an image (its augmented draws) one after the other, float32, little endian.
 import { close, open, read } from "node:fs";
 import { promisify } from "node:util";
-import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
+import { MttcError, need } from "../../compiler/diagnostics.ts";
 import { fileError } from "../files/fileSystem.ts";
 import { HEADER_BYTES, type RecordKind, type Shard } from "../packs/packShard.ts";
 import type { PackEntry } from "../packs/packSources.ts";
@@ -64,15 +64,15 @@ export class FeatureStore implements AsyncDisposable {
 
   /** Copies form `form` of an image to the start of `target`; a promise where it is read from the disk. */
   read(path: string, form: number, target: Float32Array<ArrayBuffer>): Promise<void> | undefined {
-    const { shard, record } = this.records.get(path) ?? unknown(path);
-    const { memory, file } = this.opened.get(shard) ?? unknown(path);
+    const { shard, record } = need(this.records.get(path), path);
+    const { memory, file } = need(this.opened.get(shard), path);
     const from = (record * this.options.forms + form) * this.width;
     if (memory) {
       target.set(memory.subarray(from, from + this.width));
       return undefined;
     }
     const bytes = new Uint8Array(target.buffer, target.byteOffset, this.width * FLOAT_BYTES);
-    return readAt(file ?? unknown(path), bytes, HEADER_BYTES + from * FLOAT_BYTES, shard.file);
+    return readAt(need(file, path), bytes, HEADER_BYTES + from * FLOAT_BYTES, shard.file);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -98,7 +98,7 @@ export class FeatureStore implements AsyncDisposable {
 }
 
 function recordBytes(kind: RecordKind): number {
-  return kind.recordBytes ?? unknown("a record's length");
+  return need(kind.recordBytes, "a record's length");
 }
 
 function readAt(file: number, target: Uint8Array, position: number, path: string): Promise<void> {
@@ -114,8 +114,4 @@ function readAt(file: number, target: Uint8Array, position: number, path: string
 function cutShort(path: string): MttcError {
   const message = "the shard is cut short: it changed while it was read";
   return new MttcError({ code: "E_SHARD_META", message, at: { file: path } });
-}
-
-function unknown(what: string): never {
-  throw new InternalError(`the stored features lack ${what}`);
 }

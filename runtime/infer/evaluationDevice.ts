@@ -3,7 +3,7 @@
 
 import { join } from "node:path";
 import { type GraphEntry, type Manifest, tasksOf, withRole } from "../../compiler/bundle/manifest.ts";
-import { InternalError } from "../../compiler/diagnostics.ts";
+import { need } from "../../compiler/diagnostics.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
 import type { Batch } from "../batches/loader.ts";
 import type { BufferSpec, OrtHost, Placement } from "../ort/ortHost.ts";
@@ -75,14 +75,14 @@ export class EvaluationDevice {
     const reads = read.map(({ name }) => name);
     const { outputs, returned } = await this.#host.step(GRAPH, { writes, reads });
     const found = read.map(
-      ({ name, task }) => [task, (outputs.get(name) ?? missing(name)).data as Float32Array] as const,
+      ({ name, task }) => [task, need(outputs.get(name), name).data as Float32Array] as const,
     );
     return { outputs: new Map(found), inputBuffer: returned[0] };
   }
 }
 
 function imagesOf(input: Parameters<Scoring["device"]["evaluate"]>[0]): Batch["images"] | Uint8Array {
-  return "images" in input ? input.images : missing("place for features");
+  return need("images" in input ? input.images : undefined, "place for features");
 }
 
 function fallbackOf(placements: readonly Placement[], fallen: readonly Placement[]): string | undefined {
@@ -91,9 +91,5 @@ function fallbackOf(placements: readonly Placement[], fallen: readonly Placement
 }
 
 function graphOf(manifest: Manifest): GraphEntry {
-  return manifest.graphs[GRAPH] ?? missing("graph");
-}
-
-function missing(what: string): never {
-  throw new InternalError(`the evaluation has no ${what}`);
+  return need(manifest.graphs[GRAPH], "graph");
 }

@@ -3,7 +3,7 @@
 // once per logical batch; batch-norm statistics, gradient accumulators and, where the next batch is copied
 // while the present one is computed, a micro-batch's inputs once per micro-batch.
 import type { GraphEntry, Manifest, StateEntry, TensorEntry } from "../../compiler/bundle/manifest.ts";
-import { InternalError } from "../../compiler/diagnostics.ts";
+import { need } from "../../compiler/diagnostics.ts";
 import type { RoleName } from "../../compiler/ir/roles.ts";
 
 type Side = "a" | "b";
@@ -40,7 +40,7 @@ export class Alternation {
 
   /** The tensor that holds a state tensor now. */
   current(name: string): string {
-    return this.#read(name, this.#groups.get(name) ?? missing(name));
+    return this.#read(name, need(this.#groups.get(name), name));
   }
 
   /** The tensor of a graph's written input that the next run reads, or the one after it. */
@@ -76,12 +76,12 @@ export class Alternation {
     const source = (entry: TensorEntry): string => {
       const group = this.#groupOf(graph, entry);
       if (fromZero && group === "accumulators") return `${ZERO}:${entry.name}`;
-      return isKept(entry) ? this.#read(entry.name, group ?? missing(entry.name)) : this.input(graph, entry);
+      return isKept(entry) ? this.#read(entry.name, need(group, entry.name)) : this.input(graph, entry);
     };
     const target = (entry: TensorEntry): string => {
       const replaced = replacedBy(entry);
       if (replaced === undefined) return this.output(graph, entry);
-      return `${other(this.#sides[this.#groupOf(graph, entry) ?? missing(replaced)])}:${replaced}`;
+      return `${other(this.#sides[need(this.#groupOf(graph, entry), replaced)])}:${replaced}`;
     };
     const used = new Set([...inputs, ...outputs].map((entry) => this.#groupOf(graph, entry)));
     const sides = GROUPS.filter((group) => used.has(group)).map((group) => this.#sides[group]);
@@ -129,7 +129,7 @@ export class Alternation {
   }
 
   #graph(name: string): GraphEntry {
-    return this.#graphs[name] ?? missing(name);
+    return need(this.#graphs[name], name);
   }
 }
 
@@ -148,8 +148,4 @@ function groupOfState(entry: StateEntry): Group {
 
 function other(side: Side): Side {
   return side === "a" ? "b" : "a";
-}
-
-function missing(what: string): never {
-  throw new InternalError(`there is no state tensor or graph ${what}`);
 }

@@ -6,7 +6,7 @@ import {
   type TensorEntry,
   withRole,
 } from "../../compiler/bundle/manifest.ts";
-import { InternalError } from "../../compiler/diagnostics.ts";
+import { need } from "../../compiler/diagnostics.ts";
 import type { ScalarRole } from "../../compiler/ir/roles.ts";
 import type { LabelTensor } from "../labels/taskLabels.ts";
 
@@ -68,7 +68,7 @@ export function stepGraph(
   const purpose = purposeOfStep(accumulate);
   const takes = (entry: GraphEntry): boolean => entry.inputs.some(({ role }) => role === shown);
   const found = Object.entries(graphs).find(([, entry]) => entry.purpose === purpose && takes(entry));
-  return found?.[0] ?? missing(`${purpose} on ${shown}`);
+  return need(found?.[0], `${purpose} on ${shown}`);
 }
 
 /** The dropout masks that a micro-batch of images or features takes. */
@@ -95,15 +95,15 @@ export function isShown({ role }: TensorEntry): boolean {
 function rowsFor(entry: TensorEntry, batch: BatchInput & Partial<MicroBatch>): ArrayBufferView | undefined {
   switch (entry.role) {
     case "image":
-      return "images" in batch ? batch.images : missing(entry.name);
+      return need("images" in batch ? batch.images : undefined, entry.name);
     case "features":
-      return "features" in batch ? batch.features : missing(entry.name);
+      return need("features" in batch ? batch.features : undefined, entry.name);
     case "augment":
-      return batch.augment ?? missing(entry.name);
+      return need(batch.augment, entry.name);
     case "label":
-      return batch.labels?.get(entry.task) ?? missing(entry.name);
+      return need(batch.labels?.get(entry.task), entry.name);
     case "mask":
-      return batch.masks?.get(entry.name) ?? missing(entry.name);
+      return need(batch.masks?.get(entry.name), entry.name);
     default:
       return undefined;
   }
@@ -115,16 +115,12 @@ function numbersFor(role: ScalarRole & { readonly name: string }, scalars: StepS
     case "learning_rate":
       return Float32Array.of(scalars.learningRate);
     case "task_weight":
-      return Float32Array.of(scalars.taskWeights.get(role.task) ?? missing(name));
+      return Float32Array.of(need(scalars.taskWeights.get(role.task), name));
     case "inverse_count": {
-      const count = scalars.counts.get(role.task) ?? missing(name);
+      const count = need(scalars.counts.get(role.task), name);
       return Float32Array.of(count > 0 ? 1 / count : 0);
     }
     case "class_weights":
-      return scalars.classWeights?.get(role.task)?.slice() ?? missing(name);
+      return need(scalars.classWeights?.get(role.task)?.slice(), name);
   }
-}
-
-function missing(input: string): never {
-  throw new InternalError(`the step was given nothing for ${input}`);
 }

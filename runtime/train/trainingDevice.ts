@@ -12,7 +12,7 @@ import {
   withRole,
 } from "../../compiler/bundle/manifest.ts";
 import { dataByName } from "../../compiler/codec/safetensors.ts";
-import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
+import { InternalError, MttcError, need } from "../../compiler/diagnostics.ts";
 import { AUGMENTED_TRUNK, onFeatures } from "../../compiler/step/featureGraphs.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
 import { type WantedOutput, wantedOutputs } from "../infer/scoring.ts";
@@ -112,8 +112,9 @@ export class TrainingDevice implements AsyncDisposable {
     if (augment)
       for (const { name } of withRole(inputs, "augment"))
         feeds[name] = { dtype: "float32", shape: [rows, augment.length / rows], data: augment };
-    const [output = missing("output of features")] = withRole(outputs, "features");
-    const { data } = (await this.#host.run(graph, feeds)).get(output.name) ?? missing(output.name);
+    const [found] = withRole(outputs, "features");
+    const output = need(found, "output of features");
+    const { data } = need((await this.#host.run(graph, feeds)).get(output.name), output.name);
     return data as Float32Array;
   }
 
@@ -193,7 +194,7 @@ export class TrainingDevice implements AsyncDisposable {
     const entries = this.manifest.state.filter((entry) => wanted?.(entry) ?? true);
     const current = (name: string): string => this.#alternation.current(name);
     const read = await this.#host.read(entries.map(({ name }) => current(name)));
-    return new Map(entries.map(({ name }) => [name, read.get(current(name)) ?? missing(name)]));
+    return new Map(entries.map(({ name }) => [name, need(read.get(current(name)), name)]));
   }
 
   /**
@@ -244,8 +245,7 @@ export class TrainingDevice implements AsyncDisposable {
     const read = wantedOutputs(entry, this.#tasks, wanted);
     const { outputs, returned } = await this.#host.step(binding, { writes, reads: read.map(idOf) });
     const found = read.map(
-      (output) =>
-        [output.task, (outputs.get(idOf(output)) ?? missing(output.name)).data as Float32Array] as const,
+      (output) => [output.task, need(outputs.get(idOf(output)), output.name).data as Float32Array] as const,
     );
     return { outputs: new Map(found), inputBuffer: returned[0] };
   }
@@ -361,7 +361,7 @@ export class TrainingDevice implements AsyncDisposable {
   }
 
   #graph(name: string): GraphEntry {
-    return this.manifest.graphs[name] ?? missing(`graph ${name}`);
+    return need(this.manifest.graphs[name], `graph ${name}`);
   }
 
   /** Whether steps run a graph again and again: what is worth capturing. */
@@ -372,8 +372,4 @@ export class TrainingDevice implements AsyncDisposable {
 
 function hasShown(data: InputData): boolean {
   return data.some(({ entry }) => isShown(entry));
-}
-
-function missing(what: string): never {
-  throw new InternalError(`the training device has no ${what}`);
 }

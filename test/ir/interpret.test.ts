@@ -68,7 +68,7 @@ test("feeds are not changed, and the results are arrays of their own", () => {
 });
 
 test.each([
-  ["is missing", undefined, "no value for input x"],
+  ["is missing", undefined, "input x is missing"],
   ["has another dtype", array([1, 2], [1, 2], "int64"), "input x is f32[N,2], its feed i64[1,2]"],
   ["has another size", array([1, 3], [1, 2, 3]), "input x is f32[N,2], its feed f32[1,3]"],
   ["has another rank", array([2], [1, 2]), "input x is f32[N,2], its feed f32[2]"],
