@@ -5,6 +5,7 @@ import { PNG_MARK } from "../runtime/drawing/pngMark.ts";
 import { drawStatisticsSheet } from "../runtime/drawing/statisticsSheet.ts";
 import { writeFileAtomically } from "../runtime/files/atomicDirectory.ts";
 import { refuseForeignFile } from "../runtime/files/ownOutput.ts";
+import { chanceText } from "../runtime/labels/chanceText.ts";
 import { type DataStatistics, labelsStatistics } from "../runtime/train/dataStats.ts";
 import { type LabelSources, sourcesFromOptions } from "../runtime/train/trainerOptions.ts";
 import { readTableFacts } from "./labelColumns.ts";
@@ -22,9 +23,6 @@ export interface StatsFlags {
   readonly json?: boolean;
   readonly overwrite?: boolean;
 }
-
-/** Chances below this are all the same to a person. */
-const LEAST_CHANCE = 1e-9;
 
 /** Shows what the tables of an experiment hold, or the label table `path` where there is none. */
 export async function showStatistics(
@@ -97,10 +95,4 @@ function statisticsText(statistics: DataStatistics, terminal: Terminal): string 
     ...(tasks.length > 1 ? [renderTable(terminal, ["labelled together", ...tasks], pairs, places)] : []),
     renderTable(terminal, head, shares, [1, 2, 3]),
   ].join("\n\n");
-}
-
-/** A probability; what nobody will see is not told from its like. */
-function chanceText(chance: number): string {
-  if (chance === 0) return "never";
-  return chance < LEAST_CHANCE ? `< ${LEAST_CHANCE}` : chance.toPrecision(2);
 }

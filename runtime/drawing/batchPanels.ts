@@ -1,5 +1,6 @@
 // The panels about several tasks: rows that two of them label (a map whose colour is a share of the training
 // rows), and the labelled rows that a batch is expected to hold.
+import { chanceText, LIKELY } from "../labels/chanceText.ts";
 import type { LabelStatistics } from "../labels/labelStatistics.ts";
 import type { Canvas, Colour } from "./canvas.ts";
 import { COLOURS, countText, nameWidth, PANEL_PADDING, type Panel } from "./panel.ts";
@@ -15,8 +16,6 @@ const MOST_CELL = 76;
 const DARK = 0.7;
 /** Tasks of a map; the first are shown. */
 const MOST_TASKS = 30;
-/** A chance of an empty batch that is worth a warning. */
-const LIKELY = 0.01;
 
 /** Which tasks are labelled together. */
 export function togetherPanel({ together, batch, rows }: LabelStatistics, width: number): Panel {
@@ -100,17 +99,4 @@ function drawShare(
   canvas.text(task, x + names, y + 3, { align: "right", most: names });
   canvas.rectangle(left, y + 4, width, 14, COLOURS.track);
   canvas.rectangle(left, y + 4, Math.max(1, width * Math.min(1, share)), 14, COLOURS.train);
-}
-
-/** A chance in words: 12 %, 1 in 3,400, never. */
-export function chanceText(chance: number): string {
-  if (chance <= 0) return "never";
-  if (chance >= LIKELY) return `${Math.round(100 * chance)} %`;
-  return chance < 1e-9 ? "< 1 in 10\u2079" : `1 in ${shortCount(1 / chance)}`;
-}
-
-function shortCount(value: number): string {
-  const units = ["", " k", " M"];
-  const power = Math.min(units.length - 1, Math.floor(Math.log10(value) / 3));
-  return `${Math.round(value / 1000 ** power)}${units[power] ?? ""}`;
 }

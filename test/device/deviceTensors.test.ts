@@ -15,10 +15,9 @@ test.runIf(HAS_STAND_IN)("the device that stands in for CUDA is installed", () =
 });
 
 describe.runIf(HAS_STAND_IN)("WebGPU on SwiftShader", () => {
-  let held: object;
   let host: OrtHost;
   beforeAll(async () => {
-    held = useSwiftShader();
+    useSwiftShader();
     host = await OrtHost.start({
       provider: { kind: "webgpu" },
       libraryPath: standInLibrary(),
@@ -27,7 +26,6 @@ describe.runIf(HAS_STAND_IN)("WebGPU on SwiftShader", () => {
   });
   afterAll(async () => {
     await host.close();
-    expect(held).toBeDefined();
   });
 
   test("tensors of every dtype start as zeros and keep what is written", async () => {

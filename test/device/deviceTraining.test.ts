@@ -58,14 +58,12 @@ const LEFT_TO_THE_CPU: Readonly<Record<string, string>> = {
 
 describe.runIf(HAS_STAND_IN)("training on WebGPU, in software", () => {
   let folder: string;
-  let held: object;
   beforeAll(async () => {
-    held = useSwiftShader();
+    useSwiftShader();
     folder = await mkdtemp(join(tmpdir(), "mttc-device-"));
   });
   afterAll(async () => {
     await rm(folder, { recursive: true });
-    expect(held).toBeDefined();
   });
 
   test.each([

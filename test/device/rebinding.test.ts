@@ -10,7 +10,7 @@ import { addModel } from "../ort/tinyModel.ts";
 import { HAS_STAND_IN, standInLibrary, useSwiftShader } from "./swiftShader.ts";
 
 test.runIf(HAS_STAND_IN)("a bound host buffer that is filled again is not seen by the device", () => {
-  const held = useSwiftShader();
+  useSwiftShader();
   const provider = { kind: "webgpu" } as const;
   using library = OrtLibrary.open(standInLibrary());
   using device = OrtDevice.open(library, provider);
@@ -39,13 +39,12 @@ test.runIf(HAS_STAND_IN)("a bound host buffer that is filled again is not seen b
     functions.ReleaseIoBinding(binding);
   }
   expect(() => b.cpuView).toThrow("not in the host's memory");
-  expect(held).toBeDefined();
 });
 
 test.runIf(HAS_STAND_IN)(
   "a run under the number of another binding's capture goes to that one's tensors",
   () => {
-    const held = useSwiftShader();
+    useSwiftShader();
     const provider = { kind: "webgpu" } as const;
     using library = OrtLibrary.open(standInLibrary());
     using device = OrtDevice.open(library, provider);
@@ -73,6 +72,5 @@ test.runIf(HAS_STAND_IN)(
     expect([first.read().data[0], second.read().data[0]]).toEqual([2, 0]);
     functions.ReleaseRunOptions(settings);
     expect(session.nextGraphId()).not.toBe(session.nextGraphId());
-    expect(held).toBeDefined();
   },
 );

@@ -27,15 +27,17 @@ export function packedSwiftShader(): string | undefined {
   }
 }
 
-/** Unpacks the libraries, if need be, and makes this process use them. Returns what must be held. */
-export function useSwiftShader(): object {
+/** Unpacks the libraries, if need be, and makes this process use them as long as it lives. */
+export function useSwiftShader(): void {
   if (!existsSync(CACHE)) unpack(packedSwiftShader() ?? "@sparticuz/chromium is not installed");
   const driver = path.join(CACHE, "vk_swiftshader_icd.json");
   process.env.VK_DRIVER_FILES = driver;
   process.env.VK_ICD_FILENAMES = driver;
   process.env.XDG_RUNTIME_DIR ??= CACHE;
   // ONNX Runtime asks for libvulkan.so.1 by name: what is loaded already is what it gets.
-  return loadLibrary(path.join(CACHE, "libvulkan.so.1"));
+  const loaded = loadLibrary(path.join(CACHE, "libvulkan.so.1"));
+  // A library that nobody holds is unloaded.
+  process.once("exit", () => loaded);
 }
 
 /** The library inside onnxruntime-node, which has the WebGPU provider, whatever MTTC_ORT_DIR says. */

@@ -1,10 +1,10 @@
 // The picture of label statistics: what is drawn is what was counted, whatever the names and however many.
 import sharp from "sharp";
 import { describe, expect, test } from "vitest";
-import { chanceText } from "../../runtime/drawing/batchPanels.ts";
 import { Canvas } from "../../runtime/drawing/canvas.ts";
 import { COLOURS } from "../../runtime/drawing/panel.ts";
 import { drawStatisticsSheet } from "../../runtime/drawing/statisticsSheet.ts";
+import { chanceText } from "../../runtime/labels/chanceText.ts";
 import type { LabelStatistics } from "../../runtime/labels/labelStatistics.ts";
 
 interface Picture {
