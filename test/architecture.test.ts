@@ -20,8 +20,11 @@ const MAX_COLUMNS = 110;
  * No file joins them; one that has no such table any more leaves the list.
  */
 const OP_NAME_TABLES: readonly string[] = [
+  // ONNX Runtime's kernels and their conditions: facts of the target, not of the operator.
   "compiler/lower/cudaKernels.ts",
+  // A target's forms, typed by operator.
   "compiler/lower/forms.ts",
+  // How foreign networks are read: which tensors are kernels, what is done to pixels.
   "compiler/model/pixelArithmetic.ts",
   "compiler/model/tensorUses.ts",
 ];
