@@ -76,13 +76,13 @@ export interface AugmentedRole {
 export interface LabelRole {
   readonly role: "label";
   readonly task: string;
-  /** class_index: place of the class in the task's list, int64 [N]. */
+  /** class_index: place of the class in the task's list, int64 [N]; number: as measured, float32 [N,W]. */
   readonly encoding: LabelEncoding;
   /** What stands where there is no label; "nan" because JSON has no such number. */
   readonly missing: number | "nan";
 }
 
-export type LabelEncoding = "class_index";
+export type LabelEncoding = "class_index" | "number";
 
 /** A dropout mask, float32 [N,C,1,1]. */
 export interface MaskRole {

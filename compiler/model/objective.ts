@@ -28,21 +28,24 @@ export function logVariance(task: string): Parameter {
   };
 }
 
+type WeighedTask = Pick<Task, "name" | "numbers" | "hasWeights">;
+
 /** Whether the spec weighs the classes of a task: its step then takes `class_weight/<task>`. */
-function hasClassWeights({ class_weights: weights }: LossSpec, task: string): boolean {
-  return weights === "balanced" || (weights !== null && Object.hasOwn(weights, task));
+function hasClassWeights({ class_weights: weights }: LossSpec, { name, hasWeights }: WeighedTask): boolean {
+  return hasWeights && (weights === "balanced" || (weights !== null && Object.hasOwn(weights, name)));
 }
 
 /** How the spec weighs the classes of a task; 1 for those that it does not name. */
 export function classWeightsOf(
   spec: LossSpec,
-  { name: task, numbers }: Pick<Task, "name" | "numbers">,
+  task: WeighedTask,
 ): ClassWeights | undefined {
   if (!hasClassWeights(spec, task)) return undefined;
+  const { name: ofTask, numbers } = task;
   const { class_weights: weights } = spec;
   if (weights === null || weights === "balanced") return { formula: "balanced" };
   const byKey = new Map(
-    Object.entries(weights[task] ?? {}).map(([name, weight]) => [classKey(name), weight]),
+    Object.entries(weights[ofTask] ?? {}).map(([name, weight]) => [classKey(name), weight]),
   );
   return { formula: "constant", value: numbers.map((name) => byKey.get(classKey(name)) ?? 1) };
 }

@@ -1,7 +1,8 @@
 // The section of the spec about labels: which tables and columns hold them, how their cells and paths are
 // read, which classes there are, and where the images that they name may lie.
 import { z } from "zod";
-import { decides, phrase, text } from "./keyKinds.ts";
+import { TASK_KINDS } from "../tasks/taskTable.ts";
+import { decides, NOT_YET, phrase, text } from "./keyKinds.ts";
 
 /** Words that mean "no label" in cells without quotes, unless `missing` lists others. */
 export const DEFAULT_MISSING = ["None", "NaN", "nan", "null", "NULL", "NA", "N/A"] as const;
@@ -23,6 +24,43 @@ function isTaskName(name: string): boolean {
 }
 
 const taskName = z.string(phrase(taskPhrase)).refine(isTaskName, phrase(taskPhrase));
+/** The kinds that an entry may name, those of all tasks or of tasks that must say theirs. */
+const kindNames = TASK_KINDS.map(({ kind }) => `"${kind}"`).join(" or ");
+
+/** Refuses a kind that there is not; by name those of later work. */
+const kindFault = {
+  error: ({ input }: { readonly input: unknown }) => {
+    const kind = typeof input === "object" && input !== null && "kind" in input ? input.kind : undefined;
+    return kind === "tags" ? `${NOT_YET}tasks of the kind \`tags\`` : `a kind of tasks: ${kindNames}`;
+  },
+};
+
+/** A kind of tasks and its settings (taskTable.ts). */
+export type KindSettings = { readonly kind: string } & Readonly<Record<string, unknown>>;
+
+/** A map for each kind, told apart by the key `kind`, with `more` keys. */
+function kindMaps(more: Readonly<Record<string, z.ZodType>>) {
+  const maps = TASK_KINDS.map(({ kind, settings }) =>
+    z.strictObject({ ...more, kind: z.literal(kind), ...settings }),
+  );
+  return z.discriminatedUnion("kind", maps as [(typeof maps)[number]], kindFault);
+}
+
+const entryPhrase = `${taskPhrase}; or a map {name, kind, ...}`;
+const namedKind = kindMaps({ name: taskName }) as unknown as z.ZodType<
+  KindSettings & { readonly name: string },
+  KindSettings & { readonly name: string }
+>;
+const taskEntry = z.union([taskName, namedKind], phrase(entryPhrase));
+const kindSettings = kindMaps({}) as unknown as z.ZodType<KindSettings, KindSettings>;
+
+/** Keys that a map which names a kind may have. */
+export function kindKeys(map: unknown): readonly string[] {
+  const kind = typeof map === "object" && map !== null && "kind" in map ? map.kind : undefined;
+  const known = TASK_KINDS.find((candidate) => candidate.kind === kind);
+  return ["name", "kind", ...Object.keys(known?.settings ?? {})];
+}
+
 const classPhrase = "a class: a non-empty string or an integer";
 const className = z
   .union([z.string().min(1), z.int()], phrase(classPhrase))
@@ -49,10 +87,17 @@ export const LABEL_KEYS = {
     .describe("Name of the column of image paths.")
     .meta(decides("nothing")),
   tasks: z
-    .array(taskName, phrase("a list of task names (columns of the label table)"))
+    .array(taskEntry, phrase("a list of task names (columns of the label table)"))
     .min(1, phrase("at least one task"))
     .max(1_000, phrase("at most 1000 tasks"))
-    .describe("The tasks: names of label columns, one head each."),
+    .describe(
+      "The tasks: names of label columns, one head each; a task that is not of classes as a map, such as " +
+        "`{name: weight, kind: number, loss: huber}`.",
+    ),
+  task_kinds: z
+    .record(z.string(), kindSettings, phrase("a map from a task's name to its kind, {kind: ...}"))
+    .default({})
+    .describe("Kinds of the tasks that are not of classes, by name: the same as maps in `tasks`."),
   classes: z
     .record(
       z.string(),

@@ -4,8 +4,10 @@
 import { type Document, isAlias, isMap, isNode, isPair, isSeq, LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
 import { type Fault, type Location, MttcError } from "../diagnostics.ts";
+import { kindNamed } from "../tasks/openTask.ts";
 import { AUGMENT_NAMES } from "./augmentKeys.ts";
 import { NOT_YET } from "./keyKinds.ts";
+import { kindKeys } from "./labelKeys.ts";
 import { inKnownCase, unknownKeyHint, weightsInOrder } from "./meant.ts";
 import { IMPORTED_FCN_KEYS } from "./networkKeys.ts";
 import { SPEC_KEYS, type Spec, type SpecInput, type SpecKey, specSchema } from "./schema.ts";
@@ -133,6 +135,7 @@ function checkSpec<Key extends SpecKey>(raw: unknown, keys: readonly Key[], loca
   faults.push(
     ...lostNames(given.get("classes")).map((name) => report(["classes", name], `unknown task "${name}"`)),
   );
+  nameTasks(valid);
   const broken = listWeights(valid);
   for (const { path, message, hint, key } of [...broken, ...crossFaults(valid as PartialSpec)]) {
     faults.push(report(path, message, hint, key));
@@ -146,6 +149,22 @@ function checkSpec<Key extends SpecKey>(raw: unknown, keys: readonly Key[], loca
   return inTaskOrder(valid as Pick<Spec, Key>);
 }
 
+/** Puts the names of tasks into their list, and what their entries say of kinds beside it. */
+function nameTasks(valid: Partial<Record<SpecKey, unknown>>): void {
+  const { tasks, task_kinds: kinds = {} } = valid as Partial<z.output<typeof specSchema>>;
+  if (tasks === undefined) return;
+  const found = new Map(Object.entries(kinds));
+  for (const entry of tasks) {
+    if (typeof entry === "string") continue;
+    const { name, ...settings } = entry;
+    found.set(name, settings);
+  }
+  const plain = kindNamed(undefined)?.kind;
+  const others = [...found].filter(([, { kind }]) => kind !== plain);
+  valid.tasks = tasks.map((entry) => (typeof entry === "string" ? entry : entry.name));
+  valid.task_kinds = Object.fromEntries(others);
+}
+
 /** Puts task weights that are given by name into a list; what is wrong with them. */
 function listWeights(valid: Partial<Record<SpecKey, unknown>>): readonly RuleFault[] {
   const { task_weights: byTask, tasks } = valid as PartialSpec;
@@ -156,17 +175,20 @@ function listWeights(valid: Partial<Record<SpecKey, unknown>>): readonly RuleFau
 }
 
 /**
- * The same spec with its classes in the order of the tasks: the order of keys in the source must not show in
+ * The same spec with its classes and kinds in the order of the tasks: the order of keys in the source must not show in
  * files.
  */
 function inTaskOrder<Keys extends PartialSpec>(spec: Keys): Keys {
-  const { classes, tasks } = spec;
-  if (!classes || !tasks) return spec;
-  const listed = tasks.flatMap((task) => {
-    const names = Object.hasOwn(classes, task) ? classes[task] : undefined;
-    return names ? [[task, names] as const] : [];
-  });
-  return { ...spec, classes: Object.fromEntries(listed) };
+  const { classes, task_kinds: kinds, tasks } = spec;
+  if (!classes || !kinds || !tasks) return spec;
+  const inOrder = <T>(byTask: Readonly<Record<string, T>>): Record<string, T> =>
+    Object.fromEntries(
+      tasks.flatMap((task) => {
+        const value = Object.hasOwn(byTask, task) ? byTask[task] : undefined;
+        return value === undefined ? [] : [[task, value]];
+      }),
+    );
+  return { ...spec, classes: inOrder(classes), task_kinds: inOrder(kinds) };
 }
 
 /** Names that zod's records drop in silence. */
@@ -181,14 +203,19 @@ type Report = (path: SpecPath, message: string, hint?: string, key?: boolean) =>
 function issueFaults(key: SpecKey, issue: z.core.$ZodIssue, value: unknown, report: Report): Fault[] {
   const path: SpecPath = [key, ...issue.path.map((part) => (typeof part === "number" ? part : String(part)))];
   if (issue.code === "unrecognized_keys") {
-    const known = knownKeys(key, value);
+    const known = knownKeys(key, key === "fcn" ? value : valueAt(value, issue.path));
     return issue.keys.map((name) =>
       report([...path, name], `unknown key "${name}"`, unknownKeyHint(name, key, known), true),
     );
   }
-  const meant = issue.code === "invalid_union" ? issue.errors[meantVariant(key, value) ?? -1] : undefined;
-  if (meant && issue.path.length === 0)
-    return meant.flatMap((inner) => issueFaults(key, inner, value, report));
+  const meant =
+    issue.code === "invalid_union"
+      ? issue.errors[meantVariant(key, valueAt(value, issue.path)) ?? -1]
+      : undefined;
+  if (meant && (issue.path.length === 0 || key === "tasks"))
+    return meant.flatMap((inner) =>
+      issueFaults(key, { ...inner, path: [...issue.path, ...inner.path] }, value, report),
+    );
   if (issue.message.startsWith(NOT_YET)) return [report(path, issue.message)];
   const found = valueAt(value, issue.path);
   if (found === undefined) return [report(path, `missing; expected ${issue.message}`)];
@@ -198,13 +225,14 @@ function issueFaults(key: SpecKey, issue: z.core.$ZodIssue, value: unknown, repo
 /** Which of the forms of a key was meant by a map, where it has several: only its faults are told. */
 function meantVariant(key: SpecKey, value: unknown): number | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
-  if (key === "augment") return 1;
+  if (key === "augment" || key === "tasks") return 1;
   return key === "fcn" ? Number(isImported(value)) : undefined;
 }
 
 /** Keys of a map that is the value of a key. */
 function knownKeys(key: SpecKey, value: unknown): readonly string[] {
   if (key === "augment") return AUGMENT_NAMES;
+  if (key === "tasks" || key === "task_kinds") return kindKeys(value);
   if (key !== "fcn") return [];
   return isImported(value) ? IMPORTED_FCN_KEYS : ["layers"];
 }

@@ -18,9 +18,11 @@ export const specSchema = z.strictObject({
   ...RUN_KEYS,
 });
 
-/** A spec with all defaults filled in, its task weights in the order of the tasks. */
+/** A spec with all defaults filled in, its tasks by name, task weights and kinds in their order. */
 export type Spec = Readonly<
-  Omit<z.output<typeof specSchema>, "task_weights"> & {
+  Omit<z.output<typeof specSchema>, "tasks" | "task_weights"> & {
+    /** Names alone; `task_kinds` says which of them are not of classes. */
+    tasks: readonly string[];
     task_weights: readonly number[] | "adaptive" | null;
   }
 >;

@@ -29,6 +29,7 @@ export function formatSpecPath(path: SpecPath): string {
 export function crossFaults(spec: PartialSpec): RuleFault[] {
   return [
     ...taskFaults(spec),
+    ...kindFaults(spec),
     ...classFaults(spec),
     ...weightFaults(spec),
     ...classBalanceFaults(spec),
@@ -51,6 +52,22 @@ function taskFaults({ tasks, filepaths }: PartialSpec): RuleFault[] {
     if (tasks?.indexOf(task) !== index) faults.push({ path, message: `task "${task}" is listed twice` });
     if (task === filepaths)
       faults.push({ path, message: `"${task}" is the column of image paths, not a task` });
+  }
+  return faults;
+}
+
+/** Kinds of unknown tasks, and keys about classes of tasks that have none. */
+function kindFaults({ tasks, task_kinds: kinds, classes, class_weights: weights }: PartialSpec): RuleFault[] {
+  const faults: RuleFault[] = [];
+  for (const [task, { kind }] of Object.entries(kinds ?? {})) {
+    if (tasks !== undefined && !tasks.includes(task)) {
+      const message = `kind of an unknown task "${task}"`;
+      faults.push({ path: ["task_kinds", task], message, hint: suggestName(task, tasks), key: true });
+    }
+    const ofClasses = { classes, class_weights: typeof weights === "string" ? {} : weights };
+    for (const [key, byTask] of Object.entries(ofClasses))
+      if (byTask && Object.hasOwn(byTask, task))
+        faults.push({ path: [key, task], message: `task "${task}" is of the kind ${kind}`, key: true });
   }
   return faults;
 }

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { InternalError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
+import { classKey } from "../spec/classKey.ts";
 import { classAnswers } from "./classAnswers.ts";
 import { ClassEvaluation, classReports } from "./classEvaluation.ts";
 import { MISSING_CLASS } from "./missing.ts";
@@ -25,6 +26,10 @@ const factsSchema = z.object({ classes: z.array(z.string()).min(1).max(1_000_000
 export const CLASSES: TaskKind = {
   kind: "classes",
   doc: "one class of several; softmax cross-entropy",
+  settings: {},
+  describe: (task, _settings, { names }) => {
+    return { task, classes: sortClasses([...new Set(names.map(classKey))]) };
+  },
   facts: factsSchema,
   open: openClasses,
 };
@@ -40,7 +45,13 @@ function openClasses(description: TaskDescription): Task {
   return {
     ...{ name: description.task, kind: CLASSES.kind, description, width: classes.length, numbers: classes },
     numbersAre: "classes",
-    label: { dtype: "int64", shape: [], encoding: "class_index", missing: MISSING_CLASS },
+    label: {
+      ...{ dtype: "int64", shape: [], encoding: "class_index", missing: MISSING_CLASS, names: classes },
+      encode: (names) => classNumbers(names, classes),
+      expected: (source) => `one of the classes that ${source}`,
+    },
+    hasWeights: true,
+    groups: { names: classes, areClasses: true, of: (row) => row[0] ?? -1 },
     figures: ["loss_sum", "count", "correct"],
     loss: crossEntropy,
     inverseCount,
@@ -53,6 +64,22 @@ function openClasses(description: TaskDescription): Task {
     answers: classAnswers(classes),
     distil: divergence,
   };
+}
+
+/**
+ * Sorted by value where all are numbers, else by code units: the same on every machine and in every locale.
+ */
+export function sortClasses(values: readonly string[]): string[] {
+  const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+  const numeric = values.every((value) => Number.isFinite(Number(value)));
+  return [...values].sort((a, b) => (numeric && Number(a) - Number(b)) || byText(a, b));
+}
+
+/** The number of each name: of the class spelled so, else of the class with its key; else -1. */
+function classNumbers(names: readonly string[], classes: readonly string[]): Int32Array {
+  const exact = new Map(classes.map((name, number) => [name, number]));
+  const byKey = new Map(classes.map((name, number) => [classKey(name), number]));
+  return Int32Array.from(names, (name) => exact.get(name) ?? byKey.get(classKey(name)) ?? -1);
 }
 
 /** Softmax cross-entropy of the labelled rows, and how many have their largest logit at their label. */

@@ -4,7 +4,11 @@ import type { Value } from "../ir/types.ts";
 
 /** 1 / the number of true elements of `present` [N], and 0 if there is none: float32 scalar. */
 export function inverseCountOf(b: GraphBuilder, present: Value): Value {
-  const count = b.reduceSum(b.cast(present, "float32"), [0], 0);
+  return inverseOf(b, b.reduceSum(b.cast(present, "float32"), [0], 0));
+}
+
+/** 1 / a number of rows, and 0 if there is none: float32 scalars. */
+export function inverseOf(b: GraphBuilder, count: Value): Value {
   const any = b.cast(b.emit("Greater", [count, b.scalar(0)]), "float32");
   return b.div(any, b.emit("Max", [count, b.scalar(1)]));
 }

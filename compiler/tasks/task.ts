@@ -5,7 +5,7 @@ import type { z } from "zod";
 import { InternalError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { LabelRole } from "../ir/roles.ts";
-import type { Dim, Value } from "../ir/types.ts";
+import type { Value } from "../ir/types.ts";
 import type { AnswerForm } from "./answer.ts";
 import type { Evaluation, ReportForm } from "./report.ts";
 
@@ -52,6 +52,28 @@ export interface TaskOutput {
   readonly of: (b: GraphBuilder, y: Value) => Value;
 }
 
+/** Labels of a task, in tables, in memory and as the input `label/<task>` of graphs. */
+export interface TaskLabel extends Pick<LabelRole, "encoding" | "missing"> {
+  /** Element type of the input, and its shape behind N. In memory int64 is int32. */
+  readonly dtype: "int64" | "float32";
+  readonly shape: readonly number[];
+  /**
+   * Of each of the different labels of a column, as spelled, its numbers, row-major [names x numbers of a row];
+   * missing ones (-1 of int64, NaN of float32) where a label is none of this task's.
+   */
+  readonly encode: (names: readonly string[]) => Int32Array | Float32Array;
+  /** What a label has to be, for messages; `source` is who decided that ("the spec lists"). */
+  readonly expected: (source: string) => string;
+  /** Labels that may have been meant. */
+  readonly names: readonly string[];
+}
+
+/** A column of training labels: the different ones, as spelled, and how many rows have each. */
+export interface TrainingColumn {
+  readonly names: readonly string[];
+  readonly rows: ArrayLike<number>;
+}
+
 /** A task of a kind. */
 export interface Task {
   readonly name: string;
@@ -62,11 +84,17 @@ export interface Task {
   /** Their names, [width], and what these are called. */
   readonly numbers: readonly string[];
   readonly numbersAre: string;
-  /** Element type of `label/<task>`, its shape behind N, what its numbers are, and what a missing one is. */
-  readonly label: {
-    readonly dtype: "int64" | "float32";
-    readonly shape: readonly Dim[];
-  } & Pick<LabelRole, "encoding" | "missing">;
+  readonly label: TaskLabel;
+  /** Whether the spec's `class_weights` speak of it. */
+  readonly hasWeights: boolean;
+  /** What its labels are counted, drawn and balanced by: of classes the classes, of others what is like them. */
+  readonly groups: {
+    readonly names: readonly string[];
+    /** Whether each must occur, and stands for itself. */
+    readonly areClasses: boolean;
+    /** Place of a row's label among `names`; -1 where it is missing. */
+    readonly of: (row: ArrayLike<number>) => number;
+  };
   /** Names of the sums of a step: `loss_sum`, `count` of the labelled rows, and the kind's own. */
   readonly figures: readonly string[];
   readonly loss: (inputs: LossInputs) => TaskLoss;
@@ -98,6 +126,14 @@ export interface TaskKind {
   readonly kind: string;
   /** One sentence for people. */
   readonly doc: string;
+  /** Keys of its entries in the spec's `tasks`, beside `name` and `kind`. */
+  readonly settings: Readonly<Record<string, z.ZodType>>;
+  /** What is known of a task whose spec has these settings, by its training labels. */
+  readonly describe: (
+    task: string,
+    settings: Readonly<Record<string, unknown>>,
+    column: TrainingColumn,
+  ) => TaskDescription;
   /** The facts of its tasks, as they lie beside a task's name in manifests, runs and exports. */
   readonly facts: z.ZodType<object>;
   /** The task of a description; InternalError where its facts are not the kind's. */

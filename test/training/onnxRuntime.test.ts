@@ -13,9 +13,8 @@ import { TrainingDevice } from "../../runtime/train/trainingDevice.ts";
 import { readFixture, TRAINING_CASES, type TrainingFixture } from "../fixtures/training/readFixture.ts";
 import { relativeDistance } from "../step/tensors.ts";
 import { FLOAT32_GAP_FACTOR, FLOAT32_RUN, FLOAT32_STEP_LOSS } from "../tolerances.ts";
-import { compileTraced, numberedClasses } from "./tracedGraphs.ts";
+import { compileTraced } from "./tracedGraphs.ts";
 
-const CLASSES = numberedClasses({ a: 3, b: 4 });
 let host: OrtHost;
 let folder: string;
 
@@ -74,7 +73,7 @@ async function trainOnOrt(name: string, fixture: TrainingFixture, steps = fixtur
   const initialValues = new Map(
     [...fixture.init].map(([key, { values }]) => [key, Float32Array.from(values)]),
   );
-  const { bundle } = compileTraced(spec, CLASSES, { initialValues });
+  const { bundle } = compileTraced(spec, fixture.tasks, { initialValues });
   const directory = join(folder, name);
   const device = await TrainingDevice.open(host, directory, await writeBundleDirectory(directory, bundle));
   const start = new Map<string, ArrayBufferView>(
@@ -92,9 +91,7 @@ async function trainOnOrt(name: string, fixture: TrainingFixture, steps = fixtur
   );
   const losses: Map<string, number>[] = [];
   for (const step of fixture.steps.slice(0, steps)) {
-    const counts = new Map(
-      [...step.labels].map(([task, labels]) => [task, labels.filter((label) => label >= 0n).length]),
-    );
+    const counts = new Map([...step.labels].map(([task, labels]) => [task, labelledIn(labels)]));
     const scalars = { learningRate: spec.lr, taskWeights, counts };
     const batch = { images: step.image, labels: step.labels, masks: step.masks };
     const { tasks } = await device.microBatch(batch, 0, scalars);
@@ -108,4 +105,9 @@ async function trainOnOrt(name: string, fixture: TrainingFixture, steps = fixtur
     );
   }
   return { device, losses };
+}
+
+function labelledIn(labels: BigInt64Array | Float32Array): number {
+  if (labels instanceof Float32Array) return labels.filter((label) => !Number.isNaN(label)).length;
+  return labels.filter((label) => label >= 0n).length;
 }
