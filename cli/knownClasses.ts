@@ -1,6 +1,7 @@
 // The classes that an experiment compiles with.
 import { MttcError } from "../compiler/diagnostics.ts";
 import type { TaskClasses } from "../compiler/model/network.ts";
+import type { TaskDescription } from "../compiler/tasks/task.ts";
 import type { Experiment } from "../runtime/train/experiment.ts";
 import { readLabels } from "../runtime/train/trainerOptions.ts";
 
@@ -16,19 +17,23 @@ export interface KnownClasses {
  */
 export async function loadClasses(experiment: Experiment): Promise<KnownClasses> {
   const { spec, trainRows } = experiment;
-  const listed: Readonly<Record<string, readonly string[]>> = { ...spec.classes, ...experiment.classes };
-  const named = (classes: Readonly<Record<string, readonly string[]>>) =>
-    spec.tasks.map((task) => ({ task, classes: classes[task] ?? [] }));
-  const isComplete = spec.tasks.every((task) => Object.hasOwn(listed, task));
+  const classesOf = new Map(Object.entries({ ...spec.classes, ...experiment.classes }));
+  const others = new Map(Object.entries(experiment.knownTasks ?? {}));
+  const known = spec.tasks.flatMap((task): TaskDescription[] => {
+    const classes = classesOf.get(task);
+    const other = others.get(task);
+    return other ? [other] : classes ? [{ task, classes }] : [];
+  });
+  const isComplete = known.length === spec.tasks.length;
   if (isComplete && (experiment.classes !== undefined || (spec.train_labels === null && !trainRows)))
-    return { classes: named(listed), warnings: [] };
+    return { classes: known, warnings: [] };
   if (spec.train_labels === null && !trainRows)
     throw new MttcError({
       code: "E_CONFIG",
       message: "the classes are not known",
       at: { path: "train_labels" },
-      hint: "give train_labels, or list the classes of every task under `classes`",
+      hint: "give train_labels (tasks of numbers need them), or list the classes of every task under `classes`",
     });
-  const { classes, warnings } = await readLabels(experiment);
-  return { classes: named(classes), warnings };
+  const { tasks, warnings } = await readLabels(experiment);
+  return { classes: tasks, warnings };
 }

@@ -5,12 +5,12 @@
  * it. A file that is named itself, alone or in its folder, has that row and not its folder's.
  */
 export const COMPILER_STAGES: readonly (readonly string[])[] = [
-  ["diagnostics.ts", "visibleText.ts"],
-  ["spec"],
+  ["diagnostics.ts", "visibleText.ts", "spec/classKey.ts"],
   ["ir"],
   ["codec"],
   ["ops"],
   ["tasks"],
+  ["spec"],
   ["passes"],
   ["read"],
   ["augment"],

@@ -151,8 +151,10 @@ function checkSpec<Key extends SpecKey>(raw: unknown, keys: readonly Key[], loca
 
 /** Puts the names of tasks into their list, and what their entries say of kinds beside it. */
 function nameTasks(valid: Partial<Record<SpecKey, unknown>>): void {
-  const { tasks, task_kinds: kinds = {} } = valid as Partial<z.output<typeof specSchema>>;
+  const { tasks, task_kinds: kinds } = valid as Partial<z.output<typeof specSchema>>;
   if (tasks === undefined) return;
+  valid.tasks = tasks.map((entry) => (typeof entry === "string" ? entry : entry.name));
+  if (kinds === undefined) return;
   const found = new Map(Object.entries(kinds));
   for (const entry of tasks) {
     if (typeof entry === "string") continue;
@@ -161,7 +163,6 @@ function nameTasks(valid: Partial<Record<SpecKey, unknown>>): void {
   }
   const plain = kindNamed(undefined)?.kind;
   const others = [...found].filter(([, { kind }]) => kind !== plain);
-  valid.tasks = tasks.map((entry) => (typeof entry === "string" ? entry : entry.name));
   valid.task_kinds = Object.fromEntries(others);
 }
 

@@ -3,17 +3,18 @@
 // training labels nor their images; a run may train meanwhile.
 import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Manifest } from "../../compiler/bundle/manifest.ts";
+import { type Manifest, tasksOf } from "../../compiler/bundle/manifest.ts";
 import { compile } from "../../compiler/compile.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { type ImportedTrunk, importedValues } from "../../compiler/model/importedTrunk.ts";
 import { initialValue } from "../../compiler/model/initialValues.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";
 import type { ImportedFcn, Spec } from "../../compiler/spec/schema.ts";
+import type { Task } from "../../compiler/tasks/task.ts";
 import { LoaderThread } from "../batches/loaderThread.ts";
 import { imageFormat } from "../images/images.ts";
-import { type ClassNames, encodeLabels, type LabelledRows, labelsByTask } from "../labels/classes.ts";
-import { countClasses } from "../labels/classWeights.ts";
+import { encodeLabels, type LabelledRows } from "../labels/classes.ts";
+import { groupCounts } from "../labels/labelStatistics.ts";
 import { readForeignModels } from "../models/foreignModels.ts";
 import { OrtHost } from "../ort/ortHost.ts";
 import { deviceNote } from "../ort/provider.ts";
@@ -132,15 +133,16 @@ export class TrainedRun implements AsyncDisposable {
    */
   async labels(): Promise<EvaluationRows> {
     const { split, table } = await this.#evaluationTable();
-    const { classes, spec } = this.folder;
+    const { spec } = this.folder;
+    const tasks = tasksOf(this.#manifest);
     const ignored: string[] = [];
     const ignores = split === "val" && spec.unknown_val_classes === "ignore";
-    const encoded = encodeLabels(table, classes, ignores ? ignored : undefined);
+    const encoded = encodeLabels(table, tasks, ignores ? ignored : undefined);
     const rows = withoutImages(
       await stampRows(this.folder, split, encoded),
       await skippedImages(this.folder),
     );
-    const warnings = [...table.notes, ...labelGaps(rows, classes, table.source), ...ignored];
+    const warnings = [...table.notes, ...labelGaps(rows, tasks, table.source), ...ignored];
     return { split, table: tablePath(this.folder, split), rows, warnings };
   }
 
@@ -229,7 +231,7 @@ export class TrainedRun implements AsyncDisposable {
   }
 
   get classes(): TaskClasses {
-    return this.#manifest.tasks.map(({ name, classes }) => ({ task: name, classes }));
+    return tasksOf(this.#manifest).map(({ description }) => description);
   }
 
   async close(): Promise<void> {
@@ -308,12 +310,13 @@ function spread(most: number, count: number): number[] {
 }
 
 /** Classes and tasks that the labels say nothing of. */
-function labelGaps(rows: LabelledRows, classes: ClassNames, source: string): string[] {
-  return [...labelsByTask(rows)].flatMap(([task, labels]) => {
-    const counts = countClasses(labels, classes[task]?.length ?? 0);
-    const unseen = (classes[task] ?? []).filter((_, number) => counts[number] === 0);
+function labelGaps(rows: LabelledRows, tasks: readonly Task[], source: string): string[] {
+  const counts = groupCounts(rows, tasks);
+  return tasks.flatMap(({ name: task, groups }) => {
+    const unseen = groups.names.filter((_, group) => counts[task]?.[group] === 0);
     if (unseen.length === 0) return [];
-    if (unseen.length === classes[task]?.length) return [`task "${task}" has no label in ${source}`];
+    if (unseen.length === groups.names.length) return [`task "${task}" has no label in ${source}`];
+    if (!groups.areClasses) return [];
     const more = unseen.length > MAX_NAMED ? ` and ${unseen.length - MAX_NAMED} more` : "";
     return [`task "${task}": ${source} has no label of ${unseen.slice(0, MAX_NAMED).join(", ")}${more}`];
   });

@@ -23,7 +23,10 @@ export function resolveClassWeights(
   if (given === null) return new Map();
   if (given === "balanced")
     return new Map(
-      train.tasks.map((task, at) => [task, balancedWeights(train.labels[at], classes[task]?.length ?? 0)]),
+      train.tasks.flatMap((task, at) => {
+        const names = Object.hasOwn(classes, task) ? classes[task] : undefined;
+        return names ? [[task, balancedWeights(train.labels[at], names.length)] as const] : [];
+      }),
     );
   const faults = new FaultList();
   const weights = new Map<string, Float32Array>();

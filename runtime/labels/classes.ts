@@ -1,15 +1,17 @@
-// Label tables -> class lists and class numbers. Classes are the sorted values of the training labels, or
-// those that the spec lists; the order of the rows never matters. Numbers are compared as numbers, letters in
-// NFC (classKey). What is missing is a number of its own from here on (missing.ts).
+// Label tables -> what is known of each task, and the numbers of its labels, both as the task's kind has them:
+// classes are the sorted values of the training labels, or those that the spec lists. The order of the rows
+// never matters. What is missing is a number of its own from here on (missing.ts).
 import { InternalError, suggestName } from "../../compiler/diagnostics.ts";
-import { classKey } from "../../compiler/spec/classKey.ts";
-import { MISSING_CLASS } from "../../compiler/tasks/missing.ts";
+import type { LabelSpec } from "../../compiler/spec/schema.ts";
+import { sortClasses } from "../../compiler/tasks/classTask.ts";
+import { kindNamed, openTasks } from "../../compiler/tasks/openTask.ts";
+import type { Task, TaskDescription } from "../../compiler/tasks/task.ts";
 import { FaultList } from "../tables/faultList.ts";
 import type { ImageRows } from "../tables/imageRows.ts";
 import { type LabelColumn, type LabelTable, NO_NAME } from "../tables/labelTable.ts";
 import { labelWarnings, listNames } from "./labelWarnings.ts";
 import type { BatchSpec } from "./sampler.ts";
-import { missingClasses, type TaskLabels } from "./taskLabels.ts";
+import { isMissing, missingLike, type TaskLabels } from "./taskLabels.ts";
 
 const MAX_NAMED = 5;
 
@@ -36,6 +38,9 @@ export function labelsByTask({ tasks, labels }: Pick<LabelledRows, "tasks" | "la
 
 /** What the label tables of a run hold, once checked. */
 export interface PreparedLabels {
+  /** What is known of each task, in their order. */
+  readonly tasks: readonly TaskDescription[];
+  /** Of the tasks of classes. */
   readonly classes: ClassNames;
   readonly train: LabelledRows;
   readonly val: LabelledRows | undefined;
@@ -53,42 +58,54 @@ export interface MissingCount {
   readonly cells: number;
 }
 
+/** Descriptions of tasks that are not of classes, by name. */
+export type KnownTasks = Readonly<Record<string, TaskDescription>>;
+
 /** What the spec says of labels, and of what a batch holds. */
 export interface LabelOptions {
   /** What a label is that the validation table alone has. */
   readonly unknownVal?: "error" | "ignore";
   readonly batch?: BatchSpec;
+  /** Kinds and settings of the tasks that are not of classes. */
+  readonly kinds?: LabelSpec["task_kinds"];
+  /** What a run knows of such tasks already. */
+  readonly known?: KnownTasks;
 }
 
 /**
- * Classes and class numbers of the training table and, where there is one, the validation table; `given` are
- * the classes that the spec lists or a run has. Throws
- * E_TASK_EMPTY (no training label), E_LABEL (a label that is no class, with its places).
+ * What the training table says of the tasks, and the numbers of its labels and of the validation table's,
+ * where there is one; `given` are the classes that the spec lists or a run has. Throws E_TASK_EMPTY (no
+ * training label), E_LABEL (a label that is no class, or none of its task's kind, with its places).
  */
 export function prepareLabels(
   train: LabelTable,
   val: LabelTable | undefined,
   given: ClassNames = {},
-  { unknownVal = "error", batch }: LabelOptions = {},
+  { unknownVal = "error", batch, kinds = {}, known = {} }: LabelOptions = {},
 ): PreparedLabels {
   const faults = new FaultList();
-  const classes = resolveClasses(train, given, faults);
+  const described = describeTasks(train, { given, kinds, known }, faults);
+  // Of a task without labels nothing is known that others could be read by.
+  faults.throwIfAny();
+  const tasks = openTasks(described);
+  const classes = classesOf(tasks);
   const origins = new Map(train.tasks.map((task) => [task, originOf(task, given)]));
-  const trainRows = encodeTable(train, classes, (task, strangers) =>
-    refuseStrangers(faults, train, task, strangers, origins.get(task)),
+  const trainRows = encodeTable(train, tasks, (task, places) =>
+    refuseStrangers(faults, train, task, places, origins.get(task.name)),
   );
   const ignored: string[] = [];
   const valRows =
     val &&
-    encodeTable(val, classes, (task, strangers) => {
-      if (unknownVal === "ignore") ignored.push(ignoredText(task, strangers));
-      else refuseStrangers(faults, val, task, strangers, origins.get(task), IGNORE_HINT);
+    encodeTable(val, tasks, (task, places) => {
+      if (unknownVal === "ignore" && isIgnorable(task)) ignored.push(ignoredText(task, places));
+      else refuseStrangers(faults, val, task, places, origins.get(task.name), IGNORE_HINT);
     });
   faults.throwIfAny();
   const listed = new Set(Object.keys(given));
   const warnings = labelWarnings({ classes, listed, train, val, labels: trainRows.labels, batch });
   const missing = [...missingCounts(train, "train"), ...(val ? missingCounts(val, "val") : [])];
-  return { classes, train: trainRows, val: valRows, missing, warnings: [...warnings, ...ignored] };
+  const all = [...warnings, ...ignored];
+  return { tasks: described, classes, train: trainRows, val: valRows, missing, warnings: all };
 }
 
 function missingCounts({ tasks, columns }: LabelTable, split: MissingCount["split"]): MissingCount[] {
@@ -98,96 +115,103 @@ function missingCounts({ tasks, columns }: LabelTable, split: MissingCount["spli
 }
 
 /**
- * Class numbers of one table under classes that are known already (evaluation of a finished run). Throws
- * E_LABEL for a label that is no class, or leaves it out and says so in `ignored`, where that is given.
+ * Labels of one table for `tasks`, in its order, that are known already (evaluation of a finished run). Throws
+ * E_LABEL for a label that is none of its task's, or, where `ignored` is given, leaves one that is no class
+ * out and says so there.
  */
-export function encodeLabels(table: LabelTable, classes: ClassNames, ignored?: string[]): LabelledRows {
+export function encodeLabels(table: LabelTable, tasks: readonly Task[], ignored?: string[]): LabelledRows {
   const faults = new FaultList();
-  const rows = encodeTable(table, classes, (task, strangers) => {
-    if (ignored === undefined) refuseStrangers(faults, table, task, strangers);
-    else ignored.push(ignoredText(task, strangers));
+  const rows = encodeTable(table, tasks, (task, places) => {
+    if (ignored !== undefined && isIgnorable(task)) ignored.push(ignoredText(task, places));
+    else refuseStrangers(faults, table, task, places);
   });
   faults.throwIfAny();
   return rows;
 }
 
-/**
- * Sorted by value where all are numbers, else by code units: the same on every machine and in every locale.
- */
-export function sortClasses(values: readonly string[]): string[] {
-  const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
-  const numeric = values.every((value) => Number.isFinite(Number(value)));
-  return [...values].sort((a, b) => (numeric && Number(a) - Number(b)) || byText(a, b));
+/** Classes of the tasks that have any, by name. */
+export function classesOf(tasks: readonly Task[]): ClassNames {
+  const ofClasses = tasks.filter(({ groups }) => groups.areClasses);
+  return Object.fromEntries(ofClasses.map(({ name, groups }) => [name, groups.names]));
 }
 
-function resolveClasses(train: LabelTable, given: ClassNames, faults: FaultList): ClassNames {
-  const entries = train.tasks.map((task, index): [string, readonly string[]] => {
-    const found = train.columns[index]?.names ?? [];
-    if (found.length === 0) {
+/** Of each task of a training table: as the spec or a run has it, else as its labels are. */
+function describeTasks(
+  train: LabelTable,
+  { given, kinds, known }: { given: ClassNames } & Required<Pick<LabelOptions, "kinds" | "known">>,
+  faults: FaultList,
+): TaskDescription[] {
+  return train.tasks.map((task, index): TaskDescription => {
+    const column = train.columns[index];
+    const names = column?.names ?? [];
+    if (names.length === 0) {
       const message = `task "${task}" has no label in ${train.source}`;
       faults.add({ code: "E_TASK_EMPTY", message, at: { path: `tasks[${index}]` } });
     }
+    const ofRun = Object.hasOwn(known, task) ? known[task] : undefined;
     const listed = Object.hasOwn(given, task) ? given[task] : undefined;
-    return [task, listed ?? sortClasses([...new Set(found.map(classKey))])];
+    if (ofRun) return ofRun;
+    if (listed) return { task, classes: listed };
+    const settings = Object.hasOwn(kinds, task) ? kinds[task] : undefined;
+    const kind = kindNamed(settings?.kind);
+    if (!kind) throw new InternalError(`a spec has the kind ${settings?.kind}`);
+    return kind.describe(task, settings ?? {}, { names, rows: rowsOfNames(column) });
   });
-  return Object.fromEntries(entries);
+}
+
+function rowsOfNames(column: LabelColumn | undefined): Float64Array {
+  const rows = new Float64Array(column?.names.length ?? 0);
+  for (const code of column?.codes ?? []) if (code !== NO_NAME) rows[code] = (rows[code] ?? 0) + 1;
+  return rows;
 }
 
 function originOf(task: string, given: ClassNames): string {
   return Object.hasOwn(given, task) ? "the spec lists" : "the training labels have";
 }
 
-/**
- * The number of each name of a column: of the class spelled so, else of the class with its key; else
- * MISSING_CLASS.
- */
-function classNumbers(column: LabelColumn, classes: readonly string[]): Int32Array {
-  const exact = new Map(classes.map((name, number) => [name, number]));
-  const byKey = new Map(classes.map((name, number) => [classKey(name), number]));
-  return Int32Array.from(
-    column.names,
-    (name) => exact.get(name) ?? byKey.get(classKey(name)) ?? MISSING_CLASS,
+/** Whether labels that validation alone has may be left out: those of classes that training lacks. */
+function isIgnorable({ groups }: Task): boolean {
+  return groups.areClasses;
+}
+
+/** Told of labels that are none of a task's, by their spelling. */
+type OnStrangers = (task: Task, places: ReadonlyMap<string, Places>) => void;
+
+function encodeTable(table: LabelTable, tasks: readonly Task[], onStrangers: OnStrangers): LabelledRows {
+  const labels = tasks.map((task, index) =>
+    encodeColumn(task, table.columns[index], table.paths.length, onStrangers),
   );
-}
-
-/** Labels that are no class, by their spelling. */
-interface Strangers {
-  readonly places: ReadonlyMap<string, Places>;
-  /** The task's classes. */
-  readonly classes: readonly string[];
-}
-
-function encodeTable(
-  table: LabelTable,
-  classes: ClassNames,
-  onStrangers: (task: string, strangers: Strangers) => void,
-): LabelledRows {
-  const labels = table.tasks.map((task, index): TaskLabels => {
-    const values = missingClasses(table.paths.length);
-    const column = table.columns[index];
-    if (column === undefined) return { values, width: 1 };
-    const numberOf = classNumbers(column, classes[task] ?? []);
-    const places = new Map<string, Places>();
-    for (const [row, code] of column.codes.entries()) {
-      if (code === NO_NAME) continue;
-      const number = numberOf[code] ?? MISSING_CLASS;
-      if (number === MISSING_CLASS) addPlace(places, column.names[code] ?? "", row);
-      else values[row] = number;
-    }
-    if (places.size > 0) onStrangers(task, { places, classes: classes[task] ?? [] });
-    return { values, width: 1 };
-  });
   return { tasks: table.tasks, paths: table.paths, labels, locate: table.locate };
+}
+
+function encodeColumn(
+  task: Task,
+  column: LabelColumn | undefined,
+  rows: number,
+  onStrangers: OnStrangers,
+): TaskLabels {
+  const width = task.label.shape.reduce((product, size) => product * size, 1);
+  const ofNames = task.label.encode(column?.names ?? []);
+  const values = missingLike(ofNames, rows * width);
+  const places = new Map<string, Places>();
+  for (const [row, code] of (column?.codes ?? new Int32Array()).entries()) {
+    if (code === NO_NAME) continue;
+    const start = code * width;
+    if (isMissing(ofNames, start)) addPlace(places, column?.names[code] ?? "", row);
+    else for (let i = 0; i < width; i++) values[row * width + i] = ofNames[start + i] ?? 0;
+  }
+  if (places.size > 0) onStrangers(task, places);
+  return { values, width };
 }
 
 const IGNORE_HINT = "`unknown_val_classes: ignore` leaves such labels out";
 
-/** A fault for each label that is no class, with its lines. */
+/** A fault for each label that is none of its task's, with its lines. */
 function refuseStrangers(
   faults: FaultList,
   table: LabelTable,
-  task: string,
-  { places, classes }: Strangers,
+  task: Task,
+  places: ReadonlyMap<string, Places>,
   origin = "the training labels have",
   more?: string,
 ): void {
@@ -198,13 +222,15 @@ function refuseStrangers(
       continue;
     }
     const rows = places.get(value) ?? { first: [], count: 0 };
-    const message = `task "${task}": "${value}" is not one of the classes that ${origin} (${placesOf(table, rows)})`;
-    const hint = [suggestName(value, classes), ...(more === undefined ? [] : [more])].join("; ");
-    faults.add({ code: "E_LABEL", message, at: table.locate(rows.first[0] ?? 0), hint });
+    const what = task.label.expected(origin);
+    const message = `task "${task.name}": "${value}" is not ${what} (${placesOf(table, rows)})`;
+    const at = table.locate(rows.first[0] ?? 0);
+    const ways = isIgnorable(task) ? [suggestName(value, task.label.names), ...(more ? [more] : [])] : [];
+    faults.add({ code: "E_LABEL", message, at, ...(ways.length > 0 ? { hint: ways.join("; ") } : {}) });
   }
 }
 
-function ignoredText(task: string, { places }: Strangers): string {
+function ignoredText({ name: task }: Task, places: ReadonlyMap<string, Places>): string {
   const rows = [...places.values()].reduce((sum, { count }) => sum + count, 0);
   const names = sortClasses([...places.keys()]).map((name) => `${name} (${places.get(name)?.count})`);
   return `task "${task}": ${rows} validation rows have no label, theirs are no class: ${listNames(names)}`;

@@ -11,7 +11,7 @@ import type { ImageRows } from "../tables/imageRows.ts";
 import type { PathList } from "../tables/stringTable.ts";
 import { type ClassNames, type LabelledRows, labelsByTask, type PreparedLabels } from "./classes.ts";
 import { listNames } from "./labelWarnings.ts";
-import { classOf } from "./taskLabels.ts";
+import { classOf, hasLabel, type TaskLabels } from "./taskLabels.ts";
 
 /** Contents are compared in tables of so many rows at most, */
 const MAX_COMPARED_ROWS = 50_000;
@@ -35,17 +35,28 @@ async function conflictsOf(rows: LabelledRows, classes: ClassNames): Promise<str
   const ofPath = [...rowsOfOnePath(rows.paths)].filter(([row = -1]) => !covered.has(row));
   const groups = [...ofPath, ...ofContent].sort(([a = 0], [b = 0]) => a - b);
   return [...labelsByTask(rows)].flatMap(([task, labels]) => {
-    const names = classes[task] ?? [];
+    const textOf = labelTexts(labels, Object.hasOwn(classes, task) ? classes[task] : undefined);
     const conflicts = groups.flatMap((group) => {
-      const found = group.map((row) => classOf(labels, row)).filter((label) => label !== undefined);
-      const different = [...new Set(found)];
+      const different = [...new Set(group.flatMap(textOf))];
       if (different.length < 2) return [];
-      return [`${placesText(rows, group)}: ${different.map((label) => names[label]).join(" or ")}`];
+      return [`${placesText(rows, group)}: ${different.join(" or ")}`];
     });
     if (conflicts.length === 0) return [];
     const images = conflicts.length === 1 ? "an image has" : `${conflicts.length} images have`;
     return [`task "${task}": ${images} several labels: ${listNames(conflicts)}`];
   });
+}
+
+/** The text of a row's label, by its class, else by its numbers; none where it is missing. */
+function labelTexts(
+  labels: TaskLabels,
+  classes: readonly string[] | undefined,
+): (row: number) => readonly string[] {
+  return (row) => {
+    if (!hasLabel(labels, row)) return [];
+    if (classes) return [classes[classOf(labels, row) ?? -1] ?? ""];
+    return [labels.values.subarray(row * labels.width, (row + 1) * labels.width).join(" ")];
+  };
 }
 
 function placesText({ paths, locate }: ImageRows, group: readonly number[]): string {

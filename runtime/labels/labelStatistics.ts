@@ -1,8 +1,9 @@
 // What training will see of its labels, before it runs: counts per task and class, tasks labelled together,
 // and, from the sampler's own probabilities, how many labelled rows of a task a batch holds.
 
+import { openTasks } from "../../compiler/tasks/openTask.ts";
+import type { Task } from "../../compiler/tasks/task.ts";
 import { type ClassNames, type LabelledRows, labelsByTask, type PreparedLabels } from "./classes.ts";
-import { countClasses } from "./classWeights.ts";
 import { type BatchSpec, sampleProbabilities } from "./sampler.ts";
 import { countLabelled, hasLabel, rowCount } from "./taskLabels.ts";
 
@@ -20,6 +21,7 @@ export interface TaskBatchShare {
 /** All that is counted of the labels of a run. */
 export interface LabelStatistics {
   readonly rows: { readonly train: number; readonly val: number };
+  /** What labels are counted by: classes, or ranges of numbers. */
   readonly classes: ClassNames;
   /** Labelled rows per task and class. */
   readonly train: Readonly<Record<string, readonly number[]>>;
@@ -32,25 +34,33 @@ export interface LabelStatistics {
 }
 
 /** Counts the labels of a run; the order of the tasks is that of `batch` and `together`. */
-export function labelStatistics({ train, val, classes }: PreparedLabels, spec: BatchSpec): LabelStatistics {
+export function labelStatistics(prepared: PreparedLabels, spec: BatchSpec): LabelStatistics {
+  const { train, val } = prepared;
+  const tasks = openTasks(prepared.tasks);
   return {
     rows: { train: train.paths.length, val: val?.paths.length ?? 0 },
-    classes,
-    train: classCounts(train, classes),
-    val: val ? classCounts(val, classes) : null,
+    classes: Object.fromEntries(tasks.map(({ name, groups }) => [name, groups.names])),
+    train: groupCounts(train, tasks),
+    val: val ? groupCounts(val, tasks) : null,
     together: labelledTogether(train),
     batch: batchShares(train, spec),
     batchSize: spec.batch_size,
   };
 }
 
-/** Labelled rows per class, in the order of the task's classes. */
-export function classCounts(rows: LabelledRows, classes: ClassNames): Record<string, number[]> {
+/** Labelled rows of each of a task's groups: of its classes, or of ranges of its numbers. */
+export function groupCounts(rows: LabelledRows, tasks: readonly Task[]): Record<string, number[]> {
+  const byTask = labelsByTask(rows);
   return Object.fromEntries(
-    [...labelsByTask(rows)].map(([task, labels]) => [
-      task,
-      [...countClasses(labels, classes[task]?.length ?? 0)],
-    ]),
+    tasks.map(({ name, groups }) => {
+      const counts = groups.names.map(() => 0);
+      const { values, width } = byTask.get(name) ?? { values: new Int32Array(), width: 1 };
+      for (let start = 0; start < values.length; start += width) {
+        const group = groups.of(values.subarray(start, start + width));
+        if (group >= 0) counts[group] = (counts[group] ?? 0) + 1;
+      }
+      return [name, counts];
+    }),
   );
 }
 

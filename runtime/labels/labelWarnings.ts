@@ -75,9 +75,9 @@ function rowsByKey({ names, codes }: LabelColumn): Map<string, number> {
 }
 
 /** Classes that a reader would take for one, or for no label. */
-function spellingWarnings({ listed, train }: ReadLabels, task: string, index: number): string[] {
+function spellingWarnings({ classes, listed, train }: ReadLabels, task: string, index: number): string[] {
   const column = train.columns[index];
-  if (column === undefined || listed.has(task)) return [];
+  if (column === undefined || listed.has(task) || !Object.hasOwn(classes, task)) return [];
   const rows = rowsByKey(column);
   const warnings: string[] = [];
   const say = (what: string, names: readonly string[]): void => {

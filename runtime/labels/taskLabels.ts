@@ -19,7 +19,7 @@ export interface TaskLabels {
 export type LabelTensor = BigInt64Array | Float32Array | Uint8Array;
 
 /** `length` missing labels, in the type of `like`. */
-function missingLike(like: LabelNumbers, length: number): LabelNumbers {
+export function missingLike(like: LabelNumbers, length: number): LabelNumbers {
   if (like instanceof Int32Array) return new Int32Array(length).fill(MISSING_CLASS);
   if (like instanceof Uint8Array) return new Uint8Array(length).fill(MISSING_TAG);
   return new Float32Array(length).fill(MISSING_NUMBER);

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import type { Target } from "../../compiler/bundle/manifest.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
+import { openTasks } from "../../compiler/tasks/openTask.ts";
 import type { ModelHashes } from "./fingerprint.ts";
 
 /** All that decides what compile() gives, where no forms were measured. */
@@ -29,7 +30,9 @@ export function compilationKey(inputs: CompilationInputs, compiler: string = com
   const { spec, classes, models, target, channelBlock = null, loaderWarps = false } = inputs;
   const facts = { target, channelBlock, loaderWarps };
   const hashes = [models.trunk?.hash ?? null, models.teacher?.hash ?? null];
-  const named = classes.map(({ task, classes: names }) => [task, names]);
+  const named = openTasks(classes).map(({ name, groups, description }) =>
+    groups.areClasses ? [name, groups.names] : description,
+  );
   return createHash("sha256")
     .update(JSON.stringify({ compiler, spec, classes: named, models: hashes, ...facts }))
     .digest("hex");

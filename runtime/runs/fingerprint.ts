@@ -154,8 +154,10 @@ function olderHash(spec: Spec, { trunk, teacher }: ModelHashes): string {
 const HASHED_ROWS = 4096;
 
 /** Hash of labels, classes and image names in order, not of where the folder lies. */
-export function hashLabels({ train, classes }: PreparedLabels): string {
+export function hashLabels({ train, classes, tasks }: PreparedLabels): string {
   const hash = createHash("sha256").update(JSON.stringify(classes));
+  const others = tasks.filter(({ task }) => !Object.hasOwn(classes, task));
+  if (others.length > 0) hash.update(JSON.stringify(others));
   const rows = rowCount(train.labels);
   for (let first = 0; first < rows; first += HASHED_ROWS)
     hash.update(labelBytes(train.labels, first, Math.min(rows, first + HASHED_ROWS)));

@@ -8,9 +8,10 @@ import { z } from "zod";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { parseSpec } from "../../compiler/spec/parseSpec.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
+import { kindNamed } from "../../compiler/tasks/openTask.ts";
 import { writeFileAtomically } from "../files/atomicDirectory.ts";
 import { type FileSystem, fileError, nodeFileSystem, systemCode } from "../files/fileSystem.ts";
-import type { ClassNames } from "../labels/classes.ts";
+import type { ClassNames, KnownTasks } from "../labels/classes.ts";
 import type { LabelRow } from "../tables/labelTable.ts";
 import type { RunSources } from "./runSources.ts";
 
@@ -29,10 +30,19 @@ const VERSION = 2;
 const rowsSchema = z.array(
   z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]).optional()),
 );
+/** A task of a kind, with the facts of that. */
+const taskSchema = z.looseObject({ task: z.string(), kind: z.string() }).superRefine((entry, check) => {
+  const kind = kindNamed(entry.kind);
+  const issues = kind?.facts.safeParse(entry).error?.issues ?? [];
+  if (!kind) check.addIssue({ code: "custom", path: ["kind"], message: `no kind of tasks: ${entry.kind}` });
+  for (const { path, message } of issues) check.addIssue({ code: "custom", path, message });
+});
 const factsSchema = z.object({
   format: z.literal(RUN_FORMAT),
   version: z.int().min(1).max(VERSION).default(1),
   classes: z.record(z.string(), z.array(z.string()).min(1)),
+  /** What is known of tasks that are not of classes. */
+  tasks: z.record(z.string(), taskSchema).optional(),
   /** From the run's folder to the one that relative paths of the spec start from. */
   project: z.string().optional(),
   /** That folder as it was when the run was trained. */
@@ -48,6 +58,7 @@ type RunFacts = z.output<typeof factsSchema>;
 export interface RunDescription extends RunSources {
   readonly spec: Spec;
   readonly classes: ClassNames;
+  readonly knownTasks: KnownTasks;
 }
 
 /** Whether `logdir` holds a run with something to lose: one that has saved a checkpoint, usable or not. */
@@ -67,6 +78,7 @@ export class RunFolder implements RunDescription {
   /** As resolved by the run, `logdir` as the folder lies now. */
   readonly spec: Spec;
   readonly classes: ClassNames;
+  readonly knownTasks: KnownTasks;
   readonly baseDirectory: string;
   readonly trainRows: readonly LabelRow[] | undefined;
   readonly valRows: readonly LabelRow[] | undefined;
@@ -79,6 +91,7 @@ export class RunFolder implements RunDescription {
     this.directory = directory;
     this.spec = { ...spec, logdir: directory };
     this.classes = facts.classes;
+    this.knownTasks = facts.tasks ?? {};
     this.foldsMissing = facts.foldsMissing ?? false;
     this.trainRows = facts.rows.train;
     this.valRows = facts.rows.val;
@@ -112,7 +125,7 @@ export class RunFolder implements RunDescription {
  * What lies below the spec's folder is kept relative to the run, so that both may move. E_FILE, E_DISK.
  */
 export async function writeRun(directory: string, description: RunDescription): Promise<void> {
-  const { spec, baseDirectory, classes, trainRows, valRows } = description;
+  const { spec, baseDirectory, classes, knownTasks, trainRows, valRows } = description;
   const inProject = (path: string): string => {
     const way = isAbsolute(path) ? relative(baseDirectory, path) : path;
     return leads(way) ? path : way;
@@ -125,6 +138,7 @@ export async function writeRun(directory: string, description: RunDescription): 
   const facts: RunFacts = {
     ...{ format: RUN_FORMAT, version: VERSION, baseDirectory },
     classes: Object.fromEntries(Object.entries(classes).map(([task, names]) => [task, [...names]])),
+    ...(Object.keys(knownTasks).length > 0 ? { tasks: storedTasks(knownTasks) } : {}),
     ...(description.foldsMissing ? { foldsMissing: true } : {}),
     project: relative(directory, baseDirectory).split(sep).join("/") || ".",
     rows: { ...(trainRows && { train: kept(trainRows) }), ...(valRows && { val: kept(valRows) }) },
@@ -132,6 +146,12 @@ export async function writeRun(directory: string, description: RunDescription): 
   const text = `${SPEC_HEAD}${stringify(withPaths(spec, inProject))}`;
   await writeFileAtomically(join(directory, SPEC_FILE), text);
   await writeFileAtomically(join(directory, RUN_FILE), `${JSON.stringify(facts, null, 1)}\n`);
+}
+
+function storedTasks(tasks: KnownTasks): NonNullable<RunFacts["tasks"]> {
+  return Object.fromEntries(
+    Object.entries(tasks).map(([name, task]) => [name, { ...task, kind: task.kind ?? "" }]),
+  );
 }
 
 /** The spec with every path of a file or folder replaced. */

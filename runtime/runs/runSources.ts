@@ -6,7 +6,7 @@ import type { LabelSpec } from "../../compiler/spec/schema.ts";
 import { type PathScope, tableScope } from "../checks/pathScope.ts";
 import { checkImageFiles } from "../checks/sourceCheck.ts";
 import { refuseSharedFiles } from "../checks/splitLeak.ts";
-import type { ClassNames, PreparedLabels } from "../labels/classes.ts";
+import type { ClassNames, KnownTasks, PreparedLabels } from "../labels/classes.ts";
 import type { ImageRows } from "../tables/imageRows.ts";
 import { readLabelTable } from "../tables/labelFiles.ts";
 import {
@@ -25,6 +25,8 @@ export interface RunSources {
   readonly valRows: readonly LabelRow[] | undefined;
   /** Classes that are known already: a run's. */
   readonly classes?: ClassNames | undefined;
+  /** What is known already of tasks that are not of classes: a run's. */
+  readonly knownTasks?: KnownTasks | undefined;
   /** Missing-value words in any case, as a run took them that is older than the key `missing`. */
   readonly foldsMissing?: boolean;
 }
@@ -55,9 +57,10 @@ export async function readSplit(sources: RunSources, split: Split): Promise<Labe
 
 /** The columns of a run's tables, and how their cells are read. */
 function tableColumns({ spec, classes, foldsMissing = false }: RunSources): TableColumns {
-  const { tasks, filepaths, missing, path_prefix, path_suffix } = spec;
+  const { tasks, task_kinds: kinds, filepaths, missing, path_prefix, path_suffix } = spec;
   const named = { ...spec.classes, ...classes };
-  return { tasks, filepaths, missing, path_prefix, path_suffix, classes: named, foldsMissing };
+  const measured = Object.keys(kinds);
+  return { tasks, measured, filepaths, missing, path_prefix, path_suffix, classes: named, foldsMissing };
 }
 
 /**

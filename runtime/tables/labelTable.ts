@@ -54,6 +54,8 @@ export interface TableColumns extends PathRule {
   readonly missing?: readonly (string | number)[];
   /** Classes by task that are labels even where they are missing-value words. */
   readonly classes?: Readonly<Record<string, readonly string[]>>;
+  /** Tasks whose labels may all differ: they are no classes. */
+  readonly measured?: readonly string[];
   /** Missing-value words in any case, and no cell as it stands: quotes decide nothing (see MissingCells). */
   readonly foldsMissing?: boolean;
 }
@@ -70,6 +72,8 @@ interface GrowingColumn {
   readonly codes: NumberList;
   readonly missing: Map<string, number>;
   readonly missingCells: MissingCells;
+  /** How many different labels there may be. */
+  readonly mostLabels: number;
 }
 
 /** A table that grows row by row; what is wrong with a row is kept as a fault. */
@@ -87,7 +91,7 @@ export class LabelTableBuilder {
 
   /** `locate` says where a row stands by the place (a line, say) that it was added with. */
   constructor(source: string, columns: TableColumns, locate: (place: number) => Location) {
-    const { tasks, missing, classes = {}, foldsMissing } = columns;
+    const { tasks, missing, classes = {}, measured = [], foldsMissing } = columns;
     this.#source = source;
     this.#tasks = tasks;
     this.#locate = locate;
@@ -99,6 +103,7 @@ export class LabelTableBuilder {
       words: new Map(),
       codes: new NumberList(),
       missing: new Map(),
+      mostLabels: measured.includes(task) ? Number.POSITIVE_INFINITY : MAX_LABELS,
       missingCells: new MissingCells(
         missing,
         Object.hasOwn(classes, task) ? classes[task] : [],
@@ -173,10 +178,15 @@ export class LabelTableBuilder {
   }
 
   /** The number of a label in the column's dictionary; undefined, and a fault, where it cannot be one. */
-  #number({ numbers }: GrowingColumn, label: string, task: number, place: number): number | undefined {
+  #number(
+    { numbers, mostLabels }: GrowingColumn,
+    label: string,
+    task: number,
+    place: number,
+  ): number | undefined {
     const known = numbers.get(label);
     if (known !== undefined) return known;
-    const fault = labelFault(label, numbers.size);
+    const fault = labelFault(label, numbers.size, mostLabels);
     if (fault !== undefined) {
       this.fault("E_LABEL", `task "${this.#tasks[task]}": ${fault}`, place);
       return undefined;
@@ -217,14 +227,14 @@ export function labelTableFromRows(
   return builder.finish(folder);
 }
 
-function labelFault(label: string, known: number): string | undefined {
+function labelFault(label: string, known: number, most: number): string | undefined {
   if (label.length > MAX_LABEL_CHARACTERS) return `a label of over ${MAX_LABEL_CHARACTERS} characters`;
   const isNumber =
     /^[+-]?(\.?\d|inf(inity)?$)/i.test(label) && !Number.isNaN(Number(label.replace(/^.?inf.*$/i, "0")));
   if (isNumber && !Number.isFinite(Number(label))) return `"${label}" is not a finite number`;
   if (/^\{\s*"choices"\s*:/.test(label))
     return `several choices in one cell (${NOT_YET}tasks of the kind \`tags\`): ${label.slice(0, MAX_SHOWN)}`;
-  if (known >= MAX_LABELS) return `more than ${MAX_LABELS} different labels: these are no classes`;
+  if (known >= most) return `more than ${MAX_LABELS} different labels: these are no classes`;
   return undefined;
 }
 

@@ -2,7 +2,7 @@
 // from.
 import { dirname, resolve } from "node:path";
 import type { Spec } from "../../compiler/spec/schema.ts";
-import type { ClassNames } from "../labels/classes.ts";
+import type { ClassNames, KnownTasks } from "../labels/classes.ts";
 import type { RunDescription } from "../runs/runFolder.ts";
 import type { RunSources } from "../runs/runSources.ts";
 
@@ -11,6 +11,8 @@ export interface Experiment extends RunSources {
   readonly spec: Spec;
   /** Classes that are known already (a run that is opened again). */
   readonly classes: ClassNames | undefined;
+  /** The same of tasks that are not of classes. */
+  readonly knownTasks?: KnownTasks | undefined;
 }
 
 /** The experiment of a spec file at `file`; its relative paths start from the file's folder. */
@@ -21,6 +23,6 @@ export function experimentFromSpec(spec: Spec, file: string): Experiment {
 
 /** The experiment of a run that exists. */
 export function experimentFromRun(run: RunDescription): Experiment {
-  const { spec, baseDirectory, trainRows, valRows, classes, foldsMissing = false } = run;
-  return { spec, baseDirectory, trainRows, valRows, classes, foldsMissing };
+  const { spec, baseDirectory, trainRows, valRows, classes, knownTasks, foldsMissing = false } = run;
+  return { spec, baseDirectory, trainRows, valRows, classes, knownTasks, foldsMissing };
 }

@@ -8,7 +8,7 @@ import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
 import type { ImportedTrunk } from "../../compiler/model/importedTrunk.ts";
 import { removeLeftovers } from "../files/leftovers.ts";
 import { acquireRunLock, type RunLock, refuseLocked } from "../files/runLock.ts";
-import type { ClassNames, PreparedLabels } from "../labels/classes.ts";
+import type { ClassNames, KnownTasks, PreparedLabels } from "../labels/classes.ts";
 import { newestCheckpointName, readNewestCheckpoint } from "../runs/checkpoints.ts";
 import { refuseOtherTensors } from "../runs/checkpointTensors.ts";
 import {
@@ -22,7 +22,7 @@ import {
 } from "../runs/fingerprint.ts";
 import { changesText, labelChanges, writeLabelRecord } from "../runs/labelRecord.ts";
 import { refuseForeignRun } from "../runs/ownRun.ts";
-import { BUNDLE_FOLDER, hasRun, RunFolder, writeRun } from "../runs/runFolder.ts";
+import { BUNDLE_FOLDER, hasRun, type RunDescription, RunFolder, writeRun } from "../runs/runFolder.ts";
 import {
   compiledReading,
   otherReading,
@@ -41,6 +41,7 @@ interface Past extends Resumption {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   /** The run's classes; undefined where run.json cannot be read. */
   readonly classes: ClassNames | undefined;
+  readonly knownTasks: KnownTasks | undefined;
   readonly foldsMissing: boolean | undefined;
   /** How its imported fcn was read, where its bundle can be. */
   readonly reading: TrunkReading | undefined;
@@ -85,6 +86,7 @@ export class RunClaim {
         stored: readFingerprint(checkpoint.progress, checkpoint.path),
       },
       ...{ runSpec: run?.spec, classes: run?.classes, foldsMissing: run?.foldsMissing },
+      knownTasks: run?.knownTasks,
       tensors: new Map(
         [...checkpoint.tensors].map(([name, tensor]) => [name, { ...tensor, data: new Uint8Array() }]),
       ),
@@ -106,6 +108,11 @@ export class RunClaim {
   /** Whether the run takes missing-value words in any case, which cannot change either. */
   get foldsMissing(): boolean | undefined {
     return this.#past?.foldsMissing;
+  }
+
+  /** What the run knows of tasks that are not of classes, which cannot change either. */
+  get knownTasks(): KnownTasks | undefined {
+    return this.#past?.knownTasks;
   }
 
   /** What labels threw that are read under the classes of the run, with what can be done. */
@@ -183,7 +190,7 @@ export class RunClaim {
       await removeLeftovers(directory);
       await writeLabelRecord(directory, labels.train, data);
       const foldsMissing = this.foldsMissing ?? this.#experiment.foldsMissing ?? false;
-      await writeRun(directory, { ...this.#experiment, classes: labels.classes, foldsMissing });
+      await writeRun(directory, { ...this.#experiment, ...factsOfLabels(labels), foldsMissing });
     } catch (error) {
       await lock.release();
       throw error;
@@ -207,4 +214,10 @@ function describesNoRun(error: unknown): undefined {
   const codes: readonly string[] = ["E_FILE", "E_BUNDLE", "E_CONFIG", "E_CONFIG_PARSE"];
   if (error instanceof MttcError && codes.includes(error.code)) return undefined;
   throw error;
+}
+
+/** What a run keeps of its tasks. */
+function factsOfLabels({ tasks, classes }: PreparedLabels): Pick<RunDescription, "classes" | "knownTasks"> {
+  const others = tasks.filter(({ task }) => !Object.hasOwn(classes, task));
+  return { classes, knownTasks: Object.fromEntries(others.map((entry) => [entry.task, entry])) };
 }

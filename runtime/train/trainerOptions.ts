@@ -69,7 +69,10 @@ export async function readTables(sources: LabelSources): Promise<PreparedLabels>
   const train = (await readSplit(sources, "train")) ?? noTrainLabels(spec);
   const val = await readSplit(sources, "val");
   const given = { ...spec.classes, ...sources.classes };
-  return prepareLabels(train, val, given, { unknownVal: spec.unknown_val_classes, batch: spec });
+  return prepareLabels(train, val, given, {
+    ...{ unknownVal: spec.unknown_val_classes, batch: spec, kinds: spec.task_kinds },
+    known: sources.knownTasks ?? {},
+  });
 }
 
 /** The same, and what the classes weigh; E_CONFIG (class_weights), too. */

@@ -112,7 +112,7 @@ export class TrainingSession implements AsyncDisposable {
     try {
       const claim = options.trains ? await RunClaim.look(experiment, options.existing) : undefined;
       const labels = await openLabels(experiment, claim, options.trains);
-      const classes = spec.tasks.map((task) => ({ task, classes: labels.classes[task] ?? [] }));
+      const classes = labels.tasks;
       const changed = await claim?.compareLabels(labels, options.acceptNewLabels ?? false);
       const starting = startOrt(spec, options, closers);
       const models = await readForeignModels(spec, experiment.baseDirectory, classes);
@@ -283,10 +283,11 @@ async function openLabels(
   trains: boolean,
 ): Promise<RunLabels> {
   const classes = claim?.classes ?? experiment.classes;
+  const knownTasks = claim?.knownTasks ?? experiment.knownTasks;
   const foldsMissing = claim?.foldsMissing ?? experiment.foldsMissing ?? false;
   let labels: RunLabels;
   try {
-    labels = await readLabels({ ...experiment, classes, foldsMissing });
+    labels = await readLabels({ ...experiment, classes, knownTasks, foldsMissing });
   } catch (error) {
     throw claim ? claim.explained(error) : error;
   }

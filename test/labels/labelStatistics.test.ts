@@ -7,8 +7,9 @@ import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { addDataStatsCommand } from "../../cli/dataStatsCommand.ts";
 import { processTerminal } from "../../cli/terminal.ts";
+import { openTasks } from "../../compiler/tasks/openTask.ts";
 import type { LabelledRows } from "../../runtime/labels/classes.ts";
-import { batchShares, classCounts, labelledTogether } from "../../runtime/labels/labelStatistics.ts";
+import { batchShares, groupCounts, labelledTogether } from "../../runtime/labels/labelStatistics.ts";
 import { dataStats, dataStatsPlot } from "../../runtime/mttc.ts";
 import { faultsOfAsync } from "../spec/faultsOf.ts";
 import { SUM_FLOAT64 } from "../tolerances.ts";
@@ -22,7 +23,11 @@ const rows: LabelledRows = {
 };
 
 test("rows are counted per class, and per pair of tasks", () => {
-  expect(classCounts(rows, { a: ["x", "y"], b: ["z", "w"] })).toEqual({ a: [1, 2], b: [1, 0] });
+  const tasks = openTasks([
+    { task: "a", classes: ["x", "y"] },
+    { task: "b", classes: ["z", "w"] },
+  ]);
+  expect(groupCounts(rows, tasks)).toEqual({ a: [1, 2], b: [1, 0] });
   expect(labelledTogether(rows)).toEqual([
     [3, 1],
     [1, 1],

@@ -4,7 +4,10 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { formatFault } from "../../compiler/diagnostics.ts";
-import { encodeLabels, prepareLabels, sortClasses } from "../../runtime/labels/classes.ts";
+import { sortClasses } from "../../compiler/tasks/classTask.ts";
+import { openTasks } from "../../compiler/tasks/openTask.ts";
+import type { Task } from "../../compiler/tasks/task.ts";
+import { encodeLabels, prepareLabels } from "../../runtime/labels/classes.ts";
 import { parseLabelTable, readLabelTable } from "../../runtime/tables/labelFiles.ts";
 import {
   type LabelRow,
@@ -15,6 +18,14 @@ import {
 import { rowMajor } from "../labels/classLabels.ts";
 import { faultsOf, faultsOfAsync, printedFaults } from "../spec/faultsOf.ts";
 import { tableCells } from "./tableCells.ts";
+
+/** Tasks a and b of these classes. */
+function tasksOf(a: readonly string[], b: readonly string[]): Task[] {
+  return openTasks([
+    { task: "a", classes: a },
+    { task: "b", classes: b },
+  ]);
+}
 
 const columns: TableColumns = { tasks: ["a", "b"], filepaths: "filepath" };
 
@@ -201,10 +212,10 @@ describe("classes", () => {
   });
 
   it("of a run keep the spelling that the run gave them, two that are one number now among them", () => {
-    const { labels } = encodeLabels(table("filepath,a,b\n1.png,1,x\n2.png,1.0,x\n3.png,0,x\n"), {
-      a: ["0.0", "1", "1.0"],
-      b: ["x"],
-    });
+    const { labels } = encodeLabels(
+      table("filepath,a,b\n1.png,1,x\n2.png,1.0,x\n3.png,0,x\n"),
+      tasksOf(["0.0", "1", "1.0"], ["x"]),
+    );
     expect([...(labels[0]?.values ?? [])]).toEqual([1, 2, 0]);
   });
 
@@ -273,9 +284,9 @@ describe("classes", () => {
   });
 
   it("that are known already number a table of their own", () => {
-    expect(rowMajor(encodeLabels(train, { a: ["10", "9"], b: ["y", "x"] }).labels).slice(0, 4)).toEqual([
+    expect(rowMajor(encodeLabels(train, tasksOf(["10", "9"], ["y", "x"])).labels).slice(0, 4)).toEqual([
       0, 0, 1, -1,
     ]);
-    expect(faultsOf(() => encodeLabels(train, { a: ["10"], b: ["y", "x"] }))).toHaveLength(1);
+    expect(faultsOf(() => encodeLabels(train, tasksOf(["10"], ["y", "x"])))).toHaveLength(1);
   });
 });

@@ -59,17 +59,20 @@ describe("the loss", () => {
   test.each([
     ["l2", 0.18333333333333332],
     ["huber", 0.09166666666666659],
-  ] as const)("%s of standardised errors is PyTorch's, and what is served has the labels' unit", (loss, mean) => {
-    for (const { of, tolerance } of runLoss(loss, standardised, LABELS)) {
-      expect(Math.abs((of("loss_sum")[0] ?? Number.NaN) / 5 - mean)).toBeLessThan(tolerance);
-      expect(of("count")).toEqual([5]);
-      expect(Math.abs((of("inverse")[0] ?? Number.NaN) - 0.2)).toBeLessThan(tolerance);
-      expect(Math.abs((of("absolute_error")[0] ?? Number.NaN) - 2.75)).toBeLessThan(10 * tolerance);
-      of("served").forEach((value, i) => {
-        expect(Math.abs(value - (ANSWERS[i] ?? Number.NaN))).toBeLessThan(10 * tolerance);
-      });
-    }
-  });
+  ] as const)(
+    "%s of standardised errors is PyTorch's, and what is served has the labels' unit",
+    (loss, mean) => {
+      for (const { of, tolerance } of runLoss(loss, standardised, LABELS)) {
+        expect(Math.abs((of("loss_sum")[0] ?? Number.NaN) / 5 - mean)).toBeLessThan(tolerance);
+        expect(of("count")).toEqual([5]);
+        expect(Math.abs((of("inverse")[0] ?? Number.NaN) - 0.2)).toBeLessThan(tolerance);
+        expect(Math.abs((of("absolute_error")[0] ?? Number.NaN) - 2.75)).toBeLessThan(10 * tolerance);
+        of("served").forEach((value, i) => {
+          expect(Math.abs(value - (ANSWERS[i] ?? Number.NaN))).toBeLessThan(10 * tolerance);
+        });
+      }
+    },
+  );
 
   test("huber's gradient is z up to 1, and its sign beyond", () => {
     const z = [0.5, -0.25, 3, -7, 0];
