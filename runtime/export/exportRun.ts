@@ -2,6 +2,7 @@
 // Nothing is put in place before every file has been opened, run on real images and found equal to the
 // trainer.
 import { join, resolve } from "node:path";
+import { tasksOf } from "../../compiler/bundle/manifest.ts";
 import { type ExportedFile, exportModel } from "../../compiler/export/exportModel.ts";
 import { fullMetadata, type ModelKind } from "../../compiler/export/modelMetadata.ts";
 import { writeDirectoryAtomically } from "../files/atomicDirectory.ts";
@@ -54,7 +55,7 @@ export async function exportRun(
   const manifest = await trainer.manifest();
   const directory = resolve(options.directory ?? join(trainer.directory ?? ".", EXPORT_FOLDER));
   await refuseForeignExport(directory);
-  const classes = manifest.tasks.map(({ name, classes: names }) => ({ task: name, classes: names }));
+  const classes = tasksOf(manifest).map(({ description }) => description);
   const values = new ParameterValues(await trainer.parameters(), manifest);
   const { split = false } = options;
   const trunk = await trainer.trunk();

@@ -14,6 +14,7 @@ describe("a good spec", () => {
   it("takes every default of semantics.md", () => {
     expect(parseSpec(least, "spec.yaml")).toEqual({
       logdir: null,
+      task_kinds: {},
       train_labels: null,
       val_labels: null,
       filepaths: "filepath",
