@@ -36,10 +36,7 @@ function hasClassWeights({ class_weights: weights }: LossSpec, { name, hasWeight
 }
 
 /** How the spec weighs the classes of a task; 1 for those that it does not name. */
-export function classWeightsOf(
-  spec: LossSpec,
-  task: WeighedTask,
-): ClassWeights | undefined {
+export function classWeightsOf(spec: LossSpec, task: WeighedTask): ClassWeights | undefined {
   if (!hasClassWeights(spec, task)) return undefined;
   const { name: ofTask, numbers } = task;
   const { class_weights: weights } = spec;
@@ -90,9 +87,10 @@ export function buildObjective(
   losses: ReadonlyMap<Task, TaskLoss>,
   source: ParameterSource,
 ): Value {
-  const terms = [...losses].map(([{ name, certainty }, { objective }], i) => {
+  const terms = [...losses].map(([task, { objective }], i) => {
+    const { name, certainty } = task;
     const term = (): Value => {
-      const mean = b.mul(objective, inverseCountInput(b, spec, name));
+      const mean = b.mul(objective, inverseCountInput(b, spec, task));
       const weight = taskWeight(spec, i);
       if (weight !== "adaptive") return b.mul(taskWeightInput(b, name, weight), mean);
       const learned = b.emit("Exp", [b.neg(source(b, logVariance(name)))]);
@@ -114,12 +112,12 @@ function taskWeightInput(b: GraphBuilder, task: string, weight: number): Value {
 }
 
 /** The input of 1 / labelled rows of a task (class weights: 1 / sum of theirs), declared once. */
-export function inverseCountInput(b: GraphBuilder, spec: LossSpec, task: string): Value {
+export function inverseCountInput(b: GraphBuilder, spec: LossSpec, task: WeighedTask): Value {
   const value: InverseCount = hasClassWeights(spec, task)
-    ? { formula: "inverse_weight", weights: classWeightName(task) }
+    ? { formula: "inverse_weight", weights: classWeightName(task.name) }
     : { formula: "inverse_labelled" };
-  const name = inverseCountName(task);
-  const role = { role: "scalar", scalar: "inverse_count", task, value } as const;
+  const name = inverseCountName(task.name);
+  const role = { role: "scalar", scalar: "inverse_count", task: task.name, value } as const;
   return b.findInput(name) ?? b.input(name, "float32", [], role);
 }
 

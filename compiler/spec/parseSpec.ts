@@ -176,8 +176,8 @@ function listWeights(valid: Partial<Record<SpecKey, unknown>>): readonly RuleFau
 }
 
 /**
- * The same spec with its classes and kinds in the order of the tasks: the order of keys in the source must not show in
- * files.
+ * The same spec with its classes and kinds in the order of the tasks: the order of keys in the source must
+ * not show in files.
  */
 function inTaskOrder<Keys extends PartialSpec>(spec: Keys): Keys {
   const { classes, task_kinds: kinds, tasks } = spec;

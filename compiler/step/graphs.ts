@@ -82,7 +82,8 @@ export function buildApplyGraph(model: TrainingModel, gradients: GradientGraph):
   emitUpdate(b, model, {
     parameters: optimizedParameters(gradients),
     gradientOf: ({ name, shape }) => accumulatorInput(b, name, shape),
-    inverseCount: (task) => inverseCountInput(b, spec, task),
+    inverseCount: (name) =>
+      inverseCountInput(b, spec, model.tasks.find((task) => task.name === name) ?? absent(name)),
   });
   return b.build();
 }

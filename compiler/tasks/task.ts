@@ -58,8 +58,8 @@ export interface TaskLabel extends Pick<LabelRole, "encoding" | "missing"> {
   readonly dtype: "int64" | "float32";
   readonly shape: readonly number[];
   /**
-   * Of each of the different labels of a column, as spelled, its numbers, row-major [names x numbers of a row];
-   * missing ones (-1 of int64, NaN of float32) where a label is none of this task's.
+   * Of each of the different labels of a column, as spelled, its numbers, row-major [names x numbers of a
+   * row]; missing ones (-1 of int64, NaN of float32) where a label is none of this task's.
    */
   readonly encode: (names: readonly string[]) => Int32Array | Float32Array;
   /** What a label has to be, for messages; `source` is who decided that ("the spec lists"). */
@@ -87,7 +87,7 @@ export interface Task {
   readonly label: TaskLabel;
   /** Whether the spec's `class_weights` speak of it. */
   readonly hasWeights: boolean;
-  /** What its labels are counted, drawn and balanced by: of classes the classes, of others what is like them. */
+  /** What its labels are counted by: of classes the classes, of others what is like them. */
   readonly groups: {
     readonly names: readonly string[];
     /** Whether each must occur, and stands for itself. */

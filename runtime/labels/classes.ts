@@ -1,6 +1,6 @@
-// Label tables -> what is known of each task, and the numbers of its labels, both as the task's kind has them:
-// classes are the sorted values of the training labels, or those that the spec lists. The order of the rows
-// never matters. What is missing is a number of its own from here on (missing.ts).
+// Label tables -> what is known of each task, and the numbers of its labels, both as the task's kind has
+// them: classes are the sorted values of the training labels, or those that the spec lists. The order of the
+// rows never matters. What is missing is a number of its own from here on (missing.ts).
 import { InternalError, suggestName } from "../../compiler/diagnostics.ts";
 import type { LabelSpec } from "../../compiler/spec/schema.ts";
 import { sortClasses } from "../../compiler/tasks/classTask.ts";

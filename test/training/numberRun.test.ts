@@ -1,5 +1,5 @@
-// A run of tasks of both kinds from label tables to predictions: what training, evaluation, export, prediction
-// and resumption say of a number beside a class, in the number's own unit.
+// A run of tasks of both kinds from label tables to predictions: what training, evaluation, export,
+// prediction and resumption say of a number beside a class, in the number's own unit.
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
