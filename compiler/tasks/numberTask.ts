@@ -51,11 +51,11 @@ function describeNumber(
   { names, rows }: TrainingColumn,
 ): TaskDescription {
   const numbers = names.map(numberOf);
-  const over = (valueOf: (number: number) => number): number => {
+  const over = (part: (number: number) => number): number => {
     let [sum, count] = [0, 0];
     for (const [i, number] of numbers.entries()) {
       if (Number.isNaN(number)) continue;
-      sum += (rows[i] ?? 0) * valueOf(number);
+      sum += (rows[i] ?? 0) * part(number);
       count += rows[i] ?? 0;
     }
     return count === 0 ? 0 : sum / count;
