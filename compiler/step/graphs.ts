@@ -83,7 +83,14 @@ export function buildApplyGraph(model: TrainingModel, gradients: GradientGraph):
     parameters: optimizedParameters(gradients),
     gradientOf: ({ name, shape }) => accumulatorInput(b, name, shape),
     inverseCount: (name) =>
-      inverseCountInput(b, spec, model.tasks.find((task) => task.name === name) ?? absent(name)),
+      inverseCountInput(
+        b,
+        spec,
+        need(
+          model.tasks.find((task) => task.name === name),
+          name,
+        ),
+      ),
   });
   return b.build();
 }
