@@ -190,6 +190,10 @@ describe("the dialect", () => {
     expect(offences(files, "code", /(?:[:<|&]|\bas|=>)\s*any\b(?!\()|,\s*any>/)).toEqual([]);
   });
 
+  it("hides what is a class's own by #names; `private` is for constructors", () => {
+    expect(offences(shipped, "code", /^\s+private (?!constructor\b)/)).toEqual([]);
+  });
+
   it("has no default exports but where a tool asks for one", () => {
     expect(offences(sources, "code", /^export default/)).toEqual([]);
   });

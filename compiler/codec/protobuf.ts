@@ -38,22 +38,22 @@ class ExactWriter extends protobuf.Writer {
 
 /** protobufjs's reader, counting what it creates and giving int64 fields as exact numbers. */
 class BoundedReader extends protobuf.Reader {
-  private readonly limits: DecodeLimits;
-  private fields = 0;
-  private integers = 0;
+  readonly #limits: DecodeLimits;
+  #fields = 0;
+  #integers = 0;
   constructor(bytes: Uint8Array, limits: DecodeLimits) {
     super(bytes);
-    this.limits = limits;
+    this.#limits = limits;
   }
   override tag(): number {
-    this.fields += 1;
-    if (this.fields > this.limits.maxFields) throw parseError(`more than ${this.limits.maxFields} fields`);
+    this.#fields += 1;
+    if (this.#fields > this.#limits.maxFields) throw parseError(`more than ${this.#limits.maxFields} fields`);
     return super.tag();
   }
   override int64(): Int64 {
-    this.integers += 1;
-    if (this.integers > this.limits.maxListedIntegers)
-      throw parseError(`more than ${this.limits.maxListedIntegers} integers in lists`);
+    this.#integers += 1;
+    if (this.#integers > this.#limits.maxListedIntegers)
+      throw parseError(`more than ${this.#limits.maxListedIntegers} integers in lists`);
     const value = Number(super.int64());
     // The ends of the int64 range stand for "up to the end" in slices; 2^53 - 1 says the same.
     if (Math.abs(value) >= 2 ** 63) return (Math.sign(value) * Number.MAX_SAFE_INTEGER) as unknown as Int64;

@@ -30,22 +30,22 @@ export interface FeatureBatch {
 
 /** Delivers the batches of one epoch in order; buffers that are released are filled again. */
 export class FeatureBatches implements AsyncDisposable {
-  private readonly options: FeatureBatchesOptions;
-  private readonly free: ArrayBuffer[] = [];
-  private following: number;
+  readonly #options: FeatureBatchesOptions;
+  readonly #free: ArrayBuffer[] = [];
+  #following: number;
 
   constructor(options: FeatureBatchesOptions) {
-    this.options = options;
-    this.following = options.startBatch ?? 0;
+    this.#options = options;
+    this.#following = options.startBatch ?? 0;
   }
 
   /** The next batch, undefined after the last one. E_FILE, E_SHARD_META. */
   async next(): Promise<FeatureBatch | undefined> {
-    const { paths, order, batchSize, store, form } = this.options;
-    const index = this.following++;
+    const { paths, order, batchSize, store, form } = this.#options;
+    const index = this.#following++;
     const rows = order.slice(index * batchSize, (index + 1) * batchSize);
     if (rows.length === 0) return undefined;
-    const features = new Float32Array(this.free.pop() ?? new ArrayBuffer(4 * batchSize * store.width));
+    const features = new Float32Array(this.#free.pop() ?? new ArrayBuffer(4 * batchSize * store.width));
     const reads: (Promise<void> | undefined)[] = [];
     for (const [place, row] of rows.entries()) {
       const target = features.subarray(place * store.width, (place + 1) * store.width);
@@ -61,10 +61,10 @@ export class FeatureBatches implements AsyncDisposable {
 
   /** Gives a batch's buffer back. */
   release(buffer: ArrayBuffer): void {
-    this.free.push(buffer);
+    this.#free.push(buffer);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.free.length = 0;
+    this.#free.length = 0;
   }
 }

@@ -33,13 +33,13 @@ export class FeatureStore implements AsyncDisposable {
   readonly isInMemory: boolean;
   /** Bytes on the disk of the shards that are read. */
   readonly sizeBytes: number;
-  private readonly options: FeatureStoreOptions;
-  private readonly records: ReadonlyMap<string, PackEntry>;
-  private readonly opened = new Map<Shard, OpenShard>();
+  readonly #options: FeatureStoreOptions;
+  readonly #records: ReadonlyMap<string, PackEntry>;
+  readonly #opened = new Map<Shard, OpenShard>();
 
   private constructor(records: ReadonlyMap<string, PackEntry>, options: FeatureStoreOptions) {
-    this.options = options;
-    this.records = records;
+    this.#options = options;
+    this.#records = records;
     this.width = recordBytes(options.kind) / FLOAT_BYTES / options.forms;
     const shards = new Set([...records.values()].map(({ shard }) => shard));
     this.sizeBytes = [...shards].reduce((sum, { index }) => sum + index.sizeBytes, 0);
@@ -54,7 +54,7 @@ export class FeatureStore implements AsyncDisposable {
     const store = new FeatureStore(records, options);
     try {
       for (const { shard } of records.values())
-        if (!store.opened.has(shard)) store.opened.set(shard, await store.openShard(shard));
+        if (!store.#opened.has(shard)) store.#opened.set(shard, await store.#openShard(shard));
       return store;
     } catch (error) {
       await store[Symbol.asyncDispose]();
@@ -64,9 +64,9 @@ export class FeatureStore implements AsyncDisposable {
 
   /** Copies form `form` of an image to the start of `target`; a promise where it is read from the disk. */
   read(path: string, form: number, target: Float32Array<ArrayBuffer>): Promise<void> | undefined {
-    const { shard, record } = need(this.records.get(path), path);
-    const { memory, file } = need(this.opened.get(shard), path);
-    const from = (record * this.options.forms + form) * this.width;
+    const { shard, record } = need(this.#records.get(path), path);
+    const { memory, file } = need(this.#opened.get(shard), path);
+    const from = (record * this.#options.forms + form) * this.width;
     if (memory) {
       target.set(memory.subarray(from, from + this.width));
       return undefined;
@@ -76,17 +76,17 @@ export class FeatureStore implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const { file } of this.opened.values()) if (file !== undefined) await closeFile(file);
-    this.opened.clear();
+    for (const { file } of this.#opened.values()) if (file !== undefined) await closeFile(file);
+    this.#opened.clear();
   }
 
-  private async openShard({ file: path, index }: Shard): Promise<OpenShard> {
+  async #openShard({ file: path, index }: Shard): Promise<OpenShard> {
     const file = await openFile(path, "r").catch((error: unknown) => {
       throw fileError(error, path, "read the features");
     });
     if (!this.isInMemory) return { memory: undefined, file };
     try {
-      const bytes = new Uint8Array(index.sources.length * recordBytes(this.options.kind));
+      const bytes = new Uint8Array(index.sources.length * recordBytes(this.#options.kind));
       const most = 2 ** 30;
       for (let at = 0; at < bytes.length; at += most)
         await readAt(file, bytes.subarray(at, at + most), HEADER_BYTES + at, path);

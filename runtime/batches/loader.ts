@@ -54,32 +54,32 @@ type Outcome = { readonly batch: Batch } | { readonly error: unknown };
  */
 export class BatchLoader implements AsyncDisposable {
   readonly batchCount: number;
-  private readonly options: LoaderOptions;
+  readonly #options: LoaderOptions;
   /** Bytes of the buffer behind each batch. */
   readonly slotBytes: number;
-  private readonly slotCount: number;
-  private readonly stream: ImageStream;
-  private readonly free: ArrayBuffer[];
-  private readonly started: Promise<Outcome>[] = [];
-  private readonly waiting: (() => void)[] = [];
-  private nextToStart: number;
-  private failure: { readonly error: unknown } | undefined;
-  private closing: Promise<void> | undefined;
+  readonly #slotCount: number;
+  readonly #stream: ImageStream;
+  readonly #free: ArrayBuffer[];
+  readonly #started: Promise<Outcome>[] = [];
+  readonly #waiting: (() => void)[] = [];
+  #nextToStart: number;
+  #failure: { readonly error: unknown } | undefined;
+  #closing: Promise<void> | undefined;
 
   constructor(options: LoaderOptions) {
     const { rows, order, batchSize, reader, slots = DEFAULT_SLOTS, startBatch = 0 } = options;
     if (order.length % batchSize !== 0) throw new InternalError("the order is not made of full batches");
     if (slots < 2) throw new InternalError("a loader needs two slots or more");
-    this.options = options;
+    this.#options = options;
     this.batchCount = order.length / batchSize;
     this.slotBytes = batchSize * imageBytes(reader.format);
-    this.slotCount = slots;
-    this.free = Array.from({ length: slots }, () => new ArrayBuffer(this.slotBytes));
+    this.#slotCount = slots;
+    this.#free = Array.from({ length: slots }, () => new ArrayBuffer(this.slotBytes));
     const streams = "openStream" in reader ? reader : new BatchFiller(reader);
     const { parallel, stuckMs, warp } = options;
-    this.stream = streams.openStream({ paths: rows.paths, parallel, stuckMs, warp });
-    this.nextToStart = startBatch;
-    this.startBatches();
+    this.#stream = streams.openStream({ paths: rows.paths, parallel, stuckMs, warp });
+    this.#nextToStart = startBatch;
+    this.#startBatches();
   }
 
   /**
@@ -89,12 +89,12 @@ export class BatchLoader implements AsyncDisposable {
    */
   async next(): Promise<Batch | undefined> {
     for (;;) {
-      if (this.failure !== undefined) throw this.failure.error;
-      if (this.closing) return undefined;
-      const first = this.started.shift();
-      if (first !== undefined) return this.open(await first);
-      if (this.nextToStart >= this.batchCount) return undefined;
-      await new Promise<void>((resume) => this.waiting.push(resume));
+      if (this.#failure !== undefined) throw this.#failure.error;
+      if (this.#closing) return undefined;
+      const first = this.#started.shift();
+      if (first !== undefined) return this.#open(await first);
+      if (this.#nextToStart >= this.batchCount) return undefined;
+      await new Promise<void>((resume) => this.#waiting.push(resume));
     }
   }
 
@@ -104,12 +104,12 @@ export class BatchLoader implements AsyncDisposable {
    */
   release(buffer: ArrayBuffer): void {
     if (buffer.byteLength !== this.slotBytes) throw new InternalError("released a buffer that is no slot");
-    if (this.free.length + this.started.length >= this.slotCount || this.free.includes(buffer)) {
+    if (this.#free.length + this.#started.length >= this.#slotCount || this.#free.includes(buffer)) {
       throw new InternalError("released a slot twice");
     }
-    this.free.push(buffer);
-    this.startBatches();
-    this.wake();
+    this.#free.push(buffer);
+    this.#startBatches();
+    this.#wake();
   }
 
   /**
@@ -117,55 +117,55 @@ export class BatchLoader implements AsyncDisposable {
    * undefined.
    */
   close(): Promise<void> {
-    this.closing ??= this.stream.close();
-    this.wake();
-    return this.closing;
+    this.#closing ??= this.#stream.close();
+    this.#wake();
+    return this.#closing;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  private open(outcome: Outcome): Batch | undefined {
+  #open(outcome: Outcome): Batch | undefined {
     // A batch that was cut off by `close` is incomplete.
-    if (this.closing) return undefined;
+    if (this.#closing) return undefined;
     if ("batch" in outcome) return outcome.batch;
-    this.failure ??= outcome;
-    throw this.failure.error;
+    this.#failure ??= outcome;
+    throw this.#failure.error;
   }
 
-  private wake(): void {
-    for (const resume of this.waiting.splice(0)) resume();
+  #wake(): void {
+    for (const resume of this.#waiting.splice(0)) resume();
   }
 
-  private startBatches(): void {
-    while (!this.closing && this.failure === undefined && this.nextToStart < this.batchCount) {
-      const slot = this.free.pop();
+  #startBatches(): void {
+    while (!this.#closing && this.#failure === undefined && this.#nextToStart < this.batchCount) {
+      const slot = this.#free.pop();
       if (slot === undefined) return;
-      const index = this.nextToStart++;
+      const index = this.#nextToStart++;
       // An outcome, not a rejection: a batch may fail long before anyone asks for it.
-      const outcome = this.fill(index, slot).then(
+      const outcome = this.#fill(index, slot).then(
         (batch): Outcome => ({ batch }),
         (error: unknown): Outcome => ({ error }),
       );
-      this.started.push(outcome);
+      this.#started.push(outcome);
     }
   }
 
-  private async fill(index: number, slot: ArrayBuffer): Promise<Batch> {
-    const { batchSize, order, rows: table } = this.options;
+  async #fill(index: number, slot: ArrayBuffer): Promise<Batch> {
+    const { batchSize, order, rows: table } = this.#options;
     const rows = order.slice(index * batchSize, (index + 1) * batchSize);
     const filled = rows.filter((row) => row !== NO_ROW).length;
     try {
-      const images = new Uint8Array(await this.stream.fill(this.request(index, rows), slot));
+      const images = new Uint8Array(await this.#stream.fill(this.#request(index, rows), slot));
       return { index, images, rows, filled };
     } catch (error) {
       throw error instanceof MttcError ? listed(error, rows, table) : error;
     }
   }
 
-  private request(index: number, rows: Int32Array): FillRequest {
-    const { stamps } = this.options.rows;
+  #request(index: number, rows: Int32Array): FillRequest {
+    const { stamps } = this.#options.rows;
     const firstSample = index * rows.length;
     return { rows, firstSample, stamps: stamps && Uint32Array.from(rows, (row) => stamps[row] ?? 0) };
   }

@@ -10,47 +10,47 @@ import type { EpochWarp, FillRequest, WarpInPlace } from "./imageStreams.ts";
 import type { LoaderService, SharedStreamOptions } from "./loaderProtocol.ts";
 
 export class LoaderServer implements LoaderService {
-  private readonly reader: ImageReader;
-  private readonly filler: BatchFiller;
-  private readonly streams = new Map<number, FillingStream>();
-  private packed: PackedImages | undefined;
+  readonly #reader: ImageReader;
+  readonly #filler: BatchFiller;
+  readonly #streams = new Map<number, FillingStream>();
+  #packed: PackedImages | undefined;
 
   constructor(reader: ImageReader) {
-    this.reader = reader;
-    this.filler = new BatchFiller(reader, makeWarp);
+    this.#reader = reader;
+    this.#filler = new BatchFiller(reader, makeWarp);
   }
 
   async usePacked(handle: PackHandle, tables: readonly SharedPaths[]): Promise<void> {
-    const before = this.packed;
-    this.packed = await PackedImages.open(handle, pathsOf(tables));
-    this.reader.usePacked(this.packed);
+    const before = this.#packed;
+    this.#packed = await PackedImages.open(handle, pathsOf(tables));
+    this.#reader.usePacked(this.#packed);
     await before?.[Symbol.asyncDispose]();
   }
 
   forget(): void {
-    this.reader.forget();
+    this.#reader.forget();
   }
 
   openStream(stream: number, { paths, ...options }: SharedStreamOptions): void {
-    this.streams.set(stream, this.filler.openStream({ ...options, paths: openPaths(paths) }));
+    this.#streams.set(stream, this.#filler.openStream({ ...options, paths: openPaths(paths) }));
   }
 
   fill(stream: number, request: FillRequest, slot: ArrayBuffer): Promise<ArrayBuffer> {
-    const opened = this.streams.get(stream);
+    const opened = this.#streams.get(stream);
     if (opened === undefined) throw new InternalError(`no stream ${stream} is open`);
     return opened.fill(request, slot);
   }
 
   async closeStream(stream: number): Promise<boolean> {
-    const opened = this.streams.get(stream);
-    this.streams.delete(stream);
+    const opened = this.#streams.get(stream);
+    this.#streams.delete(stream);
     await opened?.close();
     return opened?.isStuck ?? false;
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.streams.keys()].map((stream) => this.closeStream(stream)));
-    await this.packed?.[Symbol.asyncDispose]();
+    await Promise.all([...this.#streams.keys()].map((stream) => this.closeStream(stream)));
+    await this.#packed?.[Symbol.asyncDispose]();
   }
 }
 

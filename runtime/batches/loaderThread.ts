@@ -31,54 +31,54 @@ export interface LoaderThreadOptions extends LoaderSetup {
  */
 export class LoaderThread implements ImageStreams, AsyncDisposable {
   readonly format: ImageFormat;
-  private readonly calls: WorkerCalls<LoaderService>;
-  private streams = 0;
-  private isStuck = false;
+  readonly #calls: WorkerCalls<LoaderService>;
+  #streams = 0;
+  #isStuck = false;
 
   constructor({ format, cacheBytes, resourceLimits = {}, file }: LoaderThreadOptions) {
     this.format = format;
     const workerData: LoaderSetup = { format, cacheBytes };
     const built = file ?? builtFile("#loader-worker", missingThread);
-    this.calls = new WorkerCalls(built, { ...THREAD, workerData, resourceLimits });
+    this.#calls = new WorkerCalls(built, { ...THREAD, workerData, resourceLimits });
   }
 
   /** Reads the images of these tables from a prepared pack from now on. E_SHARD_META, E_FILE. */
   async usePacked(handle: PackHandle, tables: readonly PathList[]): Promise<void> {
-    await this.calls.call("usePacked", [handle, tables.map(sharePaths)]);
+    await this.#calls.call("usePacked", [handle, tables.map(sharePaths)]);
   }
 
   /** Drops the decoded images that the thread keeps. */
   async forget(): Promise<void> {
-    await this.calls.call("forget", []);
+    await this.#calls.call("forget", []);
   }
 
   openStream({ paths, ...options }: StreamOptions): ImageStream {
-    const number = this.streams++;
-    const opened = this.calls.call("openStream", [number, { ...options, paths: sharePaths(paths) }]);
+    const number = this.#streams++;
+    const opened = this.#calls.call("openStream", [number, { ...options, paths: sharePaths(paths) }]);
     // Raised by every `fill`; there may be none.
     opened.catch(() => undefined);
     return {
       fill: async (request: FillRequest, slot: ArrayBuffer) => {
-        const filled = this.calls.call("fill", [number, request, slot], [slot]);
+        const filled = this.#calls.call("fill", [number, request, slot], [slot]);
         try {
           return (await Promise.all([opened, filled]))[1];
         } catch (error) {
-          this.isStuck ||= error instanceof MttcError && error.code === "E_DATA_STUCK";
+          this.#isStuck ||= error instanceof MttcError && error.code === "E_DATA_STUCK";
           throw error;
         }
       },
       close: async () => {
         // With the thread, everything is closed.
-        if (this.calls.hasEnded || this.isStuck) return;
-        this.isStuck ||= await this.calls.call("closeStream", [number]);
+        if (this.#calls.hasEnded || this.#isStuck) return;
+        this.#isStuck ||= await this.#calls.call("closeStream", [number]);
       },
     };
   }
 
   /** Ends the thread once no image is being read; one that is stuck is left behind. May be repeated. */
   async close(): Promise<void> {
-    if (this.isStuck) this.calls.abandon();
-    else await this.calls.close();
+    if (this.#isStuck) this.#calls.abandon();
+    else await this.#calls.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -49,24 +49,24 @@ export interface InspectionPoolOptions {
 
 /** Inspects files, as many at a time as it has processes; close it to end them. */
 export class InspectionPool implements AsyncDisposable {
-  private readonly format: ImageFormat;
-  private readonly record: PackFormat | undefined;
-  private readonly idle: WatchedChild[];
-  private readonly waiting: ((lane: WatchedChild) => void)[] = [];
-  private readonly lanes: readonly WatchedChild[];
-  private closed = false;
+  readonly #format: ImageFormat;
+  readonly #record: PackFormat | undefined;
+  readonly #idle: WatchedChild[];
+  readonly #waiting: ((lane: WatchedChild) => void)[] = [];
+  readonly #lanes: readonly WatchedChild[];
+  #closed = false;
 
   constructor({ format, limits = DEFAULT_LIMITS, processes, record }: InspectionPoolOptions) {
-    this.format = format;
-    this.record = record;
+    this.#format = format;
+    this.#record = record;
     const count = processes ?? Math.min(availableParallelism(), 8);
-    this.lanes = Array.from({ length: count }, () => new WatchedChild(limits));
-    this.idle = [...this.lanes];
+    this.#lanes = Array.from({ length: count }, () => new WatchedChild(limits));
+    this.#idle = [...this.#lanes];
   }
 
   /** How many files are inspected at a time. */
   get processes(): number {
-    return this.lanes.length;
+    return this.#lanes.length;
   }
 
   /**
@@ -74,71 +74,71 @@ export class InspectionPool implements AsyncDisposable {
    * once the pool is closed, those that wait for a process included.
    */
   async inspect(path: string, place: RowPlace): Promise<Inspection> {
-    const lane = this.idle.pop() ?? (await new Promise<WatchedChild>((take) => this.waiting.push(take)));
+    const lane = this.#idle.pop() ?? (await new Promise<WatchedChild>((take) => this.#waiting.push(take)));
     try {
       // A process that was started now would outlive the pool, and keep this process alive.
-      if (this.closed) throw new InternalError("the pool of inspecting processes is closed");
-      return await lane.ask({ path, format: this.format, place, record: this.record });
+      if (this.#closed) throw new InternalError("the pool of inspecting processes is closed");
+      return await lane.ask({ path, format: this.#format, place, record: this.#record });
     } finally {
-      const next = this.waiting.shift();
+      const next = this.#waiting.shift();
       if (next) next(lane);
-      else this.idle.push(lane);
+      else this.#idle.push(lane);
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.closed = true;
-    await Promise.all(this.lanes.map((lane) => lane.close()));
+    this.#closed = true;
+    await Promise.all(this.#lanes.map((lane) => lane.close()));
   }
 }
 
 /** One child process, started when it is needed and again after it has ended. */
 class WatchedChild {
-  private child: ChildProcess | undefined;
-  private starting: Promise<ChildProcess> | undefined;
-  private readonly limits: InspectionLimits;
+  #child: ChildProcess | undefined;
+  #starting: Promise<ChildProcess> | undefined;
+  readonly #limits: InspectionLimits;
 
   constructor(limits: InspectionLimits) {
-    this.limits = limits;
+    this.#limits = limits;
   }
 
   async ask(request: InspectionRequest): Promise<Inspection> {
-    const { limits } = this;
-    const child = await this.running();
+    const limits = this.#limits;
+    const child = await this.#running();
     const outcome = await watched(child, request, limits);
     if (typeof outcome === "string") {
-      await this.end();
+      await this.#end();
       const code: ErrorCode = outcome.startsWith("crash") ? "E_IMG_FORMAT" : "E_IMG_LIMIT";
       const fault = { code, message: outcomeText(outcome), at: { file: request.path } };
       const faults = [{ ...fault, ...listedIn(request.place) }];
       return { ...NOTHING_FOUND, faults };
     }
     // What a large image left behind must not be charged to the next.
-    if ((residentBytes(child.pid) ?? 0) > limits.memoryBytes / 2) await this.end();
+    if ((residentBytes(child.pid) ?? 0) > limits.memoryBytes / 2) await this.#end();
     return outcome;
   }
 
   /** Ends the process, one that is only being started too. */
   async close(): Promise<void> {
-    await this.starting?.catch(() => undefined);
-    await this.end();
+    await this.#starting?.catch(() => undefined);
+    await this.#end();
   }
 
   /** The process; a new one where it has ended while nobody asked it anything. */
-  private async running(): Promise<ChildProcess> {
-    if (this.child !== undefined && !hasEnded(this.child)) return this.child;
-    this.starting = startChild();
+  async #running(): Promise<ChildProcess> {
+    if (this.#child !== undefined && !hasEnded(this.#child)) return this.#child;
+    this.#starting = startChild();
     try {
-      this.child = await this.starting;
-      return this.child;
+      this.#child = await this.#starting;
+      return this.#child;
     } finally {
-      this.starting = undefined;
+      this.#starting = undefined;
     }
   }
 
-  private async end(): Promise<void> {
-    const { child } = this;
-    this.child = undefined;
+  async #end(): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
     if (child === undefined || hasEnded(child)) return;
     const exit = once(child, "exit");
     child.kill("SIGKILL");

@@ -13,12 +13,12 @@ function adviceFor(path: string): string {
 
 /** Tells paths that leave all root folders; looks every folder up once. */
 export class PathScope {
-  private readonly roots: readonly string[];
-  private readonly verdicts = new Map<string, Promise<boolean>>();
+  readonly #roots: readonly string[];
+  readonly #verdicts = new Map<string, Promise<boolean>>();
 
   /** `roots`: absolute paths. */
   constructor(roots: readonly string[]) {
-    this.roots = roots;
+    this.#roots = roots;
   }
 
   /**
@@ -32,11 +32,11 @@ export class PathScope {
       const at = { file: path };
       return { code: "E_PATH_ESCAPE", message, at, hint: hint ? `${hint}; ${advice}` : advice };
     };
-    if (this.roots.some((root) => isWindowsPath(relative(root, path))))
+    if (this.#roots.some((root) => isWindowsPath(relative(root, path))))
       return refuse("the path is an absolute one of Windows");
-    const [root = ""] = this.roots;
-    const isInside = this.roots.some((folder) => !leaves(folder, path));
-    if (!(await this.holds(dirname(path), isInside)))
+    const [root = ""] = this.#roots;
+    const isInside = this.#roots.some((folder) => !leaves(folder, path));
+    if (!(await this.#holds(dirname(path), isInside)))
       return refuse(`${isInside ? "a symbolic link on the way" : "the path"} leads out of ${root}`);
     return undefined;
   }
@@ -47,22 +47,22 @@ export class PathScope {
     if (target === undefined) return undefined;
     const fault = await this.fault(target, place);
     return (
-      fault && { ...fault, message: `the symbolic link leads out of ${this.roots[0]}`, at: { file: path } }
+      fault && { ...fault, message: `the symbolic link leads out of ${this.#roots[0]}`, at: { file: path } }
     );
   }
 
   /** Whether a folder really lies in a root; as its text says (`otherwise`) where it cannot be looked up. */
-  private holds(folder: string, otherwise: boolean): Promise<boolean> {
-    const known = this.verdicts.get(folder);
+  #holds(folder: string, otherwise: boolean): Promise<boolean> {
+    const known = this.#verdicts.get(folder);
     if (known !== undefined) return known;
-    const verdict = this.look(folder).catch(() => otherwise);
-    this.verdicts.set(folder, verdict);
+    const verdict = this.#look(folder).catch(() => otherwise);
+    this.#verdicts.set(folder, verdict);
     return verdict;
   }
 
-  private async look(folder: string): Promise<boolean> {
+  async #look(folder: string): Promise<boolean> {
     const real = await realpath(folder);
-    for (const root of this.roots) if (!leaves(await realpath(root), real)) return true;
+    for (const root of this.#roots) if (!leaves(await realpath(root), real)) return true;
     return false;
   }
 }

@@ -202,13 +202,13 @@ export const DEFAULT_CACHE_BYTES = 512 * 2 ** 20;
  */
 export class ImageReader {
   readonly format: ImageFormat;
-  private readonly kept = new Map<string, Uint8Array>();
-  private freeBytes: number;
-  private packed: PixelSource | undefined;
+  readonly #kept = new Map<string, Uint8Array>();
+  #freeBytes: number;
+  #packed: PixelSource | undefined;
 
   constructor(format: ImageFormat, cacheBytes = DEFAULT_CACHE_BYTES) {
     this.format = format;
-    this.freeBytes = cacheBytes;
+    this.#freeBytes = cacheBytes;
     restrictImageLibrary();
   }
 
@@ -217,19 +217,19 @@ export class ImageReader {
    * pack of JPEGs has other pixels than decoding, and no epoch may depend on what was read before it.
    */
   usePacked(packed: PixelSource | undefined): void {
-    this.packed = packed;
+    this.#packed = packed;
     this.forget();
   }
 
   /** Drops the kept images. */
   forget(): void {
-    for (const pixels of this.kept.values()) this.freeBytes += pixels.length;
-    this.kept.clear();
+    for (const pixels of this.#kept.values()) this.#freeBytes += pixels.length;
+    this.#kept.clear();
   }
 
   /** Whether reading the image is a plain read of its pixels, without decoding. */
   isPacked(path: string): boolean {
-    return this.packed?.has(path) ?? false;
+    return this.#packed?.has(path) ?? false;
   }
 
   /**
@@ -237,12 +237,12 @@ export class ImageReader {
    * false, and nothing is done, where it is not. At 20 microseconds an image, promises would be a quarter.
    */
   readPlain(path: string, target: Uint8Array, done: (error?: unknown) => void): boolean {
-    return this.packed?.readPlain?.(path, target, done) ?? false;
+    return this.#packed?.readPlain?.(path, target, done) ?? false;
   }
 
   /** Copies a kept image into `target`; false where it has to be decoded. */
   copyKept(path: string, target: Uint8Array): boolean {
-    const pixels = this.kept.get(path);
+    const pixels = this.#kept.get(path);
     if (pixels === undefined) return false;
     target.set(pixels);
     return true;
@@ -254,11 +254,11 @@ export class ImageReader {
    */
   async read(path: string, target: Uint8Array, place?: RowPlace, stamp?: number): Promise<void> {
     if (this.copyKept(path, target)) return;
-    if (await this.packed?.read(path, target)) return;
+    if (await this.#packed?.read(path, target)) return;
     const pixels = await decodeImage(await readImageFile(path, place, stamp), this.format, path, place);
     target.set(pixels);
-    if (this.kept.has(path) || pixels.length > this.freeBytes) return;
-    this.kept.set(path, pixels);
-    this.freeBytes -= pixels.length;
+    if (this.#kept.has(path) || pixels.length > this.#freeBytes) return;
+    this.#kept.set(path, pixels);
+    this.#freeBytes -= pixels.length;
   }
 }

@@ -39,8 +39,8 @@ export class OrtDevice implements DeviceMemory {
   readonly provider: Provider;
   readonly allocator: Pointer;
   readonly copies: DeviceCopies;
-  private readonly library: OrtLibrary;
-  private readonly anchor: OrtSession;
+  readonly #library: OrtLibrary;
+  readonly #anchor: OrtSession;
   /** NVIDIA's libraries stay loaded while they are held. */
   readonly preloaded: readonly object[];
 
@@ -49,9 +49,9 @@ export class OrtDevice implements DeviceMemory {
     provider: Provider,
     held: { anchor: OrtSession; allocator: Pointer; copies: DeviceCopies; preloaded: readonly object[] },
   ) {
-    this.library = library;
+    this.#library = library;
     this.provider = provider;
-    this.anchor = held.anchor;
+    this.#anchor = held.anchor;
     this.allocator = held.allocator;
     this.copies = held.copies;
     this.preloaded = held.preloaded;
@@ -90,8 +90,8 @@ export class OrtDevice implements DeviceMemory {
 
   [Symbol.dispose](): void {
     this.copies[Symbol.dispose]();
-    this.library.functions.ReleaseAllocator(this.allocator);
-    this.anchor[Symbol.dispose]();
+    this.#library.functions.ReleaseAllocator(this.allocator);
+    this.#anchor[Symbol.dispose]();
   }
 }
 

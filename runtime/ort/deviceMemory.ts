@@ -39,17 +39,17 @@ export interface DeviceCopies {
  * transfer is not known to it.
  */
 export class OrtCopies implements DeviceCopies {
-  private readonly library: OrtLibrary;
+  readonly #library: OrtLibrary;
 
   constructor(library: OrtLibrary) {
-    this.library = library;
+    this.#library = library;
   }
 
   begin(writes: readonly (readonly [DeviceTensor, Uint8Array])[]): void {
     for (const [tensor, bytes] of writes)
-      this.withHostTwin(tensor, (twin, memory) => {
+      this.#withHostTwin(tensor, (twin, memory) => {
         memory.set(bytes);
-        this.copy(`writing tensor "${tensor.name}"`, twin, tensor.value);
+        this.#copy(`writing tensor "${tensor.name}"`, twin, tensor.value);
       });
   }
 
@@ -61,23 +61,23 @@ export class OrtCopies implements DeviceCopies {
 
   download(reads: readonly (readonly [DeviceTensor, Uint8Array])[]): void {
     for (const [tensor, target] of reads)
-      this.withHostTwin(tensor, (twin, memory) => {
-        this.copy(`reading tensor "${tensor.name}"`, tensor.value, twin);
+      this.#withHostTwin(tensor, (twin, memory) => {
+        this.#copy(`reading tensor "${tensor.name}"`, tensor.value, twin);
         target.set(memory);
       });
   }
 
   [Symbol.dispose](): void {}
 
-  private copy(doing: string, from: Pointer, to: Pointer): void {
-    const { library } = this;
+  #copy(doing: string, from: Pointer, to: Pointer): void {
+    const library = this.#library;
     library.check(doing, library.functions.CopyTensors(library.env, [from], [to], null, 1));
   }
 
   /** A host tensor of the same type for the time of a copy, in ORT's memory, which does not move. */
-  private withHostTwin(tensor: DeviceTensor, use: (twin: Pointer, memory: Uint8Array) => void): void {
+  #withHostTwin(tensor: DeviceTensor, use: (twin: Pointer, memory: Uint8Array) => void): void {
     if (tensor.sizeBytes === 0) return;
-    const { library } = this;
+    const library = this.#library;
     const { functions, allocator } = library;
     const doing = `copying tensor "${tensor.name}"`;
     const dims = BigInt64Array.from(tensor.shape, BigInt);

@@ -19,22 +19,22 @@ export class OrtBinding {
   readonly session: OrtSession;
   readonly inputs: NamedTensors;
   readonly outputs: NamedTensors;
-  private binding: Pointer | null;
-  private readonly settings: RunSettings;
+  #binding: Pointer | null;
+  readonly #settings: RunSettings;
   /** Inputs that each run needs a fresh copy of. */
-  private readonly copied: NamedTensors;
+  readonly #copied: NamedTensors;
 
   private constructor(
     session: OrtSession,
     binding: Pointer,
     { inputs, outputs, settings }: Pick<OrtBinding, "inputs" | "outputs"> & { settings: RunSettings },
   ) {
-    this.settings = settings;
+    this.#settings = settings;
     this.session = session;
-    this.binding = binding;
+    this.#binding = binding;
     this.inputs = inputs;
     this.outputs = outputs;
-    this.copied = new Map(
+    this.#copied = new Map(
       [...inputs].filter(([name, { place }]) => place !== (session.inputPlaces.get(name) ?? "host")),
     );
   }
@@ -77,15 +77,15 @@ export class OrtBinding {
    * returns, and has done it when its copies are settled. E_ORT names the failing node and its origin.
    */
   run(): void {
-    if (this.binding === null)
+    if (this.#binding === null)
       throw new InternalError(`a binding of graph "${this.session.name}" is used after it was disposed`);
     const { library, name, pointer } = this.session;
-    for (const [input, tensor] of this.copied)
+    for (const [input, tensor] of this.#copied)
       library.check(
         `binding graph "${name}"`,
-        library.functions.BindInput(this.binding, input, tensor.value),
+        library.functions.BindInput(this.#binding, input, tensor.value),
       );
-    const status = library.functions.RunWithBinding(pointer, this.settings.next(), this.binding);
+    const status = library.functions.RunWithBinding(pointer, this.#settings.next(), this.#binding);
     library.check(`running graph "${name}"`, status);
   }
 
@@ -96,9 +96,9 @@ export class OrtBinding {
 
   [Symbol.dispose](): void {
     const { functions } = this.session.library;
-    if (this.binding !== null) functions.ReleaseIoBinding(this.binding);
-    this.settings[Symbol.dispose]();
-    this.binding = null;
+    if (this.#binding !== null) functions.ReleaseIoBinding(this.#binding);
+    this.#settings[Symbol.dispose]();
+    this.#binding = null;
   }
 }
 

@@ -46,10 +46,10 @@ export class OrtHost {
   readonly provider: Provider;
   /** Why `auto` came to the CPU, where that needs saying: a line for the user. */
   readonly note: string | undefined;
-  private readonly calls: WorkerCalls<OrtService>;
+  readonly #calls: WorkerCalls<OrtService>;
 
   private constructor(calls: WorkerCalls<OrtService>, { version, libraryPath, provider, note }: StartedOrt) {
-    this.calls = calls;
+    this.#calls = calls;
     this.version = version;
     this.libraryPath = libraryPath;
     this.provider = provider;
@@ -77,48 +77,48 @@ export class OrtHost {
 
   /** Loads a graph; a `path` is needed where the model has external data, which must lie beside the file. */
   openGraph(graph: string, model: ModelSource, options: SessionOptions = {}): Promise<GraphTensors> {
-    return this.calls.call("openGraph", [graph, model, options]);
+    return this.#calls.call("openGraph", [graph, model, options]);
   }
 
   /** Releases a graph and its bindings; the path of its profile if it was opened with `profilePrefix`. */
   closeGraph(graph: string): Promise<string | undefined> {
-    return this.calls.call("closeGraph", [graph]);
+    return this.#calls.call("closeGraph", [graph]);
   }
 
   /** Which provider runs which node of a graph that was opened with `recordPlacement`. */
   placements(graph: string): Promise<readonly Placement[]> {
-    return this.calls.call("placements", [graph]);
+    return this.#calls.call("placements", [graph]);
   }
 
   /** Allocates tensors of zeros, all or none. */
   allocate(buffers: readonly BufferSpec[]): Promise<void> {
-    return this.calls.call("allocate", [buffers]);
+    return this.#calls.call("allocate", [buffers]);
   }
 
   /** Releases tensors, all or none; one that a binding refers to is refused. */
   free(ids: readonly string[]): Promise<void> {
-    return this.calls.call("free", [ids]);
+    return this.#calls.call("free", [ids]);
   }
 
   /** Copies data into tensors; the caller keeps its arrays. E_SHAPE when type or size is not the tensor's. */
   write(data: Writes): Promise<void> {
     const copies = Object.fromEntries(Object.entries(data).map(([id, view]) => [id, copyOf(view)]));
-    return this.calls.call("write", [copies], transferableBuffers(copies));
+    return this.#calls.call("write", [copies], transferableBuffers(copies));
   }
 
   /** Copies of tensors (int64 as BigInt64Array, float16 as its bits, bool as 0 and 1). */
   read(ids: readonly string[]): Promise<Map<string, HostTensor>> {
-    return this.calls.call("read", [ids]);
+    return this.#calls.call("read", [ids]);
   }
 
   /** Ties tensors to every input and to the wanted outputs of a graph, under the name `binding`. */
   bind(binding: string, graph: string, io: BindingSpec): Promise<void> {
-    return this.calls.call("bind", [binding, graph, io]);
+    return this.#calls.call("bind", [binding, graph, io]);
   }
 
   /** Releases a binding; its tensors and its graph stay. */
   unbind(binding: string): Promise<void> {
-    return this.calls.call("unbind", [binding]);
+    return this.#calls.call("unbind", [binding]);
   }
 
   /**
@@ -127,7 +127,7 @@ export class OrtHost {
    * not write from small Buffers: they share Node's pool, which cannot be transferred.
    */
   step(binding: string, io: StepIo = {}): Promise<StepResult> {
-    return this.calls.call("step", [binding, io], transferableBuffers([io.writes, io.staged]));
+    return this.#calls.call("step", [binding, io], transferableBuffers([io.writes, io.staged]));
   }
 
   /**
@@ -139,12 +139,12 @@ export class OrtHost {
     feeds: Readonly<Record<string, HostTensor>>,
     wanted?: readonly string[],
   ): Promise<Map<string, HostTensor>> {
-    return this.calls.call("run", [graph, feeds, wanted]);
+    return this.#calls.call("run", [graph, feeds, wanted]);
   }
 
   /** Releases everything and ends the thread, after the calls made before; calling it again is harmless. */
   close(): Promise<void> {
-    return this.calls.close();
+    return this.#calls.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

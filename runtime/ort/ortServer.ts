@@ -27,50 +27,50 @@ import { OrtTensor } from "./tensor.ts";
 
 /** OrtService on ONNX Runtime itself; ortHost.ts documents each call and its errors. */
 export class OrtServer implements OrtService {
-  private library: OrtLibrary | null = null;
-  private device: OrtDevice | null = null;
-  private defaults: SessionOptions = {};
-  private readonly graphs = new Map<string, OrtSession>();
-  private readonly tensors = new Map<string, OrtTensor>();
-  private readonly bindings = new Map<string, OrtBinding>();
+  #library: OrtLibrary | null = null;
+  #device: OrtDevice | null = null;
+  #defaults: SessionOptions = {};
+  readonly #graphs = new Map<string, OrtSession>();
+  readonly #tensors = new Map<string, OrtTensor>();
+  readonly #bindings = new Map<string, OrtBinding>();
 
   start({ libraryPath, provider: request = { kind: "cpu" }, ...defaults }: OrtOptions): StartedOrt {
     const library = OrtLibrary.open(locateForProvider(request, libraryPath));
-    this.library = library;
+    this.#library = library;
     const open = (provider: Provider) => OrtDevice.open(library, provider);
     const { opened, provider, note } = openProvider(request, library.path, open);
-    this.device = opened;
-    this.defaults = { ...defaults, provider };
+    this.#device = opened;
+    this.#defaults = { ...defaults, provider };
     return { version: library.version, libraryPath: library.path, provider, note };
   }
 
   openGraph(graph: string, model: ModelSource, options: SessionOptions): GraphTensors {
-    refuseTaken(this.graphs, "graph", graph);
-    const session = OrtSession.open(this.opened(), graph, model, { ...this.defaults, ...options });
-    this.graphs.set(graph, session);
+    refuseTaken(this.#graphs, "graph", graph);
+    const session = OrtSession.open(this.#opened(), graph, model, { ...this.#defaults, ...options });
+    this.#graphs.set(graph, session);
     return { inputs: session.inputs, outputs: session.outputs };
   }
 
   closeGraph(graph: string): string | undefined {
-    const session = lookUp(this.graphs, "graph", graph);
-    for (const [name, binding] of this.bindings) if (binding.session === session) this.unbind(name);
+    const session = lookUp(this.#graphs, "graph", graph);
+    for (const [name, binding] of this.#bindings) if (binding.session === session) this.unbind(name);
     const profile = session.endProfiling();
     session[Symbol.dispose]();
-    this.graphs.delete(graph);
+    this.#graphs.delete(graph);
     return profile;
   }
 
   placements(graph: string): readonly Placement[] {
-    return lookUp(this.graphs, "graph", graph).placements();
+    return lookUp(this.#graphs, "graph", graph).placements();
   }
 
   allocate(buffers: readonly BufferSpec[]): void {
     const made: string[] = [];
     try {
       for (const { id, dtype, shape, place } of buffers) {
-        refuseTaken(this.tensors, "tensor", id);
-        const device = place === "device" ? this.device : null;
-        this.tensors.set(id, OrtTensor.allocate(this.opened(), id, dtype, shape, device));
+        refuseTaken(this.#tensors, "tensor", id);
+        const device = place === "device" ? this.#device : null;
+        this.#tensors.set(id, OrtTensor.allocate(this.#opened(), id, dtype, shape, device));
         made.push(id);
       }
     } catch (error) {
@@ -81,72 +81,72 @@ export class OrtServer implements OrtService {
 
   free(ids: readonly string[]): void {
     for (const id of ids) {
-      const tensor = lookUp(this.tensors, "tensor", id);
-      for (const [name, binding] of this.bindings)
+      const tensor = lookUp(this.#tensors, "tensor", id);
+      for (const [name, binding] of this.#bindings)
         if (binding.refersTo(tensor))
           throw misuse(`tensor "${id}" cannot be freed while the binding "${name}" refers to it`);
     }
     for (const id of ids) {
-      this.tensors.get(id)?.[Symbol.dispose]();
-      this.tensors.delete(id);
+      this.#tensors.get(id)?.[Symbol.dispose]();
+      this.#tensors.delete(id);
     }
   }
 
   write(data: Writes): void {
-    this.beginWrites(data);
-    this.device?.copies.finish();
+    this.#beginWrites(data);
+    this.#device?.copies.finish();
   }
 
-  private beginWrites(data: Writes): void {
+  #beginWrites(data: Writes): void {
     const named = Object.entries(data);
-    OrtTensor.beginWrites(named.map(([id, view]) => [lookUp(this.tensors, "tensor", id), view] as const));
+    OrtTensor.beginWrites(named.map(([id, view]) => [lookUp(this.#tensors, "tensor", id), view] as const));
   }
 
   read(ids: readonly string[]): Map<string, HostTensor> {
-    return OrtTensor.readAll(ids.map((id) => [id, lookUp(this.tensors, "tensor", id)]));
+    return OrtTensor.readAll(ids.map((id) => [id, lookUp(this.#tensors, "tensor", id)]));
   }
 
   bind(binding: string, graph: string, io: BindingSpec): void {
-    refuseTaken(this.bindings, "binding", binding);
-    const session = lookUp(this.graphs, "graph", graph);
+    refuseTaken(this.#bindings, "binding", binding);
+    const session = lookUp(this.#graphs, "graph", graph);
     const { inputs, outputs, captures = false } = io;
-    const made = OrtBinding.create(session, this.byName(inputs), this.byName(outputs), captures);
-    this.bindings.set(binding, made);
+    const made = OrtBinding.create(session, this.#byName(inputs), this.#byName(outputs), captures);
+    this.#bindings.set(binding, made);
   }
 
-  private byName(ids: Readonly<Record<string, string>>): NamedTensors {
-    return new Map(Object.entries(ids).map(([name, id]) => [name, lookUp(this.tensors, "tensor", id)]));
+  #byName(ids: Readonly<Record<string, string>>): NamedTensors {
+    return new Map(Object.entries(ids).map(([name, id]) => [name, lookUp(this.#tensors, "tensor", id)]));
   }
 
   unbind(binding: string): void {
-    lookUp(this.bindings, "binding", binding)[Symbol.dispose]();
-    this.bindings.delete(binding);
+    lookUp(this.#bindings, "binding", binding)[Symbol.dispose]();
+    this.#bindings.delete(binding);
   }
 
   step(binding: string, { writes = {}, staged = {}, reads = [] }: StepIo): StepResult {
-    const bound = lookUp(this.bindings, "binding", binding);
+    const bound = lookUp(this.#bindings, "binding", binding);
     for (const id of Object.keys(staged))
-      if (bound.refersTo(lookUp(this.tensors, "tensor", id)))
+      if (bound.refersTo(lookUp(this.#tensors, "tensor", id)))
         throw misuse(`tensor "${id}" cannot be written while the binding "${binding}" runs on it`);
     this.write(writes);
     const started = performance.now();
     try {
       bound.run();
       // A CUDA device has only been told what to do: it computes while the next batch goes to it.
-      this.beginWrites(staged);
+      this.#beginWrites(staged);
     } catch (error) {
-      this.settleAfterFault();
+      this.#settleAfterFault();
       throw error;
     }
-    this.device?.copies.settle();
+    this.#device?.copies.settle();
     const runMs = performance.now() - started;
     return { outputs: this.read(reads), runMs, returned: transferableBuffers([writes, staged]) };
   }
 
   /** Nothing may be under way when the next call comes; the fault that came first names its node. */
-  private settleAfterFault(): void {
+  #settleAfterFault(): void {
     try {
-      this.device?.copies.settle();
+      this.#device?.copies.settle();
     } catch {
       // A device that failed in a run fails again here, and says less.
     }
@@ -157,14 +157,14 @@ export class OrtServer implements OrtService {
     feeds: Readonly<Record<string, HostTensor>>,
     wanted?: readonly string[],
   ): Map<string, HostTensor> {
-    const session = lookUp(this.graphs, "graph", graph);
+    const session = lookUp(this.#graphs, "graph", graph);
     const names = wanted ?? session.outputs.map(({ name }) => name);
     checkFeeds(session, feeds, names);
     const inputs = new Map<string, OrtTensor>();
     let outputs: OrtTensor[] = [];
     try {
       for (const [name, { dtype, shape, data }] of Object.entries(feeds)) {
-        const tensor = OrtTensor.allocate(this.opened(), name, dtype, shape);
+        const tensor = OrtTensor.allocate(this.#opened(), name, dtype, shape);
         inputs.set(name, tensor);
         tensor.write(data);
       }
@@ -176,19 +176,19 @@ export class OrtServer implements OrtService {
   }
 
   close(): void {
-    for (const held of [this.bindings, this.graphs, this.tensors]) {
+    for (const held of [this.#bindings, this.#graphs, this.#tensors]) {
       for (const item of held.values()) item[Symbol.dispose]();
       held.clear();
     }
-    this.device?.[Symbol.dispose]();
-    this.device = null;
-    this.library?.[Symbol.dispose]();
-    this.library = null;
+    this.#device?.[Symbol.dispose]();
+    this.#device = null;
+    this.#library?.[Symbol.dispose]();
+    this.#library = null;
   }
 
-  private opened(): OrtLibrary {
-    if (this.library === null) throw new InternalError("ONNX Runtime is used before start or after close");
-    return this.library;
+  #opened(): OrtLibrary {
+    if (this.#library === null) throw new InternalError("ONNX Runtime is used before start or after close");
+    return this.#library;
   }
 }
 

@@ -23,37 +23,37 @@ type Entries = Readonly<Record<string, string>>;
 
 /** The OrtRunOptions of one binding. */
 export class RunSettings {
-  private readonly session: OrtSession;
-  private readonly common: Entries;
-  private readonly captures: boolean;
-  private readonly made = new Map<string, Pointer>();
+  readonly #session: OrtSession;
+  readonly #common: Entries;
+  readonly #captures: boolean;
+  readonly #made = new Map<string, Pointer>();
 
   /** With `captures` the binding's runs are captured as a graph of the device, by a number of its own. */
   constructor(session: OrtSession, captures: boolean) {
-    this.session = session;
-    this.captures = captures;
-    this.common = session.isCapturable
+    this.#session = session;
+    this.#captures = captures;
+    this.#common = session.isCapturable
       ? { gpu_graph_id: captures ? String(session.nextGraphId()) : NOT_CAPTURED }
       : {};
   }
 
   /** The settings of the next run; null for ORT's own. */
   next(): Pointer | null {
-    const { arena, launchesRuns } = providerTraits(this.session.provider);
-    const run = this.captures ? undefined : this.session.countPlainRun();
-    if (run === 0) return this.settings("first", { [SHRINKS]: arena });
-    if (!launchesRuns) return this.settings("plain", {});
+    const { arena, launchesRuns } = providerTraits(this.#session.provider);
+    const run = this.#captures ? undefined : this.#session.countPlainRun();
+    if (run === 0) return this.#settings("first", { [SHRINKS]: arena });
+    if (!launchesRuns) return this.#settings("plain", {});
     const launched = { disable_synchronize_execution_providers: "1" };
     // A captured run refers to its memory for ever, and takes no other.
-    if (run === undefined) return this.settings("captured", launched);
-    return run % WAIT_EVERY === 0 ? this.settings("waited for", {}) : this.settings("launched", launched);
+    if (run === undefined) return this.#settings("captured", launched);
+    return run % WAIT_EVERY === 0 ? this.#settings("waited for", {}) : this.#settings("launched", launched);
   }
 
-  private settings(kind: string, more: Entries): Pointer | null {
-    const entries = Object.entries({ ...this.common, ...more });
-    const known = this.made.get(kind);
+  #settings(kind: string, more: Entries): Pointer | null {
+    const entries = Object.entries({ ...this.#common, ...more });
+    const known = this.#made.get(kind);
     if (known !== undefined || entries.length === 0) return known ?? null;
-    const { library, name } = this.session;
+    const { library, name } = this.#session;
     const { functions } = library;
     const doing = `running graph "${name}"`;
     const settings = library.make(doing, (out) => functions.CreateRunOptions(out));
@@ -64,12 +64,12 @@ export class RunSettings {
       functions.ReleaseRunOptions(settings);
       throw error;
     }
-    this.made.set(kind, settings);
+    this.#made.set(kind, settings);
     return settings;
   }
 
   [Symbol.dispose](): void {
-    for (const settings of this.made.values()) this.session.library.functions.ReleaseRunOptions(settings);
-    this.made.clear();
+    for (const settings of this.#made.values()) this.#session.library.functions.ReleaseRunOptions(settings);
+    this.#made.clear();
   }
 }

@@ -72,16 +72,16 @@ export class OrtSession {
   /** Where the nodes that read an input want it. */
   readonly inputPlaces: ReadonlyMap<string, MemoryPlace>;
   readonly library: OrtLibrary;
-  private session: Pointer | null;
-  private readonly options: SessionOptions;
-  private capturedBindings = 0;
-  private plainRuns = 0;
+  #session: Pointer | null;
+  readonly #options: SessionOptions;
+  #capturedBindings = 0;
+  #plainRuns = 0;
 
   private constructor(library: OrtLibrary, name: string, session: Pointer, options: SessionOptions) {
     this.library = library;
     this.name = name;
-    this.session = session;
-    this.options = options;
+    this.#session = session;
+    this.#options = options;
     this.inputs = listTensors(library, session, "input");
     this.outputs = listTensors(library, session, "output");
     this.inputPlaces = readInputPlaces(library, session, this.inputs, options.provider ?? CPU);
@@ -121,18 +121,18 @@ export class OrtSession {
 
   /** The OrtSession, for bindings. */
   get pointer(): Pointer {
-    if (this.session === null) throw new InternalError(`graph "${this.name}" is used after it was disposed`);
-    return this.session;
+    if (this.#session === null) throw new InternalError(`graph "${this.name}" is used after it was disposed`);
+    return this.#session;
   }
 
   /** Whether runs are captured where their binding asks for it. */
   get isCapturable(): boolean {
-    return this.options.capturable === true;
+    return this.#options.capturable === true;
   }
 
   /** Where its nodes run. */
   get provider(): Provider {
-    return this.options.provider ?? CPU;
+    return this.#options.provider ?? CPU;
   }
 
   /**
@@ -140,12 +140,12 @@ export class OrtSession {
    * binding's tensors for ever.
    */
   nextGraphId(): number {
-    return ++this.capturedBindings;
+    return ++this.#capturedBindings;
   }
 
   /** How many plain runs of bindings there have been; this is one more. */
   countPlainRun(): number {
-    return this.plainRuns++;
+    return this.#plainRuns++;
   }
 
   /**
@@ -190,7 +190,7 @@ export class OrtSession {
    * prefix.
    */
   endProfiling(): string | undefined {
-    if (this.options.profilePrefix === undefined) return undefined;
+    if (this.#options.profilePrefix === undefined) return undefined;
     const { library } = this;
     return takeText(
       library,
@@ -202,14 +202,14 @@ export class OrtSession {
 
   /** Which provider runs which node; an InternalError unless it was opened with `recordPlacement`. */
   placements(): Placement[] {
-    if (this.options.recordPlacement !== true)
+    if (this.#options.recordPlacement !== true)
       throw new InternalError(`graph "${this.name}" was opened without recordPlacement`);
     return readPlacements(this.library, this.pointer, this.name);
   }
 
   [Symbol.dispose](): void {
-    if (this.session !== null) this.library.functions.ReleaseSession(this.session);
-    this.session = null;
+    if (this.#session !== null) this.library.functions.ReleaseSession(this.#session);
+    this.#session = null;
   }
 }
 

@@ -24,23 +24,23 @@ export class OrtTensor implements DeviceTensor {
   readonly sizeBytes: number;
   /** The device that it lies on; null for the host's memory. */
   readonly device: DeviceMemory | null;
-  private readonly library: OrtLibrary;
-  private alive: { readonly value: Pointer; readonly buffer: ArrayBuffer | null } | null;
+  readonly #library: OrtLibrary;
+  #alive: { readonly value: Pointer; readonly buffer: ArrayBuffer | null } | null;
 
   private constructor(library: OrtLibrary, value: Pointer, type: TensorType, device: DeviceMemory | null) {
-    this.library = library;
+    this.#library = library;
     this.name = type.name;
     this.dtype = type.dtype;
     this.shape = type.shape;
     this.device = device;
     this.sizeBytes = tensorSizeBytes(type.dtype, type.shape);
-    this.alive = { value, buffer: device === null ? this.viewValue(value) : null };
+    this.#alive = { value, buffer: device === null ? this.#viewValue(value) : null };
   }
 
-  private viewValue(value: Pointer): ArrayBuffer {
+  #viewValue(value: Pointer): ArrayBuffer {
     if (this.sizeBytes === 0) return new ArrayBuffer(0);
-    const address = this.library.make(`tensor "${this.name}"`, (out) =>
-      this.library.functions.GetTensorMutableData(value, out),
+    const address = this.#library.make(`tensor "${this.name}"`, (out) =>
+      this.#library.functions.GetTensorMutableData(value, out),
     );
     return viewMemory(address, this.sizeBytes);
   }
@@ -89,7 +89,7 @@ export class OrtTensor implements DeviceTensor {
       ([tensor, data]) => [tensor, bytesOf(tensor.name, tensor.dtype, tensor.sizeBytes, data)] as const,
     );
     for (const [tensor, bytes] of checked)
-      if (tensor.device === null) new Uint8Array(tensor.hostBuffer).set(bytes);
+      if (tensor.device === null) new Uint8Array(tensor.#hostBuffer).set(bytes);
       else tensor.device.copies.begin([[tensor, bytes]]);
   }
 
@@ -100,22 +100,22 @@ export class OrtTensor implements DeviceTensor {
 
   /** The OrtValue, for binding and running. */
   get value(): Pointer {
-    return this.living().value;
+    return this.#living().value;
   }
 
   /** The elements in place, without a copy, of a tensor on the host: do not keep it beyond its life. */
   get cpuView(): TensorArray {
-    return arrayOver(this.dtype, this.hostBuffer);
+    return arrayOver(this.dtype, this.#hostBuffer);
   }
 
-  private get hostBuffer(): ArrayBuffer {
-    const { buffer } = this.living();
+  get #hostBuffer(): ArrayBuffer {
+    const { buffer } = this.#living();
     if (buffer === null) throw new InternalError(`tensor "${this.name}" is not in the host's memory`);
     return buffer;
   }
 
   fillZero(): void {
-    if (this.device === null) new Uint8Array(this.hostBuffer).fill(0);
+    if (this.device === null) new Uint8Array(this.#hostBuffer).fill(0);
     else this.write(new Uint8Array(this.sizeBytes));
   }
 
@@ -139,7 +139,7 @@ export class OrtTensor implements DeviceTensor {
     const downloads = new Map<DeviceMemory, (readonly [OrtTensor, Uint8Array])[]>();
     const copies = tensors.map(([key, tensor]) => {
       const { dtype, shape, device } = tensor;
-      const copy = device === null ? tensor.hostBuffer.slice(0) : new ArrayBuffer(tensor.sizeBytes);
+      const copy = device === null ? tensor.#hostBuffer.slice(0) : new ArrayBuffer(tensor.sizeBytes);
       if (device !== null)
         downloads.set(device, [...(downloads.get(device) ?? []), [tensor, new Uint8Array(copy)]]);
       return [key, { dtype, shape, data: arrayOver(dtype, copy) }] as const;
@@ -148,13 +148,13 @@ export class OrtTensor implements DeviceTensor {
     return new Map(copies);
   }
 
-  private living(): { readonly value: Pointer; readonly buffer: ArrayBuffer | null } {
-    if (this.alive === null) throw new InternalError(`tensor "${this.name}" is used after it was disposed`);
-    return this.alive;
+  #living(): { readonly value: Pointer; readonly buffer: ArrayBuffer | null } {
+    if (this.#alive === null) throw new InternalError(`tensor "${this.name}" is used after it was disposed`);
+    return this.#alive;
   }
 
   [Symbol.dispose](): void {
-    if (this.alive !== null) this.library.functions.ReleaseValue(this.alive.value);
-    this.alive = null;
+    if (this.#alive !== null) this.#library.functions.ReleaseValue(this.#alive.value);
+    this.#alive = null;
   }
 }

@@ -140,38 +140,38 @@ class RecordChecksums {
   readonly header = Buffer.alloc(HEADER_BYTES);
   /** Of what follows the header. */
   readonly hash = createHash("sha256");
-  private readonly offsets: Float64Array;
-  private readonly sums: Uint32Array;
-  private readonly footer: Buffer;
-  private record = 0;
-  private at = 0;
+  readonly #offsets: Float64Array;
+  readonly #sums: Uint32Array;
+  readonly #footer: Buffer;
+  #record = 0;
+  #at = 0;
 
   constructor(offsets: Float64Array) {
-    this.offsets = offsets;
-    this.sums = new Uint32Array(offsets.length - 1);
-    this.footer = Buffer.alloc(this.sums.length * CRC_BYTES);
+    this.#offsets = offsets;
+    this.#sums = new Uint32Array(offsets.length - 1);
+    this.#footer = Buffer.alloc(this.#sums.length * CRC_BYTES);
   }
 
   add(piece: Buffer): void {
-    const inHeader = Math.min(piece.length, Math.max(0, HEADER_BYTES - this.at));
-    piece.copy(this.header, this.at, 0, inHeader);
+    const inHeader = Math.min(piece.length, Math.max(0, HEADER_BYTES - this.#at));
+    piece.copy(this.header, this.#at, 0, inHeader);
     this.hash.update(piece.subarray(inHeader));
-    this.at += inHeader;
+    this.#at += inHeader;
     for (let from = inHeader; from < piece.length; ) {
-      const isRecord = this.record < this.sums.length;
-      const end = isRecord ? (this.offsets[this.record + 1] ?? 0) : Number.POSITIVE_INFINITY;
-      const part = piece.subarray(from, from + Math.min(piece.length - from, end - this.at));
-      if (isRecord) this.sums[this.record] = crc32(part, this.sums[this.record]);
-      else part.copy(this.footer, this.at - (this.offsets.at(-1) ?? 0));
-      this.at += part.length;
+      const isRecord = this.#record < this.#sums.length;
+      const end = isRecord ? (this.#offsets[this.#record + 1] ?? 0) : Number.POSITIVE_INFINITY;
+      const part = piece.subarray(from, from + Math.min(piece.length - from, end - this.#at));
+      if (isRecord) this.#sums[this.#record] = crc32(part, this.#sums[this.#record]);
+      else part.copy(this.#footer, this.#at - (this.#offsets.at(-1) ?? 0));
+      this.#at += part.length;
       from += part.length;
-      if (isRecord && this.at === end) this.record++;
+      if (isRecord && this.#at === end) this.#record++;
     }
   }
 
   damaged(): number[] {
-    return [...this.sums.keys()].filter(
-      (record) => this.footer.readUInt32LE(record * CRC_BYTES) !== this.sums[record],
+    return [...this.#sums.keys()].filter(
+      (record) => this.#footer.readUInt32LE(record * CRC_BYTES) !== this.#sums[record],
     );
   }
 }

@@ -68,13 +68,13 @@ interface Place {
 /** Reads the records of a pack; close it in the end. */
 export class PackedImages implements PixelSource, AsyncDisposable {
   readonly handle: PackHandle;
-  private readonly places: ReadonlyMap<string, Place>;
-  private readonly files: readonly number[];
+  readonly #places: ReadonlyMap<string, Place>;
+  readonly #files: readonly number[];
 
   private constructor(handle: PackHandle, places: ReadonlyMap<string, Place>, files: readonly number[]) {
     this.handle = handle;
-    this.places = places;
-    this.files = files;
+    this.#places = places;
+    this.#files = files;
   }
 
   /** Opens a pack that `preparePack` has prepared, in any thread, for these paths. E_SHARD_META, E_FILE. */
@@ -108,7 +108,7 @@ export class PackedImages implements PixelSource, AsyncDisposable {
   }
 
   has(path: string): boolean {
-    return this.places.has(path);
+    return this.#places.has(path);
   }
 
   /**
@@ -116,7 +116,7 @@ export class PackedImages implements PixelSource, AsyncDisposable {
    * the file ends, E_SHARD_CRC where a JPEG cannot be decoded.
    */
   async read(path: string, target: Uint8Array): Promise<boolean> {
-    const place = this.places.get(path);
+    const place = this.#places.get(path);
     if (place === undefined) return false;
     if (this.handle.packFormat === "raw") {
       await readRecord(place, path, target);
@@ -130,14 +130,14 @@ export class PackedImages implements PixelSource, AsyncDisposable {
 
   /** As `read`, without promises, for raw records: false, and nothing is done, where it is not one. */
   readPlain(path: string, target: Uint8Array, done: (error?: unknown) => void): boolean {
-    const place = this.handle.packFormat === "raw" ? this.places.get(path) : undefined;
+    const place = this.handle.packFormat === "raw" ? this.#places.get(path) : undefined;
     if (place === undefined) return false;
     readBytes(place, path, target, done);
     return true;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.files.map((file) => closeFile(file)));
+    await Promise.all(this.#files.map((file) => closeFile(file)));
   }
 }
 

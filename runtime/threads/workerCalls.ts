@@ -29,26 +29,26 @@ export interface ThreadOptions extends Pick<WorkerOptions, "resourceLimits" | "w
 
 /** A worker thread that answers the calls of a service (see serveCalls). */
 export class WorkerCalls<S extends Service<S>> {
-  private readonly worker: Worker;
-  private readonly options: ThreadOptions;
-  private readonly open = new Map<number, OpenCall>();
-  private calls = 0;
-  private ended: Error | null = null;
-  private closing: Promise<void> | null = null;
-  private readonly exited: Promise<void>;
+  readonly #worker: Worker;
+  readonly #options: ThreadOptions;
+  readonly #open = new Map<number, OpenCall>();
+  #calls = 0;
+  #ended: Error | null = null;
+  #closing: Promise<void> | null = null;
+  readonly #exited: Promise<void>;
 
   /** Starts the thread from a built file. */
   constructor(file: URL, options: ThreadOptions) {
     const { name: _name, death: _death, ...workerOptions } = options;
-    this.options = options;
-    this.worker = new Worker(file, workerOptions);
-    this.worker.unref();
-    this.worker.on("message", (reply: Reply) => this.settle(reply));
-    this.worker.on("messageerror", (error) => this.end(new InternalError(`an unreadable reply: ${error}`)));
-    this.worker.on("error", (error) => this.end(this.deathOf(`failed: ${String(error)}`, error)));
-    this.exited = new Promise((resolve) => {
-      this.worker.on("exit", (code) => {
-        this.end(this.deathOf(this.closing ? "was closed" : `ended with exit code ${code}`));
+    this.#options = options;
+    this.#worker = new Worker(file, workerOptions);
+    this.#worker.unref();
+    this.#worker.on("message", (reply: Reply) => this.#settle(reply));
+    this.#worker.on("messageerror", (error) => this.#end(new InternalError(`an unreadable reply: ${error}`)));
+    this.#worker.on("error", (error) => this.#end(this.#deathOf(`failed: ${String(error)}`, error)));
+    this.#exited = new Promise((resolve) => {
+      this.#worker.on("exit", (code) => {
+        this.#end(this.#deathOf(this.#closing ? "was closed" : `ended with exit code ${code}`));
         resolve();
       });
     });
@@ -56,7 +56,7 @@ export class WorkerCalls<S extends Service<S>> {
 
   /** Whether the thread has ended, or is no longer understood: every call is rejected from now on. */
   get hasEnded(): boolean {
-    return this.ended !== null;
+    return this.#ended !== null;
   }
 
   /**
@@ -68,26 +68,26 @@ export class WorkerCalls<S extends Service<S>> {
     args: Arguments<S, M>,
     transfer: readonly TransferListItem[] = [],
   ): Promise<Result<S, M>> {
-    if (this.ended !== null) return Promise.reject(this.ended);
-    const call = this.calls++;
+    if (this.#ended !== null) return Promise.reject(this.#ended);
+    const call = this.#calls++;
     const request: Request = { call, method, args };
     return new Promise((resolve, reject) => {
       try {
         refuseDetached(args);
-        this.worker.postMessage(request, transfer);
+        this.#worker.postMessage(request, transfer);
       } catch (error) {
         reject(new InternalError(`${method} cannot be posted: ${String(error)}`, { cause: error }));
         return;
       }
-      this.open.set(call, { resolve: (value) => resolve(value as Result<S, M>), reject });
-      this.worker.ref();
+      this.#open.set(call, { resolve: (value) => resolve(value as Result<S, M>), reject });
+      this.#worker.ref();
     });
   }
 
   /** Asks the thread to release everything and waits until it has ended; calling it again is harmless. */
   close(): Promise<void> {
-    this.closing ??= this.closeOnce();
-    return this.closing;
+    this.#closing ??= this.#closeOnce();
+    return this.#closing;
   }
 
   /**
@@ -95,40 +95,40 @@ export class WorkerCalls<S extends Service<S>> {
    * calls are rejected.
    */
   abandon(): void {
-    this.end(this.deathOf("was abandoned"));
-    this.worker.unref();
-    void this.worker.terminate();
+    this.#end(this.#deathOf("was abandoned"));
+    this.#worker.unref();
+    void this.#worker.terminate();
   }
 
-  private async closeOnce(): Promise<void> {
-    if (this.ended === null) await this.call("close" as Method<S>, [] as unknown as Arguments<S, Method<S>>);
+  async #closeOnce(): Promise<void> {
+    if (this.#ended === null) await this.call("close" as Method<S>, [] as unknown as Arguments<S, Method<S>>);
     // One that is no longer understood would not end by itself.
-    else void this.worker.terminate();
+    else void this.#worker.terminate();
     // Between the last reply and the exit nothing else might keep the process alive.
-    this.worker.ref();
-    await this.exited;
+    this.#worker.ref();
+    await this.#exited;
   }
 
-  private settle(reply: Reply): void {
-    const open = this.open.get(reply.call);
+  #settle(reply: Reply): void {
+    const open = this.#open.get(reply.call);
     if (open === undefined) {
-      this.end(new InternalError(`a reply to no call (${reply.call})`));
+      this.#end(new InternalError(`a reply to no call (${reply.call})`));
       return;
     }
-    this.open.delete(reply.call);
-    if (this.open.size === 0) this.worker.unref();
+    this.#open.delete(reply.call);
+    if (this.#open.size === 0) this.#worker.unref();
     if ("error" in reply) open.reject(unpackError(reply.error));
     else open.resolve(reply.value);
   }
 
-  private end(error: Error): void {
-    this.ended ??= error;
-    for (const { reject } of this.open.values()) reject(this.ended);
-    this.open.clear();
+  #end(error: Error): void {
+    this.#ended ??= error;
+    for (const { reject } of this.#open.values()) reject(this.#ended);
+    this.#open.clear();
   }
 
-  private deathOf(how: string, cause?: unknown): MttcError {
-    const { name, death } = this.options;
+  #deathOf(how: string, cause?: unknown): MttcError {
+    const { name, death } = this.#options;
     return new MttcError({ ...death, message: `${name} ${how}` }, { cause });
   }
 }

@@ -63,14 +63,14 @@ export interface FeatureOptions {
 
 /** Batches of one run's features; close it in the end. */
 export class FeatureCache implements AsyncDisposable {
-  private readonly context: FeatureContext;
-  private readonly train: FeatureStore;
-  private readonly plain: FeatureStore | undefined;
+  readonly #context: FeatureContext;
+  readonly #train: FeatureStore;
+  readonly #plain: FeatureStore | undefined;
 
   private constructor(context: FeatureContext, train: FeatureStore, plain: FeatureStore | undefined) {
-    this.context = context;
-    this.train = train;
-    this.plain = plain;
+    this.#context = context;
+    this.#train = train;
+    this.#plain = plain;
   }
 
   /**
@@ -106,25 +106,25 @@ export class FeatureCache implements AsyncDisposable {
 
   /** The batches of an epoch (from 1), as BatchLoader would give them of the images. */
   epoch(epoch: number, order: Int32Array, batchSize: number, startBatch: number): FeatureBatches {
-    const { labels, manifest } = this.context;
+    const { labels, manifest } = this.#context;
     const form = (epoch - 1) % Math.max(1, manifest.features?.draws ?? 0);
     return new FeatureBatches({
-      ...{ paths: labels.train.paths, order, batchSize, store: this.train, form, startBatch },
+      ...{ paths: labels.train.paths, order, batchSize, store: this.#train, form, startBatch },
     });
   }
 
   /** Batches for an evaluation of rows; undefined where their features are not there as they should be. */
   evaluation(rows: ImageRows, batchSize: number): FeatureBatches | undefined {
-    const { labels, manifest } = this.context;
+    const { labels, manifest } = this.#context;
     const isPlain = rows === labels.val || (rows === labels.train && manifest.features?.draws === 0);
-    if (!this.plain || !isPlain) return undefined;
+    if (!this.#plain || !isPlain) return undefined;
     const order = evaluationOrder(rows.paths.length, batchSize);
-    return new FeatureBatches({ paths: rows.paths, order, batchSize, store: this.plain, form: 0 });
+    return new FeatureBatches({ paths: rows.paths, order, batchSize, store: this.#plain, form: 0 });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.train[Symbol.asyncDispose]();
-    if (this.plain !== this.train) await this.plain?.[Symbol.asyncDispose]();
+    await this.#train[Symbol.asyncDispose]();
+    if (this.#plain !== this.#train) await this.#plain?.[Symbol.asyncDispose]();
   }
 }
 

@@ -9,29 +9,29 @@ const TYPE_BYTES = [0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8];
 
 /** Numbers of the file, in its byte order. */
 class FileNumbers {
-  private readonly view: DataView;
-  private readonly littleEndian: boolean;
+  readonly #view: DataView;
+  readonly #littleEndian: boolean;
   /** BigTIFF: offsets of 8 bytes. */
   readonly big: boolean;
 
   constructor(bytes: Buffer, littleEndian: boolean) {
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    this.littleEndian = littleEndian;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#littleEndian = littleEndian;
     this.big = this.short(2) === BIG_TIFF;
   }
 
   get length(): number {
-    return this.view.byteLength;
+    return this.#view.byteLength;
   }
 
   short(at: number): number {
-    return this.view.getUint16(at, this.littleEndian);
+    return this.#view.getUint16(at, this.#littleEndian);
   }
 
   /** A count or an offset. */
   long(at: number): number {
-    if (!this.big) return this.view.getUint32(at, this.littleEndian);
-    return Number(this.view.getBigUint64(at, this.littleEndian));
+    if (!this.big) return this.#view.getUint32(at, this.#littleEndian);
+    return Number(this.#view.getBigUint64(at, this.#littleEndian));
   }
 }
 
