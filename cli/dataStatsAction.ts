@@ -1,5 +1,6 @@
 // What `mttc data stats` does: label tables -> counts, as tables, JSON or a picture.
 import { basename, resolve } from "node:path";
+import type { SpecInput } from "../compiler/spec/schema.ts";
 import { visibleText } from "../compiler/visibleText.ts";
 import { PNG_MARK } from "../runtime/drawing/pngMark.ts";
 import { drawStatisticsSheet } from "../runtime/drawing/statisticsSheet.ts";
@@ -8,7 +9,7 @@ import { refuseForeignFile } from "../runtime/files/ownOutput.ts";
 import { chanceText } from "../runtime/labels/chanceText.ts";
 import { type DataStatistics, labelsStatistics } from "../runtime/train/dataStats.ts";
 import { type LabelSources, sourcesFromOptions } from "../runtime/train/trainerOptions.ts";
-import { readTableFacts } from "./labelColumns.ts";
+import { readTableFacts, taskEntry } from "./labelColumns.ts";
 import { shownPath } from "./pathText.ts";
 import { count, decimal, renderTable } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
@@ -44,7 +45,7 @@ export async function showStatistics(
 
 /** A label table without a spec. E_FILE, E_CSV_*, E_CONFIG for names of no tasks. */
 async function tableSources(path: string, flags: StatsFlags, terminal: Terminal): Promise<LabelSources> {
-  let tasks = flags.tasks?.split(",").map((name) => name.trim());
+  let tasks: SpecInput["tasks"] | undefined = flags.tasks?.split(",").map((name) => name.trim());
   let filepaths = flags.filepaths;
   let pathRule = {};
   if (tasks === undefined || filepaths === undefined) {
@@ -54,7 +55,7 @@ async function tableSources(path: string, flags: StatsFlags, terminal: Terminal)
     if (tasks === undefined)
       for (const { name, reason } of facts.others)
         terminal.note(visibleText(`not counted: ${name} (${reason})`));
-    tasks ??= facts.tasks.map(({ name }) => name);
+    tasks ??= facts.tasks.map(taskEntry);
   }
   const labels = { train_labels: resolve(path), val_labels: flags.val ? resolve(flags.val) : null };
   const columns = filepaths === undefined ? {} : { filepaths };

@@ -40,7 +40,9 @@ export async function writeDraft(labels: string, flags: InitFlags, terminal: Ter
   await writeFileAtomically(output, text);
   await noteOddities(experimentFromSpec(spec, output), terminal);
   const tasks = facts.tasks
-    .map(({ name, classes }) => `${visibleText(name)} (${classes.length} classes)`)
+    .map(({ name, classes, kind }) => {
+      return `${visibleText(name)} (${kind ? kind.holds : `${classes.length} classes`})`;
+    })
     .join(", ");
   const shown = shownPath(resolve(output));
   terminal.out(`Written to ${shown}: ${facts.rows} rows, tasks ${tasks}`);

@@ -8,6 +8,7 @@ import { NOT_YET } from "../compiler/spec/keyKinds.ts";
 import { resolveKeys } from "../compiler/spec/parseSpec.ts";
 import { SECTION_KEYS } from "../compiler/spec/schema.ts";
 import { sortClasses } from "../compiler/tasks/classTask.ts";
+import { TASK_KINDS } from "../compiler/tasks/taskTable.ts";
 import { readImageFile } from "../runtime/images/imageFile.ts";
 import type { PathRule } from "../runtime/tables/imagePaths.ts";
 import { readLabelTable } from "../runtime/tables/labelFiles.ts";
@@ -27,8 +28,10 @@ export const FOLDER_TASK = "class";
 export interface TaskColumn {
   readonly name: string;
   readonly labelled: number;
-  /** Classes with their rows, in the order that training gives them. */
+  /** Classes with their rows, in the order that training gives them; none of a task of another kind. */
   readonly classes: readonly { readonly name: string; readonly rows: number }[];
+  /** The kind of a task that is not of classes, and what its column holds. */
+  readonly kind?: { readonly name: string; readonly holds: string };
 }
 
 export interface TableFacts {
@@ -139,6 +142,8 @@ function judge(column: SurveyedColumn): TaskColumn | TableFacts["others"][number
   if (labelled === 0) return { name, reason: "empty" };
   if (values.size === 1) return { name, reason: `one value only (${[...values.keys()][0]})` };
   if (values.size > MAX_CLASSES || labelled / values.size < MIN_ROWS_PER_CLASS) {
+    const kind = kindOf(column);
+    if (kind && taskNameFault(name) === undefined) return { name, labelled, classes: [], kind };
     const number = `${column.hasMore ? "over " : ""}${values.size}`;
     return { name, reason: `${number} different values in ${labelled} rows` };
   }
@@ -149,6 +154,20 @@ function judge(column: SurveyedColumn): TaskColumn | TableFacts["others"][number
     rows: values.get(label) ?? 0,
   }));
   return { name, labelled, classes };
+}
+
+/** The first kind that takes the column, whose values are no classes. */
+function kindOf({ values }: SurveyedColumn): TaskColumn["kind"] {
+  for (const { kind, survey } of TASK_KINDS) {
+    const holds = survey?.(values);
+    if (holds !== undefined) return { name: kind, holds };
+  }
+  return undefined;
+}
+
+/** The entry of a spec's `tasks` for a column. */
+export function taskEntry({ name, kind }: TaskColumn): string | { name: string; kind: string } {
+  return kind ? { name, kind: kind.name } : name;
 }
 
 /** Why the spec would refuse a task of that name; undefined if it takes it. */

@@ -44,7 +44,7 @@ export function draftSpec(facts: TableFacts, options: DraftOptions): string {
           ...pathLines(facts, options),
           "tasks:  # one column and one head each; empty cells are missing labels and cost nothing",
         ]),
-    ...facts.tasks.map((task) => `  - ${scalar(task.name)}  # ${describeTask(task, facts.rows)}`),
+    ...facts.tasks.map((task) => `  - ${entryText(task)}  # ${describeTask(task, facts.rows)}`),
     ...(facts.others.length > 0 ? ["# Columns left out:"] : []),
     ...facts.others.map(({ name, reason }) => comment(`  ${name}: ${reason}`)),
     `imshape: [${sides.join(", ")}]  # height and width that images are resized to${sizeNote(imageSize)}`,
@@ -101,7 +101,12 @@ function sizeNote(imageSize: DraftOptions["imageSize"]): string {
   return `; the images are about ${imageSize[0]} x ${imageSize[1]}`;
 }
 
-function describeTask({ labelled, classes }: TaskColumn, rows: number): string {
+function entryText({ name, kind }: TaskColumn): string {
+  return kind ? `{name: ${scalar(name, true)}, kind: ${kind.name}}` : scalar(name);
+}
+
+function describeTask({ labelled, classes, kind }: TaskColumn, rows: number): string {
+  if (kind) return visibleText(`${labelled} of ${rows} rows, ${kind.holds}`);
   const shown = classes.slice(0, SHOWN_CLASSES).map((entry) => `${entry.name} ${entry.rows}`);
   const more = classes.length > SHOWN_CLASSES ? `, and ${classes.length - SHOWN_CLASSES} more` : "";
   return visibleText(`${labelled} of ${rows} rows, ${classes.length} classes: ${shown.join(", ")}${more}`);

@@ -40,9 +40,26 @@ export const NUMBER: TaskKind = {
       .describe("Of the error in deviations of the training labels: its square, or Huber's with delta 1."),
   },
   facts: factsSchema,
+  survey: surveyNumbers,
   describe: describeNumber,
   open: openNumber,
 };
+
+/** Fewer different numbers than this are hardly measured. */
+const LEAST_NUMBERS = 5;
+
+/** Numbers, and no mere numbering of the rows: whole ones, each once, without many gaps. */
+function surveyNumbers(values: ReadonlyMap<string, number>): string | undefined {
+  const numbers = [...values.keys()].map(numberOf);
+  if (numbers.length < LEAST_NUMBERS || numbers.some(Number.isNaN)) return undefined;
+  const [least, most] = numbers.reduce(
+    ([low, high], number) => [Math.min(low, number), Math.max(high, number)],
+    [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY],
+  );
+  const isEachOnce = [...values.values()].every((rows) => rows === 1);
+  const isNumbering = isEachOnce && numbers.every(Number.isInteger) && most - least < 2 * numbers.length;
+  return isNumbering ? undefined : `numbers from ${least} to ${most}`;
+}
 
 /** Mean and standard deviation (over n, 1 where all labels are equal) of the training labels. */
 function describeNumber(

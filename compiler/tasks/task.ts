@@ -128,6 +128,11 @@ export interface TaskKind {
   readonly doc: string;
   /** Keys of its entries in the spec's `tasks`, beside `name` and `kind`. */
   readonly settings: Readonly<Record<string, z.ZodType>>;
+  /**
+   * What a column holds, for people, where it may be of this kind though its values are too many or too rare
+   * for classes (`values`: rows of each); undefined where it is none. Absent where nothing tells.
+   */
+  readonly survey?: (values: ReadonlyMap<string, number>) => string | undefined;
   /** What is known of a task whose spec has these settings, by its training labels. */
   readonly describe: (
     task: string,

@@ -106,6 +106,29 @@ describe("the facts of a table", () => {
     expect(others).toContainEqual({ name: "list", reason: "lists or objects" });
   });
 
+  test("measured numbers are a task of their kind; what numbers the rows is none", async () => {
+    const lines = Array.from({ length: 12 }, (_, i) => {
+      const weight = i % 5 === 4 ? "" : 2.5 * i - 3;
+      return `im/${i % 5}.png,${weight},${i + 100},${1000 + 7 * i},${["a", "b"][i % 2]}`;
+    });
+    const file = join(folder, "measured.csv");
+    await writeFile(file, `file,weight,serial,grams,kind\n${lines.join("\n")}\n`);
+    const { tasks, others } = await readTableFacts(file);
+    expect(tasks.map(({ name, labelled, kind }) => [name, labelled, kind])).toEqual([
+      ["weight", 10, { name: "number", holds: "numbers from -3 to 24.5" }],
+      ["grams", 12, { name: "number", holds: "numbers from 1000 to 1077" }],
+      ["kind", 12, undefined],
+    ]);
+    expect(others).toEqual([{ name: "serial", reason: "12 different values in 12 rows" }]);
+    const said = await init(file, "-o", join(folder, "measured.yml"));
+    expect(said).toContain("weight (numbers from -3 to 24.5)");
+    const spec = parseSpec(await readFile(join(folder, "measured.yml"), "utf8"), "measured.yml");
+    expect([spec.tasks, spec.task_kinds.weight]).toEqual([
+      ["weight", "grams", "kind"],
+      { kind: "number", loss: "l2" },
+    ]);
+  });
+
   test("of a folder of classes are those of one task, its classes in the order of numbers", async () => {
     const { pathColumn, tasks, samples } = await readTableFacts(join(folder, "tree"));
     const classes = [
