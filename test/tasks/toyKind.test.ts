@@ -1,6 +1,6 @@
 // What a new kind of tasks costs: one file (ordinalTask.ts, beside this), one line of the table (here a
-// mock of it), and nothing else. A run of the new kind beside a class is trained, evaluated, gone on with, exported
-// and predicted.
+// mock of it), and nothing else. A run of the new kind beside a class is trained, evaluated, gone on with,
+// exported and predicted.
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
