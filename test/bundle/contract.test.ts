@@ -4,7 +4,9 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { compile } from "../../compiler/compile.ts";
 import { AUGMENT_NAMES } from "../../compiler/spec/augmentKeys.ts";
+import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
 import { compileExperiment } from "../step/experiment.ts";
 import { contractVectors } from "./contractVectors.ts";
@@ -53,10 +55,16 @@ describe("the contract", () => {
       compileExperiment({ ...layers, train_fcn: false, task_weights: "adaptive" }, CLASSES),
       compileExperiment({ class_weights: { a: { "1": 2 } }, precision: "fp16" }, CLASSES, undefined, "cuda"),
       compileExperiment({ cache_features: true, train_fcn: false }, CLASSES),
+      {
+        bundle: compile(NUMBER_SPEC, [{ task: "n", kind: "number", mean: [2], deviation: [3], loss: "l2" }]),
+      },
     ].map(({ bundle }) => bundle.manifest);
     const words = new Set(manifests.flatMap((manifest) => [...wordsOf(manifest)]));
     expect([...words].filter((word) => !page.includes(`\`${word}\``))).toEqual([]);
     for (const known of [
+      "class_index",
+      "number",
+      "absolute_error",
       "inverse_weight",
       "scaled_bernoulli",
       "loss_scale",
@@ -69,6 +77,17 @@ describe("the contract", () => {
 });
 
 const CLASSES = { a: 3, b: 2 };
+const NUMBER_SPEC = resolveSpec({
+  tasks: [{ name: "n", kind: "number", loss: "l2" }],
+  ...{
+    fcn: { layers: [4] },
+    train_fcn: true,
+    task_layers: [],
+    imshape: [6, 6],
+    batch_size: 4,
+    accumulate: 2,
+  },
+});
 /** Keys whose values are words of the contract. */
 const CODED: ReadonlySet<string> = new Set(
   "purpose role scalar formula draw encoding figure prediction group kind".split(" "),

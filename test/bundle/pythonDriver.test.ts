@@ -218,8 +218,11 @@ test("the driver refuses what it cannot train on to the bit, saying what", async
   }
   writeFileSync(path, original);
   const manifest = JSON.parse(readFileSync(join(folder, "bundle", "manifest.json"), "utf8"));
-  writeFileSync(join(folder, "bundle", "manifest.json"), JSON.stringify({ ...manifest, version: 99 }));
-  expect(refusal()).toBe("bundle: expected a bundle of version 2 whose tasks have classes\n");
+  const [task, ...tasks] = manifest.tasks;
+  for (const change of [{ version: 99 }, { tasks: [{ ...task, kind: "number" }, ...tasks] }]) {
+    writeFileSync(join(folder, "bundle", "manifest.json"), JSON.stringify({ ...manifest, ...change }));
+    expect(refusal()).toBe("bundle: expected a bundle of version 2 whose tasks have classes\n");
+  }
 });
 
 /** Replaces the images of a folder by their grey. */
