@@ -1,5 +1,6 @@
 // Every tensor of every graph says in the manifest what it is for, and the roles are all that a host needs to
 // know: pairs, owners, and what goes into each input.
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type Bundle, type GraphEntry, type TensorEntry, withRole } from "../../compiler/bundle/manifest.ts";
 import { type OlderManifest, upgradeManifest } from "../../compiler/bundle/olderManifest.ts";
@@ -14,6 +15,7 @@ import type { SpecInput } from "../../compiler/spec/schema.ts";
 import { buildGradientGraph } from "../../compiler/step/gradientGraph.ts";
 import { buildEvaluateGraph } from "../../compiler/step/inferenceGraphs.ts";
 import { openTasks } from "../../compiler/tasks/openTask.ts";
+import { readBundleDirectory } from "../../runtime/runs/bundleDirectory.ts";
 import { compileGoldenCase, GOLDEN_CASES } from "../golden/goldenCases.ts";
 
 const CLASSES = [
@@ -196,3 +198,17 @@ test("a manifest of version 1 with a name that none of that version has is refus
   const older = { ...manifest, version: 1, graphs: { train: graph }, accumulators: [], masks: [] } as const;
   expect(() => upgradeManifest(older as unknown as OlderManifest, "m.json")).toThrow(/m\.json.*label\/none/);
 });
+
+test.each(["layers", "imported", "version2", "roles"])(
+  "the bundle of the older run %s has them",
+  async (run) => {
+    const folder = join("test/fixtures/olderRuns/out", run, "bundle");
+    const { version, graphs, state, accumulate } = await readBundleDirectory(folder, ["evaluate"]);
+    const [step, gradients] = accumulate > 1 ? ["grad", graphs.apply] : ["train", graphs.train];
+    expect(version).toBe(2);
+    expect(graphs[step]?.purpose).toBe(step);
+    expect(withRole(graphs[step]?.inputs ?? [], "label").length).toBeGreaterThan(0);
+    const replaced = withRole([...(graphs[step]?.outputs ?? []), ...(gradients?.outputs ?? [])], "state");
+    expect(new Set(replaced.map((entry) => entry.replaces))).toEqual(new Set(state.map(({ name }) => name)));
+  },
+);

@@ -17,6 +17,7 @@ const RUNS = [
   ["layers", "spec.yml"],
   ["imported", "imported.yml"],
   ["version2", "version2.yml"],
+  ["roles", "roles.yml"],
 ] as const;
 
 async function resume(folder: string, file: string, options: FitOptions = {}, text?: string) {
