@@ -1,5 +1,6 @@
-// Runs that an earlier version wrote (commit ccb140a: hashes in place of the spec in checkpoints, an absolute
-// folder in run.json) are evaluated, exported and gone on with, wherever they lie now.
+// Runs that earlier versions wrote are evaluated, exported and gone on with, wherever they lie now, for ever:
+// of commit ccb140a (hashes in place of the spec in checkpoints, an absolute folder in run.json), of run.json
+// in version 2, and of bundles in version 2.
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
