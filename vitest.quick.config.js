@@ -13,7 +13,7 @@ const SLOW_OR_NATIVE = [
     "lower/forms",
   ],
   ...["step/classWeights", "step/equalities", "step/features", "step/mixedPrecision"],
-  ...["step/referenceNumbers", "step/sobel"],
+  ...["step/referenceNumbers", "step/sobel", "tasks/toyKind"],
 ];
 
 export default defineConfig({
