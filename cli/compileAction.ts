@@ -1,6 +1,6 @@
 // What `mttc compile` does: labels and models -> bundle -> folder, with a report.
 import { resolve } from "node:path";
-import { BUNDLE_FORMAT, type Target } from "../compiler/bundle/manifest.ts";
+import { BUNDLE_FORMAT, MANIFEST_FILE, type Target } from "../compiler/bundle/manifest.ts";
 import { compile } from "../compiler/compile.ts";
 import { type Fault, formatFault } from "../compiler/diagnostics.ts";
 import { TARGET_TRAITS } from "../compiler/lower/targets.ts";
@@ -8,12 +8,7 @@ import { specWarnings } from "../compiler/spec/specWarnings.ts";
 import { visibleText } from "../compiler/visibleText.ts";
 import { refuseForeignFolder } from "../runtime/files/ownOutput.ts";
 import { readForeignModels } from "../runtime/models/foreignModels.ts";
-import {
-  MANIFEST_FILE,
-  readUpToDate,
-  STATE_FILE,
-  writeBundleDirectory,
-} from "../runtime/runs/bundleDirectory.ts";
+import { readUpToDate, STATE_FILE, writeBundleDirectory } from "../runtime/runs/bundleDirectory.ts";
 import { compilationKey } from "../runtime/runs/compilationKey.ts";
 import type { StoredManifest } from "../runtime/runs/manifestReading.ts";
 import type { Experiment } from "../runtime/train/experiment.ts";

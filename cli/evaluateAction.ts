@@ -1,5 +1,5 @@
 // What `mttc evaluate` does: a run's newest checkpoint on its labels -> tables or JSON.
-import { tasksOf } from "../compiler/bundle/manifest.ts";
+import { tasksOf } from "../compiler/bundle/manifestTasks.ts";
 import { visibleText } from "../compiler/visibleText.ts";
 import { TrainedRun } from "../runtime/infer/trainedRun.ts";
 import { detailTexts, evaluationTable } from "./evaluationTables.ts";

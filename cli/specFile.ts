@@ -2,11 +2,11 @@
 // refused: nothing is loaded here that only reads data or trains.
 import { open, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { MANIFEST_FILE } from "../compiler/bundle/manifest.ts";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { parseSpec } from "../compiler/spec/parseSpec.ts";
 import { readTextUpTo } from "../runtime/files/boundedRead.ts";
 import { fileError, systemCode } from "../runtime/files/fileSystem.ts";
-import { MANIFEST_FILE } from "../runtime/runs/bundleDirectory.ts";
 import { RUN_FILE, RunFolder } from "../runtime/runs/runFolder.ts";
 import { isSpreadsheet } from "../runtime/tables/tableText.ts";
 import { type Experiment, experimentFromRun, experimentFromSpec } from "../runtime/train/experiment.ts";

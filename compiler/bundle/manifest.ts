@@ -6,10 +6,10 @@ import type { GraphPurpose, RoleName, TensorRole } from "../ir/roles.ts";
 import type { DType } from "../ir/types.ts";
 import type { InitialValue, ParameterRole } from "../model/parameters.ts";
 import type { Spec } from "../spec/schema.ts";
-import { openTask } from "../tasks/openTask.ts";
-import type { Task } from "../tasks/task.ts";
 
 export const BUNDLE_FORMAT = "mttc-bundle";
+/** Its file in the bundle's folder. */
+export const MANIFEST_FILE = "manifest.json";
 /** Rises when a reader of before would misread a bundle; olderManifest.ts reads what was written before. */
 export const BUNDLE_VERSION = 2;
 
@@ -59,7 +59,7 @@ export interface StateEntry {
   readonly slot?: string;
 }
 
-/** A task, with the facts of its kind beside its name: `classes` of classes. taskOfEntry opens it. */
+/** A task, with the facts of its kind beside its name: `classes` of classes. manifestTasks.ts opens it. */
 export interface TaskEntry {
   readonly name: string;
   /** Name of its kind; absent, in descriptions that name none: "classes". */
@@ -162,16 +162,6 @@ export interface Bundle {
   readonly files: ReadonlyMap<string, Uint8Array>;
   /** What training starts from: initial values of the manifest's state, by name, in its order. */
   readonly state: ReadonlyMap<string, StoredTensor>;
-}
-
-/** The task of an entry; InternalError for facts that are not those of its kind. */
-export function taskOfEntry({ name, weight: _, ...facts }: TaskEntry): Task {
-  return openTask({ task: name, ...facts });
-}
-
-/** The tasks of a manifest, in their order. */
-export function tasksOf({ tasks }: Pick<Manifest, "tasks">): Task[] {
-  return tasks.map(taskOfEntry);
 }
 
 /** The tensors of a role among inputs or outputs, in their order. */

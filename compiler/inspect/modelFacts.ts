@@ -1,6 +1,7 @@
 // What a spec amounts to, taken from its compiled graphs: parameters, shapes, operations, memory, and which
 // task's loss trains which part. Spec and classes in, plain data out.
-import { type Manifest, taskOfEntry, withRole } from "../bundle/manifest.ts";
+import { type Manifest, withRole } from "../bundle/manifest.ts";
+import { taskOfEntry } from "../bundle/manifestTasks.ts";
 import { type CompileOptions, compile } from "../compile.ts";
 import { InternalError } from "../diagnostics.ts";
 import type { Dim, Graph, Output } from "../ir/types.ts";

@@ -4,7 +4,7 @@
 import { mkdir, readdir, readFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { SingleBar } from "cli-progress";
-import { tasksOf } from "../../compiler/bundle/manifest.ts";
+import { tasksOf } from "../../compiler/bundle/manifestTasks.ts";
 import { InternalError } from "../../compiler/diagnostics.ts";
 import { parseSpec } from "../../compiler/spec/parseSpec.ts";
 import { RUN_SHEET } from "../../runtime/augment/runSheet.ts";

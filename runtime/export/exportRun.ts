@@ -2,7 +2,7 @@
 // Nothing is put in place before every file has been opened, run on real images and found equal to the
 // trainer.
 import { join, resolve } from "node:path";
-import { tasksOf } from "../../compiler/bundle/manifest.ts";
+import { tasksOf } from "../../compiler/bundle/manifestTasks.ts";
 import { type ExportedFile, exportModel } from "../../compiler/export/exportModel.ts";
 import { fullMetadata, type ModelKind } from "../../compiler/export/modelMetadata.ts";
 import { writeDirectoryAtomically } from "../files/atomicDirectory.ts";

@@ -2,7 +2,8 @@
 // tensors. Batches of images in, outputs of tasks out.
 
 import { join } from "node:path";
-import { type GraphEntry, type Manifest, tasksOf, withRole } from "../../compiler/bundle/manifest.ts";
+import { type GraphEntry, type Manifest, withRole } from "../../compiler/bundle/manifest.ts";
+import { tasksOf } from "../../compiler/bundle/manifestTasks.ts";
 import { need } from "../../compiler/diagnostics.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
 import type { Batch } from "../batches/loader.ts";

@@ -1,13 +1,8 @@
 // Running evaluate.onnx over rows of a label table, over image files or over images in memory: fixed batches,
 // the last one padded. What runs it is a training session or a run that is only read.
 
-import {
-  type EntryOf,
-  type GraphEntry,
-  type Manifest,
-  tasksOf,
-  withRole,
-} from "../../compiler/bundle/manifest.ts";
+import { type EntryOf, type GraphEntry, type Manifest, withRole } from "../../compiler/bundle/manifest.ts";
+import { tasksOf } from "../../compiler/bundle/manifestTasks.ts";
 import { InternalError } from "../../compiler/diagnostics.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
 import type { FeatureBatch, FeatureBatches } from "../batches/featureBatches.ts";

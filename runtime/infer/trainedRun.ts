@@ -3,7 +3,8 @@
 // training labels nor their images; a run may train meanwhile.
 import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Manifest, tasksOf } from "../../compiler/bundle/manifest.ts";
+import type { Manifest } from "../../compiler/bundle/manifest.ts";
+import { tasksOf } from "../../compiler/bundle/manifestTasks.ts";
 import { compile } from "../../compiler/compile.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { type ImportedTrunk, importedValues } from "../../compiler/model/importedTrunk.ts";

@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Bundle } from "../../compiler/bundle/manifest.ts";
+import { type Bundle, MANIFEST_FILE } from "../../compiler/bundle/manifest.ts";
 import { CONSTANTS_FILE } from "../../compiler/bundle/writeBundle.ts";
 import { safetensorsPieces } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
@@ -18,7 +18,6 @@ import { fileError } from "../files/fileSystem.ts";
 import { restoreReplaced } from "../files/leftovers.ts";
 import { damaged, parseManifest, type StoredManifest } from "./manifestReading.ts";
 
-export const MANIFEST_FILE = "manifest.json";
 export const STATE_FILE = "state.safetensors";
 
 export interface WriteBundleOptions {

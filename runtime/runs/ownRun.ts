@@ -2,13 +2,12 @@
 // calls, so that it comes before everything slow; only what mttc wrote is ever replaced.
 import { lstat, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { BUNDLE_FORMAT } from "../../compiler/bundle/manifest.ts";
+import { BUNDLE_FORMAT, MANIFEST_FILE } from "../../compiler/bundle/manifest.ts";
 import { RUN_SHEET } from "../augment/runSheet.ts";
 import { PNG_MARK } from "../drawing/pngMark.ts";
 import { fileError, systemCode } from "../files/fileSystem.ts";
 import { restoreReplaced } from "../files/leftovers.ts";
 import { inTheWay, readHead, refuseForeignFolder, textMark } from "../files/ownOutput.ts";
-import { MANIFEST_FILE } from "./bundleDirectory.ts";
 import { LABELS_FILE, LABELS_MARK } from "./labelRecord.ts";
 import {
   BUNDLE_FOLDER,

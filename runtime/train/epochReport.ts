@@ -1,5 +1,6 @@
 // The report of a finished epoch: sums over its steps, the weights of the tasks, and its evaluation.
-import { type Manifest, taskOfEntry } from "../../compiler/bundle/manifest.ts";
+import type { Manifest } from "../../compiler/bundle/manifest.ts";
+import { taskOfEntry } from "../../compiler/bundle/manifestTasks.ts";
 import { logVariance } from "../../compiler/model/objective.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
 import type { EvaluationReport } from "../infer/evaluationReport.ts";

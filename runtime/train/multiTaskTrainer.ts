@@ -3,7 +3,8 @@
 // it.
 
 import { join, resolve } from "node:path";
-import { type Manifest, tasksOf } from "../../compiler/bundle/manifest.ts";
+import type { Manifest } from "../../compiler/bundle/manifest.ts";
+import { tasksOf } from "../../compiler/bundle/manifestTasks.ts";
 import type { StoredTensor } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { type ImportedTrunk, importedValues } from "../../compiler/model/importedTrunk.ts";

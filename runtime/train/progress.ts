@@ -1,7 +1,8 @@
 // Checkpoints of a run: device state <-> stored tensors, and what else a run needs to go on to the same bits.
 
 import { z } from "zod";
-import { type Manifest, type ParameterEntry, tasksOf } from "../../compiler/bundle/manifest.ts";
+import type { Manifest, ParameterEntry } from "../../compiler/bundle/manifest.ts";
+import { tasksOf } from "../../compiler/bundle/manifestTasks.ts";
 import type { StoredTensor } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { LOSS_SCALE, LOSS_SCALING, SCALED_STEPS } from "../../compiler/step/lossScaling.ts";

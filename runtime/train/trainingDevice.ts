@@ -8,9 +8,9 @@ import {
   type Manifest,
   type StateEntry,
   type TensorEntry,
-  tasksOf,
   withRole,
 } from "../../compiler/bundle/manifest.ts";
+import { tasksOf } from "../../compiler/bundle/manifestTasks.ts";
 import { dataByName } from "../../compiler/codec/safetensors.ts";
 import { InternalError, MttcError, need } from "../../compiler/diagnostics.ts";
 import { AUGMENTED_TRUNK, onFeatures } from "../../compiler/step/featureGraphs.ts";

@@ -4,10 +4,10 @@ import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFile
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
+import { MANIFEST_FILE } from "../../compiler/bundle/manifest.ts";
 import { compile } from "../../compiler/compile.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import {
-  MANIFEST_FILE,
   readBundleDirectory,
   readUpToDate,
   writeBundleDirectory,

@@ -1,6 +1,7 @@
 // A training run in a test: the state of a bundle, batches of random images and labels, whole steps and steps
 // in halves.
-import { type Bundle, type Target, taskOfEntry, withRole } from "../../compiler/bundle/manifest.ts";
+import { type Bundle, type Target, withRole } from "../../compiler/bundle/manifest.ts";
+import { taskOfEntry } from "../../compiler/bundle/manifestTasks.ts";
 import type { CompileOptions } from "../../compiler/compile.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
