@@ -13,6 +13,7 @@ import {
 import {
   type AnsweredTasks,
   BYTE_ORDER_MARK,
+  cellOf,
   isFormula,
   jsonList,
   longCsv,
@@ -257,7 +258,7 @@ class FormulaCount {
     if (!this.#counts) return;
     for (const row of rows) {
       const answers = this.#tasks.find(({ name }) => name === row.task)?.answers.values(row) ?? [];
-      for (const cell of [row.file, row.task, ...answers])
+      for (const cell of [row.file, row.task, ...answers.map(cellOf)])
         if (typeof cell === "string" && isFormula(cell)) this.#found++;
     }
   }

@@ -83,12 +83,15 @@ function jsonRow(row: Prediction, tasks: AnsweredTasks): string {
 
 function jsonValue(value: AnswerValue): string {
   if (typeof value !== "object") return JSON.stringify(value);
+  if ("list" in value) return JSON.stringify(value.list);
   const entries = value.map(([name, number]) => `   ${JSON.stringify(name)}: ${JSON.stringify(number)}`);
   return `{\n${entries.join(",\n")}\n  }`;
 }
 
-function cellOf(value: AnswerValue): string | number {
+/** A value as a cell of a table. */
+export function cellOf(value: AnswerValue): string | number {
   if (typeof value !== "object") return value;
+  if ("list" in value) return value.text;
   return `{${value.map(([name, number]) => `${JSON.stringify(name)}:${JSON.stringify(number)}`).join(",")}}`;
 }
 

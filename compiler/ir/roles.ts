@@ -76,13 +76,16 @@ export interface AugmentedRole {
 export interface LabelRole {
   readonly role: "label";
   readonly task: string;
-  /** class_index: place of the class in the task's list, int64 [N]; number: as measured, float32 [N,W]. */
+  /**
+   * class_index: place of the class in the task's list, int64 [N]; number: as measured, float32 [N,W];
+   * flags: 1 of tags that the image has, 0 of others, uint8 [N,W].
+   */
   readonly encoding: LabelEncoding;
   /** What stands where there is no label; "nan" because JSON has no such number. */
   readonly missing: number | "nan";
 }
 
-export type LabelEncoding = "class_index" | "number";
+export type LabelEncoding = "class_index" | "number" | "flags";
 
 /** A dropout mask, float32 [N,C,1,1]. */
 export interface MaskRole {

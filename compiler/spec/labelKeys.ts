@@ -2,7 +2,7 @@
 // read, which classes there are, and where the images that they name may lie.
 import { z } from "zod";
 import { TASK_KINDS } from "../tasks/taskTable.ts";
-import { decides, NOT_YET, phrase, text } from "./keyKinds.ts";
+import { decides, phrase, text } from "./keyKinds.ts";
 
 /** Words that mean "no label" in cells without quotes, unless `missing` lists others. */
 export const DEFAULT_MISSING = ["None", "NaN", "nan", "null", "NULL", "NA", "N/A"] as const;
@@ -27,13 +27,8 @@ const taskName = z.string(phrase(taskPhrase)).refine(isTaskName, phrase(taskPhra
 /** The kinds that an entry may name, those of all tasks or of tasks that must say theirs. */
 const kindNames = TASK_KINDS.map(({ kind }) => `"${kind}"`).join(" or ");
 
-/** Refuses a kind that there is not; by name those of later work. */
-const kindFault = {
-  error: ({ input }: { readonly input: unknown }) => {
-    const kind = typeof input === "object" && input !== null && "kind" in input ? input.kind : undefined;
-    return kind === "tags" ? `${NOT_YET}tasks of the kind \`tags\`` : `a kind of tasks: ${kindNames}`;
-  },
-};
+/** Refuses a kind that there is not. */
+const kindFault = { error: `a kind of tasks: ${kindNames}` };
 
 /** A kind of tasks and its settings (taskTable.ts). */
 export type KindSettings = { readonly kind: string } & Readonly<Record<string, unknown>>;
@@ -92,7 +87,7 @@ export const LABEL_KEYS = {
     .max(1_000, phrase("at most 1000 tasks"))
     .describe(
       "The tasks: names of label columns, one head each; a task that is not of classes as a map, such as " +
-        "`{name: weight, kind: number, loss: huber}`.",
+        "`{name: weight, kind: number, loss: huber}` or `{name: colours, kind: tags}` (cells `red|blue`, `[]` for none).",
     ),
   task_kinds: z
     .record(z.string(), kindSettings, phrase("a map from a task's name to its kind, {kind: ...}"))

@@ -4,8 +4,12 @@
 /** Fields of a prediction beside file and task. */
 export type Answer = Readonly<Record<string, unknown>>;
 
-/** A cell, a number, or numbers by name whose order counts. */
-export type AnswerValue = string | number | readonly (readonly [name: string, value: number])[];
+/** A cell, a number, numbers by name whose order counts, or a list and the cell that it is in a table. */
+export type AnswerValue =
+  | string
+  | number
+  | readonly (readonly [name: string, value: number])[]
+  | { readonly list: readonly string[]; readonly text: string };
 
 /** How the answers of a task are made and shown. */
 export interface AnswerForm {

@@ -51,7 +51,7 @@ function openClasses(description: TaskDescription): Task {
       expected: (source) => `one of the classes that ${source}`,
     },
     hasWeights: true,
-    groups: { names: classes, areClasses: true, of: (row) => row[0] ?? -1 },
+    groups: { names: classes, areClasses: true, of: (row) => classPlaces(row[0] ?? MISSING_CLASS) },
     figures: ["loss_sum", "count", "correct"],
     loss: crossEntropy,
     inverseCount,
@@ -73,6 +73,10 @@ export function sortClasses(values: readonly string[]): string[] {
   const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
   const numeric = values.every((value) => Number.isFinite(Number(value)));
   return [...values].sort((a, b) => (numeric && Number(a) - Number(b)) || byText(a, b));
+}
+
+function classPlaces(label: number): readonly number[] {
+  return label < 0 ? [] : [label];
 }
 
 /** The number of each name: of the class spelled so, else of the class with its key; else -1. */

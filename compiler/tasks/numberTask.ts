@@ -140,7 +140,7 @@ function groupsOf(mean: number, deviation: number): Task["groups"] {
     areClasses: false,
     of: (row) => {
       const [value = Number.NaN] = Array.from(row);
-      return Number.isNaN(value) ? -1 : ends.filter((end) => value >= end).length;
+      return Number.isNaN(value) ? [] : [ends.filter((end) => value >= end).length];
     },
   };
 }

@@ -55,13 +55,13 @@ export interface TaskOutput {
 /** Labels of a task, in tables, in memory and as the input `label/<task>` of graphs. */
 export interface TaskLabel extends Pick<LabelRole, "encoding" | "missing"> {
   /** Element type of the input, and its shape behind N. In memory int64 is int32. */
-  readonly dtype: "int64" | "float32";
+  readonly dtype: "int64" | "float32" | "uint8";
   readonly shape: readonly number[];
   /**
    * Of each of the different labels of a column, as spelled, its numbers, row-major [names x numbers of a
-   * row]; missing ones (-1 of int64, NaN of float32) where a label is none of this task's.
+   * row]; missing ones (-1 of int64, NaN of float32, 255 of uint8) where a label is none of this task's.
    */
-  readonly encode: (names: readonly string[]) => Int32Array | Float32Array;
+  readonly encode: (names: readonly string[]) => Int32Array | Float32Array | Uint8Array;
   /** What a label has to be, for messages; `source` is who decided that ("the spec lists"). */
   readonly expected: (source: string) => string;
   /** Labels that may have been meant. */
@@ -92,8 +92,8 @@ export interface Task {
     readonly names: readonly string[];
     /** Whether each must occur, and stands for itself. */
     readonly areClasses: boolean;
-    /** Place of a row's label among `names`; -1 where it is missing. */
-    readonly of: (row: ArrayLike<number>) => number;
+    /** Places among `names` of what a row's label says; none where it is missing. */
+    readonly of: (row: ArrayLike<number>) => readonly number[];
   };
   /** Names of the sums of a step: `loss_sum`, `count` of the labelled rows, and the kind's own. */
   readonly figures: readonly string[];
@@ -133,6 +133,8 @@ export interface TaskKind {
    * for classes (`values`: rows of each); undefined where it is none. Absent where nothing tells.
    */
   readonly survey?: (values: ReadonlyMap<string, number>) => string | undefined;
+  /** Whether cells of JSON Lines and Parquet may be lists; one is a label as JSON writes it. */
+  readonly takesLists?: boolean;
   /** What is known of a task whose spec has these settings, by its training labels. */
   readonly describe: (
     task: string,

@@ -56,8 +56,8 @@ export function groupCounts(rows: LabelledRows, tasks: readonly Task[]): Record<
       const counts = groups.names.map(() => 0);
       const { values, width } = byTask.get(name) ?? { values: new Int32Array(), width: 1 };
       for (let start = 0; start < values.length; start += width) {
-        const group = groups.of(values.subarray(start, start + width));
-        if (group >= 0) counts[group] = (counts[group] ?? 0) + 1;
+        for (const group of groups.of(values.subarray(start, start + width)))
+          counts[group] = (counts[group] ?? 0) + 1;
       }
       return [name, counts];
     }),

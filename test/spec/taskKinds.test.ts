@@ -13,12 +13,14 @@ test("an entry may be a map; names stay names, kinds stand beside them", () => {
       { name: "weight", kind: "number", loss: "huber" },
       { name: "age", kind: "number" },
       { name: "colour", kind: "classes" },
+      { name: "marks", kind: "tags" },
     ],
   });
-  expect(spec.tasks).toEqual(["species", "weight", "age", "colour"]);
+  expect(spec.tasks).toEqual(["species", "weight", "age", "colour", "marks"]);
   expect(spec.task_kinds).toEqual({
     weight: { kind: "number", loss: "huber" },
     age: { kind: "number", loss: "l2" },
+    marks: { kind: "tags", separator: "|" },
   });
   expect(resolveSpec(JSON.parse(JSON.stringify(spec)))).toEqual(spec);
 });
@@ -29,9 +31,10 @@ test("a spec of classes alone is as it was, but for the new key", () => {
 });
 
 test.each([
-  ["{name: w, kind: nmber}", 'expected a kind of tasks: "classes" or "number", found'],
+  ["{name: w, kind: nmber}", 'expected a kind of tasks: "classes" or "number" or "tags", found'],
   ["{name: w}", "missing; expected a kind of tasks"],
-  ["{name: w, kind: tags}", "not available yet: tasks of the kind `tags`"],
+  ["{name: w, kind: tags, separator: ab}", "expected one character that is no letter"],
+  ["{name: w, kind: tags, loss: l2}", 'unknown key "loss"'],
   ["{name: w, kind: number, loss: l1}", 'expected "l2" or "huber", found "l1"'],
   ["{name: w, kind: number, los: l2}", 'unknown key "los"'],
   ["{name: a/b, kind: number}", "expected a task's name"],

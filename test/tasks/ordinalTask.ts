@@ -45,7 +45,7 @@ export const ORDINAL: TaskKind = {
       ...{ hasWeights: false, figures: ["loss_sum", "count"], loss, certainty: 1 },
       groups: {
         ...{ names: Array.from({ length: width + 1 }, (_, i) => `${i}`), areClasses: false },
-        of: (row) => row[0] ?? -1,
+        of: (row) => Array.from(row).filter((grade) => grade >= 0),
       },
       inverseCount: (b, labels) => inverseCountOf(b, given(b, labels)),
       ...{ outputs: [above], scored: "above", served: above },

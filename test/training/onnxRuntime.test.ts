@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
+import { MISSING_TAG } from "../../compiler/tasks/missing.ts";
+import type { LabelTensor } from "../../runtime/labels/taskLabels.ts";
 import { OrtHost } from "../../runtime/ort/ortHost.ts";
 import { writeBundleDirectory } from "../../runtime/runs/bundleDirectory.ts";
 import { TrainingDevice } from "../../runtime/train/trainingDevice.ts";
@@ -15,6 +17,8 @@ import { relativeDistance } from "../step/tensors.ts";
 import { FLOAT32_GAP_FACTOR, FLOAT32_RUN, FLOAT32_STEP_LOSS } from "../tolerances.ts";
 import { compileTraced } from "./tracedGraphs.ts";
 
+/** Of a batch of the fixtures. */
+const ROWS = 6;
 let host: OrtHost;
 let folder: string;
 
@@ -91,7 +95,7 @@ async function trainOnOrt(name: string, fixture: TrainingFixture, steps = fixtur
   );
   const losses: Map<string, number>[] = [];
   for (const step of fixture.steps.slice(0, steps)) {
-    const counts = new Map([...step.labels].map(([task, labels]) => [task, labelledIn(labels)]));
+    const counts = new Map([...step.labels].map(([task, labels]) => [task, labelledIn(labels, ROWS)]));
     const scalars = { learningRate: spec.lr, taskWeights, counts };
     const batch = { images: step.image, labels: step.labels, masks: step.masks };
     const { tasks } = await device.microBatch(batch, 0, scalars);
@@ -107,7 +111,14 @@ async function trainOnOrt(name: string, fixture: TrainingFixture, steps = fixtur
   return { device, losses };
 }
 
-function labelledIn(labels: BigInt64Array | Float32Array): number {
-  if (labels instanceof Float32Array) return labels.filter((label) => !Number.isNaN(label)).length;
-  return labels.filter((label) => label >= 0n).length;
+function labelledIn(labels: LabelTensor, rows: number): number {
+  const width = labels.length / rows;
+  let count = 0;
+  for (let row = 0; row < rows; row++) {
+    const ofRow = labels.slice(row * width, (row + 1) * width);
+    if (ofRow instanceof Uint8Array) count += Number(ofRow.some((flag) => flag !== MISSING_TAG));
+    else if (ofRow instanceof Float32Array) count += Number(!ofRow.some(Number.isNaN));
+    else count += Number(ofRow.every((label) => label >= 0n));
+  }
+  return count;
 }
