@@ -4,7 +4,6 @@ import { dirname, resolve } from "node:path";
 import sharp from "sharp";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { classKey } from "../compiler/spec/classKey.ts";
-import { NOT_YET } from "../compiler/spec/keyKinds.ts";
 import { resolveKeys } from "../compiler/spec/parseSpec.ts";
 import { SECTION_KEYS } from "../compiler/spec/schema.ts";
 import { sortClasses } from "../compiler/tasks/classTask.ts";
@@ -138,7 +137,7 @@ function judge(column: SurveyedColumn): TaskColumn | TableFacts["others"][number
   const { name, labelled, values } = column;
   if (column.nested > 0) return { name, reason: "lists or objects" };
   if (column.first.some((cell) => /^\{\s*"choices"/.test(cell)))
-    return { name, reason: `several choices in one cell: ${NOT_YET}tasks of the kind tags` };
+    return { name, reason: `several choices in one cell: tags, with kind: tags in the spec` };
   if (labelled === 0) return { name, reason: "empty" };
   if (values.size === 1) return { name, reason: `one value only (${[...values.keys()][0]})` };
   if (values.size > MAX_CLASSES || labelled / values.size < MIN_ROWS_PER_CLASS) {

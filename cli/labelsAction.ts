@@ -1,7 +1,6 @@
 // What `mttc labels` does: source -> labels by image -> tables, with a report of contradictions.
 import { dirname, relative, resolve, sep } from "node:path";
 import { MttcError } from "../compiler/diagnostics.ts";
-import { NOT_YET } from "../compiler/spec/keyKinds.ts";
 import { visibleText } from "../compiler/visibleText.ts";
 import { writeFileAtomically } from "../runtime/files/atomicDirectory.ts";
 import { refuseForeignFile } from "../runtime/files/ownOutput.ts";
@@ -99,7 +98,8 @@ function oddities(
 ): string[] {
   const files = new Set(located.values());
   const absent = [...images].filter((image) => !files.has(image));
-  const tags = `several labels in a cell (a|b): as classes each set is one; ${NOT_YET}tasks of the kind tags`;
+  const tags =
+    "several labels in a cell (a|b): as classes each set is one, with kind: tags in the spec each is a tag";
   return [
     ...(absent.length === 0
       ? []

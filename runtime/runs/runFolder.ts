@@ -28,7 +28,10 @@ export const SPEC_HEAD = "# The spec of a run, as mttc resolved it.\n";
 const VERSION = 2;
 
 const rowsSchema = z.array(
-  z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]).optional()),
+  z.record(
+    z.string(),
+    z.union([z.string(), z.number(), z.boolean(), z.null(), z.array(z.string()).readonly()]).optional(),
+  ),
 );
 /** A task of a kind, with the facts of that. */
 const taskSchema = z.looseObject({ task: z.string(), kind: z.string() }).superRefine((entry, check) => {

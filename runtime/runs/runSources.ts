@@ -3,6 +3,7 @@
 // are not trusted, those of rows in memory are the caller's own.
 import { resolve } from "node:path";
 import type { LabelSpec } from "../../compiler/spec/schema.ts";
+import { kindNamed } from "../../compiler/tasks/openTask.ts";
 import { type PathScope, tableScope } from "../checks/pathScope.ts";
 import { checkImageFiles } from "../checks/sourceCheck.ts";
 import { refuseSharedFiles } from "../checks/splitLeak.ts";
@@ -60,7 +61,9 @@ function tableColumns({ spec, classes, foldsMissing = false }: RunSources): Tabl
   const { tasks, task_kinds: kinds, filepaths, missing, path_prefix, path_suffix } = spec;
   const named = { ...spec.classes, ...classes };
   const measured = Object.keys(kinds);
-  return { tasks, measured, filepaths, missing, path_prefix, path_suffix, classes: named, foldsMissing };
+  const lists = measured.filter((task) => kindNamed(kinds[task]?.kind)?.takesLists);
+  const paths = { filepaths, path_prefix, path_suffix };
+  return { ...paths, tasks, measured, lists, missing, classes: named, foldsMissing };
 }
 
 /**

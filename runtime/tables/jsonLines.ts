@@ -105,12 +105,21 @@ function exactNumbers(text: string): string {
 }
 
 /** A value as a cell: strings are words as they stand; undefined for lists and objects. */
-export function jsonCell(value: unknown): Cell | undefined {
-  return typeof value === "string" ? { word: value } : cellText(value);
+export function jsonCell(value: unknown, takesLists = false): Cell | undefined {
+  if (typeof value === "string") return { word: value };
+  const text = cellText(value, takesLists);
+  return text !== undefined && typeof value === "object" && value !== null ? { word: text } : text;
 }
 
-/** A value as a CSV would hold it; undefined for lists and objects. */
-export function cellText(value: unknown): string | undefined {
+/** Lists, and what Label Studio writes for one. */
+function isList(value: unknown): boolean {
+  return Array.isArray(value) || (typeof value === "object" && value !== null && "choices" in value);
+}
+
+/** A value as a CSV would hold it; undefined for lists and objects, unless they are taken as JSON. */
+export function cellText(value: unknown, takesLists = false): string | undefined {
+  if (takesLists && isList(value))
+    return JSON.stringify(value, (_, entry) => (typeof entry === "bigint" ? String(entry) : entry));
   if (value === undefined || value === null) return "";
   return typeof value === "object" || typeof value === "function" ? undefined : String(value);
 }

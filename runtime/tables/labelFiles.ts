@@ -109,9 +109,9 @@ class TextTable {
     return this.#builder.finish(dirname(this.#file), notes);
   }
 
-  #addObject(row: object, { filepaths, tasks }: TableColumns, line: number): void {
+  #addObject(row: object, { filepaths, tasks, lists = [] }: TableColumns, line: number): void {
     const cells = [filepaths, ...tasks].map((name) => {
-      const cell = jsonCell(Object.getOwnPropertyDescriptor(row, name)?.value);
+      const cell = jsonCell(Object.getOwnPropertyDescriptor(row, name)?.value, lists.includes(name));
       if (cell === undefined) this.#builder.fault("E_CSV_SHAPE", `"${name}": ${NESTED_CELL}`, line);
       return cell ?? null;
     });

@@ -3,7 +3,6 @@
 // missing-value words; classes.ts turns dictionary numbers into class numbers. labelFiles.ts fills tables
 // from files. All faults of a table are reported at once, each with its place.
 import { type Fault, type Location, MttcError, suggestName } from "../../compiler/diagnostics.ts";
-import { NOT_YET } from "../../compiler/spec/keyKinds.ts";
 import { FaultList } from "./faultList.ts";
 import { type PathRule, rulePath, withSlashes } from "./imagePaths.ts";
 import { type Cell, labelOf, MissingCells, textOf } from "./labelCell.ts";
@@ -16,7 +15,8 @@ const MAX_LABELS = 65_536;
 const MAX_SHOWN = 60;
 
 /** What is said of a cell that is a list or an object. */
-export const NESTED_CELL = `expected text, a number or null (${NOT_YET}tasks of the kind \`tags\`, whose cells hold several labels)`;
+export const NESTED_CELL =
+  "expected text, a number or null (lists are labels of tasks of the kind `tags`: {name: ..., kind: tags})";
 
 /** In a column's codes: the cell is missing. */
 export const NO_NAME = -1;
@@ -56,12 +56,19 @@ export interface TableColumns extends PathRule {
   readonly classes?: Readonly<Record<string, readonly string[]>>;
   /** Tasks whose labels may all differ: they are no classes. */
   readonly measured?: readonly string[];
+  /** Tasks whose cells may be lists: a list is a label as JSON writes it. */
+  readonly lists?: readonly string[];
   /** Missing-value words in any case, and no cell as it stands: quotes decide nothing (see MissingCells). */
   readonly foldsMissing?: boolean;
 }
 
-/** A row in memory: the path under the name of the path column, a label or nothing under each task's name. */
-export type LabelRow = Readonly<Record<string, string | number | boolean | null | undefined>>;
+/**
+ * A row in memory: the path under the name of the path column, a label, a list of tags or nothing under each
+ * task's name.
+ */
+export type LabelRow = Readonly<
+  Record<string, string | number | boolean | null | undefined | readonly string[]>
+>;
 
 /** One task's labels as they come. */
 interface GrowingColumn {
@@ -74,6 +81,7 @@ interface GrowingColumn {
   readonly missingCells: MissingCells;
   /** How many different labels there may be. */
   readonly mostLabels: number;
+  readonly takesLists: boolean;
 }
 
 /** A table that grows row by row; what is wrong with a row is kept as a fault. */
@@ -91,7 +99,7 @@ export class LabelTableBuilder {
 
   /** `locate` says where a row stands by the place (a line, say) that it was added with. */
   constructor(source: string, columns: TableColumns, locate: (place: number) => Location) {
-    const { tasks, missing, classes = {}, measured = [], foldsMissing } = columns;
+    const { tasks, missing, classes = {}, measured = [], lists = [], foldsMissing } = columns;
     this.#source = source;
     this.#tasks = tasks;
     this.#locate = locate;
@@ -104,6 +112,7 @@ export class LabelTableBuilder {
       codes: new NumberList(),
       missing: new Map(),
       mostLabels: measured.includes(task) ? Number.POSITIVE_INFINITY : MAX_LABELS,
+      takesLists: lists.includes(task),
       missingCells: new MissingCells(
         missing,
         Object.hasOwn(classes, task) ? classes[task] : [],
@@ -179,14 +188,14 @@ export class LabelTableBuilder {
 
   /** The number of a label in the column's dictionary; undefined, and a fault, where it cannot be one. */
   #number(
-    { numbers, mostLabels }: GrowingColumn,
+    { numbers, mostLabels, takesLists }: GrowingColumn,
     label: string,
     task: number,
     place: number,
   ): number | undefined {
     const known = numbers.get(label);
     if (known !== undefined) return known;
-    const fault = labelFault(label, numbers.size, mostLabels);
+    const fault = labelFault(label, numbers.size, mostLabels, takesLists);
     if (fault !== undefined) {
       this.fault("E_LABEL", `task "${this.#tasks[task]}": ${fault}`, place);
       return undefined;
@@ -216,24 +225,27 @@ export function labelTableFromRows(
     const message = `no row has a label "${task}"`;
     builder.faults.add({ code: "E_CSV_HEADER", message, at: { path: source }, hint });
   }
-  const cellOf = (row: LabelRow, name: string): string => {
+  const cellOf = (row: LabelRow, name: string, place: number): string => {
     const value = Object.hasOwn(row, name) ? row[name] : undefined;
-    return value === undefined || value === null ? "" : String(value);
+    if (value === undefined || value === null) return "";
+    if (typeof value !== "object") return String(value);
+    if (!columns.lists?.includes(name)) builder.fault("E_CSV_SHAPE", `"${name}": ${NESTED_CELL}`, place);
+    return JSON.stringify(value);
   };
   for (const [place, row] of rows.entries()) {
-    const cells = columns.tasks.map((task) => cellOf(row, task));
-    builder.add(cellOf(row, columns.filepaths), cells, place);
+    const cells = columns.tasks.map((task) => cellOf(row, task, place));
+    builder.add(cellOf(row, columns.filepaths, place), cells, place);
   }
   return builder.finish(folder);
 }
 
-function labelFault(label: string, known: number, most: number): string | undefined {
+function labelFault(label: string, known: number, most: number, takesLists: boolean): string | undefined {
   if (label.length > MAX_LABEL_CHARACTERS) return `a label of over ${MAX_LABEL_CHARACTERS} characters`;
   const isNumber =
     /^[+-]?(\.?\d|inf(inity)?$)/i.test(label) && !Number.isNaN(Number(label.replace(/^.?inf.*$/i, "0")));
   if (isNumber && !Number.isFinite(Number(label))) return `"${label}" is not a finite number`;
-  if (/^\{\s*"choices"\s*:/.test(label))
-    return `several choices in one cell (${NOT_YET}tasks of the kind \`tags\`): ${label.slice(0, MAX_SHOWN)}`;
+  if (!takesLists && /^\{\s*"choices"\s*:/.test(label))
+    return `several choices in one cell, labels of tasks of the kind \`tags\`: ${label.slice(0, MAX_SHOWN)}`;
   if (known >= most) return `more than ${MAX_LABELS} different labels: these are no classes`;
   return undefined;
 }

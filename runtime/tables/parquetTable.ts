@@ -41,7 +41,7 @@ export async function readParquetTable(file: string, columns: TableColumns): Pro
       throw notParquet(file, `a row group of ${rowEnd - rowStart} rows`);
     const cells: ArrayLike<unknown>[] = [];
     for (const column of wanted) cells.push(await readColumn(scan, file, { column, rowStart, rowEnd }));
-    addRows(builder, wanted, cells, rowStart);
+    addRows(builder, columns, cells, rowStart);
   }
   return builder.finish(dirname(file));
 }
@@ -101,16 +101,17 @@ async function readColumn(
 
 function addRows(
   builder: LabelTableBuilder,
-  columns: readonly string[],
+  { filepaths, tasks, lists = [] }: TableColumns,
   cells: readonly ArrayLike<unknown>[],
   rowStart: number,
 ): void {
+  const columns = [filepaths, ...tasks].map((name) => ({ name, takesLists: lists.includes(name) }));
   for (let row = 0; row < (cells[0]?.length ?? 0); row++) {
     const place = rowStart + row + 1;
-    const texts = cells.map((column) => cellText(column[row]));
+    const texts = cells.map((column, i) => cellText(column[row], columns[i]?.takesLists));
     const wrong = texts.indexOf(undefined);
     if (wrong === -1) builder.add(texts[0] ?? "", texts.slice(1).map(String), place);
-    else builder.fault("E_CSV_SHAPE", `"${columns[wrong]}": ${NESTED_CELL}`, place);
+    else builder.fault("E_CSV_SHAPE", `"${columns[wrong]?.name}": ${NESTED_CELL}`, place);
   }
 }
 

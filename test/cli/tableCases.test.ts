@@ -84,6 +84,16 @@ describe("the cases of tables", () => {
     expect(stderr).toMatch(/choices\.csv:2: .*kind `tags`.*\[E_LABEL\]/);
   });
 
+  it("choices: as tags the sets that they are", async () => {
+    const keys = { tasks: "[{name: tags, kind: tags}]", filepaths: "image", logdir: "runs/sets" };
+    const { code, stderr } = await train("choices", keys);
+    expect(code, stderr).toBe(0);
+    const run = JSON.parse(await readFile(join(folder, "runs", "sets", "run.json"), "utf8"));
+    expect(run.tasks.tags.tags).toEqual(["a", "b"]);
+    const stats = await runCli(folder, ["data", "stats", "choices.yml", "--json"]);
+    expect(JSON.parse(stats.stdout).train).toEqual({ tags: [4, 3, 0] });
+  });
+
   it.each([
     ["semicolon", ["a"], { a: ["x", "y"] }],
     ["utf16", ["a", "b"], { a: ["x", "y"], b: ["u", "v"] }],
