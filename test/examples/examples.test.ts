@@ -14,6 +14,7 @@ import type { TaskReport } from "../../compiler/tasks/report.ts";
 import { type AnsweredImage, answerText, goalsMissed } from "../../examples/demo/demoReport.ts";
 import { type DemoResult, runDemo } from "../../examples/demo/demoRun.ts";
 import { SHEET_IMAGES, sheetSvg } from "../../examples/demo/predictionSheet.ts";
+import { coloursOf, tagCell } from "../../examples/mixed/mixedTables.ts";
 import { PARITY_TOLERANCE } from "../../runtime/export/parity.ts";
 import { runCli } from "../cli/runCli.ts";
 
@@ -172,5 +173,49 @@ describe("the port of patchwork's example", () => {
     expect(trained.code).toBe(0);
     const log = readFileSync(join(folder, "demo", "patchwork", "runs", "initial", "log.jsonl"), "utf8");
     expect(Object.keys(JSON.parse(log).evaluation.tasks)).toEqual(["group", "skin_tone"]);
+  });
+});
+
+describe("the example of three kinds of task", () => {
+  const folder = mkdtempSync(join(tmpdir(), "mttc-mixed-"));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  it("names the palette's colours, each once; a drawing without any is labelled, too", () => {
+    const drawing = '<path fill="#EA5A47"/><path style="fill:#92d3f5"/><path stroke="#d22f27" fill="none"/>';
+    expect(coloursOf(drawing)).toEqual(["blue", "red"]);
+    expect([tagCell(["blue", "red"]), tagCell([])]).toEqual(["blue|red", "[]"]);
+  });
+
+  it("makes tables with holes, trains, exports and predicts each kind by the commands that it prints", () => {
+    const own = join("examples", "mixed");
+    cpSync(join(repository, own), join(folder, own), { recursive: true });
+    const script = join(repository, "dist", own, "mixed.js");
+    const options = { cwd: folder, encoding: "utf8" } as const;
+    const run = spawnSync(process.execPath, [script, "--limit", "240", "--epochs", "1"], options);
+    expect([run.status, run.stderr.includes("rror")]).toEqual([0, false]);
+    const commands = [...run.stdout.matchAll(/^\$ npx mttc (\w+)/gm)].map(([, command]) => command);
+    expect(commands).toEqual(["train", "evaluate", "export", "predict"]);
+    const cells = readFileSync(join(folder, "demo", "openmoji", "mixed-train.csv"), "utf8")
+      .trimEnd()
+      .split("\n")
+      .slice(1)
+      .map((line) => line.split(","));
+    for (const column of [2, 3]) {
+      const holes = cells.filter((row) => row[column] === "").length;
+      expect(holes).toBeGreaterThan(0);
+      expect(holes).toBeLessThan(cells.length / 2);
+    }
+    expect(cells.some((row) => row[2] === "[]")).toBe(true);
+    for (const task of ["group", "colours", "covered"]) {
+      expect(existsSync(join(folder, "demo", "mixed", "export", `${task}.onnx`))).toBe(true);
+      expect(run.stdout.split("$ npx mttc predict")[1]).toContain(` ${task} `);
+    }
+  });
+
+  it("says what it takes", () => {
+    const script = join(repository, "dist", "examples", "mixed", "mixed.js");
+    const run = spawnSync(process.execPath, [script, "--limit", "none"], { encoding: "utf8" });
+    expect(run.status).toBe(2);
+    expect(run.stderr).toContain("npm run example:mixed");
   });
 });
