@@ -3,6 +3,8 @@
 import { z } from "zod";
 import { type DetailTable, type Evaluation, figureOf, type ReportForm, type TaskReport } from "./report.ts";
 
+/** From this probability on a tag is answered where nothing is fitted. */
+export const THRESHOLD = 0.5;
 /** Tags of a report that are shown one by one. */
 const SHOWN_TAGS = 24;
 const SHOWN_DECIMALS = 3;
@@ -15,6 +17,9 @@ export interface TagFigures {
   /** NaN where no row has it; so is F1. */
   readonly averagePrecision: number;
   readonly f1: number;
+  /** The probability from which on the tag is answered for the largest F1 of these rows, and that F1. */
+  readonly threshold: number;
+  readonly fittedF1: number;
 }
 
 /** Figures of a task of tags. In a trainer's history only the newest and the best epoch keep `perTag`. */
@@ -31,6 +36,8 @@ export interface TagReport extends TaskReport {
   /** Mean over the tags that occur of each one's F1, and that of always answering all. */
   readonly macroF1: number;
   readonly constantMacroF1: number;
+  /** Macro F1 of each tag at the threshold that is fitted to these rows. */
+  readonly fittedF1: number;
   readonly tags: readonly string[];
   readonly perTag?: readonly TagFigures[];
 }
@@ -45,6 +52,8 @@ const perTagSchema = z.array(
     negatives: z.int().nonnegative(),
     averagePrecision: orNone,
     f1: orNone,
+    threshold: z.number().min(0).max(1),
+    fittedF1: orNone,
   }),
 );
 
@@ -58,6 +67,7 @@ export function tagReports(tags: readonly string[]): ReportForm {
       { name: "constantMicroF1", head: "(constant)", epochHead: "constant" },
       { name: "macroF1", head: "macro F1", epochHead: "macro F1" },
       { name: "constantMacroF1", head: "(constant)", epochHead: "constant" },
+      { name: "fittedF1", head: "fitted F1", epochHead: "fitted F1" },
     ],
     constants: { tags },
     details: {
@@ -81,6 +91,11 @@ export function tagReports(tags: readonly string[]): ReportForm {
   };
 }
 
+/** The thresholds that a report has fitted, as they are kept, too; undefined where it says none. */
+export function thresholdsOf(report: Readonly<Record<string, unknown>>): readonly number[] | undefined {
+  return perTagSchema.safeParse(report.perTag).data?.map(({ threshold }) => threshold);
+}
+
 /** Tags, those that occur most first. */
 function tagTable({ tags, perTag = [] }: TagReport): DetailTable {
   const order = perTag.map((figures, i) => ({ ...figures, name: tags[i] ?? "" }));
@@ -88,11 +103,11 @@ function tagTable({ tags, perTag = [] }: TagReport): DetailTable {
   const text = (value: number): string => (Number.isNaN(value) ? "-" : value.toFixed(SHOWN_DECIMALS));
   return {
     title: shown.length < order.length ? `the ${SHOWN_TAGS} most frequent of ${order.length} tags` : "tags",
-    head: ["tag", "images", "AP", "F1"],
-    rows: shown.map(({ name, positives, averagePrecision, f1 }) => [
-      ...[name, String(positives), text(averagePrecision), text(f1)],
+    head: ["tag", "images", "AP", "F1", "fitted F1", "from"],
+    rows: shown.map(({ name, positives, averagePrecision, f1, fittedF1, threshold }) => [
+      ...[name, String(positives), text(averagePrecision), text(f1), text(fittedF1), text(threshold)],
     ]),
-    right: [1, 2, 3],
+    right: [1, 2, 3, 4, 5],
     empty: "",
   };
 }
@@ -145,10 +160,9 @@ export class TagEvaluation implements Evaluation {
       constantMacroF1: meanOf(({ positives, negatives }) =>
         f1Of(positives, positives + negatives, positives),
       ),
+      fittedF1: meanOf(({ fittedF1 }) => fittedF1),
       tags: this.#tags,
-      perTag: counts.map(({ positives, negatives, averagePrecision, f1 }) => ({
-        ...{ positives, negatives, averagePrecision, f1 },
-      })),
+      perTag: counts.map(({ answered: _, hits: __, ...figures }) => figures),
     };
   }
 }
@@ -164,12 +178,10 @@ function countsOf(ofPositives: Scores, ofNegatives: Scores): TagCounts {
   const hits = atLeastZero(having);
   const answered = hits + atLeastZero(others);
   const [positives, negatives] = [having.length, others.length];
-  const none = positives === 0;
-  return {
-    ...{ positives, negatives, hits, answered },
-    averagePrecision: none ? Number.NaN : averagePrecisionOf(having, others),
-    f1: none ? Number.NaN : f1Of(hits, answered, positives),
-  };
+  const none = { averagePrecision: Number.NaN, f1: Number.NaN, fittedF1: Number.NaN, threshold: THRESHOLD };
+  if (positives === 0) return { positives, negatives, hits, answered, ...none };
+  const f1 = f1Of(hits, answered, positives);
+  return { positives, negatives, hits, answered, f1, ...rankFigures(having, others) };
 }
 
 /** Logits from 0 on are probabilities from a half on. */
@@ -179,9 +191,12 @@ function atLeastZero(ascending: Float32Array): number {
 }
 
 /** Of scores in ascending order, of rows that have the tag (one at least) and rows that have it not. */
-function averagePrecisionOf(having: Float32Array, others: Float32Array): number {
+function rankFigures(
+  having: Float32Array,
+  others: Float32Array,
+): Pick<TagFigures, "averagePrecision" | "fittedF1" | "threshold"> {
   let [hit, other] = [having.length - 1, others.length - 1];
-  let sum = 0;
+  let [sum, fittedF1, from] = [0, Number.NEGATIVE_INFINITY, 0];
   while (hit >= 0) {
     const score = Math.max(having[hit] ?? Number.NaN, others[other] ?? -Infinity);
     const before = hit;
@@ -189,9 +204,18 @@ function averagePrecisionOf(having: Float32Array, others: Float32Array): number 
     while (hit >= 0 && !((having[hit] ?? 0) < score)) hit--;
     while (other >= 0 && !((others[other] ?? 0) < score)) other--;
     const found = having.length - 1 - hit;
-    sum += (before - hit) * (found / (found + others.length - 1 - other));
+    const answered = found + others.length - 1 - other;
+    sum += (before - hit) * (found / answered);
+    const f1 = f1Of(found, answered, having.length);
+    if (f1 <= fittedF1) continue;
+    // In the middle between this score and the next lower one, so that roundings decide nothing.
+    const below = Math.max(having[hit] ?? -Infinity, others[other] ?? -Infinity);
+    fittedF1 = f1;
+    from = below === -Infinity ? score - 1 : (score + below) / 2;
   }
-  return sum / having.length;
+  const threshold = 1 / (1 + Math.exp(-from));
+  const isKnown = Number.isFinite(threshold);
+  return { averagePrecision: sum / having.length, fittedF1, threshold: isKnown ? threshold : THRESHOLD };
 }
 
 /** F1 of so many hits among the answered and the true ones; NaN where there is neither. */

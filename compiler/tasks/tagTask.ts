@@ -10,7 +10,7 @@ import { MISSING_TAG } from "./missing.ts";
 import { inverseCountOf } from "./presence.ts";
 import { tagAnswers } from "./tagAnswers.ts";
 import { NO_TAGS, tagsOf } from "./tagCells.ts";
-import { TagEvaluation, tagReports } from "./tagEvaluation.ts";
+import { TagEvaluation, THRESHOLD, tagReports, thresholdsOf } from "./tagEvaluation.ts";
 import {
   factsOf,
   type LossInputs,
@@ -23,8 +23,6 @@ import {
 
 /** More tags than this are a text that was split, or a mistake. */
 const MAX_TAGS = 10_000;
-/** From this probability on a tag is answered. */
-const THRESHOLD = 0.5;
 
 const SEPARATOR = /^[^\p{L}\p{N}\p{Cc}[\]"]$/u;
 const separatorPhrase = { error: "one character that is no letter, digit, quote or bracket" };
@@ -34,6 +32,8 @@ const factsSchema = z.object({
   tags: z.array(z.string().min(1)).min(1).max(MAX_TAGS),
   /** Between the tags of a cell. */
   separator,
+  /** Of exported models: the probability from which on each tag is answered; a half where they are absent. */
+  thresholds: z.array(z.number().min(0).max(1)).optional(),
 });
 
 export const TAGS: TaskKind = {
@@ -101,11 +101,11 @@ function openTags(description: TaskDescription): Task {
     served: probabilities,
     evaluation: () => new TagEvaluation(tags),
     reports: tagReports(tags),
-    answers: tagAnswers(
-      tags,
-      tags.map(() => THRESHOLD),
-      facts.separator,
-    ),
+    answers: tagAnswers(tags, facts.thresholds ?? tags.map(() => THRESHOLD), facts.separator),
+    fitted: (report) => {
+      const thresholds = thresholdsOf(report);
+      return thresholds?.length === tags.length ? { ...description, thresholds } : description;
+    },
   };
 }
 

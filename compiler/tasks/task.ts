@@ -114,6 +114,8 @@ export interface Task {
   readonly evaluation: () => Evaluation;
   readonly reports: ReportForm;
   readonly answers: AnswerForm;
+  /** The description with what a report of the validation labels decides: an export has it. */
+  readonly fitted?: (report: Readonly<Record<string, unknown>>) => TaskDescription;
   /**
    * Sum over the images of the divergence of `y` from what a teacher gives for them (its `served` output),
    * float32 scalar; absent where a kind cannot be distilled.

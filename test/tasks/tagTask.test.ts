@@ -185,7 +185,24 @@ describe("an evaluation", () => {
     const stored = JSON.parse(JSON.stringify(details?.store(report)));
     expect(details?.restore(stored)).toEqual({ perTag: report.perTag });
     const [table] = tables?.(report) ?? [];
-    expect(table?.rows.at(-1)).toEqual(["u", "0", "-", "-"]);
+    expect(table?.rows.at(-1)).toEqual(["u", "0", "-", "-", "-", "0.500"]);
+  });
+
+  test("fits thresholds between scores, which an export's answers go by", () => {
+    const evaluation = taskOf(["a", "b", "c"]).evaluation();
+    // Of a the largest F1 is from 1 on, of b all rows have it, of c none.
+    evaluation.add(Float32Array.of(2, 1, 0, 1, -3, 5, -1, 0, 1), [1, 1, 0, 1, 1, 0, 0, 1, 0]);
+    const report = evaluation.report() as TagReport;
+    const logits = report.perTag?.map(({ threshold }) => Math.log(threshold / (1 - threshold)));
+    [0, -4, 0].forEach((logit, i) => {
+      expect(Math.abs((logits?.[i] ?? Number.NaN) - logit)).toBeLessThan(REFERENCE_DIGITS);
+    });
+    const task = taskOf(["a", "b", "c"]);
+    const fitted = openTask(task.fitted?.(JSON.parse(JSON.stringify(report))) ?? task.description);
+    expect(fitted.answers.read([0.4, 0.1, 0.6]).tags).toEqual(["c", "b"]);
+    expect(task.answers.read([0.4, 0.1, 0.6]).tags).toEqual(["c"]);
+    expect(task.fitted?.({ perTag: [] })).toEqual(task.description);
+    expect(task.fitted?.({})).toEqual(task.description);
   });
 
   test("without a labelled row, or with logits that are no numbers, ends and says so", () => {

@@ -66,6 +66,9 @@ async function writeTable(name: string, rows: number, first: number): Promise<vo
   await writeFile(join(folder, `${name}.csv`), `${lines.join("\n")}\n`);
 }
 
+/** What is read of a stored evaluation. */
+type Perhaps = Readonly<Record<string, { readonly perTag: readonly { readonly threshold: number }[] }>>;
+
 /** The lines of a table as objects. */
 async function rowsOf(name: string): Promise<{ file: string; tint: string; colours: string }[]> {
   const [, ...lines] = (await readFile(join(folder, `${name}.csv`), "utf8")).trim().split("\n");
@@ -114,6 +117,11 @@ describe.sequential("a class and the colours of each picture", () => {
     const images = rows.map((row) => join(folder, `val-${row}.png`));
     await using predictor = await Predictor.open(join(logdir(), "export", "model.onnx"));
     expect(predictor.metadata.version).toBe(2);
+    const thresholds = predictor.metadata.tasks.find(({ name }) => name === "colours")?.thresholds;
+    const { history } = run.checkpoint.progress as { history: { evaluation: { tasks: Perhaps } }[] };
+    const fitted = history.at(-1)?.evaluation.tasks.colours?.perTag.map(({ threshold }) => threshold);
+    expect(fitted).toHaveLength(COLOURS.length);
+    expect(thresholds).toEqual(fitted);
     const found: unknown[] = [];
     for await (const row of predictor.predict(images))
       if (row.task === "colours") found.push([...(row.tags as string[])].sort());
