@@ -124,14 +124,17 @@ export type InverseCount =
   | { readonly formula: "inverse_weight"; readonly weights: string };
 
 /**
- * A weight for each class of the task, float32 [classes]:
+ * A weight for each class or tag of the task, float32 [classes]:
  * - constant: these
  * - balanced: n / (C n_c) of the training labels, with n labelled rows, C classes that have any and n_c rows
  *   of the class; 1 for a class without rows
+ * - balanced_positives: of each tag n_0 / n_1 of the training labels, rows that have it not and rows that
+ *   have it; 1 where one of them is 0
  */
 export type ClassWeights =
   | { readonly formula: "constant"; readonly value: readonly number[] }
-  | { readonly formula: "balanced" };
+  | { readonly formula: "balanced" }
+  | { readonly formula: "balanced_positives" };
 
 /** A number about the rows of a task, summed over the micro-batch; the host adds up micro-batches. */
 export interface FigureRole {

@@ -28,11 +28,13 @@ export function logVariance(task: string): Parameter {
   };
 }
 
-type WeighedTask = Pick<Task, "name" | "numbers" | "hasWeights">;
+type WeighedTask = Pick<Task, "name" | "numbers" | "weighs">;
 
 /** Whether the spec weighs the classes of a task: its step then takes `class_weight/<task>`. */
-function hasClassWeights({ class_weights: weights }: LossSpec, { name, hasWeights }: WeighedTask): boolean {
-  return hasWeights && (weights === "balanced" || (weights !== null && Object.hasOwn(weights, name)));
+function hasClassWeights({ class_weights: weights }: LossSpec, { name, weighs }: WeighedTask): boolean {
+  return (
+    weighs !== undefined && (weights === "balanced" || (weights !== null && Object.hasOwn(weights, name)))
+  );
 }
 
 /** How the spec weighs the classes of a task; 1 for those that it does not name. */
@@ -40,7 +42,8 @@ export function classWeightsOf(spec: LossSpec, task: WeighedTask): ClassWeights 
   if (!hasClassWeights(spec, task)) return undefined;
   const { name: ofTask, numbers } = task;
   const { class_weights: weights } = spec;
-  if (weights === null || weights === "balanced") return { formula: "balanced" };
+  if (weights === null || weights === "balanced")
+    return { formula: task.weighs === "positives" ? "balanced_positives" : "balanced" };
   const byKey = new Map(
     Object.entries(weights[ofTask] ?? {}).map(([name, weight]) => [classKey(name), weight]),
   );
@@ -113,9 +116,10 @@ function taskWeightInput(b: GraphBuilder, task: string, weight: number): Value {
 
 /** The input of 1 / labelled rows of a task (class weights: 1 / sum of theirs), declared once. */
 export function inverseCountInput(b: GraphBuilder, spec: LossSpec, task: WeighedTask): Value {
-  const value: InverseCount = hasClassWeights(spec, task)
-    ? { formula: "inverse_weight", weights: classWeightName(task.name) }
-    : { formula: "inverse_labelled" };
+  const value: InverseCount =
+    task.weighs === "classes" && hasClassWeights(spec, task)
+      ? { formula: "inverse_weight", weights: classWeightName(task.name) }
+      : { formula: "inverse_labelled" };
   const name = inverseCountName(task.name);
   const role = { role: "scalar", scalar: "inverse_count", task: task.name, value } as const;
   return b.findInput(name) ?? b.input(name, "float32", [], role);

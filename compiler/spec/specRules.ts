@@ -3,7 +3,6 @@
 import { suggestName } from "../diagnostics.ts";
 import { uncachedReason } from "./cacheFeatures.ts";
 import { classKey } from "./classKey.ts";
-import { NOT_YET } from "./keyKinds.ts";
 import type { LayerEntry, Spec } from "./schema.ts";
 
 /** The keys whose values are well formed, before the rules between keys are known to hold. */
@@ -64,10 +63,6 @@ function kindFaults({ tasks, task_kinds: kinds, classes, class_weights: weights 
     if (tasks !== undefined && !tasks.includes(task)) {
       const message = `kind of an unknown task "${task}"`;
       faults.push({ path: ["task_kinds", task], message, hint: suggestName(task, tasks), key: true });
-    }
-    if (kind === "tags" && weights === "balanced") {
-      const message = `${NOT_YET}class weights of tasks of the kind tags ("${task}")`;
-      faults.push({ path: ["class_weights"], message });
     }
     const ofClasses = { classes, class_weights: typeof weights === "string" ? {} : weights };
     for (const [key, byTask] of Object.entries(ofClasses))

@@ -45,6 +45,7 @@ export const WEIGHT_KEYS = {
     .default(null)
     .describe(
       'Weights of the classes in the loss, sum(w loss) / sum(w): "balanced" (rows / (classes * rows of the ' +
-        "class)) or a map {task: {class: weight}}, where what is left out weighs 1.",
+        "class)) or a map {task: {class: weight}}, where what is left out weighs 1. Of tags, balanced weighs " +
+        "those that an image has by (rows without / rows with) the tag.",
     ),
 };

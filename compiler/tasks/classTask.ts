@@ -50,7 +50,7 @@ function openClasses(description: TaskDescription): Task {
       encode: (names) => classNumbers(names, classes),
       expected: (source) => `one of the classes that ${source}`,
     },
-    hasWeights: true,
+    weighs: "classes",
     groups: { names: classes, areClasses: true, of: (row) => classPlaces(row[0] ?? MISSING_CLASS) },
     figures: ["loss_sum", "count", "correct"],
     loss: crossEntropy,

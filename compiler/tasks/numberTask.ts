@@ -109,7 +109,6 @@ function openNumber(description: TaskDescription): Task {
       expected: () => "a number",
       encode: (names) => Float32Array.from(names, numberOf),
     },
-    hasWeights: false,
     groups: groupsOf(mean[0] ?? 0, deviation[0] ?? 1),
     figures: ["loss_sum", "count", "absolute_error"],
     loss: (inputs) => lossOfRows(inputs, facts),

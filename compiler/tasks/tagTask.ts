@@ -82,7 +82,7 @@ function openTags(description: TaskDescription): Task {
       encode: (names) => encodeTags(names, facts),
       expected: (source) => `a set of tags that ${source} (a${facts.separator}b, or [] for none)`,
     },
-    hasWeights: false,
+    weighs: "positives",
     groups: {
       names: [...tags, NO_TAGS],
       areClasses: false,
@@ -129,14 +129,15 @@ function encodeTags(names: readonly string[], facts: z.output<typeof factsSchema
  * binary_cross_entropy_with_logits). Unknown tags are chosen away before and behind: whatever their logits
  * hold, their gradient is exactly 0.
  */
-function sigmoidCrossEntropy({ b, y, labels }: LossInputs): TaskLoss {
+function sigmoidCrossEntropy({ b, y, labels, weights }: LossInputs): TaskLoss {
   const known = knownCells(b, labels);
   const zero = b.scalar(0);
   const logits = b.where(known, y, zero);
   const flags = b.where(known, b.cast(labels, "float32"), zero);
   const ofCells = b.where(known, b.sub(b.emit("Softplus", [logits]), b.mul(flags, logits)), zero);
   const cells = b.emit("Max", [b.reduceSum(b.cast(known, "float32"), [1], 1), b.scalar(1)]);
-  const sum = total(b, b.div(ofCells, cells));
+  const ofRows = b.div(ofCells, cells);
+  const sum = total(b, ofRows);
   const given = b.emit("And", [known, b.emit("GreaterOrEqual", [y, zero])]);
   const answered = b.cast(given, "float32");
   const figures = {
@@ -146,7 +147,13 @@ function sigmoidCrossEntropy({ b, y, labels }: LossInputs): TaskLoss {
     predicted_positives: total(b, answered),
     label_positives: total(b, flags),
   };
-  return { objective: sum, figures };
+  return { objective: weights ? total(b, weighPositives(b, ofRows, flags, weights())) : sum, figures };
+}
+
+/** w of a cell that has its tag, 1 of others (PyTorch's pos_weight): 1 + t (w - 1). */
+function weighPositives(b: GraphBuilder, ofCells: Value, flags: Value, weights: Value): Value {
+  const more = b.sub(weights, b.scalar(1));
+  return b.mul(ofCells, b.add(b.scalar(1), b.mul(flags, more)));
 }
 
 /** bool [N, tags]: which cells say 0 or 1. */

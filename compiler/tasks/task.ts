@@ -85,8 +85,11 @@ export interface Task {
   readonly numbers: readonly string[];
   readonly numbersAre: string;
   readonly label: TaskLabel;
-  /** Whether the spec's `class_weights` speak of it. */
-  readonly hasWeights: boolean;
+  /**
+   * What the spec's `class_weights` weigh: its classes (the loss is divided by the sum of the rows' weights),
+   * or the cells that have a tag (the loss is divided by the number of rows); absent: nothing.
+   */
+  readonly weighs?: "classes" | "positives";
   /** What its labels are counted by: of classes the classes, of others what is like them. */
   readonly groups: {
     readonly names: readonly string[];

@@ -5,14 +5,15 @@ import { classKey } from "../../compiler/spec/classKey.ts";
 import type { StepSpec } from "../../compiler/spec/schema.ts";
 import { FaultList } from "../tables/faultList.ts";
 import type { ClassNames, LabelledRows } from "./classes.ts";
-import { classOf, rowCount, type TaskLabels } from "./taskLabels.ts";
+import { classOf, hasFlags, isMissing, rowCount, type TaskLabels } from "./taskLabels.ts";
 
-/** Weights by task, [classes]; tasks without weights are not in it. */
+/** Weights by task, [classes] or [tags]; tasks without weights are not in it. */
 export type ClassWeights = ReadonlyMap<string, Float32Array>;
 
 /**
  * Weights of the training labels' classes. `balanced`: n / (C n_c), with n labelled rows, C classes that have
- * any and n_c rows of class c (scikit-learn's compute_class_weight); 1 for a class without rows. A map: its
+ * any and n_c rows of class c (scikit-learn's compute_class_weight); 1 for a class without rows. Of tags
+ * n_0 / n_1, rows without and with the tag, 1 where one of them is 0 (for PyTorch's pos_weight). A map: its
  * weights, 1 for classes that it leaves out; E_CONFIG for a class that the task has not.
  */
 export function resolveClassWeights(
@@ -25,7 +26,9 @@ export function resolveClassWeights(
     return new Map(
       train.tasks.flatMap((task, at) => {
         const names = Object.hasOwn(classes, task) ? classes[task] : undefined;
-        return names ? [[task, balancedWeights(train.labels[at], names.length)] as const] : [];
+        const labels = train.labels[at];
+        if (labels && hasFlags(labels)) return [[task, positiveWeights(labels)] as const];
+        return names ? [[task, balancedWeights(labels, names.length)] as const] : [];
       }),
     );
   const faults = new FaultList();
@@ -64,4 +67,15 @@ function balancedWeights(labels: TaskLabels | undefined, classCount: number): Fl
   const labelled = counts.reduce((sum, count) => sum + count, 0);
   const present = counts.filter((count) => count > 0).length;
   return Float32Array.from(counts, (count) => (count > 0 ? labelled / (present * count) : 1));
+}
+
+function positiveWeights(labels: TaskLabels): Float32Array {
+  const { values, width } = labels;
+  return Float32Array.from({ length: width }, (_, tag) => {
+    const counts: [number, number] = [0, 0];
+    for (let place = tag; place < values.length; place += width)
+      if (!isMissing(values, place)) counts[values[place] === 1 ? 1 : 0]++;
+    const [without, having] = counts;
+    return without > 0 && having > 0 ? without / having : 1;
+  });
 }

@@ -59,6 +59,11 @@ export function hasClasses({ values, width }: TaskLabels): boolean {
   return values instanceof Int32Array && width === 1;
 }
 
+/** Whether the numbers of a task say 0 or 1 of tags. */
+export function hasFlags({ values }: TaskLabels): boolean {
+  return values instanceof Uint8Array;
+}
+
 /** Class number of a row; undefined where it has no label. For tasks of classes alone. */
 export function classOf(labels: TaskLabels, row: number): number | undefined {
   if (!hasClasses(labels)) throw new InternalError("class numbers of a task that has no classes");
@@ -67,7 +72,8 @@ export function classOf(labels: TaskLabels, row: number): number | undefined {
 
 /**
  * Labelled ones among `rows` (default: all, once each), a row as often as it is listed. With `weights`, one
- * for each class, the sum of their classes' weights in place of their number.
+ * for each class (of other tasks they count for nothing), the sum of their classes' weights in place of their
+ * number.
  */
 export function countLabelled(
   labels: TaskLabels,
@@ -75,8 +81,9 @@ export function countLabelled(
   weights?: ArrayLike<number>,
 ): number {
   let count = 0;
+  const isPlain = weights === undefined || !hasClasses(labels);
   for (const row of rows)
-    if (hasLabel(labels, row)) count += weights === undefined ? 1 : (weights[classOf(labels, row) ?? 0] ?? 1);
+    if (hasLabel(labels, row)) count += isPlain ? 1 : (weights[classOf(labels, row) ?? 0] ?? 1);
   return count;
 }
 

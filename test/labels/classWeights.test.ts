@@ -23,6 +23,18 @@ describe("class weights", () => {
     expect(weights.get("b")).toEqual(Float32Array.of(5 / (2 * 3), 5 / (2 * 2)));
   });
 
+  it("balanced of tags are rows without / rows with each, of the rows that say so", () => {
+    const sets = ["a|b", "a", "[]", "a|c", null].map((t, i) => ({ filepath: `${i}.png`, t }));
+    const ofSets = labelTableFromRows(sets, { tasks: ["t"], filepaths: "filepath" });
+    const kinds = { t: { kind: "tags", separator: "|" } };
+    const prepared = prepareLabels(ofSets, undefined, {}, { kinds });
+    const weights = resolveClassWeights("balanced", prepared.classes, prepared.train);
+    expect([...weights]).toEqual([["t", Float32Array.of(1 / 3, 3, 3)]]);
+    const all = { values: Uint8Array.of(1, 0, 255, 1, 0, 0), width: 3 };
+    const train = { ...prepared.train, labels: [all] };
+    expect(resolveClassWeights("balanced", {}, train).get("t")).toEqual(Float32Array.of(1, 1, 1));
+  });
+
   it("of a map are its own, 1 for what it leaves out, and none for tasks that it leaves out", () => {
     const weights = resolveClassWeights({ a: { x: 0.25 } }, classes, train);
     expect([...weights]).toEqual([["a", Float32Array.of(1, 0.25, 1)]]);

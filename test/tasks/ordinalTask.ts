@@ -42,7 +42,7 @@ export const ORDINAL: TaskKind = {
         encode: (names) => Int32Array.from(names, (name) => (/^\d+$/.test(name) ? Number(name) : -1)),
         expected: () => "a grade",
       },
-      ...{ hasWeights: false, figures: ["loss_sum", "count"], loss, certainty: 1 },
+      ...{ figures: ["loss_sum", "count"], loss, certainty: 1 },
       groups: {
         ...{ names: Array.from({ length: width + 1 }, (_, i) => `${i}`), areClasses: false },
         of: (row) => Array.from(row).filter((grade) => grade >= 0),

@@ -30,12 +30,15 @@ function array(dtype: DType, shape: readonly number[], numbers: readonly number[
 }
 
 /** Loss sum, figures, inverse count and the gradient for logits [rows, 2], on both runtimes. */
-function runLoss(y: readonly number[], labels: readonly number[]) {
+function runLoss(y: readonly number[], labels: readonly number[], weights?: readonly number[]) {
   const shape = [labels.length / 2, 2];
   const task = taskOf();
   const b = new GraphBuilder("loss", OPS);
   const head = b.input("y", "float32", shape);
-  const { objective, figures } = buildTaskLoss(b, task, head, shape[0] ?? 0);
+  const { objective, figures } = buildTaskLoss(
+    ...([b, task, head, shape[0] ?? 0] as const),
+    weights && { formula: "balanced_positives" },
+  );
   expect(Object.keys(figures)).toEqual(task.figures);
   for (const [name, value] of Object.entries(figures)) b.output(name, value);
   const given = b.findInput("label/colours");
@@ -46,6 +49,7 @@ function runLoss(y: readonly number[], labels: readonly number[]) {
   const feeds = new Map([
     ["y", array("float32", shape, y)],
     ["label/colours", array("uint8", shape, labels)],
+    ...(weights ? [["class_weight/colours", array("float32", [2], weights)] as const] : []),
   ]);
   const library = OrtLibrary.open();
   return [
@@ -58,6 +62,12 @@ function runLoss(y: readonly number[], labels: readonly number[]) {
 }
 
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
+
+/** By PyTorch 2.13 for the logits, labels and weights of the test of weights below. */
+const POSITIVE_GRADIENT = [
+  ...[-0.566311003197218, 0.05960146101105877, 0, -0.21891174955710097],
+  ...[0.36552928931500245, -0.18276464465750122],
+];
 
 describe("the loss", () => {
   test("is the mean over a row's known tags, summed over the labelled rows; its gradient (s(y) - t) / known", () => {
@@ -74,6 +84,20 @@ describe("the loss", () => {
       const right = [(sigmoid(0.5) - 1) / 2, sigmoid(-2) / 2, 0, sigmoid(30), 0, 0];
       of("gradient").forEach((value, i) => {
         expect(Math.abs(value - (right[i] ?? Number.NaN))).toBeLessThan(tolerance);
+      });
+    }
+  });
+
+  test("with weights of positives is PyTorch's with pos_weight in what is trained, and unweighted in figures", () => {
+    const y = [0.5, -2, 3, 0.25, 1, -1];
+    const labels = [1, 0, HOLE, 1, 0, 1];
+    const plain = (x: number, t: number) => Math.log1p(Math.exp(x)) - t * x;
+    const sum = (plain(0.5, 1) + plain(-2, 0)) / 2 + plain(0.25, 1) + (plain(1, 0) + plain(-1, 1)) / 2;
+    for (const { of, tolerance } of runLoss(y, labels, [3, 0.5])) {
+      expect(Math.abs((of("loss_sum")[0] ?? Number.NaN) - sum)).toBeLessThan(tolerance);
+      expect(Math.abs((of("inverse")[0] ?? Number.NaN) - 1 / 3)).toBeLessThan(tolerance);
+      of("gradient").forEach((value, i) => {
+        expect(Math.abs(value - (POSITIVE_GRADIENT[i] ?? Number.NaN))).toBeLessThan(tolerance);
       });
     }
   });
