@@ -4,7 +4,7 @@ import { open, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { MANIFEST_FILE } from "../compiler/bundle/manifest.ts";
 import { MttcError } from "../compiler/diagnostics.ts";
-import { parseSpec } from "../compiler/spec/parseSpec.ts";
+import { parseWritten } from "../compiler/spec/parseSpec.ts";
 import { readTextUpTo } from "../runtime/files/boundedRead.ts";
 import { fileError, systemCode } from "../runtime/files/fileSystem.ts";
 import { RUN_FILE, RunFolder } from "../runtime/runs/runFolder.ts";
@@ -22,7 +22,8 @@ export async function loadExperiment(file: string): Promise<Experiment> {
   const exists = await stat(file).then(() => true, isMissing);
   if (exists && (await isLabelTable(file))) throw await tableForSpec(file);
   const text = await readTextUpTo(file, MOST_SPEC_BYTES, "read the spec");
-  return experimentFromSpec(parseSpec(text, file), file);
+  const { spec, given } = parseWritten(text, file);
+  return experimentFromSpec(spec, file, given);
 }
 
 /** A label table in a spec's place: the command that writes the spec. */

@@ -40,16 +40,53 @@ export interface KeyChange {
  * `spec`, in the schema's order; keys that this mttc does not know come last.
  */
 export function changedKeys(stored: Readonly<Record<string, unknown>>, spec: Spec): KeyChange[] {
-  const known = SPEC_KEYS.flatMap((key) => {
-    const part = partOf(key);
-    const before = part(completed(key, stored[key]));
-    return differences(key, before, part(spec[key]));
-  });
+  const known = SPEC_KEYS.flatMap((key) => changesOf(key, stored, spec));
   const later = Object.entries(stored).filter(([key]) => !SPEC_KEYS.includes(key as SpecKey));
   return [
     ...known,
     ...later.map(([key, value]) => ({ key, before: shown(value), now: "not a key of this mttc" })),
   ];
+}
+
+/** What a run that is gone on with makes of a spec. */
+export interface SettledKeys {
+  /** Values of the run, by key, in place of those of the spec. */
+  readonly values: Partial<Spec>;
+  /** What differs in the keys of `values`. */
+  readonly kept: readonly KeyChange[];
+  /** What differs in other keys: the spec is another. */
+  readonly refused: readonly KeyChange[];
+}
+
+/**
+ * The decisive keys in which `stored` differs from `spec`, by who decides: a key that the user did not write
+ * (`given` has those that he did; undefined for all) is the run's, whatever its default is now. Decided by
+ * whole keys: of a map that was written, what it leaves out counts as written. A value that this mttc no
+ * longer takes cannot be kept.
+ */
+export function settleKeys(
+  stored: Readonly<Record<string, unknown>>,
+  spec: Spec,
+  given: ReadonlySet<SpecKey> | undefined,
+): SettledKeys {
+  const values: Partial<Record<SpecKey, unknown>> = {};
+  for (const key of SPEC_KEYS) {
+    if (given === undefined || given.has(key) || changesOf(key, stored, spec).length === 0) continue;
+    const parsed = specSchema.shape[key].safeParse(stored[key]);
+    if (parsed.success) values[key] = parsed.data;
+  }
+  const known = values as Partial<Spec>;
+  return {
+    values: known,
+    kept: SPEC_KEYS.flatMap((key) => (Object.hasOwn(known, key) ? changesOf(key, stored, spec) : [])),
+    refused: changedKeys(stored, { ...spec, ...known }),
+  };
+}
+
+/** What differs in one key. */
+function changesOf(key: SpecKey, stored: Readonly<Record<string, unknown>>, spec: Spec): KeyChange[] {
+  const part = partOf(key);
+  return differences(key, part(completed(key, stored[key])), part(spec[key]));
 }
 
 /** A stored value with the defaults of today; as it is where today's schema does not take it. */

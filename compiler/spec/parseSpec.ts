@@ -19,24 +19,48 @@ const MAX_ALIASES = 100;
 /** Where the value (or the key) at a spec path stands in its source. */
 type Locate = (path: SpecPath, key: boolean) => Location;
 
+/** A resolved spec, and which of its keys were written; the others have their defaults. */
+export interface WrittenSpec {
+  readonly spec: Spec;
+  /** Keys at the top; `task_kinds` among them, since entries of `tasks` write it. */
+  readonly given: ReadonlySet<SpecKey>;
+}
+
 /**
  * Parses a spec in YAML or JSON; `file` is for messages only. Throws MttcError E_CONFIG_PARSE or E_CONFIG.
  */
 export function parseSpec(text: string, file: string): Spec {
+  return parseWritten(text, file).spec;
+}
+
+/** The same, with the keys that the text writes. */
+export function parseWritten(text: string, file: string): WrittenSpec {
   if (text.length > MAX_CHARACTERS)
     throw syntaxError(`expected at most ${MAX_CHARACTERS} characters`, { file });
   const lineCounter = new LineCounter();
   const doc = parseYaml(text, file, lineCounter);
-  return checkSpec(toPlain(doc, file), SPEC_KEYS, (path, key) => {
+  const raw = toPlain(doc, file);
+  const spec = checkSpec(raw, SPEC_KEYS, (path, key) => {
     const offset = findOffset(doc, path, key);
     const { line, col } = lineCounter.linePos(offset);
     return { file, line, column: col };
   });
+  return { spec, given: writtenKeys(raw as SpecInput) };
 }
 
 /** Fills in the defaults of a spec given as an object. Throws MttcError E_CONFIG, without lines. */
 export function resolveSpec(spec: SpecInput): Spec {
   return checkSpec(spec, SPEC_KEYS, () => ({}));
+}
+
+/** The same, with the keys that the object holds; one that is undefined is not written. */
+export function resolveWritten(spec: SpecInput): WrittenSpec {
+  return { spec: resolveSpec(spec), given: writtenKeys(spec) };
+}
+
+/** The keys that a spec writes, which has been checked. */
+function writtenKeys(raw: SpecInput): ReadonlySet<SpecKey> {
+  return new Set([...SPEC_KEYS.filter((key) => raw[key] !== undefined), "task_kinds"]);
 }
 
 /**

@@ -5,8 +5,13 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
 import { featureDraws } from "../../compiler/spec/cacheFeatures.ts";
-import { changedKeys, type KeyChange } from "../../compiler/spec/decisiveKeys.ts";
-import type { Spec } from "../../compiler/spec/schema.ts";
+import {
+  changedKeys,
+  type KeyChange,
+  type SettledKeys,
+  settleKeys,
+} from "../../compiler/spec/decisiveKeys.ts";
+import type { Spec, SpecKey } from "../../compiler/spec/schema.ts";
 import type { PreparedLabels } from "../labels/classes.ts";
 import { labelBytes, rowCount } from "../labels/taskLabels.ts";
 
@@ -64,11 +69,22 @@ export interface Resumption {
 }
 
 /**
- * E_CKPT_MISMATCH with every key in which the spec differs from that of the checkpoint, old value and new.
- * Of an earlier version this is found by `refuseOtherModels`, since its hash holds the models, too.
+ * What the run keeps of keys that were not written. E_CKPT_MISMATCH with every other key in which the spec
+ * differs from that of the checkpoint, old value and new. Of an earlier version, whose hash holds the models,
+ * too, a difference is refused by `refuseOtherModels`; what it might keep is what spec.yml says, and is right
+ * where `isOlderHash` says so.
  */
-export function refuseOtherSpec({ stored, path, spec }: Resumption): void {
-  if (typeof stored.spec !== "string") refuseChanges(path, changedKeys(stored.spec, spec));
+export function settleSpec(resumption: Resumption, given: ReadonlySet<SpecKey> | undefined): SettledKeys {
+  const { stored, path, spec, runSpec } = resumption;
+  if (typeof stored.spec === "string") return settleKeys(olderKeys(runSpec ?? spec), spec, given);
+  const settled = settleKeys(stored.spec, spec, given);
+  refuseChanges(path, settled.refused);
+  return settled;
+}
+
+/** Whether a checkpoint of an earlier version is of this spec and these models. */
+export function isOlderHash({ stored, spec }: Resumption, models: ModelHashes): boolean {
+  return stored.spec === olderHash(spec, models);
 }
 
 /** E_CKPT_MISMATCH where a model file is not the one that the checkpoint was trained with. */

@@ -6,8 +6,8 @@ import { isAbsolute, join, relative, resolve, sep } from "node:path";
 import { stringify } from "yaml";
 import { z } from "zod";
 import { MttcError } from "../../compiler/diagnostics.ts";
-import { parseSpec } from "../../compiler/spec/parseSpec.ts";
-import type { Spec } from "../../compiler/spec/schema.ts";
+import { parseWritten, type WrittenSpec } from "../../compiler/spec/parseSpec.ts";
+import type { Spec, SpecKey } from "../../compiler/spec/schema.ts";
 import { kindNamed } from "../../compiler/tasks/openTask.ts";
 import { writeFileAtomically } from "../files/atomicDirectory.ts";
 import { type FileSystem, fileError, nodeFileSystem, systemCode } from "../files/fileSystem.ts";
@@ -80,6 +80,8 @@ export class RunFolder implements RunDescription {
   readonly directory: string;
   /** As resolved by the run, `logdir` as the folder lies now. */
   readonly spec: Spec;
+  /** Keys that spec.yml holds: a later mttc knows more. */
+  readonly given: ReadonlySet<SpecKey>;
   readonly classes: ClassNames;
   readonly knownTasks: KnownTasks;
   readonly baseDirectory: string;
@@ -90,8 +92,9 @@ export class RunFolder implements RunDescription {
 
   readonly foldsMissing: boolean;
 
-  private constructor(directory: string, spec: Spec, facts: RunFacts, place: Place) {
+  private constructor(directory: string, { spec, given }: WrittenSpec, facts: RunFacts, place: Place) {
     this.directory = directory;
+    this.given = given;
     this.spec = { ...spec, logdir: directory };
     this.classes = facts.classes;
     this.knownTasks = facts.tasks ?? {};
@@ -112,9 +115,10 @@ export class RunFolder implements RunDescription {
     const facts = parseFacts(await readText(file), file);
     const specFile = join(directory, SPEC_FILE);
     const text = await readText(specFile);
-    const spec = parseSpec(text, specFile);
+    const written = parseWritten(text, specFile);
     const foldsMissing = facts.foldsMissing ?? !/^missing:/m.test(text);
-    return new RunFolder(directory, spec, { ...facts, foldsMissing }, await locate(directory, spec, facts));
+    const place = await locate(directory, written.spec, facts);
+    return new RunFolder(directory, written, { ...facts, foldsMissing }, place);
   }
 
   /** Folder of what was compiled for the run. */

@@ -1,7 +1,6 @@
 // The public trainer: construct it with labels, tasks, fcn and options, then `await trainer.fit(10)`. It
 // compiles the experiment, trains it on ONNX Runtime, evaluates after each epoch and saves a checkpoint of
 // it.
-
 import { join, resolve } from "node:path";
 import type { Manifest } from "../../compiler/bundle/manifest.ts";
 import { tasksOf } from "../../compiler/bundle/manifestTasks.ts";
@@ -48,7 +47,7 @@ import { type SessionOptions, TrainingSession } from "./trainingSession.ts";
 import { WeightWatch } from "./weightWatch.ts";
 
 export interface FitOptions {
-  /** Go on from the newest checkpoint of logdir; E_CKPT_NONE if there is none. */
+  /** Go on from logdir's newest checkpoint, with the run's values of keys not given; E_CKPT_NONE if none. */
   readonly resume?: boolean;
   /**
    * Go on although the training labels are not those of the checkpoint; the classes must be. Without it
@@ -60,8 +59,7 @@ export interface FitOptions {
 }
 
 export class MultiTaskTrainer implements AsyncDisposable {
-  readonly spec: Spec;
-  readonly #experiment: Experiment;
+  #experiment: Experiment;
   readonly #runtime: RuntimeOptions;
   readonly #events = new EventHub();
   readonly #history: EpochReport[] = [];
@@ -84,7 +82,11 @@ export class MultiTaskTrainer implements AsyncDisposable {
     refuseNoOptions(options);
     this.#experiment = "spec" in options ? options : experimentFromOptions(options, runtime);
     this.#runtime = runtime;
-    this.spec = this.#experiment.spec;
+  }
+
+  /** As resolved; once a run is gone on with, its values of keys that the options leave out. */
+  get spec(): Spec {
+    return this.#experiment.spec;
   }
 
   /**
@@ -282,6 +284,7 @@ export class MultiTaskTrainer implements AsyncDisposable {
     if (this.#closed)
       throw usageError("the trainer is closed", "open another: MultiTaskTrainer.fromRun(logdir)");
     this.#session = await TrainingSession.open(this.#experiment, { ...this.#runtime, ...options });
+    this.#experiment = this.#session.experiment;
     for (const message of this.#session.warnings) this.#events.emit("log", { message });
     return this.#session;
   }

@@ -18,7 +18,6 @@ import {
   type Resumption,
   readFingerprint,
   refuseOtherModels,
-  refuseOtherSpec,
 } from "../runs/fingerprint.ts";
 import { changesText, labelChanges, writeLabelRecord } from "../runs/labelRecord.ts";
 import { refuseForeignRun } from "../runs/ownRun.ts";
@@ -30,6 +29,7 @@ import {
   type TrunkReading,
   withOpenSettings,
 } from "../runs/trunkReading.ts";
+import { continueExperiment } from "./continuedExperiment.ts";
 import type { Experiment } from "./experiment.ts";
 import { OPTIONAL_STATE } from "./progress.ts";
 
@@ -37,6 +37,8 @@ import { OPTIONAL_STATE } from "./progress.ts";
 interface Past extends Resumption {
   /** Name of its newest checkpoint, usable or not. */
   readonly newest: string | undefined;
+  /** What the run keeps of keys that were not written, in a line. */
+  readonly kept: string | undefined;
   /** Types and shapes of the tensors of the checkpoint, without data. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   /** The run's classes; undefined where run.json cannot be read. */
@@ -49,12 +51,13 @@ interface Past extends Resumption {
 
 export class RunClaim {
   readonly directory: string;
-  readonly #experiment: Experiment;
+  /** What is trained: of a run that is gone on with, with its own values of keys that were not written. */
+  readonly experiment: Experiment;
   readonly #past: Past | undefined;
 
   private constructor(directory: string, experiment: Experiment, past: Past | undefined) {
     this.directory = directory;
-    this.#experiment = experiment;
+    this.experiment = experiment;
     this.#past = past;
   }
 
@@ -77,27 +80,30 @@ export class RunClaim {
     const checkpoint = await readNewestCheckpoint(directory);
     const run = await RunFolder.open(directory).catch(describesNoRun);
     const reading = "path" in spec.fcn ? await storedReading(join(directory, BUNDLE_FOLDER)) : undefined;
+    const { path } = checkpoint;
+    const stored = readFingerprint(checkpoint.progress, path);
+    const continued = await continueExperiment(experiment, { stored, path, reading, run });
     const past: Past = {
-      ...{ newest, reading },
-      ...{
-        // What the run left to the importer is compared once the model is read.
-        spec: withOpenSettings(spec, reading),
-        path: checkpoint.path,
-        stored: readFingerprint(checkpoint.progress, checkpoint.path),
-      },
+      // What the run left to the importer is compared once the model is read.
+      ...{ newest, reading, path, stored, spec: withOpenSettings(continued.experiment.spec, reading) },
+      kept: continued.note,
       ...{ runSpec: run?.spec, classes: run?.classes, foldsMissing: run?.foldsMissing },
       knownTasks: run?.knownTasks,
       tensors: new Map(
         [...checkpoint.tensors].map(([name, tensor]) => [name, { ...tensor, data: new Uint8Array() }]),
       ),
     };
-    refuseOtherSpec(past);
-    return new RunClaim(directory, experiment, past);
+    return new RunClaim(directory, continued.experiment, past);
   }
 
   /** Whether a run that exists is gone on with, from its checkpoint. */
   get goesOn(): boolean {
     return this.#past !== undefined;
+  }
+
+  /** A line on the keys that are the run's; undefined where there are none. */
+  get kept(): string | undefined {
+    return this.#past?.kept;
   }
 
   /** The classes that labels are read under: those of the run, which cannot change. */
@@ -189,8 +195,8 @@ export class RunClaim {
         });
       await removeLeftovers(directory);
       await writeLabelRecord(directory, labels.train, data);
-      const foldsMissing = this.foldsMissing ?? this.#experiment.foldsMissing ?? false;
-      await writeRun(directory, { ...this.#experiment, ...factsOfLabels(labels), foldsMissing });
+      const foldsMissing = this.foldsMissing ?? this.experiment.foldsMissing ?? false;
+      await writeRun(directory, { ...this.experiment, ...factsOfLabels(labels), foldsMissing });
     } catch (error) {
       await lock.release();
       throw error;

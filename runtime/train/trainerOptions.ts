@@ -1,6 +1,6 @@
 // What a MultiTaskTrainer is constructed with, and how that becomes a resolved spec and label tables.
 import { resolve } from "node:path";
-import { resolveKeys, resolveSpec } from "../../compiler/spec/parseSpec.ts";
+import { resolveKeys, resolveWritten } from "../../compiler/spec/parseSpec.ts";
 import { type LabelSpec, SECTION_KEYS, type SpecInput, type StepSpec } from "../../compiler/spec/schema.ts";
 import { type PreparedLabels, prepareLabels } from "../labels/classes.ts";
 import { type ClassWeights, resolveClassWeights } from "../labels/classWeights.ts";
@@ -24,8 +24,8 @@ type TableOptions = Pick<TrainerOptions, "train_labels" | "val_labels">;
 
 /** Resolves the spec part of the options; E_CONFIG with all faults. */
 export function experimentFromOptions(options: TrainerOptions, runtime: RuntimeOptions): Experiment {
-  const spec = resolveSpec({ ...options, ...tablePaths(options) });
-  return { spec, ...memoryRows(options, runtime), classes: undefined };
+  const written = resolveWritten({ ...options, ...tablePaths(options) });
+  return { ...written, ...memoryRows(options, runtime), classes: undefined };
 }
 
 /** The keys of a spec that labels depend on, and what a batch holds of them. */

@@ -59,6 +59,7 @@ type SessionParts = Pick<
   Pick<TrainingSession, "fingerprint" | "warnings">;
 
 export class TrainingSession implements AsyncDisposable {
+  /** Of a run that is gone on with, with its own values of keys that were not written. */
   readonly experiment: Experiment;
   readonly manifest: StoredManifest;
   readonly device: TrainingDevice;
@@ -106,11 +107,12 @@ export class TrainingSession implements AsyncDisposable {
     return session;
   }
 
-  static async #open(experiment: Experiment, options: SessionOptions): Promise<TrainingSession> {
-    const { spec } = experiment;
+  static async #open(given: Experiment, options: SessionOptions): Promise<TrainingSession> {
     const closers: (() => Promise<void>)[] = [];
     try {
-      const claim = options.trains ? await RunClaim.look(experiment, options.existing) : undefined;
+      const claim = options.trains ? await RunClaim.look(given, options.existing) : undefined;
+      const experiment = claim?.experiment ?? given;
+      const { spec } = experiment;
       const labels = await openLabels(experiment, claim, options.trains);
       const classes = labels.tasks;
       const changed = await claim?.compareLabels(labels, options.acceptNewLabels ?? false);
@@ -133,6 +135,7 @@ export class TrainingSession implements AsyncDisposable {
       const warnings = [...lockNotes, ...models.notes, ...specWarnings(spec), ...labels.warnings, ...notes];
       if (options.trains) warnings.push(...(await conflictWarnings(labels)));
       if (changed !== undefined) warnings.unshift(changed);
+      if (claim?.kept !== undefined) warnings.unshift(claim.kept);
       if (host.note !== undefined) warnings.unshift(host.note);
       const onDevice = deviceNote(host.provider);
       if (onDevice !== undefined) warnings.unshift(onDevice);

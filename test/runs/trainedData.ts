@@ -2,15 +2,21 @@
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { parseSpec } from "../../compiler/spec/parseSpec.ts";
+import { parseWritten } from "../../compiler/spec/parseSpec.ts";
 import { experimentFromSpec } from "../../runtime/train/experiment.ts";
 import { type FitOptions, MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import { makeTinyData, type TinyData, tinySpec } from "../cli/tinyData.ts";
 
+/** A trainer of a spec's text in a folder, as the command line makes it. */
+export function trainerOfText(folder: string, text: string): MultiTaskTrainer {
+  const file = join(folder, "spec.yml");
+  const { spec, given } = parseWritten(text, file);
+  return new MultiTaskTrainer(experimentFromSpec(spec, file, given), { threads: 1 });
+}
+
 /** A trainer of the tiny spec in a data set's folder, with keys changed. */
 export function trainerOf(folder: string, changes: Readonly<Record<string, string>> = {}): MultiTaskTrainer {
-  const spec = parseSpec(tinySpec(changes), join(folder, "spec.yml"));
-  return new MultiTaskTrainer(experimentFromSpec(spec, join(folder, "spec.yml")), { threads: 1 });
+  return trainerOfText(folder, tinySpec(changes));
 }
 
 /** Trains to `epochs`; the lines that the trainer logged. */

@@ -1,9 +1,9 @@
 // Which keys decide whether a checkpoint belongs to a spec, and how differences are told: a spec that an
 // older mttc stored lacks keys, which then have their defaults.
 import { expect, test } from "vitest";
-import { changedKeys } from "../../compiler/spec/decisiveKeys.ts";
+import { changedKeys, settleKeys } from "../../compiler/spec/decisiveKeys.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
-import { SPEC_KEYS, type SpecInput, specSchema } from "../../compiler/spec/schema.ts";
+import { SPEC_KEYS, type SpecInput, type SpecKey, specSchema } from "../../compiler/spec/schema.ts";
 import { specJsonSchema } from "../../compiler/spec/specDocs.ts";
 
 const BASE: SpecInput = {
@@ -75,4 +75,23 @@ test("a key of a later mttc is named, and a value that is no longer legal compar
   expect(changes({ ...stored(), optimizer: "sgd" })).toEqual([
     { key: "optimizer", before: '"sgd"', now: '"adam"' },
   ]);
+});
+
+test("what was not written is the run's; what was, unknown or no longer legal is refused", () => {
+  const before = { ...stored({ lr: 0.5, seed: 3, class_weights: null }), optimizer: "sgd", lars_trust: 0.1 };
+  const spec = resolveSpec(BASE);
+  const given = new Set([...(Object.keys(BASE) as SpecKey[]), "task_kinds" as const]);
+  const { values, kept, refused } = settleKeys(before, spec, given);
+  expect(values).toEqual({ lr: 0.5, seed: 3 });
+  expect(kept).toEqual([
+    { key: "lr", before: "0.5", now: "0.001" },
+    { key: "seed", before: "3", now: "0" },
+  ]);
+  expect(refused.map(({ key }) => key)).toEqual(["class_weights", "optimizer", "lars_trust"]);
+  const all = settleKeys(before, spec, undefined);
+  expect([all.values, all.kept]).toEqual([{}, []]);
+  expect(all.refused).toEqual(changedKeys(before, spec));
+  // A key that the run is older than has its default, which is no difference.
+  const { lr: _, ...older } = stored();
+  expect(settleKeys(older, spec, given)).toEqual({ values: {}, kept: [], refused: [] });
 });
