@@ -136,13 +136,14 @@ async function pathColumnOf(
 function judge(column: SurveyedColumn): TaskColumn | TableFacts["others"][number] {
   const { name, labelled, values } = column;
   if (column.nested > 0) return { name, reason: "lists or objects" };
-  if (column.first.some((cell) => /^\{\s*"choices"/.test(cell)))
-    return { name, reason: `several choices in one cell: tags, with kind: tags in the spec` };
   if (labelled === 0) return { name, reason: "empty" };
   if (values.size === 1) return { name, reason: `one value only (${[...values.keys()][0]})` };
-  if (values.size > MAX_CLASSES || labelled / values.size < MIN_ROWS_PER_CLASS) {
-    const kind = kindOf(column);
-    if (kind && taskNameFault(name) === undefined) return { name, labelled, classes: [], kind };
+  const mayBeClasses = values.size <= MAX_CLASSES && labelled / values.size >= MIN_ROWS_PER_CLASS;
+  const kind = kindOf(column, mayBeClasses);
+  if (kind && taskNameFault(name) === undefined) return { name, labelled, classes: [], kind };
+  if (column.first.some((cell) => /^\{\s*"choices"/.test(cell)))
+    return { name, reason: "several choices in one cell: tags, with kind: tags in the spec" };
+  if (!mayBeClasses) {
     const number = `${column.hasMore ? "over " : ""}${values.size}`;
     return { name, reason: `${number} different values in ${labelled} rows` };
   }
@@ -155,10 +156,10 @@ function judge(column: SurveyedColumn): TaskColumn | TableFacts["others"][number
   return { name, labelled, classes };
 }
 
-/** The first kind that takes the column, whose values are no classes. */
-function kindOf({ values }: SurveyedColumn): TaskColumn["kind"] {
+/** The first kind that takes the column for its own. */
+function kindOf({ values }: SurveyedColumn, mayBeClasses: boolean): TaskColumn["kind"] {
   for (const { kind, survey } of TASK_KINDS) {
-    const holds = survey?.(values);
+    const holds = survey?.(values, mayBeClasses);
     if (holds !== undefined) return { name: kind, holds };
   }
   return undefined;

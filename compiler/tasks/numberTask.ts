@@ -48,8 +48,11 @@ export const NUMBER: TaskKind = {
 /** Fewer different numbers than this are hardly measured. */
 const LEAST_NUMBERS = 5;
 
-/** Numbers, and no mere numbering of the rows: whole ones, each once, without many gaps. */
-function surveyNumbers(values: ReadonlyMap<string, number>): string | undefined {
+/**
+ * Numbers, too many for classes, and no mere numbering of the rows: whole ones, each once, without many gaps.
+ */
+function surveyNumbers(values: ReadonlyMap<string, number>, mayBeClasses: boolean): string | undefined {
+  if (mayBeClasses) return undefined;
   const numbers = [...values.keys()].map(numberOf);
   if (numbers.length < LEAST_NUMBERS || numbers.some(Number.isNaN)) return undefined;
   const [least, most] = numbers.reduce(

@@ -24,6 +24,7 @@ import {
 /** More tags than this are a text that was split, or a mistake. */
 const MAX_TAGS = 10_000;
 
+const DEFAULT_SEPARATOR = "|";
 const SEPARATOR = /^[^\p{L}\p{N}\p{Cc}[\]"]$/u;
 const separatorPhrase = { error: "one character that is no letter, digit, quote or bracket" };
 const separator = z.string(separatorPhrase).regex(SEPARATOR, separatorPhrase);
@@ -40,13 +41,31 @@ export const TAGS: TaskKind = {
   kind: "tags",
   doc: "several tags of an image, or none; sigmoid cross-entropy of each",
   settings: {
-    separator: separator.default("|").describe("What stands between the tags of a cell, a blank perhaps."),
+    separator: separator
+      .default(DEFAULT_SEPARATOR)
+      .describe("What stands between the tags of a cell, a blank perhaps."),
   },
   takesLists: true,
+  survey: surveyTags,
   facts: factsSchema,
   describe: describeTags,
   open: openTags,
 };
+
+/** Sets of words between bars, one at least of several, that name each word twice or more on the mean. */
+function surveyTags(values: ReadonlyMap<string, number>): string | undefined {
+  const tags = new Set<string>();
+  let [named, hasSeveral] = [0, false];
+  for (const [label, rows] of values) {
+    const set = tagsOf(label, DEFAULT_SEPARATOR);
+    if (set === undefined) return undefined;
+    for (const tag of set) tags.add(tag);
+    named += rows * set.length;
+    hasSeveral ||= set.length > 1;
+  }
+  const isWord = [...tags].some((tag) => Number.isNaN(Number(tag)));
+  return hasSeveral && isWord && named >= 2 * tags.size ? `sets of ${tags.size} tags` : undefined;
+}
 
 /** The tags that the training labels name; E_TASK_EMPTY for none, E_LABEL for more than a head can have. */
 function describeTags(

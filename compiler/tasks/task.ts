@@ -134,10 +134,10 @@ export interface TaskKind {
   /** Keys of its entries in the spec's `tasks`, beside `name` and `kind`. */
   readonly settings: Readonly<Record<string, z.ZodType>>;
   /**
-   * What a column holds, for people, where it may be of this kind though its values are too many or too rare
-   * for classes (`values`: rows of each); undefined where it is none. Absent where nothing tells.
+   * What a column holds, for people, where it may be of this kind (`values`: rows of each); undefined where it
+   * is none. `mayBeClasses`: its values are few and frequent enough for classes. Absent where nothing tells.
    */
-  readonly survey?: (values: ReadonlyMap<string, number>) => string | undefined;
+  readonly survey?: (values: ReadonlyMap<string, number>, mayBeClasses: boolean) => string | undefined;
   /** Whether cells of JSON Lines and Parquet may be lists; one is a label as JSON writes it. */
   readonly takesLists?: boolean;
   /** What is known of a task whose spec has these settings, by its training labels. */

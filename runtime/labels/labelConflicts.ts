@@ -5,13 +5,15 @@ import { lstat } from "node:fs/promises";
 import { relative } from "node:path";
 import { crc32 } from "node:zlib";
 import { MttcError } from "../../compiler/diagnostics.ts";
+import { openTasks } from "../../compiler/tasks/openTask.ts";
+import type { Task } from "../../compiler/tasks/task.ts";
 import { systemCode } from "../files/fileSystem.ts";
 import { readImageFile } from "../images/imageFile.ts";
 import type { ImageRows } from "../tables/imageRows.ts";
 import type { PathList } from "../tables/stringTable.ts";
-import { type ClassNames, type LabelledRows, labelsByTask, type PreparedLabels } from "./classes.ts";
+import { type LabelledRows, labelsByTask, type PreparedLabels } from "./classes.ts";
 import { listNames } from "./labelWarnings.ts";
-import { classOf, hasLabel, type TaskLabels } from "./taskLabels.ts";
+import { hasClasses, hasFlags, hasLabel, type TaskLabels } from "./taskLabels.ts";
 
 /** Contents are compared in tables of so many rows at most, */
 const MAX_COMPARED_ROWS = 50_000;
@@ -22,20 +24,21 @@ const FILES_AT_ONCE = 16;
 const MAX_ROWS = 2 ** 28;
 
 /** Images with several labels of a task, a sentence for each task and table that has any. */
-export async function conflictWarnings({ classes, train, val }: PreparedLabels): Promise<string[]> {
+export async function conflictWarnings({ tasks, train, val }: PreparedLabels): Promise<string[]> {
+  const opened = openTasks(tasks);
   const found: string[] = [];
   for (const rows of val === undefined ? [train] : [train, val])
-    found.push(...(await conflictsOf(rows, classes)));
+    found.push(...(await conflictsOf(rows, opened)));
   return found;
 }
 
-async function conflictsOf(rows: LabelledRows, classes: ClassNames): Promise<string[]> {
+async function conflictsOf(rows: LabelledRows, tasks: readonly Task[]): Promise<string[]> {
   const ofContent = await rowsOfOneContent(rows.paths);
   const covered = new Set(ofContent.flat());
   const ofPath = [...rowsOfOnePath(rows.paths)].filter(([row = -1]) => !covered.has(row));
   const groups = [...ofPath, ...ofContent].sort(([a = 0], [b = 0]) => a - b);
   return [...labelsByTask(rows)].flatMap(([task, labels]) => {
-    const textOf = labelTexts(labels, Object.hasOwn(classes, task) ? classes[task] : undefined);
+    const textOf = labelTexts(labels, tasks.find(({ name }) => name === task)?.groups);
     const conflicts = groups.flatMap((group) => {
       const different = [...new Set(group.flatMap(textOf))];
       if (different.length < 2) return [];
@@ -47,15 +50,21 @@ async function conflictsOf(rows: LabelledRows, classes: ClassNames): Promise<str
   });
 }
 
-/** The text of a row's label, by its class, else by its numbers; none where it is missing. */
+/** The text of a row's label, by its class or tags, else by its numbers; none where it is missing. */
 function labelTexts(
   labels: TaskLabels,
-  classes: readonly string[] | undefined,
+  groups: Task["groups"] | undefined,
 ): (row: number) => readonly string[] {
   return (row) => {
     if (!hasLabel(labels, row)) return [];
-    if (classes) return [classes[classOf(labels, row) ?? -1] ?? ""];
-    return [labels.values.subarray(row * labels.width, (row + 1) * labels.width).join(" ")];
+    const numbers = labels.values.subarray(row * labels.width, (row + 1) * labels.width);
+    if (!groups || !(hasClasses(labels) || hasFlags(labels))) return [numbers.join(" ")];
+    return [
+      groups
+        .of(numbers)
+        .map((place) => groups.names[place])
+        .join("|"),
+    ];
   };
 }
 

@@ -129,6 +129,28 @@ describe("the facts of a table", () => {
     ]);
   });
 
+  test("sets of words are tags, even where the sets are few enough for classes; numbers are not", async () => {
+    const sets = ["red|blue", "red", "[]", "blue|green", "green|red", ""];
+    const lines = Array.from({ length: 24 }, (_, i) => {
+      const choices = i % 2 === 0 ? '"{""choices"":[""a"",""b""]}"' : "b";
+      const cells = [sets[i % 6], choices, ["a|b", "c"][i % 2], ["1|2", "2|1"][i % 2], ["a||b", "c"][i % 2]];
+      return `im/${i % 5}.png,${cells.join(",")}`;
+    });
+    const file = join(folder, "sets.csv");
+    await writeFile(file, `file,colours,choices,pairs,digits,odd\n${lines.join("\n")}\n`);
+    const { tasks } = await readTableFacts(file);
+    expect(tasks.map(({ name, labelled, kind }) => [name, labelled, kind])).toEqual([
+      ["colours", 20, { name: "tags", holds: "sets of 3 tags" }],
+      ["choices", 24, { name: "tags", holds: "sets of 2 tags" }],
+      ["pairs", 24, { name: "tags", holds: "sets of 3 tags" }],
+      ["digits", 24, undefined],
+      ["odd", 24, undefined],
+    ]);
+    await init(file, "-o", join(folder, "sets.yml"));
+    const spec = parseSpec(await readFile(join(folder, "sets.yml"), "utf8"), "sets.yml");
+    expect(spec.task_kinds.colours).toEqual({ kind: "tags", separator: "|" });
+  });
+
   test("of a folder of classes are those of one task, its classes in the order of numbers", async () => {
     const { pathColumn, tasks, samples } = await readTableFacts(join(folder, "tree"));
     const classes = [

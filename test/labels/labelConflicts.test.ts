@@ -48,6 +48,15 @@ describe("one image with two labels of a task", () => {
     ]);
   });
 
+  it("is told of sets by their tags: the same set in another order is none", async () => {
+    const columns = { tasks: ["t"], filepaths: "filepath" };
+    const text = "filepath,t\n2.png,b|a\n2.png,a|b\n0.png,a\n0.png,[]\n0.png,\n";
+    const table = parseLabelTable(Buffer.from(text), join(folder, "t.csv"), columns);
+    const kinds = { t: { kind: "tags", separator: "|" } };
+    const found = await conflictWarnings(prepareLabels(table, undefined, {}, { kinds }));
+    expect(found).toEqual([expect.stringMatching(/0\.png \(lines 4, 5, 6\): a or \[\]$/)]);
+  });
+
   it("is counted in bounded time and memory, however many rows there are", async () => {
     const rows = Array.from({ length: 300_000 }, (_, row) => `${row % 299_999}.jpg,${row % 2 ? "x" : "y"},u`);
     const [found] = await conflicts(`${rows.join("\n")}\n`);

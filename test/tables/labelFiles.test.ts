@@ -173,6 +173,10 @@ describe("a Parquet table", () => {
     expect(codesAndLines(await faults(["list"]))).toEqual(
       [1, 2, 4, 5, 6, 7].map((line) => ["E_CSV_SHAPE", line]),
     );
+    // Where lists may be labels, they are, as JSON writes them.
+    const lists = { tasks: ["list"], filepaths: "filepath", lists: ["list"] };
+    const cells = tableCells(await readLabelTable(file, lists));
+    expect(cells).toEqual([['["1"]', '["2"]', null, '["3"]', '["4"]', '["5"]', '["6"]']]);
     const bytes = await readFile(file);
     const folder = await makeFolder({});
     const cut = join(folder, "cut.parquet");
