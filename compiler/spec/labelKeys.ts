@@ -2,7 +2,7 @@
 // read, which classes there are, and where the images that they name may lie.
 import { z } from "zod";
 import { TASK_KINDS } from "../tasks/taskTable.ts";
-import { decides, phrase, text } from "./keyKinds.ts";
+import { decides, NOT_YET, phrase, text } from "./keyKinds.ts";
 
 /** Words that mean "no label" in cells without quotes, unless `missing` lists others. */
 export const DEFAULT_MISSING = ["None", "NaN", "nan", "null", "NULL", "NA", "N/A"] as const;
@@ -33,11 +33,17 @@ const kindFault = { error: `a kind of tasks: ${kindNames}` };
 /** A kind of tasks and its settings (taskTable.ts). */
 export type KindSettings = { readonly kind: string } & Readonly<Record<string, unknown>>;
 
+/** A key that is refused by name. */
+function notYet(what: string): z.ZodType {
+  return z.never(phrase(`${NOT_YET}${what}`)).optional();
+}
+
 /** A map for each kind, told apart by the key `kind`, with `more` keys. */
 function kindMaps(more: Readonly<Record<string, z.ZodType>>) {
-  const maps = TASK_KINDS.map(({ kind, settings }) =>
-    z.strictObject({ ...more, kind: z.literal(kind), ...settings }),
-  );
+  const maps = TASK_KINDS.map(({ kind, settings, later = {} }) => {
+    const refused = Object.entries(later).map(([key, what]) => [key, notYet(what)] as const);
+    return z.strictObject({ ...more, kind: z.literal(kind), ...settings, ...Object.fromEntries(refused) });
+  });
   return z.discriminatedUnion("kind", maps as [(typeof maps)[number]], kindFault);
 }
 

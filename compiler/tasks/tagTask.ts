@@ -45,6 +45,7 @@ export const TAGS: TaskKind = {
       .default(DEFAULT_SEPARATOR)
       .describe("What stands between the tags of a cell, a blank perhaps."),
   },
+  later: { columns: "tags in columns of 0 and 1, one for each" },
   takesLists: true,
   survey: surveyTags,
   facts: factsSchema,

@@ -138,6 +138,8 @@ export interface TaskKind {
    * is none. `mayBeClasses`: its values are few and frequent enough for classes. Absent where nothing tells.
    */
   readonly survey?: (values: ReadonlyMap<string, number>, mayBeClasses: boolean) => string | undefined;
+  /** Further such keys that are not available yet, each with what it would be. */
+  readonly later?: Readonly<Record<string, string>>;
   /** Whether cells of JSON Lines and Parquet may be lists; one is a label as JSON writes it. */
   readonly takesLists?: boolean;
   /** What is known of a task whose spec has these settings, by its training labels. */

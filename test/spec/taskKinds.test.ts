@@ -34,6 +34,7 @@ test.each([
   ["{name: w, kind: nmber}", 'expected a kind of tasks: "classes" or "number" or "tags", found'],
   ["{name: w}", "missing; expected a kind of tasks"],
   ["{name: w, kind: tags, separator: ab}", "expected one character that is no letter"],
+  ["{name: w, kind: tags, columns: [red, blue]}", "not available yet: tags in columns of 0 and 1"],
   ["{name: w, kind: tags, loss: l2}", 'unknown key "loss"'],
   ["{name: w, kind: number, loss: l1}", 'expected "l2" or "huber", found "l1"'],
   ["{name: w, kind: number, los: l2}", 'unknown key "los"'],
