@@ -160,8 +160,12 @@ describe("a compilation for a host", () => {
 
   test("on CUDA measures, unless it is asked not to, and tells of nodes without kernels", async () => {
     // The host runs on the CPU; the forms for CUDA run there too.
-    const cuda = Object.assign(Object.create(host) as OrtHost, {
-      provider: { kind: "cuda", device: 0, tf32: true },
+    const cuda = new Proxy(host, {
+      get: (target, key) => {
+        if (key === "provider") return { kind: "cuda", device: 0, tf32: true };
+        const value: unknown = Reflect.get(target, key, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
     });
     const cache = join(folder, "cuda.json");
     const faulty: typeof compileWith = (more) => {
