@@ -13,6 +13,7 @@ import { PARITY_TOLERANCE } from "../../runtime/export/parity.ts";
 import { Predictor } from "../../runtime/export/predictor.ts";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import { makeTinyData } from "../cli/tinyData.ts";
+import { overlaid } from "../overlaid.ts";
 import { faultsOfAsync } from "../spec/faultsOf.ts";
 
 const BASE: SpecInput = {
@@ -71,15 +72,8 @@ test("a file that does not agree with the trainer is refused, and nothing is wri
   const parameters = await trainer.parameters();
   const bias = parameters.get("tasks.colour.dense.bias");
   if (!bias) throw new Error("no such parameter");
-  const off = {
-    value: async () =>
-      new Map([...parameters, ["tasks.colour.dense.bias", bias.map((x, i) => x + 1e-3 * i)]]),
-  };
-  const liar = Object.create(trainer, { parameters: off }) as MultiTaskTrainer;
-  // Private fields do not pass through the prototype: hand the calls on.
-  for (const name of ["manifest", "trunk", "predictImages", "evaluationRows"] as const)
-    Object.defineProperty(liar, name, { value: trainer[name].bind(trainer) });
-  Object.defineProperty(liar, "directory", { value: trainer.directory });
+  const off = [...parameters, ["tasks.colour.dense.bias", bias.map((x, i) => x + 1e-3 * i)]] as const;
+  const liar = overlaid(trainer, { parameters: async () => new Map(off) });
   const faults = await faultsOfAsync(() => exportRun(liar, { split: true }));
   expect(faults.map(({ code, at }) => [code, at?.file])).toEqual([
     ["E_PARITY", "model.onnx"],

@@ -13,6 +13,7 @@ import { OrtHost } from "../../runtime/ort/ortHost.ts";
 import { type AutotuneOptions, chooseForms, compileTuned } from "../../runtime/train/autotune.ts";
 import { defaultFormCache, readFormCache, writeFormCache } from "../../runtime/train/formCache.ts";
 import { compileForHost } from "../../runtime/train/hostCompilation.ts";
+import { overlaid } from "../overlaid.ts";
 import { numberedClasses } from "./tracedGraphs.ts";
 
 const SPEC = resolveSpec({
@@ -160,13 +161,7 @@ describe("a compilation for a host", () => {
 
   test("on CUDA measures, unless it is asked not to, and tells of nodes without kernels", async () => {
     // The host runs on the CPU; the forms for CUDA run there too.
-    const cuda = new Proxy(host, {
-      get: (target, key) => {
-        if (key === "provider") return { kind: "cuda", device: 0, tf32: true };
-        const value: unknown = Reflect.get(target, key, target);
-        return typeof value === "function" ? value.bind(target) : value;
-      },
-    });
+    const cuda = overlaid(host, { provider: { kind: "cuda", device: 0, tf32: true } });
     const cache = join(folder, "cuda.json");
     const faulty: typeof compileWith = (more) => {
       for (let i = 0; i < 7; i++) more.warn?.({ code: "E_CUDA_KERNEL", message: `node ${i}` });
