@@ -18,12 +18,14 @@ import {
   type TrainingColumn,
 } from "./task.ts";
 
+const LOSS_NAMES = ["l2", "huber"] as const;
+
 const factsSchema = z.object({
   /** Mean and standard deviation of the training labels, of each number of a row. */
   mean: z.array(z.number()).min(1).max(1_000),
   deviation: z.array(z.number().positive()).min(1).max(1_000),
   /** Of z: z^2, or Huber's with delta 1. */
-  loss: z.enum(["l2", "huber"]),
+  loss: z.enum(LOSS_NAMES),
 });
 type Facts = z.output<typeof factsSchema>;
 
@@ -35,7 +37,7 @@ export const NUMBER: TaskKind = {
   doc: "a number; squared or Huber's error",
   settings: {
     loss: z
-      .enum(["l2", "huber"], { error: '"l2" or "huber"' })
+      .enum(LOSS_NAMES, { error: '"l2" or "huber"' })
       .default("l2")
       .describe("Of the error in deviations of the training labels: its square, or Huber's with delta 1."),
   },
@@ -164,7 +166,7 @@ const LOSSES = {
       return near * (Math.abs(z) - near / 2);
     },
   },
-} as const;
+} as const satisfies Readonly<Record<Facts["loss"], object>>;
 
 /**
  * Sum over the labelled rows of the mean over their numbers of the loss of z = y - (label - mean) /

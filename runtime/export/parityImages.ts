@@ -8,6 +8,7 @@ import { ImageReader } from "../images/images.ts";
 import { arrayOver } from "../ort/hostTensor.ts";
 import type { HostTensor } from "../ort/ortHost.ts";
 import type { ImageRows } from "../tables/imageRows.ts";
+import { evenlySpread } from "../tables/rowOrder.ts";
 import type { ExportSource } from "./exportSource.ts";
 import type { ParityReference } from "./parity.ts";
 
@@ -47,7 +48,7 @@ async function readImages(
     if (!(error instanceof MttcError)) throw error;
     return { data: new Uint8Array(), count: 0, fault: error.faults[0]?.message };
   }
-  const chosen = spread(rows.paths.length);
+  const chosen = evenlySpread(PARITY_IMAGES, rows.paths.length);
   const reader = new ImageReader(format, 0);
   const read = await Promise.all(
     chosen.map(async (row): Promise<Uint8Array | MttcError> => {
@@ -66,12 +67,6 @@ async function readImages(
   for (const [i, image] of images.entries()) data.set(image, i * size);
   const fault = read.find((image) => image instanceof MttcError)?.faults[0]?.message;
   return { data, count: images.length, fault };
-}
-
-/** Rows of `count`, evenly spread. */
-function spread(count: number): number[] {
-  const chosen = Math.min(PARITY_IMAGES, count);
-  return Array.from({ length: chosen }, (_, i) => Math.floor((i * count) / chosen));
 }
 
 /** The same noise each time: numbers from 0 to `norm`, which is what pixels are divided by. */

@@ -23,15 +23,16 @@ import { ortOptions, type RuntimeOptions } from "../ort/runtimeOptions.ts";
 import { readBundleDirectory } from "../runs/bundleDirectory.ts";
 import { type LoadedCheckpoint, readNewestCheckpoint } from "../runs/checkpoints.ts";
 import { refuseOtherTensors } from "../runs/checkpointTensors.ts";
-import { readFingerprint, refuseOtherModels } from "../runs/fingerprint.ts";
+import { readFingerprint } from "../runs/fingerprint.ts";
 import { refuseDivergedCheckpoint } from "../runs/finiteTensors.ts";
 import type { StoredManifest } from "../runs/manifestReading.ts";
 import { RunFolder } from "../runs/runFolder.ts";
 import { readSplit, type Split, stampRows, tablePath } from "../runs/runSources.ts";
 import { skippedImages, withoutImages } from "../runs/skippedImages.ts";
-import { cutOfRun } from "../runs/trunkReading.ts";
+import { cutOfRun, readTrunkAgain } from "../runs/trunkReading.ts";
 import type { ImageRows } from "../tables/imageRows.ts";
 import type { LabelTable } from "../tables/labelTable.ts";
+import { evenlySpread } from "../tables/rowOrder.ts";
 import { EvaluationDevice } from "./evaluationDevice.ts";
 import type { EvaluationReport } from "./evaluationReport.ts";
 import { evaluateRows, predictImages, predictPaths, type Scoring } from "./scoring.ts";
@@ -154,7 +155,7 @@ export class TrainedRun implements AsyncDisposable {
   async evaluationRows(most: number): Promise<ImageRows> {
     const { split, table } = await this.#evaluationTable();
     const found: number[] = [];
-    for (const row of spread(most, table.paths.length)) {
+    for (const row of evenlySpread(most, table.paths.length)) {
       const paths = [table.paths.at(row) ?? ""];
       try {
         await stampRows(this.folder, split, { paths, locate: () => table.locate(row) });
@@ -186,16 +187,10 @@ export class TrainedRun implements AsyncDisposable {
 
   /** The imported network behind the spec's fcn. E_CKPT_MISMATCH where its file is another now. */
   async trunk(): Promise<ImportedTrunk | undefined> {
-    const { spec, baseDirectory } = this.folder;
-    if (!("path" in spec.fcn)) return undefined;
-    const models = await readForeignModels({ ...spec, teacher: null }, baseDirectory, this.classes);
+    const { fcn } = this.folder.spec;
     const { progress, path } = this.checkpoint;
-    const stored = readFingerprint(progress, path);
-    const known = { ...stored, models: { fcn: stored.models.fcn } };
-    // Earlier versions hashed the teacher along, which may be gone: then parity is what finds another trunk.
-    const isHashed = typeof stored.spec === "string" && spec.teacher !== null;
-    if (!isHashed) refuseOtherModels({ stored: known, path, spec, runSpec: spec }, models);
-    return models.trunk && (await this.#asTrained(models.trunk, spec.fcn));
+    const trunk = await readTrunkAgain(this.folder, { stored: readFingerprint(progress, path), path });
+    return trunk && "path" in fcn ? await this.#asTrained(trunk, fcn) : undefined;
   }
 
   /** The imported network as it was read for the run, whatever this mttc would take by default. */
@@ -302,12 +297,6 @@ function dataOf({ tensors, path }: LoadedCheckpoint, name: string): Uint8Array {
 
 function floatsOf(bytes: Uint8Array): Float32Array {
   return new Float32Array(new Uint8Array(bytes).buffer);
-}
-
-/** Up to `most` of `count` rows, evenly spread. */
-function spread(most: number, count: number): number[] {
-  const chosen = Math.min(most, count);
-  return Array.from({ length: chosen }, (_, i) => Math.floor((i * count) / chosen));
 }
 
 /** Classes and tasks that the labels say nothing of. */

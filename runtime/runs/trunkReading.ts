@@ -8,7 +8,9 @@ import { decodeModelProto } from "../../compiler/codec/protobuf.ts";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
 import type { ImportedTrunk } from "../../compiler/model/importedTrunk.ts";
 import type { ImportedFcn, Spec } from "../../compiler/spec/schema.ts";
+import { readForeignModels } from "../models/foreignModels.ts";
 import { readBundleDirectory } from "./bundleDirectory.ts";
+import { type Resumption, refuseOtherModels } from "./fingerprint.ts";
 
 const GRAPH = "evaluate";
 /** Names of tensors in the graphs begin with this, before their name in the model file. */
@@ -33,6 +35,23 @@ export interface TrunkReading {
   readonly nodes: readonly string[];
   /** Names in the model file of the tensors that are trained. */
   readonly trained: ReadonlySet<string>;
+}
+
+/**
+ * The imported network behind a run's fcn, read again; undefined where it has none. Errors as those of
+ * readForeignModels; E_CKPT_MISMATCH at `path` where its file is not the one that `stored` tells of.
+ */
+export async function readTrunkAgain(
+  { spec, baseDirectory }: { readonly spec: Spec; readonly baseDirectory: string },
+  { stored, path }: Pick<Resumption, "stored" | "path">,
+): Promise<ImportedTrunk | undefined> {
+  if (!("path" in spec.fcn)) return undefined;
+  const models = await readForeignModels({ ...spec, teacher: null }, baseDirectory, []);
+  const known = { ...stored, models: { fcn: stored.models.fcn } };
+  // Earlier versions hashed the teacher along, which may be gone: then parity is what finds another trunk.
+  const isHashed = typeof stored.spec === "string" && spec.teacher !== null;
+  if (!isHashed) refuseOtherModels({ stored: known, path, spec, runSpec: spec }, models);
+  return models.trunk;
 }
 
 /** The reading of the bundle in a folder; undefined without an imported fcn, or a bundle that can be read. */

@@ -14,3 +14,9 @@ export function evaluationOrder(rows: number, batchSize: number): Int32Array {
   const places = batchesPerEpoch(rows, batchSize) * batchSize;
   return Int32Array.from({ length: places }, (_, place) => (place < rows ? place : NO_ROW));
 }
+
+/** Places among `count` things, at most `most` of them at equal distances from the first on, in order. */
+export function evenlySpread(most: number, count: number): number[] {
+  const chosen = Math.min(most, count);
+  return Array.from({ length: chosen }, (_, i) => Math.floor((i * count) / chosen));
+}

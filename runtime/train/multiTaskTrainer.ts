@@ -173,7 +173,7 @@ export class MultiTaskTrainer implements AsyncDisposable {
   /** Brings log.jsonl in line with the history, before more is appended to it. */
   async #mendLog(session: TrainingSession): Promise<void> {
     if (this.spec.logdir === null) return;
-    if (await reconcileLog(session.directory, this.#history, tasksOf(session.manifest)))
+    if (await reconcileLog(session.directory, this.#history, session.tasks))
       this.#events.emit("log", {
         message: "log.jsonl is again what the checkpoint says: it was cut or lacked lines",
       });
@@ -320,10 +320,10 @@ export class MultiTaskTrainer implements AsyncDisposable {
     if (evaluation) refuseEvaluation(evaluation, epoch, last);
     const report = await epochReport(session, { epoch, state, evaluation });
     this.#history.push(report);
-    dropOldDetails(this.#history, tasksOf(session.manifest));
+    dropOldDetails(this.#history, session.tasks);
     this.#epochState = FRESH_EPOCH;
     await this.#save(session, tensors, async () => {
-      if (this.spec.logdir !== null) await appendLog(session.directory, report, tasksOf(session.manifest));
+      if (this.spec.logdir !== null) await appendLog(session.directory, report, session.tasks);
       this.#events.emit("epoch", report);
     });
   }
@@ -370,7 +370,7 @@ export class MultiTaskTrainer implements AsyncDisposable {
     const content = {
       epoch: this.#history.length,
       tensors,
-      progress: { ...progress, history: storedHistory(this.#history, tasksOf(session.manifest)) },
+      progress: { ...progress, history: storedHistory(this.#history, session.tasks) },
     };
     return await this.#saver.begin(session.directory, content, async (path) => {
       this.#events.emit("checkpoint", { path });

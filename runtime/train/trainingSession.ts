@@ -3,10 +3,12 @@
 import { rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
+import { tasksOf } from "../../compiler/bundle/manifestTasks.ts";
 import type { ImportedTrunk } from "../../compiler/model/importedTrunk.ts";
 import { augmentSettings } from "../../compiler/spec/augmentKeys.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
 import { specWarnings } from "../../compiler/spec/specWarnings.ts";
+import type { Task } from "../../compiler/tasks/task.ts";
 import { LoaderThread } from "../batches/loaderThread.ts";
 import { temporaryFolder } from "../files/temporaryFolder.ts";
 import { imageFormat } from "../images/images.ts";
@@ -17,10 +19,11 @@ import { OrtHost } from "../ort/ortHost.ts";
 import { deviceNote, providerTraits } from "../ort/provider.ts";
 import { ortOptions, type RuntimeOptions } from "../ort/runtimeOptions.ts";
 import { imageKind } from "../packs/packKind.ts";
-import { type Fingerprint, fingerprintOf, refuseOtherModels } from "../runs/fingerprint.ts";
+import { type Fingerprint, fingerprintOf } from "../runs/fingerprint.ts";
 import type { StoredManifest } from "../runs/manifestReading.ts";
 import { BUNDLE_FOLDER } from "../runs/runFolder.ts";
 import { checkSources } from "../runs/runSources.ts";
+import { readTrunkAgain } from "../runs/trunkReading.ts";
 import { collectGarbage } from "../threads/garbage.ts";
 import type { Experiment } from "./experiment.ts";
 import { FeatureCache } from "./featureCache.ts";
@@ -62,6 +65,7 @@ export class TrainingSession implements AsyncDisposable {
   /** Of a run that is gone on with, with its own values of keys that were not written. */
   readonly experiment: Experiment;
   readonly manifest: StoredManifest;
+  readonly tasks: readonly Task[];
   readonly device: TrainingDevice;
   readonly host: OrtHost;
   readonly reader: LoaderThread;
@@ -86,6 +90,7 @@ export class TrainingSession implements AsyncDisposable {
     this.#labels = parts.labels;
     this.#isTrainingChecked = isTrainingChecked;
     this.manifest = parts.manifest;
+    this.tasks = tasksOf(parts.manifest);
     this.device = parts.device;
     this.host = parts.host;
     this.reader = parts.reader;
@@ -103,7 +108,7 @@ export class TrainingSession implements AsyncDisposable {
   static async open(experiment: Experiment, options: SessionOptions): Promise<TrainingSession> {
     const session = await TrainingSession.#open(experiment, options);
     // Weights of models, and what was compiled of them, have served.
-    if (session.readsModels) collectGarbage();
+    if (Object.keys(session.fingerprint.models).length > 0) collectGarbage();
     return session;
   }
 
@@ -158,23 +163,12 @@ export class TrainingSession implements AsyncDisposable {
     }
   }
 
-  /** Whether the spec names models of others. */
-  get readsModels(): boolean {
-    return Object.values(this.fingerprint.models).some((hash) => hash !== undefined);
-  }
-
   /**
    * The imported network behind the spec's fcn, read again: while a session is open its weights are in no
-   * memory but the device's. Errors as those of readForeignModels; E_CKPT_MISMATCH where the file is another.
+   * memory but the device's. Errors as readTrunkAgain's.
    */
-  async trunk(): Promise<ImportedTrunk | undefined> {
-    const { spec, baseDirectory } = this.experiment;
-    if (!("path" in spec.fcn)) return undefined;
-    const classes = this.manifest.tasks.map((task) => ({ task: task.name, classes: task.classes }));
-    const models = await readForeignModels({ ...spec, teacher: null }, baseDirectory, classes);
-    const stored = { ...this.fingerprint, models: { fcn: this.fingerprint.models.fcn } };
-    refuseOtherModels({ stored, path: this.directory, spec, runSpec: spec }, models);
-    return models.trunk;
+  trunk(): Promise<ImportedTrunk | undefined> {
+    return readTrunkAgain(this.experiment, { stored: this.fingerprint, path: this.directory });
   }
 
   /** The label tables; where their images have been checked, with the files' stamps. */
