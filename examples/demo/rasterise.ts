@@ -7,6 +7,7 @@ import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { writeFileAtomically } from "../../runtime/files/atomicDirectory.ts";
+import { evenlySpread } from "../../runtime/tables/rowOrder.ts";
 import { type EmojiRow, formatLabelCsv, readEmojiRows, splitByBase } from "./openmojiTable.ts";
 
 /** What the child is asked to do. */
@@ -59,7 +60,8 @@ export async function prepareOpenmoji(
   const { size = 48, limit = Number.POSITIVE_INFINITY, signal } = options;
   const root = dirname(createRequire(import.meta.url).resolve("openmoji/package.json"));
   const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as { version: string };
-  const rows = spread(readEmojiRows(await readFile(join(root, "data", "openmoji.json"), "utf8")), limit);
+  const all = readEmojiRows(await readFile(join(root, "data", "openmoji.json"), "utf8"));
+  const rows = evenlySpread(limit, all.length).flatMap((at) => all[at] ?? []);
   const { train, val } = splitByBase(rows);
   const paths = { trainLabels: join(folder, "train.csv"), valLabels: join(folder, "val.csv") };
   const images = join(folder, IMAGES);
@@ -79,12 +81,6 @@ export async function prepareOpenmoji(
   }
   const valImages = val.map(({ hexcode }) => join(images, `${hexcode}.png`));
   return { ...paths, trainCount: train.length, valCount: val.length, valImages, reused };
-}
-
-/** `count` of the rows at equal distances, or all where there are no more. */
-function spread(rows: readonly EmojiRow[], count: number): readonly EmojiRow[] {
-  if (count >= rows.length) return rows;
-  return Array.from({ length: count }, (_, i) => rows[Math.floor((i * rows.length) / count)] as EmojiRow);
 }
 
 /** Whether the marker, which is written last, is there, and the tables and all images beside it. */

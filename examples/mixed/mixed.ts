@@ -5,8 +5,8 @@ import { spawn } from "node:child_process";
 import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
-import { MttcError } from "../../compiler/diagnostics.ts";
+import { evenlySpread } from "../../runtime/tables/rowOrder.ts";
+import { readSize, runCommand } from "../demo/exampleCommand.ts";
 import { prepareOpenmoji } from "../demo/rasterise.ts";
 import { writeMixedTables } from "./mixedTables.ts";
 
@@ -15,57 +15,37 @@ const USAGE = "npm run example:mixed [-- --limit IMAGES --epochs EPOCHS]";
 const CLI = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..", "cli", "mttc.cjs");
 const SHOWN_IMAGES = 6;
 
-/** Runs a command of mttc as a user would, and says so. */
-async function mttc(...args: readonly string[]): Promise<void> {
+/** Runs a command of mttc as a user would, and says so; its exit code. */
+async function mttc(...args: readonly string[]): Promise<number> {
   process.stdout.write(`\n$ npx mttc ${args.join(" ")}\n`);
   const child = spawn(process.execPath, [CLI, ...args], { stdio: "inherit" });
-  const code = await new Promise<number>((resolve, reject) => {
+  return await new Promise<number>((resolve, reject) => {
     child.once("error", reject);
     child.once("close", (status) => resolve(status ?? 1));
   });
-  if (code !== 0) process.exit(code);
 }
 
-/** Numbers above 0, as they are passed on. */
-function readArguments(): { readonly limit: number | undefined; readonly epochs: number | undefined } {
-  const fail = (message: string): MttcError => new MttcError({ code: "E_USAGE", message, hint: USAGE });
-  const positive = (text: string | undefined): number | undefined => {
-    if (text !== undefined && !/^[1-9]\d{0,8}$/.test(text))
-      throw fail(`expected a number above 0, found ${text}`);
-    return text === undefined ? undefined : Number(text);
-  };
-  const options = { limit: { type: "string" }, epochs: { type: "string" } } as const;
-  let values: { limit?: string; epochs?: string };
-  try {
-    values = parseArgs({ options }).values;
-  } catch (cause) {
-    throw fail(String(cause));
-  }
-  return { limit: positive(values.limit), epochs: positive(values.epochs) };
-}
-
-async function main(): Promise<void> {
-  const { limit, epochs } = readArguments();
+async function main(): Promise<number> {
+  const { limit, epochs } = readSize(USAGE);
   const demo = await prepareOpenmoji("demo/openmoji", limit === undefined ? {} : { limit });
   const tables = await writeMixedTables(demo);
   const counts = `${demo.trainCount} images to train, ${demo.valCount} to validate`;
   process.stdout.write(`${counts}: ${Object.values(tables).join(", ")}\n`);
-  const spec = "examples/mixed/spec.yml";
-  const [run, model] = ["demo/mixed", "demo/mixed/export/model.onnx"];
+  const run = "demo/mixed";
   // Of the last time: a run that exists is not trained over.
   await rm(run, { recursive: true, force: true });
-  await mttc("train", spec, ...(epochs === undefined ? [] : ["--epochs", String(epochs)]));
-  await mttc("evaluate", run);
-  await mttc("export", run);
-  const step = Math.max(1, Math.floor(demo.valImages.length / SHOWN_IMAGES));
-  const images = demo.valImages.filter((_, index) => index % step === 0).slice(0, SHOWN_IMAGES);
-  await mttc("predict", model, ...images);
+  const images = evenlySpread(SHOWN_IMAGES, demo.valImages.length).map((at) => demo.valImages[at] ?? "");
+  const commands = [
+    ["train", "examples/mixed/spec.yml", ...(epochs === undefined ? [] : ["--epochs", String(epochs)])],
+    ["evaluate", run],
+    ["export", run],
+    ["predict", `${run}/export/model.onnx`, ...images],
+  ];
+  for (const command of commands) {
+    const code = await mttc(...command);
+    if (code !== 0) return code;
+  }
+  return 0;
 }
 
-try {
-  await main();
-} catch (error) {
-  if (error instanceof MttcError) console.error(error.message);
-  else console.error("the example failed by a fault of mttc; please report it:", error);
-  process.exitCode = error instanceof MttcError ? error.exitCode : 70;
-}
+await runCommand("the example", main);

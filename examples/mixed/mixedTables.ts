@@ -65,15 +65,17 @@ async function mixedTable(path: string): Promise<string> {
   if (!header.startsWith("filepath,group,"))
     throw new MttcError({ code: "E_LABEL", message: "is not the demo's table", at: { file: path, line: 1 } });
   const svg = join(dirname(createRequire(import.meta.url).resolve("openmoji/package.json")), "color", "svg");
-  const rows = lines.map(async (line, index) => {
+  const rows = ["filepath,group,colours,covered"];
+  // One after another: thousands of open files at once are more than some systems allow.
+  for (const [index, line] of lines.entries()) {
     const [file = "", group = ""] = line.split(",");
     const drawing = await readFile(join(svg, `${basename(file, ".png")}.svg`), "utf8");
     const colours = group === "flags" ? "" : tagCell(coloursOf(drawing));
     const covered =
       index % UNMEASURED === 0 ? "" : (await coveredShare(join(dirname(path), file))).toFixed(1);
-    return [file, group, colours, covered].join(",");
-  });
-  return `filepath,group,colours,covered\n${(await Promise.all(rows)).join("\n")}\n`;
+    rows.push([file, group, colours, covered].join(","));
+  }
+  return `${rows.join("\n")}\n`;
 }
 
 /** Names of the palette's colours in a drawing, each once, sorted. */
