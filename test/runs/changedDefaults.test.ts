@@ -11,7 +11,7 @@ import type { TrainerOptions } from "../../runtime/train/trainerOptions.ts";
 import { makeTinyData, type TinyData, tinySpec } from "../cli/tinyData.ts";
 import { faultsOfAsync } from "../spec/faultsOf.ts";
 import { snapshot } from "./snapshot.ts";
-import { olderRuns, train, trainerOfText } from "./trainedData.ts";
+import { OLDER_RUNS, olderRuns, train, trainerOfText } from "./trainedData.ts";
 
 /** Of the kinds that a key decides by: the step, initial values, dropout, images as they are drawn. */
 const THEN = {
@@ -151,13 +151,6 @@ test("the command line knows which keys a file writes", async () => {
   expect([...(given ?? [])].toSorted()).toEqual([...keys, "task_kinds"].toSorted());
 });
 
-const RUNS = [
-  ["layers", "spec.yml"],
-  ["imported", "imported.yml"],
-  ["version2", "version2.yml"],
-  ["roles", "roles.yml"],
-] as const;
-
 /** Goes on with a run of the fixtures under its spec, without the lines of `leaves`. */
 async function goOn(folder: string, file: string, leaves: readonly string[]): Promise<readonly string[]> {
   const text = await readFile(join(folder, file), "utf8");
@@ -167,7 +160,7 @@ async function goOn(folder: string, file: string, leaves: readonly string[]): Pr
   return trainer.warnings;
 }
 
-test.each(RUNS)("%s, of an earlier version, keeps its values, to the bit", async (name, file) => {
+test.each(OLDER_RUNS)("%s, of an earlier version, keeps its values, to the bit", async (name, file) => {
   await using data = await olderRuns();
   await using other = await olderRuns();
   const written = await goOn(data.folder, file, []);
@@ -200,7 +193,7 @@ test("a default of the version that wrote a run, other than today's, is kept", a
   expect((await ending(folder)).spec.weight_decay).toBe(0.5);
 });
 
-test.each(RUNS.slice(0, 2))(
+test.each(OLDER_RUNS.slice(0, 2))(
   "%s: where spec.yml is of a resume that an earlier version refused, the hash decides",
   async (name, file) => {
     await using data = await olderRuns();

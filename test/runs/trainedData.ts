@@ -47,6 +47,14 @@ export async function trainedData(): Promise<TinyData> {
 
 const OLDER = resolve("test/fixtures/olderRuns");
 
+/** The runs that earlier versions wrote, each with its spec. */
+export const OLDER_RUNS = [
+  ["layers", "spec.yml"],
+  ["imported", "imported.yml"],
+  ["version2", "version2.yml"],
+  ["roles", "roles.yml"],
+] as const;
+
 /** A copy of the runs that earlier versions wrote. */
 export async function olderRuns(): Promise<TinyData> {
   const folder = await mkdtemp(join(tmpdir(), "mttc-older-"));

@@ -3,7 +3,6 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { figureOf } from "../../compiler/tasks/report.ts";
 import { exportRun } from "../../runtime/export/exportRun.ts";
@@ -13,55 +12,28 @@ import { TrainedRun } from "../../runtime/infer/trainedRun.ts";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import { runCli } from "../cli/runCli.ts";
 import { faultsOfAsync } from "../spec/faultsOf.ts";
+import { type KindRow, kindSpec, ROWS, writeKindData } from "./kindRun.ts";
 
-const SIDE = 12;
-const ROWS = 64;
 /** What a row's picture weighs: from 1,000 on by its brightness. */
 const weightOf = (row: number): number => 1_000 + 10 * ((row * 37) % 200);
 let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "mttc-test-"));
-  await writeTable("train", ROWS, 0);
-  await writeTable("val", ROWS / 2, ROWS);
-  await writeFile(join(folder, "spec.yml"), SPEC);
+  await writeKindData(folder, SPEC, "weight", rowOf);
 }, 60_000);
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-const SPEC = `train_labels: train.csv
-val_labels: val.csv
-filepaths: file
-tasks: [tint, {name: weight, kind: number, loss: huber}]
-fcn: {layers: [8]}
-train_fcn: true
-shared_layers: [16]
-task_layers: [16]
-global_pooling: average
-task_weights: adaptive
-imshape: ${SIDE}
-batch_size: 16
-lr: 0.01
-epochs: 15
-logdir: run
-`;
+const SPEC = kindSpec("{name: weight, kind: number, loss: huber}");
 
 /** Grey pictures, tinted red in every second row; every fifth row has no weight, every seventh no tint. */
-async function writeTable(name: string, rows: number, first: number): Promise<void> {
-  const lines = ["file,tint,weight"];
-  for (let i = 0; i < rows; i++) {
-    const row = first + i;
-    const level = 20 + (weightOf(row) - 1_000) / 10;
-    const pixels = Uint8Array.from({ length: SIDE * SIDE * 3 }, (_, at) =>
-      at % 3 === 0 && row % 2 === 1 ? level + 30 : level,
-    );
-    const file = `${name}-${row}.png`;
-    await sharp(pixels, { raw: { width: SIDE, height: SIDE, channels: 3 } })
-      .png()
-      .toFile(join(folder, file));
-    const tint = row % 7 === 6 ? "" : ["grey", "red"][row % 2];
-    lines.push(`${file},${tint},${row % 5 === 4 ? "" : weightOf(row)}`);
-  }
-  await writeFile(join(folder, `${name}.csv`), `${lines.join("\n")}\n`);
+function rowOf(row: number): KindRow {
+  const level = 20 + (weightOf(row) - 1_000) / 10;
+  return {
+    channel: (at) => (at % 3 === 0 && row % 2 === 1 ? level + 30 : level),
+    tint: row % 7 === 6 ? "" : (["grey", "red"][row % 2] ?? ""),
+    cell: row % 5 === 4 ? "" : String(weightOf(row)),
+  };
 }
 
 describe.sequential("a class and a number of each picture", () => {

@@ -3,7 +3,6 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { figureOf } from "../../compiler/tasks/report.ts";
 import { exportRun } from "../../runtime/export/exportRun.ts";
@@ -12,9 +11,8 @@ import { Predictor } from "../../runtime/export/predictor.ts";
 import { TrainedRun } from "../../runtime/infer/trainedRun.ts";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import { runCli } from "../cli/runCli.ts";
+import { type KindRow, kindSpec, PIXELS, ROWS, writeKindData } from "./kindRun.ts";
 
-const SIDE = 12;
-const ROWS = 64;
 const COLOURS = ["red", "green", "blue"];
 /** The colours of a row's picture: all sets of them, the empty one, too. */
 const coloursOf = (row: number): string[] => COLOURS.filter((_, i) => (row >> i) & 1);
@@ -24,46 +22,23 @@ let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "mttc-test-"));
-  await writeTable("train", ROWS, 0);
-  await writeTable("val", ROWS / 2, ROWS);
-  await writeFile(join(folder, "spec.yml"), SPEC);
+  await writeKindData(folder, SPEC, "colours", rowOf);
 }, 60_000);
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-const SPEC = `train_labels: train.csv
-val_labels: val.csv
-filepaths: file
-tasks: [tint, {name: colours, kind: tags}]
-fcn: {layers: [8]}
-train_fcn: true
-shared_layers: [16]
-task_layers: [16]
-global_pooling: average
-task_weights: adaptive
-imshape: ${SIDE}
-batch_size: 16
-lr: 0.01
-epochs: 15
-logdir: run
-`;
+const SPEC = kindSpec("{name: colours, kind: tags}");
 
 /** Dark pictures, brighter in every second row, with a band of each colour that a row has. */
-async function writeTable(name: string, rows: number, first: number): Promise<void> {
-  const lines = ["file,tint,colours"];
-  for (let i = 0; i < rows; i++) {
-    const row = first + i;
-    const file = `${name}-${row}.png`;
-    const pixels = Uint8Array.from({ length: SIDE * SIDE * 3 }, (_, at) => {
-      const [band, channel] = [Math.floor(at / (SIDE * SIDE)), at % 3];
+function rowOf(row: number): KindRow {
+  return {
+    channel: (at) => {
+      const [band, channel] = [Math.floor(at / PIXELS), at % 3];
       const has = band === channel && coloursOf(row).includes(COLOURS[channel] ?? "");
       return (row % 16 < 8 ? 20 : 60) + (has ? 190 : 0) + Math.floor(((row * (at + 1)) % 101) / 20);
-    });
-    await sharp(pixels, { raw: { width: SIDE, height: SIDE, channels: 3 } })
-      .png()
-      .toFile(join(folder, file));
-    lines.push(`${file},${row % 7 === 6 ? "" : row % 16 < 8 ? "dark" : "light"},${cellOf(row)}`);
-  }
-  await writeFile(join(folder, `${name}.csv`), `${lines.join("\n")}\n`);
+    },
+    tint: row % 7 === 6 ? "" : row % 16 < 8 ? "dark" : "light",
+    cell: cellOf(row),
+  };
 }
 
 /** What is read of a stored evaluation. */
