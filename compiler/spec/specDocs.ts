@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { InternalError } from "../diagnostics.ts";
 import { AUGMENT_DEFAULTS, AUGMENT_KEYS, AUGMENT_NAMES } from "./augmentKeys.ts";
-import { SPEC_KEYS, specSchema } from "./schema.ts";
+import { SPEC_KEYS, type SpecKey, specSchema } from "./schema.ts";
 
 /** A JSON Schema object (draft 2020-12). */
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -20,10 +20,17 @@ export function specJsonSchema(): JsonSchema {
   return { ...schema, title: "mttc experiment spec" };
 }
 
-/** Markdown table `key | default | meaning` of all keys, in the schema's order. */
-export function specMarkdownTable(): string {
+/** Keys that the README lists, since most specs have them; docs/spec.md lists all. */
+export const COMMON_KEYS: readonly SpecKey[] = [
+  ...(["train_labels", "val_labels", "filepaths", "tasks", "classes", "imshape", "augment"] as const),
+  ...(["fcn", "train_fcn", "shared_layers", "task_layers", "batch_size"] as const),
+  ...(["task_weights", "balance_probs", "class_weights", "optimizer", "lr", "epochs", "logdir"] as const),
+];
+
+/** Markdown table `key | default | meaning` of keys, all of them unless told otherwise. */
+export function specMarkdownTable(keys: readonly SpecKey[] = SPEC_KEYS): string {
   const properties = specJsonSchema().properties as Readonly<Record<string, JsonSchema>>;
-  const rows = SPEC_KEYS.map((key) => {
+  const rows = keys.map((key) => {
     const property = properties[key];
     if (typeof property?.description !== "string") throw new InternalError(`spec key ${key} is undocumented`);
     const fallback = "default" in property ? `\`${JSON.stringify(property.default)}\`` : "required";

@@ -88,9 +88,24 @@ export async function predictPaths(
   scoring: Scoring,
   paths: readonly string[],
 ): Promise<Map<string, Float32Array>> {
-  const tasks = tasksOf(scoring.manifest);
   const rows: ImageRows = { paths, locate: (row) => ({ file: paths[row] ?? "" }) };
-  const results = new Map(tasks.map(({ name, width }) => [name, new Float32Array(paths.length * width)]));
+  return await outputsOfRows(scoring, rows, "served");
+}
+
+/**
+ * What is wanted of each task, float32 [rows, width] row-major, of the images of a table's rows; zeros of
+ * what was not reached when `signal` aborts.
+ */
+export async function outputsOfRows(
+  scoring: Scoring,
+  rows: ImageRows,
+  wanted: WantedOutput,
+  signal?: AbortSignal,
+): Promise<Map<string, Float32Array>> {
+  const tasks = tasksOf(scoring.manifest);
+  const results = new Map(
+    tasks.map(({ name, width }) => [name, new Float32Array(rows.paths.length * width)]),
+  );
   const take: Take = (batch, outputs) => {
     const first = batch.rows[0] ?? 0;
     for (const { name, width } of tasks) {
@@ -98,7 +113,7 @@ export async function predictPaths(
       if (values) results.get(name)?.set(values, first * width);
     }
   };
-  await forEachBatch(scoring, rows, { wanted: "served", take });
+  await forEachBatch(scoring, rows, { wanted, signal, take });
   return results;
 }
 

@@ -35,7 +35,14 @@ import type { LabelTable } from "../tables/labelTable.ts";
 import { evenlySpread } from "../tables/rowOrder.ts";
 import { EvaluationDevice } from "./evaluationDevice.ts";
 import type { EvaluationReport } from "./evaluationReport.ts";
-import { evaluateRows, predictImages, predictPaths, type Scoring } from "./scoring.ts";
+import {
+  evaluateRows,
+  outputsOfRows,
+  predictImages,
+  predictPaths,
+  type Scoring,
+  type WantedOutput,
+} from "./scoring.ts";
 
 const MAX_NAMED = 5;
 
@@ -173,6 +180,11 @@ export class TrainedRun implements AsyncDisposable {
   /** Evaluates on `rows`, those of `labels`. */
   async evaluate({ rows }: Pick<EvaluationRows, "rows">): Promise<EvaluationReport> {
     return await evaluateRows(this.#scoring, rows);
+  }
+
+  /** What is wanted of each task, float32 [rows, width] row-major, of `rows` (those of `labels`, say). */
+  async outputsOf(rows: ImageRows, wanted: WantedOutput): Promise<Map<string, Float32Array>> {
+    return await outputsOfRows(this.#scoring, rows, wanted);
   }
 
   /** Class probabilities per task, float32 [paths, classes] row-major, of image files. */

@@ -27,6 +27,8 @@ export interface EpochReport {
   readonly taskWeights: Readonly<Record<string, number>>;
   /** Share of the time in which the device had nothing to do but wait for its next images. */
   readonly waitShare: number;
+  /** Further figures of the epoch by name, `lr` or `probe/downstream/accuracy`, say; absent without any. */
+  readonly scalars?: Readonly<Record<string, number>>;
   readonly evaluation?: EvaluationReport;
 }
 
@@ -37,11 +39,21 @@ export interface ProgressEvent {
   readonly total: number;
 }
 
+/** Something that was drawn while training: a sheet of kernels, say. */
+export interface PictureEvent {
+  /** Such as `probe/kernels`; the next one of the same name is a later state of it. */
+  readonly name: string;
+  /** Finished epochs when it was drawn. */
+  readonly epoch: number;
+  readonly png: Uint8Array;
+}
+
 export interface TrainerEvents {
   log: { readonly message: string };
   progress: ProgressEvent;
   step: StepEvent;
   epoch: EpochReport;
+  picture: PictureEvent;
   checkpoint: { readonly path: string };
 }
 
@@ -50,6 +62,7 @@ const EVENT_NAMES = [
   "progress",
   "step",
   "epoch",
+  "picture",
   "checkpoint",
 ] as const satisfies (keyof TrainerEvents)[];
 

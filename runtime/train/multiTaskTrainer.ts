@@ -1,10 +1,9 @@
 // The public trainer: construct it with labels, tasks, fcn and options, then `await trainer.fit(10)`. It
 // compiles the experiment, trains it on ONNX Runtime, evaluates after each epoch and saves a checkpoint of
 // it.
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import type { Manifest } from "../../compiler/bundle/manifest.ts";
 import { tasksOf } from "../../compiler/bundle/manifestTasks.ts";
-import type { StoredTensor } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { type ImportedTrunk, importedValues } from "../../compiler/model/importedTrunk.ts";
 import { initialValue } from "../../compiler/model/initialValues.ts";
@@ -16,35 +15,14 @@ import { evaluateRows, predictImages, predictPaths } from "../infer/scoring.ts";
 import { TrainedRun } from "../infer/trainedRun.ts";
 import type { LabelledRows } from "../labels/classes.ts";
 import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
-import { loadNewestCheckpoint } from "../runs/checkpoints.ts";
-import { refuseDivergedCheckpoint } from "../runs/finiteTensors.ts";
 import { proveCaptureOf } from "./captureProof.ts";
-import { CheckpointSaver } from "./checkpointSaver.ts";
-import { refuseEvaluation, refuseState } from "./divergence.ts";
-import { type EpochState, FRESH_EPOCH, stepsPerEpoch, trainEpoch } from "./epochLoop.ts";
-import { epochReport } from "./epochReport.ts";
 import { type EpochReport, EventHub, type TrainerEvents } from "./events.ts";
 import { type Experiment, experimentFromRun } from "./experiment.ts";
-import {
-  type Progress,
-  parameterValues,
-  readCheckpointState,
-  readProgress,
-  storedState,
-} from "./progress.ts";
-import { dropOldDetails, storedHistory } from "./runHistory.ts";
-import { appendLog, reconcileLog } from "./runLog.ts";
-import {
-  nothingTrained,
-  refuseFit,
-  refuseNoOptions,
-  refuseNoPaths,
-  refuseNoText,
-  usageError,
-} from "./trainerCalls.ts";
+import { parameterValues, readProgress } from "./progress.ts";
+import { refuseFit, refuseNoOptions, refuseNoPaths, refuseNoText, usageError } from "./trainerCalls.ts";
 import { experimentFromOptions, type TrainerOptions } from "./trainerOptions.ts";
+import { TrainingLoop } from "./trainingLoop.ts";
 import { type SessionOptions, TrainingSession } from "./trainingSession.ts";
-import { WeightWatch } from "./weightWatch.ts";
 
 export interface FitOptions {
   /** Go on from logdir's newest checkpoint, with the run's values of keys not given; E_CKPT_NONE if none. */
@@ -62,15 +40,12 @@ export class MultiTaskTrainer implements AsyncDisposable {
   #experiment: Experiment;
   readonly #runtime: RuntimeOptions;
   readonly #events = new EventHub();
-  readonly #history: EpochReport[] = [];
+  readonly #loop = new TrainingLoop(this.#events);
   /** Reports of the epochs that are finished, those before a resume included. */
-  readonly history: readonly EpochReport[] = this.#history;
+  readonly history: readonly EpochReport[] = this.#loop.history;
   #session: TrainingSession | undefined;
   /** The run as it lies on the disk, until it is trained. */
   #run: TrainedRun | undefined;
-  #epochState: EpochState = FRESH_EPOCH;
-  #weights: WeightWatch | undefined;
-  readonly #saver = new CheckpointSaver();
   #isFitting = false;
   #closed = false;
 
@@ -99,7 +74,7 @@ export class MultiTaskTrainer implements AsyncDisposable {
     try {
       const trainer = new MultiTaskTrainer(experimentFromRun(run.folder), runtime);
       const tasks = tasksOf(await run.manifest());
-      trainer.#history.push(...readProgress(run.checkpoint, tasks).history);
+      trainer.#loop.takeHistory(readProgress(run.checkpoint, tasks).history);
       trainer.#run = run;
       return trainer;
     } catch (error) {
@@ -109,8 +84,8 @@ export class MultiTaskTrainer implements AsyncDisposable {
   }
 
   /**
-   * Listens to "log", "progress", "step", "epoch" or "checkpoint"; returns a function that stops listening.
-   * E_USAGE for another event.
+   * Listens to "log", "progress", "step", "epoch", "picture" or "checkpoint"; returns a function that stops
+   * listening. E_USAGE for another event.
    */
   on<K extends keyof TrainerEvents>(event: K, listener: (value: TrainerEvents[K]) => void): () => void {
     return this.#events.on(event, listener);
@@ -150,39 +125,22 @@ export class MultiTaskTrainer implements AsyncDisposable {
     const fresh = !this.#session?.trains;
     const session = await this.#openToTrain(resumes, options.acceptNewLabels ?? false);
     await session.checkTraining();
-    if (fresh && resumes) await this.#resume(session);
+    if (fresh && resumes) await this.#loop.resume(session);
     const log = (message: string): void => void this.#events.emit("log", { message });
     await session.checkImages({
       log,
       signal: options.signal,
       onProgress: this.#events.progressOf("images read"),
     });
-    await this.#mendLog(session);
-    if (this.#history.length >= epochs) this.#tellNothing(epochs);
+    await this.#loop.mendLog(session);
+    if (this.history.length >= epochs) this.#loop.tellNothing(epochs);
     await this.#drawSheet(session, log);
     const { signal } = options;
-    await session.prepareInputs({ log, signal, epochsLeft: epochs - this.#history.length });
-    if (this.#history.length < epochs && session.device.awaitsProof)
+    await session.prepareInputs({ log, signal, epochsLeft: epochs - this.history.length });
+    if (this.history.length < epochs && session.device.awaitsProof)
       log(await proveCaptureOf(session, log, signal));
-    await this.#saver.during(log, async () => {
-      while (this.#history.length < epochs) await this.#epoch(session, signal);
-    });
-    return this.#history;
-  }
-
-  /** Brings log.jsonl in line with the history, before more is appended to it. */
-  async #mendLog(session: TrainingSession): Promise<void> {
-    if (this.spec.logdir === null) return;
-    if (await reconcileLog(session.directory, this.#history, session.tasks))
-      this.#events.emit("log", {
-        message: "log.jsonl is again what the checkpoint says: it was cut or lacked lines",
-      });
-  }
-
-  /** Says that there is nothing to train: to whoever listens, else to the process's standard error. */
-  #tellNothing(epochs: number): void {
-    const message = nothingTrained(this.#history.length, epochs);
-    if (!this.#events.emit("log", { message })) process.emitWarning(message);
+    await this.#loop.run(session, epochs, signal);
+    return this.history;
   }
 
   /** Evaluates on the validation labels, or, where there are none, on the training labels. */
@@ -295,102 +253,6 @@ export class MultiTaskTrainer implements AsyncDisposable {
     const { paths } = session.labels.train;
     const message = await writeRunSheet(session.directory, this.spec, paths, this.#runtime.ortLibrary);
     if (message !== undefined) log(message);
-  }
-
-  async #epoch(session: TrainingSession, signal: AbortSignal | undefined): Promise<void> {
-    const epoch = this.#history.length + 1;
-    const { last, failed } = this.#saver;
-    if (session.leftOut !== undefined)
-      this.#events.emit("log", { message: `epoch ${epoch}: ${session.leftOut}` });
-    const state = await trainEpoch(session, {
-      epoch,
-      start: this.#epochState,
-      signal: signal ? AbortSignal.any([signal, failed]) : failed,
-      onStep: (event) => this.#events.emit("step", event),
-      weights: this.#watchWeights(session),
-      last,
-    });
-    this.#epochState = state;
-    await this.#saver.settled();
-    const tensors = await storedState(session);
-    refuseState(tensors, epoch, last);
-    if (signal?.aborted) await this.#interrupt(session, tensors);
-    const evaluation = session.labels.val && (await evaluateRows(session, session.labels.val, signal));
-    if (signal?.aborted) await this.#interrupt(session, tensors);
-    if (evaluation) refuseEvaluation(evaluation, epoch, last);
-    const report = await epochReport(session, { epoch, state, evaluation });
-    this.#history.push(report);
-    dropOldDetails(this.#history, session.tasks);
-    this.#epochState = FRESH_EPOCH;
-    await this.#save(session, tensors, async () => {
-      if (this.spec.logdir !== null) await appendLog(session.directory, report, session.tasks);
-      this.#events.emit("epoch", report);
-    });
-  }
-
-  /** Saves where training stands and rejects: nothing is lost. */
-  async #interrupt(session: TrainingSession, tensors: readonly StoredTensor[]): Promise<never> {
-    const path = await this.#save(session, tensors);
-    await this.#saver.settled();
-    const [epoch, { step }] = [this.#history.length + 1, this.#epochState];
-    const where = `interrupted in epoch ${epoch} after step ${step} of ${stepsPerEpoch(session)}`;
-    throw new MttcError({
-      code: "E_INTERRUPTED",
-      message:
-        path === undefined ? `${where}; nothing is saved without a logdir` : `${where}; saved in ${path}`,
-      hint: path === undefined ? "" : "go on with: mttc train SPEC --resume",
-    });
-  }
-
-  /** The watch of the session's learned weights, the same in every epoch. */
-  #watchWeights(session: TrainingSession): WeightWatch {
-    this.#weights ??= new WeightWatch(
-      session.manifest.tasks.flatMap(({ name, weight }) => (weight === "adaptive" ? [name] : [])),
-      this.spec.lr,
-      (message) => this.#events.emit("log", { message }),
-    );
-    return this.#weights;
-  }
-
-  /** Begins to save where training stands; `saved` follows when that is done, or when nothing is saved. */
-  async #save(
-    session: TrainingSession,
-    tensors: readonly StoredTensor[],
-    saved: () => Promise<void> = async () => undefined,
-  ): Promise<string | undefined> {
-    if (this.spec.logdir === null) {
-      await saved();
-      return undefined;
-    }
-    const progress: Progress = {
-      epochState: this.#epochState,
-      history: this.#history,
-      fingerprint: session.fingerprint,
-    };
-    const content = {
-      epoch: this.#history.length,
-      tensors,
-      progress: { ...progress, history: storedHistory(this.#history, session.tasks) },
-    };
-    return await this.#saver.begin(session.directory, content, async (path) => {
-      this.#events.emit("checkpoint", { path });
-      await saved();
-    });
-  }
-
-  async #resume(session: TrainingSession): Promise<void> {
-    const checkpoint = await loadNewestCheckpoint(session.directory);
-    for (const message of checkpoint.warnings) this.#events.emit("log", { message });
-    refuseDivergedCheckpoint(checkpoint);
-    const { tensors, progress } = readCheckpointState(session.manifest, checkpoint);
-    await session.device.writeState(tensors);
-    this.#history.splice(0, this.#history.length, ...progress.history);
-    this.#epochState = progress.epochState;
-    this.#saver.last = checkpoint.path;
-    const { step } = progress.epochState;
-    const begun = step > 0 ? `, ${step} steps of the next` : "";
-    const message = `resumed from ${join(checkpoint.path)}: epochs trained: ${progress.history.length}${begun}`;
-    this.#events.emit("log", { message });
   }
 }
 

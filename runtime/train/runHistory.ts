@@ -26,17 +26,22 @@ const figures = z.record(z.string(), figure);
  */
 export function bestEpoch(history: readonly EpochReport[], tasks: ReportedTasks): number | undefined {
   let [best, most]: [number | undefined, number] = [undefined, -Infinity];
-  for (const [index, { evaluation }] of history.entries()) {
-    const gains = tasks
-      .flatMap(({ name, reports }) => {
-        const report = evaluation?.tasks[name];
-        return report ? [reports.gain(report)] : [];
-      })
-      .filter(Number.isFinite);
-    const gain = gains.reduce((sum, one) => sum + one, 0) / gains.length;
+  for (const [index, report] of history.entries()) {
+    const gain = meanGain(report, tasks);
     if (gain > most) [best, most] = [index, gain];
   }
   return best;
+}
+
+/** What an epoch's tasks gained over their baselines, the mean over those that were validated; else NaN. */
+export function meanGain({ evaluation }: Pick<EpochReport, "evaluation">, tasks: ReportedTasks): number {
+  const gains = tasks
+    .flatMap(({ name, reports }) => {
+      const report = evaluation?.tasks[name];
+      return report ? [reports.gain(report)] : [];
+    })
+    .filter(Number.isFinite);
+  return gains.reduce((sum, one) => sum + one, 0) / gains.length;
 }
 
 /** Drops the details of all epochs but the newest and the best. */
@@ -69,8 +74,8 @@ export function storedHistory(history: readonly EpochReport[], tasks: ReportedTa
 export function readHistory(stored: unknown, tasks: ReportedTasks, file: string): EpochReport[] {
   try {
     const epochs = schemaOf(tasks).parse(stored);
-    const plain = epochs.map(({ trainFigures, evaluation, ...report }): EpochReport => {
-      const whole = { ...report, ...(trainFigures && { trainFigures }) };
+    const plain = epochs.map(({ trainFigures, scalars, evaluation, ...report }): EpochReport => {
+      const whole = { ...report, ...(trainFigures && { trainFigures }), ...(scalars && { scalars }) };
       if (!evaluation) return whole;
       const { images, tasks: reports } = evaluation;
       return withTasks({ ...whole, evaluation: { images, tasks: known(reports) } }, tasks, (task, form) => ({
@@ -107,6 +112,7 @@ function schemaOf(tasks: ReportedTasks) {
     ...{ epoch: z.int().positive(), steps: z.int().nonnegative(), seconds: z.number() },
     ...{ trainLoss: figures, trainAccuracy: figures, taskWeights: figures, waitShare: figure },
     trainFigures: z.record(z.string(), figures).optional(),
+    scalars: figures.optional(),
     evaluation: z.object({ images: z.number(), tasks: ofTasks }).optional(),
   });
   return z.array(epoch);

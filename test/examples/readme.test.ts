@@ -14,7 +14,8 @@ import {
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseSpec } from "../../compiler/spec/parseSpec.ts";
-import { augmentMarkdownTable, specMarkdownTable } from "../../compiler/spec/specDocs.ts";
+import { SECTION_KEYS } from "../../compiler/spec/schema.ts";
+import { augmentMarkdownTable, COMMON_KEYS, specMarkdownTable } from "../../compiler/spec/specDocs.ts";
 import { runCli } from "../cli/runCli.ts";
 import { makeTinyData, type TinyData } from "../cli/tinyData.ts";
 import { pythonWith } from "../python.ts";
@@ -23,7 +24,12 @@ const repository = join(import.meta.dirname, "..", "..");
 const file = join(repository, "README.md");
 /** Generated tables by name: the page that holds each, and its lines. */
 const TABLES = {
-  "spec-table": ["README.md", specMarkdownTable()],
+  "spec-table": ["README.md", specMarkdownTable(COMMON_KEYS)],
+  "labels-table": ["docs/spec.md", specMarkdownTable(SECTION_KEYS.labels)],
+  "images-table": ["docs/spec.md", specMarkdownTable(SECTION_KEYS.images)],
+  "network-table": ["docs/spec.md", specMarkdownTable(SECTION_KEYS.network)],
+  "step-table": ["docs/spec.md", specMarkdownTable(SECTION_KEYS.step)],
+  "run-table": ["docs/spec.md", specMarkdownTable(SECTION_KEYS.run)],
   "augment-table": ["docs/augmentation.md", augmentMarkdownTable()],
 } as const;
 

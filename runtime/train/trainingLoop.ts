@@ -1,0 +1,157 @@
+// The epochs of a run: each is trained, evaluated, reported and saved; from what lies on the disk it goes on
+// to the same bits. Whoever trains a session holds one loop for as long as it does.
+import { join } from "node:path";
+import type { StoredTensor } from "../../compiler/codec/safetensors.ts";
+import { MttcError } from "../../compiler/diagnostics.ts";
+import { evaluateRows } from "../infer/scoring.ts";
+import { loadNewestCheckpoint } from "../runs/checkpoints.ts";
+import { refuseDivergedCheckpoint } from "../runs/finiteTensors.ts";
+import { CheckpointSaver } from "./checkpointSaver.ts";
+import { refuseEvaluation, refuseState } from "./divergence.ts";
+import { type EpochState, FRESH_EPOCH, stepsPerEpoch, trainEpoch } from "./epochLoop.ts";
+import { epochReport } from "./epochReport.ts";
+import type { EpochReport, EventHub } from "./events.ts";
+import { type Progress, readCheckpointState, storedState } from "./progress.ts";
+import { dropOldDetails, storedHistory } from "./runHistory.ts";
+import { appendLog, reconcileLog } from "./runLog.ts";
+import { nothingTrained } from "./trainerCalls.ts";
+import type { TrainingSession } from "./trainingSession.ts";
+import { WeightWatch } from "./weightWatch.ts";
+
+export class TrainingLoop {
+  readonly #events: EventHub;
+  readonly #history: EpochReport[] = [];
+  /** Reports of the epochs that are finished, those before a resume included. */
+  readonly history: readonly EpochReport[] = this.#history;
+  #epochState: EpochState = FRESH_EPOCH;
+  #weights: WeightWatch | undefined;
+  readonly #saver = new CheckpointSaver();
+
+  constructor(events: EventHub) {
+    this.#events = events;
+  }
+
+  /** Takes the reports of a run over, in place of those that it has. */
+  takeHistory(reports: readonly EpochReport[]): void {
+    this.#history.splice(0, this.#history.length, ...reports);
+  }
+
+  /** Trains until `epochs` epochs are finished in all; errors as the trainer's `fit`. */
+  async run(session: TrainingSession, epochs: number, signal: AbortSignal | undefined): Promise<void> {
+    await this.#saver.during(this.#log, async () => {
+      while (this.#history.length < epochs) await this.#epoch(session, signal);
+    });
+  }
+
+  /** Brings log.jsonl in line with the history, before more is appended to it. */
+  async mendLog(session: TrainingSession): Promise<void> {
+    if (session.experiment.spec.logdir === null) return;
+    if (await reconcileLog(session.directory, this.#history, session.tasks))
+      this.#log("log.jsonl is again what the checkpoint says: it was cut or lacked lines");
+  }
+
+  /** Says that there is nothing to train: to whoever listens, else to the process's standard error. */
+  tellNothing(epochs: number): void {
+    const message = nothingTrained(this.#history.length, epochs);
+    if (!this.#log(message)) process.emitWarning(message);
+  }
+
+  /** Sets the session's state, and where the loop stands, to the newest checkpoint. E_CKPT_*. */
+  async resume(session: TrainingSession): Promise<void> {
+    const checkpoint = await loadNewestCheckpoint(session.directory);
+    for (const message of checkpoint.warnings) this.#log(message);
+    refuseDivergedCheckpoint(checkpoint);
+    const { tensors, progress } = readCheckpointState(session.manifest, checkpoint);
+    await session.device.writeState(tensors);
+    this.takeHistory(progress.history);
+    this.#epochState = progress.epochState;
+    this.#saver.last = checkpoint.path;
+    const { step } = progress.epochState;
+    const begun = step > 0 ? `, ${step} steps of the next` : "";
+    const message = `resumed from ${join(checkpoint.path)}: epochs trained: ${progress.history.length}${begun}`;
+    this.#log(message);
+  }
+
+  /** Says something to whoever listens; returns whether anybody does. */
+  readonly #log = (message: string): boolean => this.#events.emit("log", { message });
+
+  async #epoch(session: TrainingSession, signal: AbortSignal | undefined): Promise<void> {
+    const epoch = this.#history.length + 1;
+    const { last, failed } = this.#saver;
+    if (session.leftOut !== undefined) this.#log(`epoch ${epoch}: ${session.leftOut}`);
+    const state = await trainEpoch(session, {
+      epoch,
+      start: this.#epochState,
+      signal: signal ? AbortSignal.any([signal, failed]) : failed,
+      onStep: (event) => this.#events.emit("step", event),
+      weights: this.#watchWeights(session),
+      last,
+    });
+    this.#epochState = state;
+    await this.#saver.settled();
+    const tensors = await storedState(session);
+    refuseState(tensors, epoch, last);
+    if (signal?.aborted) await this.#interrupt(session, tensors);
+    const evaluation = session.labels.val && (await evaluateRows(session, session.labels.val, signal));
+    if (signal?.aborted) await this.#interrupt(session, tensors);
+    if (evaluation) refuseEvaluation(evaluation, epoch, last);
+    const report = await epochReport(session, { epoch, state, evaluation });
+    this.#history.push(report);
+    dropOldDetails(this.#history, session.tasks);
+    this.#epochState = FRESH_EPOCH;
+    await this.#save(session, tensors, async () => {
+      if (session.experiment.spec.logdir !== null) await appendLog(session.directory, report, session.tasks);
+      this.#events.emit("epoch", report);
+    });
+  }
+
+  /** Saves where training stands and rejects: nothing is lost. */
+  async #interrupt(session: TrainingSession, tensors: readonly StoredTensor[]): Promise<never> {
+    const path = await this.#save(session, tensors);
+    await this.#saver.settled();
+    const [epoch, { step }] = [this.#history.length + 1, this.#epochState];
+    const where = `interrupted in epoch ${epoch} after step ${step} of ${stepsPerEpoch(session)}`;
+    throw new MttcError({
+      code: "E_INTERRUPTED",
+      message:
+        path === undefined ? `${where}; nothing is saved without a logdir` : `${where}; saved in ${path}`,
+      hint: path === undefined ? "" : "go on with: mttc train SPEC --resume",
+    });
+  }
+
+  /** The watch of the session's learned weights, the same in every epoch. */
+  #watchWeights(session: TrainingSession): WeightWatch {
+    this.#weights ??= new WeightWatch(
+      session.manifest.tasks.flatMap(({ name, weight }) => (weight === "adaptive" ? [name] : [])),
+      session.experiment.spec.lr,
+      this.#log,
+    );
+    return this.#weights;
+  }
+
+  /** Begins to save where training stands; `saved` follows when that is done, or when nothing is saved. */
+  async #save(
+    session: TrainingSession,
+    tensors: readonly StoredTensor[],
+    saved: () => Promise<void> = async () => undefined,
+  ): Promise<string | undefined> {
+    if (session.experiment.spec.logdir === null) {
+      await saved();
+      return undefined;
+    }
+    const progress: Progress = {
+      epochState: this.#epochState,
+      history: this.#history,
+      fingerprint: session.fingerprint,
+    };
+    const content = {
+      epoch: this.#history.length,
+      tensors,
+      progress: { ...progress, history: storedHistory(this.#history, session.tasks) },
+    };
+    return await this.#saver.begin(session.directory, content, async (path) => {
+      this.#events.emit("checkpoint", { path });
+      await saved();
+    });
+  }
+}
