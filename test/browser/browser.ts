@@ -1,0 +1,88 @@
+// A real Chromium for tests that look at pages: the binary inside npm's @sparticuz/chromium, driven by
+// playwright-core. It is unpacked once under node_modules/.cache with its fonts and the libraries that a bare
+// system lacks; nothing is installed outside the project.
+import { createReadStream, createWriteStream, existsSync } from "node:fs";
+import { chmod, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { pipeline } from "node:stream/promises";
+import { createBrotliDecompress } from "node:zlib";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { packedFile, packedFiles } from "./chromiumPackage.ts";
+
+const CACHE = path.resolve("node_modules/.cache/mttc-chromium-147");
+const PACKED = "chromium.br";
+
+/** Whether this platform has the browser: Linux on x64 with the package. */
+export const HAS_BROWSER =
+  process.platform === "linux" && process.arch === "x64" && packedFile(PACKED) !== undefined;
+
+/** How a page is looked at. */
+export interface PageLook {
+  readonly width?: number;
+  readonly height?: number;
+  readonly dark?: boolean;
+  /** Whether scripts of the page run; they do by default. */
+  readonly scripts?: boolean;
+}
+
+export interface TestBrowser extends AsyncDisposable {
+  readonly browser: Browser;
+  /** A new page of a new context. */
+  page(look?: PageLook): Promise<Page>;
+}
+
+/** Starts the browser. */
+export async function openBrowser(): Promise<TestBrowser> {
+  if (!existsSync(CACHE)) await unpack();
+  const libraries = [path.join(CACHE, "lib"), process.env.LD_LIBRARY_PATH].filter(Boolean).join(":");
+  const browser = await chromium.launch({
+    executablePath: path.join(CACHE, "chromium"),
+    args: ["--no-sandbox", "--no-zygote", "--disable-gpu", "--font-render-hinting=none"],
+    env: { ...process.env, LD_LIBRARY_PATH: libraries, FONTCONFIG_PATH: CACHE, HOME: CACHE },
+  });
+  return {
+    browser,
+    page: async ({ width = 1280, height = 900, dark = false, scripts = true } = {}) => {
+      const context = await browser.newContext({
+        viewport: { width, height },
+        colorScheme: dark ? "dark" : "light",
+        javaScriptEnabled: scripts,
+      });
+      return await context.newPage();
+    },
+    [Symbol.asyncDispose]: () => browser.close(),
+  };
+}
+
+async function unpack(): Promise<void> {
+  const temporary = `${CACHE}.${process.pid}`;
+  await mkdir(temporary, { recursive: true });
+  const target = path.join(temporary, "chromium");
+  await pipeline(
+    createReadStream(packedFile(PACKED) ?? "@sparticuz/chromium is not installed"),
+    createBrotliDecompress(),
+    createWriteStream(target),
+  );
+  await chmod(target, 0o755);
+  for (const archive of ["al2023.tar.br", "fonts.tar.br"])
+    for (const [name, content] of packedFiles(archive)) {
+      await mkdir(path.dirname(path.join(temporary, name)), { recursive: true });
+      await writeFile(path.join(temporary, name), content);
+    }
+  await writeFile(path.join(temporary, "fonts.conf"), fontsConfiguration(path.join(CACHE, "fonts")));
+  try {
+    await rename(temporary, CACHE);
+  } catch (error) {
+    // Another test process was faster: its files are the same.
+    await rm(temporary, { recursive: true });
+    if (!existsSync(CACHE)) throw error;
+  }
+}
+
+/** The package's own names a folder of its own. */
+function fontsConfiguration(folder: string): string {
+  return `<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig><dir>${folder}</dir><dir>/usr/share/fonts</dir><cachedir>${folder}/cache</cachedir></fontconfig>
+`;
+}
