@@ -1,5 +1,6 @@
 // Evaluation of tasks of classes on labelled rows only: masked loss, accuracy, macro recall, confusion
 // matrix, and what always guessing the most frequent class would reach. Logits in, report out.
+import { classParts } from "./classParts.ts";
 import {
   type Confusion,
   type ConfusionPair,
@@ -29,13 +30,14 @@ export function classReports(classes: readonly string[]): ReportForm {
   return {
     figures: [
       { name: "accuracy", head: "accuracy", epochHead: "val acc" },
-      { name: "majority", head: "(majority)", epochHead: "majority" },
+      { name: "majority", head: "(majority)", epochHead: "majority", isBaseline: true },
       { name: "macroRecall", head: "macro recall", epochHead: "recall" },
-      { name: "majorityRecall", head: "(majority)", epochHead: "majority" },
+      { name: "majorityRecall", head: "(majority)", epochHead: "majority", isBaseline: true },
     ],
     constants: { classes },
     details: confusionDetails(classes.length),
     tables: (report) => [confusionTable(report, classes)],
+    ...classParts(classes),
     gain: (report) => {
       const [recall, baseline] = [figureOf(report, "macroRecall"), figureOf(report, "majorityRecall")];
       return (recall - baseline) / (1 - baseline);

@@ -21,10 +21,10 @@ export interface NumberReport extends TaskReport {
 /** The form of such reports. */
 export const NUMBER_REPORTS: ReportForm = {
   figures: [
-    { name: "mae", head: "MAE", epochHead: "val MAE" },
-    { name: "meanMae", head: "(mean)", epochHead: "mean" },
-    { name: "rmse", head: "RMSE", epochHead: "RMSE" },
-    { name: "meanRmse", head: "(mean)", epochHead: "mean" },
+    { name: "mae", head: "MAE", epochHead: "val MAE", falls: true },
+    { name: "meanMae", head: "(mean)", epochHead: "mean", isBaseline: true, falls: true },
+    { name: "rmse", head: "RMSE", epochHead: "RMSE", falls: true },
+    { name: "meanRmse", head: "(mean)", epochHead: "mean", isBaseline: true, falls: true },
     { name: "r2", head: "R2", epochHead: "R2" },
   ],
   constants: {},

@@ -7,6 +7,7 @@ import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
 import type { Answer, AnswerForm } from "./answer.ts";
 import { NUMBER_REPORTS, NumberEvaluation } from "./numberEvaluation.ts";
+import { numberParts } from "./numberParts.ts";
 import { inverseOf } from "./presence.ts";
 import {
   factsOf,
@@ -99,6 +100,7 @@ function openNumber(description: TaskDescription): Task {
   const facts = factsOf(factsSchema, description);
   const { mean, deviation, loss } = facts;
   const width = mean.length;
+  const numbers = width === 1 ? [description.task] : mean.map((_, i) => `${description.task} ${i}`);
   const value = {
     name: "value",
     of: (b: GraphBuilder, y: Value) => b.add(b.mul(y, row(b, deviation)), row(b, mean)),
@@ -106,8 +108,7 @@ function openNumber(description: TaskDescription): Task {
   const lossOf = (errors: readonly number[]): number =>
     errors.reduce((sum, error, i) => sum + LOSSES[loss].of(error / (deviation[i] ?? 1)), 0) / width;
   return {
-    ...{ name: description.task, kind: NUMBER.kind, description, width },
-    numbers: width === 1 ? [description.task] : mean.map((_, i) => `${description.task} ${i}`),
+    ...{ name: description.task, kind: NUMBER.kind, description, width, numbers },
     numbersAre: "numbers",
     label: {
       ...{ dtype: "float32", shape: [width], encoding: "number", missing: "nan", names: [] },
@@ -123,7 +124,7 @@ function openNumber(description: TaskDescription): Task {
     scored: value.name,
     served: value,
     evaluation: () => new NumberEvaluation(mean, lossOf),
-    reports: NUMBER_REPORTS,
+    reports: { ...NUMBER_REPORTS, ...numberParts(numbers) },
     answers: numberAnswers(width),
   };
 }

@@ -1,6 +1,7 @@
 // What evaluations and training say of a task, and what is kept and shown of that. Figures have names: a kind
 // lists its own, and whoever keeps or shows them asks it.
 import type { z } from "zod";
+import type { ReportPart } from "./reportParts.ts";
 
 /**
  * Figures of one task over its labelled rows, by name; NaN where there is no such row. `loss` is the mean of
@@ -33,6 +34,10 @@ export interface FigureColumn {
   readonly name: string;
   readonly head: string;
   readonly epochHead: string;
+  /** Whether it is the baseline of the figure before it. */
+  readonly isBaseline?: true;
+  /** Whether it falls as answers become better; others rise. */
+  readonly falls?: true;
 }
 
 /** A table below an evaluation's: a confusion matrix, say. */
@@ -67,6 +72,13 @@ export interface ReportForm {
   readonly details?: ReportDetails;
   /** Tables to be shown below the figures. */
   readonly tables?: (report: TaskReport) => readonly DetailTable[];
+  /** What a report page shows of what a report holds. */
+  readonly parts?: (report: TaskReport) => readonly ReportPart[];
+  /**
+   * What it shows of rows that were looked at: what the task's `served` output gives, row-major [rows, width],
+   * and their labels as its column has them, missing ones too.
+   */
+  readonly rowParts?: (served: ArrayLike<number>, labels: ArrayLike<number>) => readonly ReportPart[];
   /** (f - f0) / (1 - f0) of the figure that training is judged by and its baseline. */
   readonly gain: (report: TaskReport) => number;
   /** Figures of an epoch's sums (by their names in `Task.figures`) beside the mean loss. */

@@ -2,6 +2,7 @@
 // each beside what a constant answer would reach. Logits in, report out. Memory: four bytes for each cell.
 import { z } from "zod";
 import { type DetailTable, type Evaluation, figureOf, type ReportForm, type TaskReport } from "./report.ts";
+import { tagParts } from "./tagParts.ts";
 
 /** From this probability on a tag is answered where nothing is fitted. */
 export const THRESHOLD = 0.5;
@@ -62,11 +63,11 @@ export function tagReports(tags: readonly string[]): ReportForm {
   return {
     figures: [
       { name: "meanAveragePrecision", head: "mAP", epochHead: "val mAP" },
-      { name: "constantPrecision", head: "(constant)", epochHead: "constant" },
+      { name: "constantPrecision", head: "(constant)", epochHead: "constant", isBaseline: true },
       { name: "microF1", head: "micro F1", epochHead: "micro F1" },
-      { name: "constantMicroF1", head: "(constant)", epochHead: "constant" },
+      { name: "constantMicroF1", head: "(constant)", epochHead: "constant", isBaseline: true },
       { name: "macroF1", head: "macro F1", epochHead: "macro F1" },
-      { name: "constantMacroF1", head: "(constant)", epochHead: "constant" },
+      { name: "constantMacroF1", head: "(constant)", epochHead: "constant", isBaseline: true },
       { name: "fittedF1", head: "fitted F1", epochHead: "fitted F1" },
     ],
     constants: { tags },
@@ -77,6 +78,7 @@ export function tagReports(tags: readonly string[]): ReportForm {
       restore: ({ perTag }) => (perTag === undefined ? {} : { perTag: perTagSchema.parse(perTag) }),
     },
     tables: (report) => (report.perTag === undefined ? [] : [tagTable(report as TagReport)]),
+    ...tagParts(tags),
     gain: (report) => {
       const baseline = figureOf(report, "constantPrecision");
       return (figureOf(report, "meanAveragePrecision") - baseline) / (1 - baseline);
