@@ -17,6 +17,7 @@ import { addOpsCommand } from "./opsCommand.ts";
 import { addPredictCommand } from "./predictCommand.ts";
 import { addSchemaCommand } from "./schemaCommand.ts";
 import { addSetupCudaCommand } from "./setupCudaCommand.ts";
+import { addSweepCommand } from "./sweepCommand.ts";
 import { processTerminal } from "./terminal.ts";
 import { addTrainCommand } from "./trainCommand.ts";
 
@@ -29,6 +30,7 @@ const COMMANDS = [
   addDataCommand,
   addAugplotCommand,
   addTrainCommand,
+  addSweepCommand,
   addEvaluateCommand,
   addExportCommand,
   addPredictCommand,

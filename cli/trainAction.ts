@@ -20,6 +20,7 @@ export interface TrainFlags extends RuntimeFlags {
   readonly epochs?: number;
   readonly autotune?: boolean;
   readonly cudaGraph?: boolean;
+  readonly findLr?: boolean;
   readonly json?: boolean;
 }
 

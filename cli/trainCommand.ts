@@ -19,10 +19,16 @@ export function addTrainCommand(program: Command, terminal: Terminal): void {
       "--cuda-graph",
       "record a step on the GPU once and replay it, if replays prove to do what plain steps do",
     )
+    .option("--find-lr", "do not train: try rising learning rates for some steps, draw the loss, propose one")
     .option("--json", "print each epoch's report as a line of JSON");
   withProviderOption(withRuntimeOptions(command)).action(async (file: string, flags: TrainFlags) => {
     const { loadSpecOrRun } = await import("./specFile.ts");
     const experiment = await loadSpecOrRun(file);
+    if (flags.findLr) {
+      const { findRate } = await import("./findRateAction.ts");
+      await findRate(file, experiment, flags, terminal);
+      return;
+    }
     const { trainExperiment } = await import("./trainAction.ts");
     await trainExperiment(file, experiment, flags, terminal);
   });

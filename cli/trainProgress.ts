@@ -14,22 +14,37 @@ const LINE_INTERVAL_MS = 10_000;
 
 /** Shows what `trainer` tells, on stderr; the returned function ends it. */
 export function showProgress(trainer: MultiTaskTrainer, epochs: number, terminal: Terminal): () => void {
-  const meter = terminal.drawsProgress ? barMeter(epochs) : lineMeter(epochs, terminal);
+  const steps = showSteps(trainer, epochs, terminal);
   const stops = [
     trainer.on("log", ({ message }) => {
-      meter.pause();
+      steps.pause();
       terminal.note(visibleText(message));
     }),
-    trainer.on("progress", meter.progress),
-    trainer.on("step", meter.step),
     trainer.on("epoch", (report) => {
-      meter.pause();
+      steps.pause();
       terminal.note(epochText(report, epochs, trainer.tasks, terminal));
     }),
   ];
   return () => {
-    meter.pause();
+    steps.end();
     for (const stop of stops) stop();
+  };
+}
+
+/** Shows how far an epoch is, and nothing else of what `trainer` tells. */
+export function showSteps(
+  trainer: MultiTaskTrainer,
+  epochs: number,
+  terminal: Terminal,
+): { readonly pause: () => void; readonly end: () => void } {
+  const meter = terminal.drawsProgress ? barMeter(epochs) : lineMeter(epochs, terminal);
+  const stops = [trainer.on("progress", meter.progress), trainer.on("step", meter.step)];
+  return {
+    pause: meter.pause,
+    end: () => {
+      meter.pause();
+      for (const stop of stops) stop();
+    },
   };
 }
 

@@ -44,6 +44,7 @@ export const RUNTIME_STAGES: readonly (readonly string[])[] = [
   ["runs"],
   ["infer"],
   ["train"],
+  ["sweep"],
   ["diagnosis"],
   ["export"],
   ["mttc.ts"],

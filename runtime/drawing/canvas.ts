@@ -26,6 +26,8 @@ interface Queued {
   readonly style: TextStyle;
 }
 
+type Four = [number, number, number, number];
+
 const TEXT_COLOUR: Colour = "#1f2328";
 const TEXT_SIZE = 12;
 /** A canvas of fixed size; what is drawn later covers what was drawn before, and text covers all. */
@@ -51,6 +53,28 @@ export class Canvas {
     if (right <= left || bottom <= top) return;
     const line = Buffer.alloc((right - left) * 3, Buffer.from(channelsOf(colour)));
     for (let row = top; row < bottom; row++) line.copy(this.#pixels, (row * this.#width + left) * 3);
+  }
+
+  /** A filled circle around (x, y). */
+  disc(x: number, y: number, radius: number, colour: Colour): void {
+    this.line(x, y, x, y, 2 * radius, colour);
+  }
+
+  /** A line with round ends, `width` units thick, its edges smooth. */
+  line(x1: number, y1: number, x2: number, y2: number, width: number, colour: Colour): void {
+    const [left, top, right, bottom] = [x1, y1, x2, y2].map((units) => units * this.#scale) as Four;
+    const [dx, dy] = [right - left, bottom - top];
+    const [reach, length] = [(width * this.#scale) / 2, dx * dx + dy * dy];
+    const channels = channelsOf(colour);
+    const [firstRow, lastRow] = [Math.min(top, bottom) - reach - 1, Math.max(top, bottom) + reach + 1];
+    const [first, last] = [Math.min(left, right) - reach - 1, Math.max(left, right) + reach + 1];
+    for (let row = Math.max(0, Math.floor(firstRow)); row < Math.min(this.#height, lastRow); row++)
+      for (let column = Math.max(0, Math.floor(first)); column < Math.min(this.#width, last); column++) {
+        const [x, y] = [column + 0.5 - left, row + 0.5 - top];
+        const along = length > 0 ? Math.min(1, Math.max(0, (x * dx + y * dy) / length)) : 0;
+        const coverage = reach + 0.5 - Math.hypot(x - along * dx, y - along * dy);
+        if (coverage > 0) this.#mix(row, column, channels, Math.min(1, coverage));
+      }
   }
 
   /** uint8 [height, width, 3] in pixels, its upper left corner at (x, y); what lies outside is left out. */
@@ -93,12 +117,17 @@ export class Canvas {
     for (let row = Math.max(0, -top); row < Math.min(height, this.#height - top); row++)
       for (let column = Math.max(skip, -left); column < Math.min(width, this.#width - left); column++) {
         const coverage = (mask[row * width + column] ?? 0) / 255;
-        const place = ((top + row) * this.#width + left + column) * 3;
-        for (const [channel, value] of channels.entries()) {
-          const before = this.#pixels[place + channel] ?? 0;
-          this.#pixels[place + channel] = Math.round(before + (value - before) * coverage);
-        }
+        this.#mix(top + row, left + column, channels, coverage);
       }
+  }
+
+  /** Lays colour on a pixel, which it covers to a share. */
+  #mix(row: number, column: number, channels: readonly number[], coverage: number): void {
+    const place = (row * this.#width + column) * 3;
+    for (const [channel, value] of channels.entries()) {
+      const before = this.#pixels[place + channel] ?? 0;
+      this.#pixels[place + channel] = Math.round(before + (value - before) * coverage);
+    }
   }
 }
 

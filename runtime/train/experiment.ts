@@ -15,6 +15,8 @@ export interface Experiment extends RunSources {
   readonly classes: ClassNames | undefined;
   /** The same of tasks that are not of classes. */
   readonly knownTasks?: KnownTasks | undefined;
+  /** Where packs and features lie whose place the spec does not name: one for several runs. */
+  readonly cacheFolder?: string | undefined;
 }
 
 /**

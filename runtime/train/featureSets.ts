@@ -31,6 +31,7 @@ export interface FeatureSources {
   readonly experiment: {
     readonly spec: Pick<Spec, "augment" | "seed" | "imshape" | "num_channels">;
     readonly baseDirectory: string;
+    readonly cacheFolder?: string | undefined;
   };
   readonly labels: Splits;
   readonly manifest: Pick<StoredManifest, "features" | "files">;

@@ -16,6 +16,7 @@ export interface PackContext {
   readonly experiment: {
     readonly spec: RunSpec & Pick<LabelSpec, "split_leak">;
     readonly baseDirectory: string;
+    readonly cacheFolder?: string | undefined;
   };
   readonly labels: Splits;
   readonly reader: { readonly format: ImageFormat };
@@ -23,13 +24,21 @@ export interface PackContext {
   readonly directory: string;
 }
 
-/** Folder of packs: the spec's `pack` where it is a path, else `cache` in the run's folder. */
-export function packFolder(
-  { spec, baseDirectory }: { readonly spec: Pick<RunSpec, "pack">; readonly baseDirectory: string },
-  directory: string,
-): string {
+/** What decides where packs lie. */
+interface PackPlace {
+  readonly spec: Pick<RunSpec, "pack">;
+  readonly baseDirectory: string;
+  readonly cacheFolder?: string | undefined;
+}
+
+/**
+ * Folder of packs: the spec's `pack` where it is a path, else the one that runs share, else `cache` in the
+ * run's folder.
+ */
+export function packFolder({ spec, baseDirectory, cacheFolder }: PackPlace, directory: string): string {
   const isPath = typeof spec.pack === "string" && spec.pack !== "auto";
-  return isPath ? resolve(baseDirectory, String(spec.pack)) : join(directory, PACK_FOLDER);
+  if (isPath) return resolve(baseDirectory, String(spec.pack));
+  return cacheFolder ?? join(directory, PACK_FOLDER);
 }
 
 /**
