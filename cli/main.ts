@@ -13,6 +13,7 @@ import { addImportCommand } from "./importCommand.ts";
 import { addInitCommand } from "./initCommand.ts";
 import { addInspectCommand } from "./inspectCommand.ts";
 import { addLabelsCommand } from "./labelsCommand.ts";
+import { addLogCommand } from "./logCommand.ts";
 import { addOpsCommand } from "./opsCommand.ts";
 import { addPredictCommand } from "./predictCommand.ts";
 import { addSchemaCommand } from "./schemaCommand.ts";
@@ -31,6 +32,7 @@ const COMMANDS = [
   addAugplotCommand,
   addTrainCommand,
   addSweepCommand,
+  addLogCommand,
   addEvaluateCommand,
   addExportCommand,
   addPredictCommand,

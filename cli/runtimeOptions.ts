@@ -1,5 +1,6 @@
 // Options that every command with ONNX Runtime shares, and the parsing of numbers on the command line.
 import { type Command, InvalidArgumentError } from "commander";
+import { SINK_NAMES, type SinkName } from "../compiler/spec/sinkNames.ts";
 import { isProviderName, type ProviderName } from "../runtime/ort/providerName.ts";
 import type { RuntimeOptions } from "../runtime/ort/runtimeOptions.ts";
 
@@ -53,4 +54,13 @@ export function parsePositive(text: string): number {
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1)
     throw new InvalidArgumentError("expected an integer of at least 1");
   return value;
+}
+
+/** The sinks of a list of names, "tensorboard,mlflow"; a usage fault for others. */
+export function parseSinkNames(text: string): readonly SinkName[] {
+  const names = text.split(",").map((name) => name.trim());
+  const known = names.filter((name): name is SinkName => SINK_NAMES.some((sink) => sink === name));
+  if (known.length < names.length)
+    throw new InvalidArgumentError(`expected ${SINK_NAMES.join(", ")} or both`);
+  return [...new Set(known)];
 }

@@ -2,6 +2,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { MttcError } from "../compiler/diagnostics.ts";
+import { withTargets } from "../compiler/spec/logKeys.ts";
+import type { SinkName } from "../compiler/spec/sinkNames.ts";
 import type { Task } from "../compiler/tasks/task.ts";
 import { RUN_SHEET } from "../runtime/augment/runSheet.ts";
 import type { EpochReport } from "../runtime/train/events.ts";
@@ -21,6 +23,7 @@ export interface TrainFlags extends RuntimeFlags {
   readonly autotune?: boolean;
   readonly cudaGraph?: boolean;
   readonly findLr?: boolean;
+  readonly logTo?: readonly SinkName[];
   readonly json?: boolean;
 }
 
@@ -41,11 +44,15 @@ export async function trainExperiment(
     });
   const epochs = flags.epochs ?? spec.epochs;
   const { signal, stop } = interruptSignal(terminal, "stopping: what is under way is finished and saved");
-  await using trainer = new MultiTaskTrainer(experiment, {
-    ...runtimeOptions(flags),
-    ...(flags.autotune === undefined ? {} : { autotune: flags.autotune }),
-    ...(flags.cudaGraph ? { cudaGraph: true } : {}),
-  });
+  const log_to = withTargets(spec.log_to, flags.logTo ?? []);
+  await using trainer = new MultiTaskTrainer(
+    { ...experiment, spec: { ...spec, log_to } },
+    {
+      ...runtimeOptions(flags),
+      ...(flags.autotune === undefined ? {} : { autotune: flags.autotune }),
+      ...(flags.cudaGraph ? { cudaGraph: true } : {}),
+    },
+  );
   if (flags.json) trainer.on("epoch", (report) => terminal.out(JSON.stringify(report)));
   const endProgress = showProgress(trainer, epochs, terminal);
   let history: readonly EpochReport[];

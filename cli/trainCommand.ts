@@ -1,7 +1,7 @@
 // `mttc train SPEC`: a whole run, with evaluation and a checkpoint after each epoch. Ctrl-C saves and stops,
 // a second one stops at once.
 import type { Command } from "commander";
-import { parsePositive, withProviderOption, withRuntimeOptions } from "./runtimeOptions.ts";
+import { parsePositive, parseSinkNames, withProviderOption, withRuntimeOptions } from "./runtimeOptions.ts";
 import type { Terminal } from "./terminal.ts";
 import type { TrainFlags } from "./trainAction.ts";
 
@@ -20,6 +20,11 @@ export function addTrainCommand(program: Command, terminal: Terminal): void {
       "record a step on the GPU once and replay it, if replays prove to do what plain steps do",
     )
     .option("--find-lr", "do not train: try rising learning rates for some steps, draw the loss, propose one")
+    .option(
+      "--log-to <sinks>",
+      "log to tensorboard, mlflow or both, too (as the spec's log_to)",
+      parseSinkNames,
+    )
     .option("--json", "print each epoch's report as a line of JSON");
   withProviderOption(withRuntimeOptions(command)).action(async (file: string, flags: TrainFlags) => {
     const { loadSpecOrRun } = await import("./specFile.ts");

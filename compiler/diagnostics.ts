@@ -58,6 +58,7 @@ export const ERROR_CODES = {
   E_BUNDLE: "a compiled bundle is incomplete or damaged",
   E_PARITY: "an exported model does not agree with the trainer",
   E_DIVERGED: "the loss is not finite",
+  E_SINK: "what a run logs does not arrive where it is sent to",
   E_INTERRUPTED: "the user interrupted the work",
   E_USAGE: "the command line is not usable",
 } as const;

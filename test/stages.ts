@@ -43,6 +43,7 @@ export const RUNTIME_STAGES: readonly (readonly string[])[] = [
   ["batches"],
   ["runs"],
   ["infer"],
+  ["logs"],
   ["train"],
   ["sweep"],
   ["diagnosis"],

@@ -2,6 +2,7 @@
 // features are kept at hand.
 import { z } from "zod";
 import { decides, integer, later, phrase, text } from "./keyKinds.ts";
+import { LOG_KEYS } from "./logKeys.ts";
 
 const cachePhrase = '"auto", true, false or {draws: n}';
 const packPhrase = '"auto", true, false or the path of a folder';
@@ -68,4 +69,5 @@ export const RUN_KEYS = {
     .default(null)
     .describe("Free text, kept with the run.")
     .meta(decides("nothing")),
+  ...LOG_KEYS,
 };

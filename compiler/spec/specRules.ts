@@ -3,6 +3,7 @@
 import { suggestName } from "../diagnostics.ts";
 import { uncachedReason } from "./cacheFeatures.ts";
 import { classKey } from "./classKey.ts";
+import { sinkOf } from "./logKeys.ts";
 import type { LayerEntry, Spec } from "./schema.ts";
 
 /** The keys whose values are well formed, before the rules between keys are known to hold. */
@@ -42,6 +43,7 @@ export function crossFaults(spec: PartialSpec): RuleFault[] {
     ...augmentFaults(spec),
     ...sobelFaults(spec),
     ...cacheFaults(spec),
+    ...logFaults(spec),
   ];
 }
 
@@ -259,4 +261,17 @@ function cacheFaults({ cache_features: cache, train_fcn, augment, teacher }: Par
   if (reason !== undefined) return [{ path, ...reason }];
   if (cache === true || augment !== false) return [];
   return [{ path, message: "draws are of the augmentation, and there is none; expected true" }];
+}
+
+/** What is sent is kept in the run's folder first, and a place is logged to once. */
+function logFaults({ log_to: targets = [], logdir }: PartialSpec): RuleFault[] {
+  const names = targets.map(sinkOf);
+  const faults = names.flatMap((name, index): RuleFault[] =>
+    names.indexOf(name) === index ? [] : [{ path: ["log_to", index], message: `${name} is listed twice` }],
+  );
+  if (targets.length === 0 || logdir !== null) return faults;
+  return [
+    ...faults,
+    { path: ["log_to"], message: "what is logged is kept in logdir first, and there is none" },
+  ];
 }

@@ -9,6 +9,8 @@ import { fileError, systemCode } from "../files/fileSystem.ts";
 import { restoreReplaced } from "../files/leftovers.ts";
 import { inTheWay, readHead, refuseForeignFolder, textMark } from "../files/ownOutput.ts";
 import { LABELS_FILE, LABELS_MARK } from "./labelRecord.ts";
+import { EVENTS_FILE, PROJECTOR_FILE, PROJECTOR_HEAD } from "./logFiles.ts";
+import { CONFIG_FILE, CONFIG_MARK } from "./patchworkConfig.ts";
 import {
   BUNDLE_FOLDER,
   CHECKPOINT_FOLDER,
@@ -77,7 +79,12 @@ async function isForeign(logdir: string, name: string): Promise<boolean> {
   switch (name) {
     case RUN_FILE:
     case LOG_FILE:
+    case EVENTS_FILE:
       return true;
+    case CONFIG_FILE:
+      return !CONFIG_MARK.isOurs(await readHead(path));
+    case PROJECTOR_FILE:
+      return !textMark("a list of vectors", PROJECTOR_HEAD).isOurs(await readHead(path));
     case SPEC_FILE:
       return !textMark("a spec", SPEC_HEAD).isOurs(await readHead(path));
     case RUN_SHEET:

@@ -81,7 +81,12 @@ export async function trainEpoch(sources: EpochRun, options: EpochOptions): Prom
     await options.weights?.afterStep(device, { epoch, step, last });
     const seconds = (performance.now() - began) / 1000;
     const imagesPerSecond = ((step - start.step) * spec.batch_size) / seconds;
-    options.onStep({ epoch, step, steps, losses: meanLosses(sums), imagesPerSecond });
+    const { learningRate } = scalars;
+    const losses = meanLosses(sums);
+    options.onStep({
+      ...{ epoch, step, steps, losses, imagesPerSecond, learningRate },
+      sums: Object.fromEntries(sums),
+    });
   }
   return {
     step,

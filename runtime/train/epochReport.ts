@@ -37,6 +37,7 @@ export async function epochReport(
     taskWeights: Object.fromEntries(weights),
     waitShare: state.seconds > 0 ? state.waitedSeconds / state.seconds : 0,
     ...(evaluation ? { evaluation } : {}),
+    time: Date.now(),
   };
 }
 

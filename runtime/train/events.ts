@@ -1,36 +1,9 @@
 // What a trainer tells while it works: typed events, and the reports they carry.
 import { suggestName } from "../../compiler/diagnostics.ts";
-import type { EvaluationReport } from "../infer/evaluationReport.ts";
+import type { EmbeddingEvent, EpochReport, PictureEvent, StepEvent } from "../logs/reports.ts";
 import { shownValue, usageError } from "./trainerCalls.ts";
 
-/** After each step; losses are masked means over the epoch so far, NaN before a task's first label. */
-export interface StepEvent {
-  readonly epoch: number;
-  readonly step: number;
-  readonly steps: number;
-  readonly losses: Readonly<Record<string, number>>;
-  readonly imagesPerSecond: number;
-}
-
-/** One finished epoch; the first is 1. */
-export interface EpochReport {
-  readonly epoch: number;
-  readonly steps: number;
-  readonly seconds: number;
-  /** Masked mean of the loss per task over the epoch's labelled rows. */
-  readonly trainLoss: Readonly<Record<string, number>>;
-  /** Of the tasks of which training counts it: those of classes. */
-  readonly trainAccuracy: Readonly<Record<string, number>>;
-  /** Other figures of training, by task and name; absent where no task has any. */
-  readonly trainFigures?: Readonly<Record<string, Readonly<Record<string, number>>>>;
-  /** Weight of each task's loss at the end of the epoch: exp(-s) where it is learned. */
-  readonly taskWeights: Readonly<Record<string, number>>;
-  /** Share of the time in which the device had nothing to do but wait for its next images. */
-  readonly waitShare: number;
-  /** Further figures of the epoch by name, `lr` or `probe/downstream/accuracy`, say; absent without any. */
-  readonly scalars?: Readonly<Record<string, number>>;
-  readonly evaluation?: EvaluationReport;
-}
+export type { EmbeddingEvent, EpochReport, PictureEvent, StepEvent } from "../logs/reports.ts";
 
 /** Work before the first step, now and then: `done` of `total` images, say. */
 export interface ProgressEvent {
@@ -39,21 +12,13 @@ export interface ProgressEvent {
   readonly total: number;
 }
 
-/** Something that was drawn while training: a sheet of kernels, say. */
-export interface PictureEvent {
-  /** Such as `probe/kernels`; the next one of the same name is a later state of it. */
-  readonly name: string;
-  /** Finished epochs when it was drawn. */
-  readonly epoch: number;
-  readonly png: Uint8Array;
-}
-
 export interface TrainerEvents {
   log: { readonly message: string };
   progress: ProgressEvent;
   step: StepEvent;
   epoch: EpochReport;
   picture: PictureEvent;
+  embedding: EmbeddingEvent;
   checkpoint: { readonly path: string };
 }
 
@@ -63,6 +28,7 @@ const EVENT_NAMES = [
   "step",
   "epoch",
   "picture",
+  "embedding",
   "checkpoint",
 ] as const satisfies (keyof TrainerEvents)[];
 

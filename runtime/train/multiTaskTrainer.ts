@@ -14,6 +14,7 @@ import type { EvaluationReport } from "../infer/evaluationReport.ts";
 import { evaluateRows, predictImages, predictPaths } from "../infer/scoring.ts";
 import { TrainedRun } from "../infer/trainedRun.ts";
 import type { LabelledRows } from "../labels/classes.ts";
+import { refuseSinks } from "../logs/runLogs.ts";
 import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
 import { proveCaptureOf } from "./captureProof.ts";
 import { type EpochReport, EventHub, type TrainerEvents } from "./events.ts";
@@ -123,6 +124,7 @@ export class MultiTaskTrainer implements AsyncDisposable {
   async #train(epochs: number, options: FitOptions): Promise<readonly EpochReport[]> {
     const resumes = options.resume ?? this.#run !== undefined;
     const fresh = !this.#session?.trains;
+    await refuseSinks(this.spec, process.env);
     const session = await this.#openToTrain(resumes, options.acceptNewLabels ?? false);
     await session.checkTraining();
     if (fresh && resumes) await this.#loop.resume(session);

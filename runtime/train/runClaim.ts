@@ -21,6 +21,7 @@ import {
 } from "../runs/fingerprint.ts";
 import { changesText, labelChanges, writeLabelRecord } from "../runs/labelRecord.ts";
 import { refuseForeignRun } from "../runs/ownRun.ts";
+import { writePatchworkConfig } from "../runs/patchworkConfig.ts";
 import { BUNDLE_FOLDER, hasRun, type RunDescription, RunFolder, writeRun } from "../runs/runFolder.ts";
 import {
   compiledReading,
@@ -197,6 +198,7 @@ export class RunClaim {
       await writeLabelRecord(directory, labels.train, data);
       const foldsMissing = this.foldsMissing ?? this.experiment.foldsMissing ?? false;
       await writeRun(directory, { ...this.experiment, ...factsOfLabels(labels), foldsMissing });
+      await writePatchworkConfig(directory, this.experiment.spec);
     } catch (error) {
       await lock.release();
       throw error;

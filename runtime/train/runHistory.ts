@@ -113,6 +113,7 @@ function schemaOf(tasks: ReportedTasks) {
     ...{ trainLoss: figures, trainAccuracy: figures, taskWeights: figures, waitShare: figure },
     trainFigures: z.record(z.string(), figures).optional(),
     scalars: figures.optional(),
+    time: z.number().optional(),
     evaluation: z.object({ images: z.number(), tasks: ofTasks }).optional(),
   });
   return z.array(epoch);

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { StoredTensor } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { evaluateRows } from "../infer/scoring.ts";
+import { appendLog, reconcileLog } from "../logs/runLog.ts";
 import { loadNewestCheckpoint } from "../runs/checkpoints.ts";
 import { refuseDivergedCheckpoint } from "../runs/finiteTensors.ts";
 import { CheckpointSaver } from "./checkpointSaver.ts";
@@ -11,9 +12,9 @@ import { refuseEvaluation, refuseState } from "./divergence.ts";
 import { type EpochState, FRESH_EPOCH, stepsPerEpoch, trainEpoch } from "./epochLoop.ts";
 import { epochReport } from "./epochReport.ts";
 import type { EpochReport, EventHub } from "./events.ts";
+import { logLines, withLogs } from "./loggedTraining.ts";
 import { type Progress, readCheckpointState, storedState } from "./progress.ts";
 import { dropOldDetails, storedHistory } from "./runHistory.ts";
-import { appendLog, reconcileLog } from "./runLog.ts";
 import { nothingTrained } from "./trainerCalls.ts";
 import type { TrainingSession } from "./trainingSession.ts";
 import { WeightWatch } from "./weightWatch.ts";
@@ -38,15 +39,21 @@ export class TrainingLoop {
 
   /** Trains until `epochs` epochs are finished in all; errors as the trainer's `fit`. */
   async run(session: TrainingSession, epochs: number, signal: AbortSignal | undefined): Promise<void> {
-    await this.#saver.during(this.#log, async () => {
-      while (this.#history.length < epochs) await this.#epoch(session, signal);
-    });
+    const work = () =>
+      this.#saver.during(this.#log, async () => {
+        while (this.#history.length < epochs) await this.#epoch(session, signal);
+      });
+    const { directory, tasks, experiment } = session;
+    const { spec } = experiment;
+    if (spec.logdir === null) return await work();
+    const run = { directory, spec, tasks, history: this.#history, begun: this.#epochState };
+    await withLogs(run, this.#events, work);
   }
 
   /** Brings log.jsonl in line with the history, before more is appended to it. */
   async mendLog(session: TrainingSession): Promise<void> {
     if (session.experiment.spec.logdir === null) return;
-    if (await reconcileLog(session.directory, this.#history, session.tasks))
+    if (await reconcileLog(session.directory, logLines(this.#history, session.tasks)))
       this.#log("log.jsonl is again what the checkpoint says: it was cut or lacked lines");
   }
 
@@ -100,7 +107,8 @@ export class TrainingLoop {
     dropOldDetails(this.#history, session.tasks);
     this.#epochState = FRESH_EPOCH;
     await this.#save(session, tensors, async () => {
-      if (session.experiment.spec.logdir !== null) await appendLog(session.directory, report, session.tasks);
+      if (session.experiment.spec.logdir !== null)
+        for (const line of logLines([report], session.tasks)) await appendLog(session.directory, line);
       this.#events.emit("epoch", report);
     });
   }

@@ -61,7 +61,17 @@ test("each key says in the schema what of it decides, and the JSON Schema for ed
   expect(saying("settings")).toEqual(["fcn"]);
   expect(saying("draws")).toEqual(["cache_features"]);
   expect(saying("nothing")).toEqual([
-    ...["epochs", "filepaths", "image_root", "logdir", "max_megapixels", "missing", "notes"],
+    ...[
+      "epochs",
+      "filepaths",
+      "image_root",
+      "log_every",
+      "log_to",
+      "logdir",
+      "max_megapixels",
+      "missing",
+      "notes",
+    ],
     ...["num_parallel_calls", "on_bad_image", "pack", "path_prefix", "path_suffix", "split_leak", "teacher"],
     ...["train_labels", "unknown_val_classes", "val_labels"],
   ]);

@@ -14,6 +14,8 @@ describe("a good spec", () => {
   it("takes every default of semantics.md", () => {
     expect(parseSpec(least, "spec.yaml")).toEqual({
       logdir: null,
+      log_to: [],
+      log_every: 10,
       task_kinds: {},
       train_labels: null,
       val_labels: null,

@@ -8,10 +8,16 @@ import { confusionPairsOf } from "../../compiler/tasks/confusion.ts";
 import { openTask } from "../../compiler/tasks/openTask.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
 import type { EvaluationReport } from "../../runtime/infer/evaluationReport.ts";
+import { appendLog } from "../../runtime/logs/runLog.ts";
 import { loadNewestCheckpoint, saveCheckpoint } from "../../runtime/runs/checkpoints.ts";
 import type { EpochReport } from "../../runtime/train/events.ts";
-import { bestEpoch, dropOldDetails, readHistory, storedHistory } from "../../runtime/train/runHistory.ts";
-import { appendLog } from "../../runtime/train/runLog.ts";
+import {
+  bestEpoch,
+  dropOldDetails,
+  logEntry,
+  readHistory,
+  storedHistory,
+} from "../../runtime/train/runHistory.ts";
 import { faultsOf } from "../spec/faultsOf.ts";
 
 const MIB = 2 ** 20;
@@ -66,7 +72,7 @@ test("5,000 classes and 200 epochs: progress.json, log.jsonl and the time of an 
     );
     history.push(epochOf(epoch, evaluation));
     dropOldDetails(history, tasks);
-    await appendLog(folder, history.at(-1) as EpochReport, tasks);
+    await appendLog(folder, logEntry(history.at(-1) as EpochReport, tasks));
     if (epoch % 50 === 0)
       await saveCheckpoint(folder, {
         epoch,

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { appendLog, reconcileLog } from "../../runtime/logs/runLog.ts";
 import type { EpochReport } from "../../runtime/train/events.ts";
-import { appendLog, reconcileLog } from "../../runtime/train/runLog.ts";
 import { CLI_MAIN, runCli } from "../cli/runCli.ts";
 import { makeTinyData, type TinyData, tinySpec } from "../cli/tinyData.ts";
 
@@ -39,7 +39,7 @@ const epochsIn = (file: string): number[] =>
 
 async function writeLog(...epochs: number[]): Promise<string> {
   rmSync(logFile(), { force: true });
-  for (const epoch of epochs) await appendLog(folder, report(epoch), []);
+  for (const epoch of epochs) await appendLog(folder, report(epoch));
   return readFileSync(logFile(), "utf8");
 }
 
@@ -63,22 +63,22 @@ test.each([
 ])("a log that is %s is mended", async (_, damage) => {
   const whole = await writeLog(1, 2);
   writeFileSync(logFile(), damage(whole));
-  expect(await reconcileLog(folder, [report(1), report(2)], [])).toBe(true);
+  expect(await reconcileLog(folder, [report(1), report(2)])).toBe(true);
   expect(readFileSync(logFile(), "utf8")).toBe(whole);
-  expect(await reconcileLog(folder, [report(1), report(2)], [])).toBe(false);
+  expect(await reconcileLog(folder, [report(1), report(2)])).toBe(false);
 });
 
 test("a line of an earlier version, with its matrix, stays as it is", async () => {
   const old = `${JSON.stringify({ ...report(1), evaluation: { tasks: { kind: { confusion: [[1]] } } } })}\n`;
   writeFileSync(logFile(), old);
-  expect(await reconcileLog(folder, [report(1)], [])).toBe(false);
-  await reconcileLog(folder, [report(1), report(2)], []);
+  expect(await reconcileLog(folder, [report(1)])).toBe(false);
+  await reconcileLog(folder, [report(1), report(2)]);
   expect(readFileSync(logFile(), "utf8").startsWith(old)).toBe(true);
 });
 
 test("a run without checkpoints begins with an empty log", async () => {
   await writeLog(1, 2, 3);
-  await reconcileLog(folder, [], []);
+  await reconcileLog(folder, []);
   expect(readFileSync(logFile(), "utf8")).toBe("");
 });
 

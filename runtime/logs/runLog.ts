@@ -6,16 +6,14 @@ import { join } from "node:path";
 import { writeFileAtomically } from "../files/atomicDirectory.ts";
 import { fileError, systemCode } from "../files/fileSystem.ts";
 import { LOG_FILE } from "../runs/runFolder.ts";
-import type { EpochReport } from "./events.ts";
-import { logEntry, type ReportedTasks } from "./runHistory.ts";
 
 /**
  * Appends the line of a finished epoch; NaN is written as null. E_FILE, E_DISK: the log is then as it was
  * before.
  */
-export async function appendLog(directory: string, report: EpochReport, tasks: ReportedTasks): Promise<void> {
+export async function appendLog(directory: string, entry: object): Promise<void> {
   const file = join(directory, LOG_FILE);
-  const line = Buffer.from(lineOf(report, tasks));
+  const line = Buffer.from(lineOf(entry));
   try {
     const handle = await open(file, "a");
     try {
@@ -37,15 +35,11 @@ export async function appendLog(directory: string, report: EpochReport, tasks: R
 }
 
 /**
- * Makes the log hold the epochs of `history`, each once and in order: lines that say the same stay as they
+ * Makes the log hold the entries of finished epochs, each once and in order: lines that say the same stay as they
  * are, what is cut, joined, repeated or of later epochs goes, what is lost is written. Returns whether it had
  * to be mended. E_FILE, E_DISK.
  */
-export async function reconcileLog(
-  directory: string,
-  history: readonly EpochReport[],
-  tasks: ReportedTasks,
-): Promise<boolean> {
+export async function reconcileLog(directory: string, entries: readonly object[]): Promise<boolean> {
   const file = join(directory, LOG_FILE);
   const text = await readLog(file);
   const found = new Map<string, string>();
@@ -54,8 +48,8 @@ export async function reconcileLog(
     if (key !== undefined) found.set(key, `${line}\n`);
   }
   // Lines of earlier versions hold more than their keys: class names and a matrix.
-  const right = history
-    .map((report) => lineOf(report, tasks))
+  const right = entries
+    .map(lineOf)
     .map((line) => found.get(keyOfLine(line) ?? "") ?? line)
     .join("");
   if (right === text) return false;
@@ -72,8 +66,8 @@ async function readLog(file: string): Promise<string> {
   }
 }
 
-function lineOf(report: EpochReport, tasks: ReportedTasks): string {
-  return `${JSON.stringify(logEntry(report, tasks))}\n`;
+function lineOf(entry: object): string {
+  return `${JSON.stringify(entry)}\n`;
 }
 
 /** What tells one epoch's line from all others; undefined for what is no line of a log. */
