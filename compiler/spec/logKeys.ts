@@ -48,14 +48,14 @@ const entry = z.union(
 export type LogTarget = z.output<typeof entry>;
 
 /** The sink that an entry names. */
-export function sinkOf(target: LogTarget): SinkName {
-  if (typeof target === "string") return target;
-  return SINK_NAMES.find((name) => Object.hasOwn(target, name)) ?? "tensorboard";
+export function sinkOf(one: LogTarget): SinkName {
+  if (typeof one === "string") return one;
+  return SINK_NAMES.find((name) => Object.hasOwn(one, name)) ?? "tensorboard";
 }
 
 /** The settings that an entry gives to the sink of that name. */
-export function settingsOf<Name extends SinkName>(target: LogTarget, name: Name): SinkSettings<Name> {
-  const given = typeof target === "string" ? {} : (target as Partial<Record<SinkName, unknown>>)[name];
+export function settingsOf<Name extends SinkName>(one: LogTarget, name: Name): SinkSettings<Name> {
+  const given = typeof one === "string" ? {} : (one as Partial<Record<SinkName, unknown>>)[name];
   return SETTINGS[name].parse(given ?? {}) as SinkSettings<Name>;
 }
 

@@ -1,6 +1,6 @@
-// events.jsonl of a run: what happened within epochs, a line of JSON each, in order: figures by step, pictures,
-// vectors. It is the run's own copy of all that other sinks are sent, who read it from where they stopped. A
-// resume cuts off what lies beyond its checkpoint; what a write left half is cut off, too.
+// events.jsonl of a run: what happened within epochs, a line of JSON each, in order: figures by step,
+// pictures, vectors. It is the run's own copy of all that other sinks are sent, who read it from where they
+// stopped. A resume cuts off what lies beyond its checkpoint; what a write left half is cut off, too.
 import { appendFile, open, readFile, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";

@@ -261,7 +261,7 @@ function isNew(record: LogRecord, sent: number): boolean {
   return record.kind !== "step" || record.at > sent;
 }
 
-/** Where artifacts of a run go: through the server, or into a folder of this machine, which the server is on. */
+/** Where artifacts of a run go: through the server, or into a folder where the server is on this machine. */
 function artifactRoot(
   uri: string,
   address: string,

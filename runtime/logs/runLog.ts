@@ -35,9 +35,9 @@ export async function appendLog(directory: string, entry: object): Promise<void>
 }
 
 /**
- * Makes the log hold the entries of finished epochs, each once and in order: lines that say the same stay as they
- * are, what is cut, joined, repeated or of later epochs goes, what is lost is written. Returns whether it had
- * to be mended. E_FILE, E_DISK.
+ * Makes the log hold the entries of finished epochs, each once and in order: lines that say the same stay as
+ * they are, what is cut, joined, repeated or of later epochs goes, what is lost is written. Returns whether
+ * it had to be mended. E_FILE, E_DISK.
  */
 export async function reconcileLog(directory: string, entries: readonly object[]): Promise<boolean> {
   const file = join(directory, LOG_FILE);

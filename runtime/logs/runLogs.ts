@@ -56,7 +56,10 @@ export class RunLogs {
   readonly #epochs: EpochRecord[];
   readonly #deliveries: readonly Delivery[];
   readonly #means: StepMeans;
-  /** What is written to events.jsonl in the order of what happened, each picture before the line that names it. */
+  /**
+   * What is written to events.jsonl in the order of what happened, each picture before the line that
+   * names it.
+   */
   #keeping: Promise<void> = Promise.resolve();
   #hasToldFailure = false;
 

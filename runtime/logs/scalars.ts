@@ -1,5 +1,5 @@
-// Named scalars: every figure of a run under one name, the same in all logs. They are made of the reports that
-// epochs and steps give, in the forms that the kinds of tasks list; nothing here knows a kind.
+// Named scalars: every figure of a run under one name, the same in all logs. They are made of the reports
+// that epochs and steps give, in the forms that the kinds of tasks list; nothing here knows a kind.
 import type { TaskReport, TaskSums } from "../../compiler/tasks/report.ts";
 import { figureOf } from "../../compiler/tasks/report.ts";
 import type { Task } from "../../compiler/tasks/task.ts";

@@ -1,5 +1,5 @@
-// Sends what a run has logged to sinks that have not had it, or not all: those of its spec, or others. The run
-// is not trained; it is locked all the same, since what sinks remember lies in its folder.
+// Sends what a run has logged to sinks that have not had it, or not all: those of its spec, or others. The
+// run is not trained; it is locked all the same, since what sinks remember lies in its folder.
 import { tasksOf } from "../../compiler/bundle/manifestTasks.ts";
 import type { LogTarget } from "../../compiler/spec/logKeys.ts";
 import { acquireRunLock, type LockPurpose } from "../files/runLock.ts";

@@ -1,5 +1,5 @@
-// What a run logs arrives at an MLflow server within its limits; a server that refuses, hangs or is gone stops
-// nothing and loses nothing.
+// What a run logs arrives at an MLflow server within its limits; a server that refuses, hangs or is gone
+// stops nothing and loses nothing.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
