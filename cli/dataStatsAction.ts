@@ -82,8 +82,8 @@ function statisticsText(statistics: DataStatistics, terminal: Terminal): string 
   ]);
   const places = tasks.map((_, i) => i + 1);
   const head = ["task", "labelled", `in a batch of ${batchSize}`, "chance of none"];
-  const absent = missing.map(({ task, split, spelling, cells }) => [
-    task,
+  const absent = missing.map(({ task, column, split, spelling, cells }) => [
+    column === undefined ? task : `${task}: ${column}`,
     split,
     spelling || "(empty)",
     count(cells),

@@ -64,9 +64,9 @@ async function noteOddities(experiment: Experiment, terminal: Terminal): Promise
     terminal.note(`warning: ${text.split("\n").map(visibleText).join("\n")}`);
   try {
     const { missing, warnings } = await labelsStatistics(experiment);
-    for (const { task, split, spelling, cells } of missing)
+    for (const { task, column = task, split, spelling, cells } of missing)
       terminal.note(
-        visibleText(`${task}: ${count(cells)} missing labels in ${split} (${spelling || "empty"})`),
+        visibleText(`${column}: ${count(cells)} missing labels in ${split} (${spelling || "empty"})`),
       );
     for (const warning of warnings) warn(warning);
   } catch (error) {

@@ -5,7 +5,7 @@ import sharp from "sharp";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { classKey } from "../compiler/spec/classKey.ts";
 import { resolveKeys } from "../compiler/spec/parseSpec.ts";
-import { SECTION_KEYS } from "../compiler/spec/schema.ts";
+import { SECTION_KEYS, type SpecInput } from "../compiler/spec/schema.ts";
 import { sortClasses } from "../compiler/tasks/classTask.ts";
 import { TASK_KINDS } from "../compiler/tasks/taskTable.ts";
 import { readImageFile } from "../runtime/images/imageFile.ts";
@@ -29,8 +29,10 @@ export interface TaskColumn {
   readonly labelled: number;
   /** Classes with their rows, in the order that training gives them; none of a task of another kind. */
   readonly classes: readonly { readonly name: string; readonly rows: number }[];
-  /** The kind of a task that is not of classes, and what its column holds. */
+  /** The kind of a task that is not of classes, and what its columns hold. */
   readonly kind?: { readonly name: string; readonly holds: string };
+  /** The columns of a task that has several. */
+  readonly columns?: readonly string[];
 }
 
 export interface TableFacts {
@@ -99,8 +101,10 @@ async function columnFacts(
       `half of its cells should end in .png, .jpg, .jpeg, .webp or .tif; columns: ${names.join(", ")}`,
     );
   }
-  const judged = columns.filter((column) => column !== best).map(judge);
-  const tasks = judged.flatMap((column) => ("classes" in column ? [column] : []));
+  const { group, rest } = groupOf(columns.filter((column) => column !== best));
+  const judged = rest.map(judge);
+  const single = judged.flatMap((column) => ("classes" in column ? [column] : []));
+  const tasks = group ? [...single, group] : single;
   const others = judged.flatMap((column) => ("reason" in column ? [column] : []));
   if (tasks.length === 0 && needsTask)
     return refuse(
@@ -133,16 +137,44 @@ async function pathColumnOf(
   return undefined;
 }
 
+/** Fewer columns than this that a kind would take together are tasks of their own. */
+const LEAST_GROUP = 3;
+/** What a group of columns is called, or the first of these that no column is. */
+const GROUP_NAMES = ["tags", "labels", "all tags"];
+
+/** The columns that make one task together, for the first kind that has such, and those that are left. */
+function groupOf(columns: readonly SurveyedColumn[]): {
+  readonly group: TaskColumn | undefined;
+  readonly rest: readonly SurveyedColumn[];
+} {
+  const taken = new Set(columns.map(({ name }) => name));
+  const name = GROUP_NAMES.find((candidate) => !taken.has(candidate));
+  for (const { kind, surveyGroup } of TASK_KINDS) {
+    const members = columns.filter(({ values, hasMore }) => !hasMore && surveyGroup?.accepts(values));
+    if (!surveyGroup || members.length < LEAST_GROUP || name === undefined) continue;
+    const labelled = Math.max(...members.map((column) => column.labelled));
+    const group = {
+      ...{ name, labelled, classes: [], columns: members.map((column) => column.name) },
+      kind: { name: kind, holds: surveyGroup.holds(members.length) },
+    };
+    return { group, rest: columns.filter((column) => !members.includes(column)) };
+  }
+  return { group: undefined, rest: columns };
+}
+
 function judge(column: SurveyedColumn): TaskColumn | TableFacts["others"][number] {
   const { name, labelled, values } = column;
   if (column.nested > 0) return { name, reason: "lists or objects" };
   if (labelled === 0) return { name, reason: "empty" };
   if (values.size === 1) return { name, reason: `one value only (${[...values.keys()][0]})` };
-  const mayBeClasses = values.size <= MAX_CLASSES && labelled / values.size >= MIN_ROWS_PER_CLASS;
-  const kind = kindOf(column, mayBeClasses);
+  const areLists = column.lists > 0;
+  const mayBeClasses =
+    !areLists && values.size <= MAX_CLASSES && labelled / values.size >= MIN_ROWS_PER_CLASS;
+  const kind = kindOf(values, mayBeClasses, areLists);
   if (kind && taskNameFault(name) === undefined) return { name, labelled, classes: [], kind };
   if (column.first.some((cell) => /^\{\s*"choices"/.test(cell)))
     return { name, reason: "several choices in one cell: tags, with kind: tags in the spec" };
+  if (areLists) return { name, reason: "lists or objects" };
   if (!mayBeClasses) {
     const number = `${column.hasMore ? "over " : ""}${values.size}`;
     return { name, reason: `${number} different values in ${labelled} rows` };
@@ -157,17 +189,21 @@ function judge(column: SurveyedColumn): TaskColumn | TableFacts["others"][number
 }
 
 /** The first kind that takes the column for its own. */
-function kindOf({ values }: SurveyedColumn, mayBeClasses: boolean): TaskColumn["kind"] {
-  for (const { kind, survey } of TASK_KINDS) {
-    const holds = survey?.(values, mayBeClasses);
+function kindOf(
+  values: SurveyedColumn["values"],
+  mayBeClasses: boolean,
+  areLists: boolean,
+): TaskColumn["kind"] {
+  for (const { kind, survey, takesLists } of TASK_KINDS) {
+    const holds = areLists && !takesLists ? undefined : survey?.({ values, mayBeClasses, areLists });
     if (holds !== undefined) return { name: kind, holds };
   }
   return undefined;
 }
 
 /** The entry of a spec's `tasks` for a column. */
-export function taskEntry({ name, kind }: TaskColumn): string | { name: string; kind: string } {
-  return kind ? { name, kind: kind.name } : name;
+export function taskEntry({ name, kind, columns }: TaskColumn): SpecInput["tasks"][number] {
+  return kind ? { name, kind: kind.name, ...(columns ? { columns: [...columns] } : {}) } : name;
 }
 
 /** Why the spec would refuse a task of that name; undefined if it takes it. */

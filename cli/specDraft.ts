@@ -42,7 +42,7 @@ export function draftSpec(facts: TableFacts, options: DraftOptions): string {
       : [
           `filepaths: ${scalar(facts.pathColumn)}  # the column of image paths`,
           ...pathLines(facts, options),
-          "tasks:  # one column and one head each; empty cells are missing labels and cost nothing",
+          "tasks:  # one column, or group of columns, and one head each; empty cells are missing labels and cost nothing",
         ]),
     ...facts.tasks.map((task) => `  - ${entryText(task)}  # ${describeTask(task, facts.rows)}`),
     ...(facts.others.length > 0 ? ["# Columns left out:"] : []),
@@ -101,11 +101,15 @@ function sizeNote(imageSize: DraftOptions["imageSize"]): string {
   return `; the images are about ${imageSize[0]} x ${imageSize[1]}`;
 }
 
-function entryText({ name, kind }: TaskColumn): string {
-  return kind ? `{name: ${scalar(name, true)}, kind: ${kind.name}}` : scalar(name);
+function entryText({ name, kind, columns = [] }: TaskColumn): string {
+  if (!kind) return scalar(name);
+  const names = columns.map((column) => scalar(column, true)).join(", ");
+  const more = names === "" ? "" : `, columns: [${names}]`;
+  return `{name: ${scalar(name, true)}, kind: ${kind.name}${more}}`;
 }
 
-function describeTask({ labelled, classes, kind }: TaskColumn, rows: number): string {
+function describeTask({ labelled, classes, kind, columns }: TaskColumn, rows: number): string {
+  if (kind && columns) return visibleText(`up to ${labelled} of ${rows} rows, ${kind.holds}`);
   if (kind) return visibleText(`${labelled} of ${rows} rows, ${kind.holds}`);
   const shown = classes.slice(0, SHOWN_CLASSES).map((entry) => `${entry.name} ${entry.rows}`);
   const more = classes.length > SHOWN_CLASSES ? `, and ${classes.length - SHOWN_CLASSES} more` : "";

@@ -5,8 +5,9 @@ import type { GraphBuilder } from "../ir/builder.ts";
 import type { ClassWeights, InverseCount } from "../ir/roles.ts";
 import type { Dim, Region, Value } from "../ir/types.ts";
 import { classKey } from "../spec/classKey.ts";
-import type { StepSpec } from "../spec/schema.ts";
-import type { Task, TaskLoss } from "../tasks/task.ts";
+import type { LabelSpec, StepSpec } from "../spec/schema.ts";
+import { chosenGamma } from "../tasks/focalLoss.ts";
+import { type LossChoices, PLAIN_LOSS, type Task, type TaskLoss } from "../tasks/task.ts";
 import { type Parameter, type ParameterSource, partOfTask } from "./parameters.ts";
 
 /** The keys of a spec that weigh tasks and classes in the loss. */
@@ -50,6 +51,20 @@ export function classWeightsOf(spec: LossSpec, task: WeighedTask): ClassWeights 
   return { formula: "constant", value: numbers.map((name) => byKey.get(classKey(name)) ?? 1) };
 }
 
+/** Which loss of a task the spec has trained: what the task's entry says, else what holds for all. */
+export function lossChoicesOf(
+  spec: Pick<LabelSpec, "task_kinds"> & Pick<StepSpec, "label_smoothing" | "focal_gamma">,
+  { name }: Pick<Task, "name">,
+): LossChoices {
+  const known = Object.hasOwn(spec.task_kinds, name) ? spec.task_kinds[name] : undefined;
+  const settings: Readonly<Record<string, unknown>> = known ?? {};
+  const { label_smoothing: own } = settings;
+  return {
+    labelSmoothing: typeof own === "number" ? own : spec.label_smoothing,
+    gamma: chosenGamma(settings) ?? spec.focal_gamma,
+  };
+}
+
 /**
  * Loss of one task; declares `label/<task>` and, where the spec weighs its classes, `class_weight/<task>`
  * (float32 [width]).
@@ -60,16 +75,17 @@ export function buildTaskLoss(
   y: Value,
   batch: Dim,
   classWeights?: ClassWeights,
+  choices: LossChoices = PLAIN_LOSS,
 ): TaskLoss {
   const { name, label } = task;
   const { encoding, missing } = label;
   const emit = (): TaskLoss => {
     const ofLabels = { role: "label", task: name, encoding, missing } as const;
     const labels = b.input(labelName(name), label.dtype, [batch, ...label.shape], ofLabels);
-    if (!classWeights) return task.loss({ b, y, labels, weights: undefined });
+    if (!classWeights) return task.loss({ b, y, labels, weights: undefined, choices });
     const role = { role: "scalar", scalar: "class_weights", task: name, value: classWeights } as const;
     const weights = () => b.input(classWeightName(name), "float32", y.type.shape.slice(1), role);
-    return task.loss({ b, y, labels, weights });
+    return task.loss({ b, y, labels, weights, choices });
   };
   return b.within(`tasks.${name}.loss`, emit, regionOf(name));
 }

@@ -2,7 +2,7 @@
 // read, which classes there are, and where the images that they name may lie.
 import { z } from "zod";
 import { TASK_KINDS } from "../tasks/taskTable.ts";
-import { decides, NOT_YET, phrase, text } from "./keyKinds.ts";
+import { decides, phrase, text } from "./keyKinds.ts";
 
 /** Words that mean "no label" in cells without quotes, unless `missing` lists others. */
 export const DEFAULT_MISSING = ["None", "NaN", "nan", "null", "NULL", "NA", "N/A"] as const;
@@ -33,17 +33,11 @@ const kindFault = { error: `a kind of tasks: ${kindNames}` };
 /** A kind of tasks and its settings (taskTable.ts). */
 export type KindSettings = { readonly kind: string } & Readonly<Record<string, unknown>>;
 
-/** A key that is refused by name. */
-function notYet(what: string): z.ZodType {
-  return z.never(phrase(`${NOT_YET}${what}`)).optional();
-}
-
 /** A map for each kind, told apart by the key `kind`, with `more` keys. */
 function kindMaps(more: Readonly<Record<string, z.ZodType>>) {
-  const maps = TASK_KINDS.map(({ kind, settings, later = {} }) => {
-    const refused = Object.entries(later).map(([key, what]) => [key, notYet(what)] as const);
-    return z.strictObject({ ...more, kind: z.literal(kind), ...settings, ...Object.fromEntries(refused) });
-  });
+  const maps = TASK_KINDS.map(({ kind, settings }) =>
+    z.strictObject({ ...more, kind: z.literal(kind), ...settings }),
+  );
   return z.discriminatedUnion("kind", maps as [(typeof maps)[number]], kindFault);
 }
 
@@ -93,12 +87,15 @@ export const LABEL_KEYS = {
     .max(1_000, phrase("at most 1000 tasks"))
     .describe(
       "The tasks: names of label columns, one head each; a task that is not of classes as a map, such as " +
-        "`{name: weight, kind: number, loss: huber}` or `{name: colours, kind: tags}` (cells `red|blue`, `[]` for none).",
+        "`{name: weight, kind: number, loss: huber}` or `{name: colours, kind: tags}` (cells `red|blue`, `[]` for none); " +
+        "with `columns: [x, y]` each number, or tag (0 or 1), has a column of its own.",
     ),
   task_kinds: z
     .record(z.string(), kindSettings, phrase("a map from a task's name to its kind, {kind: ...}"))
     .default({})
-    .describe("Kinds of the tasks that are not of classes, by name: the same as maps in `tasks`."),
+    .describe(
+      "Kinds of the tasks that are not of classes, and settings of those that are, by name: the same as maps in `tasks`.",
+    ),
   classes: z
     .record(
       z.string(),

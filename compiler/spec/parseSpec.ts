@@ -3,8 +3,9 @@
 // does.
 import { type Document, isAlias, isMap, isNode, isPair, isSeq, LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
-import { type Fault, type Location, MttcError } from "../diagnostics.ts";
+import { type Fault, type Location, MttcError, suggestName } from "../diagnostics.ts";
 import { kindNamed } from "../tasks/openTask.ts";
+import { TASK_KINDS } from "../tasks/taskTable.ts";
 import { AUGMENT_NAMES } from "./augmentKeys.ts";
 import { NOT_YET } from "./keyKinds.ts";
 import { kindKeys } from "./labelKeys.ts";
@@ -15,6 +16,7 @@ import { crossFaults, formatSpecPath, type PartialSpec, type RuleFault, type Spe
 
 const MAX_CHARACTERS = 1_000_000;
 const MAX_ALIASES = 100;
+const KIND_NAMES = TASK_KINDS.map(({ kind }) => kind);
 
 /** Where the value (or the key) at a spec path stands in its source. */
 type Locate = (path: SpecPath, key: boolean) => Location;
@@ -186,7 +188,9 @@ function nameTasks(valid: Partial<Record<SpecKey, unknown>>): void {
     found.set(name, settings);
   }
   const plain = kindNamed(undefined)?.kind;
-  const others = [...found].filter(([, { kind }]) => kind !== plain);
+  const others = [...found].filter(([, { kind, ...settings }]) => {
+    return kind !== plain || Object.values(settings).some((value) => value !== undefined);
+  });
   valid.task_kinds = Object.fromEntries(others);
 }
 
@@ -244,7 +248,17 @@ function issueFaults(key: SpecKey, issue: z.core.$ZodIssue, value: unknown, repo
   if (issue.message.startsWith(NOT_YET)) return [report(path, issue.message)];
   const found = valueAt(value, issue.path);
   if (found === undefined) return [report(path, `missing; expected ${issue.message}`)];
-  return [report(path, `expected ${issue.message}, found ${showValue(found)}`)];
+  return [report(path, `expected ${issue.message}, found ${showValue(found)}`, meantWord(issue, found))];
+}
+
+/** The nearest of the words that a value may be, for text that is none of them. */
+function meantWord(issue: z.core.$ZodIssue, found: unknown): string | undefined {
+  if (typeof found !== "string") return undefined;
+  const isKind = issue.code === "invalid_union" && issue.path.at(-1) === "kind";
+  const words = isKind ? KIND_NAMES : issue.code === "invalid_value" ? issue.values.map(String) : [];
+  const hint = suggestName(found, words);
+  // Where none is near the words stand in the message already.
+  return hint.startsWith("did you mean") ? hint : undefined;
 }
 
 /** Which of the forms of a key was meant by a map, where it has several: only its faults are told. */

@@ -1,6 +1,8 @@
 // What must hold between the keys of a spec, beyond each key being well formed on its own.
 // In: the keys that were well formed, so that all faults of a spec appear in one go. Out: faults.
 import { suggestName } from "../diagnostics.ts";
+import { settingColumns } from "../tasks/columnGroups.ts";
+import { kindNamed } from "../tasks/openTask.ts";
 import { uncachedReason } from "./cacheFeatures.ts";
 import { classKey } from "./classKey.ts";
 import { sinkOf } from "./logKeys.ts";
@@ -31,6 +33,7 @@ export function crossFaults(spec: PartialSpec): RuleFault[] {
   return [
     ...taskFaults(spec),
     ...kindFaults(spec),
+    ...settingFaults(spec),
     ...classFaults(spec),
     ...weightFaults(spec),
     ...classBalanceFaults(spec),
@@ -66,12 +69,31 @@ function kindFaults({ tasks, task_kinds: kinds, classes, class_weights: weights 
       const message = `kind of an unknown task "${task}"`;
       faults.push({ path: ["task_kinds", task], message, hint: suggestName(task, tasks), key: true });
     }
-    const ofClasses = { classes, class_weights: typeof weights === "string" ? {} : weights };
+    const { areClasses, weighs } = kindNamed(kind) ?? {};
+    const ofClasses = {
+      ...(areClasses ? {} : { classes }),
+      ...(weighs || typeof weights === "string" ? {} : { class_weights: weights }),
+    };
     for (const [key, byTask] of Object.entries(ofClasses))
       if (byTask && Object.hasOwn(byTask, task))
         faults.push({ path: [key, task], message: `task "${task}" is of the kind ${kind}`, key: true });
   }
   return faults;
+}
+
+/** Settings of a kind that do not go together, and columns of a task that are none. */
+function settingFaults({ task_kinds: kinds, filepaths, tasks }: PartialSpec): RuleFault[] {
+  return Object.entries(kinds ?? {}).flatMap(([task, settings]): RuleFault[] => {
+    const at = tasks?.indexOf(task) ?? -1;
+    const path = at < 0 ? ["task_kinds", task] : ["tasks", at];
+    const clash = kindNamed(settings.kind)?.clash?.(settings);
+    const faults = clash ? [{ path: [...path, clash.key], message: clash.message }] : [];
+    if (filepaths !== undefined && settingColumns(settings)?.includes(filepaths)) {
+      const message = `"${filepaths}" is the column of image paths, no label`;
+      faults.push({ path: [...path, "columns"], message });
+    }
+    return faults;
+  });
 }
 
 function classFaults({ tasks, classes }: PartialSpec): RuleFault[] {

@@ -1,5 +1,7 @@
 // Keys of the spec that weigh tasks and classes, in the loss and in what is drawn. A part of specSchema.
 import { z } from "zod";
+import { SMOOTHING } from "../tasks/classTask.ts";
+import { MOST_GAMMA } from "../tasks/focalLoss.ts";
 
 /** Longest name of a task; names that are no task's are refused by the rules between keys. */
 const MAX_TASK_NAME = 100;
@@ -10,6 +12,8 @@ const classWeightsPhrase = { error: 'null, "balanced" or a map {task: {class: we
 const classPhrase = { error: "a class: a non-empty string or an integer" };
 const classWeightPhrase = { error: "a number > 0" };
 const weightPhrase = { error: "a number >= 0" };
+
+const gammaPhrase = { error: `a number from 0 to ${MOST_GAMMA}` };
 
 const flag = z.boolean({ error: "true or false" });
 const taskName = z.string().min(1).max(MAX_TASK_NAME);
@@ -45,7 +49,20 @@ export const WEIGHT_KEYS = {
     .default(null)
     .describe(
       'Weights of the classes in the loss, sum(w loss) / sum(w): "balanced" (rows / (classes * rows of the ' +
-        "class)) or a map {task: {class: weight}}, where what is left out weighs 1. Of tags, balanced weighs " +
-        "those that an image has by (rows without / rows with) the tag.",
+        "class)) or a map {task: {class: weight}}, where what is left out weighs 1. Of tags they weigh those " +
+        "that an image has; balanced by (rows without / rows with) the tag.",
+    ),
+  label_smoothing: SMOOTHING.default(0).describe(
+    "Labels of classes as (1 - e) of the class and e / K of each of the K classes; a task's entry may say " +
+      "another e. Evaluations go by the labels as they are.",
+  ),
+  focal_gamma: z
+    .number(gammaPhrase)
+    .min(0, gammaPhrase)
+    .max(MOST_GAMMA, gammaPhrase)
+    .default(0)
+    .describe(
+      "Focal loss of classes and tags: their cross-entropy times (1 - p)^gamma; 0 is the cross-entropy. Or of " +
+        "one task: `{name: species, kind: classes, loss: focal, gamma: 2}`.",
     ),
 };

@@ -18,7 +18,13 @@ import {
   featuresInput,
   imageInput,
 } from "../model/network.ts";
-import { buildObjective, buildTaskLoss, classWeightsOf, figureName } from "../model/objective.ts";
+import {
+  buildObjective,
+  buildTaskLoss,
+  classWeightsOf,
+  figureName,
+  lossChoicesOf,
+} from "../model/objective.ts";
 import { isStatistic, type Parameter, type ParameterSource } from "../model/parameters.ts";
 import { augmentSettings } from "../spec/augmentKeys.ts";
 import { whiteLevel } from "../spec/pixelRange.ts";
@@ -110,7 +116,7 @@ export function buildGradientGraph(
   const heads = buildHeads(ctx, buildShared(ctx, fcn), tasks);
   const losses = new Map<Task, TaskLoss>();
   for (const [task, y] of heads)
-    losses.set(task, buildTaskLoss(b, task, y, batch, classWeightsOf(spec, task)));
+    losses.set(task, buildTaskLoss(b, task, y, batch, classWeightsOf(spec, task), lossChoicesOf(spec, task)));
   const supervised = buildObjective(b, spec, losses, ctx.source);
   const objective =
     model.teacher && image && spec.distill_weight > 0

@@ -1,15 +1,17 @@
-// Tasks whose labels are numbers: regression. The head answers in deviations of the training labels from
-// their mean; the loss is of z = (answer - label) / deviation, and what is evaluated and exported has the
-// labels' unit.
-// Labels are float32 [N, width]; NaN is missing.
+// Tasks whose labels are numbers, one or several of an image: regression. The head answers in deviations of
+// the training labels from their mean; the loss is of z = (answer - label) / deviation, and what is evaluated
+// and exported has the labels' unit.
+// Labels are float32 [N, width]; NaN is missing, of several numbers each for itself.
 import { z } from "zod";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
-import type { Answer, AnswerForm } from "./answer.ts";
-import { NUMBER_REPORTS, NumberEvaluation } from "./numberEvaluation.ts";
+import { columnsSetting, settingColumns } from "./columnGroups.ts";
+import { numberAnswers } from "./numberAnswers.ts";
+import { NumberEvaluation, numberReports } from "./numberEvaluation.ts";
 import { numberParts } from "./numberParts.ts";
-import { inverseOf } from "./presence.ts";
+import { inverseCountOf, inverseOf } from "./presence.ts";
 import {
+  type ColumnSurvey,
   factsOf,
   type LossInputs,
   type Task,
@@ -21,13 +23,21 @@ import {
 
 const LOSS_NAMES = ["l2", "huber"] as const;
 
-const factsSchema = z.object({
-  /** Mean and standard deviation of the training labels, of each number of a row. */
-  mean: z.array(z.number()).min(1).max(1_000),
-  deviation: z.array(z.number().positive()).min(1).max(1_000),
-  /** Of z: z^2, or Huber's with delta 1. */
-  loss: z.enum(LOSS_NAMES),
-});
+const MAX_NUMBERS = 1_000;
+
+const factsSchema = z
+  .object({
+    /** Mean and standard deviation of the training labels, of each number of a row. */
+    mean: z.array(z.number()).min(1).max(MAX_NUMBERS),
+    deviation: z.array(z.number().positive()).min(1).max(MAX_NUMBERS),
+    /** Of z: z^2, or Huber's with delta 1. */
+    loss: z.enum(LOSS_NAMES),
+    /** Columns of the numbers of a row, where the spec names such. */
+    columns: z.array(z.string().min(1)).optional(),
+  })
+  .refine(({ mean, deviation, columns = mean }) => {
+    return mean.length === deviation.length && mean.length === columns.length;
+  }, "mean, deviation and columns are of different numbers");
 type Facts = z.output<typeof factsSchema>;
 
 /** Where Huber's loss goes over from z^2 / 2 to |z| - 1/2. */
@@ -35,13 +45,15 @@ const HUBER_DELTA = 1;
 
 export const NUMBER: TaskKind = {
   kind: "number",
-  doc: "a number; squared or Huber's error",
+  doc: "a number, or several; squared or Huber's error",
   settings: {
     loss: z
       .enum(LOSS_NAMES, { error: '"l2" or "huber"' })
       .default("l2")
       .describe("Of the error in deviations of the training labels: its square, or Huber's with delta 1."),
+    columns: columnsSetting(MAX_NUMBERS),
   },
+  mostColumns: MAX_NUMBERS,
   facts: factsSchema,
   survey: surveyNumbers,
   describe: describeNumber,
@@ -54,7 +66,7 @@ const LEAST_NUMBERS = 5;
 /**
  * Numbers, too many for classes, and no mere numbering of the rows: whole ones, each once, without many gaps.
  */
-function surveyNumbers(values: ReadonlyMap<string, number>, mayBeClasses: boolean): string | undefined {
+function surveyNumbers({ values, mayBeClasses }: ColumnSurvey): string | undefined {
   if (mayBeClasses) return undefined;
   const numbers = [...values.keys()].map(numberOf);
   if (numbers.length < LEAST_NUMBERS || numbers.some(Number.isNaN)) return undefined;
@@ -67,12 +79,25 @@ function surveyNumbers(values: ReadonlyMap<string, number>, mayBeClasses: boolea
   return isNumbering ? undefined : `numbers from ${least} to ${most}`;
 }
 
-/** Mean and standard deviation (over n, 1 where all labels are equal) of the training labels. */
 function describeNumber(
   task: string,
   settings: Readonly<Record<string, unknown>>,
-  { names, rows }: TrainingColumn,
+  ...columns: readonly TrainingColumn[]
 ): TaskDescription {
+  const scales = columns.map(scaleOf);
+  const names = settingColumns(settings);
+  // Descriptions are hashed as they are: a new fact stands behind the others, and only where there is one.
+  return {
+    ...{ task, kind: NUMBER.kind },
+    mean: scales.map(({ mean }) => mean),
+    deviation: scales.map(({ deviation }) => deviation),
+    loss: settings.loss,
+    ...(names ? { columns: names } : {}),
+  };
+}
+
+/** Mean and standard deviation (over n, 1 where all labels are equal) of a column of training labels. */
+function scaleOf({ names, rows }: TrainingColumn): { readonly mean: number; readonly deviation: number } {
   const numbers = names.map(numberOf);
   const over = (part: (number: number) => number): number => {
     let [sum, count] = [0, 0];
@@ -84,8 +109,7 @@ function describeNumber(
     return count === 0 ? 0 : sum / count;
   };
   const mean = over((number) => number);
-  const deviation = Math.sqrt(over((number) => (number - mean) ** 2)) || 1;
-  return { task, kind: NUMBER.kind, mean: [mean], deviation: [deviation], loss: settings.loss };
+  return { mean, deviation: Math.sqrt(over((number) => (number - mean) ** 2)) || 1 };
 }
 
 /** The number that a label is; NaN where it is none, or one that no float32 holds. */
@@ -98,55 +122,60 @@ const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 function openNumber(description: TaskDescription): Task {
   const facts = factsOf(factsSchema, description);
-  const { mean, deviation, loss } = facts;
+  const { mean, deviation, loss, columns } = facts;
   const width = mean.length;
-  const numbers = width === 1 ? [description.task] : mean.map((_, i) => `${description.task} ${i}`);
+  const names = columns ?? (width === 1 ? [description.task] : mean.map((_, i) => `${description.task} ${i}`));
   const value = {
     name: "value",
     of: (b: GraphBuilder, y: Value) => b.add(b.mul(y, row(b, deviation)), row(b, mean)),
   };
-  const lossOf = (errors: readonly number[]): number =>
-    errors.reduce((sum, error, i) => sum + LOSSES[loss].of(error / (deviation[i] ?? 1)), 0) / width;
+  const lossOf = (error: number, i: number): number => LOSSES[loss].of(error / (deviation[i] ?? 1));
   return {
-    ...{ name: description.task, kind: NUMBER.kind, description, width, numbers },
+    ...{ name: description.task, kind: NUMBER.kind, description, width, numbers: names },
     numbersAre: "numbers",
     label: {
-      ...{ dtype: "float32", shape: [width], encoding: "number", missing: "nan", names: [] },
+      ...{ dtype: "float32", shape: [width], encoding: "number", missing: "nan", names: [], columns },
       expected: () => "a number",
       encode: (names) => Float32Array.from(names, numberOf),
     },
-    groups: groupsOf(mean[0] ?? 0, deviation[0] ?? 1),
+    groups: groupsOf(facts, names),
     figures: ["loss_sum", "count", "absolute_error"],
     loss: (inputs) => lossOfRows(inputs, facts),
-    inverseCount: (b, labels) => inverseOf(b, countRows(b, present(b, labels), width)),
+    inverseCount: (b, labels) => {
+      const given = present(b, labels);
+      return width === 1 ? inverseOf(b, countCells(b, given)) : inverseCountOf(b, anyOf(b, given));
+    },
     certainty: 0.5,
     outputs: [value],
     scored: value.name,
     served: value,
     evaluation: () => new NumberEvaluation(mean, lossOf),
-    reports: { ...NUMBER_REPORTS, ...numberParts(numbers) },
-    answers: numberAnswers(width),
+    reports: { ...numberReports(names), ...numberParts(names) },
+    answers: numberAnswers(names),
+    distil: (b, y, teacher) => squaredDistance(b, y, teacher, facts),
   };
 }
 
 /** Ends of groups in deviations from the mean: what is counted, drawn and balanced like a class. */
 const GROUP_ENDS = [-2, -1, 0, 1, 2];
 
-/** Groups by the first number of a row: below the first end, between two of them, from the last on. */
-function groupsOf(mean: number, deviation: number): Task["groups"] {
-  const ends = GROUP_ENDS.map((end) => mean + end * deviation);
-  const texts = ends.map((end) => String(Number(end.toPrecision(GROUP_DIGITS))));
+/** Groups of each number of a row: below the first end, between two of them, from the last on. */
+function groupsOf({ mean, deviation }: Facts, names: readonly string[]): Task["groups"] {
+  const ends = mean.map((middle, i) => GROUP_ENDS.map((end) => middle + end * (deviation[i] ?? 1)));
   return {
-    names: [
-      `below ${texts[0]}`,
-      ...texts.slice(1).map((text, i) => `${texts[i]} to ${text}`),
-      `${texts.at(-1)} and more`,
-    ],
+    names: ends.flatMap((ofNumber, i) => {
+      const texts = ofNumber.map((end) => String(Number(end.toPrecision(GROUP_DIGITS))));
+      const between = texts.slice(1).map((text, at) => `${texts[at]} to ${text}`);
+      const groups = [`below ${texts[0]}`, ...between, `${texts.at(-1)} and more`];
+      return mean.length === 1 ? groups : groups.map((group) => `${names[i]} ${group}`);
+    }),
     areClasses: false,
-    of: (row) => {
-      const [value = Number.NaN] = Array.from(row);
-      return Number.isNaN(value) ? [] : [ends.filter((end) => value >= end).length];
-    },
+    of: (row) =>
+      Array.from(row).flatMap((value, i) => {
+        if (Number.isNaN(value)) return [];
+        const below = ends[i]?.filter((end) => value >= end).length ?? 0;
+        return [i * (GROUP_ENDS.length + 1) + below];
+      }),
   };
 }
 
@@ -170,77 +199,57 @@ const LOSSES = {
 } as const satisfies Readonly<Record<Facts["loss"], object>>;
 
 /**
- * Sum over the labelled rows of the mean over their numbers of the loss of z = y - (label - mean) /
- * deviation. In rows without label z is 0 by choice, not by a product: whatever their answers hold, their
+ * Sum over the labelled rows of the mean over their known numbers of the loss of z = y - (label - mean) /
+ * deviation. Where a label is missing z is 0 by choice, not by a product: whatever the answer holds, its
  * gradient is 0.
  */
 function lossOfRows({ b, y, labels }: LossInputs, { mean, deviation, loss }: Facts): TaskLoss {
-  const width = mean.length;
   const given = present(b, labels);
   const target = b.div(b.sub(labels, row(b, mean)), row(b, deviation));
   const z = b.where(given, b.sub(y, target), b.scalar(0));
-  const sum = overRows(b, LOSSES[loss].emit(b, z), width);
-  const error = overRows(b, b.mul(b.emit("Abs", [z]), row(b, deviation)), width);
-  return {
-    objective: sum,
-    figures: { loss_sum: sum, count: countRows(b, given, width), absolute_error: error },
-  };
+  const isVector = mean.length > 1;
+  const known = isVector ? knownOf(b, given) : undefined;
+  const overRows = (x: Value): Value => total(b, known ? b.div(x, known) : x);
+  const sum = overRows(LOSSES[loss].emit(b, z));
+  const error = overRows(b.mul(b.emit("Abs", [z]), row(b, deviation)));
+  const count = isVector ? b.reduceSum(b.cast(anyOf(b, given), "float32"), [0], 0) : countCells(b, given);
+  return { objective: sum, figures: { loss_sum: sum, count, absolute_error: error } };
 }
 
-/** bool [N, width]: which labels are there; all of a row or none. */
+/**
+ * Sum over the images of the mean over their numbers of the squared difference from a teacher's, whose
+ * answers have the labels' unit, in deviations of the student's training labels.
+ */
+function squaredDistance(b: GraphBuilder, y: Value, teacher: Value, { mean, deviation }: Facts): Value {
+  const target = b.div(b.sub(teacher, row(b, mean)), row(b, deviation));
+  const difference = b.sub(y, target);
+  const sum = total(b, b.mul(difference, difference));
+  return mean.length === 1 ? sum : b.div(sum, b.scalar(mean.length));
+}
+
+/** bool [N, width]: which labels are there. */
 function present(b: GraphBuilder, labels: Value): Value {
   return b.emit("Not", [b.emit("IsNaN", [labels])]);
 }
 
-function countRows(b: GraphBuilder, given: Value, width: number): Value {
-  return overRows(b, b.cast(given, "float32"), width);
+/** Known numbers of each row, [N, 1]; 1 where there are none. */
+function knownOf(b: GraphBuilder, given: Value): Value {
+  return b.emit("Max", [b.reduceSum(b.cast(given, "float32"), [1], 1), b.scalar(1)]);
 }
 
-/** Sum over the rows of the mean over the columns of [N, width]: a scalar. */
-function overRows(b: GraphBuilder, x: Value, width: number): Value {
-  const sum = b.reduceSum(x, [0, 1], 0);
-  return width === 1 ? sum : b.div(sum, b.scalar(width));
+/** bool [N]: rows with a known number. */
+function anyOf(b: GraphBuilder, given: Value): Value {
+  return b.emit("Greater", [b.reduceSum(b.cast(given, "float32"), [1], 0), b.scalar(0)]);
+}
+
+function countCells(b: GraphBuilder, given: Value): Value {
+  return total(b, b.cast(given, "float32"));
+}
+
+function total(b: GraphBuilder, x: Value): Value {
+  return b.reduceSum(x, [0, 1], 0);
 }
 
 function row(b: GraphBuilder, numbers: readonly number[]): Value {
   return b.constant({ dtype: "float32", shape: [numbers.length], data: Float64Array.from(numbers) });
 }
-
-/** What a prediction says of a task of numbers. */
-export interface NumberAnswer {
-  /** In the unit of the training labels; of a vector the first of `values`. */
-  readonly value: number;
-  readonly values?: readonly number[];
-}
-
-function numberAnswers(width: number): AnswerForm {
-  const numbersOf = (answer: Answer): readonly number[] => {
-    const { value, values } = answer as unknown as NumberAnswer;
-    return values ?? [value];
-  };
-  const columns = width === 1 ? ["value"] : Array.from({ length: width }, (_, i) => `value ${i}`);
-  const shownText = (answer: Answer): string =>
-    numbersOf(answer)
-      .map((number) => String(Number(number.toPrecision(SHOWN_DIGITS))))
-      .join(" ");
-  return {
-    promise: width === 1 ? "number" : `${width} numbers`,
-    rule: "they must be finite",
-    accepts: (numbers) => numbers.every(Number.isFinite),
-    read: (numbers): Answer => ({
-      value: numbers[0] ?? Number.NaN,
-      ...(width === 1 ? {} : { values: [...numbers] }),
-    }),
-    columns,
-    values: numbersOf,
-    wide: width === 1 ? [""] : columns,
-    wideValues: numbersOf,
-    shown: {
-      head: "value",
-      samples: [Array.from({ length: width }, () => "-1.23456e+100").join(" ")],
-      text: shownText,
-    },
-  };
-}
-
-const SHOWN_DIGITS = 6;

@@ -2,6 +2,8 @@
 // set.
 import { classKey } from "../spec/classKey.ts";
 
+/** What stands between the tags of a cell, unless the spec says otherwise. */
+export const DEFAULT_SEPARATOR = "|";
 /** The empty set, which is a label: an empty cell is none. */
 export const NO_TAGS = "[]";
 

@@ -18,7 +18,10 @@ export interface TagFigures {
   /** NaN where no row has it; so is F1. */
   readonly averagePrecision: number;
   readonly f1: number;
-  /** The probability from which on the tag is answered for the largest F1 of these rows, and that F1. */
+  /**
+   * The probability from which on the tag is answered, and the F1 of that: the one that is given, else that of
+   * the largest F1 of these rows.
+   */
   readonly threshold: number;
   readonly fittedF1: number;
 }
@@ -37,7 +40,7 @@ export interface TagReport extends TaskReport {
   /** Mean over the tags that occur of each one's F1, and that of always answering all. */
   readonly macroF1: number;
   readonly constantMacroF1: number;
-  /** Macro F1 of each tag at the threshold that is fitted to these rows. */
+  /** Macro F1 of each tag at its threshold. */
   readonly fittedF1: number;
   readonly tags: readonly string[];
   readonly perTag?: readonly TagFigures[];
@@ -117,12 +120,15 @@ function tagTable({ tags, perTag = [] }: TagReport): DetailTable {
 /** Collects batches of logits of one task. */
 export class TagEvaluation implements Evaluation {
   readonly #tags: readonly string[];
+  readonly #thresholds: readonly number[] | undefined;
   readonly #scores: readonly { readonly positives: Scores; readonly negatives: Scores }[];
   #labelled = 0;
   #lossSum = 0;
 
-  constructor(tags: readonly string[]) {
+  /** `thresholds` of the tags; without them they are fitted to the rows. */
+  constructor(tags: readonly string[], thresholds?: readonly number[]) {
     this.#tags = tags;
+    this.#thresholds = thresholds;
     this.#scores = tags.map(() => ({ positives: new Scores(), negatives: new Scores() }));
   }
 
@@ -147,7 +153,9 @@ export class TagEvaluation implements Evaluation {
   }
 
   report(): TagReport {
-    const counts = this.#scores.map(({ positives, negatives }) => countsOf(positives, negatives));
+    const counts = this.#scores.map(({ positives, negatives }, i) =>
+      countsOf(positives, negatives, this.#thresholds?.[i]),
+    );
     const occurring = counts.filter(({ positives }) => positives > 0);
     const meanOf = (figure: (tag: TagCounts) => number): number =>
       occurring.reduce((sum, tag) => sum + figure(tag), 0) / occurring.length;
@@ -175,20 +183,28 @@ interface TagCounts extends TagFigures {
   readonly hits: number;
 }
 
-function countsOf(ofPositives: Scores, ofNegatives: Scores): TagCounts {
+function countsOf(ofPositives: Scores, ofNegatives: Scores, given: number | undefined): TagCounts {
   const [having, others] = [ofPositives.sorted(), ofNegatives.sorted()];
-  const hits = atLeastZero(having);
-  const answered = hits + atLeastZero(others);
+  // Logits from 0 on are probabilities from a half on.
+  const hits = atLeast(having, 0);
+  const answered = hits + atLeast(others, 0);
   const [positives, negatives] = [having.length, others.length];
-  const none = { averagePrecision: Number.NaN, f1: Number.NaN, fittedF1: Number.NaN, threshold: THRESHOLD };
-  if (positives === 0) return { positives, negatives, hits, answered, ...none };
-  const f1 = f1Of(hits, answered, positives);
-  return { positives, negatives, hits, answered, f1, ...rankFigures(having, others) };
+  const counts = { positives, negatives, hits, answered };
+  if (positives === 0) {
+    const none = { averagePrecision: Number.NaN, f1: Number.NaN, fittedF1: Number.NaN };
+    return { ...counts, ...none, threshold: given ?? THRESHOLD };
+  }
+  const figures = { ...counts, f1: f1Of(hits, answered, positives), ...rankFigures(having, others) };
+  if (given === undefined) return figures;
+  const from = Math.log(given / (1 - given));
+  const found = atLeast(having, from);
+  const fittedF1 = f1Of(found, found + atLeast(others, from), positives);
+  return { ...figures, threshold: given, fittedF1 };
 }
 
-/** Logits from 0 on are probabilities from a half on. */
-function atLeastZero(ascending: Float32Array): number {
-  const first = ascending.findIndex((score) => score >= 0);
+/** How many of scores in ascending order are no smaller than one. */
+function atLeast(ascending: Float32Array, least: number): number {
+  const first = ascending.findIndex((score) => score >= least);
   return first < 0 ? 0 : ascending.length - first;
 }
 

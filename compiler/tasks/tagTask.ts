@@ -4,13 +4,15 @@ import { z } from "zod";
 import { MttcError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
-import { classKey } from "../spec/classKey.ts";
 import { sortClasses } from "./classTask.ts";
+import { columnsSetting, settingColumns } from "./columnGroups.ts";
+import { FOCAL_SETTINGS, focalClash } from "./focalLoss.ts";
 import { MISSING_TAG } from "./missing.ts";
 import { inverseCountOf } from "./presence.ts";
 import { tagAnswers } from "./tagAnswers.ts";
-import { NO_TAGS, tagsOf } from "./tagCells.ts";
+import { DEFAULT_SEPARATOR, NO_TAGS, tagsOf } from "./tagCells.ts";
 import { TagEvaluation, THRESHOLD, tagReports, thresholdsOf } from "./tagEvaluation.ts";
+import { FLAG_COLUMNS, flagLabels, setLabels, surveyTags } from "./tagLabels.ts";
 import {
   factsOf,
   type LossInputs,
@@ -24,7 +26,6 @@ import {
 /** More tags than this are a text that was split, or a mistake. */
 const MAX_TAGS = 10_000;
 
-const DEFAULT_SEPARATOR = "|";
 const SEPARATOR = /^[^\p{L}\p{N}\p{Cc}[\]"]$/u;
 const separatorPhrase = { error: "one character that is no letter, digit, quote or bracket" };
 const separator = z.string(separatorPhrase).regex(SEPARATOR, separatorPhrase);
@@ -33,6 +34,8 @@ const factsSchema = z.object({
   tags: z.array(z.string().min(1)).min(1).max(MAX_TAGS),
   /** Between the tags of a cell. */
   separator,
+  /** Columns that say 0 or 1 of a tag each, in the order of `tags`, where the spec names such. */
+  columns: z.array(z.string().min(1)).optional(),
   /** Of exported models: the probability from which on each tag is answered; a half where they are absent. */
   thresholds: z.array(z.number().min(0).max(1)).optional(),
 });
@@ -44,37 +47,38 @@ export const TAGS: TaskKind = {
     separator: separator
       .default(DEFAULT_SEPARATOR)
       .describe("What stands between the tags of a cell, a blank perhaps."),
+    columns: columnsSetting(MAX_TAGS),
+    ...FOCAL_SETTINGS,
   },
-  later: { columns: "tags in columns of 0 and 1, one for each" },
+  mostColumns: MAX_TAGS,
   takesLists: true,
+  weighs: "positives",
   survey: surveyTags,
+  surveyGroup: FLAG_COLUMNS,
+  clash: clashOfSettings,
   facts: factsSchema,
   describe: describeTags,
   open: openTags,
 };
 
-/** Sets of words between bars, one at least of several, that name each word twice or more on the mean. */
-function surveyTags(values: ReadonlyMap<string, number>): string | undefined {
-  const tags = new Set<string>();
-  let [named, hasSeveral] = [0, false];
-  for (const [label, rows] of values) {
-    const set = tagsOf(label, DEFAULT_SEPARATOR);
-    if (set === undefined) return undefined;
-    for (const tag of set) tags.add(tag);
-    named += rows * set.length;
-    hasSeveral ||= set.length > 1;
-  }
-  const isWord = [...tags].some((tag) => Number.isNaN(Number(tag)));
-  return hasSeveral && isWord && named >= 2 * tags.size ? `sets of ${tags.size} tags` : undefined;
+/** A cell of a column of 0 and 1 is of one tag. */
+function clashOfSettings(settings: Readonly<Record<string, unknown>>) {
+  if (!settingColumns(settings) || settings.separator === DEFAULT_SEPARATOR) return focalClash(settings);
+  return { key: "separator", message: "nothing is separated: each of the columns says 0 or 1 of one tag" };
 }
 
-/** The tags that the training labels name; E_TASK_EMPTY for none, E_LABEL for more than a head can have. */
+/**
+ * The columns that the settings name, each a tag, else the tags that the training labels name; E_TASK_EMPTY
+ * for none, E_LABEL for more than a head can have.
+ */
 function describeTags(
   task: string,
   settings: Readonly<Record<string, unknown>>,
   { names }: TrainingColumn,
 ): TaskDescription {
   const between = separator.parse(settings.separator);
+  const columns = settingColumns(settings);
+  if (columns) return { task, kind: TAGS.kind, tags: columns, separator: between, columns };
   const tags = sortClasses([...new Set(names.flatMap((label) => tagsOf(label, between) ?? []))]);
   if (tags.length === 0)
     throw new MttcError({ code: "E_TASK_EMPTY", message: `task "${task}": no training label names a tag` });
@@ -87,7 +91,7 @@ function describeTags(
 
 function openTags(description: TaskDescription): Task {
   const facts = factsOf(factsSchema, description);
-  const { tags } = facts;
+  const { tags, columns } = facts;
   const logits = { name: "logits", of: (_b: GraphBuilder, y: Value) => y };
   const probabilities = {
     name: "probabilities",
@@ -98,11 +102,10 @@ function openTags(description: TaskDescription): Task {
     ...{ name: description.task, kind: TAGS.kind, description, width: tags.length, numbers: tags },
     numbersAre: "tags",
     label: {
-      ...{ dtype: "uint8", shape: [tags.length], encoding: "flags", missing: MISSING_TAG, names: tags },
-      encode: (names) => encodeTags(names, facts),
-      expected: (source) => `a set of tags that ${source} (a${facts.separator}b, or [] for none)`,
+      ...{ dtype: "uint8", shape: [tags.length], encoding: "flags", missing: MISSING_TAG },
+      ...(columns ? flagLabels(columns) : setLabels(facts)),
     },
-    weighs: "positives",
+    weighs: TAGS.weighs,
     groups: {
       names: [...tags, NO_TAGS],
       areClasses: false,
@@ -119,28 +122,15 @@ function openTags(description: TaskDescription): Task {
     outputs: [logits, probabilities],
     scored: logits.name,
     served: probabilities,
-    evaluation: () => new TagEvaluation(tags),
+    evaluation: () => new TagEvaluation(tags, facts.thresholds),
     reports: tagReports(tags),
     answers: tagAnswers(tags, facts.thresholds ?? tags.map(() => THRESHOLD), facts.separator),
+    distil: bernoulliDivergence,
     fitted: (report) => {
       const thresholds = thresholdsOf(report);
       return thresholds?.length === tags.length ? { ...description, thresholds } : description;
     },
   };
-}
-
-/** uint8 [names x tags]; a label that names others, or is no set, is missing whole. */
-function encodeTags(names: readonly string[], facts: z.output<typeof factsSchema>): Uint8Array {
-  const width = facts.tags.length;
-  const placeOf = new Map(facts.tags.map((tag, i) => [classKey(tag), i]));
-  const flags = new Uint8Array(names.length * width).fill(MISSING_TAG);
-  for (const [row, name] of names.entries()) {
-    const places = tagsOf(name, facts.separator)?.map((tag) => placeOf.get(tag));
-    if (!places || places.includes(undefined)) continue;
-    flags.fill(0, row * width, (row + 1) * width);
-    for (const place of places) flags[row * width + (place ?? 0)] = 1;
-  }
-  return flags;
 }
 
 /**
@@ -149,7 +139,7 @@ function encodeTags(names: readonly string[], facts: z.output<typeof factsSchema
  * binary_cross_entropy_with_logits). Unknown tags are chosen away before and behind: whatever their logits
  * hold, their gradient is exactly 0.
  */
-function sigmoidCrossEntropy({ b, y, labels, weights }: LossInputs): TaskLoss {
+function sigmoidCrossEntropy({ b, y, labels, weights, choices }: LossInputs): TaskLoss {
   const known = knownCells(b, labels);
   const zero = b.scalar(0);
   const logits = b.where(known, y, zero);
@@ -167,13 +157,40 @@ function sigmoidCrossEntropy({ b, y, labels, weights }: LossInputs): TaskLoss {
     predicted_positives: total(b, answered),
     label_positives: total(b, flags),
   };
-  return { objective: weights ? total(b, weighPositives(b, ofRows, flags, weights())) : sum, figures };
+  if (!weights && choices.gamma === 0) return { objective: sum, figures };
+  const focused = choices.gamma === 0 ? ofRows : b.mul(ofRows, focus(b, logits, flags, choices.gamma));
+  const weighed = weights ? weighPositives(b, focused, flags, weights()) : focused;
+  return { objective: total(b, weighed), figures };
+}
+
+/**
+ * (1 - p)^gamma, p being s(y) of a tag that is there and 1 - s(y) of another: s((1 - 2t) y)^gamma = exp(-gamma
+ * log(1 + e^((2t - 1) y))). So weighed, the loss is torchvision's sigmoid_focal_loss without its alpha.
+ */
+function focus(b: GraphBuilder, logits: Value, flags: Value, gamma: number): Value {
+  const signs = b.sub(b.mul(flags, b.scalar(2)), b.scalar(1));
+  return b.emit("Exp", [b.mul(b.emit("Softplus", [b.mul(signs, logits)]), b.scalar(-gamma))]);
 }
 
 /** w of a cell that has its tag, 1 of others (PyTorch's pos_weight): 1 + t (w - 1). */
 function weighPositives(b: GraphBuilder, ofCells: Value, flags: Value, weights: Value): Value {
   const more = b.sub(weights, b.scalar(1));
   return b.mul(ofCells, b.add(b.scalar(1), b.mul(flags, more)));
+}
+
+/** Probabilities below this count as 0: the logarithm stays finite, and p log p vanishes there. */
+const LEAST_PROBABILITY = 1e-30;
+
+/**
+ * Sum over the images of the mean over the tags of KL(teacher || student) of having the tag or not, the
+ * teacher's probabilities p [N, tags] given: p log p + (1 - p) log(1 - p) + log(1 + e^y) - p y.
+ */
+function bernoulliDivergence(b: GraphBuilder, logits: Value, p: Value): Value {
+  const least = b.scalar(LEAST_PROBABILITY);
+  const negentropy = (q: Value): Value => b.mul(q, b.emit("Log", [b.emit("Max", [q, least])]));
+  const own = b.add(negentropy(p), negentropy(b.sub(b.scalar(1), p)));
+  const cross = b.sub(b.emit("Softplus", [logits]), b.mul(p, logits));
+  return b.div(total(b, b.add(own, cross)), b.scalar(Number(logits.type.shape[1])));
 }
 
 /** bool [N, tags]: which cells say 0 or 1. */

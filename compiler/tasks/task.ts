@@ -29,7 +29,19 @@ export interface LossInputs {
   readonly labels: Value;
   /** Declares `class_weight/<task>`, float32 [width]; undefined where the spec weighs nothing. */
   readonly weights: (() => Value) | undefined;
+  readonly choices: LossChoices;
 }
+
+/** Which loss of several is trained, where a kind has several. Figures are always of the plain one. */
+export interface LossChoices {
+  /** e of labels that are (1 - e) one-hot + e / K. */
+  readonly labelSmoothing: number;
+  /** Of the focal loss; 0 is the cross-entropy. */
+  readonly gamma: number;
+}
+
+/** The usual one. */
+export const PLAIN_LOSS: LossChoices = { labelSmoothing: 0, gamma: 0 };
 
 /** What a (micro-)batch says of a task: float32 scalars. */
 export interface TaskLoss {
@@ -58,12 +70,19 @@ export interface TaskLabel extends Pick<LabelRole, "encoding" | "missing"> {
   readonly dtype: "int64" | "float32" | "uint8";
   readonly shape: readonly number[];
   /**
-   * Of each of the different labels of a column, as spelled, its numbers, row-major [names x numbers of a
-   * row]; missing ones (-1 of int64, NaN of float32, 255 of uint8) where a label is none of this task's.
+   * Columns of a table that hold its labels, a number of a row each; absent: the one that is called as the
+   * task is holds all of them.
+   */
+  readonly columns?: readonly string[] | undefined;
+  /**
+   * Of each of the different labels of a column, as spelled, its numbers, row-major [names x numbers of the
+   * column]; missing ones (-1 of int64, NaN of float32, 255 of uint8) where a label is none of this task's.
    */
   readonly encode: (names: readonly string[]) => Int32Array | Float32Array | Uint8Array;
-  /** What a label has to be, for messages; `source` is who decided that ("the spec lists"). */
-  readonly expected: (source: string) => string;
+  /** What `label`, or that part of one, has to be, for messages; `source` decided that ("the spec lists"). */
+  readonly expected: (source: string, label: string) => string;
+  /** Parts of a label that are none of this task's; absent, or none: it is as a whole. */
+  readonly strangers?: (label: string) => readonly string[];
   /** Labels that may have been meant. */
   readonly names: readonly string[];
 }
@@ -73,6 +92,9 @@ export interface TrainingColumn {
   readonly names: readonly string[];
   readonly rows: ArrayLike<number>;
 }
+
+/** What class weights weigh. */
+export type Weighed = "classes" | "positives";
 
 /** A task of a kind. */
 export interface Task {
@@ -89,7 +111,7 @@ export interface Task {
    * What the spec's `class_weights` weigh: its classes (the loss is divided by the sum of the rows' weights),
    * or the cells that have a tag (the loss is divided by the number of rows); absent: nothing.
    */
-  readonly weighs?: "classes" | "positives";
+  readonly weighs?: Weighed | undefined;
   /** What its labels are counted by: of classes the classes, of others what is like them. */
   readonly groups: {
     readonly names: readonly string[];
@@ -126,6 +148,16 @@ export interface Task {
   readonly distil?: (b: GraphBuilder, y: Value, teacher: Value) => Value;
 }
 
+/** What a column of a table holds, seen as a whole. */
+export interface ColumnSurvey {
+  /** Rows of each value; lists as JSON writes them. */
+  readonly values: ReadonlyMap<string, number>;
+  /** Whether its values are few and frequent enough for classes. */
+  readonly mayBeClasses: boolean;
+  /** Whether its cells are lists, which are labels of kinds with `takesLists` alone. */
+  readonly areLists: boolean;
+}
+
 /** A kind of task: binds what is known of a task. */
 export interface TaskKind {
   readonly kind: string;
@@ -133,20 +165,40 @@ export interface TaskKind {
   readonly doc: string;
   /** Keys of its entries in the spec's `tasks`, beside `name` and `kind`. */
   readonly settings: Readonly<Record<string, z.ZodType>>;
+  /** A setting that does not go with the others, and why. */
+  readonly clash?: (
+    settings: Readonly<Record<string, unknown>>,
+  ) => { readonly key: string; readonly message: string } | undefined;
   /**
-   * What a column holds, for people, where it may be of this kind (`values`: rows of each); undefined where it
-   * is none. `mayBeClasses`: its values are few and frequent enough for classes. Absent where nothing tells.
+   * What a column holds, for people, where it may be of this kind; undefined where it is none. Absent where
+   * nothing tells.
    */
-  readonly survey?: (values: ReadonlyMap<string, number>, mayBeClasses: boolean) => string | undefined;
-  /** Further such keys that are not available yet, each with what it would be. */
-  readonly later?: Readonly<Record<string, string>>;
+  readonly survey?: (column: ColumnSurvey) => string | undefined;
+  /**
+   * Whether a column with these values (rows of each) may be one of a task's `columns`, and what those hold,
+   * for people, of so many columns; absent where nothing tells.
+   */
+  readonly surveyGroup?: {
+    readonly accepts: (values: ReadonlyMap<string, number>) => boolean;
+    readonly holds: (columns: number) => string;
+  };
+  /** How many columns of a table a task may have (the setting `columns`); absent: one. */
+  readonly mostColumns?: number;
   /** Whether cells of JSON Lines and Parquet may be lists; one is a label as JSON writes it. */
   readonly takesLists?: boolean;
-  /** What is known of a task whose spec has these settings, by its training labels. */
+  /** Whether its labels are the classes that a spec may list under `classes`. */
+  readonly areClasses?: boolean;
+  /** `weighs` of its tasks. */
+  readonly weighs?: Weighed;
+  /**
+   * What is known of a task whose spec has these settings, by its training labels; `others` are the further
+   * columns of a task whose settings name several.
+   */
   readonly describe: (
     task: string,
     settings: Readonly<Record<string, unknown>>,
     column: TrainingColumn,
+    ...others: readonly TrainingColumn[]
   ) => TaskDescription;
   /** The facts of its tasks, as they lie beside a task's name in manifests, runs and exports. */
   readonly facts: z.ZodType<object>;

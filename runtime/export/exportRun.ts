@@ -2,13 +2,12 @@
 // Nothing is put in place before every file has been opened, run on real images and found equal to the
 // trainer.
 import { join, resolve } from "node:path";
-import { z } from "zod";
 import { tasksOf } from "../../compiler/bundle/manifestTasks.ts";
 import { type ExportedFile, exportModel } from "../../compiler/export/exportModel.ts";
 import { fullMetadata, type ModelKind } from "../../compiler/export/modelMetadata.ts";
-import type { Task, TaskDescription } from "../../compiler/tasks/task.ts";
 import { writeDirectoryAtomically } from "../files/atomicDirectory.ts";
 import { refuseForeignFolder } from "../files/ownOutput.ts";
+import { fittedDescription } from "../infer/fittedTasks.ts";
 import { OrtHost } from "../ort/ortHost.ts";
 import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
 import { usageError } from "../train/trainerCalls.ts";
@@ -57,7 +56,7 @@ export async function exportRun(
   const manifest = await trainer.manifest();
   const directory = resolve(options.directory ?? join(trainer.directory ?? ".", EXPORT_FOLDER));
   await refuseForeignExport(directory);
-  const classes = tasksOf(manifest).map((task) => fittedTask(task, trainer.history.at(-1)));
+  const classes = tasksOf(manifest).map((task) => fittedDescription(task, trainer.history.at(-1)));
   const values = new ParameterValues(await trainer.parameters(), manifest);
   const { split = false } = options;
   const trunk = await trainer.trunk();
@@ -85,17 +84,6 @@ export async function exportRun(
   });
   const images = reference.images.shape[0] ?? 0;
   return { directory, images, files: files.map(describeFile), checks, notes };
-}
-
-const evaluatedSchema = z.object({
-  evaluation: z.object({ tasks: z.record(z.string(), z.looseObject({})) }),
-});
-
-/** A task with what the validation labels of the epoch whose weights are exported have decided. */
-function fittedTask(task: Task, epoch: unknown): TaskDescription {
-  const reports = evaluatedSchema.safeParse(epoch).data?.evaluation.tasks ?? {};
-  const report = Object.hasOwn(reports, task.name) ? reports[task.name] : undefined;
-  return (report && task.fitted?.(report)) ?? task.description;
 }
 
 /** A run without logdir lies in a temporary folder, which goes when the trainer is closed. */

@@ -35,6 +35,7 @@ import type { LabelTable } from "../tables/labelTable.ts";
 import { evenlySpread } from "../tables/rowOrder.ts";
 import { EvaluationDevice } from "./evaluationDevice.ts";
 import type { EvaluationReport } from "./evaluationReport.ts";
+import { fittedEntry } from "./fittedTasks.ts";
 import {
   evaluateRows,
   outputsOfRows,
@@ -81,7 +82,9 @@ export class TrainedRun implements AsyncDisposable {
     this.#host = host;
     this.#reader = new LoaderThread({ format: imageFormat(folder.spec) });
     const parallel = folder.spec.num_parallel_calls;
-    this.#scoring = { manifest, device, reader: this.#reader, parallel };
+    const { batchSize } = manifest;
+    const tasks = manifest.tasks.map((entry) => fittedEntry(entry, this.history.at(-1)));
+    this.#scoring = { manifest: { batchSize, tasks }, device, reader: this.#reader, parallel };
     this.warnings = [
       ...(host.note === undefined ? [] : [host.note]),
       ...(onDevice === undefined ? [] : [onDevice]),
@@ -177,7 +180,7 @@ export class TrainedRun implements AsyncDisposable {
     };
   }
 
-  /** Evaluates on `rows`, those of `labels`. */
+  /** Evaluates on `rows`, those of `labels`; tags by the thresholds that the run's validation has fitted. */
   async evaluate({ rows }: Pick<EvaluationRows, "rows">): Promise<EvaluationReport> {
     return await evaluateRows(this.#scoring, rows);
   }

@@ -1,11 +1,13 @@
-// The spec's class_weights -> a weight per class of each task, as the training step takes them. The loss of a
-// task is then sum(w ce) / sum(w) over its labelled rows (PyTorch's CrossEntropyLoss with `weight`).
+// The spec's class_weights -> a weight per class or tag of each task, as the training step takes them. The loss
+// of a task of classes is then sum(w ce) / sum(w) over its labelled rows (PyTorch's CrossEntropyLoss with
+// `weight`), that of a cell which has its tag w times what it was (`pos_weight` of BCEWithLogitsLoss).
 import { suggestName } from "../../compiler/diagnostics.ts";
 import { classKey } from "../../compiler/spec/classKey.ts";
 import type { StepSpec } from "../../compiler/spec/schema.ts";
+import type { Task } from "../../compiler/tasks/task.ts";
 import { FaultList } from "../tables/faultList.ts";
-import type { ClassNames, LabelledRows } from "./classes.ts";
-import { classOf, hasFlags, isMissing, rowCount, type TaskLabels } from "./taskLabels.ts";
+import { type LabelledRows, labelsByTask } from "./classes.ts";
+import { classOf, isMissing, rowCount, type TaskLabels } from "./taskLabels.ts";
 
 /** Weights by task, [classes] or [tags]; tasks without weights are not in it. */
 export type ClassWeights = ReadonlyMap<string, Float32Array>;
@@ -13,43 +15,49 @@ export type ClassWeights = ReadonlyMap<string, Float32Array>;
 /**
  * Weights of the training labels' classes. `balanced`: n / (C n_c), with n labelled rows, C classes that have
  * any and n_c rows of class c (scikit-learn's compute_class_weight); 1 for a class without rows. Of tags
- * n_0 / n_1, rows without and with the tag, 1 where one of them is 0 (for PyTorch's pos_weight). A map: its
- * weights, 1 for classes that it leaves out; E_CONFIG for a class that the task has not.
+ * n_0 / n_1, rows without and with the tag, 1 where one of them is 0. A map: its weights, 1 for classes and
+ * tags that it leaves out; E_CONFIG for one that the task has not.
  */
 export function resolveClassWeights(
   given: StepSpec["class_weights"],
-  classes: ClassNames,
+  tasks: readonly Pick<Task, "name" | "numbers" | "weighs">[],
   train: LabelledRows,
 ): ClassWeights {
   if (given === null) return new Map();
-  if (given === "balanced")
-    return new Map(
-      train.tasks.flatMap((task, at) => {
-        const names = Object.hasOwn(classes, task) ? classes[task] : undefined;
-        const labels = train.labels[at];
-        if (labels && hasFlags(labels)) return [[task, positiveWeights(labels)] as const];
-        return names ? [[task, balancedWeights(labels, names.length)] as const] : [];
-      }),
-    );
+  const columns = labelsByTask(train);
   const faults = new FaultList();
   const weights = new Map<string, Float32Array>();
-  for (const [task, byClass] of Object.entries(given)) {
-    const names = classes[task] ?? [];
-    const keys = new Set(names.map(classKey));
-    for (const name of Object.keys(byClass)) {
-      if (keys.has(classKey(name))) continue;
-      const message = `task "${task}" has no class "${name}"`;
-      const at = { path: `class_weights.${task}.${name}` };
-      faults.add({ code: "E_CONFIG", message, at, hint: suggestName(name, names) });
-    }
-    const known = new Map(Object.entries(byClass).map(([name, weight]) => [classKey(name), weight]));
-    weights.set(
-      task,
-      Float32Array.from(names, (name) => known.get(classKey(name)) ?? 1),
-    );
+  for (const { name: task, numbers, weighs } of tasks) {
+    const labels = columns.get(task);
+    if (!weighs || !labels) continue;
+    if (given === "balanced")
+      weights.set(
+        task,
+        weighs === "positives" ? positiveWeights(labels) : balancedWeights(labels, numbers.length),
+      );
+    else if (Object.hasOwn(given, task))
+      weights.set(task, listedWeights(given[task] ?? {}, { task, numbers, weighs }, faults));
   }
   faults.throwIfAny();
   return weights;
+}
+
+/** The weights that a map gives, in the order of the task's numbers. */
+function listedWeights(
+  byName: Readonly<Record<string, number>>,
+  { task, numbers, weighs }: Pick<Task, "numbers" | "weighs"> & { readonly task: string },
+  faults: FaultList,
+): Float32Array {
+  const keys = new Set(numbers.map(classKey));
+  const what = weighs === "positives" ? "tag" : "class";
+  for (const name of Object.keys(byName)) {
+    if (keys.has(classKey(name))) continue;
+    const message = `task "${task}" has no ${what} "${name}"`;
+    const at = { path: `class_weights.${task}.${name}` };
+    faults.add({ code: "E_CONFIG", message, at, hint: suggestName(name, numbers) });
+  }
+  const known = new Map(Object.entries(byName).map(([name, weight]) => [classKey(name), weight]));
+  return Float32Array.from(numbers, (name) => known.get(classKey(name)) ?? 1);
 }
 
 /** Rows of each class of a task, [classCount]. */
@@ -62,8 +70,8 @@ export function countClasses(labels: TaskLabels, classCount: number): Float64Arr
   return counts;
 }
 
-function balancedWeights(labels: TaskLabels | undefined, classCount: number): Float32Array {
-  const counts = labels ? countClasses(labels, classCount) : new Float64Array(classCount);
+function balancedWeights(labels: TaskLabels, classCount: number): Float32Array {
+  const counts = countClasses(labels, classCount);
   const labelled = counts.reduce((sum, count) => sum + count, 0);
   const present = counts.filter((count) => count > 0).length;
   return Float32Array.from(counts, (count) => (count > 0 ? labelled / (present * count) : 1));

@@ -1,14 +1,21 @@
 // Label tables -> what is known of each task, and the numbers of its labels, both as the task's kind has
 // them: classes are the sorted values of the training labels, or those that the spec lists. The order of the
 // rows never matters. What is missing is a number of its own from here on (missing.ts).
-import { InternalError, suggestName } from "../../compiler/diagnostics.ts";
+import { InternalError, need, suggestName } from "../../compiler/diagnostics.ts";
 import type { LabelSpec } from "../../compiler/spec/schema.ts";
 import { sortClasses } from "../../compiler/tasks/classTask.ts";
 import { kindNamed, openTasks } from "../../compiler/tasks/openTask.ts";
-import type { Task, TaskDescription } from "../../compiler/tasks/task.ts";
+import type { Task, TaskDescription, TrainingColumn } from "../../compiler/tasks/task.ts";
 import { FaultList } from "../tables/faultList.ts";
 import type { ImageRows } from "../tables/imageRows.ts";
-import { type LabelColumn, type LabelTable, NO_NAME } from "../tables/labelTable.ts";
+import {
+  columnsOfTask,
+  type LabelColumn,
+  type LabelPlace,
+  type LabelTable,
+  NO_NAME,
+  placeText,
+} from "../tables/labelTable.ts";
 import { labelWarnings, listNames } from "./labelWarnings.ts";
 import type { BatchSpec } from "./sampler.ts";
 import { isMissing, missingLike, type TaskLabels } from "./taskLabels.ts";
@@ -53,6 +60,8 @@ export interface PreparedLabels {
 /** How many cells of a column a spelling made missing; "" stands for empty cells. */
 export interface MissingCount {
   readonly task: string;
+  /** Of a task of several columns: which one. */
+  readonly column?: string;
   readonly split: "train" | "val";
   readonly spelling: string;
   readonly cells: number;
@@ -90,15 +99,16 @@ export function prepareLabels(
   const tasks = openTasks(described);
   const classes = classesOf(tasks);
   const origins = new Map(train.tasks.map((task) => [task, originOf(task, given)]));
-  const trainRows = encodeTable(train, tasks, (task, places) =>
-    refuseStrangers(faults, train, task, places, origins.get(task.name)),
+  const trainRows = encodeTable(train, tasks, (task, strangers) =>
+    refuseStrangers(faults, { table: train, task, origin: origins.get(task.name) }, strangers),
   );
   const ignored: string[] = [];
   const valRows =
     val &&
-    encodeTable(val, tasks, (task, places) => {
-      if (unknownVal === "ignore" && isIgnorable(task)) ignored.push(ignoredText(task, places));
-      else refuseStrangers(faults, val, task, places, origins.get(task.name), IGNORE_HINT);
+    encodeTable(val, tasks, (task, strangers) => {
+      const origin = origins.get(task.name);
+      if (unknownVal === "ignore" && isIgnorable(task)) ignored.push(ignoredText(task, strangers));
+      else refuseStrangers(faults, { table: val, task, origin, more: IGNORE_HINT }, strangers);
     });
   faults.throwIfAny();
   const listed = new Set(Object.keys(given));
@@ -108,9 +118,12 @@ export function prepareLabels(
   return { tasks: described, classes, train: trainRows, val: valRows, missing, warnings: all };
 }
 
-function missingCounts({ tasks, columns }: LabelTable, split: MissingCount["split"]): MissingCount[] {
-  return tasks.flatMap((task, index) =>
-    Array.from(columns[index]?.missing ?? [], ([spelling, cells]) => ({ task, split, spelling, cells })),
+function missingCounts({ columns }: LabelTable, split: MissingCount["split"]): MissingCount[] {
+  return columns.flatMap(({ task, column, missing }) =>
+    Array.from(missing, ([spelling, cells]) => ({
+      ...{ task, ...(column === task ? {} : { column }) },
+      ...{ split, spelling, cells },
+    })),
   );
 }
 
@@ -121,9 +134,9 @@ function missingCounts({ tasks, columns }: LabelTable, split: MissingCount["spli
  */
 export function encodeLabels(table: LabelTable, tasks: readonly Task[], ignored?: string[]): LabelledRows {
   const faults = new FaultList();
-  const rows = encodeTable(table, tasks, (task, places) => {
-    if (ignored !== undefined && isIgnorable(task)) ignored.push(ignoredText(task, places));
-    else refuseStrangers(faults, table, task, places);
+  const rows = encodeTable(table, tasks, (task, strangers) => {
+    if (ignored !== undefined && isIgnorable(task)) ignored.push(ignoredText(task, strangers));
+    else refuseStrangers(faults, { table, task }, strangers);
   });
   faults.throwIfAny();
   return rows;
@@ -142,9 +155,9 @@ function describeTasks(
   faults: FaultList,
 ): TaskDescription[] {
   return train.tasks.map((task, index): TaskDescription => {
-    const column = train.columns[index];
-    const names = column?.names ?? [];
-    if (names.length === 0) {
+    const columns = columnsOfTask(train, task);
+    const [column, ...others] = columns.map(trainingColumn);
+    if (columns.every(({ names }) => names.length === 0)) {
       const message = `task "${task}" has no label in ${train.source}`;
       faults.add({ code: "E_TASK_EMPTY", message, at: { path: `tasks[${index}]` } });
     }
@@ -155,14 +168,14 @@ function describeTasks(
     const settings = Object.hasOwn(kinds, task) ? kinds[task] : undefined;
     const kind = kindNamed(settings?.kind);
     if (!kind) throw new InternalError(`a spec has the kind ${settings?.kind}`);
-    return kind.describe(task, settings ?? {}, { names, rows: rowsOfNames(column) });
+    return kind.describe(task, settings ?? {}, need(column, `a column of ${task}`), ...others);
   });
 }
 
-function rowsOfNames(column: LabelColumn | undefined): Float64Array {
-  const rows = new Float64Array(column?.names.length ?? 0);
-  for (const code of column?.codes ?? []) if (code !== NO_NAME) rows[code] = (rows[code] ?? 0) + 1;
-  return rows;
+function trainingColumn({ names, codes }: LabelColumn): TrainingColumn {
+  const rows = new Float64Array(names.length);
+  for (const code of codes) if (code !== NO_NAME) rows[code] = (rows[code] ?? 0) + 1;
+  return { names, rows };
 }
 
 function originOf(task: string, given: ClassNames): string {
@@ -174,47 +187,74 @@ function isIgnorable({ groups }: Task): boolean {
   return groups.areClasses;
 }
 
-/** Told of labels that are none of a task's, by their spelling. */
-type OnStrangers = (task: Task, places: ReadonlyMap<string, Places>) => void;
+/** Labels of a column that are none of its task's, or what of them is not, by their spelling. */
+interface Strangers {
+  readonly place: LabelPlace;
+  readonly places: ReadonlyMap<string, Places>;
+}
+
+type OnStrangers = (task: Task, strangers: Strangers) => void;
 
 function encodeTable(table: LabelTable, tasks: readonly Task[], onStrangers: OnStrangers): LabelledRows {
-  const labels = tasks.map((task, index) =>
-    encodeColumn(task, table.columns[index], table.paths.length, onStrangers),
-  );
+  const labels = tasks.map((task) => encodeTask(task, table, onStrangers));
   return { tasks: table.tasks, paths: table.paths, labels, locate: table.locate };
 }
 
-function encodeColumn(
-  task: Task,
-  column: LabelColumn | undefined,
-  rows: number,
-  onStrangers: OnStrangers,
-): TaskLabels {
+/** Each column of a task holds as many numbers of a row. */
+function encodeTask(task: Task, table: LabelTable, onStrangers: OnStrangers): TaskLabels {
   const width = task.label.shape.reduce((product, size) => product * size, 1);
-  const ofNames = task.label.encode(column?.names ?? []);
-  const values = missingLike(ofNames, rows * width);
-  const places = new Map<string, Places>();
-  for (const [row, code] of (column?.codes ?? new Int32Array()).entries()) {
-    if (code === NO_NAME) continue;
-    const start = code * width;
-    if (isMissing(ofNames, start)) addPlace(places, column?.names[code] ?? "", row);
-    else for (let i = 0; i < width; i++) values[row * width + i] = ofNames[start + i] ?? 0;
+  const columns = columnsOfTask(table, task.name);
+  const wanted = task.label.columns?.length ?? 1;
+  if (columns.length !== wanted)
+    throw new InternalError(`${columns.length} columns of the task ${task.name}, which has ${wanted}`);
+  const part = width / wanted;
+  const values = missingLike(task.label.encode([]), table.paths.length * width);
+  for (const [at, column] of columns.entries()) {
+    const places = encodeColumn(task, column, { values, width, part, first: at * part });
+    if (places.size > 0) onStrangers(task, { place: column, places });
   }
-  if (places.size > 0) onStrangers(task, places);
   return { values, width };
+}
+
+/** Where the numbers of a column go: `part` of each row from `first` on. */
+interface ColumnTarget extends TaskLabels {
+  readonly part: number;
+  readonly first: number;
+}
+
+/** What is not the task's. */
+function encodeColumn(
+  { label }: Task,
+  { names, codes }: LabelColumn,
+  { values, width, part, first }: ColumnTarget,
+): ReadonlyMap<string, Places> {
+  const ofNames = label.encode(names);
+  const places = new Map<string, Places>();
+  for (const [row, code] of codes.entries()) {
+    if (code === NO_NAME) continue;
+    const start = code * part;
+    if (isMissing(ofNames, start)) {
+      const name = names[code] ?? "";
+      const parts = label.strangers?.(name) ?? [];
+      for (const stranger of parts.length > 0 ? parts : [name]) addPlace(places, stranger, row);
+    } else for (let i = 0; i < part; i++) values[row * width + first + i] = ofNames[start + i] ?? 0;
+  }
+  return places;
 }
 
 const IGNORE_HINT = "`unknown_val_classes: ignore` leaves such labels out";
 
-/** A fault for each label that is none of its task's, with its lines. */
-function refuseStrangers(
-  faults: FaultList,
-  table: LabelTable,
-  task: Task,
-  places: ReadonlyMap<string, Places>,
-  origin = "the training labels have",
-  more?: string,
-): void {
+/** Whose labels are refused, who decided what they may be, and what else can be done. */
+interface Refusal {
+  readonly table: LabelTable;
+  readonly task: Task;
+  readonly origin?: string | undefined;
+  readonly more?: string;
+}
+
+/** A fault for each label, or part of one, that is none of its task's, with its lines. */
+function refuseStrangers(faults: FaultList, refusal: Refusal, { place, places }: Strangers): void {
+  const { table, task, origin = "the training labels have", more } = refusal;
   for (const value of sortClasses([...places.keys()])) {
     // Nearest names of what is only counted would take minutes where there are thousands.
     if (faults.isFull) {
@@ -222,15 +262,19 @@ function refuseStrangers(
       continue;
     }
     const rows = places.get(value) ?? { first: [], count: 0 };
-    const what = task.label.expected(origin);
-    const message = `task "${task.name}": "${value}" is not ${what} (${placesOf(table, rows)})`;
+    const what = task.label.expected(origin, value);
+    const message = `${placeText(place)}: "${value}" is not ${what} (${placesOf(table, rows)})`;
     const at = table.locate(rows.first[0] ?? 0);
-    const ways = isIgnorable(task) ? [suggestName(value, task.label.names), ...(more ? [more] : [])] : [];
+    const { names } = task.label;
+    const ways = [
+      ...(names.length > 0 ? [suggestName(value, names)] : []),
+      ...(more && isIgnorable(task) ? [more] : []),
+    ];
     faults.add({ code: "E_LABEL", message, at, ...(ways.length > 0 ? { hint: ways.join("; ") } : {}) });
   }
 }
 
-function ignoredText({ name: task }: Task, places: ReadonlyMap<string, Places>): string {
+function ignoredText({ name: task }: Task, { places }: Strangers): string {
   const rows = [...places.values()].reduce((sum, { count }) => sum + count, 0);
   const names = sortClasses([...places.keys()]).map((name) => `${name} (${places.get(name)?.count})`);
   return `task "${task}": ${rows} validation rows have no label, theirs are no class: ${listNames(names)}`;

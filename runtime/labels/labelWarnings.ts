@@ -1,7 +1,13 @@
 // What label tables hold that is legal but probably not meant, one sentence each with its numbers: words that
 // were taken as missing, classes that look alike, that mean no label elsewhere, that have a single row.
 import { classKey } from "../../compiler/spec/classKey.ts";
-import { type LabelColumn, type LabelTable, NO_NAME } from "../tables/labelTable.ts";
+import {
+  columnsOfTask,
+  type LabelColumn,
+  type LabelTable,
+  NO_NAME,
+  placeText,
+} from "../tables/labelTable.ts";
 import { type BatchSpec, sampleProbabilities } from "./sampler.ts";
 import { classOf, rowCount, type TaskLabels } from "./taskLabels.ts";
 
@@ -26,13 +32,18 @@ export interface ReadLabels {
 /** What is legal but probably not meant, one sentence each. */
 export function labelWarnings(read: ReadLabels): string[] {
   const { train, val } = read;
-  const warnings = train.tasks.flatMap((task, index) => [
-    ...missingWarnings(task, train, train.columns[index]),
-    ...(val ? missingWarnings(task, val, val.columns[index]) : []),
-    ...spellingWarnings(read, task, index),
-    ...classWarnings(read, task, index),
-    ...singleRowWarnings(read, task, index),
-  ]);
+  const warnings = train.tasks.flatMap((task, index) => {
+    const columns = columnsOfTask(train, task);
+    const validated = val && columnsOfTask(val, task);
+    return [
+      ...columns.flatMap((column) => missingWarnings(train, column)),
+      ...(val && validated ? validated.flatMap((column) => missingWarnings(val, column)) : []),
+      ...groupWarnings(columns),
+      ...spellingWarnings(read, task, columns[0]),
+      ...classWarnings(read, task, columns, validated),
+      ...singleRowWarnings(read, task, index),
+    ];
+  });
   const empty = rowsWithoutLabel(train);
   if (empty > 0) warnings.push(`${empty} training rows have no label at all`);
   const shared = val === undefined ? 0 : sharedRows(train, val);
@@ -56,11 +67,22 @@ export function listNames(names: readonly string[]): string {
 }
 
 /** Words alone: that empty cells are missing is what everybody means. */
-function missingWarnings(task: string, { source }: LabelTable, column: LabelColumn | undefined): string[] {
-  if (column === undefined || [...column.missing.keys()].every((word) => word === "")) return [];
+function missingWarnings({ source }: LabelTable, column: LabelColumn): string[] {
+  if ([...column.missing.keys()].every((word) => word === "")) return [];
   return [
-    `task "${task}": taken as missing in ${source}: ${missingText(column)} (\`missing\` in the spec lists the words)`,
+    `${placeText(column)}: taken as missing in ${source}: ${missingText(column)} (\`missing\` in the spec lists the words)`,
   ];
+}
+
+/** Columns of a group from which there is nothing to learn. */
+function groupWarnings(columns: readonly LabelColumn[]): string[] {
+  if (columns.length === 1) return [];
+  return columns.flatMap((column) => {
+    const { names } = column;
+    if (names.length === 0) return [`${placeText(column)} has no training label`];
+    if (new Set(names.map(classKey)).size > 1) return [];
+    return [`${placeText(column)} has one value only (${names[0]}): there is nothing to learn`];
+  });
 }
 
 /** Rows of each class of a column, by its key. */
@@ -75,8 +97,11 @@ function rowsByKey({ names, codes }: LabelColumn): Map<string, number> {
 }
 
 /** Classes that a reader would take for one, or for no label. */
-function spellingWarnings({ classes, listed, train }: ReadLabels, task: string, index: number): string[] {
-  const column = train.columns[index];
+function spellingWarnings(
+  { classes, listed }: ReadLabels,
+  task: string,
+  column: LabelColumn | undefined,
+): string[] {
   if (column === undefined || listed.has(task) || !Object.hasOwn(classes, task)) return [];
   const rows = rowsByKey(column);
   const warnings: string[] = [];
@@ -111,10 +136,15 @@ function groupsOf(names: Iterable<string>, keyOf: (name: string) => string): str
 }
 
 /** Classes without rows, a single class, and -1. */
-function classWarnings({ classes, train, val }: ReadLabels, task: string, index: number): string[] {
+function classWarnings(
+  { classes, val }: ReadLabels,
+  task: string,
+  columns: readonly LabelColumn[],
+  valColumns: readonly LabelColumn[] = [],
+): string[] {
   const names = classes[task] ?? [];
-  const trained = new Set(train.columns[index]?.names.map(classKey));
-  const validated = new Set(val?.columns[index]?.names.map(classKey));
+  const keysOf = (of: readonly LabelColumn[]) => new Set(of.flatMap((column) => column.names.map(classKey)));
+  const [trained, validated] = [keysOf(columns), keysOf(valColumns)];
   const hasRows = (keys: ReadonlySet<string>, name: string): boolean => keys.has(classKey(name));
   const untrained = names.filter((name) => !hasRows(trained, name));
   const unseen = names.filter((name) => hasRows(trained, name) && !hasRows(validated, name));

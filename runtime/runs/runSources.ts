@@ -3,6 +3,7 @@
 // are not trusted, those of rows in memory are the caller's own.
 import { resolve } from "node:path";
 import type { LabelSpec } from "../../compiler/spec/schema.ts";
+import { columnGroups } from "../../compiler/tasks/columnGroups.ts";
 import { kindNamed } from "../../compiler/tasks/openTask.ts";
 import { type PathScope, tableScope } from "../checks/pathScope.ts";
 import { checkImageFiles } from "../checks/sourceCheck.ts";
@@ -60,10 +61,13 @@ export async function readSplit(sources: RunSources, split: Split): Promise<Labe
 function tableColumns({ spec, classes, foldsMissing = false }: RunSources): TableColumns {
   const { tasks, task_kinds: kinds, filepaths, missing, path_prefix, path_suffix } = spec;
   const named = { ...spec.classes, ...classes };
-  const measured = Object.keys(kinds);
-  const lists = measured.filter((task) => kindNamed(kinds[task]?.kind)?.takesLists);
+  const measured = Object.keys(kinds).filter((task) => !kindNamed(kinds[task]?.kind)?.areClasses);
+  const groups = columnGroups(kinds);
+  const lists = measured.filter((task) => {
+    return kindNamed(kinds[task]?.kind)?.takesLists && !Object.hasOwn(groups, task);
+  });
   const paths = { filepaths, path_prefix, path_suffix };
-  return { ...paths, tasks, measured, lists, missing, classes: named, foldsMissing };
+  return { ...paths, tasks, groups, measured, lists, missing, classes: named, foldsMissing };
 }
 
 /**

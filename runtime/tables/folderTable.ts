@@ -3,7 +3,7 @@
 import { opendir } from "node:fs/promises";
 import { join } from "node:path";
 import { type Location, MttcError } from "../../compiler/diagnostics.ts";
-import { type LabelTable, LabelTableBuilder, type TableColumns } from "./labelTable.ts";
+import { type LabelTable, LabelTableBuilder, labelPlaces, type TableColumns } from "./labelTable.ts";
 import { StringTable } from "./stringTable.ts";
 
 /** What an image is called. */
@@ -17,9 +17,10 @@ export const IMAGE_NAME = /\.(png|jpe?g|webp|tiff?|gif|avif|bmp)$/i;
  */
 export async function readFolderTable(root: string, columns: TableColumns): Promise<LabelTable> {
   const { tasks } = columns;
-  const [task, ...others] = tasks;
-  if (task === undefined || others.length > 0) {
-    const message = `${root} is a folder with a folder per class, which labels one task; found ${tasks.length}`;
+  const places = labelPlaces(columns);
+  if (places.length !== 1) {
+    const found = tasks.length === 1 ? `${places.length} columns` : tasks.length;
+    const message = `${root} is a folder with a folder per class, which labels one task; found ${found}`;
     const hint = "give a table with a column per task";
     throw new MttcError({ code: "E_CONFIG", message, at: { path: "tasks" }, hint });
   }

@@ -12,7 +12,13 @@ import {
 import { readFolderTable } from "./folderTable.ts";
 import { JsonTableReader, jsonCell } from "./jsonLines.ts";
 import { type Cell, textOf } from "./labelCell.ts";
-import { type LabelTable, LabelTableBuilder, NESTED_CELL, type TableColumns } from "./labelTable.ts";
+import {
+  type LabelTable,
+  LabelTableBuilder,
+  labelPlaces,
+  NESTED_CELL,
+  type TableColumns,
+} from "./labelTable.ts";
 import { readParquetTable } from "./parquetTable.ts";
 import { type ColumnPlaces, findColumns } from "./tableHeader.ts";
 import {
@@ -58,12 +64,19 @@ export function parseLabelTable(bytes: Uint8Array, file: string, columns: TableC
   return table.finish();
 }
 
+/** Names of the columns that are read: that of paths, then those of labels. */
+function wantedColumns(columns: TableColumns): string[] {
+  return [columns.filepaths, ...labelPlaces(columns).map(({ column }) => column)];
+}
+
 /** Text of a table, piece by piece -> the table. */
 class TextTable {
   /** Takes the text. */
   readonly reader: TextReader;
   readonly #file: string;
   readonly #builder: LabelTableBuilder;
+  /** The column of paths, then those of labels. */
+  readonly #wanted: readonly string[];
   #hasHeader = false;
   #decimalCommas = 0;
   #exampleComma: string | undefined;
@@ -80,16 +93,16 @@ class TextTable {
       malformed: (message: string, line: number) => this.#builder.fault("E_CSV_SHAPE", message, line),
       tooLong: (line: number): never => this.#stop("E_CSV_LINE", line),
     };
+    this.#wanted = wantedColumns(columns);
     if (form === "lines") {
       this.reader = new JsonTableReader({
-        object: (row, line) => this.#addObject(row, columns, line),
+        object: (row, line) => this.#addObject(row, columns.lists ?? [], line),
         ...faults,
       });
       return;
     }
-    const wanted = [columns.filepaths, ...columns.tasks];
     const choose = (header: string): Delimiter =>
-      headerDelimiter(header, form === "tabs" ? "\t" : ",", wanted);
+      headerDelimiter(header, form === "tabs" ? "\t" : ",", this.#wanted);
     const reader: DelimitedReader = new DelimitedReader(choose, {
       ...this.#rows(columns, () => reader.delimiter),
       ...faults,
@@ -109,8 +122,8 @@ class TextTable {
     return this.#builder.finish(dirname(this.#file), notes);
   }
 
-  #addObject(row: object, { filepaths, tasks, lists = [] }: TableColumns, line: number): void {
-    const cells = [filepaths, ...tasks].map((name) => {
+  #addObject(row: object, lists: readonly string[], line: number): void {
+    const cells = this.#wanted.map((name) => {
       const cell = jsonCell(Object.getOwnPropertyDescriptor(row, name)?.value, lists.includes(name));
       if (cell === undefined) this.#builder.fault("E_CSV_SHAPE", `"${name}": ${NESTED_CELL}`, line);
       return cell ?? null;
@@ -156,7 +169,7 @@ class TextTable {
           this.#builder.fault("E_CSV_SHAPE", message, line);
           return;
         }
-        const labels = places.tasks.map((place) => this.#label(cells[place] ?? "", delimiter()));
+        const labels = places.labels.map((place) => this.#label(cells[place] ?? "", delimiter()));
         this.#builder.add(textOf(cells[places.filepath] ?? ""), labels, line);
       },
     };

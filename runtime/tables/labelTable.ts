@@ -1,5 +1,5 @@
-// Label tables in memory: image paths in one string table and, per task, the number of a label in a
-// dictionary for every row (NO_NAME where it is missing). Nothing is interpreted here beyond the
+// Label tables in memory: image paths in one string table and, per column of labels, the number of a label
+// in a dictionary for every row (NO_NAME where it is missing). Nothing is interpreted here beyond the
 // missing-value words; classes.ts turns dictionary numbers into class numbers. labelFiles.ts fills tables
 // from files. All faults of a table are reported at once, each with its place.
 import { type Fault, type Location, MttcError, suggestName } from "../../compiler/diagnostics.ts";
@@ -21,8 +21,15 @@ export const NESTED_CELL =
 /** In a column's codes: the cell is missing. */
 export const NO_NAME = -1;
 
-/** The labels of one task: `names[codes[row]]`, or NO_NAME. */
-export interface LabelColumn {
+/** A column of a table that holds labels of a task, or a part of them. */
+export interface LabelPlace {
+  readonly task: string;
+  /** Its name in the table. */
+  readonly column: string;
+}
+
+/** The labels in a column: `names[codes[row]]`, or NO_NAME. */
+export interface LabelColumn extends LabelPlace {
   /** The different labels as spelled, in order of appearance; of plain cells without outer blanks. */
   readonly names: readonly string[];
   readonly codes: Int32Array;
@@ -37,7 +44,7 @@ export interface LabelTable {
   readonly tasks: readonly string[];
   /** Absolute path of each row's image. */
   readonly paths: PathList;
-  /** One per task, in the order of `tasks`. */
+  /** In the order of `tasks`: one of each, or of a task's group all. */
   readonly columns: readonly LabelColumn[];
   /** Where a row stands: file and line, or the position in the list of rows. */
   readonly locate: (row: number) => Location;
@@ -45,9 +52,21 @@ export interface LabelTable {
   readonly notes: readonly string[];
 }
 
+/** The columns that hold a task's labels. */
+export function columnsOfTask({ columns }: Pick<LabelTable, "columns">, task: string): LabelColumn[] {
+  return columns.filter((column) => column.task === task);
+}
+
+/** How messages call the labels of a place. */
+export function placeText({ task, column }: LabelPlace): string {
+  return column === task ? `task "${task}"` : `task "${task}", column "${column}"`;
+}
+
 /** Which columns of a table matter, and how their cells are read. */
 export interface TableColumns extends PathRule {
   readonly tasks: readonly string[];
+  /** Columns of each task whose labels lie in a group of them; others are called as their task is. */
+  readonly groups?: Readonly<Record<string, readonly string[]>>;
   /** Column of image paths. */
   readonly filepaths: string;
   /** What means a missing label, instead of the usual words (the spec's `missing`). */
@@ -62,16 +81,24 @@ export interface TableColumns extends PathRule {
   readonly foldsMissing?: boolean;
 }
 
+/** The columns that hold labels, in the order of the tasks. */
+export function labelPlaces({ tasks, groups = {} }: Pick<TableColumns, "tasks" | "groups">): LabelPlace[] {
+  return tasks.flatMap((task) => {
+    const columns = (Object.hasOwn(groups, task) ? groups[task] : undefined) ?? [task];
+    return columns.map((column) => ({ task, column }));
+  });
+}
+
 /**
  * A row in memory: the path under the name of the path column, a label, a list of tags or nothing under each
- * task's name.
+ * task's name, or, of a task of several columns, a label or nothing under each of theirs.
  */
 export type LabelRow = Readonly<
   Record<string, string | number | boolean | null | undefined | readonly string[]>
 >;
 
-/** One task's labels as they come. */
-interface GrowingColumn {
+/** A column's labels as they come. */
+interface GrowingColumn extends LabelPlace {
   readonly numbers: Map<string, number>;
   /** What plain cells and words of a spelling were found to be: a number in `numbers`, or NO_NAME. */
   readonly plain: Map<string, number>;
@@ -105,7 +132,8 @@ export class LabelTableBuilder {
     this.#locate = locate;
     this.#rule = columns;
     this.#isFolded = foldsMissing === true;
-    this.#columns = tasks.map((task) => ({
+    this.#columns = labelPlaces(columns).map(({ task, column }) => ({
+      ...{ task, column },
       numbers: new Map(),
       plain: new Map(),
       words: new Map(),
@@ -125,7 +153,7 @@ export class LabelTableBuilder {
     return this.#places.length;
   }
 
-  /** Adds a row: `cells` in the order of the tasks. Faults: E_CSV_PATH, E_PATH_ESCAPE, E_LABEL. */
+  /** Adds a row: `cells` in the order of labelPlaces. Faults: E_CSV_PATH, E_PATH_ESCAPE, E_LABEL. */
   add(written: string, cells: readonly Cell[], place: number): void {
     this.#places.push(place);
     const path = rulePath(written, this.#rule);
@@ -133,9 +161,9 @@ export class LabelTableBuilder {
     const fault = pathFault(path);
     if (fault !== undefined) this.faults.add({ ...fault, at: this.#locate(place) });
     this.#paths.push(fault === undefined ? path : "");
-    for (const [task, column] of this.#columns.entries()) {
-      const cell = cells[task] ?? "";
-      column.codes.push(this.#code(column, this.#isFolded ? textOf(cell) : cell, task, place));
+    for (const [at, column] of this.#columns.entries()) {
+      const cell = cells[at] ?? "";
+      column.codes.push(this.#code(column, this.#isFolded ? textOf(cell) : cell, place));
     }
   }
 
@@ -158,7 +186,8 @@ export class LabelTableBuilder {
       source: this.#source,
       tasks: this.#tasks,
       paths: new FolderPaths(paths, folder),
-      columns: this.#columns.map(({ numbers, codes, missing }) => ({
+      columns: this.#columns.map(({ task, column, numbers, codes, missing }) => ({
+        ...{ task, column },
         names: [...numbers.keys()],
         codes: codes.values(),
         missing,
@@ -168,13 +197,13 @@ export class LabelTableBuilder {
     };
   }
 
-  #code(column: GrowingColumn, cell: Cell, task: number, place: number): number {
+  #code(column: GrowingColumn, cell: Cell, place: number): number {
     const codes = typeof cell === "string" ? column.plain : column.words;
     const text = textOf(cell);
     let code = codes.get(text) ?? codes.get(labelOf(cell));
     if (code === undefined) {
       const label = labelOf(cell);
-      code = column.missingCells.has(cell) ? NO_NAME : this.#number(column, label, task, place);
+      code = column.missingCells.has(cell) ? NO_NAME : this.#number(column, label, place);
       if (code === undefined) return NO_NAME;
       // A copy: a slice of the text that was read would keep all of it in memory.
       codes.set(Buffer.from(label).toString(), code);
@@ -187,17 +216,13 @@ export class LabelTableBuilder {
   }
 
   /** The number of a label in the column's dictionary; undefined, and a fault, where it cannot be one. */
-  #number(
-    { numbers, mostLabels, takesLists }: GrowingColumn,
-    label: string,
-    task: number,
-    place: number,
-  ): number | undefined {
+  #number(column: GrowingColumn, label: string, place: number): number | undefined {
+    const { numbers, mostLabels, takesLists } = column;
     const known = numbers.get(label);
     if (known !== undefined) return known;
     const fault = labelFault(label, numbers.size, mostLabels, takesLists);
     if (fault !== undefined) {
-      this.fault("E_LABEL", `task "${this.#tasks[task]}": ${fault}`, place);
+      this.fault("E_LABEL", `${placeText(column)}: ${fault}`, place);
       return undefined;
     }
     numbers.set(Buffer.from(label).toString(), numbers.size);
@@ -207,7 +232,7 @@ export class LabelTableBuilder {
 
 /**
  * A table from rows in memory, for the API; relative paths start from `folder`, `source` names it in
- * messages. Throws E_CSV_SHAPE for no rows, E_CSV_HEADER where no row has a task's key, E_CSV_PATH, E_LABEL.
+ * messages. Throws E_CSV_SHAPE for no rows, E_CSV_HEADER where no row has a column's key, E_CSV_PATH, E_LABEL.
  */
 export function labelTableFromRows(
   rows: readonly LabelRow[],
@@ -219,10 +244,11 @@ export function labelTableFromRows(
     throw new MttcError({ code: "E_CSV_SHAPE", message: "no rows", at: { path: source } });
   const builder = new LabelTableBuilder(source, columns, (row) => ({ path: `${source}[${row}]` }));
   const keys = new Set(rows.flatMap((row) => Object.keys(row)));
-  for (const task of columns.tasks) {
-    if (keys.has(task)) continue;
-    const hint = suggestName(task, [...keys]);
-    const message = `no row has a label "${task}"`;
+  const places = labelPlaces(columns).map(({ column }) => column);
+  for (const name of places) {
+    if (keys.has(name)) continue;
+    const hint = suggestName(name, [...keys]);
+    const message = `no row has a label "${name}"`;
     builder.faults.add({ code: "E_CSV_HEADER", message, at: { path: source }, hint });
   }
   const cellOf = (row: LabelRow, name: string, place: number): string => {
@@ -233,7 +259,7 @@ export function labelTableFromRows(
     return JSON.stringify(value);
   };
   for (const [place, row] of rows.entries()) {
-    const cells = columns.tasks.map((task) => cellOf(row, task, place));
+    const cells = places.map((name) => cellOf(row, name, place));
     builder.add(cellOf(row, columns.filepaths, place), cells, place);
   }
   return builder.finish(folder);

@@ -11,7 +11,13 @@ import {
 } from "hyparquet";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { cellText } from "./jsonLines.ts";
-import { type LabelTable, LabelTableBuilder, NESTED_CELL, type TableColumns } from "./labelTable.ts";
+import {
+  type LabelTable,
+  LabelTableBuilder,
+  labelPlaces,
+  NESTED_CELL,
+  type TableColumns,
+} from "./labelTable.ts";
 import { findColumns } from "./tableHeader.ts";
 
 /** Rows of a group are in memory together; writers make groups of about a million. */
@@ -35,13 +41,17 @@ export async function readParquetTable(file: string, columns: TableColumns): Pro
     file,
     ...(line > 0 ? { line } : {}),
   }));
-  const wanted = [columns.filepaths, ...columns.tasks];
+  const wanted = [columns.filepaths, ...labelPlaces(columns).map(({ column }) => column)];
   for (const { rowStart, rowEnd } of scan.ranges) {
     if (rowEnd - rowStart > MAX_GROUP_ROWS)
       throw notParquet(file, `a row group of ${rowEnd - rowStart} rows`);
     const cells: ArrayLike<unknown>[] = [];
     for (const column of wanted) cells.push(await readColumn(scan, file, { column, rowStart, rowEnd }));
-    addRows(builder, columns, cells, rowStart);
+    const named = wanted.map((name, i) => ({
+      ...{ name, cells: cells[i] ?? [] },
+      takesLists: columns.lists?.includes(name) === true,
+    }));
+    addRows(builder, named, rowStart);
   }
   return builder.finish(dirname(file));
 }
@@ -52,7 +62,9 @@ export interface ParquetColumn {
   /** Rows of the file before this group. */
   readonly rowStart: number;
   readonly rowCount: number;
-  /** The cell of a row of the group as text; undefined for lists, objects and dates. */
+  /** Whether the cells are lists. */
+  readonly isList: boolean;
+  /** The cell of a row of the group as text, a list as JSON writes it; undefined for objects and dates. */
   readonly cell: (row: number) => string | undefined;
 }
 
@@ -69,10 +81,12 @@ export async function* readParquetColumns(file: string): AsyncGenerator<ParquetC
     const rowCount = rowEnd - rowStart;
     if (rowCount > MAX_GROUP_ROWS) throw notParquet(file, `a row group of ${rowCount} rows`);
     for (const { element, children: parts } of children) {
-      const { name } = element;
-      const isNested = parts.length > 0;
-      const cells = isNested ? [] : await readColumn(scan, file, { column: name, rowStart, rowEnd });
-      yield { name, rowStart, rowCount, cell: (row) => (isNested ? undefined : cellText(cells[row])) };
+      const { name, converted_type: converted, logical_type: logical } = element;
+      const isList = converted === "LIST" || logical?.type === "LIST";
+      const isRead = isList || parts.length === 0;
+      const cells = isRead ? await readColumn(scan, file, { column: name, rowStart, rowEnd }) : [];
+      const cell = (row: number) => (isRead ? cellText(cells[row], isList) : undefined);
+      yield { name, rowStart, rowCount, isList, cell };
     }
   }
 }
@@ -99,16 +113,18 @@ async function readColumn(
   throw notParquet(file, `column "${range.column}" has not as many rows as its group`);
 }
 
-function addRows(
-  builder: LabelTableBuilder,
-  { filepaths, tasks, lists = [] }: TableColumns,
-  cells: readonly ArrayLike<unknown>[],
-  rowStart: number,
-): void {
-  const columns = [filepaths, ...tasks].map((name) => ({ name, takesLists: lists.includes(name) }));
-  for (let row = 0; row < (cells[0]?.length ?? 0); row++) {
+/** A column of a row group, and whether its cells may be lists. */
+interface GroupColumn {
+  readonly name: string;
+  readonly cells: ArrayLike<unknown>;
+  readonly takesLists: boolean;
+}
+
+/** Adds the rows of a group; the column of paths comes first. */
+function addRows(builder: LabelTableBuilder, columns: readonly GroupColumn[], rowStart: number): void {
+  for (let row = 0; row < (columns[0]?.cells.length ?? 0); row++) {
     const place = rowStart + row + 1;
-    const texts = cells.map((column, i) => cellText(column[row], columns[i]?.takesLists));
+    const texts = columns.map(({ cells, takesLists }) => cellText(cells[row], takesLists));
     const wrong = texts.indexOf(undefined);
     if (wrong === -1) builder.add(texts[0] ?? "", texts.slice(1).map(String), place);
     else builder.fault("E_CSV_SHAPE", `"${columns[wrong]?.name}": ${NESTED_CELL}`, place);

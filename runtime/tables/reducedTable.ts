@@ -32,7 +32,7 @@ export interface ReadTable {
 /** What was written. */
 export interface ReducedTable {
   readonly path: string;
-  /** Columns of lists and the like, which no cell of a CSV can hold and which were left out. */
+  /** Columns of objects and the like, which no cell of a CSV can hold and which were left out. */
   readonly lostColumns: readonly string[];
 }
 

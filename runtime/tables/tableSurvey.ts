@@ -20,13 +20,14 @@ const MAX_COLUMNS = 10_000;
 /** One column, seen as a whole. */
 export interface SurveyedColumn {
   readonly name: string;
-  /** Cells that hold something: no missing-value word, no list. */
+  /** Cells that hold something: no missing-value word, no object. */
   readonly labelled: number;
-  /** Rows of each value, as a class is spelled; at most MAX_VALUES of them. */
+  /** Rows of each value, as a class is spelled, lists as JSON writes them; at most MAX_VALUES of them. */
   readonly values: ReadonlyMap<string, number>;
   /** Whether there are more values than that. */
   readonly hasMore: boolean;
-  /** Cells that are lists or objects. */
+  /** Cells that are lists, and those that are objects or lists of what is no label. */
+  readonly lists: number;
   readonly nested: number;
   /** Cells that end as the name of an image does. */
   readonly imageNames: number;
@@ -66,15 +67,15 @@ class Survey {
     this.#file = file;
   }
 
-  /** Counts a cell; undefined stands for a list or an object. */
-  count(name: string, cell: Cell | undefined): void {
+  /** Counts a cell; undefined stands for an object. */
+  count(name: string, cell: Cell | undefined, isList = false): void {
     let counter = this.#columns.get(name);
     if (counter === undefined) {
       if (this.#columns.size === MAX_COLUMNS) this.stop("E_CSV_SHAPE", `more than ${MAX_COLUMNS} columns`);
       counter = new ColumnCounter();
       this.#columns.set(name, counter);
     }
-    counter.add(cell);
+    counter.add(cell, isList);
   }
 
   refuse(message: string, line: number): void {
@@ -97,8 +98,8 @@ class Survey {
 }
 
 async function surveyParquet(file: string, survey: Survey): Promise<void> {
-  for await (const { name, rowStart, rowCount, cell } of readParquetColumns(file)) {
-    for (let row = 0; row < rowCount; row++) survey.count(name, cell(row));
+  for await (const { name, rowStart, rowCount, isList, cell } of readParquetColumns(file)) {
+    for (let row = 0; row < rowCount; row++) survey.count(name, cell(row), isList);
     survey.rows = rowStart + rowCount;
   }
 }
@@ -114,7 +115,8 @@ function textReader(file: string, survey: Survey): TextReader {
   };
   const object = (row: object): void => {
     survey.rows++;
-    for (const [name, value] of Object.entries(row)) survey.count(name, jsonCell(value));
+    for (const [name, value] of Object.entries(row))
+      survey.count(name, jsonCell(value, true), Array.isArray(value));
   };
   const record = (cells: readonly Cell[], line: number): void => {
     if (header === undefined) {
@@ -143,12 +145,14 @@ class ColumnCounter {
   readonly #first: string[] = [];
   #hasMore = false;
   #labelled = 0;
+  #lists = 0;
   #nested = 0;
   #imageNames = 0;
 
-  add(cell: Cell | undefined): void {
+  add(cell: Cell | undefined, isList: boolean): void {
     if (cell === undefined) this.#nested++;
     if (cell === undefined || this.#missing.has(cell)) return;
+    if (isList) this.#lists++;
     const value = classKey(labelOf(cell));
     this.#labelled++;
     if (IMAGE_NAME.test(value)) this.#imageNames++;
@@ -166,6 +170,7 @@ class ColumnCounter {
       labelled: this.#labelled,
       values: this.#values,
       hasMore: this.#hasMore,
+      lists: this.#lists,
       nested: this.#nested,
       imageNames: this.#imageNames,
       first: this.#first,

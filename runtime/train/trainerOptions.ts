@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import { resolveKeys, resolveWritten } from "../../compiler/spec/parseSpec.ts";
 import { type LabelSpec, SECTION_KEYS, type SpecInput, type StepSpec } from "../../compiler/spec/schema.ts";
+import { openTasks } from "../../compiler/tasks/openTask.ts";
 import { type PreparedLabels, prepareLabels } from "../labels/classes.ts";
 import { type ClassWeights, resolveClassWeights } from "../labels/classWeights.ts";
 import type { BatchSpec } from "../labels/sampler.ts";
@@ -81,7 +82,8 @@ export async function readLabels(
 ): Promise<RunLabels> {
   const { spec } = sources;
   const prepared = await readTables(sources);
-  const classWeights = resolveClassWeights(spec.class_weights, prepared.classes, prepared.train);
+  const tasks = openTasks(prepared.tasks);
+  const classWeights = resolveClassWeights(spec.class_weights, tasks, prepared.train);
   return { ...prepared, classWeights };
 }
 

@@ -151,6 +151,61 @@ describe("the facts of a table", () => {
     expect(spec.task_kinds.colours).toEqual({ kind: "tags", separator: "|" });
   });
 
+  test("lists of Parquet and JSON Lines are tags, those that are always as long and objects are none", async () => {
+    const nested = join(import.meta.dirname, "..", "fixtures", "data", "labels_nested.parquet");
+    const lines = join(folder, "lists.jsonl");
+    const rows = Array.from({ length: 12 }, (_, i) => ({
+      filepath: `im/${i % 5}.png`,
+      colours: [["red"], ["red", "blue"], [], null, ["blue"], ["red"]][i % 6],
+      ids: [[7], [7, 12], [12]][i % 3],
+      point: [[1.5, 2], [3, 2]][i % 2], // biome-ignore format: a list
+      detail: { by: "a" },
+    }));
+    await writeFile(lines, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+    for (const file of [nested, lines]) {
+      const { tasks, others } = await readTableFacts(file);
+      expect(tasks.slice(0, 2).map(({ name, labelled, kind }) => [name, labelled, kind])).toEqual([
+        ["colours", 10, { name: "tags", holds: "sets of 2 tags" }],
+        ["ids", 12, { name: "tags", holds: "sets of 2 tags" }],
+      ]);
+      expect(others).toEqual([
+        { name: "point", reason: "lists or objects" },
+        { name: "detail", reason: "lists or objects" },
+      ]);
+    }
+    const { tasks } = await readTableFacts(nested);
+    expect(tasks[2]).toMatchObject({ name: "tags", labelled: 12, columns: ["sharp", "dark", "wet"] });
+  });
+
+  test("columns of 0 and 1 are tags together, from three on; two are tasks of their own", async () => {
+    const line = (i: number) => {
+      const wet = i % 5 === 4 ? "" : i % 2;
+      return [`im/${i % 5}.png`, i % 2, ["1.0", "0.0", ""][i % 3], wet, ["a", "b"][i % 2], 1].join(",");
+    };
+    const lines = Array.from({ length: 12 }, (_, i) => line(i)).join("\n");
+    const file = join(folder, "flags.csv");
+    await writeFile(file, `file,red,"dark, very",wet,tags,one\n${lines}\n`);
+    const { tasks, others } = await readTableFacts(file);
+    expect(tasks.map(({ name, labelled, columns, kind }) => [name, labelled, columns, kind?.holds])).toEqual([
+      ["tags", 12, undefined, undefined],
+      ["labels", 12, ["red", "dark, very", "wet"], "3 tags, a column of 0 and 1 each"],
+    ]);
+    expect(others).toEqual([{ name: "one", reason: "one value only (1)" }]);
+    const said = await init(file, "-o", join(folder, "flags.yml"));
+    expect(said).toContain("labels (3 tags, a column of 0 and 1 each)");
+    const text = await readFile(join(folder, "flags.yml"), "utf8");
+    expect(text).toContain("# up to 12 of 12 rows, 3 tags, a column of 0 and 1 each");
+    const spec = parseSpec(text, "flags.yml");
+    expect(spec.task_kinds.labels?.columns).toEqual(["red", "dark, very", "wet"]);
+    const { train } = await readLabels(experimentFromSpec(spec, join(folder, "flags.yml")));
+    expect([...(train.labels[1]?.values.slice(0, 6) ?? [])]).toEqual([0, 1, 0, 1, 0, 1]);
+    await writeFile(join(folder, "two.csv"), `file,red,dark\n${"im/0.png,0,1\nim/1.png,1,0\n".repeat(3)}`);
+    expect((await readTableFacts(join(folder, "two.csv"))).tasks.map(({ kind }) => kind)).toEqual([
+      undefined,
+      undefined,
+    ]);
+  });
+
   test("of a folder of classes are those of one task, its classes in the order of numbers", async () => {
     const { pathColumn, tasks, samples } = await readTableFacts(join(folder, "tree"));
     const classes = [

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { formatFault } from "../../compiler/diagnostics.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
+import { openTasks } from "../../compiler/tasks/openTask.ts";
 import { prepareLabels } from "../../runtime/labels/classes.ts";
 import { resolveClassWeights } from "../../runtime/labels/classWeights.ts";
 import { labelTableFromRows } from "../../runtime/tables/labelTable.ts";
@@ -10,7 +11,9 @@ import { faultsOf } from "../spec/faultsOf.ts";
 
 const rows = ["x", "x", "x", "y", null].map((a, i) => ({ filepath: `${i}.png`, a, b: i % 2 }));
 const table = labelTableFromRows(rows, { tasks: ["a", "b"], filepaths: "filepath" });
-const { classes, train } = prepareLabels(table, undefined, { a: ["y", "x", "z"] });
+const prepared = prepareLabels(table, undefined, { a: ["y", "x", "z"] });
+const { train } = prepared;
+const tasks = openTasks(prepared.tasks);
 
 function specWith(more: Partial<SpecInput>) {
   return resolveSpec({ tasks: ["a", "b"], fcn: { layers: [4] }, ...more });
@@ -18,7 +21,7 @@ function specWith(more: Partial<SpecInput>) {
 
 describe("class weights", () => {
   it("balanced are rows / (classes with rows * rows of the class), 1 for a class without rows", () => {
-    const weights = resolveClassWeights("balanced", classes, train);
+    const weights = resolveClassWeights("balanced", tasks, train);
     expect(weights.get("a")).toEqual(Float32Array.of(4 / (2 * 1), 4 / (2 * 3), 1));
     expect(weights.get("b")).toEqual(Float32Array.of(5 / (2 * 3), 5 / (2 * 2)));
   });
@@ -28,21 +31,27 @@ describe("class weights", () => {
     const ofSets = labelTableFromRows(sets, { tasks: ["t"], filepaths: "filepath" });
     const kinds = { t: { kind: "tags", separator: "|" } };
     const prepared = prepareLabels(ofSets, undefined, {}, { kinds });
-    const weights = resolveClassWeights("balanced", prepared.classes, prepared.train);
+    const ofTags = openTasks(prepared.tasks);
+    const weights = resolveClassWeights("balanced", ofTags, prepared.train);
     expect([...weights]).toEqual([["t", Float32Array.of(1 / 3, 3, 3)]]);
     const all = { values: Uint8Array.of(1, 0, 255, 1, 0, 0), width: 3 };
     const train = { ...prepared.train, labels: [all] };
-    expect(resolveClassWeights("balanced", {}, train).get("t")).toEqual(Float32Array.of(1, 1, 1));
+    expect(resolveClassWeights("balanced", ofTags, train).get("t")).toEqual(Float32Array.of(1, 1, 1));
+    const listed = resolveClassWeights({ t: { c: 4, a: 0.5 } }, ofTags, prepared.train);
+    expect([...listed]).toEqual([["t", Float32Array.of(0.5, 1, 4)]]);
+    const [fault] = faultsOf(() => resolveClassWeights({ t: { cc: 4 } }, ofTags, prepared.train));
+    expect(fault).toMatchObject({ code: "E_CONFIG", message: 'task "t" has no tag "cc"' });
+    expect(fault?.hint).toContain('"c"');
   });
 
   it("of a map are its own, 1 for what it leaves out, and none for tasks that it leaves out", () => {
-    const weights = resolveClassWeights({ a: { x: 0.25 } }, classes, train);
+    const weights = resolveClassWeights({ a: { x: 0.25 } }, tasks, train);
     expect([...weights]).toEqual([["a", Float32Array.of(1, 0.25, 1)]]);
-    expect(resolveClassWeights(null, classes, train).size).toBe(0);
+    expect(resolveClassWeights(null, tasks, train).size).toBe(0);
   });
 
   it("of a class that is a number are its own however the number is written", () => {
-    expect([...resolveClassWeights({ b: { "1.0": 5 } }, classes, train)]).toEqual([
+    expect([...resolveClassWeights({ b: { "1.0": 5 } }, tasks, train)]).toEqual([
       ["b", Float32Array.of(1, 5)],
     ]);
     const listed = { classes: { b: [0, 1] }, class_weights: { b: { "1.0": 5 } } };
@@ -52,7 +61,7 @@ describe("class weights", () => {
   });
 
   it("of classes that no label has are refused by name", () => {
-    const faults = faultsOf(() => resolveClassWeights({ a: { X: 1, y: 2, constructor: 3 } }, classes, train));
+    const faults = faultsOf(() => resolveClassWeights({ a: { X: 1, y: 2, constructor: 3 } }, tasks, train));
     expect(faults.map(({ code, at }) => [code, at?.path])).toEqual([
       ["E_CONFIG", "class_weights.a.X"],
       ["E_CONFIG", "class_weights.a.constructor"],

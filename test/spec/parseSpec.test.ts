@@ -17,6 +17,8 @@ describe("a good spec", () => {
       log_to: [],
       log_every: 10,
       task_kinds: {},
+      label_smoothing: 0,
+      focal_gamma: 0,
       train_labels: null,
       val_labels: null,
       filepaths: "filepath",

@@ -55,19 +55,32 @@ describe("a table of text without some rows", () => {
 });
 
 describe("a Parquet table without some rows", () => {
-  it("is a CSV with the same paths and labels, and says which columns it cannot hold", async () => {
-    const wanted = { tasks: ["a", "b", "c"], filepaths: "filepath" };
+  it("is a CSV with the same paths and labels, lists among them", async () => {
+    const wanted = { tasks: ["a", "b", "c", "list"], filepaths: "filepath", lists: ["list"] };
     const source = join(await makeFolder(), "labels.parquet");
     await copyFile(join(FIXTURES, "labels_snappy.parquet"), source);
     const before = await readLabelTable(source, wanted);
     const dropped = new Set([0, 5]);
     const written = await writeReducedTable({ source, columns: wanted, paths: before.paths }, dropped);
     expect(basename(written.path)).toBe("labels.checked.csv");
-    expect(written.lostColumns).toEqual(["list"]);
+    expect(written.lostColumns).toEqual([]);
     const after = await readLabelTable(written.path, wanted);
     const kept = <T>(rows: Iterable<T>): T[] => [...rows].filter((_, row) => !dropped.has(row));
     expect([...after.paths]).toEqual(kept(before.paths));
     expect(tableCells(after)).toEqual(tableCells(before).map(kept));
     expect(await readFile(source)).toEqual(await readFile(join(FIXTURES, "labels_snappy.parquet")));
+  });
+
+  it("keeps sets of tags, and says which columns it cannot hold", async () => {
+    const wanted = { tasks: ["colours", "sharp"], filepaths: "filepath", lists: ["colours"] };
+    const source = join(await makeFolder(), "labels.parquet");
+    await copyFile(join(FIXTURES, "labels_nested.parquet"), source);
+    const before = await readLabelTable(source, wanted);
+    const written = await writeReducedTable({ source, columns: wanted, paths: before.paths }, new Set([1]));
+    expect(written.lostColumns).toEqual(["detail"]);
+    const after = await readLabelTable(written.path, wanted);
+    const cells = tableCells(before);
+    expect(cells[0]?.slice(0, 4)).toEqual(['["red"]', '["red","blue"]', "[]", null]);
+    expect(tableCells(after)).toEqual(cells.map((column) => column.filter((_, row) => row !== 1)));
   });
 });

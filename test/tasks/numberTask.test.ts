@@ -107,7 +107,7 @@ describe("the labels of a column", () => {
     describeTask?.("weight", { loss: "l2" }, { names, rows });
 
   test("mean and population deviation are those of the rows, not of the different labels", () => {
-    expect(Object.keys(settings ?? {})).toEqual(["loss"]);
+    expect(Object.keys(settings ?? {})).toEqual(["loss", "columns"]);
     expect(column(["1", "4"], [3, 1])).toMatchObject({ mean: [1.75], deviation: [Math.sqrt(27 / 16)] });
     expect(column(["12"], [4])).toMatchObject({ mean: [12], deviation: [1] });
   });

@@ -12,7 +12,12 @@ import type { LabelTensor } from "../../runtime/labels/taskLabels.ts";
 import { OrtHost } from "../../runtime/ort/ortHost.ts";
 import { writeBundleDirectory } from "../../runtime/runs/bundleDirectory.ts";
 import { TrainingDevice } from "../../runtime/train/trainingDevice.ts";
-import { readFixture, TRAINING_CASES, type TrainingFixture } from "../fixtures/training/readFixture.ts";
+import {
+  fixtureClassWeights,
+  readFixture,
+  TRAINING_CASES,
+  type TrainingFixture,
+} from "../fixtures/training/readFixture.ts";
 import { relativeDistance } from "../step/tensors.ts";
 import { FLOAT32_GAP_FACTOR, FLOAT32_RUN, FLOAT32_STEP_LOSS } from "../tolerances.ts";
 import { compileTraced } from "./tracedGraphs.ts";
@@ -96,7 +101,8 @@ async function trainOnOrt(name: string, fixture: TrainingFixture, steps = fixtur
   const losses: Map<string, number>[] = [];
   for (const step of fixture.steps.slice(0, steps)) {
     const counts = new Map([...step.labels].map(([task, labels]) => [task, labelledIn(labels, ROWS)]));
-    const scalars = { learningRate: spec.lr, taskWeights, counts };
+    const classWeights = fixtureClassWeights(fixture);
+    const scalars = { learningRate: spec.lr, taskWeights, counts, classWeights };
     const batch = { images: step.image, labels: step.labels, masks: step.masks };
     const { tasks } = await device.microBatch(batch, 0, scalars);
     losses.push(
@@ -117,7 +123,7 @@ function labelledIn(labels: LabelTensor, rows: number): number {
   for (let row = 0; row < rows; row++) {
     const ofRow = labels.slice(row * width, (row + 1) * width);
     if (ofRow instanceof Uint8Array) count += Number(ofRow.some((flag) => flag !== MISSING_TAG));
-    else if (ofRow instanceof Float32Array) count += Number(!ofRow.some(Number.isNaN));
+    else if (ofRow instanceof Float32Array) count += Number(!ofRow.every(Number.isNaN));
     else count += Number(ofRow.every((label) => label >= 0n));
   }
   return count;

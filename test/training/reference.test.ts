@@ -6,7 +6,12 @@ import type { NDArray } from "../../compiler/ir/op.ts";
 import type { Graph } from "../../compiler/ir/types.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
-import { readFixture, TRAINING_CASES, type TrainingFixture } from "../fixtures/training/readFixture.ts";
+import {
+  fixtureClassWeights,
+  readFixture,
+  TRAINING_CASES,
+  type TrainingFixture,
+} from "../fixtures/training/readFixture.ts";
 import { relativeDistance } from "../step/tensors.ts";
 import { FLOAT64_RUN } from "../tolerances.ts";
 import { compileTraced } from "./tracedGraphs.ts";
@@ -61,6 +66,8 @@ function trainInFloat64(graph: Graph, fixture: TrainingFixture, learningRate: nu
       feed(`label/${task}`, step.labels.get(task) ?? []);
       feed(`task_weight/${task}`, [Array.isArray(weights) ? Number(weights[i]) : 1]);
     });
+    for (const [task, classWeights] of fixtureClassWeights(fixture))
+      feed(`class_weight/${task}`, classWeights);
     for (const [mask, values] of step.masks) feed(mask, values);
     const outputs = interpret(graph, state);
     for (const [name, value] of outputs)
