@@ -37,7 +37,9 @@ export const STEP_KEYS = {
     .meta(decides("nothing")),
   distill_weight: atLeastZero("a number >= 0")
     .default(0)
-    .describe("Weight of the distillation loss, the mean KL(teacher || student) summed over the heads."),
+    .describe(
+      "Weight of the distillation loss, the mean KL(teacher || student) summed over the heads (of numbers the squared difference in deviations).",
+    ),
   precision: z
     .enum(["fp32", "tf32", "fp16"], phrase('"fp32", "tf32" or "fp16"'))
     .default("fp32")

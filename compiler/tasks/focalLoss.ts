@@ -1,5 +1,5 @@
-// The focal loss as a setting of kinds whose loss is a cross-entropy (Lin et al., arXiv 1708.02002): each term
-// of it times (1 - p)^gamma, p being the probability of what it is about.
+// The focal loss as a setting of kinds whose loss is a cross-entropy (Lin et al., arXiv 1708.02002): each
+// term of it times (1 - p)^gamma, p being the probability of what it is about.
 import { z } from "zod";
 
 /** Beyond this all but the worst rows vanish. */

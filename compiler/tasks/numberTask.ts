@@ -124,7 +124,8 @@ function openNumber(description: TaskDescription): Task {
   const facts = factsOf(factsSchema, description);
   const { mean, deviation, loss, columns } = facts;
   const width = mean.length;
-  const names = columns ?? (width === 1 ? [description.task] : mean.map((_, i) => `${description.task} ${i}`));
+  const names =
+    columns ?? (width === 1 ? [description.task] : mean.map((_, i) => `${description.task} ${i}`));
   const value = {
     name: "value",
     of: (b: GraphBuilder, y: Value) => b.add(b.mul(y, row(b, deviation)), row(b, mean)),

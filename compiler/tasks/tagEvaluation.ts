@@ -19,8 +19,8 @@ export interface TagFigures {
   readonly averagePrecision: number;
   readonly f1: number;
   /**
-   * The probability from which on the tag is answered, and the F1 of that: the one that is given, else that of
-   * the largest F1 of these rows.
+   * The probability from which on the tag is answered, and the F1 of that: the one that is given, else that
+   * of the largest F1 of these rows.
    */
   readonly threshold: number;
   readonly fittedF1: number;

@@ -1,5 +1,6 @@
-// The labels of tasks of tags: cells that hold sets, or a column of 0 and 1 for each tag -> flags, uint8, 1 of a
-// tag that an image has, 0 of others, MISSING_TAG where nobody said; and what columns look like that hold such.
+// The labels of tasks of tags: cells that hold sets, or a column of 0 and 1 for each tag -> flags, uint8, 1 of
+// a tag that an image has, 0 of others, MISSING_TAG where nobody said; and what columns that hold such look
+// like.
 import { classKey } from "../spec/classKey.ts";
 import { MISSING_TAG } from "./missing.ts";
 import { DEFAULT_SEPARATOR, tagsOf } from "./tagCells.ts";
@@ -63,8 +64,8 @@ function encodeTags(names: readonly string[], facts: Facts): Uint8Array {
 }
 
 /**
- * Sets of words between bars, one at least of several, that name each word twice or more on the mean; or lists
- * that do so, of words, or of numbers now more and now fewer: always as many are measured.
+ * Sets of words between bars, one at least of several, that name each word twice or more on the mean; or
+ * lists that do so, of words, or of numbers now more and now fewer: always as many are measured.
  */
 export function surveyTags({ values, areLists }: ColumnSurvey): string | undefined {
   const [tags, sizes] = [new Set<string>(), new Set<number>()];

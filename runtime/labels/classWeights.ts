@@ -1,6 +1,6 @@
-// The spec's class_weights -> a weight per class or tag of each task, as the training step takes them. The loss
-// of a task of classes is then sum(w ce) / sum(w) over its labelled rows (PyTorch's CrossEntropyLoss with
-// `weight`), that of a cell which has its tag w times what it was (`pos_weight` of BCEWithLogitsLoss).
+// The spec's class_weights -> a weight per class or tag of each task, as the training step takes them. The
+// loss of a task of classes is then sum(w ce) / sum(w) over its labelled rows (PyTorch's CrossEntropyLoss
+// with `weight`), that of a cell which has its tag w times what it was (`pos_weight` of BCEWithLogitsLoss).
 import { suggestName } from "../../compiler/diagnostics.ts";
 import { classKey } from "../../compiler/spec/classKey.ts";
 import type { StepSpec } from "../../compiler/spec/schema.ts";

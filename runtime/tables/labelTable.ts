@@ -232,7 +232,8 @@ export class LabelTableBuilder {
 
 /**
  * A table from rows in memory, for the API; relative paths start from `folder`, `source` names it in
- * messages. Throws E_CSV_SHAPE for no rows, E_CSV_HEADER where no row has a column's key, E_CSV_PATH, E_LABEL.
+ * messages. Throws E_CSV_SHAPE for no rows, E_CSV_HEADER where no row has a column's key, E_CSV_PATH,
+ * E_LABEL.
  */
 export function labelTableFromRows(
   rows: readonly LabelRow[],

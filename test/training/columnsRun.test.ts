@@ -33,7 +33,7 @@ const hasColour = (row: number, colour: number): boolean => ((row >> colour) & 1
 const lightOf = (row: number): number => (row % 16 < 8 ? 20 : 60);
 const depthOf = (row: number): number => -0.5 + (hasColour(row, 0) ? 0.25 : 0);
 
-/** Dark pictures, brighter in half of the rows, with a band of each colour; cells are missing each for itself. */
+/** Dark pictures, brighter in half of the rows, a band of each colour; cells are missing each for itself. */
 function rowOf(row: number): KindRow {
   const flags = COLOURS.map((_, i) => (row % 5 === i || row % 9 === 8 ? "" : Number(hasColour(row, i))));
   const numbers = [row % 4 === 3 ? "" : lightOf(row), row % 3 === 2 || row % 4 === 3 ? "" : depthOf(row)];
