@@ -172,8 +172,9 @@ describe("tables of tags", () => {
     await writeFile(join(folder, "odd.yml"), SPEC.replace("val.csv", "odd.csv").replace("run\n", "odd\n"));
     const { code, stderr } = await runCli(folder, ["train", "odd.yml"]);
     expect(code).toBe(2);
-    expect(stderr).toMatch(/odd\.csv:5: .*"red\|grene" is not a set of tags that the training labels have/);
-    expect(stderr).toMatch(/odd\.csv:10: .*"red\|\|blue" is not a set of tags/);
+    expect(stderr).toMatch(/odd\.csv:5: .*"grene" is not one of the tags that the training labels have/);
+    expect(stderr).toContain('did you mean "green"?');
+    expect(stderr).toMatch(/odd\.csv:10: .*"red\|\|blue" is not a set of tags \(a\|b, or \[\] for none\)/);
   });
 
   test("of JSON Lines hold lists, and give the labels that cells give", async () => {
