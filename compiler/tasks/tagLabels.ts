@@ -1,6 +1,6 @@
-// The labels of tasks of tags: cells that hold sets, or a column of 0 and 1 for each tag -> flags, uint8, 1 of
-// a tag that an image has, 0 of others, MISSING_TAG where nobody said; and what columns that hold such look
-// like.
+// The labels of tasks of tags: cells that hold sets, or a column of 0 and 1 for each tag -> flags, uint8, 1
+// of a tag that an image has, 0 of others, MISSING_TAG where nobody said; and what columns that hold such
+// look like.
 import { classKey } from "../spec/classKey.ts";
 import { MISSING_TAG } from "./missing.ts";
 import { DEFAULT_SEPARATOR, tagsOf } from "./tagCells.ts";

@@ -165,7 +165,8 @@ function sigmoidCrossEntropy({ b, y, labels, weights, choices }: LossInputs): Ta
 
 /**
  * (1 - p)^gamma, p being s(y) of a tag that is there and 1 - s(y) of another: s((1 - 2t) y)^gamma =
- * exp(-gamma log(1 + e^((2t - 1) y))). So weighed, the loss is torchvision's sigmoid_focal_loss without alpha.
+ * exp(-gamma log(1 + e^((2t - 1) y))). So weighed, the loss is torchvision's sigmoid_focal_loss without its
+ * alpha.
  */
 function focus(b: GraphBuilder, logits: Value, flags: Value, gamma: number): Value {
   const signs = b.sub(b.mul(flags, b.scalar(2)), b.scalar(1));
