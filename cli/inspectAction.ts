@@ -4,6 +4,7 @@ import { DEFAULT_TARGET, type Target } from "../compiler/bundle/manifest.ts";
 import { compile } from "../compiler/compile.ts";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { inspectModel, type LayerFacts, type ModelFacts } from "../compiler/inspect/modelFacts.ts";
+import { type ScheduleFacts, scheduleFacts } from "../compiler/inspect/scheduleFacts.ts";
 import { graphText, StageLog } from "../compiler/inspect/stages.ts";
 import type { TrunkFacts } from "../compiler/inspect/trunkFacts.ts";
 import { importedFcn } from "../compiler/model/importedTrunk.ts";
@@ -21,6 +22,7 @@ import { bundleText } from "./bundleText.ts";
 import { loadClasses } from "./knownClasses.ts";
 import { placementText } from "./placementText.ts";
 import { type RuntimeFlags, runtimeOptions } from "./runtimeOptions.ts";
+import { scheduleText } from "./scheduleText.ts";
 import { bytes, count, renderTable, scaled } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -39,7 +41,7 @@ export async function inspect(
   flags: InspectFlags,
   terminal: Terminal,
 ): Promise<void> {
-  const { classes, warnings } = await loadClasses(experiment);
+  const { classes, warnings, rows } = await loadClasses(experiment);
   const models = await readForeignModels(experiment.spec, experiment.baseDirectory, classes);
   if (flags.stage !== undefined) {
     const log = new StageLog();
@@ -51,7 +53,9 @@ export async function inspect(
   }
   if (flags.placement) return await showPlacement(experiment.spec, classes, models, flags, terminal);
   const facts = inspectModel(experiment.spec, classes, models);
-  const all = { ...facts, notes: models.notes, warnings: [...facts.warnings, ...warnings] };
+  const rate = scheduleFacts(experiment.spec, rows);
+  const odd = [...facts.warnings, ...(rate?.notes ?? []), ...warnings];
+  const all = { ...facts, notes: models.notes, warnings: odd, ...(rate && { learningRate: rate }) };
   terminal.out(flags.json ? JSON.stringify(all, null, 2) : factsText(experiment.spec, all, terminal));
 }
 
@@ -87,6 +91,8 @@ async function showPlacement(
 /** Facts, and what was decided while models were read. */
 interface ShownFacts extends ModelFacts {
   readonly notes: readonly string[];
+  /** Where it is not constant. */
+  readonly learningRate?: ScheduleFacts;
 }
 
 function factsText(spec: Spec, facts: ShownFacts, terminal: Terminal): string {
@@ -99,6 +105,9 @@ function factsText(spec: Spec, facts: ShownFacts, terminal: Terminal): string {
     ["Parameters and operations", partTable(facts, terminal)],
     ["Layers (one image)", layerTable(facts, terminal)],
     ["Memory in training", memoryTable(facts, terminal)],
+    ...(facts.learningRate
+      ? [["Learning rate", scheduleText(facts.learningRate, terminal)] as [string, string]]
+      : []),
     ["Which task's loss trains what", reachTable(facts, terminal)],
   ];
   const warnings = facts.warnings.map((warning) => `${yellow("warning:")} ${visibleText(warning)}`);

@@ -9,6 +9,8 @@ import { readLabels } from "../runtime/train/trainerOptions.ts";
 export interface KnownClasses {
   readonly classes: TaskClasses;
   readonly warnings: readonly string[];
+  /** Of the training table; undefined where it was not read. */
+  readonly rows: number | undefined;
 }
 
 /**
@@ -26,7 +28,7 @@ export async function loadClasses(experiment: Experiment): Promise<KnownClasses>
   });
   const isComplete = known.length === spec.tasks.length;
   if (isComplete && (experiment.classes !== undefined || (spec.train_labels === null && !trainRows)))
-    return { classes: known, warnings: [] };
+    return { classes: known, warnings: [], rows: undefined };
   if (spec.train_labels === null && !trainRows)
     throw new MttcError({
       code: "E_CONFIG",
@@ -34,6 +36,6 @@ export async function loadClasses(experiment: Experiment): Promise<KnownClasses>
       at: { path: "train_labels" },
       hint: "give train_labels (tasks of numbers need them), or list the classes of every task under `classes`",
     });
-  const { tasks, warnings } = await readLabels(experiment);
-  return { classes: tasks, warnings };
+  const { tasks, warnings, train } = await readLabels(experiment);
+  return { classes: tasks, warnings, rows: train.paths.length };
 }

@@ -1,6 +1,8 @@
 // Progress of a training run: a bar on a terminal, plain lines elsewhere, and the figures of each epoch.
 
 import { SingleBar } from "cli-progress";
+import { rateText } from "../compiler/step/scheduleNotes.ts";
+import { isScheduled } from "../compiler/step/schedules.ts";
 import { figureOf, type ReportForm } from "../compiler/tasks/report.ts";
 import { visibleText } from "../compiler/visibleText.ts";
 import type { EpochReport, ProgressEvent, StepEvent } from "../runtime/train/events.ts";
@@ -22,7 +24,7 @@ export function showProgress(trainer: MultiTaskTrainer, epochs: number, terminal
     }),
     trainer.on("epoch", (report) => {
       steps.pause();
-      terminal.note(epochText(report, epochs, trainer.tasks, terminal));
+      terminal.note(epochText(report, epochs, trainer, terminal));
     }),
   ];
   return () => {
@@ -152,12 +154,14 @@ function lossesText(losses: StepEvent["losses"]): string {
 function epochText(
   report: EpochReport,
   epochs: number,
-  tasks: readonly ReportedTask[],
+  { tasks, spec }: Pick<MultiTaskTrainer, "tasks" | "spec">,
   terminal: Terminal,
 ): string {
   const wait = `, ${Math.round(100 * report.waitShare)} % of it waiting for images`;
   const seconds = decimal(report.seconds, 1);
-  const title = `epoch ${report.epoch}/${epochs}: ${report.steps} steps in ${seconds} s${wait}`;
+  const { lr } = report.scalars ?? {};
+  const rate = lr === undefined || !isScheduled(spec) ? "" : `, lr ${rateText(lr)}`;
+  const title = `epoch ${report.epoch}/${epochs}: ${report.steps} steps in ${seconds} s${wait}${rate}`;
   const style = { isTerminal: terminal.drawsProgress, colours: terminal.noteColours };
   return `${terminal.noteColours.bold(title)}\n${epochTable(report, tasks, style)}`;
 }

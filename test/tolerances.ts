@@ -10,6 +10,10 @@ export const DRAW_STANDARD_ERRORS = 4;
 export const SUM_FLOAT64 = 1e-15;
 /** A whole run in float64 against float64 PyTorch: only the order of sums differs (the bound). */
 export const FLOAT64_RUN = 1e-8;
+/** A learning rate of at most 1 in float64: some roundings of a cosine, a power or a logarithm. */
+export const SCHEDULE_FLOAT64 = 1e-15;
+/** What a bound that is rounded to float32 may be passed by, of magnitude 1. */
+export const BOUND_FLOAT32 = 1e-6;
 /**
  * A whole run of 50 steps in float32 on ORT against float64 PyTorch, relative to each tensor's norm (the
  * issue's bound).

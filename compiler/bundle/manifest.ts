@@ -42,8 +42,16 @@ export interface GraphEntry {
  * - slot: what the optimizer remembers of a parameter; counter: of applied steps (int64 scalar)
  * - loss_scale: factor of the loss in mixed precision (float32 scalar)
  * - statistic: running mean and variance of a batch norm
+ * - average: moving average of a parameter or a statistic, which evaluations take in its place
  */
-export type StateGroup = "parameter" | "log_variance" | "slot" | "statistic" | "counter" | "loss_scale";
+export type StateGroup =
+  | "parameter"
+  | "log_variance"
+  | "slot"
+  | "statistic"
+  | "average"
+  | "counter"
+  | "loss_scale";
 
 /** A tensor that training changes. Graphs that change it have an output `next/<name>`. */
 export interface StateEntry {
@@ -170,6 +178,16 @@ export function withRole<R extends RoleName>(
   role: R,
 ): readonly EntryOf<R>[] {
   return entries.filter((entry): entry is EntryOf<R> => entry.role === role);
+}
+
+/**
+ * The state tensors that evaluations read, by the parameter that each stands for: the parameter itself, or
+ * its average.
+ */
+export function evaluatedState({ graphs }: Pick<Manifest, "graphs">): ReadonlyMap<string, string> {
+  const evaluations = Object.values(graphs).filter(({ purpose }) => purpose === "evaluate");
+  const read = evaluations.flatMap(({ inputs }) => withRole(inputs, "state"));
+  return new Map(read.map(({ of, name }) => [of ?? name, name]));
 }
 
 /** The output that holds the next value of a state tensor or accumulator. */

@@ -14,6 +14,7 @@ import { augmentSettings } from "../spec/augmentKeys.ts";
 import { featureDraws } from "../spec/cacheFeatures.ts";
 import { imageDtype } from "../spec/pixelRange.ts";
 import type { ImageSpec, ModelSpec, RunSpec } from "../spec/schema.ts";
+import { averageName, isAveraged } from "../step/averages.ts";
 import type { GradientGraph, TrainingModel } from "../step/gradientGraph.ts";
 import { LOSS_SCALE, LOSS_SCALING, SCALED_STEPS } from "../step/lossScaling.ts";
 import { OPTIMIZERS } from "../step/optimizers.ts";
@@ -177,6 +178,11 @@ function stateEntries({
     if (isStatistic(parameter)) continue;
     const none = { dtype: "float32", shape, data: zeros.subarray(0, data.length) } as const;
     for (const slot of slots) push({ name: slotName(name, slot), group: "slot", ...own, slot }, none);
+  }
+  for (const parameter of trained.filter((each) => isAveraged(model.spec, each))) {
+    const { name, part, shape } = parameter;
+    const own = { name: averageName(name), group: "average", part, of: name } as const;
+    push(own, { dtype: "float32", shape, data: initialOf(parameter) });
   }
   const zero = { dtype: "int64", shape: [], data: Float64Array.of(0) } as const;
   const count = (name: string) => push({ name, group: "counter", part: OPTIMIZER }, zero);

@@ -111,8 +111,37 @@ export type ScalarRole = { readonly role: "scalar" } & (
   | { readonly scalar: "class_weights"; readonly task: string; readonly value: ClassWeights }
 );
 
-/** A number as a function of the steps applied so far. */
-export type Schedule = { readonly formula: "constant"; readonly value: number };
+/**
+ * A number as a function of the step s, from 0 over the whole run. `value` is the largest; with `warmup` W it
+ * rises from 0 in W steps, value s / W, and the formula counts from there: t = s - W.
+ * - constant: value, always; warmup: value after the rise
+ * - exponential: value rate^(t / steps); staircase: value rate^floor(t / steps)
+ * - cosine: value (least + (1 - least) (1 + cos(pi min(t / steps, 1))) / 2)
+ * - cosine_restarts: value (1 + cos(pi u)) / 2, u the share of the present period that is over; the first has
+ *   `steps` steps, each further one `growth` times as many as the one before
+ * - one_cycle: with T steps ("run": all of the run) and the peak at P = rise T - 1, from value / start up to
+ *   value, then down to value / start / end at T - 1, each along half a cosine; that from there on
+ */
+export type Schedule =
+  | { readonly formula: "constant"; readonly value: number }
+  | { readonly formula: "warmup"; readonly value: number; readonly warmup: number }
+  | ({ readonly formula: "exponential" | "staircase"; readonly rate: number } & Decay)
+  | ({ readonly formula: "cosine"; readonly least: number } & Decay)
+  | ({ readonly formula: "cosine_restarts"; readonly growth: number } & Decay)
+  | {
+      readonly formula: "one_cycle";
+      readonly value: number;
+      readonly steps: number | "run";
+      readonly rise: number;
+      readonly start: number;
+      readonly end: number;
+    };
+
+interface Decay {
+  readonly value: number;
+  readonly steps: number;
+  readonly warmup: number;
+}
 
 /**
  * Of a task in the whole logical batch, 0 where it has no label there:

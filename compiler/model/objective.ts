@@ -11,20 +11,26 @@ import { type LossChoices, PLAIN_LOSS, type Task, type TaskLoss } from "../tasks
 import { type Parameter, type ParameterSource, partOfTask } from "./parameters.ts";
 
 /** The keys of a spec that weigh tasks and classes in the loss. */
-export type LossSpec = Pick<StepSpec, "task_weights" | "class_weights">;
+export type LossSpec = Pick<StepSpec, "task_weights" | "class_weights" | "max_task_weight">;
 
 /** Start of s = log sigma^2 of an adaptive task weight (patchwork's). */
 export const INITIAL_LOG_VARIANCE = 1.0;
 
-/** The s of a task: exists only with `task_weights: adaptive`. */
-export function logVariance(task: string): Parameter {
+/** The least s of a task whose weight c exp(-s) is bounded: ln(c / bound). */
+function leastLogVariance({ max_task_weight: most }: LossSpec, certainty: number): number | undefined {
+  return most === null ? undefined : Math.log(certainty / most);
+}
+
+/** The s of a task: exists only with `task_weights: adaptive`; `least` where its weight is bounded. */
+export function logVariance(task: string, least?: number): Parameter {
   return {
     name: `tasks.${task}.log_variance`,
     shape: [],
     role: "log_variance",
     part: partOfTask(task),
     task,
-    initial: { kind: "constant", value: INITIAL_LOG_VARIANCE },
+    initial: { kind: "constant", value: Math.max(INITIAL_LOG_VARIANCE, least ?? -Infinity) },
+    ...(least === undefined ? {} : { least }),
     trained: true,
   };
 }
@@ -112,7 +118,8 @@ export function buildObjective(
       const mean = b.mul(objective, inverseCountInput(b, spec, task));
       const weight = taskWeight(spec, i);
       if (weight !== "adaptive") return b.mul(taskWeightInput(b, name, weight), mean);
-      const learned = b.emit("Exp", [b.neg(source(b, logVariance(name)))]);
+      const least = leastLogVariance(spec, certainty);
+      const learned = b.emit("Exp", [b.neg(source(b, logVariance(name, least)))]);
       return b.mul(certainty === 1 ? learned : b.mul(learned, b.scalar(certainty)), mean);
     };
     return b.within(`tasks.${name}.loss`, term, regionOf(name));

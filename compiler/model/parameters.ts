@@ -29,6 +29,8 @@ export interface Parameter {
   /** The task whose weight it is: of a log variance alone. */
   readonly task?: string;
   readonly initial: InitialValue;
+  /** No update leaves it below this: of a log variance whose weight is bounded. */
+  readonly least?: number | undefined;
   /** Whether training changes it (running statistics included). */
   readonly trained: boolean;
 }

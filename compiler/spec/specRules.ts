@@ -42,6 +42,7 @@ export function crossFaults(spec: PartialSpec): RuleFault[] {
     ...layerFaults(spec),
     ...sizeFaults(spec),
     ...batchFaults(spec),
+    ...scheduleFaults(spec),
     ...packFaults(spec),
     ...augmentFaults(spec),
     ...sobelFaults(spec),
@@ -263,6 +264,18 @@ function batchFaults({ batch_size: batch, accumulate }: PartialSpec): RuleFault[
   if (batch === undefined || accumulate === undefined || batch % accumulate === 0) return [];
   const message = `expected a divisor of batch_size (${batch}), found ${accumulate}`;
   return [{ path: ["accumulate"], message }];
+}
+
+/** A cycle has its own rise and decay. */
+function scheduleFaults({ one_cycle: cycle, lr_decay: decay, warmup }: PartialSpec): RuleFault[] {
+  if (cycle === undefined || cycle === false) return [];
+  const path = ["one_cycle"];
+  const hint = "leave one of them out";
+  const faults: RuleFault[] = [];
+  if (decay)
+    faults.push({ path, message: `the rate cannot decay over ${decay} steps (lr_decay) as well`, hint });
+  if (warmup) faults.push({ path, message: "a cycle has a rise of its own, warmup is another", hint });
+  return faults;
 }
 
 /** A format without a pack says two things, and JPEG does not hold every image. */

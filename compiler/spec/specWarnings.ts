@@ -37,6 +37,7 @@ export function specWarnings(spec: Spec): string[] {
       if (weight === 0) warnings.push(`task_weights[${index}]: task "${spec.tasks[index]}" is not trained`);
     }
   }
+  warnings.push(...steeringWarnings(spec));
   if (spec.batchnorm && spec.accumulate > 1) {
     const rows = spec.batch_size / spec.accumulate;
     warnings.push(`accumulate: batch norm sees micro-batches of ${rows} images, not the whole batch`);
@@ -49,5 +50,30 @@ export function specWarnings(spec: Spec): string[] {
   if (spec.dropout_rate === 0 && placed.some(({ entry }) => entry === "d")) {
     warnings.push('dropout_rate: 0, so the "d" layers do nothing');
   }
+  return warnings;
+}
+
+/** A learning rate of lars below this hardly moves anything. */
+const LEAST_LARS_RATE = 0.01;
+
+/** Keys that steer the optimizer, where there is nothing for them to steer. */
+function steeringWarnings(spec: Spec): string[] {
+  const { decay_type: type, layer_lr: rates, max_task_weight: most, lr } = spec;
+  const warnings: string[] = [];
+  if (spec.lr_decay === 0 && type !== "exponential")
+    warnings.push(`decay_type: ${type} does nothing while lr_decay is 0`);
+  if (spec.optimizer === "lars" && lr < LEAST_LARS_RATE)
+    warnings.push(
+      `lr: with lars a step moves a kernel by lr / 1000 of its norm, here ${lr / 1000}; usual rates are near 1`,
+    );
+  const ofFcn = typeof rates === "number" ? rates : rates.fcn;
+  if (spec.train_fcn === false && ofFcn !== 1)
+    warnings.push(`layer_lr: the fcn is frozen, so its factor ${ofFcn} does nothing`);
+  if (typeof rates !== "number" && rates.shared_layers !== 1 && !hasWeights(spec.shared_layers))
+    warnings.push(
+      `layer_lr.shared_layers: no shared layer is trained, so ${rates.shared_layers} does nothing`,
+    );
+  if (most !== null && spec.task_weights !== "adaptive")
+    warnings.push(`max_task_weight: ${most} does nothing, since task_weights are not adaptive`);
   return warnings;
 }

@@ -1,7 +1,8 @@
 // The section of the spec about a training step: what a batch holds, how its losses are weighed and summed,
 // and how the optimizer goes on from there.
 import { z } from "zod";
-import { atLeastZero, decides, integer, later, NOT_YET, phrase, text } from "./keyKinds.ts";
+import { atLeastZero, decides, integer, phrase, text } from "./keyKinds.ts";
+import { SCHEDULE_KEYS, STEER_KEYS } from "./steerKeys.ts";
 import { WEIGHT_KEYS } from "./weightKeys.ts";
 
 /** The keys, in the order in which the README lists them. */
@@ -12,22 +13,20 @@ export const STEP_KEYS = {
     .describe("Micro-batches that a batch is cut into, to save memory; must divide batch_size."),
   ...WEIGHT_KEYS,
   optimizer: z
-    .enum(["adam", "adamw", "momentum"], {
-      error: (issue) => (issue.input === "lars" ? `${NOT_YET}lars` : '"adam", "adamw" or "momentum"'),
-    })
+    .enum(["adam", "adamw", "momentum", "lars"], phrase('"adam", "adamw", "momentum" or "lars"'))
     .default("adam")
-    .describe("Optimizer, in Keras's form."),
+    .describe("Optimizer, in Keras's form; lars in that of SimCLR, whose lr is near 1."),
   lr: z
     .number(phrase("a number > 0"))
     .positive(phrase("a number > 0"))
     .max(1e6, phrase("a number <= 1e6"))
     .default(1e-3)
     .describe("Learning rate."),
-  lr_decay: later("lr_decay", 0).describe("Steps of the learning rate's decay; 0 keeps it constant."),
-  decay_type: later("decay_type", "exponential").describe("Form of the learning rate's decay."),
+  ...SCHEDULE_KEYS,
   weight_decay: atLeastZero("a number >= 0")
     .default(0)
-    .describe("L2 penalty on the trained kernels (adamw: decoupled decay)."),
+    .describe("L2 penalty on the trained kernels (adamw: decoupled decay; lars: part of what it scales)."),
+  ...STEER_KEYS,
   teacher: text("the path of a model file")
     .nullable()
     .default(null)

@@ -30,6 +30,7 @@ import { augmentSettings } from "../spec/augmentKeys.ts";
 import { whiteLevel } from "../spec/pixelRange.ts";
 import type { Spec } from "../spec/schema.ts";
 import type { Task, TaskLoss } from "../tasks/task.ts";
+import { averageName, isAveraged } from "./averages.ts";
 import { lossScaleInput } from "./lossScaling.ts";
 import { stateInput } from "./stateTensors.ts";
 import type { Joining } from "./updateGroups.ts";
@@ -83,6 +84,16 @@ export function trainingSource(model: TrainingModel, declared: Parameter[] = [])
     if (parameter.trained) return stateInput(b, { name, of: name, shape });
     const data = model.frozenValue(parameter);
     return b.constant({ dtype: "float32", shape, data }, name);
+  };
+}
+
+/** The same for evaluations: where averages are kept of trained parameters, these are what is fed. */
+export function evaluationSource(model: TrainingModel): ParameterSource {
+  const source = trainingSource(model);
+  return (b, parameter) => {
+    if (!isAveraged(model.spec, parameter)) return source(b, parameter);
+    const { name, shape } = parameter;
+    return stateInput(b, { name: averageName(name), of: name, shape });
   };
 }
 

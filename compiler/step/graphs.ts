@@ -5,9 +5,10 @@ import { GraphBuilder } from "../ir/builder.ts";
 import type { Graph, Value } from "../ir/types.ts";
 import { classWeightName, inverseCountInput, inverseCountName, labelName } from "../model/objective.ts";
 import { isStatistic, type Parameter, partOfTask } from "../model/parameters.ts";
+import { emitStatisticAverages } from "./averages.ts";
 import { type GradientGraph, gradientName, statisticName, type TrainingModel } from "./gradientGraph.ts";
 import { emitAllFinite, withinOptimizer } from "./lossScaling.ts";
-import { accumulatorInput, accumulatorOutput } from "./stateTensors.ts";
+import { accumulatorInput, accumulatorOutput, stateInput } from "./stateTensors.ts";
 import { emitStatistics } from "./statistics.ts";
 import { emitUpdate } from "./update.ts";
 
@@ -36,12 +37,17 @@ export function buildTrainGraph(model: TrainingModel, gradients: GradientGraph, 
   }
   const feeds = new Map([...inverseCounts].map(([task, value]) => [inverseCountName(task), value]));
   const outputs = b.inline(gradients.graph, feeds);
-  const { isApplied } = emitUpdate(b, model, {
+  const { isApplied, averaging } = emitUpdate(b, model, {
     parameters: optimizedParameters(gradients),
     gradientOf: ({ name }) => find(outputs, gradientName(name)),
     inverseCount: (task) => find(inverseCounts, task),
   });
-  emitStatistics(b, model, gradients, { batchOf: (name) => find(outputs, statisticName(name)), isApplied });
+  const batchOf = (name: string): Value => find(outputs, statisticName(name));
+  const statistics = emitStatistics(b, model, gradients, { batchOf, isApplied });
+  emitStatisticAverages(b, {
+    ...{ parameters: gradients.parameters, joining: model.joinsUpdates ?? "nothing", averaging },
+    nextOf: ({ name }) => find(statistics, name),
+  });
   declareFigures(b, gradients.graph, outputs);
   return b.build();
 }
@@ -79,7 +85,7 @@ function declareFigures(b: GraphBuilder, { outputs }: Graph, results: ReadonlyMa
 export function buildApplyGraph(model: TrainingModel, gradients: GradientGraph): Graph {
   const b = new GraphBuilder("apply", model.ops, "apply");
   const { spec } = model;
-  emitUpdate(b, model, {
+  const { averaging } = emitUpdate(b, model, {
     parameters: optimizedParameters(gradients),
     gradientOf: ({ name, shape }) => accumulatorInput(b, name, shape),
     inverseCount: (name) =>
@@ -91,6 +97,11 @@ export function buildApplyGraph(model: TrainingModel, gradients: GradientGraph):
           name,
         ),
       ),
+  });
+  // Statistics have moved with the micro-batches.
+  emitStatisticAverages(b, {
+    ...{ parameters: gradients.parameters, joining: model.joinsUpdates ?? "nothing", averaging },
+    nextOf: ({ name, shape }) => stateInput(b, { name, of: name, shape }),
   });
   return b.build();
 }

@@ -13,7 +13,7 @@ import {
   imageInput,
   outputName,
 } from "../model/network.ts";
-import { type TrainingModel, trainingSource } from "./gradientGraph.ts";
+import { evaluationSource, type TrainingModel } from "./gradientGraph.ts";
 
 /**
  * Batches of `batch` images, or, with the shape of a batch of `features`, of those; outputs
@@ -34,7 +34,7 @@ export function buildEvaluateGraph(model: TrainingModel, batch: number, features
   return b.build();
 }
 
-/** Inference form, with trained parameters as inputs and frozen ones as constants. */
+/** Inference form, with trained parameters (or their averages) as inputs and frozen ones as constants. */
 export function inferenceContext(model: TrainingModel, b: GraphBuilder): LayerContext {
-  return { b, spec: model.spec, source: trainingSource(model), trunk: model.trunk, training: false };
+  return { b, spec: model.spec, source: evaluationSource(model), trunk: model.trunk, training: false };
 }

@@ -14,13 +14,17 @@ export interface StatisticSources {
   readonly isApplied: Value | undefined;
 }
 
-/** Declares `next/<name>` = momentum running + (1 - momentum) batch for every running statistic. */
+/**
+ * Declares `next/<name>` = momentum running + (1 - momentum) batch for every running statistic; returns these
+ * by the statistics' names.
+ */
 export function emitStatistics(
   b: GraphBuilder,
   model: Pick<TrainingModel, "joinsUpdates">,
   { statistics }: Pick<GradientGraph, "statistics">,
   { batchOf, isApplied }: StatisticSources,
-): void {
+): ReadonlyMap<string, Value> {
+  const results = new Map<string, Value>();
   const shaped = statistics.map((each) => ({ ...each, shape: each.parameter.shape }));
   const groups = groupsOf(shaped, model.joinsUpdates ?? "nothing", ({ momentum }) => `${momentum}`);
   for (const group of groups) {
@@ -46,7 +50,9 @@ export function emitStatistics(
       parts.forEach((value, i) => {
         const name = need(names[i], `number ${i}`);
         stateOutput(b, { name, of: name }, value);
+        results.set(name, value);
       });
     });
   }
+  return results;
 }

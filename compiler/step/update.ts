@@ -1,13 +1,18 @@
 // What happens once per logical batch, after the gradients are complete: the s/2 terms and their presence
-// gate, weight decay, the optimizer, the count of steps. Written once; train and apply both end with it.
-import { InternalError } from "../diagnostics.ts";
+// gate, weight decay, the bound on the gradient, the optimizer, averages, the count of steps. Written once;
+// train and apply both end with it.
+import { InternalError, need } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
 import { isDecayed, type Parameter } from "../model/parameters.ts";
 import type { StepSpec } from "../spec/schema.ts";
+import { type Averaging, averagingShare, emitAverages, isAveraged } from "./averages.ts";
 import type { TrainingModel } from "./gradientGraph.ts";
+import { emitClipFactor } from "./gradientNorm.ts";
+import { layerRate } from "./layerRates.ts";
 import { emitLossScaling, withinOptimizer } from "./lossScaling.ts";
 import { OPTIMIZERS, type StepScalars } from "./optimizers.ts";
+import { type ScheduleSpec, scheduleOf } from "./schedules.ts";
 import { stateInput, stateOutput } from "./stateTensors.ts";
 import { join, part, updateGroups } from "./updateGroups.ts";
 
@@ -27,59 +32,146 @@ export interface UpdateSources {
   readonly inverseCount: (task: string) => Value;
 }
 
-/**
- * Emits the update of all parameters and declares the outputs `next/<name>`. `isApplied`, bool scalar, is
- * there where the model scales its loss: a step that overflowed hands on its state as it was.
- */
+type UpdatedModel = Pick<TrainingModel, "spec" | "scalesLoss" | "joinsUpdates">;
+
+/** What a step's statistics and averages need to know of its update. */
+export interface AppliedUpdate {
+  /** Bool scalar where the model scales its loss: a step that overflowed hands on its state as it was. */
+  readonly isApplied: Value | undefined;
+  /** Where the spec asks for averages. */
+  readonly averaging: Averaging | undefined;
+}
+
+/** Emits the update of all parameters and declares the outputs `next/<name>`, those of averages too. */
 export function emitUpdate(
   b: GraphBuilder,
-  model: Pick<TrainingModel, "spec" | "scalesLoss" | "joinsUpdates">,
+  model: UpdatedModel,
   { parameters, gradientOf, inverseCount }: UpdateSources,
-): { readonly isApplied: Value | undefined } {
+): AppliedUpdate {
   const { spec } = model;
   const optimizer = OPTIMIZERS[spec.optimizer];
-  const groups = updateGroups(parameters, model.joinsUpdates ?? "nothing");
+  const rateOf = (parameter: Parameter): number => layerRate(spec, parameter);
+  const { isPerTensor } = optimizer;
+  const groups = updateGroups(parameters, model.joinsUpdates ?? "nothing", { isPerTensor, rateOf });
   const gradients = groups.map((group) => withinGroup(b, group, () => join(b, group.map(gradientOf))));
   const scaling = model.scalesLoss ? emitLossScaling(b, gradients) : undefined;
   const isApplied = scaling?.isApplied;
-  const scalars = withinOptimizer(b, () => {
+  const { scalars, share } = withinOptimizer(b, () => {
     const counted = isApplied ? b.cast(isApplied, "int64") : b.scalar(1, "int64");
     const before = stateInput(b, { name: STEP_COUNTER, shape: [], dtype: "int64" });
     const step = b.add(before, counted);
     stateOutput(b, { name: STEP_COUNTER }, step);
-    return optimizer.scalars(b, learningRate(b, spec), step);
+    const ofStep = optimizer.scalars(b, learningRate(b, spec), step);
+    return { scalars: ofStep, share: averagingShare(b, spec, step) };
   });
+  const averaging = share && { share, isApplied };
+  const reading = { spec, inverseCount, unscale: scaling?.unscale };
+  const read = (index: number): ReadGroup =>
+    readGroup(b, groups[index] ?? [], need(gradients[index], `gradient ${index}`), reading);
+  // A norm of all gradients needs all of them before the first update; else each is read where it is used.
+  const all = spec.clip_norm === null ? undefined : groups.map((_, index) => read(index));
+  const clip =
+    all &&
+    spec.clip_norm !== null &&
+    emitClipFactor(
+      b,
+      all.map(({ gradient }) => gradient),
+      spec.clip_norm,
+    );
   for (const [index, group] of groups.entries()) {
-    const [parameter, scaled] = [group[0], gradients[index]];
-    if (!parameter || !scaled) continue;
+    const found = all?.[index] ?? read(index);
     withinGroup(b, group, () => {
-      const inputs = (nameOf: (name: string) => string): Value =>
-        join(
-          b,
-          group.map(({ name, shape }) => stateInput(b, { name: nameOf(name), of: name, shape })),
-        );
-      const value = inputs((name) => name);
-      const slots = optimizer.slots.map((slot) => inputs((name) => slotName(name, slot)));
-      const presence = parameter.role === "log_variance" ? presenceOf(b, parameter, inverseCount) : undefined;
-      const raw = scaling ? b.mul(scaled, scaling.unscale) : scaled;
-      const gradient = completeGradient(b, spec, parameter, value, raw, presence);
-      const before = [value, ...slots];
-      const start = decayed(b, spec, parameter, value, scalars);
-      const after = optimizer.update(b, start, gradient, slots, scalars);
-      const moves = presence && isApplied ? b.emit("And", [presence, isApplied]) : (presence ?? isApplied);
-      const kept = after.map((next, i) => (moves ? b.where(moves, next, before[i]!) : next));
-      const shapes = group.map(({ shape }) => shape);
-      const parts = kept.map((next) => part(b, next, shapes));
-      for (const [k, { name }] of group.entries()) {
-        const names = [name, ...optimizer.slots.map((slot) => slotName(name, slot))];
-        names.forEach((each, i) => {
-          const next = parts[i]?.[k];
-          if (next) stateOutput(b, { name: each, of: name }, next);
-        });
-      }
+      const gradient = clip ? b.mul(found.gradient, clip) : found.gradient;
+      const ofLayer = layerScalars(b, scalars, rateOf(group[0] ?? absent()));
+      updateGroup(b, group, { ...found, gradient }, { spec, scalars: ofLayer, isApplied, averaging });
     });
   }
-  return { isApplied };
+  return { isApplied, averaging };
+}
+
+/** Parameters that are updated together, as one value each. */
+interface ReadGroup {
+  readonly value: Value;
+  readonly slots: readonly Value[];
+  /** Of a log variance: whether its task has a label in the logical batch. */
+  readonly presence: Value | undefined;
+  /** Of the whole loss. */
+  readonly gradient: Value;
+}
+
+function readGroup(
+  b: GraphBuilder,
+  group: readonly Parameter[],
+  scaled: Value,
+  {
+    spec,
+    inverseCount,
+    unscale,
+  }: Pick<UpdateSources, "inverseCount"> & Pick<TrainingModel, "spec"> & { unscale: Value | undefined },
+): ReadGroup {
+  const parameter = group[0] ?? absent();
+  return withinGroup(b, group, () => {
+    const inputs = (nameOf: (name: string) => string): Value =>
+      join(
+        b,
+        group.map(({ name, shape }) => stateInput(b, { name: nameOf(name), of: name, shape })),
+      );
+    const value = inputs((name) => name);
+    const slots = OPTIMIZERS[spec.optimizer].slots.map((slot) => inputs((name) => slotName(name, slot)));
+    const presence = parameter.role === "log_variance" ? presenceOf(b, parameter, inverseCount) : undefined;
+    const raw = unscale ? b.mul(scaled, unscale) : scaled;
+    return { value, slots, presence, gradient: completeGradient(b, spec, parameter, value, raw, presence) };
+  });
+}
+
+function updateGroup(
+  b: GraphBuilder,
+  group: readonly Parameter[],
+  { value, slots, presence, gradient }: ReadGroup,
+  {
+    spec,
+    scalars,
+    isApplied,
+    averaging,
+  }: AppliedUpdate & Pick<TrainingModel, "spec"> & { readonly scalars: StepScalars },
+): void {
+  const parameter = group[0] ?? absent();
+  const optimizer = OPTIMIZERS[spec.optimizer];
+  const start = decayed(b, spec, parameter, value, scalars);
+  const inputs = { parameter: start, gradient, slots, isDecayed: isDecayed(parameter) };
+  const [moved = absent(), ...rest] = optimizer.update(
+    b,
+    { ...inputs, weightDecay: spec.weight_decay },
+    scalars,
+  );
+  const { least } = parameter;
+  const after = [least === undefined ? moved : b.emit("Max", [moved, b.scalar(least)]), ...rest];
+  const before = [value, ...slots];
+  const moves = presence && isApplied ? b.emit("And", [presence, isApplied]) : (presence ?? isApplied);
+  const kept = after.map((next, i) => (moves ? b.where(moves, next, before[i]!) : next));
+  const shapes = group.map(({ shape }) => shape);
+  const parts = kept.map((next) => part(b, next, shapes));
+  for (const [k, { name }] of group.entries()) {
+    const names = [name, ...optimizer.slots.map((slot) => slotName(name, slot))];
+    names.forEach((each, i) => {
+      const next = parts[i]?.[k];
+      if (next) stateOutput(b, { name: each, of: name }, next);
+    });
+  }
+  if (averaging && isAveraged(spec, parameter)) emitAverages(b, group, kept[0] ?? absent(), averaging);
+}
+
+/** The rates of a part of the network whose factor is `factor`. */
+function layerScalars(b: GraphBuilder, scalars: StepScalars, factor: number): StepScalars {
+  if (factor === 1) return scalars;
+  return withinOptimizer(b, () => ({
+    rate: b.mul(scalars.rate, b.scalar(factor)),
+    learningRate: b.mul(scalars.learningRate, b.scalar(factor)),
+  }));
+}
+
+function absent(): never {
+  throw new InternalError("an update of nothing");
 }
 
 function withinGroup<T>(b: GraphBuilder, group: readonly Parameter[], emit: () => T): T {
@@ -94,9 +186,9 @@ function presenceOf(b: GraphBuilder, parameter: Parameter, inverseCount: (task: 
 }
 
 /** The input of the learning rate, float32 scalar. */
-function learningRate(b: GraphBuilder, { lr }: Pick<StepSpec, "lr">): Value {
-  const value = { formula: "constant", value: lr } as const;
-  return b.input("learning_rate", "float32", [], { role: "scalar", scalar: "learning_rate", value });
+function learningRate(b: GraphBuilder, spec: ScheduleSpec): Value {
+  const role = { role: "scalar", scalar: "learning_rate", value: scheduleOf(spec) } as const;
+  return b.input("learning_rate", "float32", [], role);
 }
 
 /** d(s/2)/ds = 1/2 for a present task; wd * k for a decayed kernel (coupled decay). */
@@ -109,8 +201,9 @@ function completeGradient(
   presence: Value | undefined,
 ): Value {
   if (presence) return b.add(gradient, b.mul(b.cast(presence, "float32"), b.scalar(0.5)));
-  const coupled = isDecayed(parameter) && spec.weight_decay > 0 && !OPTIMIZERS[spec.optimizer].decoupledDecay;
-  return coupled ? b.add(gradient, b.mul(value, b.scalar(spec.weight_decay))) : gradient;
+  const isPenalized =
+    isDecayed(parameter) && spec.weight_decay > 0 && OPTIMIZERS[spec.optimizer].decay === "penalty";
+  return isPenalized ? b.add(gradient, b.mul(value, b.scalar(spec.weight_decay))) : gradient;
 }
 
 /** adamw: w - lr * wd * w before the update (Keras AdamW); otherwise w. */
@@ -121,8 +214,8 @@ function decayed(
   value: Value,
   scalars: StepScalars,
 ): Value {
-  const decoupled = OPTIMIZERS[spec.optimizer].decoupledDecay;
-  if (!isDecayed(parameter) || spec.weight_decay === 0 || !decoupled) return value;
+  const isDecoupled = OPTIMIZERS[spec.optimizer].decay === "decoupled";
+  if (!isDecayed(parameter) || spec.weight_decay === 0 || !isDecoupled) return value;
   const factor = withinOptimizer(b, () =>
     b.sub(b.scalar(1), b.mul(scalars.learningRate, b.scalar(spec.weight_decay))),
   );

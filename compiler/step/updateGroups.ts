@@ -18,11 +18,27 @@ const MOST_NUMBERS = 2 ** 18;
  */
 export type Joining = "nothing" | "alike" | "vectors";
 
+/** What keeps parameters apart, beside whether they decay. */
+export interface UpdateKinds {
+  /** Whether the update of a kernel depends on all of its numbers. */
+  readonly isPerTensor: boolean;
+  /** Factor of a parameter's learning rate. */
+  readonly rateOf: (parameter: Parameter) => number;
+}
+
+const PLAIN: UpdateKinds = { isPerTensor: false, rateOf: () => 1 };
+
 /** Parameters that are updated together, in the order of their first ones; a log variance is alone. */
-export function updateGroups(parameters: readonly Parameter[], joining: Joining): readonly Parameter[][] {
-  // A log variance depends on whether its task is present.
-  const kind = (each: Parameter): string | undefined =>
-    each.role === "log_variance" ? undefined : isDecayed(each) ? "decayed" : "";
+export function updateGroups(
+  parameters: readonly Parameter[],
+  joining: Joining,
+  { isPerTensor, rateOf }: UpdateKinds = PLAIN,
+): readonly Parameter[][] {
+  const kind = (each: Parameter): string | undefined => {
+    // A log variance depends on whether its task is present.
+    if (each.role === "log_variance" || (isPerTensor && isDecayed(each))) return undefined;
+    return `${isDecayed(each) ? "decayed" : ""} at ${rateOf(each)}`;
+  };
   return groupsOf(parameters, joining, kind);
 }
 

@@ -3,7 +3,7 @@
 // training labels nor their images; a run may train meanwhile.
 import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Manifest } from "../../compiler/bundle/manifest.ts";
+import { evaluatedState, type Manifest } from "../../compiler/bundle/manifest.ts";
 import { tasksOf } from "../../compiler/bundle/manifestTasks.ts";
 import { compile } from "../../compiler/compile.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
@@ -223,18 +223,19 @@ export class TrainedRun implements AsyncDisposable {
   }
 
   /**
-   * All parameters by name, row-major float32: trained ones of the checkpoint, frozen ones as they always
-   * were.
+   * All parameters by name, row-major float32: trained ones of the checkpoint as evaluations read them (their
+   * averages, where the run keeps them), frozen ones as they always were.
    */
   async parameters(): Promise<Map<string, Float32Array>> {
     const trunk = await this.trunk();
     const imported = trunk && importedValues(trunk, this.spec);
     // Of a frozen trunk another mttc may have taken other tensors for parameters.
     const values = new Map<string, Float32Array>();
+    const evaluated = evaluatedState(this.#manifest);
     for (const [name, data] of imported ?? []) values.set(name, data.slice());
     for (const parameter of this.#manifest.parameters) {
       const { name, initial } = parameter;
-      const stored = this.checkpoint.tensors.get(name);
+      const stored = this.checkpoint.tensors.get(evaluated.get(name) ?? name);
       if (stored) values.set(name, floatsOf(stored.data));
       else if (initial.kind !== "imported") values.set(name, initialValue(parameter, this.spec.seed));
     }

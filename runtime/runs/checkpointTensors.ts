@@ -2,6 +2,7 @@
 // part of the network.
 import type { StateEntry } from "../../compiler/bundle/manifest.ts";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
+import { averageName } from "../../compiler/step/averages.ts";
 import { OPTIMIZERS } from "../../compiler/step/optimizers.ts";
 import { slotName } from "../../compiler/step/update.ts";
 import type { LoadedCheckpoint } from "./checkpoints.ts";
@@ -34,11 +35,12 @@ export function refuseOtherTensors(
     parts.set(part, faults);
     return faults;
   };
-  // What the optimizer remembers of a tensor differs where the tensor does: that is no news.
+  // What is kept of a tensor, slots and an average, differs where the tensor does: that is no news.
   const told = new Set<string>();
   const tell = (name: string): void => {
     told.add(name);
     for (const slot of SLOTS) told.add(slotName(name, slot));
+    told.add(averageName(name));
   };
   for (const { name, dtype, shape, part } of state) {
     const stored = tensors.get(name);

@@ -209,7 +209,8 @@ async function trainRun(
   trainer.on("log", ({ message }) => tell.log(message));
   const end = tell.trainer(trainer, epochs);
   try {
-    await trainer.fit(epochs, { resume: await hasRun(logdir), ...(signal ? { signal } : {}) });
+    const resume = await hasRun(logdir);
+    await trainer.fit(epochs, { resume, plannedEpochs: all, ...(signal ? { signal } : {}) });
   } catch (error) {
     if (!(error instanceof MttcError) || !DROPS_OUT.has(error.code)) throw error;
     return { ...resultOf(trainer.history, trainer.tasks), failed: error.message };

@@ -47,7 +47,7 @@ export async function proveCaptureOf(
 }
 
 async function firstSteps(sources: EpochSources): Promise<ProofStep[]> {
-  const { accumulate } = sources.experiment.spec;
+  const { accumulate, lr } = sources.experiment.spec;
   await using batches = new EpochBatches(sources, 1, 0);
   const steps: ProofStep[] = [];
   for (let step = 0; step < Math.min(DISTINCT_STEPS, batches.steps); step++) {
@@ -58,7 +58,8 @@ async function firstSteps(sources: EpochSources): Promise<ProofStep[]> {
       micros.push(structuredClone(batch));
       batches.release(bufferOf(batch));
     }
-    steps.push({ micros, scalars: batches.scalars(step) });
+    // A rise begins at a rate of 0, with which no step changes anything.
+    steps.push({ micros, scalars: { ...batches.scalars(step, batches.steps), learningRate: lr } });
   }
   return steps;
 }

@@ -2,7 +2,9 @@
 // of their rows looked up, dropout masks and augmentation drawn; and the numbers that go with each step. One
 // more than is asked for is prepared.
 import type { Manifest } from "../../compiler/bundle/manifest.ts";
+import type { Schedule } from "../../compiler/ir/roles.ts";
 import type { RunSpec, StepSpec } from "../../compiler/spec/schema.ts";
+import { learningRateAt, type ScheduleSpec, scheduleOf } from "../../compiler/step/schedules.ts";
 import { drawAugmentRows } from "../augment/augmentRows.ts";
 import { type AugmentKeys, epochDraws } from "../augment/warpBatch.ts";
 import type { FeatureBatch, FeatureBatches } from "../batches/featureBatches.ts";
@@ -37,7 +39,8 @@ export interface EpochSources {
 }
 
 /** The keys of a spec that decide what an epoch's batches hold and how they are read. */
-export type EpochKeys = Pick<StepSpec, keyof BatchSpec | "accumulate" | "seed" | "lr"> &
+export type EpochKeys = Pick<StepSpec, keyof BatchSpec | "accumulate" | "seed"> &
+  ScheduleSpec &
   Pick<RunSpec, "num_parallel_calls"> &
   AugmentKeys;
 
@@ -57,6 +60,7 @@ export class EpochBatches implements AsyncDisposable {
   readonly #labels: ReadonlyMap<string, TaskLabels>;
   readonly #counted: ReadonlySet<string>;
   readonly #loader: BatchLoader | FeatureBatches;
+  readonly #schedule: Schedule;
   #following: number;
   #ahead: Preparation | undefined;
 
@@ -67,6 +71,7 @@ export class EpochBatches implements AsyncDisposable {
     this.#epoch = epoch;
     this.#labels = labelsByTask(train);
     this.#counted = countedTasks(sources.manifest);
+    this.#schedule = scheduleOf(spec);
     this.#order = epochOrder({
       ...{ labels: train.labels, batchSize: spec.batch_size, seed: spec.seed, epoch },
       balanced: spec.balance_probs,
@@ -97,11 +102,13 @@ export class EpochBatches implements AsyncDisposable {
   }
 
   /**
-   * Rates, weights and, where the step's graph takes them, the counts (with class weights: sums of weights)
-   * of labelled rows of a whole logical batch, which its rows tell in advance.
+   * Rate, weights and, where the step's graph takes them, the counts (with class weights: sums of weights) of
+   * labelled rows of a whole logical batch, which its rows tell in advance. `plannedSteps` are those of the
+   * whole run.
    */
-  scalars(step: number): StepScalars {
+  scalars(step: number, plannedSteps: number): StepScalars {
     const { spec } = this.#sources.experiment;
+    const learningRate = learningRateAt(this.#schedule, (this.#epoch - 1) * this.steps + step, plannedSteps);
     const { classWeights } = this.#sources.labels;
     const rows = this.#order.subarray(step * spec.batch_size, (step + 1) * spec.batch_size);
     const counts = new Map<string, number>();
@@ -110,7 +117,7 @@ export class EpochBatches implements AsyncDisposable {
     const weights = this.#sources.manifest.tasks.flatMap(({ name, weight }) =>
       weight === "adaptive" ? [] : [[name, weight] as const],
     );
-    return { learningRate: spec.lr, taskWeights: new Map(weights), counts, classWeights };
+    return { learningRate, taskWeights: new Map(weights), counts, classWeights };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

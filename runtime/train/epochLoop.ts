@@ -34,6 +34,8 @@ export interface EpochOptions {
   /** Number of the epoch, from 1. */
   readonly epoch: number;
   readonly start: EpochState;
+  /** Steps of the whole run, as planned when it began: what a schedule over all of it spans. */
+  readonly plannedSteps: number;
   readonly signal?: AbortSignal | undefined;
   readonly onStep: (event: StepEvent) => void;
   /** Looks at the learned weights of tasks. */
@@ -59,7 +61,7 @@ export async function trainEpoch(sources: EpochRun, options: EpochOptions): Prom
   // Only while the device has nothing to do: reading behind its back costs no time.
   let waitedMs = performance.now() - began;
   while (step < steps && !signal?.aborted) {
-    const scalars = batches.scalars(step);
+    const scalars = batches.scalars(step, options.plannedSteps);
     for (let micro = 0; micro < spec.accumulate && upcoming; micro++) {
       const running = device.microBatch(upcoming, micro, scalars, batches.readAhead());
       let idleFrom = 0;

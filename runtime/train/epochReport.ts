@@ -12,12 +12,13 @@ export interface FinishedEpoch {
   readonly epoch: number;
   readonly state: EpochState;
   readonly evaluation: EvaluationReport | undefined;
+  readonly scalars: Readonly<Record<string, number>>;
 }
 
 /** Reads the learned weights of the tasks from the device. */
 export async function epochReport(
   { device, manifest }: StateOfRun & { readonly manifest: Pick<Manifest, "tasks"> },
-  { epoch, state, evaluation }: FinishedEpoch,
+  { epoch, state, evaluation, scalars }: FinishedEpoch,
 ): Promise<EpochReport> {
   const logVariances = await device.readState((entry) => entry.group === "log_variance");
   const entries = manifest.tasks.map((entry) => ({ ...taskOfEntry(entry), weight: entry.weight }));
@@ -36,6 +37,7 @@ export async function epochReport(
     ...(Object.keys(others).length > 0 ? { trainFigures: others } : {}),
     taskWeights: Object.fromEntries(weights),
     waitShare: state.seconds > 0 ? state.waitedSeconds / state.seconds : 0,
+    scalars,
     ...(evaluation ? { evaluation } : {}),
     time: Date.now(),
   };

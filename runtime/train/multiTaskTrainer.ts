@@ -33,6 +33,11 @@ export interface FitOptions {
    * that is E_CKPT_MISMATCH, which says how many rows differ.
    */
   readonly acceptNewLabels?: boolean;
+  /**
+   * Epochs that a schedule over the whole run (`one_cycle: true`) spans, where this call trains a part of
+   * them; default: `epochs`. A run that has begun keeps what it began with.
+   */
+  readonly plannedEpochs?: number | undefined;
   /** Stops at the next step, saves, and rejects with E_INTERRUPTED. */
   readonly signal?: AbortSignal;
 }
@@ -141,7 +146,8 @@ export class MultiTaskTrainer implements AsyncDisposable {
     await session.prepareInputs({ log, signal, epochsLeft: epochs - this.history.length });
     if (this.history.length < epochs && session.device.awaitsProof)
       log(await proveCaptureOf(session, log, signal));
-    await this.#loop.run(session, epochs, signal);
+    const { plannedEpochs } = options;
+    await this.#loop.run(session, { epochs, plannedEpochs, signal });
     return this.history;
   }
 

@@ -1,7 +1,7 @@
 // Checkpoints of a run: device state <-> stored tensors, and what else a run needs to go on to the same bits.
 
 import { z } from "zod";
-import type { Manifest, ParameterEntry } from "../../compiler/bundle/manifest.ts";
+import { evaluatedState, type Manifest, type ParameterEntry } from "../../compiler/bundle/manifest.ts";
 import { tasksOf } from "../../compiler/bundle/manifestTasks.ts";
 import type { StoredTensor } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
@@ -21,6 +21,8 @@ export interface Progress {
   readonly epochState: EpochState;
   readonly history: readonly EpochReport[];
   readonly fingerprint: Fingerprint;
+  /** Steps of the whole run as planned when it began; absent in those of earlier versions. */
+  readonly plannedSteps?: number | undefined;
 }
 
 /** What an epoch's sums hold; JSON has no NaN, a loss that was none is null. */
@@ -39,6 +41,7 @@ const progressSchema = z.object({
     sums: z.record(z.string(), z.record(z.string(), sum).transform(withNames)),
     ...{ seconds: sum, waitedSeconds: sum },
   }),
+  plannedSteps: z.int().positive().optional(),
 });
 
 /**
@@ -109,15 +112,21 @@ export function readCheckpointState(
   return { tensors, progress: readProgress(checkpoint, tasksOf(manifest)) };
 }
 
-/** All parameters by name: from the device where they are trained, else from `frozenValue`. */
+/**
+ * All parameters by name, trained ones from the device as evaluations read them (their averages, where the
+ * run keeps them), others from `frozenValue`.
+ */
 export async function parameterValues(
-  { device, manifest }: StateOfRun & { readonly manifest: Pick<Manifest, "parameters"> },
+  { device, manifest }: StateOfRun & { readonly manifest: Pick<Manifest, "parameters" | "graphs"> },
   frozenValue: (parameter: ParameterEntry) => Float32Array,
 ): Promise<Map<string, Float32Array>> {
-  const state = await device.readState((entry) => entry.group !== "slot" && entry.group !== "counter");
+  const evaluated = evaluatedState(manifest);
+  const stateOf = (parameter: string): string => evaluated.get(parameter) ?? parameter;
+  const wanted = new Set(manifest.parameters.map(({ name }) => stateOf(name)));
+  const state = await device.readState(({ name }) => wanted.has(name));
   return new Map(
     manifest.parameters.map((parameter) => {
-      const trained = state.get(parameter.name)?.data;
+      const trained = state.get(stateOf(parameter.name))?.data;
       return [parameter.name, trained instanceof Float32Array ? trained : frozenValue(parameter)];
     }),
   );

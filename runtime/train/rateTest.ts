@@ -62,7 +62,7 @@ export async function testRates(sources: EpochRun, options: RateTestOptions): Pr
     for (let step = 0; step < batches.steps && points.length < steps && !broke; step++) {
       if (signal?.aborted) return { points: smoothed(points), broke, proposal: undefined };
       const rate = low * (high / low) ** (points.length / Math.max(1, steps - 1));
-      const scalars = { ...batches.scalars(step), learningRate: rate };
+      const scalars = { ...batches.scalars(step, batches.steps), learningRate: rate };
       const loss = await trainStep(sources, batches, scalars);
       mean = SMOOTHING * mean + (1 - SMOOTHING) * loss;
       const running = mean / (1 - SMOOTHING ** (points.length + 1));

@@ -3,7 +3,7 @@
 import { MttcError, suggestName } from "../../compiler/diagnostics.ts";
 
 const MOST_EPOCHS = 1_000_000;
-const FIT_OPTIONS: readonly string[] = ["resume", "acceptNewLabels", "signal"];
+const FIT_OPTIONS: readonly string[] = ["resume", "acceptNewLabels", "plannedEpochs", "signal"];
 
 /** E_USAGE for a call that makes no sense. */
 export function usageError(message: string, hint?: string): MttcError {
@@ -38,11 +38,20 @@ export function refuseFit(epochs: unknown, options: unknown): void {
   const unknown = Object.keys(options).find((key) => !FIT_OPTIONS.includes(key));
   if (unknown !== undefined)
     throw usageError(`fit has no option ${shownValue(unknown)}`, suggestName(unknown, FIT_OPTIONS));
-  if (Number.isInteger(epochs) && Number(epochs) >= 1 && Number(epochs) <= MOST_EPOCHS) return;
-  throw usageError(
-    `fit expects a whole number of epochs from 1 to ${MOST_EPOCHS}, found ${shownValue(epochs)}`,
-    "it is how many are to be finished in all",
-  );
+  const { plannedEpochs: planned } = options as { readonly plannedEpochs?: unknown };
+  if (!isEpochs(epochs))
+    throw usageError(
+      `fit expects a whole number of epochs from 1 to ${MOST_EPOCHS}, found ${shownValue(epochs)}`,
+      "it is how many are to be finished in all",
+    );
+  if (planned !== undefined && !(isEpochs(planned) && Number(planned) >= Number(epochs)))
+    throw usageError(
+      `plannedEpochs expects a whole number from ${epochs} (epochs) to ${MOST_EPOCHS}, found ${shownValue(planned)}`,
+    );
+}
+
+function isEpochs(value: unknown): boolean {
+  return Number.isInteger(value) && Number(value) >= 1 && Number(value) <= MOST_EPOCHS;
 }
 
 /** An argument that must be a non-empty string. */

@@ -15,9 +15,17 @@ import type { EpochReport, EventHub } from "./events.ts";
 import { logLines, withLogs } from "./loggedTraining.ts";
 import { type Progress, readCheckpointState, storedState } from "./progress.ts";
 import { dropOldDetails, storedHistory } from "./runHistory.ts";
+import { RunSchedule, type ScheduledRun } from "./runSchedule.ts";
 import { nothingTrained } from "./trainerCalls.ts";
 import type { TrainingSession } from "./trainingSession.ts";
 import { WeightWatch } from "./weightWatch.ts";
+
+/** How far a loop is run. */
+export interface LoopOptions {
+  readonly epochs: number;
+  readonly plannedEpochs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
 
 export class TrainingLoop {
   readonly #events: EventHub;
@@ -25,6 +33,7 @@ export class TrainingLoop {
   /** Reports of the epochs that are finished, those before a resume included. */
   readonly history: readonly EpochReport[] = this.#history;
   #epochState: EpochState = FRESH_EPOCH;
+  readonly #schedule = new RunSchedule();
   #weights: WeightWatch | undefined;
   readonly #saver = new CheckpointSaver();
 
@@ -37,8 +46,15 @@ export class TrainingLoop {
     this.#history.splice(0, this.#history.length, ...reports);
   }
 
-  /** Trains until `epochs` epochs are finished in all; errors as the trainer's `fit`. */
-  async run(session: TrainingSession, epochs: number, signal: AbortSignal | undefined): Promise<void> {
+  /**
+   * Trains until `epochs` epochs are finished in all; errors as the trainer's `fit`. A schedule over the whole
+   * run spans `plannedEpochs`.
+   */
+  async run(
+    session: TrainingSession,
+    { epochs, plannedEpochs = epochs, signal }: LoopOptions,
+  ): Promise<void> {
+    for (const note of this.#schedule.plan(scheduled(session), plannedEpochs)) this.#log(note);
     const work = () =>
       this.#saver.during(this.#log, async () => {
         while (this.#history.length < epochs) await this.#epoch(session, signal);
@@ -72,6 +88,7 @@ export class TrainingLoop {
     await session.device.writeState(tensors);
     this.takeHistory(progress.history);
     this.#epochState = progress.epochState;
+    this.#schedule.resume(progress.plannedSteps);
     this.#saver.last = checkpoint.path;
     const { step } = progress.epochState;
     const begun = step > 0 ? `, ${step} steps of the next` : "";
@@ -89,6 +106,7 @@ export class TrainingLoop {
     const state = await trainEpoch(session, {
       epoch,
       start: this.#epochState,
+      plannedSteps: this.#schedule.plannedSteps,
       signal: signal ? AbortSignal.any([signal, failed]) : failed,
       onStep: (event) => this.#events.emit("step", event),
       weights: this.#watchWeights(session),
@@ -102,7 +120,8 @@ export class TrainingLoop {
     const evaluation = session.labels.val && (await evaluateRows(session, session.labels.val, signal));
     if (signal?.aborted) await this.#interrupt(session, tensors);
     if (evaluation) refuseEvaluation(evaluation, epoch, last);
-    const report = await epochReport(session, { epoch, state, evaluation });
+    const scalars = { lr: this.#schedule.rateOfEpoch(scheduled(session), epoch) };
+    const report = await epochReport(session, { epoch, state, evaluation, scalars });
     this.#history.push(report);
     dropOldDetails(this.#history, session.tasks);
     this.#epochState = FRESH_EPOCH;
@@ -133,6 +152,7 @@ export class TrainingLoop {
       session.manifest.tasks.flatMap(({ name, weight }) => (weight === "adaptive" ? [name] : [])),
       session.experiment.spec.lr,
       this.#log,
+      session.experiment.spec.max_task_weight,
     );
     return this.#weights;
   }
@@ -151,6 +171,7 @@ export class TrainingLoop {
       epochState: this.#epochState,
       history: this.#history,
       fingerprint: session.fingerprint,
+      plannedSteps: this.#schedule.plannedSteps,
     };
     const content = {
       epoch: this.#history.length,
@@ -162,4 +183,9 @@ export class TrainingLoop {
       await saved();
     });
   }
+}
+
+/** What of a session decides its rates. */
+function scheduled(session: TrainingSession): ScheduledRun {
+  return { spec: session.experiment.spec, stepsPerEpoch: stepsPerEpoch(session) };
 }

@@ -29,12 +29,22 @@ export class WeightWatch {
   readonly #tasks: readonly string[];
   readonly #learningRate: number;
   readonly #log: (message: string) => void;
+  readonly #bound: number | null;
   readonly #told = new Set<string>();
   #stepsLeft = 1;
 
-  /** `tasks` are those whose weight is learned; `log` is told of each whose weight passes 20, once. */
-  constructor(tasks: readonly string[], learningRate: number, log: (message: string) => void) {
+  /**
+   * `tasks` are those whose weight is learned, up to `bound` (null: without end); `log` is told of each whose
+   * weight passes 20, once.
+   */
+  constructor(
+    tasks: readonly string[],
+    learningRate: number,
+    log: (message: string) => void,
+    bound: number | null = null,
+  ) {
     this.#tasks = tasks;
+    this.#bound = bound;
     this.#learningRate = learningRate;
     this.#log = log;
   }
@@ -57,7 +67,7 @@ export class WeightWatch {
       if (!(weight < LARGEST_WEIGHT)) throw overflow(task, weight, at);
       if (weight > TOLD_WEIGHT && !this.#told.has(task)) {
         this.#told.add(task);
-        this.#log(warning(task, weight, at));
+        this.#log(warning(task, weight, at, this.#bound));
       }
       if (!this.#told.has(task)) toTold = Math.min(toTold, s + Math.log(TOLD_WEIGHT));
       toLargest = Math.min(toLargest, s + Math.log(LARGEST_WEIGHT));
@@ -67,16 +77,17 @@ export class WeightWatch {
   }
 }
 
-function warning(task: string, weight: number, { epoch, step }: WatchedStep): string {
-  const where = `epoch ${epoch}, step ${step}`;
-  return (
-    `task "${task}": its learned weight is ${weight.toFixed(1)} (${where}) and grows as long as its loss ` +
-    `falls; the other tasks count for less and less (fixed numbers in task_weights end that)`
-  );
+function warning(task: string, weight: number, { epoch, step }: WatchedStep, bound: number | null): string {
+  const grown = `task "${task}": its learned weight is ${weight.toFixed(1)} (epoch ${epoch}, step ${step})`;
+  const drowned = "the other tasks count for less and less";
+  if (bound !== null) return `${grown} and grows up to max_task_weight, ${bound}; until then ${drowned}`;
+  const ways = "max_task_weight bounds it, fixed numbers in task_weights end it";
+  return `${grown} and grows as long as its loss falls; ${drowned} (${ways})`;
 }
 
 function overflow(task: string, weight: number, { epoch, step, last }: WatchedStep): MttcError {
-  const advice = "give task_weights fixed numbers, lower lr, or end at an earlier epoch (--epochs)";
+  const advice =
+    "bound it (max_task_weight), give task_weights fixed numbers, lower lr, or end at an earlier epoch (--epochs)";
   return new MttcError({
     code: "E_DIVERGED",
     message: `the task's learned weight became ${weight.toExponential(1)} in epoch ${epoch}, step ${step}`,

@@ -54,7 +54,11 @@ describe("the contract", () => {
       compileExperiment({ ...layers, ...shared, class_weights: "balanced", accumulate: 2 }, CLASSES),
       compileExperiment({ ...layers, train_fcn: false, task_weights: "adaptive" }, CLASSES),
       compileExperiment({ class_weights: { a: { "1": 2 } }, precision: "fp16" }, CLASSES, undefined, "cuda"),
-      compileExperiment({ cache_features: true, train_fcn: false }, CLASSES),
+      compileExperiment({ cache_features: true, train_fcn: false, ema: 0.9, one_cycle: true }, CLASSES),
+      ...(["exponential", "staircase", "cosine", "warmupcosine"] as const).map((decay_type) =>
+        compileExperiment({ lr_decay: 9, decay_type, warmup: 3 }, CLASSES),
+      ),
+      compileExperiment({ warmup: 3, optimizer: "lars" }, CLASSES),
       {
         bundle: compile(NUMBER_SPEC, [{ task: "n", kind: "number", mean: [2], deviation: [3], loss: "l2" }]),
       },
@@ -68,6 +72,9 @@ describe("the contract", () => {
       "inverse_weight",
       "scaled_bernoulli",
       "loss_scale",
+      "average",
+      "cosine_restarts",
+      "one_cycle",
       "features",
       "purpose",
       "replaces",

@@ -1,8 +1,9 @@
-// The test vectors of compiler/bundle/CONTRACT.md: what streams, orders, masks and augmentation give for some
-// inputs, as tables in Markdown. A driver in another language is checked against them.
+// The test vectors of compiler/bundle/CONTRACT.md: what schedules, streams, orders, masks and augmentation
+// give for some inputs, as tables in Markdown. A driver in another language is checked against them.
 import { AUGMENT_OPERATIONS } from "../../compiler/augment/augmentTable.ts";
 import { hashName, philox4x32 } from "../../compiler/codec/philox.ts";
 import { AUGMENT_KEYS, AUGMENT_NAMES, type AugmentName } from "../../compiler/spec/augmentKeys.ts";
+import { learningRateAt, type ScheduleSpec, scheduleOf } from "../../compiler/step/schedules.ts";
 import { drawAugmentRows } from "../../runtime/augment/augmentRows.ts";
 import { drawDropoutMask } from "../../runtime/draws/dropoutMasks.ts";
 import { RandomStream } from "../../runtime/draws/randomStream.ts";
@@ -12,6 +13,7 @@ import type { TaskLabels } from "../../runtime/labels/taskLabels.ts";
 /** A table of each kind, by the name that the page has for it. */
 export function contractVectors(): Readonly<Record<string, string>> {
   return {
+    schedules: scheduleTable(),
     streams: [philoxTable(), hashTable(), streamTable()].join("\n\n"),
     order: orderTables(),
     masks: maskTable(),
@@ -105,6 +107,27 @@ function maskTable(): string {
     return [seed, `\`${stream}\``, step, rate, `[${shape}]`, [...mask].join(" ")];
   });
   return table(["seed", "`stream`", "s", "`rate`", "shape", "mask"], rows);
+}
+
+/** Ten steps of each formula, and some that lie on a turn. */
+function scheduleTable(): string {
+  const keys = { lr: 0.01, lr_decay: 4, decay_type: "exponential", warmup: null, one_cycle: false } as const;
+  const specs: ScheduleSpec[] = [
+    { ...keys, lr_decay: 0 },
+    { ...keys, lr_decay: 0, warmup: 4 },
+    { ...keys, warmup: 2 },
+    { ...keys, decay_type: "staircase" },
+    { ...keys, decay_type: "cosine", warmup: 1 },
+    { ...keys, decay_type: "warmupcosine", warmup: 3 },
+    { ...keys, one_cycle: 10 },
+    { ...keys, one_cycle: true },
+  ];
+  const rows = specs.map((spec) => {
+    const schedule = scheduleOf(spec);
+    const rates = Array.from({ length: 14 }, (_, step) => learningRateAt(schedule, step, 8).toPrecision(9));
+    return [`\`${JSON.stringify(schedule)}\``, rates.map(Number).join(" ")];
+  });
+  return `Rates of s = 0 to 13 in nine digits, in a run of 8 steps:\n\n${table(["`value`", "rates"], rows)}`;
 }
 
 const SIZE = { height: 40, width: 48, channels: 3 };

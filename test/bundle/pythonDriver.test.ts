@@ -6,13 +6,15 @@ import { dirname, join } from "node:path";
 import sharp from "sharp";
 import { describe, expect, type TestContext, test } from "vitest";
 import { decodeSafetensors, type StoredTensor } from "../../compiler/codec/safetensors.ts";
+import type { Schedule } from "../../compiler/ir/roles.ts";
 import { AUGMENT_KEYS, AUGMENT_NAMES } from "../../compiler/spec/augmentKeys.ts";
+import { learningRateAt } from "../../compiler/step/schedules.ts";
 import { drawAugmentRows } from "../../runtime/augment/augmentRows.ts";
 import { RandomStream } from "../../runtime/draws/randomStream.ts";
 import { runCli } from "../cli/runCli.ts";
 import { makeTinyData } from "../cli/tinyData.ts";
 import { pythonWith } from "../python.ts";
-import { DRIVER_MOVED, DRIVER_WEIGHTS } from "../tolerances.ts";
+import { DRIVER_MOVED, DRIVER_WEIGHTS, SCHEDULE_FLOAT64 } from "../tolerances.ts";
 import { renameBundle } from "./renamedBundle.ts";
 
 const DRIVER = join(import.meta.dirname, "..", "..", "examples", "drivers", "python", "train.py");
@@ -83,6 +85,37 @@ print(json.dumps(far))
     expect(cases.length).toBe(AUGMENT_NAMES.length * sizes.length * 3);
   });
 
+  test("and the rates that it feeds are mttc's, of every formula", async (context) => {
+    const program = driverPython(context);
+    await using data = await makeTinyData();
+    const schedules: readonly Schedule[] = [
+      { formula: "constant", value: 0.3 },
+      { formula: "warmup", value: 0.3, warmup: 7 },
+      { formula: "exponential", value: 0.3, steps: 6, rate: 0.5, warmup: 2 },
+      { formula: "staircase", value: 0.3, steps: 6, rate: 0.5, warmup: 0 },
+      { formula: "cosine", value: 0.3, steps: 20, least: 0.01, warmup: 5 },
+      { formula: "cosine_restarts", value: 0.3, steps: 5, growth: 2, warmup: 1 },
+      { formula: "one_cycle", value: 0.3, steps: 31, rise: 0.3, start: 25, end: 1e4 },
+      { formula: "one_cycle", value: 0.3, steps: "run", rise: 0.3, start: 25, end: 1e4 },
+    ];
+    writeFileSync(join(data.folder, "cases.json"), JSON.stringify(schedules));
+    const script = `
+import json, train
+cases = json.load(open("cases.json"))
+print(json.dumps([[train.scheduled(case, step, 33) for step in range(40)] for case in cases]))
+`;
+    const { stdout, stderr } = runPython(program, ["-c", script], data.folder);
+    expect(stderr).toBe("");
+    const found = JSON.parse(stdout) as readonly (readonly number[])[];
+    schedules.forEach((schedule, i) => {
+      for (let step = 0; step < 40; step++)
+        expect(
+          Math.abs((found[i]?.[step] ?? Number.NaN) - learningRateAt(schedule, step, 33)),
+          `${schedule.formula} at ${step}`,
+        ).toBeLessThan(SCHEDULE_FLOAT64);
+    });
+  });
+
   test("is the same stream, whatever seed, purpose, time and index", async (context) => {
     const program = driverPython(context);
     await using data = await makeTinyData();
@@ -122,7 +155,11 @@ describe("the weights that the driver trains", () => {
   test.for<[string, Record<string, string>, readonly string[]]>([
     [
       "with batch norm, dropout, every augmentation, adaptive weights and Adam",
-      { batchnorm: "true", task_layers: "[6, d, 4]", shared_layers: "[6, d, r]", augment: ALL_OPERATIONS },
+      {
+        ...{ batchnorm: "true", task_layers: "[6, d, 4]", shared_layers: "[6, d, r]" },
+        augment: ALL_OPERATIONS,
+        ...{ one_cycle: "true", clip_norm: "0.5", ema: "0.8", layer_lr: "0.5" },
+      },
       [],
     ],
     [
@@ -130,7 +167,7 @@ describe("the weights that the driver trains", () => {
       {
         ...{ accumulate: "3", class_weights: "balanced", optimizer: "momentum", balance_probs: "false" },
         ...{ batchnorm: "true", task_layers: "[d, 4]", weight_decay: "0.001", seed: "8589934597" },
-        single_channel: "true",
+        ...{ single_channel: "true", ema: "0.8", warmup: "3", lr_decay: "3", decay_type: "cosine" },
         augment: "{flip_left_right: true, rot90: true, zoom_scale: 0.4, shear: 0, gaussian_noise: 0.5}",
       },
       [],
@@ -140,6 +177,7 @@ describe("the weights that the driver trains", () => {
       {
         ...{ balance_classes: "true", task_weights: "[1, 0.25]", class_weights: "{colour: {red: 3}}" },
         ...{ train_fcn: "false", optimizer: "adamw", weight_decay: "0.01", task_layers: "[d, 4]" },
+        ...{ lr_decay: "5", decay_type: "warmupcosine", warmup: "2" },
       },
       ["--target", "cuda"],
     ],

@@ -46,7 +46,13 @@ describe("a good spec", () => {
       lr: 1e-3,
       lr_decay: 0,
       decay_type: "exponential",
+      warmup: null,
+      one_cycle: false,
       weight_decay: 0,
+      clip_norm: null,
+      ema: 0,
+      layer_lr: 1,
+      max_task_weight: null,
       teacher: null,
       distill_weight: 0,
       global_pooling: "max",
@@ -132,18 +138,30 @@ describe("a faulty spec", () => {
     const later = {
       strategy: "mpi",
       downstream_labels: "d.csv",
-      lr_decay: 100,
-      decay_type: "cosine",
-      optimizer: "lars",
     };
     const spec = { tasks: ["a"], fcn: { layers: [4] }, ...later } as unknown as SpecInput;
     const messages = faultsOf(() => resolveSpec(spec)).map((fault) => fault.message);
-    const names = Object.keys(later).map((key) => ({ optimizer: "lars" })[key] ?? key);
-    expect(messages.sort()).toEqual(names.map((name) => `not available yet: ${name}`).sort());
+    expect(messages.sort()).toEqual(
+      Object.keys(later)
+        .map((name) => `not available yet: ${name}`)
+        .sort(),
+    );
   });
 
   it.each([
     ["tasks: []\nfcn: {layers: [8]}", "at least one task"],
+    ["tasks: [a]\nfcn: {layers: [8]}\nlr_decay: -1", "expected an integer from 0"],
+    ["tasks: [a]\nfcn: {layers: [8]}\ndecay_type: linear", 'one of "exponential", "staircase", "cosine"'],
+    ["tasks: [a]\nfcn: {layers: [8]}\nwarmup: 1.5", "expected an integer from 0"],
+    ["tasks: [a]\nfcn: {layers: [8]}\none_cycle: 1", "true, false or a number of steps from 2 on"],
+    ["tasks: [a]\nfcn: {layers: [8]}\none_cycle: true\nlr_decay: 9", "cannot decay over 9 steps"],
+    ["tasks: [a]\nfcn: {layers: [8]}\none_cycle: 50\nwarmup: 9", "a rise of its own"],
+    ["tasks: [a]\nfcn: {layers: [8]}\nclip_norm: 0", "null or a number > 0"],
+    ["tasks: [a]\nfcn: {layers: [8]}\nema: 1", "a number from 0 to below 1"],
+    ["tasks: [a]\nfcn: {layers: [8]}\nlayer_lr: 0", "train_fcn: false freezes"],
+    ["tasks: [a]\nfcn: {layers: [8]}\nlayer_lr: {fnc: 2}", "fnc"],
+    ["tasks: [a]\nfcn: {layers: [8]}\nmax_task_weight: 0", "null or a number > 0"],
+    ["tasks: [a]\nfcn: {layers: [8]}\noptimizer: sgd", '"momentum" or "lars"'],
     ["tasks: [a, a]\nfcn: {layers: [8]}", "listed twice"],
     ["tasks: [filepath]\nfcn: {layers: [8]}", "column of image paths"],
     ["tasks: [../x]\nfcn: {layers: [8]}", "a task's name"],

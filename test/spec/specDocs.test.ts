@@ -20,7 +20,7 @@ describe("documents made from the schema", () => {
     const rows = specMarkdownTable().split("\n");
     expect(rows).toHaveLength(SPEC_KEYS.length + 2);
     expect(rows).toContain(
-      "| `weight_decay` | `0` | L2 penalty on the trained kernels (adamw: decoupled decay). |",
+      "| `weight_decay` | `0` | L2 penalty on the trained kernels (adamw: decoupled decay; lars: part of what it scales). |",
     );
     expect(rows.find((row) => row.startsWith("| `tasks`"))).toContain("required");
     expect(rows.find((row) => row.startsWith("| `strategy`"))).toContain("Not available yet.");

@@ -72,7 +72,15 @@ test("no more are joined than the device's kernels take by value", () => {
   expect(updateGroups(many, "alike").map(({ length }) => length)).toEqual([MOST_JOINED, MOST_JOINED, 1]);
 });
 
-describe.each(["adam", "adamw", "momentum"] as const)("with %s", (optimizer) => {
+test("kernels whose update looks at all of them are not joined, nor what moves at another rate", () => {
+  const perTensor = updateGroups(PARAMETERS, "alike", { isPerTensor: true, rateOf: () => 1 });
+  expect(names(perTensor)).toEqual([["k1"], ["s1", "b1", "b2"], ["k2"], ["k3"], ["s2"], ["v"]]);
+  const rateOf = ({ name }: Parameter): number => (name === "b1" ? 0.1 : 1);
+  const byRate = updateGroups(PARAMETERS, "alike", { isPerTensor: false, rateOf });
+  expect(names(byRate)).toEqual([["k1", "k3"], ["s1", "b2"], ["b1"], ["k2"], ["s2"], ["v"]]);
+});
+
+describe.each(["adam", "adamw", "momentum", "lars"] as const)("with %s", (optimizer) => {
   test.each([
     [false, "alike"],
     [true, "alike"],
@@ -86,6 +94,8 @@ describe.each(["adam", "adamw", "momentum"] as const)("with %s", (optimizer) => 
         train_fcn: true,
         optimizer,
         weight_decay: 0.1,
+        ema: 0.9,
+        layer_lr: 0.5,
       });
       const build = (joinsUpdates: Joining): Graph => {
         const b = new GraphBuilder("update", OPS);

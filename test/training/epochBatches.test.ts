@@ -87,7 +87,7 @@ describe("the micro-batches of an epoch", () => {
 describe("labelled rows", () => {
   it("are not counted where the step's graph counts them itself", async () => {
     await using batches = new EpochBatches(sourcesFor({ class_weights: "balanced" }), 1, 0);
-    for (let step = 0; step < batches.steps; step++) expect(batches.scalars(step).counts.size).toBe(0);
+    for (let step = 0; step < batches.steps; step++) expect(batches.scalars(step, 9).counts.size).toBe(0);
   });
 
   it.each<[string, Map<string, Float32Array>]>([
@@ -104,7 +104,7 @@ describe("labelled rows", () => {
         const found = labels(task).filter((label) => label >= 0);
         return [task, found.reduce((sum, label) => sum + (weights.get(task)?.[label] ?? 1), 0)];
       });
-      expect([...batches.scalars(step).counts]).toEqual(wanted);
+      expect([...batches.scalars(step, 9).counts]).toEqual(wanted);
     }
   });
 });

@@ -5,10 +5,12 @@ import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import type { Graph } from "../../compiler/ir/types.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
-import type { SpecInput } from "../../compiler/spec/schema.ts";
+import type { Spec, SpecInput } from "../../compiler/spec/schema.ts";
+import { learningRateAt, scheduleOf } from "../../compiler/step/schedules.ts";
 import {
   fixtureClassWeights,
   readFixture,
+  startOf,
   TRAINING_CASES,
   type TrainingFixture,
 } from "../fixtures/training/readFixture.ts";
@@ -29,7 +31,7 @@ describe.each(TRAINING_CASES)("50 steps of %s", (name) => {
     (stage) => {
       const graph = stages.get(stage);
       if (!graph) throw new Error(`no stage ${stage}`);
-      const { state, losses } = trainInFloat64(graph, fixture, spec.lr);
+      const { state, losses } = trainInFloat64(graph, fixture, spec);
       fixture.steps.forEach((step, i) => {
         for (const [task, loss] of step.losses)
           expect(Math.abs((losses[i]?.get(task) ?? Number.NaN) - loss)).toBeLessThan(FLOAT64_RUN);
@@ -42,11 +44,11 @@ describe.each(TRAINING_CASES)("50 steps of %s", (name) => {
 });
 
 /** Runs every step of the fixture and returns the last state and the masked mean loss of each step. */
-function trainInFloat64(graph: Graph, fixture: TrainingFixture, learningRate: number) {
+function trainInFloat64(graph: Graph, fixture: TrainingFixture, spec: Spec) {
   const state = new Map<string, NDArray>();
-  for (const { name, type } of graph.inputs) {
+  for (const { name, type, role } of graph.inputs) {
     const shape = type.shape.map(Number);
-    const start = fixture.init.get(name)?.values;
+    const start = startOf(fixture, name, role?.role === "state" ? role.of : undefined)?.values;
     const count = shape.reduce((product, dim) => product * dim, 1);
     state.set(name, {
       dtype: type.dtype,
@@ -54,13 +56,14 @@ function trainInFloat64(graph: Graph, fixture: TrainingFixture, learningRate: nu
       data: start ? Float64Array.from(start) : new Float64Array(count),
     });
   }
-  const losses = fixture.steps.map((step) => {
+  const schedule = scheduleOf(spec);
+  const losses = fixture.steps.map((step, place) => {
     const feed = (name: string, data: ArrayLike<number | bigint>) => {
       const old = state.get(name);
       if (old) state.set(name, { ...old, data: Float64Array.from(data, Number) });
     };
     feed("image", step.image);
-    feed("learning_rate", [learningRate]);
+    feed("learning_rate", [learningRateAt(schedule, place, fixture.steps.length)]);
     const weights = fixture.spec.task_weights;
     fixture.tasks.forEach(({ task }, i) => {
       feed(`label/${task}`, step.labels.get(task) ?? []);

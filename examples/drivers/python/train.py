@@ -5,7 +5,6 @@ says: what a tensor is for stands in manifest.json, and no name is taken apart. 
 """
 import csv, json, math, sys
 from pathlib import Path
-
 import numpy as np
 from onnxruntime import InferenceSession
 from PIL import Image
@@ -48,9 +47,8 @@ def draw_columns(operation, stream, height, width):
         rows = integer(min(math.floor(math.sqrt(q * most / aspect) + 0.5), tall), tall + 1)
         rows += across(rows) * rows < q * most
         rows -= across(rows) * rows > most
-        columns = across(rows)
-        if 1 <= rows <= height and 1 <= columns <= width and q * most <= columns * rows <= most:
-            return [integer(0, height - rows), integer(0, width - columns), rows, columns]
+        if 1 <= rows <= height and 1 <= across(rows) <= width and q * most <= across(rows) * rows <= most:
+            return [integer(0, height - rows), integer(0, width - across(rows)), rows, across(rows)]
     def jitter():
         order = [0, 1, 2, 3]
         for last in (3, 2, 1):
@@ -67,13 +65,11 @@ def draw_columns(operation, stream, height, width):
     return {
         **dict.fromkeys(("flip_left_right", "flip_up_down"), lambda: [uniform() < 0.5]),
         "rot90": lambda: [(turns := integer(0, 4)) % 2, turns in (1, 2), turns >= 2],
-        "shear": lambda: [between(-q, q), between(-q, q)],
+        "shear": lambda: [between(-q, q), between(-q, q)], "hue_delta": lambda: [between(-q, q)],
         "zoom_scale": lambda: next(filter(None, (crop() for _ in range(100))), [0, 0, height, width]),
-        "center_zoom_scale": lambda: [between(0, (1 - q) / 2)],
+        "center_zoom_scale": lambda: [between(0, (1 - q) / 2)], "jitter": jitter,
         "solarize": lambda: [uniform() if chance() else 1e9],
-        "jitter": jitter,
         **dict.fromkeys(("brightness_delta", "contrast_delta", "saturation_delta"), lambda: [factor(q)]),
-        "hue_delta": lambda: [between(-q, q)],
         "gaussian_blur": lambda: [between(0.1, 2) if chance() else 0.01],
         "gaussian_noise": lambda: noise(0.1) if chance() else [0, 0, 0, 0],
         **dict.fromkeys(("autocontrast", "drop_color", "sobel_prob"), lambda: [chance()]),
@@ -81,6 +77,22 @@ def draw_columns(operation, stream, height, width):
         "mask": lambda: rectangle() if chance() else [0, 0, 0, 0],
         "pixel_mask": lambda: [*noise(1), 0.5244005127080407] if chance() else [0, 0, 0, 0, -1],
     }[operation["name"]]()
+
+def scheduled(value, step, run):
+    """A number as a function of the step, by its formula, in a run of so many steps."""
+    formula, v, warmup, d = value["formula"], value["value"], value.get("warmup", 0), value.get("steps", 1)
+    t, d, half = step - warmup, run if d == "run" else d, lambda share: (1 + math.cos(math.pi * share)) / 2
+    if t < 0: return v * step / warmup
+    if formula in ("constant", "warmup"): return v
+    if formula == "exponential": return v * value["rate"] ** (t / d)
+    if formula == "staircase": return v * value["rate"] ** (t // d)
+    if formula == "cosine": return v * (value["least"] + (1 - value["least"]) * half(min(t / d, 1)))
+    while formula == "cosine_restarts" and t >= d: t, d = t - d, d * value["growth"]
+    if formula == "cosine_restarts": return v * half(t / d)
+    if formula != "one_cycle": sys.exit(f"this driver does not know the formula {formula}")
+    low, peak = 1 / value["start"], value["rise"] * d - 1
+    if t <= peak: return v * (1 + (low - 1) * half(t / peak))
+    return v * (low / value["end"] + (1 - low / value["end"]) * half(min((t - peak) / (d - 1 - peak), 1)))
 
 def read_image(path, form):
     """uint8 [H,W,C] of an image that needs no conversion but to repeat grey; any other is refused."""
@@ -112,12 +124,11 @@ class Trainer:
         self.labels = {task["name"]: self.class_numbers(task, rows) for task in self.manifest["tasks"]}
         paths = [table.parent / row[self.spec["filepaths"]] for row in rows]
         self.images = [read_image(path, self.manifest["preprocessing"]) for path in paths]
-
+        self.steps = -(-len(rows) // self.manifest["batchSize"])
     def class_numbers(self, task, rows):
         numbers = {"": -1, **{str(word): -1 for word in self.spec["missing"]}}
         numbers.update((name, number) for number, name in enumerate(task["classes"]))
         return np.array([numbers[row[task["name"]].strip()] for row in rows])
-
     def epoch_order(self, epoch, places):
         """Row numbers: balanced draws with replacement, or a permutation, wrapped round."""
         rows, stream = len(self.images), (self.spec["seed"], "epoch order", epoch)
@@ -135,33 +146,27 @@ class Trainer:
         sums = np.cumsum(weights / np.cumsum(weights)[-1])
         drawn = np.searchsorted(sums, uniforms(places, *stream) * sums[-1], side="right")
         return np.minimum(drawn, np.flatnonzero(weights)[-1])
-
-    def scalar(self, tensor, rows):
+    def scalar(self, tensor, rows, step):
         """A number of a logical batch, by its formula."""
         value, labels = tensor["value"], self.labels.get(tensor.get("task"))
-        if value["formula"] == "constant":
-            return value["value"]
         if value["formula"] == "balanced":
             counts = np.bincount(labels[labels >= 0], minlength=tensor["shape"][0])
             return np.where(counts > 0, counts.sum() / ((counts > 0).sum() * np.maximum(counts, 1)), 1)
         if value["formula"] not in ("inverse_labelled", "inverse_weight"):
-            raise SystemExit(f"this driver does not know the formula {value['formula']}")
+            return scheduled(value, step, self.spec["epochs"] * self.steps)
         present = labels[rows][labels[rows] >= 0]
-        weigh = lambda: np.float32(self.scalar(self.inputs[value["weights"]], rows))[present].sum(dtype=float)
-        total = weigh() if "weights" in value else len(present)
+        weights = lambda: np.float32(self.scalar(self.inputs[value["weights"]], rows, step))
+        total = weights()[present].sum(dtype=float) if "weights" in value else len(present)
         return 1 / total if total > 0 else 0
-
     def value(self, tensor, epoch, step, place, rows, part):
         """An input, for micro-batch `part` of a logical batch: `rows`, at `place` of the epoch."""
         role, shape, seed = tensor["role"], tensor["shape"], self.spec["seed"]
-        if role == "state" or (role == "accumulator" and part > 0):
-            return self.state[tensor["name"]]
-        if role in ("accumulator", "scalar"):
-            return np.zeros(shape) if role == "accumulator" else self.scalar(tensor, rows)
+        if role == "state" or (role == "accumulator" and part > 0): return self.state[tensor["name"]]
+        if role == "accumulator": return np.zeros(shape)
+        if role == "scalar": return self.scalar(tensor, rows, step)
         mine = np.arange(part * shape[0], (part + 1) * shape[0])
-        if role in ("image", "label"):
-            column = self.images if role == "image" else self.labels[tensor["task"]]
-            return [column[row] for row in rows[mine]]
+        if role == "image": return [self.images[row] for row in rows[mine]]
+        if role == "label": return self.labels[tensor["task"]][rows[mine]]
         if role == "mask":
             drawn = words(len(rows) * math.prod(shape[1:]), seed, tensor["stream"], step)
             drops = drawn.reshape(-1, *shape[1:])[mine] < tensor["rate"] * 2**32
@@ -169,7 +174,6 @@ class Trainer:
         size = [self.manifest["preprocessing"][side] for side in ("height", "width")]
         columns = lambda drawn, i: draw_columns(drawn, (seed, drawn["stream"], epoch, place + i), *size)
         return [sum((columns(operation, i) for operation in tensor["operations"]), []) for i in mine]
-
     def run(self, purpose, *at):
         """Runs a graph, takes its next state over, and gives its figures."""
         graph, session = self.graphs[purpose]
@@ -178,23 +182,19 @@ class Trainer:
         results = list(zip(graph["outputs"], session.run([t["name"] for t in graph["outputs"]], feeds)))
         self.state.update((tensor["replaces"], result) for tensor, result in results if "replaces" in tensor)
         return {(t["task"], t["figure"]): float(result) for t, result in results if t["role"] == "figure"}
-
     def train(self, epochs):
         size, parts = self.manifest["batchSize"], self.manifest["accumulate"]
-        steps = -(-len(self.images) // size)
         for epoch in range(1, epochs + 1):
-            order, figures = self.epoch_order(epoch, steps * size), []
+            order, figures = self.epoch_order(epoch, self.steps * size), []
             for place in range(0, len(order), size):
-                at = epoch, (epoch - 1) * steps + place // size, place, order[place:][:size]
+                at = epoch, (epoch - 1) * self.steps + place // size, place, order[place:][:size]
                 figures += [self.run("grad" if parts > 1 else "train", *at, part) for part in range(parts)]
-                if parts > 1:
-                    self.run("apply", *at, parts)
+                if parts > 1: self.run("apply", *at, parts)
             print(f"epoch {epoch}:", {" ".join(key): sum(f[key] for f in figures) for key in figures[0]})
 
 if __name__ == "__main__":
     bundle, table, output = map(Path, sys.argv[1:])
     trainer = Trainer(bundle, table)
     trainer.train(trainer.spec["epochs"])
-    # The header of the bundle's own file: the same tensors, in the same order.
     tensors = [trainer.state[name].tobytes() for name in json.loads(trainer.header[8:])]
     output.write_bytes(trainer.header + b"".join(tensors))
