@@ -22,7 +22,9 @@ import { writeFileAtomically } from "../runtime/files/atomicDirectory.ts";
 import { readTextUpTo } from "../runtime/files/boundedRead.ts";
 import { refuseForeignFile, textMark } from "../runtime/files/ownOutput.ts";
 import { type ImageFormat, imageFormat } from "../runtime/images/images.ts";
-import type { LabelledRows } from "../runtime/labels/classes.ts";
+import type { Split } from "../runtime/labels/splitRecord.ts";
+import { readSplits, tablePath } from "../runtime/runs/runSources.ts";
+import type { ImageRows } from "../runtime/tables/imageRows.ts";
 import { readLabelTable } from "../runtime/tables/labelFiles.ts";
 import { refuseForeignReduction } from "../runtime/tables/reducedTable.ts";
 import { tableForm } from "../runtime/tables/tableText.ts";
@@ -104,8 +106,8 @@ async function labelTable(file: string, { filepaths }: CheckFlags): Promise<Tabl
 
 /** Those of an experiment. E_FILE, E_CONFIG*, E_CSV_*, E_LABEL, E_TASK_EMPTY. */
 async function experimentTables(file: string, experiment: Experiment, { drop }: CheckFlags): Promise<Tables> {
-  const { spec, baseDirectory, trainRows, valRows } = experiment;
-  if (drop !== undefined && (trainRows ?? valRows) !== undefined)
+  const { spec, baseDirectory, trainRows, valRows, testRows } = experiment;
+  if (drop !== undefined && (trainRows ?? valRows ?? testRows) !== undefined)
     throw new MttcError({
       code: "E_USAGE",
       message: "the run was given rows in memory: there is no label table to write without some of them",
@@ -113,21 +115,27 @@ async function experimentTables(file: string, experiment: Experiment, { drop }: 
       hint: "leave --drop out",
     });
   const labels = await readLabels(experiment);
-  const tableOf = ({ locate, paths }: LabelledRows, file: string | null): CheckedTable => ({
+  const tableOf = ({ locate, paths }: ImageRows, file: string | null): CheckedTable => ({
     source: resolve(baseDirectory, file ?? "labels"),
     columns: { tasks: spec.tasks, filepaths: spec.filepaths },
     paths,
     locate,
   });
-  const train = tableOf(labels.train, spec.train_labels);
-  const val = labels.val && tableOf(labels.val, spec.val_labels);
+  const { whole } = spec.split === null ? {} : await readSplits(experiment);
+  const pathOf = (split: Split): string | null => tablePath(experiment, split) ?? null;
+  const train = tableOf(labels.train, pathOf("train"));
+  const val = labels.val && tableOf(labels.val, pathOf("val"));
+  const test = labels.test && tableOf(labels.test, pathOf("test"));
+  // Parts of one table are tried, and left out of, as that table.
+  const all = whole ? [tableOf(whole, pathOf("train"))] : [train, val];
+  if (!whole || spec.split?.test === null) all.push(test);
   return {
-    tables: val ? [train, val] : [train],
+    tables: all.filter((table) => table !== undefined),
     base: baseDirectory,
     format: imageFormat(spec),
     root: spec.image_root === null ? undefined : resolve(baseDirectory, spec.image_root),
     folder: baseDirectory,
-    splits: val && spec.split_leak === "error" ? { train, val } : undefined,
+    splits: spec.split_leak === "error" ? { train, val, test } : undefined,
   };
 }
 

@@ -7,6 +7,7 @@ import { drawStatisticsSheet } from "../runtime/drawing/statisticsSheet.ts";
 import { writeFileAtomically } from "../runtime/files/atomicDirectory.ts";
 import { refuseForeignFile } from "../runtime/files/ownOutput.ts";
 import { chanceText } from "../runtime/labels/chanceText.ts";
+import type { LabelStatistics } from "../runtime/labels/labelStatistics.ts";
 import { type DataStatistics, labelsStatistics } from "../runtime/train/dataStats.ts";
 import { type LabelSources, sourcesFromOptions } from "../runtime/train/trainerOptions.ts";
 import { readTableFacts, taskEntry } from "./labelColumns.ts";
@@ -17,6 +18,7 @@ import type { Terminal } from "./terminal.ts";
 /** Options of the command. */
 export interface StatsFlags {
   readonly val?: string;
+  readonly test?: string;
   readonly tasks?: string;
   readonly filepaths?: string;
   readonly batchSize?: number;
@@ -57,22 +59,28 @@ async function tableSources(path: string, flags: StatsFlags, terminal: Terminal)
         terminal.note(visibleText(`not counted: ${name} (${reason})`));
     tasks ??= facts.tasks.map(taskEntry);
   }
-  const labels = { train_labels: resolve(path), val_labels: flags.val ? resolve(flags.val) : null };
+  const table = (file: string | undefined): string | null => (file === undefined ? null : resolve(file));
+  const labels = {
+    train_labels: resolve(path),
+    ...{ val_labels: table(flags.val), test_labels: table(flags.test) },
+  };
   const columns = filepaths === undefined ? {} : { filepaths };
   return sourcesFromOptions({ ...labels, ...columns, ...pathRule, tasks });
 }
 
 function statisticsText(statistics: DataStatistics, terminal: Terminal): string {
-  const { train, val, classes, together, batch, batchSize, missing } = statistics;
+  const { train, val, test, classes, together, batch, batchSize, missing, rows } = statistics;
   const tasks = batch.map(({ task }) => task);
+  const cellOf = (counts: LabelStatistics["val"], task: string, i: number): string =>
+    counts ? count(counts[task]?.[i] ?? 0) : "-";
   const ofClasses = tasks.flatMap((task) =>
     (classes[task] ?? []).map((name, i) => [
-      task,
-      name,
-      count(train[task]?.[i] ?? 0),
-      val ? count(val[task]?.[i] ?? 0) : "-",
+      ...[task, name, cellOf(train, task, i), cellOf(val, task, i)],
+      ...(test ? [cellOf(test, task, i)] : []),
     ]),
   );
+  const parts = (["train", "val", "test"] as const).filter((part) => part !== "test" || test);
+  const sizes = parts.map((part) => count(rows[part]));
   const pairs = tasks.map((task, a) => [task, ...(together[a] ?? []).map(count)]);
   const shares = batch.map(({ task, labelled, perBatch, chanceOfNone }) => [
     task,
@@ -89,7 +97,8 @@ function statisticsText(statistics: DataStatistics, terminal: Terminal): string 
     count(cells),
   ]);
   return [
-    renderTable(terminal, ["task", "class", "train", "val"], ofClasses, [2, 3]),
+    ...(test ? [renderTable(terminal, ["", ...parts], [["rows", ...sizes]], [1, 2, 3])] : []),
+    renderTable(terminal, ["task", "class", ...parts], ofClasses, [2, 3, 4].slice(0, parts.length)),
     ...(absent.length > 0
       ? [renderTable(terminal, ["task", "table", "missing as", "cells"], absent, [3])]
       : []),

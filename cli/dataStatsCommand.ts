@@ -15,6 +15,7 @@ export function addDataStatsCommand(data: Command, terminal: Terminal): void {
       "spec file, a run's folder, or a label table (CSV, TSV, JSON Lines, Parquet, a folder)",
     )
     .option("--val <labels>", "validation labels, for a label table")
+    .option("--test <labels>", "test labels, for a label table")
     .option("--tasks <names>", "columns to count, separated by commas, for a label table")
     .option("--filepaths <column>", "column of image paths, for a label table")
     .option("--batch-size <n>", "rows of a batch (default: the spec's)", parsePositive)

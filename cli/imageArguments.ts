@@ -95,12 +95,13 @@ async function matching(pattern: string): Promise<ListedImages> {
 /** Images are called as a command in this folder would call them. */
 async function inTable(file: string, filepaths: string): Promise<ListedImages> {
   const { paths } = await readLabelTable(resolve(file), { tasks: [], filepaths });
-  const folder = dirname(resolve(file));
-  const nameOf = (path: string): string => {
-    const below = relative(folder, path);
-    return below.startsWith("..") ? path : join(dirname(file), below);
-  };
-  return { images: [...paths].map((path) => ({ name: nameOf(path), path })), notes: [] };
+  return { images: [...paths].map((path) => ({ name: nameInTable(file, path), path })), notes: [] };
+}
+
+/** What an image of a table is called, which the user named `file`. */
+export function nameInTable(file: string, path: string): string {
+  const below = relative(dirname(resolve(file)), path);
+  return below.startsWith("..") ? path : join(dirname(file), below);
 }
 
 function noImage(file: string, message: string): MttcError {

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { addAugplotCommand } from "./augplotCommand.ts";
 import { addCompileCommand } from "./compileCommand.ts";
+import { addCrossValidateCommand } from "./crossValidateCommand.ts";
 import { addDataCommand } from "./dataCommand.ts";
 import { addDoctorCommand } from "./doctorCommand.ts";
 import { reportError } from "./errorReport.ts";
@@ -33,6 +34,7 @@ const COMMANDS = [
   addTrainCommand,
   addSweepCommand,
   addLogCommand,
+  addCrossValidateCommand,
   addEvaluateCommand,
   addExportCommand,
   addPredictCommand,

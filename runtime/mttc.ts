@@ -15,10 +15,16 @@ export {
   Predictor,
   type PredictorOptions,
 } from "./export/predictor.ts";
+export type { EvaluationChoice, EvaluationRows } from "./infer/evaluationLabels.ts";
 export type { EvaluationReport } from "./infer/evaluationReport.ts";
-export { type EvaluationRows, TrainedRun } from "./infer/trainedRun.ts";
+export { TrainedRun } from "./infer/trainedRun.ts";
 export type { LabelStatistics } from "./labels/labelStatistics.ts";
 export type { RuntimeOptions } from "./ort/runtimeOptions.ts";
+export {
+  type CrossValidationOptions,
+  type CrossValidationReport,
+  crossValidate,
+} from "./series/crossValidation.ts";
 export type { LabelRow } from "./tables/labelTable.ts";
 export { type DataStatistics, type DataStatsOptions, dataStats, dataStatsPlot } from "./train/dataStats.ts";
 export type { EpochReport, StepEvent, TrainerEvents } from "./train/events.ts";

@@ -46,6 +46,7 @@ export const RUNTIME_STAGES: readonly (readonly string[])[] = [
   ["logs"],
   ["train"],
   ["sweep"],
+  ["series"],
   ["diagnosis"],
   ["export"],
   ["mttc.ts"],

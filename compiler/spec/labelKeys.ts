@@ -2,7 +2,7 @@
 // read, which classes there are, and where the images that they name may lie.
 import { z } from "zod";
 import { TASK_KINDS } from "../tasks/taskTable.ts";
-import { decides, phrase, text } from "./keyKinds.ts";
+import { decides, integer, phrase, text } from "./keyKinds.ts";
 
 /** Words that mean "no label" in cells without quotes, unless `missing` lists others. */
 export const DEFAULT_MISSING = ["None", "NaN", "nan", "null", "NULL", "NA", "N/A"] as const;
@@ -62,6 +62,29 @@ const className = z
   .transform((name: string | number): string => String(name));
 const classesPhrase = "a map from a task's name to a list of two or more classes";
 
+const sharePhrase = "a share of the rows above 0 and below 1";
+const share = z.number(phrase(sharePhrase)).gt(0, phrase(sharePhrase)).lt(1, phrase(sharePhrase));
+
+const splitKeys = z.strictObject(
+  {
+    val: share.nullable().default(null).describe("Share of the rows for validation."),
+    test: share.nullable().default(null).describe("Share of the rows that training never sees."),
+    by: text("the name of a column")
+      .nullable()
+      .default(null)
+      .describe("Column of groups (patient, site): rows of a group stay together."),
+    folds: integer(2, 100).nullable().default(null).describe("In place of `val`: so many equal parts, ..."),
+    fold: integer(1, 100).nullable().default(null).describe("... of which this one validates, from 1."),
+    seed: integer(0, Number.MAX_SAFE_INTEGER, "an integer from 0 to 2^53 - 1")
+      .default(0)
+      .describe("Another number splits otherwise; the spec's own `seed` does not."),
+  },
+  phrase("a map such as {val: 0.2, test: 0.1, by: patient}"),
+);
+
+/** Keys of a `split`. */
+export const SPLIT_NAMES: readonly string[] = Object.keys(splitKeys.shape);
+
 /** The keys, in the order in which the README lists them. */
 export const LABEL_KEYS = {
   train_labels: text("the path of a label table")
@@ -77,6 +100,18 @@ export const LABEL_KEYS = {
     .default(null)
     .describe("Label table of the same form, for evaluation after each epoch.")
     .meta(decides("nothing")),
+  test_labels: text("the path of a label table")
+    .nullable()
+    .default(null)
+    .describe("Label table of the same form that training never sees: `mttc evaluate RUN --test`.")
+    .meta(decides("nothing")),
+  split: splitKeys
+    .nullable()
+    .default(null)
+    .describe(
+      "Splits `train_labels` in place of further tables: `{val: 0.2, test: 0.1, by: patient}` are shares of the rows, " +
+        "alike in all labels, groups of the column `by` kept together.",
+    ),
   filepaths: text("the name of a column")
     .default("filepath")
     .describe("Name of the column of image paths.")
@@ -124,7 +159,7 @@ export const LABEL_KEYS = {
     .enum(["error", "ignore"], { error: '"error" or "ignore"' })
     .default("error")
     .describe(
-      "What a label is that validation alone has: a fault, or no label (`ignore`: such rows are counted and told).",
+      "What a label is that validation or test alone has: a fault, or no label (`ignore`: such rows are counted and told).",
     )
     .meta(decides("nothing")),
   path_prefix: z
@@ -150,6 +185,8 @@ export const LABEL_KEYS = {
   split_leak: z
     .enum(["error", "allow"], phrase('"error" or "allow"'))
     .default("error")
-    .describe("What an image that is in the training and the validation labels is; evaluation would flatter.")
+    .describe(
+      "What an image is that two of the training, validation and test labels have; evaluation would flatter.",
+    )
     .meta(decides("nothing")),
 };

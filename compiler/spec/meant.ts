@@ -21,6 +21,8 @@ const SYNONYMS: Readonly<Record<string, SpecKey | `augment.${AugmentName}`>> = {
   ...{ num_epochs: "epochs", n_epochs: "epochs", max_epochs: "epochs", batchsize: "batch_size" },
   ...{ train: "train_labels", train_csv: "train_labels", labels: "train_labels", csv: "train_labels" },
   ...{ val: "val_labels", val_csv: "val_labels", validation: "val_labels", valid_labels: "val_labels" },
+  ...{ test: "test_labels", test_csv: "test_labels", holdout: "test_labels" },
+  ...{ validation_split: "split", val_split: "split", test_split: "split", val_fraction: "split" },
   ...{ log_dir: "logdir", output_dir: "logdir", save_dir: "logdir", run_dir: "logdir", output: "logdir" },
   ...{
     backbone: "fcn",

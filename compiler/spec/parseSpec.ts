@@ -8,7 +8,7 @@ import { kindNamed } from "../tasks/openTask.ts";
 import { TASK_KINDS } from "../tasks/taskTable.ts";
 import { AUGMENT_NAMES } from "./augmentKeys.ts";
 import { NOT_YET } from "./keyKinds.ts";
-import { kindKeys } from "./labelKeys.ts";
+import { kindKeys, SPLIT_NAMES } from "./labelKeys.ts";
 import { inKnownCase, unknownKeyHint, weightsInOrder } from "./meant.ts";
 import { IMPORTED_FCN_KEYS } from "./networkKeys.ts";
 import { SPEC_KEYS, type Spec, type SpecInput, type SpecKey, specSchema } from "./schema.ts";
@@ -272,6 +272,7 @@ function meantVariant(key: SpecKey, value: unknown): number | undefined {
 function knownKeys(key: SpecKey, value: unknown): readonly string[] {
   if (key === "augment") return AUGMENT_NAMES;
   if (key === "tasks" || key === "task_kinds") return kindKeys(value);
+  if (key === "split") return SPLIT_NAMES;
   if (key !== "fcn") return [];
   return isImported(value) ? IMPORTED_FCN_KEYS : ["layers"];
 }

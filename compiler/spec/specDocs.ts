@@ -22,7 +22,16 @@ export function specJsonSchema(): JsonSchema {
 
 /** Keys that the README lists, since most specs have them; docs/spec.md lists all. */
 export const COMMON_KEYS: readonly SpecKey[] = [
-  ...(["train_labels", "val_labels", "filepaths", "tasks", "classes", "imshape", "augment"] as const),
+  ...([
+    "train_labels",
+    "val_labels",
+    "split",
+    "filepaths",
+    "tasks",
+    "classes",
+    "imshape",
+    "augment",
+  ] as const),
   ...(["fcn", "train_fcn", "shared_layers", "task_layers", "batch_size"] as const),
   ...(["task_weights", "balance_probs", "class_weights", "optimizer", "lr", "epochs", "logdir"] as const),
 ];

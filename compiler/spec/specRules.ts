@@ -7,6 +7,7 @@ import { uncachedReason } from "./cacheFeatures.ts";
 import { classKey } from "./classKey.ts";
 import { sinkOf } from "./logKeys.ts";
 import type { LayerEntry, Spec } from "./schema.ts";
+import { splitFaults } from "./splitRules.ts";
 
 /** The keys whose values are well formed, before the rules between keys are known to hold. */
 export type PartialSpec = { readonly [Key in keyof Spec]?: Spec[Key] | undefined };
@@ -31,6 +32,7 @@ export function formatSpecPath(path: SpecPath): string {
 /** All broken rules between keys; a rule is skipped where one of its keys is missing or malformed. */
 export function crossFaults(spec: PartialSpec): RuleFault[] {
   return [
+    ...splitFaults(spec),
     ...taskFaults(spec),
     ...kindFaults(spec),
     ...settingFaults(spec),

@@ -8,11 +8,18 @@ import { compareManifest, type ImageManifest, type ManifestComparison } from "./
 import { type Inspection, NOTHING_FOUND, type NoteKind } from "./inspection.ts";
 import { type InspectionLimits, InspectionPool } from "./inspectionPool.ts";
 import { isLink, type PathScope, tableScope } from "./pathScope.ts";
-import { leakFault, sameContent } from "./splitLeak.ts";
+import { pairsOf, sameContent } from "./splitLeak.ts";
 
 /** A label table as the check sees it; `source` is its file or folder. */
 export interface CheckedTable extends ReadTable {
   readonly locate: (row: number) => Location;
+}
+
+/** The tables of one run. */
+export interface CheckedSplits {
+  readonly train: CheckedTable;
+  readonly val?: CheckedTable | undefined;
+  readonly test?: CheckedTable | undefined;
 }
 
 export interface CheckOptions {
@@ -21,8 +28,8 @@ export interface CheckOptions {
   readonly root?: string | undefined;
   /** The spec's folder. */
   readonly folder?: string | undefined;
-  /** Tables of one run: an image of the second whose content the first has, too, is E_SPLIT_LEAK. */
-  readonly splits?: { readonly train: CheckedTable; readonly val: CheckedTable } | undefined;
+  /** Tables of one run, or parts of one: an image whose content an earlier one has is E_SPLIT_LEAK. */
+  readonly splits?: CheckedSplits | undefined;
   /** Hashes of an earlier check, and where their paths start: a file that differs is E_IMG_HASH. */
   readonly manifest?: { readonly hashes: ImageManifest; readonly base: string };
   readonly limits?: InspectionLimits;
@@ -79,23 +86,29 @@ export async function checkImages(
   await Promise.all(Array.from({ length: pool.processes }, work));
   const manifest = options.manifest && compareFiles(files, inspections, options.manifest);
   const report = summarise(files, inspections);
-  const faulty = [...report.faulty, ...leaks(options.splits, rowsOf, report.hashes)];
+  const faulty = [...report.faulty, ...leaks(options.splits, tables, rowsOf, report.hashes)];
   return { ...report, faulty, ...(manifest && { manifest }) };
 }
 
-/** The rows of the validation table alone are faulty. */
+/** The rows of the later table alone are faulty; of parts of one table all rows of the later part's image. */
 function leaks(
   splits: CheckOptions["splits"],
+  tables: readonly CheckedTable[],
   rowsOf: ReadonlyMap<string, FaultyFile["rows"]>,
   hashes: CheckReport["hashes"],
 ): FaultyFile[] {
   if (splits === undefined) return [];
-  const { train, val } = splits;
-  return [...sameContent(train.paths, val.paths, hashes)].map(({ path, row, training }) => ({
-    path,
-    fault: leakFault(path, val.locate(row), training.path, train.locate(training.row)),
-    rows: (rowsOf.get(path) ?? []).filter(({ table }) => table === val),
-  }));
+  // What two tables have, the test table loses once.
+  const found = new Map<string, FaultyFile>();
+  for (const pair of pairsOf<CheckedTable>(splits))
+    for (const { path, fault } of sameContent(pair, hashes)) {
+      const isPart = !tables.includes(pair.held);
+      const rows = (rowsOf.get(path) ?? []).filter(({ table }) => isPart || table === pair.held);
+      const known = found.get(path);
+      const others = rows.filter(({ table }) => !known?.rows.some((row) => row.table === table));
+      found.set(path, known ? { ...known, rows: [...known.rows, ...others] } : { path, fault, rows });
+    }
+  return [...found.values()];
 }
 
 async function inspectOne(

@@ -1,89 +1,143 @@
-// Images that are in the training and in the validation labels at once, whose evaluation would flatter: by
-// the file that a path leads to, whatever links, letter case or Unicode form it is written in, and by content
-// where the hashes of all images are known. In: labels; out: E_SPLIT_LEAK with every such image, or nothing.
+// Images that are in two of the training, validation and test labels at once, whose evaluation would flatter:
+// by the file that a path leads to, whatever links, letter case or Unicode form it is written in, and by
+// content where the hashes of all images are known. In: labels; out: E_SPLIT_LEAK with every such image, or
+// nothing.
 import { lstat, realpath } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Fault, Location } from "../../compiler/diagnostics.ts";
 import { readImageFile } from "../images/imageFile.ts";
 import { FaultList } from "../tables/faultList.ts";
-import type { Splits } from "../tables/imageRows.ts";
+import type { ImageRows, Splits } from "../tables/imageRows.ts";
 
 interface Named {
   readonly path: string;
   readonly row: number;
 }
 
-/** An image of the validation labels that is a training image. */
-export function leakFault(path: string, place: Location, training: string, trainingPlace: Location): Fault {
-  const other = placeText(trainingPlace);
-  const same = training === path ? "" : `: the same image as ${training}`;
-  const hint = `listed in ${placeText(place)} and ${other}; \`split_leak: allow\` lets both have it`;
-  return { code: "E_SPLIT_LEAK", message: `is a training image too${same}`, at: { file: path }, hint };
+/** An image of one table, and the same of another. */
+type Shared = Named & { readonly other: Named };
+
+/** Rows of images, as far as pairs of tables ask. */
+type PairedRows = Pick<ImageRows, "locate"> & { readonly paths: Iterable<string> };
+
+/** Two tables of a run that may share no image; the second is evaluated on. */
+export interface TablePair<Rows extends PairedRows = PairedRows> {
+  readonly seen: Rows;
+  readonly held: Rows;
+  /** What images of the first are called. */
+  readonly name: "training" | "validation";
+}
+
+/** The pairs of a run's tables. */
+export function pairsOf<Rows extends PairedRows>({
+  train,
+  val,
+  test,
+}: {
+  readonly train: Rows;
+  readonly val?: Rows | undefined;
+  readonly test?: Rows | undefined;
+}): TablePair<Rows>[] {
+  return [
+    ...(val ? [{ seen: train, held: val, name: "training" } as const] : []),
+    ...(test ? [{ seen: train, held: test, name: "training" } as const] : []),
+    ...(val && test ? [{ seen: val, held: test, name: "validation" } as const] : []),
+  ];
+}
+
+/** Where an image is listed. */
+export interface ListedAt {
+  readonly path: string;
+  readonly place: Location;
+}
+
+/** An image of one table that another (`name` says which) has, too. */
+export function leakFault(held: ListedAt, seen: ListedAt, name: TablePair["name"]): Fault {
+  const same = seen.path === held.path ? "" : `: the same image as ${seen.path}`;
+  const places = `${placeText(held.place)} and ${placeText(seen.place)}`;
+  const hint = `listed in ${places}; \`split_leak: allow\` lets both have it`;
+  return { code: "E_SPLIT_LEAK", message: `is a ${name} image too${same}`, at: { file: held.path }, hint };
 }
 
 /**
- * E_SPLIT_LEAK for validation rows whose path leads to a training row's file. Reads no images, except two
+ * E_SPLIT_LEAK for rows whose path leads to the file of a row in another table. Reads no images, except two
  * whose paths differ in letter case or Unicode form alone.
  */
-export async function refuseSharedFiles({ train, val }: Splits): Promise<void> {
-  if (val === undefined) return;
-  const folders = await realFolders([train.paths, val.paths]);
+export async function refuseSharedFiles(splits: Splits): Promise<void> {
+  const faults = new FaultList();
+  for (const { seen, held, name } of pairsOf<ImageRows>(splits))
+    for (const { path, row, other } of await sharedFiles(seen, held))
+      faults.add(
+        leakFault(
+          { path, place: held.locate(row) },
+          { path: other.path, place: seen.locate(other.row) },
+          name,
+        ),
+      );
+  faults.throwIfAny();
+}
+
+/** Images of `held`, once each, whose file is that of a row of `seen`. */
+export async function sharedFiles(seen: ImageRows, held: ImageRows): Promise<Shared[]> {
+  const folders = await realFolders([seen.paths, held.paths]);
   const keyOf = (path: string): string => join(folders.get(dirname(path)) ?? "", basename(path));
-  const validation = new Map<string, Named[]>();
+  const byKey = new Map<string, Named[]>();
   let row = 0;
-  for (const path of val.paths) {
+  for (const path of held.paths) {
     const key = folded(keyOf(path));
-    const named = validation.get(key) ?? [];
-    validation.set(key, named);
+    const named = byKey.get(key) ?? [];
+    byKey.set(key, named);
     if (!named.some((other) => other.path === path)) named.push({ path, row });
     row++;
   }
-  const faults = new FaultList();
+  const shared: Shared[] = [];
   const found = new Set<string>();
   row = -1;
-  for (const path of train.paths) {
+  for (const path of seen.paths) {
     row++;
-    for (const named of validation.get(folded(keyOf(path))) ?? []) {
+    for (const named of byKey.get(folded(keyOf(path))) ?? []) {
       if (found.has(named.path)) continue;
       const isSame = keyOf(path) === keyOf(named.path) || (await isSameImage(path, named.path));
       if (!isSame) continue;
       found.add(named.path);
-      faults.add(leakFault(named.path, val.locate(named.row), path, train.locate(row)));
+      shared.push({ ...named, other: { path, row } });
     }
   }
-  faults.throwIfAny();
+  return shared;
 }
 
-/** E_SPLIT_LEAK for validation images whose SHA-256 (`hashes`, by path) is a training image's. */
-export function refuseSameContent({ train, val }: Splits, hashes: ReadonlyMap<string, string>): void {
-  if (val === undefined) return;
+/** E_SPLIT_LEAK for images whose SHA-256 (`hashes`, by path) is that of an image of another table. */
+export function refuseSameContent(splits: Splits, hashes: ReadonlyMap<string, string>): void {
   const faults = new FaultList();
-  for (const { path, row, training } of sameContent(train.paths, val.paths, hashes))
-    faults.add(leakFault(path, val.locate(row), training.path, train.locate(training.row)));
+  for (const pair of pairsOf<ImageRows>(splits))
+    for (const { fault } of sameContent(pair, hashes)) faults.add(fault);
   faults.throwIfAny();
 }
 
-/** Paths of `val` (once each) whose content is that of a path of `train`. */
+/** Images of a pair's second table (once each) whose content is that of an image of the first. */
 export function* sameContent(
-  train: Iterable<string>,
-  val: Iterable<string>,
+  { seen, held, name }: TablePair,
   hashes: ReadonlyMap<string, string>,
-): Generator<Named & { readonly training: Named }> {
-  const trained = new Map<string, Named>();
+): Generator<{ readonly path: string; readonly fault: Fault }> {
+  const known = new Map<string, Named>();
   let row = 0;
-  for (const path of train) {
+  for (const path of seen.paths) {
     const hash = hashes.get(path);
-    if (hash !== undefined && !trained.has(hash)) trained.set(hash, { path, row });
+    if (hash !== undefined && !known.has(hash)) known.set(hash, { path, row });
     row++;
   }
-  const seen = new Set<string>();
+  const told = new Set<string>();
   row = -1;
-  for (const path of val) {
+  for (const path of held.paths) {
     row++;
-    const training = trained.get(hashes.get(path) ?? "");
-    if (training === undefined || seen.has(path)) continue;
-    seen.add(path);
-    yield { path, row, training };
+    const other = known.get(hashes.get(path) ?? "");
+    if (other === undefined || told.has(path)) continue;
+    told.add(path);
+    const places = [
+      { path, place: held.locate(row) },
+      { path: other.path, place: seen.locate(other.row) },
+    ] as const;
+    yield { path, fault: leakFault(...places, name) };
   }
 }
 

@@ -49,11 +49,12 @@ function panelHeight({ height }: Panel): number {
 }
 
 function drawHeader(canvas: Canvas, statistics: LabelStatistics, title: string, shown: number): void {
-  const { rows, val, batch } = statistics;
+  const { rows, val, test, batch } = statistics;
   canvas.text(title, MARGIN, MARGIN - 4, { size: 20, bold: true, most: WIDTH - 2 * MARGIN });
   const tasks = batch.length === 1 ? "1 task" : `${batch.length} tasks`;
   const rest = shown < batch.length ? ` (bars of the ${shown} with most labels)` : "";
-  const held = val ? `, ${rowCount(rows.val)} to validate` : "";
+  const toTest = test ? `, ${rowCount(rows.test)} to test` : "";
+  const held = `${val ? `, ${rowCount(rows.val)} to validate` : ""}${toTest}`;
   const y = MARGIN + 28;
   const muted = { colour: COLOURS.muted, size: 13 };
   canvas.text(`${rowCount(rows.train)} to train${held}; ${tasks}${rest}`, MARGIN, y, muted);

@@ -61,16 +61,17 @@ export interface Scoring {
 type Take = (batch: Batch | FeatureBatch, outputs: ReadonlyMap<string, Float32Array>) => void;
 
 /**
- * Evaluates the model as it is now on the labelled rows; stops early, with what it has, when `signal` aborts.
+ * Evaluates the model as it is now on the labelled rows, in the tasks that they have; stops early, with what
+ * is done, when `signal` aborts.
  */
 export async function evaluateRows(
   scoring: Scoring,
   rows: LabelledRows,
   signal?: AbortSignal,
 ): Promise<EvaluationReport> {
-  const tasks = tasksOf(scoring.manifest);
-  const evaluations = new Map(tasks.map((task) => [task.name, task.evaluation()]));
   const columns = labelsByTask(rows);
+  const tasks = tasksOf(scoring.manifest).filter(({ name }) => columns.has(name));
+  const evaluations = new Map(tasks.map((task) => [task.name, task.evaluation()]));
   const take: Take = (batch, outputs) => {
     const shown = batch.rows.subarray(0, batch.filled);
     for (const [name, labels] of columns)

@@ -11,11 +11,8 @@ import { type ImportedTrunk, importedValues } from "../../compiler/model/importe
 import { initialValue } from "../../compiler/model/initialValues.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";
 import type { ImportedFcn, Spec } from "../../compiler/spec/schema.ts";
-import type { Task } from "../../compiler/tasks/task.ts";
 import { LoaderThread } from "../batches/loaderThread.ts";
 import { imageFormat } from "../images/images.ts";
-import { encodeLabels, type LabelledRows } from "../labels/classes.ts";
-import { groupCounts } from "../labels/labelStatistics.ts";
 import { readForeignModels } from "../models/foreignModels.ts";
 import { OrtHost } from "../ort/ortHost.ts";
 import { deviceNote } from "../ort/provider.ts";
@@ -27,13 +24,17 @@ import { readFingerprint } from "../runs/fingerprint.ts";
 import { refuseDivergedCheckpoint } from "../runs/finiteTensors.ts";
 import type { StoredManifest } from "../runs/manifestReading.ts";
 import { RunFolder } from "../runs/runFolder.ts";
-import { readSplit, type Split, stampRows, tablePath } from "../runs/runSources.ts";
-import { skippedImages, withoutImages } from "../runs/skippedImages.ts";
+import { stampRows } from "../runs/runSources.ts";
 import { cutOfRun, readTrunkAgain } from "../runs/trunkReading.ts";
 import type { ImageRows } from "../tables/imageRows.ts";
-import type { LabelTable } from "../tables/labelTable.ts";
 import { evenlySpread } from "../tables/rowOrder.ts";
 import { EvaluationDevice } from "./evaluationDevice.ts";
+import {
+  type EvaluationChoice,
+  type EvaluationRows,
+  evaluationLabels,
+  tableOfRun,
+} from "./evaluationLabels.ts";
 import type { EvaluationReport } from "./evaluationReport.ts";
 import { fittedEntry } from "./fittedTasks.ts";
 import {
@@ -44,18 +45,6 @@ import {
   type Scoring,
   type WantedOutput,
 } from "./scoring.ts";
-
-const MAX_NAMED = 5;
-
-/** Rows that a run is evaluated on, and where they come from. */
-export interface EvaluationRows {
-  readonly split: Split;
-  /** The table's file; undefined for rows in memory. */
-  readonly table: string | undefined;
-  readonly rows: LabelledRows;
-  /** What is legal but probably not meant, one sentence each. */
-  readonly warnings: readonly string[];
-}
 
 export class TrainedRun implements AsyncDisposable {
   readonly folder: RunFolder;
@@ -140,22 +129,11 @@ export class TrainedRun implements AsyncDisposable {
   }
 
   /**
-   * The validation rows, or, where there are none, the training rows, as their table is now, under the run's
-   * classes. E_FILE, E_CSV_*, E_LABEL, E_PATH_*.
+   * The rows to be evaluated on, as their table is now, under the run's classes: those that `choice` names,
+   * else the validation rows, else the training rows. Throws what evaluationLabels throws.
    */
-  async labels(): Promise<EvaluationRows> {
-    const { split, table } = await this.#evaluationTable();
-    const { spec } = this.folder;
-    const tasks = tasksOf(this.#manifest);
-    const ignored: string[] = [];
-    const ignores = split === "val" && spec.unknown_val_classes === "ignore";
-    const encoded = encodeLabels(table, tasks, ignores ? ignored : undefined);
-    const rows = withoutImages(
-      await stampRows(this.folder, split, encoded),
-      await skippedImages(this.folder),
-    );
-    const warnings = [...table.notes, ...labelGaps(rows, tasks, table.source), ...ignored];
-    return { split, table: tablePath(this.folder, split), rows, warnings };
+  async labels(choice: EvaluationChoice = {}): Promise<EvaluationRows> {
+    return await evaluationLabels(this.folder, tasksOf(this.#manifest), choice);
   }
 
   /**
@@ -163,7 +141,7 @@ export class TrainedRun implements AsyncDisposable {
    * there, or may not be read, are left out. E_FILE, E_CSV_* where there is no table.
    */
   async evaluationRows(most: number): Promise<ImageRows> {
-    const { split, table } = await this.#evaluationTable();
+    const { split, table } = await tableOfRun(this.folder, undefined);
     const found: number[] = [];
     for (const row of evenlySpread(most, table.paths.length)) {
       const paths = [table.paths.at(row) ?? ""];
@@ -254,18 +232,6 @@ export class TrainedRun implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
-
-  async #evaluationTable(): Promise<{ split: Split; table: LabelTable }> {
-    for (const split of ["val", "train"] as const) {
-      const table = await readSplit(this.folder, split);
-      if (table) return { split, table };
-    }
-    throw new MttcError({
-      code: "E_CONFIG",
-      message: "the run has no labels to be evaluated on",
-      at: { file: this.directory, path: "val_labels" },
-    });
-  }
 }
 
 /**
@@ -313,17 +279,4 @@ function dataOf({ tensors, path }: LoadedCheckpoint, name: string): Uint8Array {
 
 function floatsOf(bytes: Uint8Array): Float32Array {
   return new Float32Array(new Uint8Array(bytes).buffer);
-}
-
-/** Classes and tasks that the labels say nothing of. */
-function labelGaps(rows: LabelledRows, tasks: readonly Task[], source: string): string[] {
-  const counts = groupCounts(rows, tasks);
-  return tasks.flatMap(({ name: task, groups }) => {
-    const unseen = groups.names.filter((_, group) => counts[task]?.[group] === 0);
-    if (unseen.length === 0) return [];
-    if (unseen.length === groups.names.length) return [`task "${task}" has no label in ${source}`];
-    if (!groups.areClasses) return [];
-    const more = unseen.length > MAX_NAMED ? ` and ${unseen.length - MAX_NAMED} more` : "";
-    return [`task "${task}": ${source} has no label of ${unseen.slice(0, MAX_NAMED).join(", ")}${more}`];
-  });
 }

@@ -18,6 +18,7 @@ import {
 } from "../tables/labelTable.ts";
 import { labelWarnings, listNames } from "./labelWarnings.ts";
 import type { BatchSpec } from "./sampler.ts";
+import { SPLITS, type Split, type SplitRecord } from "./splitRecord.ts";
 import { isMissing, missingLike, type TaskLabels } from "./taskLabels.ts";
 
 const MAX_NAMED = 5;
@@ -51,6 +52,10 @@ export interface PreparedLabels {
   readonly classes: ClassNames;
   readonly train: LabelledRows;
   readonly val: LabelledRows | undefined;
+  /** Rows that training never sees. */
+  readonly test: LabelledRows | undefined;
+  /** Which rows are in which part, where the spec splits one table. */
+  readonly split?: SplitRecord | undefined;
   /** Cells that were taken as missing, by task, split and spelling. */
   readonly missing: readonly MissingCount[];
   /** What is legal but probably not meant, one sentence each. */
@@ -62,7 +67,8 @@ export interface MissingCount {
   readonly task: string;
   /** Of a task of several columns: which one. */
   readonly column?: string;
-  readonly split: "train" | "val";
+  /** "table": of a table that is split, all of it. */
+  readonly split: Split | "table";
   readonly spelling: string;
   readonly cells: number;
 }
@@ -79,6 +85,10 @@ export interface LabelOptions {
   readonly kinds?: LabelSpec["task_kinds"];
   /** What a run knows of such tasks already. */
   readonly known?: KnownTasks;
+  /** Rows that training never sees. */
+  readonly test?: LabelTable | undefined;
+  /** The table that all others are parts of, where one was split. */
+  readonly whole?: LabelTable | undefined;
 }
 
 /**
@@ -90,7 +100,7 @@ export function prepareLabels(
   train: LabelTable,
   val: LabelTable | undefined,
   given: ClassNames = {},
-  { unknownVal = "error", batch, kinds = {}, known = {} }: LabelOptions = {},
+  { unknownVal = "error", batch, kinds = {}, known = {}, test, whole }: LabelOptions = {},
 ): PreparedLabels {
   const faults = new FaultList();
   const described = describeTasks(train, { given, kinds, known }, faults);
@@ -103,19 +113,37 @@ export function prepareLabels(
     refuseStrangers(faults, { table: train, task, origin: origins.get(task.name) }, strangers),
   );
   const ignored: string[] = [];
-  const valRows =
-    val &&
-    encodeTable(val, tasks, (task, strangers) => {
+  const held = (table: LabelTable | undefined, name: string): LabelledRows | undefined =>
+    table &&
+    encodeTable(table, tasks, (task, strangers) => {
       const origin = origins.get(task.name);
-      if (unknownVal === "ignore" && isIgnorable(task)) ignored.push(ignoredText(task, strangers));
-      else refuseStrangers(faults, { table: val, task, origin, more: IGNORE_HINT }, strangers);
+      if (unknownVal === "ignore" && isIgnorable(task)) ignored.push(ignoredText(task, strangers, name));
+      else refuseStrangers(faults, { table, task, origin, more: IGNORE_HINT }, strangers);
     });
+  const rows = { train: trainRows, val: held(val, "validation"), test: held(test, "test") };
   faults.throwIfAny();
   const listed = new Set(Object.keys(given));
-  const warnings = labelWarnings({ classes, listed, train, val, labels: trainRows.labels, batch });
-  const missing = [...missingCounts(train, "train"), ...(val ? missingCounts(val, "val") : [])];
-  const all = [...warnings, ...ignored];
-  return { tasks: described, classes, train: trainRows, val: valRows, missing, warnings: all };
+  const labels = trainRows.labels;
+  const warnings = labelWarnings({ classes, listed, train, val, test, whole, labels, batch });
+  const read = whole
+    ? [[whole, "table"] as const]
+    : SPLITS.map((split) => [{ train, val, test }[split], split] as const);
+  const missing = read.flatMap(([table, split]) => (table ? missingCounts(table, split) : []));
+  return { tasks: described, classes, ...rows, missing, warnings: [...warnings, ...ignored] };
+}
+
+/**
+ * Tasks as a table's own labels describe them, before anything of it is refused. E_TASK_EMPTY; E_LABEL as
+ * kinds throw it.
+ */
+export function describedTasks(
+  table: LabelTable,
+  { given = {}, kinds = {}, known = {} }: Partial<Parameters<typeof describeTasks>[1]>,
+): readonly Task[] {
+  const faults = new FaultList();
+  const described = describeTasks(table, { given, kinds, known }, faults);
+  faults.throwIfAny();
+  return openTasks(described);
 }
 
 function missingCounts({ columns }: LabelTable, split: MissingCount["split"]): MissingCount[] {
@@ -127,15 +155,26 @@ function missingCounts({ columns }: LabelTable, split: MissingCount["split"]): M
   );
 }
 
+/** What is told of labels that are left out. */
+export interface ToldLabels {
+  /** Takes a sentence for each task that has any. */
+  readonly lines: string[];
+  /** What the rows are called: "validation", say. */
+  readonly of: string;
+  /** Whether labels of every kind may be left out, not only those that are no class. */
+  readonly all?: boolean;
+}
+
 /**
  * Labels of one table for `tasks`, in its order, that are known already (evaluation of a finished run). Throws
- * E_LABEL for a label that is none of its task's, or, where `ignored` is given, leaves one that is no class
- * out and says so there.
+ * E_LABEL for a label that is none of its task's, or, where `told` is given, leaves one that is no class out
+ * and says so there.
  */
-export function encodeLabels(table: LabelTable, tasks: readonly Task[], ignored?: string[]): LabelledRows {
+export function encodeLabels(table: LabelTable, tasks: readonly Task[], told?: ToldLabels): LabelledRows {
   const faults = new FaultList();
   const rows = encodeTable(table, tasks, (task, strangers) => {
-    if (ignored !== undefined && isIgnorable(task)) ignored.push(ignoredText(task, strangers));
+    if (told && (told.all === true || isIgnorable(task)))
+      told.lines.push(ignoredText(task, strangers, told.of));
     else refuseStrangers(faults, { table, task }, strangers);
   });
   faults.throwIfAny();
@@ -157,7 +196,8 @@ function describeTasks(
   return train.tasks.map((task, index): TaskDescription => {
     const columns = columnsOfTask(train, task);
     const [column, ...others] = columns.map(trainingColumn);
-    if (columns.every(({ names }) => names.length === 0)) {
+    // Of a part of a table the dictionary may hold labels that no row of it has.
+    if (columns.every(({ codes }) => codes.every((code) => code === NO_NAME))) {
       const message = `task "${task}" has no label in ${train.source}`;
       faults.add({ code: "E_TASK_EMPTY", message, at: { path: `tasks[${index}]` } });
     }
@@ -274,10 +314,12 @@ function refuseStrangers(faults: FaultList, refusal: Refusal, { place, places }:
   }
 }
 
-function ignoredText({ name: task }: Task, { places }: Strangers): string {
+function ignoredText(task: Task, { places }: Strangers, table: string): string {
   const rows = [...places.values()].reduce((sum, { count }) => sum + count, 0);
   const names = sortClasses([...places.keys()]).map((name) => `${name} (${places.get(name)?.count})`);
-  return `task "${task}": ${rows} validation rows have no label, theirs are no class: ${listNames(names)}`;
+  const [first = ""] = places.keys();
+  const what = isIgnorable(task) ? "no class" : `not ${task.label.expected("the run has", first)}`;
+  return `task "${task.name}": ${rows} ${table} rows have no label, theirs are ${what}: ${listNames(names)}`;
 }
 
 /** Rows that share a fault: the first few, and how many there are. */

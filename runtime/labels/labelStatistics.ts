@@ -20,13 +20,15 @@ export interface TaskBatchShare {
 
 /** All that is counted of the labels of a run. */
 export interface LabelStatistics {
-  readonly rows: { readonly train: number; readonly val: number };
+  readonly rows: { readonly train: number; readonly val: number; readonly test: number };
   /** What labels are counted by: classes, or ranges of numbers. */
   readonly classes: ClassNames;
   /** Labelled rows per task and class. */
   readonly train: Readonly<Record<string, readonly number[]>>;
   /** The same of the validation table; null where there is none. */
   readonly val: Readonly<Record<string, readonly number[]>> | null;
+  /** The same of the test table. */
+  readonly test: Readonly<Record<string, readonly number[]>> | null;
   /** Training rows that both tasks label, [tasks][tasks]. */
   readonly together: readonly (readonly number[])[];
   readonly batch: readonly TaskBatchShare[];
@@ -35,13 +37,17 @@ export interface LabelStatistics {
 
 /** Counts the labels of a run; the order of the tasks is that of `batch` and `together`. */
 export function labelStatistics(prepared: PreparedLabels, spec: BatchSpec): LabelStatistics {
-  const { train, val } = prepared;
+  const { train, val, test } = prepared;
   const tasks = openTasks(prepared.tasks);
   return {
-    rows: { train: train.paths.length, val: val?.paths.length ?? 0 },
+    rows: {
+      train: train.paths.length,
+      ...{ val: val?.paths.length ?? 0, test: test?.paths.length ?? 0 },
+    },
     classes: Object.fromEntries(tasks.map(({ name, groups }) => [name, groups.names])),
     train: groupCounts(train, tasks),
     val: val ? groupCounts(val, tasks) : null,
+    test: test ? groupCounts(test, tasks) : null,
     together: labelledTogether(train),
     batch: batchShares(train, spec),
     batchSize: spec.batch_size,

@@ -23,6 +23,9 @@ export interface ReadLabels {
   readonly listed: ReadonlySet<string>;
   readonly train: LabelTable;
   readonly val: LabelTable | undefined;
+  readonly test?: LabelTable | undefined;
+  /** The table that the others are parts of, where one was split: missing words are known of it alone. */
+  readonly whole?: LabelTable | undefined;
   /** Labels of the training rows, by task. */
   readonly labels: readonly TaskLabels[];
   /** What a batch is; undefined where none is made. */
@@ -31,24 +34,31 @@ export interface ReadLabels {
 
 /** What is legal but probably not meant, one sentence each. */
 export function labelWarnings(read: ReadLabels): string[] {
-  const { train, val } = read;
+  const { train, val, test, whole } = read;
+  const tables = (whole ? [whole] : [train, val, test]).filter((table) => table !== undefined);
   const warnings = train.tasks.flatMap((task, index) => {
     const columns = columnsOfTask(train, task);
-    const validated = val && columnsOfTask(val, task);
     return [
-      ...columns.flatMap((column) => missingWarnings(train, column)),
-      ...(val && validated ? validated.flatMap((column) => missingWarnings(val, column)) : []),
+      ...tables.flatMap((table) =>
+        columnsOfTask(table, task).flatMap((column) => missingWarnings(table, column)),
+      ),
       ...groupWarnings(columns),
       ...spellingWarnings(read, task, columns[0]),
-      ...classWarnings(read, task, columns, validated),
+      ...classWarnings(read, task),
       ...singleRowWarnings(read, task, index),
     ];
   });
   const empty = rowsWithoutLabel(train);
   if (empty > 0) warnings.push(`${empty} training rows have no label at all`);
-  const shared = val === undefined ? 0 : sharedRows(train, val);
-  if (shared > 0) warnings.push(`${shared} validation rows name images that are training images too`);
-  return [...train.notes, ...(val?.notes ?? []), ...warnings];
+  for (const [table, held, name, of] of [
+    [train, val, "validation", "training"],
+    [train, test, "test", "training"],
+    [val, test, "test", "validation"],
+  ] as const) {
+    const shared = table && held && !whole ? sharedRows(table, held) : 0;
+    if (shared > 0) warnings.push(`${shared} ${name} rows name images that are ${of} images too`);
+  }
+  return [...tables.flatMap(({ notes }) => notes), ...warnings];
 }
 
 /** Cells of a column that were taken as missing, by spelling: `2 NA, 1 None, 7 empty`; "" where there are none. */
@@ -78,10 +88,10 @@ function missingWarnings({ source }: LabelTable, column: LabelColumn): string[] 
 function groupWarnings(columns: readonly LabelColumn[]): string[] {
   if (columns.length === 1) return [];
   return columns.flatMap((column) => {
-    const { names } = column;
-    if (names.length === 0) return [`${placeText(column)} has no training label`];
-    if (new Set(names.map(classKey)).size > 1) return [];
-    return [`${placeText(column)} has one value only (${names[0]}): there is nothing to learn`];
+    const [first, ...others] = rowsByKey(column).keys();
+    if (first === undefined) return [`${placeText(column)} has no training label`];
+    if (others.length > 0) return [];
+    return [`${placeText(column)} has one value only (${first}): there is nothing to learn`];
   });
 }
 
@@ -136,26 +146,31 @@ function groupsOf(names: Iterable<string>, keyOf: (name: string) => string): str
 }
 
 /** Classes without rows, a single class, and -1. */
-function classWarnings(
-  { classes, val }: ReadLabels,
-  task: string,
-  columns: readonly LabelColumn[],
-  valColumns: readonly LabelColumn[] = [],
-): string[] {
+function classWarnings({ classes, train, val, test }: ReadLabels, task: string): string[] {
   const names = classes[task] ?? [];
-  const keysOf = (of: readonly LabelColumn[]) => new Set(of.flatMap((column) => column.names.map(classKey)));
-  const [trained, validated] = [keysOf(columns), keysOf(valColumns)];
+  const trained = classesIn(train, task);
   const hasRows = (keys: ReadonlySet<string>, name: string): boolean => keys.has(classKey(name));
   const untrained = names.filter((name) => !hasRows(trained, name));
-  const unseen = names.filter((name) => hasRows(trained, name) && !hasRows(validated, name));
   const warnings: string[] = [];
   if (names.length === 1) warnings.push(`task "${task}" has a single class: there is nothing to learn`);
   if (names.includes("-1")) warnings.push(minusOneText(task, names));
   if (untrained.length > 0) warnings.push(`task "${task}": no training label of ${listNames(untrained)}`);
-  if (val === undefined) return warnings;
-  if (validated.size === 0) warnings.push(`task "${task}" has no label in ${val.source}`);
-  else if (unseen.length > 0) warnings.push(`task "${task}": no validation label of ${listNames(unseen)}`);
+  for (const [table, name] of [
+    [val, "validation"],
+    [test, "test"],
+  ] as const) {
+    if (table === undefined) continue;
+    const held = classesIn(table, task);
+    const unseen = names.filter((each) => hasRows(trained, each) && !hasRows(held, each));
+    if (held.size === 0) warnings.push(`task "${task}" has no label in ${table.source}`);
+    else if (unseen.length > 0) warnings.push(`task "${task}": no ${name} label of ${listNames(unseen)}`);
+  }
   return warnings;
+}
+
+/** Classes that rows of a table have, by their keys: a part's dictionary may hold more. */
+function classesIn(table: LabelTable, task: string): ReadonlySet<string> {
+  return new Set(columnsOfTask(table, task).flatMap((column) => [...rowsByKey(column).keys()]));
 }
 
 /** CheXpert's tables, for one, write -1 for "uncertain" beside 0 and 1. */

@@ -21,10 +21,16 @@ import {
   SPEC_FILE,
   SPEC_HEAD,
 } from "./runFolder.ts";
+import { SPLIT_FILE, SPLIT_MARK } from "./splitFile.ts";
 
 const HINT = "choose another logdir, or move them: only what mttc itself wrote there is replaced";
 /** What a bundle holds beside its manifest. */
 const BUNDLE_NAMES = /^([a-z_]+\.onnx|constants\.bin|state\.safetensors)$/;
+/** Records of a run, and how they are known. */
+const RECORDS = [
+  [LABELS_FILE, LABELS_MARK],
+  [SPLIT_FILE, SPLIT_MARK],
+] as const;
 /** Folders that are put back where an export or a bundle was killed while it was replaced. */
 const REPLACED = [BUNDLE_FOLDER, "export"];
 
@@ -44,9 +50,9 @@ export async function refuseForeignRun(logdir: string): Promise<void> {
     if (!isRun) for (const name of names) if (await isForeign(logdir, name)) foreign.push(name);
     for (const name of [BUNDLE_FOLDER, CHECKPOINT_FOLDER])
       if (names.includes(name) && !(await isFolder(join(logdir, name)))) foreign.push(name);
-    // Earlier versions wrote no record of labels.
-    if (names.includes(LABELS_FILE) && !LABELS_MARK.isOurs(await readHead(join(logdir, LABELS_FILE))))
-      foreign.push(LABELS_FILE);
+    // Earlier versions wrote no records of labels and splits.
+    for (const [name, mark] of RECORDS)
+      if (names.includes(name) && !mark.isOurs(await readHead(join(logdir, name)))) foreign.push(name);
   } catch (error) {
     throw fileError(error, logdir, "read the run's folder");
   }

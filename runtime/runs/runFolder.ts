@@ -1,5 +1,5 @@
 // The folder of a run: spec as resolved, classes, where its data lie, bundle, checkpoints.
-//   <logdir>/ spec.yml  run.json  labels.json  bundle/  checkpoints/  log.jsonl  augmentation.png
+//   <logdir>/ spec.yml  run.json  labels.json  split.json  bundle/  checkpoints/  log.jsonl  augmentation.png
 // A RunFolder is open to be read: it takes no lock and writes nothing. writeRun is for whoever holds it.
 import { readdir, readFile, realpath } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve, sep } from "node:path";
@@ -12,8 +12,10 @@ import { kindNamed } from "../../compiler/tasks/openTask.ts";
 import { writeFileAtomically } from "../files/atomicDirectory.ts";
 import { type FileSystem, fileError, nodeFileSystem, systemCode } from "../files/fileSystem.ts";
 import type { ClassNames, KnownTasks } from "../labels/classes.ts";
+import type { SplitRecord } from "../labels/splitRecord.ts";
 import type { LabelRow } from "../tables/labelTable.ts";
 import type { RunSources } from "./runSources.ts";
+import { readSplitRecord, writeSplitRecord } from "./splitFile.ts";
 
 export const BUNDLE_FOLDER = "bundle";
 export const CHECKPOINT_FOLDER = "checkpoints";
@@ -53,7 +55,9 @@ const factsSchema = z.object({
   /** Label tables that were given as rows in memory instead of files. */
   /** Missing-value words in any case: the run is older than the spec's key `missing`. */
   foldsMissing: z.boolean().optional(),
-  rows: z.object({ train: rowsSchema.optional(), val: rowsSchema.optional() }).default({}),
+  rows: z
+    .object({ train: rowsSchema.optional(), val: rowsSchema.optional(), test: rowsSchema.optional() })
+    .default({}),
 });
 type RunFacts = z.output<typeof factsSchema>;
 
@@ -87,12 +91,19 @@ export class RunFolder implements RunDescription {
   readonly baseDirectory: string;
   readonly trainRows: readonly LabelRow[] | undefined;
   readonly valRows: readonly LabelRow[] | undefined;
+  readonly testRows: readonly LabelRow[] | undefined;
+  readonly split: SplitRecord | undefined;
   /** What to know of where the run's data are looked for, a sentence each. */
   readonly notes: readonly string[];
 
   readonly foldsMissing: boolean;
 
-  private constructor(directory: string, { spec, given }: WrittenSpec, facts: RunFacts, place: Place) {
+  private constructor(
+    directory: string,
+    { spec, given }: WrittenSpec,
+    facts: RunFacts & { readonly split: SplitRecord | undefined },
+    place: Place,
+  ) {
     this.directory = directory;
     this.given = given;
     this.spec = { ...spec, logdir: directory };
@@ -101,6 +112,8 @@ export class RunFolder implements RunDescription {
     this.foldsMissing = facts.foldsMissing ?? false;
     this.trainRows = facts.rows.train;
     this.valRows = facts.rows.val;
+    this.testRows = facts.rows.test;
+    this.split = facts.split;
     this.baseDirectory = place.folder;
     this.notes = place.notes;
   }
@@ -118,7 +131,8 @@ export class RunFolder implements RunDescription {
     const written = parseWritten(text, specFile);
     const foldsMissing = facts.foldsMissing ?? !/^missing:/m.test(text);
     const place = await locate(directory, written.spec, facts);
-    return new RunFolder(directory, written, { ...facts, foldsMissing }, place);
+    const split = written.spec.split === null ? undefined : await readSplitRecord(directory);
+    return new RunFolder(directory, written, { ...facts, foldsMissing, split }, place);
   }
 
   /** Folder of what was compiled for the run. */
@@ -132,7 +146,7 @@ export class RunFolder implements RunDescription {
  * What lies below the spec's folder is kept relative to the run, so that both may move. E_FILE, E_DISK.
  */
 export async function writeRun(directory: string, description: RunDescription): Promise<void> {
-  const { spec, baseDirectory, classes, knownTasks, trainRows, valRows } = description;
+  const { spec, baseDirectory, classes, knownTasks, trainRows, valRows, testRows, split } = description;
   const inProject = (path: string): string => {
     const way = isAbsolute(path) ? relative(baseDirectory, path) : path;
     return leads(way) ? path : way;
@@ -148,8 +162,13 @@ export async function writeRun(directory: string, description: RunDescription): 
     ...(Object.keys(knownTasks).length > 0 ? { tasks: storedTasks(knownTasks) } : {}),
     ...(description.foldsMissing ? { foldsMissing: true } : {}),
     project: relative(directory, baseDirectory).split(sep).join("/") || ".",
-    rows: { ...(trainRows && { train: kept(trainRows) }), ...(valRows && { val: kept(valRows) }) },
+    rows: {
+      ...(trainRows && { train: kept(trainRows) }),
+      ...(valRows && { val: kept(valRows) }),
+      ...(testRows && { test: kept(testRows) }),
+    },
   };
+  if (split) await writeSplitRecord(directory, split);
   const text = `${SPEC_HEAD}${stringify(withPaths(spec, inProject))}`;
   await writeFileAtomically(join(directory, SPEC_FILE), text);
   await writeFileAtomically(join(directory, RUN_FILE), `${JSON.stringify(facts, null, 1)}\n`);
@@ -163,12 +182,12 @@ function storedTasks(tasks: KnownTasks): NonNullable<RunFacts["tasks"]> {
 
 /** The spec with every path of a file or folder replaced. */
 function withPaths(spec: Spec, replace: (path: string) => string): Spec {
-  const { logdir, train_labels, val_labels, image_root, teacher, fcn } = spec;
+  const { logdir, train_labels, val_labels, test_labels, image_root, teacher, fcn } = spec;
   const each = (path: string | null): string | null => (path === null ? null : replace(path) || ".");
   return {
     ...spec,
     ...{ logdir: each(logdir), train_labels: each(train_labels), val_labels: each(val_labels) },
-    ...{ image_root: each(image_root), teacher: each(teacher) },
+    ...{ test_labels: each(test_labels), image_root: each(image_root), teacher: each(teacher) },
     fcn: "path" in fcn ? { ...fcn, path: replace(fcn.path) } : fcn,
   };
 }
@@ -239,10 +258,12 @@ function namedFiles(spec: Spec, { rows }: RunFacts): string[] {
   const all = [
     spec.val_labels,
     spec.train_labels,
+    spec.test_labels,
     model,
     spec.teacher,
     firstOf(rows.val),
     firstOf(rows.train),
+    firstOf(rows.test),
   ];
   return all.flatMap((path) => (typeof path === "string" && !isAbsolute(path) ? [path] : []));
 }

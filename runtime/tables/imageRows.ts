@@ -11,10 +11,12 @@ export interface ImageRows {
   readonly stamps?: Uint32Array;
 }
 
-/** The images of a run's two tables. */
+/** The images of a run's tables. */
 export interface Splits {
   readonly train: ImageRows;
   readonly val: ImageRows | undefined;
+  /** Rows that training never sees: neither read nor kept. */
+  readonly test?: ImageRows | undefined;
 }
 
 /** Every row as an image that the table lists, one table after the other. */

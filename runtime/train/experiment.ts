@@ -30,6 +30,8 @@ export function experimentFromSpec(spec: Spec, file: string, given?: ReadonlySet
 
 /** The experiment of a run that exists. */
 export function experimentFromRun(run: RunFolder): Experiment {
-  const { spec, given, baseDirectory, trainRows, valRows, classes, knownTasks, foldsMissing } = run;
-  return { spec, given, baseDirectory, trainRows, valRows, classes, knownTasks, foldsMissing };
+  const { spec, given, baseDirectory, trainRows, valRows, testRows, split } = run;
+  const { classes, knownTasks, foldsMissing } = run;
+  const rows = { trainRows, valRows, testRows, split };
+  return { spec, given, baseDirectory, ...rows, classes, knownTasks, foldsMissing };
 }

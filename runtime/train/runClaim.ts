@@ -9,6 +9,7 @@ import type { ImportedTrunk } from "../../compiler/model/importedTrunk.ts";
 import { removeLeftovers } from "../files/leftovers.ts";
 import { acquireRunLock, type RunLock, refuseLocked } from "../files/runLock.ts";
 import type { ClassNames, KnownTasks, PreparedLabels } from "../labels/classes.ts";
+import type { SplitRecord } from "../labels/splitRecord.ts";
 import { newestCheckpointName, readNewestCheckpoint } from "../runs/checkpoints.ts";
 import { refuseOtherTensors } from "../runs/checkpointTensors.ts";
 import {
@@ -46,6 +47,7 @@ interface Past extends Resumption {
   readonly classes: ClassNames | undefined;
   readonly knownTasks: KnownTasks | undefined;
   readonly foldsMissing: boolean | undefined;
+  readonly split: SplitRecord | undefined;
   /** How its imported fcn was read, where its bundle can be. */
   readonly reading: TrunkReading | undefined;
 }
@@ -88,7 +90,7 @@ export class RunClaim {
       // What the run left to the importer is compared once the model is read.
       ...{ newest, reading, path, stored, spec: withOpenSettings(continued.experiment.spec, reading) },
       kept: continued.note,
-      ...{ runSpec: run?.spec, classes: run?.classes, foldsMissing: run?.foldsMissing },
+      ...{ runSpec: run?.spec, classes: run?.classes, foldsMissing: run?.foldsMissing, split: run?.split },
       knownTasks: run?.knownTasks,
       tensors: new Map(
         [...checkpoint.tensors].map(([name, tensor]) => [name, { ...tensor, data: new Uint8Array() }]),
@@ -115,6 +117,11 @@ export class RunClaim {
   /** Whether the run takes missing-value words in any case, which cannot change either. */
   get foldsMissing(): boolean | undefined {
     return this.#past?.foldsMissing;
+  }
+
+  /** Which rows the run has put where, if it has split its table. */
+  get split(): SplitRecord | undefined {
+    return this.#past?.split;
   }
 
   /** What the run knows of tasks that are not of classes, which cannot change either. */
@@ -197,7 +204,8 @@ export class RunClaim {
       await removeLeftovers(directory);
       await writeLabelRecord(directory, labels.train, data);
       const foldsMissing = this.foldsMissing ?? this.experiment.foldsMissing ?? false;
-      await writeRun(directory, { ...this.experiment, ...factsOfLabels(labels), foldsMissing });
+      const { split } = labels;
+      await writeRun(directory, { ...this.experiment, ...factsOfLabels(labels), foldsMissing, split });
       await writePatchworkConfig(directory, this.experiment.spec);
     } catch (error) {
       await lock.release();

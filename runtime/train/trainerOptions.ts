@@ -7,7 +7,7 @@ import { type PreparedLabels, prepareLabels } from "../labels/classes.ts";
 import { type ClassWeights, resolveClassWeights } from "../labels/classWeights.ts";
 import type { BatchSpec } from "../labels/sampler.ts";
 import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
-import { type RunSources, readSplit } from "../runs/runSources.ts";
+import { type RunSources, readSplits } from "../runs/runSources.ts";
 import { type LabelRow, type LabelTable, labelTableFromRows } from "../tables/labelTable.ts";
 import type { Experiment } from "./experiment.ts";
 
@@ -15,13 +15,14 @@ import type { Experiment } from "./experiment.ts";
 export type LabelSource = string | readonly LabelRow[];
 
 /** The keys of a spec, with label tables as files or rows, and how to run. */
-export interface TrainerOptions extends Omit<SpecInput, "train_labels" | "val_labels"> {
+export interface TrainerOptions extends Omit<SpecInput, "train_labels" | "val_labels" | "test_labels"> {
   readonly train_labels: LabelSource;
   readonly val_labels?: LabelSource | null | undefined;
+  readonly test_labels?: LabelSource | null | undefined;
 }
 
 /** Label tables as the options have them: paths under the spec's keys, rows in memory beside it. */
-type TableOptions = Pick<TrainerOptions, "train_labels" | "val_labels">;
+type TableOptions = Pick<TrainerOptions, "train_labels" | "val_labels" | "test_labels">;
 
 /** Resolves the spec part of the options; E_CONFIG with all faults. */
 export function experimentFromOptions(options: TrainerOptions, runtime: RuntimeOptions): Experiment {
@@ -41,16 +42,26 @@ export function sourcesFromOptions(options: LabelSourceOptions): LabelSources {
   return { spec, ...memoryRows(options, {}) };
 }
 
-function tablePaths({ train_labels, val_labels }: TableOptions) {
+function tablePaths({ train_labels, val_labels, test_labels }: TableOptions) {
   const path = (source: LabelSource | null | undefined) => (typeof source === "string" ? source : null);
-  return { train_labels: path(train_labels), val_labels: path(val_labels) };
+  return {
+    train_labels: path(train_labels),
+    val_labels: path(val_labels),
+    test_labels: path(test_labels),
+  };
 }
 
-function memoryRows({ train_labels, val_labels }: TableOptions, { baseDirectory = "." }: RuntimeOptions) {
+function memoryRows(
+  { train_labels, val_labels, test_labels }: TableOptions,
+  { baseDirectory = "." }: RuntimeOptions,
+) {
+  const rows = (source: LabelSource | null | undefined) =>
+    typeof source === "string" ? undefined : (source ?? undefined);
   return {
     baseDirectory: resolve(baseDirectory),
-    trainRows: typeof train_labels === "string" ? undefined : train_labels,
-    valRows: typeof val_labels === "string" ? undefined : (val_labels ?? undefined),
+    trainRows: rows(train_labels),
+    valRows: rows(val_labels),
+    testRows: rows(test_labels),
   };
 }
 
@@ -64,16 +75,17 @@ export interface LabelSources extends RunSources {
   readonly spec: LabelSpec & BatchSpec;
 }
 
-/** Reads and checks the label tables. E_FILE, E_CSV_*, E_LABEL, E_TASK_EMPTY. */
+/** Reads and checks the label tables. Throws what readSplits and prepareLabels throw. */
 export async function readTables(sources: LabelSources): Promise<PreparedLabels> {
   const { spec } = sources;
-  const train = (await readSplit(sources, "train")) ?? noTrainLabels(spec);
-  const val = await readSplit(sources, "val");
+  const { tables, whole, record, notes } = await readSplits(sources);
+  const train = tables.train ?? noTrainLabels(spec);
   const given = { ...spec.classes, ...sources.classes };
-  return prepareLabels(train, val, given, {
+  const prepared = prepareLabels(train, tables.val, given, {
     ...{ unknownVal: spec.unknown_val_classes, batch: spec, kinds: spec.task_kinds },
-    known: sources.knownTasks ?? {},
+    ...{ known: sources.knownTasks ?? {}, test: tables.test, whole },
   });
+  return { ...prepared, split: record, warnings: [...notes, ...prepared.warnings] };
 }
 
 /** The same, and what the classes weigh; E_CONFIG (class_weights), too. */

@@ -282,9 +282,10 @@ async function openLabels(
   const classes = claim?.classes ?? experiment.classes;
   const knownTasks = claim?.knownTasks ?? experiment.knownTasks;
   const foldsMissing = claim?.foldsMissing ?? experiment.foldsMissing ?? false;
+  const split = claim?.split ?? experiment.split;
   let labels: RunLabels;
   try {
-    labels = await readLabels({ ...experiment, classes, knownTasks, foldsMissing });
+    labels = await readLabels({ ...experiment, classes, knownTasks, foldsMissing, split });
   } catch (error) {
     throw claim ? claim.explained(error) : error;
   }

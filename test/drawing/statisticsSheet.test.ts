@@ -43,10 +43,11 @@ function statistics(tasks: Record<string, number[]>, val?: Record<string, number
   const names = Object.keys(tasks);
   const rows = Math.max(...Object.values(tasks).map((counts) => counts.reduce((a, b) => a + b, 0)));
   return {
-    rows: { train: rows, val: val ? rows : 0 },
+    rows: { train: rows, val: val ? rows : 0, test: 0 },
     classes: Object.fromEntries(names.map((name) => [name, (tasks[name] ?? []).map((_, i) => `class ${i}`)])),
     train: tasks,
     val: val ?? null,
+    test: null,
     together: names.map(() => names.map(() => rows)),
     batch: names.map((task) => ({ task, labelled: rows, perBatch: 4, chanceOfNone: 0 })),
     batchSize: 8,

@@ -77,7 +77,7 @@ describe("mttc data stats", () => {
     const spec = join(folder, "spec.yml");
     const facts = JSON.parse((await stats(spec, "--json")).out);
     expect([facts.rows, facts.train]).toEqual([
-      { train: 4, val: 0 },
+      { train: 4, val: 0, test: 0 },
       { a: [1, 2], b: [1, 1] },
     ]);
     const { out } = await stats(spec);

@@ -73,7 +73,7 @@ test("each key says in the schema what of it decides, and the JSON Schema for ed
       "notes",
     ],
     ...["num_parallel_calls", "on_bad_image", "pack", "path_prefix", "path_suffix", "split_leak", "teacher"],
-    ...["train_labels", "unknown_val_classes", "val_labels"],
+    ...["test_labels", "train_labels", "unknown_val_classes", "val_labels"],
   ]);
   expect(JSON.stringify(specJsonSchema())).not.toContain('"decides"');
 });

@@ -21,6 +21,8 @@ describe("a good spec", () => {
       focal_gamma: 0,
       train_labels: null,
       val_labels: null,
+      test_labels: null,
+      split: null,
       filepaths: "filepath",
       tasks: ["a", "b"],
       classes: {},
