@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { addAugplotCommand } from "./augplotCommand.ts";
+import { addCompareCommand } from "./compareCommand.ts";
 import { addCompileCommand } from "./compileCommand.ts";
 import { addCrossValidateCommand } from "./crossValidateCommand.ts";
 import { addDataCommand } from "./dataCommand.ts";
@@ -17,6 +18,7 @@ import { addLabelsCommand } from "./labelsCommand.ts";
 import { addLogCommand } from "./logCommand.ts";
 import { addOpsCommand } from "./opsCommand.ts";
 import { addPredictCommand } from "./predictCommand.ts";
+import { addReportCommand } from "./reportCommand.ts";
 import { addSchemaCommand } from "./schemaCommand.ts";
 import { addSetupCudaCommand } from "./setupCudaCommand.ts";
 import { addSweepCommand } from "./sweepCommand.ts";
@@ -36,6 +38,8 @@ const COMMANDS = [
   addLogCommand,
   addCrossValidateCommand,
   addEvaluateCommand,
+  addReportCommand,
+  addCompareCommand,
   addExportCommand,
   addPredictCommand,
   addSchemaCommand,

@@ -1,16 +1,18 @@
 // What `mttc train` does: a run with its progress, and what came of it.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { MttcError } from "../compiler/diagnostics.ts";
+import { type ErrorCode, MttcError } from "../compiler/diagnostics.ts";
 import { withTargets } from "../compiler/spec/logKeys.ts";
 import type { SinkName } from "../compiler/spec/sinkNames.ts";
 import type { Task } from "../compiler/tasks/task.ts";
 import { RUN_SHEET } from "../runtime/augment/runSheet.ts";
+import { RUN_FILE } from "../runtime/runs/runFolder.ts";
 import type { EpochReport } from "../runtime/train/events.ts";
 import type { Experiment } from "../runtime/train/experiment.ts";
 import { MultiTaskTrainer } from "../runtime/train/multiTaskTrainer.ts";
 import { interruptSignal } from "./interruptSignal.ts";
 import { shownPath } from "./pathText.ts";
+import { reportTrained } from "./reportAction.ts";
 import { type RuntimeFlags, runtimeOptions } from "./runtimeOptions.ts";
 import type { Terminal } from "./terminal.ts";
 import { epochTable, showProgress } from "./trainProgress.ts";
@@ -25,6 +27,7 @@ export interface TrainFlags extends RuntimeFlags {
   readonly findLr?: boolean;
   readonly logTo?: readonly SinkName[];
   readonly json?: boolean;
+  readonly report?: boolean;
 }
 
 /** Trains the experiment that `file` names. */
@@ -42,8 +45,33 @@ export async function trainExperiment(
       at: { file, path: "logdir" },
       hint: "add a line such as `logdir: runs/first`",
     });
-  const epochs = flags.epochs ?? spec.epochs;
   const { signal, stop } = interruptSignal(terminal, "stopping: what is under way is finished and saved");
+  try {
+    const trained = await train(experiment, flags, terminal, signal);
+    const { directory, failure } = trained;
+    const isWanted = flags.report !== false && existsSync(join(directory, RUN_FILE));
+    // The trainer is closed: its device is free for the model that the report asks.
+    const report = isWanted ? await reportTrained(directory, flags, terminal, signal) : undefined;
+    if (failure !== undefined && report) terminal.note(`report: ${shownPath(report.path)}`);
+    if (failure !== undefined) throw failure;
+    if (!flags.json) terminal.out(closingText(trained, flags.epochs ?? spec.epochs, terminal, report?.path));
+  } finally {
+    stop();
+  }
+}
+
+/** Ends of training after which a run has something to show. */
+const SHOWN_ENDS: readonly ErrorCode[] = ["E_INTERRUPTED", "E_DIVERGED"];
+
+/** Trains, and says how that ended: with what failed where a run is left that has something to show. */
+async function train(
+  experiment: Experiment,
+  flags: TrainFlags,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<TrainedEpochs> {
+  const epochs = flags.epochs ?? experiment.spec.epochs;
+  const { spec } = experiment;
   const log_to = withTargets(spec.log_to, flags.logTo ?? []);
   await using trainer = new MultiTaskTrainer(
     { ...experiment, spec: { ...spec, log_to } },
@@ -55,25 +83,25 @@ export async function trainExperiment(
   );
   if (flags.json) trainer.on("epoch", (report) => terminal.out(JSON.stringify(report)));
   const endProgress = showProgress(trainer, epochs, terminal);
-  let history: readonly EpochReport[];
+  let failure: MttcError | undefined;
   try {
-    history = await trainer.fit(epochs, {
-      resume: flags.resume ?? false,
-      acceptNewLabels: flags.acceptNewLabels ?? false,
-      signal,
-    });
+    const { resume = false, acceptNewLabels = false } = flags;
+    await trainer.fit(epochs, { resume, acceptNewLabels, signal });
+  } catch (error) {
+    if (!(error instanceof MttcError) || !error.faults.some(({ code }) => SHOWN_ENDS.includes(code)))
+      throw error;
+    failure = error;
   } finally {
     endProgress();
-    stop();
   }
-  const directory = trainer.directory ?? "";
-  const isAugmented = existsSync(join(directory, RUN_SHEET));
-  if (!flags.json)
-    terminal.out(closingText({ directory, history, tasks: trainer.tasks }, epochs, terminal, isAugmented));
+  const { directory = "", history, tasks } = trainer;
+  return { directory, history, tasks, failure };
 }
 
 interface TrainedEpochs {
   readonly directory: string;
+  /** Why training ended before its time. */
+  readonly failure: MttcError | undefined;
   readonly history: readonly EpochReport[];
   readonly tasks: readonly Task[];
 }
@@ -83,9 +111,10 @@ function closingText(
   { directory, history, tasks }: TrainedEpochs,
   epochs: number,
   terminal: Terminal,
-  isAugmented: boolean,
+  report: string | undefined,
 ): string {
   const last = history.at(-1);
+  const isAugmented = existsSync(join(directory, RUN_SHEET));
   const run = shownPath(directory);
   const hint = history.length > epochs ? ` (${epochs} were asked for; --epochs N trains more)` : "";
   return [
@@ -94,6 +123,7 @@ function closingText(
     `Checkpoints: ${shownPath(join(directory, "checkpoints"))}`,
     `Log:         ${shownPath(join(directory, "log.jsonl"))}`,
     ...(isAugmented ? [`Augmented:   ${shownPath(join(directory, RUN_SHEET))} (a picture)`] : []),
+    ...(report === undefined ? [] : [`Report:      ${shownPath(report)} (open it in a browser)`]),
     `Next:        mttc evaluate ${run}`,
     `             mttc export ${run}`,
   ].join("\n");

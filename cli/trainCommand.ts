@@ -25,6 +25,7 @@ export function addTrainCommand(program: Command, terminal: Terminal): void {
       "log to tensorboard, mlflow or both, too (as the spec's log_to)",
       parseSinkNames,
     )
+    .option("--no-report", "write no report.html at the end")
     .option("--json", "print each epoch's report as a line of JSON");
   withProviderOption(withRuntimeOptions(command)).action(async (file: string, flags: TrainFlags) => {
     const { loadSpecOrRun } = await import("./specFile.ts");

@@ -49,5 +49,6 @@ export const RUNTIME_STAGES: readonly (readonly string[])[] = [
   ["series"],
   ["diagnosis"],
   ["export"],
+  ["report"],
   ["mttc.ts"],
 ];

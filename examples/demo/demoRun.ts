@@ -13,6 +13,7 @@ import { Predictor } from "../../runtime/export/predictor.ts";
 import type { EvaluationReport } from "../../runtime/infer/evaluationReport.ts";
 import { labelsByTask } from "../../runtime/labels/classes.ts";
 import { classOf, type TaskLabels } from "../../runtime/labels/taskLabels.ts";
+import { writeReport } from "../../runtime/report/runReport.ts";
 import { type Experiment, experimentFromSpec } from "../../runtime/train/experiment.ts";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import {
@@ -50,6 +51,8 @@ export interface DemoResult {
   readonly answers: readonly AnsweredImage[];
   /** The picture of predictions; the same as SVG lies beside it. */
   readonly sheet: string;
+  /** The page of the run. */
+  readonly report: string;
   /** One sentence per goal that was missed; empty where goals are not asked for. */
   readonly missed: readonly string[];
 }
@@ -79,14 +82,15 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   const answers = await predictHeldOut(trainer, exported);
   print(predictionTable(answers.slice(0, TABLE_IMAGES)));
   const sheet = await drawPredictionSheet(directory, answers, signal);
+  const { path: report } = await writeReport(directory, signal === undefined ? {} : { signal });
 
   const isWhole = options.limit === undefined && options.epochs === undefined;
   const missed = isWhole ? goalsMissed(evaluation) : [];
   print(
-    `\n${whereThingsLie({ data: dirname(dataTables(experiment).train), directory, sheet, exported }, show)}`,
+    `\n${whereThingsLie({ data: dirname(dataTables(experiment).train), directory, sheet, exported, report }, show)}`,
   );
   for (const sentence of missed) print(`\nMISSED: ${sentence}`);
-  return { directory, evaluation, exported, answers, sheet, missed };
+  return { directory, evaluation, exported, answers, sheet, report, missed };
 }
 
 /** The first of demo/runs/1, 2, ... that does not exist; made here. */
@@ -179,7 +183,8 @@ function whereThingsLie(
     directory,
     sheet,
     exported,
-  }: { data: string; directory: string; sheet: string; exported: ExportReport },
+    report,
+  }: { data: string; directory: string; sheet: string; exported: ExportReport; report: string },
   show: (path: string) => string,
 ): string {
   const run = show(directory);
@@ -190,6 +195,7 @@ function whereThingsLie(
   ${run}/  this run: spec.yml, log.jsonl, checkpoints/, bundle/ (the compiled graphs)
   ${show(join(directory, RUN_SHEET))}  training images beside what the augmentation makes of them
   ${show(exported.directory)}/  ONNX files that any ONNX Runtime runs: uint8 images in, probabilities out
+  ${show(report)}  everything about this run on one page: open it in a browser
   ${show(sheet)}  held-out images with predictions (with .svg it opens in a browser)
 Next:
   npx mttc predict ${file} ${show(join(data, "images"))}/1F60*.png

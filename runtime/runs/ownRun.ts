@@ -11,6 +11,7 @@ import { inTheWay, readHead, refuseForeignFolder, textMark } from "../files/ownO
 import { LABELS_FILE, LABELS_MARK } from "./labelRecord.ts";
 import { EVENTS_FILE, PROJECTOR_FILE, PROJECTOR_HEAD } from "./logFiles.ts";
 import { CONFIG_FILE, CONFIG_MARK } from "./patchworkConfig.ts";
+import { REPORT_FILE, REPORT_MARK } from "./reportMark.ts";
 import {
   BUNDLE_FOLDER,
   CHECKPOINT_FOLDER,
@@ -21,6 +22,7 @@ import {
   SPEC_FILE,
   SPEC_HEAD,
 } from "./runFolder.ts";
+import { SITTINGS_FILE, SITTINGS_MARK } from "./sittings.ts";
 import { SPLIT_FILE, SPLIT_MARK } from "./splitFile.ts";
 
 const HINT = "choose another logdir, or move them: only what mttc itself wrote there is replaced";
@@ -30,6 +32,7 @@ const BUNDLE_NAMES = /^([a-z_]+\.onnx|constants\.bin|state\.safetensors)$/;
 const RECORDS = [
   [LABELS_FILE, LABELS_MARK],
   [SPLIT_FILE, SPLIT_MARK],
+  [SITTINGS_FILE, SITTINGS_MARK],
 ] as const;
 /** Folders that are put back where an export or a bundle was killed while it was replaced. */
 const REPLACED = [BUNDLE_FOLDER, "export"];
@@ -50,7 +53,7 @@ export async function refuseForeignRun(logdir: string): Promise<void> {
     if (!isRun) for (const name of names) if (await isForeign(logdir, name)) foreign.push(name);
     for (const name of [BUNDLE_FOLDER, CHECKPOINT_FOLDER])
       if (names.includes(name) && !(await isFolder(join(logdir, name)))) foreign.push(name);
-    // Earlier versions wrote no records of labels and splits.
+    // Earlier versions wrote no such records.
     for (const [name, mark] of RECORDS)
       if (names.includes(name) && !mark.isOurs(await readHead(join(logdir, name)))) foreign.push(name);
   } catch (error) {
@@ -95,6 +98,8 @@ async function isForeign(logdir: string, name: string): Promise<boolean> {
       return !textMark("a spec", SPEC_HEAD).isOurs(await readHead(path));
     case RUN_SHEET:
       return !PNG_MARK.isOurs(await readHead(path));
+    case REPORT_FILE:
+      return !REPORT_MARK.isOurs(await readHead(path));
     case CHECKPOINT_FOLDER:
       return !(await isFolder(path)) || (await readdir(path)).length > 0;
     default:

@@ -39,6 +39,7 @@ type Listener<K extends keyof TrainerEvents> = (event: TrainerEvents[K]) => void
 
 export class EventHub {
   readonly #listeners = new Map<keyof TrainerEvents, Set<(event: never) => void>>();
+  readonly #recorders = new Set<(message: string) => void>();
 
   /** Adds a listener; the returned function removes it. E_USAGE for an event that there is not. */
   on<K extends keyof TrainerEvents>(event: K, listener: Listener<K>): () => void {
@@ -49,6 +50,14 @@ export class EventHub {
     const listeners = this.#listeners.get(event) ?? new Set();
     this.#listeners.set(event, listeners.add(listener));
     return () => listeners.delete(listener);
+  }
+
+  /**
+   * Has everything that is logged recorded; whoever records counts for no listener. Returns what ends it.
+   */
+  record(recorder: (message: string) => void): () => void {
+    this.#recorders.add(recorder);
+    return () => this.#recorders.delete(recorder);
   }
 
   /** Whether anybody listens to an event. */
@@ -71,6 +80,7 @@ export class EventHub {
   emit<K extends keyof TrainerEvents>(event: K, value: TrainerEvents[K]): boolean {
     const isHeard = this.has(event);
     for (const listener of this.#listeners.get(event) ?? []) (listener as Listener<K>)(value);
+    if (event === "log" && "message" in value) for (const record of this.#recorders) record(value.message);
     return isHeard;
   }
 }

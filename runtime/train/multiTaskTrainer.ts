@@ -20,6 +20,7 @@ import { proveCaptureOf } from "./captureProof.ts";
 import { type EpochReport, EventHub, type TrainerEvents } from "./events.ts";
 import { type Experiment, experimentFromRun } from "./experiment.ts";
 import { parameterValues, readProgress } from "./progress.ts";
+import { SittingLog } from "./sittingLog.ts";
 import { refuseFit, refuseNoOptions, refuseNoPaths, refuseNoText, usageError } from "./trainerCalls.ts";
 import { experimentFromOptions, type TrainerOptions } from "./trainerOptions.ts";
 import { TrainingLoop } from "./trainingLoop.ts";
@@ -119,14 +120,16 @@ export class MultiTaskTrainer implements AsyncDisposable {
     refuseInterrupt(options.signal);
     if (this.#isFitting) throw usageError("fit is called while another call of it trains", "await the first");
     this.#isFitting = true;
+    const sitting = new SittingLog(this.#events);
     try {
-      return await this.#train(epochs, options);
+      return await this.#train(epochs, options, sitting);
     } finally {
       this.#isFitting = false;
+      await sitting.end();
     }
   }
 
-  async #train(epochs: number, options: FitOptions): Promise<readonly EpochReport[]> {
+  async #train(epochs: number, options: FitOptions, sitting: SittingLog): Promise<readonly EpochReport[]> {
     const resumes = options.resume ?? this.#run !== undefined;
     const fresh = !this.#session?.trains;
     await refuseSinks(this.spec, process.env);
@@ -146,6 +149,8 @@ export class MultiTaskTrainer implements AsyncDisposable {
     await session.prepareInputs({ log, signal, epochsLeft: epochs - this.history.length });
     if (this.history.length < epochs && session.device.awaitsProof)
       log(await proveCaptureOf(session, log, signal));
+    const begins = this.spec.logdir !== null && this.history.length < epochs;
+    if (begins) await sitting.begin(session, this.history.length + 1);
     const { plannedEpochs } = options;
     await this.#loop.run(session, { epochs, plannedEpochs, signal });
     return this.history;
