@@ -14,6 +14,7 @@ import { interruptSignal } from "./interruptSignal.ts";
 import { shownPath } from "./pathText.ts";
 import { reportTrained } from "./reportAction.ts";
 import { type RuntimeFlags, runtimeOptions } from "./runtimeOptions.ts";
+import { sinkLines } from "./sinkLines.ts";
 import type { Terminal } from "./terminal.ts";
 import { epochTable, showProgress } from "./trainProgress.ts";
 
@@ -95,7 +96,8 @@ async function train(
     endProgress();
   }
   const { directory = "", history, tasks } = trainer;
-  return { directory, history, tasks, failure };
+  const sinks = await sinkLines(trainer.spec, directory);
+  return { directory, history, tasks, sinks, failure };
 }
 
 interface TrainedEpochs {
@@ -104,11 +106,13 @@ interface TrainedEpochs {
   readonly failure: MttcError | undefined;
   readonly history: readonly EpochReport[];
   readonly tasks: readonly Task[];
+  /** Lines on where it was logged to. */
+  readonly sinks: readonly string[];
 }
 
 /** The last epoch's figures, where everything lies, and what to do next. */
 function closingText(
-  { directory, history, tasks }: TrainedEpochs,
+  { directory, history, tasks, sinks }: TrainedEpochs,
   epochs: number,
   terminal: Terminal,
   report: string | undefined,
@@ -124,6 +128,7 @@ function closingText(
     `Log:         ${shownPath(join(directory, "log.jsonl"))}`,
     ...(isAugmented ? [`Augmented:   ${shownPath(join(directory, RUN_SHEET))} (a picture)`] : []),
     ...(report === undefined ? [] : [`Report:      ${shownPath(report)} (open it in a browser)`]),
+    ...sinks,
     `Next:        mttc evaluate ${run}`,
     `             mttc export ${run}`,
   ].join("\n");

@@ -6,7 +6,8 @@ import { SINK_NAMES, type SinkName } from "./sinkNames.ts";
 
 const nameList = SINK_NAMES.map((name) => `"${name}"`).join(" or ");
 const entryPhrase = `${nameList}, or a map such as {mlflow: {tracking_uri: "http://127.0.0.1:5000"}}`;
-const uriPhrase =
+/** What a `tracking_uri` has to be: completes "expected ...". */
+export const TRACKING_URI =
   "the address of an MLflow server (http:// or https://), without user and password, which belong into " +
   "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN";
 
@@ -22,9 +23,7 @@ const SETTINGS = {
   tensorboard: z.strictObject({}, phrase("a map without keys")),
   mlflow: z.strictObject(
     {
-      tracking_uri: text("the address of an MLflow server")
-        .refine(isTrackingUri, phrase(uriPhrase))
-        .optional(),
+      tracking_uri: text("the address of an MLflow server").optional(),
       experiment_name: text("the name of an experiment").optional(),
       run_name: text("the name of a run").optional(),
     },

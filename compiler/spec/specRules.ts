@@ -5,7 +5,7 @@ import { settingColumns } from "../tasks/columnGroups.ts";
 import { kindNamed } from "../tasks/openTask.ts";
 import { uncachedReason } from "./cacheFeatures.ts";
 import { classKey } from "./classKey.ts";
-import { sinkOf } from "./logKeys.ts";
+import { isTrackingUri, sinkOf, TRACKING_URI } from "./logKeys.ts";
 import type { LayerEntry, Spec } from "./schema.ts";
 import { splitFaults } from "./splitRules.ts";
 
@@ -306,6 +306,12 @@ function logFaults({ log_to: targets = [], logdir }: PartialSpec): RuleFault[] {
   const faults = names.flatMap((name, index): RuleFault[] =>
     names.indexOf(name) === index ? [] : [{ path: ["log_to", index], message: `${name} is listed twice` }],
   );
+  for (const [index, entry] of targets.entries()) {
+    const uri = typeof entry === "object" && "mlflow" in entry ? entry.mlflow.tracking_uri : undefined;
+    // Not shown: a password may be in it.
+    if (uri !== undefined && !isTrackingUri(uri))
+      faults.push({ path: ["log_to", index, "mlflow", "tracking_uri"], message: `expected ${TRACKING_URI}` });
+  }
   if (targets.length === 0 || logdir !== null) return faults;
   return [
     ...faults,

@@ -21,7 +21,7 @@ const DEFAULT_EXPERIMENT = "Default";
 /** MLflow's words for how a run ended. */
 const STATUS = { finished: "FINISHED", interrupted: "KILLED", failed: "FAILED" } as const;
 /** Files of the run that are its artifacts, where they are there. */
-const RUN_ARTIFACTS = ["spec.yml", "config.yml"] as const;
+const RUN_ARTIFACTS = ["spec.yml", "config.yml", "report.html"] as const;
 
 const experimentSchema = z.object({ experiment: z.object({ experiment_id: z.string() }) });
 const createdSchema = z.object({ experiment_id: z.string() });

@@ -102,6 +102,8 @@ export interface SinkContext<Settings> {
 export interface SinkKind<Settings> {
   /** For people: "TensorBoard". */
   readonly title: string;
+  /** The command that shows a folder, where `place` is one. */
+  readonly viewer?: string;
   /** What is wrong with the settings in this environment, in a sentence with what to do; nothing if fine. */
   readonly fault?: (
     settings: Settings,

@@ -12,6 +12,7 @@ const SINKS: { readonly [Name in SinkName]: () => Promise<SinkKind<SinkSettings<
 export interface ConfiguredSink {
   readonly name: SinkName;
   readonly title: string;
+  readonly viewer: string | undefined;
   readonly fault: (environment: SinkContext<unknown>["environment"]) => string | undefined;
   readonly place: (context: Pick<SinkContext<unknown>, "environment" | "facts">) => string;
   readonly create: (context: Omit<SinkContext<unknown>, "settings">) => Sink;
@@ -29,6 +30,7 @@ async function configure<Name extends SinkName>(name: Name, target: LogTarget): 
   return {
     name,
     title: kind.title,
+    viewer: kind.viewer,
     fault: (environment) => kind.fault?.(settings, environment),
     place: (context) => kind.place({ ...context, settings }),
     create: (context) => kind.create({ ...context, settings }),

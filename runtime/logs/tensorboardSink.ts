@@ -39,6 +39,7 @@ type Context = SinkContext<SinkSettings<"tensorboard">>;
 /** The sink. */
 export const tensorboardSink: SinkKind<SinkSettings<"tensorboard">> = {
   title: "TensorBoard",
+  viewer: "tensorboard --logdir",
   place: ({ facts }) => facts.directory,
   create: (context) => new TensorboardSink(context),
 };
