@@ -113,7 +113,7 @@ export function buildObjective(
   source: ParameterSource,
 ): Value {
   const terms = [...losses].map(([task, { objective }], i) => {
-    const { name, certainty } = task;
+    const { name, certainty = 1 } = task;
     const term = (): Value => {
       const mean = b.mul(objective, inverseCountInput(b, spec, task));
       const weight = taskWeight(spec, i);

@@ -11,6 +11,27 @@ export type AnswerValue =
   | readonly (readonly [name: string, value: number])[]
   | { readonly list: readonly string[]; readonly text: string };
 
+/**
+ * The form of answers of one value: it is a field, a column and a head called `name`, and what `show` makes of
+ * it, at most as wide as `sample`, where people read it.
+ */
+export function singleAnswer(
+  name: string,
+  sample: string,
+  read: (numbers: readonly number[]) => string | number,
+  show: (value: string | number) => string = String,
+): Omit<AnswerForm, "promise" | "rule" | "accepts"> {
+  const valueIn = (answer: Answer) => answer[name] as string | number;
+  return {
+    read: (numbers) => ({ [name]: read(numbers) }),
+    columns: [name],
+    values: (answer) => [valueIn(answer)],
+    wide: [""],
+    wideValues: (answer) => [valueIn(answer)],
+    shown: { head: name, samples: [sample], text: (answer) => show(valueIn(answer)) },
+  };
+}
+
 /** How the answers of a task are made and shown. */
 export interface AnswerForm {
   /** What the served numbers are, for messages: "probabilities of 3 classes". */

@@ -70,7 +70,6 @@ function openClasses(description: TaskDescription): Task {
     figures: ["loss_sum", "count", "correct"],
     loss: crossEntropy,
     inverseCount,
-    certainty: 1,
     outputs: [logits, probabilities],
     scored: logits.name,
     served: probabilities,

@@ -1,5 +1,5 @@
 // Answers of tasks of numbers: the number, or several by name, in the unit of the training labels.
-import type { Answer, AnswerForm } from "./answer.ts";
+import { type Answer, type AnswerForm, singleAnswer } from "./answer.ts";
 
 const SHOWN_DIGITS = 6;
 /** Numbers of a vector in a terminal's table. */
@@ -13,31 +13,24 @@ export interface NumberAnswer {
   readonly values?: Readonly<Record<string, number>>;
 }
 
+const SINGLE = singleAnswer(
+  "value",
+  "-1.23456e+100",
+  ([value = Number.NaN]) => value,
+  (value) => shownNumber(Number(value)),
+);
+
 /** `names` of the numbers of a row. */
 export function numberAnswers(names: readonly string[]): AnswerForm {
   return {
-    ...(names.length === 1 ? singleForm() : vectorForm(names)),
+    ...(names.length === 1 ? SINGLE : vectorForm(names)),
     promise: names.length === 1 ? "number" : `${names.length} numbers`,
     rule: "they must be finite",
     accepts: (numbers) => numbers.every(Number.isFinite),
   };
 }
 
-type Form = Omit<AnswerForm, "promise" | "rule" | "accepts">;
-
-function singleForm(): Form {
-  const numberIn = (answer: Answer): number => (answer as NumberAnswer).value ?? Number.NaN;
-  return {
-    read: (numbers): Answer => ({ value: numbers[0] ?? Number.NaN }),
-    columns: ["value"],
-    values: (answer) => [numberIn(answer)],
-    wide: [""],
-    wideValues: (answer) => [numberIn(answer)],
-    shown: { head: "value", samples: ["-1.23456e+100"], text: (answer) => shownNumber(numberIn(answer)) },
-  };
-}
-
-function vectorForm(names: readonly string[]): Form {
+function vectorForm(names: readonly string[]): Omit<AnswerForm, "promise" | "rule" | "accepts"> {
   const ordered = (answer: Answer) => {
     const { values } = answer as NumberAnswer;
     return names.map((name) => [name, values?.[name] ?? Number.NaN] as const);

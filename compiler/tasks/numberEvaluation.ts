@@ -50,7 +50,6 @@ export function numberReports(names: readonly string[]): ReportForm {
       { name: "meanRmse", head: "(mean)", epochHead: "mean", isBaseline: true, falls: true },
       { name: "r2", head: "R2", epochHead: "R2" },
     ],
-    constants: {},
     details: {
       stored: { perNumber: z.unknown().optional() },
       isIn: ({ perNumber }) => perNumber !== undefined,

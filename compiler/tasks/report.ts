@@ -68,7 +68,7 @@ export interface ReportForm {
   /** Figures beside `labelled` and `loss`, each followed by its baseline, where it has one. */
   readonly figures: readonly FigureColumn[];
   /** What every report holds beside figures. */
-  readonly constants: Readonly<Record<string, unknown>>;
+  readonly constants?: Readonly<Record<string, unknown>>;
   readonly details?: ReportDetails;
   /** Tables to be shown below the figures. */
   readonly tables?: (report: TaskReport) => readonly DetailTable[];
@@ -81,8 +81,8 @@ export interface ReportForm {
   readonly rowParts?: (served: ArrayLike<number>, labels: ArrayLike<number>) => readonly ReportPart[];
   /** (f - f0) / (1 - f0) of the figure that training is judged by and its baseline. */
   readonly gain: (report: TaskReport) => number;
-  /** Figures of an epoch's sums (by their names in `Task.figures`) beside the mean loss. */
-  readonly training: readonly (FigureColumn & { readonly of: (sums: TaskSums) => number })[];
+  /** Figures of an epoch's sums (by their names in `Task.figures`) beside the mean loss; absent: none. */
+  readonly training?: readonly (FigureColumn & { readonly of: (sums: TaskSums) => number })[];
 }
 
 /** Sums over the labelled rows of a task, by name. */

@@ -118,7 +118,6 @@ function openTags(description: TaskDescription): Task {
     figures: ["loss_sum", "count", "true_positives", "predicted_positives", "label_positives"],
     loss: sigmoidCrossEntropy,
     inverseCount: (b, labels) => inverseCountOf(b, knownRows(b, knownCells(b, labels))),
-    certainty: 1,
     outputs: [logits, probabilities],
     scored: logits.name,
     served: probabilities,

@@ -128,8 +128,8 @@ export interface Task {
    * they are given); 0 where there is none.
    */
   readonly inverseCount: (b: GraphBuilder, labels: Value, weights: Value | undefined) => Value;
-  /** Factor c of an adaptive weight: c exp(-s) L + s/2 (Kendall et al., arXiv 1705.07115). */
-  readonly certainty: number;
+  /** Factor c of an adaptive weight: c exp(-s) L + s/2 (Kendall et al., arXiv 1705.07115); absent: 1. */
+  readonly certainty?: number;
   /** What evaluate.onnx gives, in order. */
   readonly outputs: readonly TaskOutput[];
   /** Name of the output that evaluations read. */

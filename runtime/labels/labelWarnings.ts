@@ -48,6 +48,7 @@ export function labelWarnings(read: ReadLabels): string[] {
       ...singleRowWarnings(read, task, index),
     ];
   });
+  warnings.push(...balanceWarnings(read));
   const empty = rowsWithoutLabel(train);
   if (empty > 0) warnings.push(`${empty} training rows have no label at all`);
   for (const [table, held, name, of] of [
@@ -59,6 +60,14 @@ export function labelWarnings(read: ReadLabels): string[] {
     if (shared > 0) warnings.push(`${shared} ${name} rows name images that are ${of} images too`);
   }
   return [...tables.flatMap(({ notes }) => notes), ...warnings];
+}
+
+/** Balancing goes by classes: rows of a task that has none are drawn alike. */
+function balanceWarnings({ classes, train, batch }: ReadLabels): string[] {
+  const others = train.tasks.filter((task) => !Object.hasOwn(classes, task));
+  if (!batch?.balance_probs || !batch.balance_classes || others.length === 0) return [];
+  const names = listNames(others.map((task) => `"${task}"`));
+  return [`balance_classes does nothing for ${names}: no classes, so that labelled rows are drawn alike`];
 }
 
 /** Cells of a column that were taken as missing, by spelling: `2 NA, 1 None, 7 empty`; "" where there are none. */

@@ -21,7 +21,7 @@ export function epochScalars(report: EpochReport, tasks: ScalarTasks): Scalars {
   const entries: [string, number | undefined][] = [];
   for (const { name, reports } of tasks) {
     entries.push([`train/loss/${name}`, trainLoss[name]]);
-    for (const figure of reports.training)
+    for (const figure of reports.training ?? [])
       entries.push([
         scalarName("train", figure.name, name),
         figure.name === "accuracy" ? trainAccuracy[name] : trainFigures?.[name]?.[figure.name],
@@ -58,7 +58,7 @@ export function sumScalars(sums: Readonly<Record<string, TaskSums>>, tasks: Scal
     const { loss_sum: sum = Number.NaN, count = 0 } = ofTask;
     return [
       [`train/loss/${name}`, sum / count],
-      ...reports.training.map((figure): [string, number] => [
+      ...(reports.training ?? []).map((figure): [string, number] => [
         scalarName("train", figure.name, name),
         figure.of(ofTask),
       ]),

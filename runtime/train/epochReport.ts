@@ -22,7 +22,7 @@ export async function epochReport(
 ): Promise<EpochReport> {
   const logVariances = await device.readState((entry) => entry.group === "log_variance");
   const entries = manifest.tasks.map((entry) => ({ ...taskOfEntry(entry), weight: entry.weight }));
-  const weights = entries.map(({ name, certainty, weight }) => {
+  const weights = entries.map(({ name, certainty = 1, weight }) => {
     const s = logVariances.get(logVariance(name).name)?.data[0];
     return [name, weight === "adaptive" ? certainty * Math.exp(-Number(s)) : weight] as const;
   });
@@ -55,7 +55,7 @@ function trainingFigures(
   const others: Record<string, Record<string, number>> = {};
   for (const { name, reports } of tasks) {
     const ofTask = sums[name];
-    for (const figure of ofTask ? reports.training : []) {
+    for (const figure of ofTask ? (reports.training ?? []) : []) {
       const value = figure.of(ofTask ?? {});
       if (figure.name === "accuracy") accuracies[name] = value;
       else others[name] = { ...others[name], [figure.name]: value };

@@ -149,6 +149,23 @@ describe("what is wrong with a group", () => {
     ]);
   });
 
+  test("balancing of classes where there are none is told", () => {
+    const table = labelTableFromRows(objects() as never, COLUMNS);
+    const warningsFor = (balance_classes: boolean) =>
+      prepareLabels(
+        table,
+        undefined,
+        {},
+        {
+          ...{ kinds: KINDS, batch: { batch_size: 2, balance_probs: true, balance_classes } },
+        },
+      ).warnings.filter((warning) => warning.startsWith("balance_classes"));
+    expect(warningsFor(false)).toEqual([]);
+    expect(warningsFor(true)).toEqual([
+      'balance_classes does nothing for "colours", "box": no classes, so that labelled rows are drawn alike',
+    ]);
+  });
+
   test("words for nothing are told by column", () => {
     const rows = objects().map((row) => ({ ...row, red: "NaN" }));
     const { prepared } = numbersOf(labelTableFromRows(rows as never, COLUMNS));

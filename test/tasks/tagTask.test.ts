@@ -229,6 +229,19 @@ describe("an evaluation", () => {
     expect(task.fitted?.({})).toEqual(task.description);
   });
 
+  test("goes by the thresholds that it is given, whatever fits its rows", () => {
+    const thresholds = [0.8, 0.2, 0.5];
+    const task = openTask({ ...taskOf(["a", "b", "c"]).description, thresholds });
+    const evaluation = task.evaluation();
+    // From ln 4 on for a, from -ln 4 on for b; no row has c.
+    evaluation.add(Float32Array.of(1.3, -1, 1, 1.5, -2, 1, 0, 0, 1), [1, 1, 0, 1, 1, 0, 0, 0, 0]);
+    const report = evaluation.report() as TagReport;
+    expect(report.perTag?.map(({ threshold }) => threshold)).toEqual(thresholds);
+    expect(report.perTag?.map(({ fittedF1 }) => fittedF1)).toEqual([2 / 3, 1 / 2, Number.NaN]);
+    expect(Math.abs(report.fittedF1 - 7 / 12)).toBeLessThan(REFERENCE_DIGITS);
+    expect(task.fitted?.(report)).toEqual(task.description);
+  });
+
   test("without a labelled row, or with logits that are no numbers, ends and says so", () => {
     const empty = taskOf().evaluation().report();
     expect([empty.labelled, empty.loss, empty.meanAveragePrecision, empty.microF1]).toEqual([
@@ -240,7 +253,7 @@ describe("an evaluation", () => {
   });
 
   test("a training step's sums give micro F1", () => {
-    const [column] = taskOf().reports.training;
+    const [column] = taskOf().reports.training ?? [];
     expect(column?.of({ true_positives: 3, predicted_positives: 5, label_positives: 4 })).toBe(6 / 9);
   });
 });

@@ -6,10 +6,13 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { NumberReport } from "../../compiler/tasks/numberEvaluation.ts";
 import { figureOf } from "../../compiler/tasks/report.ts";
+import type { TagReport } from "../../compiler/tasks/tagEvaluation.ts";
 import { exportRun } from "../../runtime/export/exportRun.ts";
 import { PARITY_TOLERANCE } from "../../runtime/export/parity.ts";
 import { Predictor } from "../../runtime/export/predictor.ts";
+import type { EvaluationReport } from "../../runtime/infer/evaluationReport.ts";
 import { TrainedRun } from "../../runtime/infer/trainedRun.ts";
+import { labelsOfRows } from "../../runtime/labels/taskLabels.ts";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import { runCli } from "../cli/runCli.ts";
 import { faultsOfAsync } from "../spec/faultsOf.ts";
@@ -115,6 +118,44 @@ describe.sequential("a class, tags in columns and two numbers of each picture", 
     const table = await runCli(folder, ["predict", "run", ...images]);
     expect(table.stdout).toMatch(/light \d+\.\d+, depth -0\.\d+/);
   }, 120_000);
+
+  test("are evaluated on other rows by the thresholds that validation has fitted", async () => {
+    await using run = await TrainedRun.open(logdir());
+    const { rows } = await run.labels();
+    const some = [2, 5, 6, 7];
+    const report = await run.evaluate({
+      rows: {
+        ...{ tasks: rows.tasks, labels: rows.labels.map((labels) => labelsOfRows(labels, some)) },
+        paths: some.map((row) => rows.paths.at(row) ?? ""),
+        locate: (row) => rows.locate(some[row] ?? 0),
+      },
+    });
+    const thresholdsOf = (evaluated: EvaluationReport) =>
+      (evaluated.tasks.colours as TagReport | undefined)?.perTag?.map(({ threshold }) => threshold);
+    const { history } = run.checkpoint.progress as { history: { evaluation: EvaluationReport }[] };
+    const fitted = history.at(-1);
+    expect(thresholdsOf(report)).toEqual(fitted && thresholdsOf(fitted.evaluation));
+    expect(report.tasks.colours?.labelled).toBeLessThanOrEqual(some.length);
+  }, 60_000);
+
+  test("are distilled: with a teacher few labels teach what none would", async () => {
+    // Six rows have labels; the others are images for the teacher to speak of.
+    const [head = "", ...lines] = (await readFile(join(folder, "train.csv"), "utf8")).trim().split("\n");
+    const few = lines.map((line, row) => (row % 11 === 0 ? line : line.replace(/,.*/, ",,,,,,")));
+    await writeFile(join(folder, "few.csv"), `${[head, ...few].join("\n")}\n`);
+    const lossesOf = async (name: string, more: string) => {
+      const spec = SPEC.replace("train.csv", "few.csv").replace("run\n", `${name}\n`);
+      await writeFile(join(folder, `${name}.yml`), `${spec}balance_probs: false\nseed: 3\n${more}`);
+      const { code, stderr } = await runCli(folder, ["train", `${name}.yml`]);
+      expect(code, stderr).toBe(0);
+      const log = (await readFile(join(folder, name, "log.jsonl"), "utf8")).trim().split("\n");
+      const { tasks } = JSON.parse(log.at(-1) ?? "{}").evaluation;
+      return [tasks.colours.loss, tasks.size.loss, tasks.tint.loss] as number[];
+    };
+    const alone = await lossesOf("alone", "");
+    const taught = await lossesOf("taught", "teacher: run/export/model.onnx\ndistill_weight: 4\n");
+    for (const [i, loss] of taught.entries()) expect(loss).toBeLessThan(alone[i] ?? Number.NaN);
+  }, 90_000);
 
   test("go on from a checkpoint under the columns and scales of then, and not under others", async () => {
     const run = JSON.parse(await readFile(join(logdir(), "run.json"), "utf8"));
