@@ -41,10 +41,11 @@ export function taskCurves({ name, reports }: ReportedTask, history: readonly Ep
       line("validation", VALIDATION, validated("loss")),
     ],
   };
+  const { training = [] } = reports;
   const figures = reports.figures.flatMap(({ name: figure, head, isBaseline }, i): CurveSet[] => {
     if (isBaseline) return [];
     const next = reports.figures[i + 1];
-    const counted = reports.training.some((each) => each.name === figure);
+    const counted = training.some((each) => each.name === figure);
     return [
       {
         title: head,
@@ -57,7 +58,7 @@ export function taskCurves({ name, reports }: ReportedTask, history: readonly Ep
     ];
   });
   const known = new Set(reports.figures.map((figure) => figure.name));
-  const alone = reports.training.filter((figure) => !known.has(figure.name));
+  const alone = training.filter((figure) => !known.has(figure.name));
   return [
     loss,
     ...figures,
