@@ -46,7 +46,11 @@ export async function showStatistics(
 }
 
 /** A label table without a spec. E_FILE, E_CSV_*, E_CONFIG for names of no tasks. */
-async function tableSources(path: string, flags: StatsFlags, terminal: Terminal): Promise<LabelSources> {
+export async function tableSources(
+  path: string,
+  flags: Pick<StatsFlags, "tasks" | "filepaths"> & { readonly val?: unknown; readonly test?: unknown },
+  terminal: Terminal,
+): Promise<LabelSources> {
   let tasks: SpecInput["tasks"] | undefined = flags.tasks?.split(",").map((name) => name.trim());
   let filepaths = flags.filepaths;
   let pathRule = {};
@@ -59,7 +63,7 @@ async function tableSources(path: string, flags: StatsFlags, terminal: Terminal)
         terminal.note(visibleText(`not counted: ${name} (${reason})`));
     tasks ??= facts.tasks.map(taskEntry);
   }
-  const table = (file: string | undefined): string | null => (file === undefined ? null : resolve(file));
+  const table = (file: unknown): string | null => (typeof file === "string" ? resolve(file) : null);
   const labels = {
     train_labels: resolve(path),
     ...{ val_labels: table(flags.val), test_labels: table(flags.test) },

@@ -30,6 +30,8 @@ export interface WholeTable {
 /** The parts of a table. */
 export interface SplitTables {
   readonly tables: Readonly<Record<Split, LabelTable | undefined>>;
+  /** Numbers of their rows in the whole table. */
+  readonly rows: Readonly<Record<Split, Int32Array>>;
   readonly record: SplitRecord;
   /** What is legal but probably not meant, one sentence each. */
   readonly notes: readonly string[];
@@ -77,7 +79,7 @@ export async function splitAnew(
   const { images, dealt, notes } = await dealRows(whole, tasks, keys);
   const { places } = sharesOf(keys);
   const parts = dealt.map((place) => places[place] ?? TRAIN);
-  return { tables: partTables(whole.table, parts), record: SplitRecord.of(images, parts), notes };
+  return { ...partTables(whole.table, parts), record: SplitRecord.of(images, parts), notes };
 }
 
 /** Records of the same split with each of its folds in turn for validation. `keys` has `folds`. */
@@ -125,7 +127,7 @@ async function dealRows(whole: WholeTable, tasks: readonly Task[], keys: SplitKe
 export function splitAgain({ table, folder }: Omit<WholeTable, "groups">, record: SplitRecord): SplitTables {
   const images = imageKeys(table, folder);
   const parts = Int32Array.from(images, (key) => record.partOf(key) ?? UNKNOWN);
-  const tables = partTables(table, parts);
+  const { tables, rows } = partTables(table, parts);
   const faults: Fault[] = [];
   const notes: string[] = [];
   for (const split of SPLITS) {
@@ -145,26 +147,26 @@ export function splitAgain({ table, folder }: Omit<WholeTable, "groups">, record
     notes.push(
       `${rowsText(added)} of ${table.source} came after the run had split it: left out (a new run takes them in)`,
     );
-  return { tables, record, notes };
+  return { tables, rows, record, notes };
 }
 
 /** What the parts are called in sentences. */
 const PART_NAMES: Readonly<Record<Split, string>> = { train: "training", val: "validation", test: "test" };
 
-function partTables(table: LabelTable, parts: Int32Array): SplitTables["tables"] {
-  const rows = SPLITS.map((_, place) => {
+function partTables(table: LabelTable, parts: Int32Array): Pick<SplitTables, "tables" | "rows"> {
+  const rowsOf = (place: number): Int32Array => {
     const count = parts.reduce((sum, part) => sum + (part === place ? 1 : 0), 0);
     const chosen = new Int32Array(count);
     let filled = 0;
     for (const [row, part] of parts.entries()) if (part === place) chosen[filled++] = row;
     return chosen;
-  });
-  const part = (place: number): LabelTable | undefined => {
-    const chosen = rows[place];
-    if (!chosen || chosen.length === 0) return undefined;
-    return chosenRows(table, chosen, `the ${PART_NAMES[SPLITS[place] ?? "train"]} part of ${table.source}`);
   };
-  return { train: part(TRAIN), val: part(VAL), test: part(TEST) };
+  const rows = { train: rowsOf(TRAIN), val: rowsOf(VAL), test: rowsOf(TEST) };
+  const part = (split: Split): LabelTable | undefined => {
+    if (rows[split].length === 0) return undefined;
+    return chosenRows(table, rows[split], `the ${PART_NAMES[split]} part of ${table.source}`);
+  };
+  return { rows, tables: { train: part("train"), val: part("val"), test: part("test") } };
 }
 
 function tooFew(table: LabelTable, units: number, parts: number, { by }: SplitKeys): MttcError {

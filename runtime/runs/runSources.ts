@@ -79,6 +79,8 @@ export interface ReadSplits {
   /** The table that was split, whole, and what its split is. */
   readonly whole?: LabelTable;
   readonly record?: SplitRecord;
+  /** Numbers of the parts' rows in it. */
+  readonly rows?: SplitTables["rows"];
   /** What is to be told of the split, one sentence each. */
   readonly notes: readonly string[];
 }
@@ -93,8 +95,8 @@ export async function readSplits(sources: RunSources): Promise<ReadSplits> {
     isPart(sources, split) ? parts?.tables[split] : await readOwn(sources, split, tableColumns(sources));
   const tables = { train: await read("train"), val: await read("val"), test: await read("test") };
   if (!parts) return { tables, notes: [] };
-  const { whole, record, notes } = parts;
-  return { tables, whole, record, notes };
+  const { whole, record, rows, notes } = parts;
+  return { tables, whole, record, rows, notes };
 }
 
 /**

@@ -47,10 +47,27 @@ export async function writeReducedTable(
   table: ReadTable,
   dropped: ReadonlySet<number>,
 ): Promise<ReducedTable> {
+  return await writeTableWithout(table, dropped, await besideTable(table.source, "checked"));
+}
+
+/** `<table>.<word><ending>` beside a table: its own ending where it is text, else .csv. E_FILE. */
+export async function besideTable(source: string, word: string): Promise<string> {
+  try {
+    return besideAs(source, word, await tableForm(source));
+  } catch (cause) {
+    throw tableError(cause, source);
+  }
+}
+
+/** The same as `path`, an ending that `besideTable` gave. */
+export async function writeTableWithout(
+  table: ReadTable,
+  dropped: ReadonlySet<number>,
+  path: string,
+): Promise<ReducedTable> {
   const { source } = table;
   try {
     const form = await tableForm(source);
-    const path = reducedPath(source, form);
     const { bytes, lostColumns = [] } = await reducedBytes(table, form, dropped);
     await writeFileAtomically(path, bytes);
     return { path, lostColumns };
@@ -59,14 +76,18 @@ export async function writeReducedTable(
   }
 }
 
-/**
- * E_RUN_EXISTS where what writeReducedTable would replace has a line that the table lacks: it is no earlier
- * reduction, and something would be lost. E_FILE.
- */
+/** refuseForeignPart for what writeReducedTable would replace. */
 export async function refuseForeignReduction(table: ReadTable): Promise<void> {
+  await refuseForeignPart(table, await besideTable(table.source, "checked"));
+}
+
+/**
+ * E_RUN_EXISTS where a file stands at `path` that has a line which the table lacks: it is no earlier part of
+ * it, and something would be lost. E_FILE.
+ */
+export async function refuseForeignPart(table: ReadTable, path: string): Promise<void> {
   try {
     const form = await tableForm(table.source);
-    const path = reducedPath(table.source, form);
     const before = await readFile(path).catch((error: unknown) => {
       if (systemCode(error) === "ENOENT") return undefined;
       throw fileError(error, path, "read");
@@ -84,11 +105,10 @@ function linesOf(bytes: Uint8Array): Set<string> {
   return new Set(Buffer.from(bytes).toString("latin1").split(/\r?\n/).filter(Boolean));
 }
 
-/** Beside the table: its own ending where it is text, else .csv. */
-function reducedPath(source: string, form: TableForm): string {
+function besideAs(source: string, word: string, form: TableForm): string {
   const own = form === "folder" ? "" : extname(source);
   const stem = source.slice(0, source.length - own.length);
-  return `${stem}.checked${isText(form) ? own : ".csv"}`;
+  return `${stem}.${word}${isText(form) ? own : ".csv"}`;
 }
 
 function isText(form: TableForm): boolean {
