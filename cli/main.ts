@@ -8,6 +8,7 @@ import { addCompileCommand } from "./compileCommand.ts";
 import { addCrossValidateCommand } from "./crossValidateCommand.ts";
 import { addDataCommand } from "./dataCommand.ts";
 import { addDoctorCommand } from "./doctorCommand.ts";
+import { addEmbedCommand } from "./embedCommand.ts";
 import { reportError } from "./errorReport.ts";
 import { addEvaluateCommand } from "./evaluateCommand.ts";
 import { addExportCommand } from "./exportCommand.ts";
@@ -18,6 +19,7 @@ import { addLabelsCommand } from "./labelsCommand.ts";
 import { addLogCommand } from "./logCommand.ts";
 import { addOpsCommand } from "./opsCommand.ts";
 import { addPredictCommand } from "./predictCommand.ts";
+import { addProbeCommand } from "./probeCommand.ts";
 import { addReportCommand } from "./reportCommand.ts";
 import { addSchemaCommand } from "./schemaCommand.ts";
 import { addSetupCudaCommand } from "./setupCudaCommand.ts";
@@ -42,6 +44,8 @@ const COMMANDS = [
   addCompareCommand,
   addExportCommand,
   addPredictCommand,
+  addEmbedCommand,
+  addProbeCommand,
   addSchemaCommand,
   addOpsCommand,
   addDoctorCommand,

@@ -1,5 +1,6 @@
 // Options that every command with ONNX Runtime shares, and the parsing of numbers on the command line.
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { FeaturePooling } from "../compiler/export/exportFeatures.ts";
 import { SINK_NAMES, type SinkName } from "../compiler/spec/sinkNames.ts";
 import { isProviderName, type ProviderName } from "../runtime/ort/providerName.ts";
 import type { RuntimeOptions } from "../runtime/ort/runtimeOptions.ts";
@@ -63,4 +64,28 @@ export function parseSinkNames(text: string): readonly SinkName[] {
   if (known.length < names.length)
     throw new InvalidArgumentError(`expected ${SINK_NAMES.join(", ")} or both`);
   return [...new Set(known)];
+}
+
+const POOLINGS = ["average", "max", "none"] as const satisfies readonly FeaturePooling[];
+
+/** Adds --pool, --layer and --imshape to a command that takes features of a model. */
+export function withTrunkOptions(command: Command): Command {
+  const pool = new Option("--pool <how>", "what becomes of a feature map [C,H,W]");
+  return command
+    .addOption(pool.choices([...POOLINGS]).default(POOLINGS[0]))
+    .option("--layer <name>", "of a run: fcn (default) or shared; of a model file: the value to take")
+    .option(
+      "--imshape <size>",
+      "image size, where a model file leaves it open: 224 or 224x192",
+      parseImshape,
+    );
+}
+
+/** "224" or "224x192". */
+function parseImshape(text: string): readonly [number, number] {
+  const [height = "", width = height, ...more] = text.split(/[x,]/);
+  const sides = [height, width].map(Number);
+  if (more.length > 0 || !sides.every((side) => Number.isInteger(side) && side >= 1))
+    throw new InvalidArgumentError("expected a size such as 224, or 224x192 (height, width)");
+  return [sides[0] ?? 0, sides[1] ?? 0];
 }

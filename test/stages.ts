@@ -44,6 +44,7 @@ export const RUNTIME_STAGES: readonly (readonly string[])[] = [
   ["runs"],
   ["infer"],
   ["logs"],
+  ["probes"],
   ["train"],
   ["sweep"],
   ["series"],

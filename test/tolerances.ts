@@ -221,3 +221,7 @@ export const CMYK_READ_MEAN = 3;
 export const DRIVER_WEIGHTS = 1e-5;
 /** What a tensor has moved at least in training, of its norm: far more than a driver may be off. */
 export const DRIVER_MOVED = 1e-3;
+/** Logits of a linear probe against scikit-learn: both stop where the gradient is below 1e-6 of the loss. */
+export const PROBE_LOGITS = 2e-3;
+/** What a minimum in float64, found until its gradient is below 1e-6, may lie off. */
+export const FLOAT64_MINIMUM = 1e-6;

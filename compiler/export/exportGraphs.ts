@@ -16,7 +16,7 @@ import { imageReading } from "./imageReading.ts";
 import { type MetadataContent, type ModelKind, type ModelOrigin, servedTaskSchema } from "./modelMetadata.ts";
 
 /** Name of the symbolic batch dimension of exported graphs. */
-const BATCH = "N";
+export const BATCH = "N";
 
 /** A network with the values of its parameters, by name, row-major float32. */
 export interface TrainedModel {
@@ -114,7 +114,7 @@ function featureInput(b: GraphBuilder, name: string, type: TensorType): Value {
   return b.input(name, type.dtype, type.shape);
 }
 
-function begin(model: TrainedModel, name: string): { b: GraphBuilder; ctx: LayerContext } {
+export function begin(model: TrainedModel, name: string): { b: GraphBuilder; ctx: LayerContext } {
   const b = new GraphBuilder(name, model.ops);
   const source: LayerContext["source"] = (_, { name: parameter, shape }) => {
     const data = model.values.get(parameter);
@@ -126,7 +126,7 @@ function begin(model: TrainedModel, name: string): { b: GraphBuilder; ctx: Layer
   return { b, ctx: { b, spec: model.spec, source, trunk: model.trunk, training: false } };
 }
 
-function metadataOf(
+export function metadataOf(
   { spec, producer, origin }: TrainedModel,
   kind: ModelKind,
   tasks: MetadataContent["tasks"],

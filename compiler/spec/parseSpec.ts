@@ -11,6 +11,7 @@ import { NOT_YET } from "./keyKinds.ts";
 import { kindKeys, SPLIT_NAMES } from "./labelKeys.ts";
 import { inKnownCase, unknownKeyHint, weightsInOrder } from "./meant.ts";
 import { IMPORTED_FCN_KEYS } from "./networkKeys.ts";
+import { DOWNSTREAM_KEYS } from "./probeKeys.ts";
 import { SPEC_KEYS, type Spec, type SpecInput, type SpecKey, specSchema } from "./schema.ts";
 import { crossFaults, formatSpecPath, type PartialSpec, type RuleFault, type SpecPath } from "./specRules.ts";
 
@@ -264,7 +265,7 @@ function meantWord(issue: z.core.$ZodIssue, found: unknown): string | undefined 
 /** Which of the forms of a key was meant by a map, where it has several: only its faults are told. */
 function meantVariant(key: SpecKey, value: unknown): number | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
-  if (key === "augment" || key === "tasks") return 1;
+  if (key === "augment" || key === "tasks" || key === "downstream_labels") return 1;
   return key === "fcn" ? Number(isImported(value)) : undefined;
 }
 
@@ -273,6 +274,7 @@ function knownKeys(key: SpecKey, value: unknown): readonly string[] {
   if (key === "augment") return AUGMENT_NAMES;
   if (key === "tasks" || key === "task_kinds") return kindKeys(value);
   if (key === "split") return SPLIT_NAMES;
+  if (key === "downstream_labels") return DOWNSTREAM_KEYS;
   if (key !== "fcn") return [];
   return isImported(value) ? IMPORTED_FCN_KEYS : ["layers"];
 }

@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { decides, integer, later, phrase, text } from "./keyKinds.ts";
 import { LOG_KEYS } from "./logKeys.ts";
+import { PROBE_KEYS } from "./probeKeys.ts";
 
 const cachePhrase = '"auto", true, false or {draws: n}';
 const packPhrase = '"auto", true, false or the path of a folder';
@@ -62,7 +63,7 @@ export const RUN_KEYS = {
     )
     .meta(decides("nothing")),
   strategy: later("strategy", null).describe("Training on several devices."),
-  downstream_labels: later("downstream_labels", null).describe("Labels for linear probes of the features."),
+  ...PROBE_KEYS,
   notes: z
     .string(phrase("text"))
     .nullable()

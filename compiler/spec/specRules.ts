@@ -6,6 +6,7 @@ import { kindNamed } from "../tasks/openTask.ts";
 import { uncachedReason } from "./cacheFeatures.ts";
 import { classKey } from "./classKey.ts";
 import { isTrackingUri, sinkOf, TRACKING_URI } from "./logKeys.ts";
+import { probeFaults } from "./probeRules.ts";
 import type { LayerEntry, Spec } from "./schema.ts";
 import { splitFaults } from "./splitRules.ts";
 
@@ -50,6 +51,7 @@ export function crossFaults(spec: PartialSpec): RuleFault[] {
     ...sobelFaults(spec),
     ...cacheFaults(spec),
     ...logFaults(spec),
+    ...probeFaults(spec),
   ];
 }
 

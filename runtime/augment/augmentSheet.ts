@@ -4,7 +4,6 @@
 import { basename } from "node:path";
 import { imageSize } from "../../compiler/augment/augmentGraph.ts";
 import { augmentColumns } from "../../compiler/augment/augmentTable.ts";
-import type { ImageSize } from "../../compiler/augment/operation.ts";
 import {
   AUGMENT_KEYS,
   AUGMENT_NAMES,
@@ -12,13 +11,11 @@ import {
   type AugmentSettings,
   augmentSettings,
 } from "../../compiler/spec/augmentKeys.ts";
-import { whiteLevel } from "../../compiler/spec/pixelRange.ts";
 import { SECTION_KEYS, type Spec } from "../../compiler/spec/schema.ts";
-import { imageDepth, numbersOver } from "../images/imageFormat.ts";
-import { ImageReader, imageBytes, imageFormat } from "../images/images.ts";
 import { OrtLibrary } from "../ort/library.ts";
 import { augmentSamples } from "./augmentSamples.ts";
 import { drawContactSheet, type SheetRow } from "./contactSheet.ts";
+import { readLevels, shownChannels, shownSize } from "./shownImages.ts";
 
 /** The keys of a spec that a sheet depends on: those of images, and what samples are drawn by. */
 export const SHEET_KEYS = [...SECTION_KEYS.images, "seed"] as const;
@@ -45,7 +42,7 @@ const MOST_PARAMETERS = 2;
 /** The sheet as a PNG. Errors of reading images; without operations to show, copies of the originals. */
 export async function drawAugmentSheet(spec: SheetSpec, options: AugmentSheetOptions): Promise<Buffer> {
   const size = imageSize(spec);
-  const originals = await readOriginals(spec, options.paths);
+  const originals = await readLevels(spec, options.paths);
   using library = OrtLibrary.open(options.ortLibrary);
   const rowsOf = (settings: AugmentSettings, label: string, note: string, names: string[]): SheetRow[] => {
     const draws = { settings, size, seed: spec.seed, epoch: 1 };
@@ -72,10 +69,8 @@ export async function drawAugmentSheet(spec: SheetSpec, options: AugmentSheetOpt
   const what = options.each
     ? "each operation alone, applied to every image where training would do so by chance"
     : operations.join(", ");
-  return await drawContactSheet(`Augmentation: ${what || "off"}`, ["original", "samples"], rows, {
-    ...size,
-    channels: shownCount(size),
-  });
+  const title = `Augmentation: ${what || "off"}`;
+  return await drawContactSheet(title, ["original", "samples"], rows, shownSize(size));
 }
 
 function operationLabel(name: AugmentName, strength: number): string {
@@ -112,34 +107,4 @@ function shownOperations({ augment, imshape }: SheetSpec): (readonly [AugmentNam
 /** A chance becomes certainty; other numbers stay. */
 function certain(name: AugmentName, strength: number): number {
   return AUGMENT_KEYS[name].kind === "chance" ? 1 : strength;
-}
-
-/** The images as read, uint8 HWC; of wider numbers the levels that augmentation works on. */
-async function readOriginals(spec: SheetSpec, paths: readonly string[]): Promise<Uint8Array[]> {
-  const reader = new ImageReader(imageFormat(spec), 0);
-  const depth = imageDepth(reader.format);
-  const perLevel = 255 / whiteLevel(spec);
-  return await Promise.all(
-    paths.map(async (path) => {
-      const bytes = new Uint8Array(imageBytes(reader.format));
-      await reader.read(path, bytes);
-      if (depth === "uint8") return bytes;
-      const levels = Uint8ClampedArray.from(numbersOver(depth, bytes.buffer), (value) => value * perLevel);
-      return new Uint8Array(levels.buffer);
-    }),
-  );
-}
-
-/** A sheet shows the first three channels, or the first where there are fewer. */
-function shownCount({ channels }: ImageSize): 1 | 3 {
-  return channels < 3 ? 1 : 3;
-}
-
-function shownChannels(image: Uint8Array, size: ImageSize): Uint8Array {
-  const count = shownCount(size);
-  if (count === size.channels) return image;
-  return Uint8Array.from(
-    { length: size.height * size.width * count },
-    (_, i) => image[Math.floor(i / count) * size.channels + (i % count)] ?? 0,
-  );
 }

@@ -24,6 +24,8 @@ export interface ImageFault {
 /** The images of a batch that could be read, one after the other in `pixels`, and those that could not. */
 export interface ReadBatch {
   readonly names: readonly string[];
+  /** Their places among the inputs of the batch. */
+  readonly places: readonly number[];
   readonly pixels: Uint8Array<ArrayBuffer>;
   readonly faults: readonly ImageFault[];
 }
@@ -63,6 +65,7 @@ export class InputReader {
     const named = results.map((result, i) => ({ file: inputName(inputs[i] ?? "", first + i), result }));
     return {
       names: named.flatMap(({ file, result }) => (result instanceof Uint8Array ? [file] : [])),
+      places: results.flatMap((result, place) => (result instanceof Uint8Array ? [place] : [])),
       pixels,
       faults: named.flatMap(({ file, result }) =>
         result instanceof MttcError ? [{ file, error: result }] : [],

@@ -155,7 +155,9 @@ function olderKeys(spec: Spec): Readonly<Record<string, unknown>> {
   const { fcn } = spec;
   const settings =
     "path" in fcn ? Object.fromEntries(OLDER_FCN_KEYS.map((key) => [key, fcn[key]])) : { layers: fcn.layers };
-  return Object.fromEntries(OLDER_KEYS.map((key) => [key, key === "fcn" ? settings : spec[key]]));
+  // Probes came later, and decide nothing.
+  const known: Readonly<Record<string, unknown>> = { ...spec, fcn: settings, downstream_labels: null };
+  return Object.fromEntries(OLDER_KEYS.map((key) => [key, known[key]]));
 }
 
 /** The hash that an earlier version would have made. */

@@ -183,11 +183,13 @@ function storedTasks(tasks: KnownTasks): NonNullable<RunFacts["tasks"]> {
 /** The spec with every path of a file or folder replaced. */
 function withPaths(spec: Spec, replace: (path: string) => string): Spec {
   const { logdir, train_labels, val_labels, test_labels, image_root, teacher, fcn } = spec;
+  const { downstream_labels: downstream } = spec;
   const each = (path: string | null): string | null => (path === null ? null : replace(path) || ".");
   return {
     ...spec,
     ...{ logdir: each(logdir), train_labels: each(train_labels), val_labels: each(val_labels) },
     ...{ test_labels: each(test_labels), image_root: each(image_root), teacher: each(teacher) },
+    downstream_labels: downstream && { ...downstream, table: replace(downstream.table) },
     fcn: "path" in fcn ? { ...fcn, path: replace(fcn.path) } : fcn,
   };
 }

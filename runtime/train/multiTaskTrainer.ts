@@ -16,6 +16,7 @@ import { TrainedRun } from "../infer/trainedRun.ts";
 import type { LabelledRows } from "../labels/classes.ts";
 import { refuseSinks } from "../logs/runLogs.ts";
 import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
+import type { ProbeOptions } from "../probes/probeSettings.ts";
 import { proveCaptureOf } from "./captureProof.ts";
 import { type EpochReport, EventHub, type TrainerEvents } from "./events.ts";
 import { type Experiment, experimentFromRun } from "./experiment.ts";
@@ -24,9 +25,11 @@ import { SittingLog } from "./sittingLog.ts";
 import { refuseFit, refuseNoOptions, refuseNoPaths, refuseNoText, usageError } from "./trainerCalls.ts";
 import { experimentFromOptions, type TrainerOptions } from "./trainerOptions.ts";
 import { TrainingLoop } from "./trainingLoop.ts";
+import { openProbes } from "./trainingProbes.ts";
 import { type SessionOptions, TrainingSession } from "./trainingSession.ts";
 
-export interface FitOptions {
+/** How to train; keys of probes stand in place of the spec's. */
+export interface FitOptions extends ProbeOptions {
   /** Go on from logdir's newest checkpoint, with the run's values of keys not given; E_CKPT_NONE if none. */
   readonly resume?: boolean;
   /**
@@ -91,8 +94,8 @@ export class MultiTaskTrainer implements AsyncDisposable {
   }
 
   /**
-   * Listens to "log", "progress", "step", "epoch", "picture" or "checkpoint"; returns a function that stops
-   * listening. E_USAGE for another event.
+   * Listens to "log", "progress", "step", "epoch", "picture", "embedding" or "checkpoint"; returns a function
+   * that stops listening. E_USAGE for another event.
    */
   on<K extends keyof TrainerEvents>(event: K, listener: (value: TrainerEvents[K]) => void): () => void {
     return this.#events.on(event, listener);
@@ -135,6 +138,7 @@ export class MultiTaskTrainer implements AsyncDisposable {
     await refuseSinks(this.spec, process.env);
     const session = await this.#openToTrain(resumes, options.acceptNewLabels ?? false);
     await session.checkTraining();
+    await using probes = openProbes(session, options, this.#events, this);
     if (fresh && resumes) await this.#loop.resume(session);
     const log = (message: string): void => void this.#events.emit("log", { message });
     await session.checkImages({
@@ -152,7 +156,7 @@ export class MultiTaskTrainer implements AsyncDisposable {
     const begins = this.spec.logdir !== null && this.history.length < epochs;
     if (begins) await sitting.begin(session, this.history.length + 1);
     const { plannedEpochs } = options;
-    await this.#loop.run(session, { epochs, plannedEpochs, signal });
+    await this.#loop.run(session, { epochs, plannedEpochs, signal, probes });
     return this.history;
   }
 

@@ -1,9 +1,13 @@
 // What a program may call a trainer with: JavaScript checks no types, so that a slip would train nothing, or
 // end in a fault of mttc's own. Each refusal is E_USAGE and says what was expected and found.
 import { MttcError, suggestName } from "../../compiler/diagnostics.ts";
+import { PROBE_OPTIONS } from "../probes/probeSettings.ts";
 
 const MOST_EPOCHS = 1_000_000;
-const FIT_OPTIONS: readonly string[] = ["resume", "acceptNewLabels", "plannedEpochs", "signal"];
+const FIT_OPTIONS: readonly string[] = [
+  ...["resume", "acceptNewLabels", "plannedEpochs", "signal"],
+  ...PROBE_OPTIONS,
+];
 
 /** E_USAGE for a call that makes no sense. */
 export function usageError(message: string, hint?: string): MttcError {

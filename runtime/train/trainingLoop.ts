@@ -5,6 +5,7 @@ import type { StoredTensor } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { evaluateRows } from "../infer/scoring.ts";
 import { appendLog, reconcileLog } from "../logs/runLog.ts";
+import type { EpochProbes } from "../probes/epochProbes.ts";
 import { loadNewestCheckpoint } from "../runs/checkpoints.ts";
 import { refuseDivergedCheckpoint } from "../runs/finiteTensors.ts";
 import { CheckpointSaver } from "./checkpointSaver.ts";
@@ -25,6 +26,8 @@ export interface LoopOptions {
   readonly epochs: number;
   readonly plannedEpochs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Looks at the features after an epoch. */
+  readonly probes?: EpochProbes | undefined;
 }
 
 export class TrainingLoop {
@@ -52,12 +55,12 @@ export class TrainingLoop {
    */
   async run(
     session: TrainingSession,
-    { epochs, plannedEpochs = epochs, signal }: LoopOptions,
+    { epochs, plannedEpochs = epochs, signal, probes }: LoopOptions,
   ): Promise<void> {
     for (const note of this.#schedule.plan(scheduled(session), plannedEpochs)) this.#log(note);
     const work = () =>
       this.#saver.during(this.#log, async () => {
-        while (this.#history.length < epochs) await this.#epoch(session, signal);
+        while (this.#history.length < epochs) await this.#epoch(session, signal, probes);
       });
     const { directory, tasks, experiment } = session;
     const { spec } = experiment;
@@ -99,7 +102,11 @@ export class TrainingLoop {
   /** Says something to whoever listens; returns whether anybody does. */
   readonly #log = (message: string): boolean => this.#events.emit("log", { message });
 
-  async #epoch(session: TrainingSession, signal: AbortSignal | undefined): Promise<void> {
+  async #epoch(
+    session: TrainingSession,
+    signal: AbortSignal | undefined,
+    probes: EpochProbes | undefined,
+  ): Promise<void> {
     const epoch = this.#history.length + 1;
     const { last, failed } = this.#saver;
     if (session.leftOut !== undefined) this.#log(`epoch ${epoch}: ${session.leftOut}`);
@@ -120,7 +127,9 @@ export class TrainingLoop {
     const evaluation = session.labels.val && (await evaluateRows(session, session.labels.val, signal));
     if (signal?.aborted) await this.#interrupt(session, tensors);
     if (evaluation) refuseEvaluation(evaluation, epoch, last);
-    const scalars = { lr: this.#schedule.rateOfEpoch(scheduled(session), epoch) };
+    const probed = await probes?.after(epoch, signal);
+    if (signal?.aborted) await this.#interrupt(session, tensors);
+    const scalars = { lr: this.#schedule.rateOfEpoch(scheduled(session), epoch), ...probed };
     const report = await epochReport(session, { epoch, state, evaluation, scalars });
     this.#history.push(report);
     dropOldDetails(this.#history, session.tasks);

@@ -19,6 +19,8 @@ import { OrtHost } from "../ort/ortHost.ts";
 import { deviceNote, providerTraits } from "../ort/provider.ts";
 import { ortOptions, type RuntimeOptions } from "../ort/runtimeOptions.ts";
 import { imageKind } from "../packs/packKind.ts";
+import { readDownstream } from "../probes/downstreamTable.ts";
+import type { ProbeLabels } from "../probes/probeLabels.ts";
 import { type Fingerprint, fingerprintOf } from "../runs/fingerprint.ts";
 import type { StoredManifest } from "../runs/manifestReading.ts";
 import { BUNDLE_FOLDER } from "../runs/runFolder.ts";
@@ -59,7 +61,7 @@ type SessionParts = Pick<
   TrainingSession,
   "experiment" | "labels" | "manifest" | "device" | "host" | "reader" | "directory" | "trains"
 > &
-  Pick<TrainingSession, "fingerprint" | "warnings">;
+  Pick<TrainingSession, "fingerprint" | "warnings" | "downstream">;
 
 export class TrainingSession implements AsyncDisposable {
   /** Of a run that is gone on with, with its own values of keys that were not written. */
@@ -76,6 +78,8 @@ export class TrainingSession implements AsyncDisposable {
   /** Whether steps may be taken: the run has its logdir, or needs none. */
   readonly trains: boolean;
   readonly fingerprint: Fingerprint;
+  /** Labels that features are probed with, where the run is trained and the spec names some. */
+  readonly downstream: ProbeLabels | undefined;
   readonly warnings: readonly string[];
   readonly #closers: (() => Promise<void>)[];
   #labels: RunLabels;
@@ -97,6 +101,7 @@ export class TrainingSession implements AsyncDisposable {
     this.directory = parts.directory;
     this.trains = parts.trains;
     this.fingerprint = parts.fingerprint;
+    this.downstream = parts.downstream;
     this.warnings = parts.warnings;
     this.#closers = closers;
   }
@@ -120,6 +125,7 @@ export class TrainingSession implements AsyncDisposable {
       const { spec } = experiment;
       const labels = await openLabels(experiment, claim, options.trains);
       const classes = labels.tasks;
+      const downstream = options.trains ? await readDownstream(experiment) : undefined;
       const changed = await claim?.compareLabels(labels, options.acceptNewLabels ?? false);
       const starting = startOrt(spec, options, closers);
       const models = await readForeignModels(spec, experiment.baseDirectory, classes);
@@ -138,6 +144,7 @@ export class TrainingSession implements AsyncDisposable {
       });
       if (initial) await device.startFrom(initial);
       const warnings = [...lockNotes, ...models.notes, ...specWarnings(spec), ...labels.warnings, ...notes];
+      warnings.push(...(downstream?.notes ?? []));
       if (options.trains) warnings.push(...(await conflictWarnings(labels)));
       if (changed !== undefined) warnings.unshift(changed);
       if (claim?.kept !== undefined) warnings.unshift(claim.kept);
@@ -152,6 +159,7 @@ export class TrainingSession implements AsyncDisposable {
       return new TrainingSession(
         {
           ...{ experiment, labels, manifest, device, host, reader, directory, fingerprint, warnings },
+          downstream,
           trains: options.trains || spec.logdir === null,
         },
         closers,

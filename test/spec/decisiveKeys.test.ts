@@ -62,18 +62,20 @@ test("each key says in the schema what of it decides, and the JSON Schema for ed
   expect(saying("draws")).toEqual(["cache_features"]);
   expect(saying("nothing")).toEqual([
     ...[
+      "avpool",
+      "downstream_labels",
       "epochs",
       "filepaths",
       "image_root",
+      "linear_probe",
       "log_every",
+      "log_fcn",
       "log_to",
       "logdir",
-      "max_megapixels",
-      "missing",
-      "notes",
     ],
-    ...["num_parallel_calls", "on_bad_image", "pack", "path_prefix", "path_suffix", "split_leak", "teacher"],
-    ...["test_labels", "train_labels", "unknown_val_classes", "val_labels"],
+    ...["max_megapixels", "missing", "notes", "num_parallel_calls", "on_bad_image", "pack", "path_prefix"],
+    ...["path_suffix", "query_fig", "rotation_test", "save_projections", "split_leak", "teacher"],
+    ...["test_labels", "train_labels", "unknown_val_classes", "val_labels", "visualize_kernels"],
   ]);
   expect(JSON.stringify(specJsonSchema())).not.toContain('"decides"');
 });

@@ -68,6 +68,13 @@ describe("a good spec", () => {
       precision: "fp32",
       strategy: null,
       downstream_labels: null,
+      linear_probe: true,
+      rotation_test: false,
+      query_fig: false,
+      save_projections: false,
+      visualize_kernels: false,
+      log_fcn: false,
+      avpool: true,
       seed: 0,
       pack: "auto",
       pack_format: "raw",
@@ -139,7 +146,6 @@ describe("a faulty spec", () => {
   it("refuses each key of later work by name instead of ignoring it", () => {
     const later = {
       strategy: "mpi",
-      downstream_labels: "d.csv",
     };
     const spec = { tasks: ["a"], fcn: { layers: [4] }, ...later } as unknown as SpecInput;
     const messages = faultsOf(() => resolveSpec(spec)).map((fault) => fault.message);
