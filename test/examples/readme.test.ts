@@ -149,7 +149,8 @@ describe("the README's five minutes", () => {
   it("go on in Python, where that has the packages", (context) => {
     const python = pythonWith("numpy", "PIL", "onnxruntime");
     if (python === undefined) return context.skip("no python3 with numpy, pillow and onnxruntime");
-    const [block = ""] = readme.match(/(?<=```python\n)import base64[\s\S]*?(?=```)/) ?? [];
+    const page = readFileSync(join(repository, "docs", "predict.md"), "utf8");
+    const [block = ""] = page.match(/(?<=```python\n)import base64[\s\S]*?(?=```)/) ?? [];
     const env = { ...process.env, ORT_DISABLE_TELEMETRY: "1" };
     const options = { cwd: data.folder, encoding: "utf8", env } as const;
     const { status, stdout, stderr } = spawnSync(python, ["-c", block], options);
