@@ -35,7 +35,7 @@ export function draftSpec(facts: TableFacts, options: DraftOptions): string {
     "# --- Data",
     `train_labels: ${scalar(options.trainLabels)}  # ${facts.rows} rows`,
     valLabels === undefined
-      ? "# val_labels: val.csv  # labels of other images; without them only training figures are shown"
+      ? "# split: {val: 0.2}  # rows held out to validate on (or val_labels: val.csv); without, only training figures are shown"
       : `val_labels: ${scalar(valLabels)}`,
     ...(facts.pathColumn === undefined
       ? ["tasks:  # the folders' names are the classes of one task; call it what you like"]

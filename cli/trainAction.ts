@@ -97,7 +97,9 @@ async function train(
   }
   const { directory = "", history, tasks } = trainer;
   const sinks = await sinkLines(trainer.spec, directory);
-  return { directory, history, tasks, sinks, failure };
+  const { test_labels: tested, split } = trainer.spec;
+  const hasTest = tested !== null || split?.test != null;
+  return { directory, history, tasks, sinks, failure, hasTest };
 }
 
 interface TrainedEpochs {
@@ -108,11 +110,13 @@ interface TrainedEpochs {
   readonly tasks: readonly Task[];
   /** Lines on where it was logged to. */
   readonly sinks: readonly string[];
+  /** Whether there are rows that nothing has seen yet. */
+  readonly hasTest: boolean;
 }
 
 /** The last epoch's figures, where everything lies, and what to do next. */
 function closingText(
-  { directory, history, tasks, sinks }: TrainedEpochs,
+  { directory, history, tasks, sinks, hasTest }: TrainedEpochs,
   epochs: number,
   terminal: Terminal,
   report: string | undefined,
@@ -130,6 +134,9 @@ function closingText(
     ...(report === undefined ? [] : [`Report:      ${shownPath(report)} (open it in a browser)`]),
     ...sinks,
     `Next:        mttc evaluate ${run}`,
+    ...(hasTest
+      ? [`             mttc evaluate ${run} --test (once no setting is to be chosen any more)`]
+      : []),
     `             mttc export ${run}`,
   ].join("\n");
 }

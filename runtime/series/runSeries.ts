@@ -109,5 +109,8 @@ function named(error: unknown, name: string): unknown {
   if (!(error instanceof MttcError)) return error;
   const [first, ...others] = error.faults;
   if (!first) return error;
-  return new MttcError([{ ...first, message: `${name}: ${first.message}` }, ...others], { cause: error });
+  // Of a single run one would say --resume.
+  const hint = first.code === "E_INTERRUPTED" ? { hint: "the same command (or call) goes on" } : {};
+  const message = `${name}: ${first.message}`;
+  return new MttcError([{ ...first, message, ...hint }, ...others], { cause: error });
 }

@@ -47,6 +47,12 @@ describe("test labels", () => {
     const tested = JSON.parse((await evaluate("--test", "--json")).stdout);
     expect([tested.labels, tested.images, tested.table]).toEqual(["test", 4, place("test.csv")]);
     expect((await evaluate("--test")).stdout).toMatch(/^4 images of the test labels, test\.csv/);
+    await write(
+      "more.yml",
+      (await readFile(place("spec.yml"), "utf8")).replace("logdir: run", "logdir: more"),
+    );
+    const { stdout } = await runCli(data.folder, ["train", "more.yml", "--epochs", "1", "--ep", "cpu"]);
+    expect(stdout).toMatch(/mttc evaluate more --test/);
     const log = await readFile(join(place("run"), "log.jsonl"), "utf8");
     expect(log).not.toContain('"images":4');
   });
