@@ -19,6 +19,9 @@ import { renameBundle } from "./renamedBundle.ts";
 
 const DRIVER = join(import.meta.dirname, "..", "..", "examples", "drivers", "python", "train.py");
 const MAX_LINES = 200;
+/** Reads a table's cells for the driver. */
+const LABELS = join(dirname(DRIVER), "labels.py");
+const MAX_LABEL_LINES = 40;
 const python = pythonWith("onnxruntime", "numpy", "PIL");
 
 /** Skips the test where there is no Python for the driver. */
@@ -35,14 +38,16 @@ function runPython(program: string, args: readonly string[], cwd: string) {
 }
 
 test(`the driver has at most ${MAX_LINES} lines and three packages`, () => {
-  const lines = readFileSync(DRIVER, "utf8").trimEnd().split("\n");
-  expect(lines.length).toBeLessThanOrEqual(MAX_LINES);
-  const imported = lines.flatMap(
+  const linesOf = (file: string) => readFileSync(file, "utf8").trimEnd().split("\n");
+  const [driver, labels] = [linesOf(DRIVER), linesOf(LABELS)];
+  expect(driver.length).toBeLessThanOrEqual(MAX_LINES);
+  expect(labels.length).toBeLessThanOrEqual(MAX_LABEL_LINES);
+  const imported = [...driver, ...labels].flatMap(
     (line) => /^(?:from|import) (.+)/.exec(line)?.[1]?.split(/ import .*|, /) ?? [],
   );
-  const own = ["csv", "json", "math", "sys", "pathlib"];
-  const others = imported.filter((name) => name !== "" && !own.includes(name));
-  expect(others).toEqual(["numpy as np", "onnxruntime", "PIL"]);
+  const own = ["csv", "json", "math", "sys", "pathlib", "labels"];
+  const others = new Set(imported.filter((name) => name !== "" && !own.includes(name)));
+  expect([...others]).toEqual(["numpy as np", "onnxruntime", "PIL"]);
 });
 
 describe("what the driver draws", () => {
@@ -181,11 +186,31 @@ describe("the weights that the driver trains", () => {
       },
       ["--target", "cuda"],
     ],
+    [
+      "of tags in a cell and in columns, of numbers and a class, with other losses and weights",
+      {
+        tasks:
+          "[colour, {name: marks, kind: tags, loss: focal}, {name: flags, kind: tags, columns: [p, q]}, " +
+          "{name: place, kind: number, columns: [x, y], loss: huber}, {name: size, kind: number}]",
+        ...{ class_weights: "balanced", label_smoothing: "0.1", balance_classes: "true" },
+      },
+      [],
+    ],
+    [
+      "of all kinds in micro-batches, a weight for each tag",
+      {
+        tasks: "[{name: place, kind: number, columns: [x, y]}, {name: marks, kind: tags}, colour]",
+        ...{ class_weights: "{marks: {a: 3}}", accumulate: "3", balance_probs: "false" },
+        ...{ task_weights: "[1, 2, 0.5]", optimizer: "momentum" },
+      },
+      [],
+    ],
   ])("are those of mttc train %s", async ([_, spec, flags], context) => {
     const program = driverPython(context);
     await using data = await makeTinyData({ ...spec, epochs: "4" });
     const { folder } = data;
     if (spec.single_channel) await makeGrey(join(folder, "images"));
+    if (spec.tasks) addColumns(folder);
     for (const args of [
       ["compile", "spec.yml", "-o", "bundle", ...flags],
       ["train", "spec.yml"],
@@ -214,6 +239,21 @@ describe("the weights that the driver trains", () => {
     expect(moved.length).toBeGreaterThan(wanted.size / 2);
   });
 });
+
+/** Puts columns of tags and numbers behind those of the tables, each with holes of its own. */
+function addColumns(folder: string): void {
+  const marks = ["a|b", "[]", "b", "", "a", '"[""b"", ""a""]"', "NA"];
+  for (const name of ["train", "val"]) {
+    const file = join(folder, `${name}.csv`);
+    const [head, ...lines] = readFileSync(file, "utf8").trimEnd().split("\n");
+    const cells = lines.map((line, row) => {
+      const flags = [["0", "1", ""][row % 3], ["true", "False", "1.0", "", "0"][row % 5]];
+      const numbers = [row % 4 === 3 ? "" : 1e3 - 7 * row, row % 3 === 2 ? "nan" : row / 64, -row];
+      return [line, marks[row % 7], ...flags, ...numbers].join(",");
+    });
+    writeFileSync(file, [`${head},marks,p,q,x,y,size`, ...cells, ""].join("\n"));
+  }
+}
 
 test("the driver reads no name: of a bundle with others it makes the same bits", async (context) => {
   const program = driverPython(context);
@@ -257,9 +297,9 @@ test("the driver refuses what it cannot train on to the bit, saying what", async
   writeFileSync(path, original);
   const manifest = JSON.parse(readFileSync(join(folder, "bundle", "manifest.json"), "utf8"));
   const [task, ...tasks] = manifest.tasks;
-  for (const change of [{ version: 99 }, { tasks: [{ ...task, kind: "number" }, ...tasks] }]) {
+  for (const change of [{ version: 99 }, { tasks: [{ ...task, kind: "ordinal" }, ...tasks] }]) {
     writeFileSync(join(folder, "bundle", "manifest.json"), JSON.stringify({ ...manifest, ...change }));
-    expect(refusal()).toBe("bundle: expected a bundle of version 2 whose tasks have classes\n");
+    expect(refusal()).toBe("bundle: expected a bundle of version 2 with tasks of classes, numbers or tags\n");
   }
 });
 

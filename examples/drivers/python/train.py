@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from onnxruntime import InferenceSession
 from PIL import Image
+from labels import groups_of, label_column
 
 STORED = {"F32": "float32", "I64": "int64"}
 WORD = 0xFFFFFFFF
@@ -84,8 +85,7 @@ def scheduled(value, step, run):
     t, d, half = step - warmup, run if d == "run" else d, lambda share: (1 + math.cos(math.pi * share)) / 2
     if t < 0: return v * step / warmup
     if formula in ("constant", "warmup"): return v
-    if formula == "exponential": return v * value["rate"] ** (t / d)
-    if formula == "staircase": return v * value["rate"] ** (t // d)
+    if formula in ("exponential", "staircase"): return v * value["rate"] ** (t // d if formula[0] == "s" else t / d)
     if formula == "cosine": return v * (value["least"] + (1 - value["least"]) * half(min(t / d, 1)))
     while formula == "cosine_restarts" and t >= d: t, d = t - d, d * value["growth"]
     if formula == "cosine_restarts": return v * half(t / d)
@@ -108,27 +108,25 @@ class Trainer:
     def __init__(self, folder, table):
         self.manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
         self.spec, graphs = self.manifest["spec"], self.manifest["graphs"].values()
-        if self.manifest["version"] != 2 or any(task["kind"] != "classes" for task in self.manifest["tasks"]):
-            raise SystemExit(f"{folder}: expected a bundle of version 2 whose tasks have classes")
+        tasks = {task["name"]: task for task in self.manifest["tasks"]}
+        if self.manifest["version"] != 2 or {t["kind"] for t in tasks.values()} - {"classes", "number", "tags"}:
+            raise SystemExit(f"{folder}: expected a bundle of version 2 with tasks of classes, numbers or tags")
         self.inputs = {tensor["name"]: tensor for graph in graphs for tensor in graph["inputs"]}
         reads_features = lambda graph: any(tensor["role"] == "features" for tensor in graph["inputs"])
         used = [g for g in graphs if g["purpose"] in ("train", "grad", "apply") and not reads_features(g)]
         self.graphs = {g["purpose"]: (g, InferenceSession(folder / g["file"])) for g in used}
         data = (folder / "state.safetensors").read_bytes()
         self.header = data[: 8 + int.from_bytes(data[:8], "little")]
-        self.state = {}
-        for name, at in json.loads(self.header[8:]).items():
-            begin, end = (len(self.header) + place for place in at["data_offsets"])
-            self.state[name] = np.frombuffer(data[begin:end], STORED[at["dtype"]]).reshape(at["shape"])
+        body = memoryview(data)[len(self.header):]
+        read = lambda at: np.frombuffer(body[slice(*at["data_offsets"])], STORED[at["dtype"]]).reshape(at["shape"])
+        self.state = {name: read(at) for name, at in json.loads(self.header[8:]).items()}
         rows = list(csv.DictReader(table.open(newline="", encoding="utf-8-sig")))
-        self.labels = {task["name"]: self.class_numbers(task, rows) for task in self.manifest["tasks"]}
-        paths = [table.parent / row[self.spec["filepaths"]] for row in rows]
-        self.images = [read_image(path, self.manifest["preprocessing"]) for path in paths]
+        absent, form = {"", *map(str, self.spec["missing"])}, self.manifest["preprocessing"]
+        missing = {t["task"]: float(t["missing"]) for t in self.inputs.values() if t["role"] == "label"}
+        self.labels = {n: label_column(task, rows, absent, missing[n]) for n, task in tasks.items()}
+        self.groups = {n: groups_of(column, missing[n]) for n, column in self.labels.items()}
+        self.images = [read_image(table.parent / row[self.spec["filepaths"]], form) for row in rows]
         self.steps = -(-len(rows) // self.manifest["batchSize"])
-    def class_numbers(self, task, rows):
-        numbers = {"": -1, **{str(word): -1 for word in self.spec["missing"]}}
-        numbers.update((name, number) for number, name in enumerate(task["classes"]))
-        return np.array([numbers[row[task["name"]].strip()] for row in rows])
     def epoch_order(self, epoch, places):
         """Row numbers: balanced draws with replacement, or a permutation, wrapped round."""
         rows, stream = len(self.images), (self.spec["seed"], "epoch order", epoch)
@@ -139,7 +137,7 @@ class Trainer:
                 order[[last, chosen]] = order[[chosen, last]]
             return np.resize(order, places)
         weights = np.zeros(rows)
-        for column in self.labels.values():
+        for column in self.groups.values():
             keys = column if self.spec["balance_classes"] else np.minimum(column, 0)
             groups, which, counts = np.unique(keys, return_inverse=True, return_counts=True)
             weights += np.where(groups < 0, 0, 1 / (len(self.labels) * (groups >= 0).sum() * counts))[which]
@@ -148,7 +146,10 @@ class Trainer:
         return np.minimum(drawn, np.flatnonzero(weights)[-1])
     def scalar(self, tensor, rows, step):
         """A number of a logical batch, by its formula."""
-        value, labels = tensor["value"], self.labels.get(tensor.get("task"))
+        value, labels = tensor["value"], self.groups.get(tensor.get("task"))
+        if value["formula"] == "balanced_positives":
+            have, lack = ((self.labels[tensor["task"]] == flag).sum(axis=0) for flag in (1, 0))
+            return np.where(have * lack > 0, lack / np.maximum(have, 1), 1)
         if value["formula"] == "balanced":
             counts = np.bincount(labels[labels >= 0], minlength=tensor["shape"][0])
             return np.where(counts > 0, counts.sum() / ((counts > 0).sum() * np.maximum(counts, 1)), 1)
@@ -196,5 +197,4 @@ if __name__ == "__main__":
     bundle, table, output = map(Path, sys.argv[1:])
     trainer = Trainer(bundle, table)
     trainer.train(trainer.spec["epochs"])
-    tensors = [trainer.state[name].tobytes() for name in json.loads(trainer.header[8:])]
-    output.write_bytes(trainer.header + b"".join(tensors))
+    output.write_bytes(trainer.header + b"".join(trainer.state[n].tobytes() for n in json.loads(trainer.header[8:])))
