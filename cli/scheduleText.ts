@@ -50,8 +50,10 @@ export function scheduleText(facts: ScheduleFacts, terminal: Terminal): string {
     stepsPerEpoch === undefined ? "" : String(Math.floor(step / stepsPerEpoch) + 1),
     rateText(rate),
   ]);
+  const formula = `${formulaText(schedule)}; ${length}`;
+  if (rates.length === 0) return formula;
   return [
-    `${formulaText(schedule)}; ${length}`,
+    formula,
     courseText(course),
     renderTable(terminal, ["step", "epoch", "rate"], rows, [0, 1, 2]),
   ].join("\n");

@@ -24,8 +24,8 @@ const LISTED = 9;
 const COURSE = 48;
 
 /**
- * Undefined for a constant rate, and where the cycle spans a run of unknown length; `rows` are those of the
- * training table.
+ * Undefined for a constant rate; `rows` are those of the training table. Of a cycle over a run of unknown
+ * length no rates are known.
  */
 export function scheduleFacts(spec: SteeredSpec, rows: number | undefined): ScheduleFacts | undefined {
   const schedule = scheduleOf(spec);
@@ -34,7 +34,7 @@ export function scheduleFacts(spec: SteeredSpec, rows: number | undefined): Sche
   const known =
     stepsPerEpoch === undefined ? undefined : { stepsPerEpoch, totalSteps: stepsPerEpoch * spec.epochs };
   const shown = known?.totalSteps ?? ownLength(schedule);
-  if (shown === undefined) return undefined;
+  if (shown === undefined) return { schedule, rates: [], course: [], notes: [] };
   const rateOf = (step: number): number => learningRateAt(schedule, step, shown);
   const steps = new Set([...spread(LISTED, shown), ...turns(schedule, shown)]);
   return {

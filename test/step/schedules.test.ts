@@ -125,9 +125,10 @@ describe("what inspect shows of a schedule", () => {
     expect(facts?.course).toHaveLength(48);
   });
 
-  test("is nothing of a constant rate, nor of a cycle over a run of unknown length", () => {
+  test("is nothing of a constant rate, and the formula of a cycle over a run of unknown length", () => {
     expect(scheduleFacts(specOf({}), 95)).toBeUndefined();
-    expect(scheduleFacts(specOf({ one_cycle: true }), undefined)).toBeUndefined();
+    const unknown = scheduleFacts(specOf({ one_cycle: true }), undefined);
+    expect(unknown).toMatchObject({ schedule: { formula: "one_cycle", steps: "run" }, rates: [] });
   });
 
   test("without the labels are the steps of the formula itself", () => {
