@@ -82,7 +82,8 @@ function confusionsPart(pairs: readonly ConfusionPair[], classes: readonly strin
   return {
     form: "table",
     title: shown.length < confused.length ? "The largest confusions" : "All confusions",
-    head: ["true class", "predicted", "images", "share of the class"],
+    note: "share: of the images of the true class",
+    head: ["true class", "predicted", "images", "share"],
     rows: shown.map(([actual, answered, rows]) => [
       ...[classes[actual] ?? "", classes[answered] ?? "", String(rows)],
       shareText(rows / (support[actual]?.support ?? Number.NaN)),

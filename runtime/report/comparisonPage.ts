@@ -96,7 +96,7 @@ function runsTable({ runs }: Comparison): Html {
   return tableFigure("Runs", "figures are those of each run's best epoch", head, rows);
 }
 
-function figuresTable({ task, figures }: ComparedTask, { runs }: Comparison): Html {
+function figuresTable({ figures }: ComparedTask, { runs }: Comparison): Html {
   const head = html`<tr><th>run</th>${figures.map(({ head: name }) => html`<th class="r">${name}</th>`)}</tr>`;
   const rows = runs.map(({ name }, place) => {
     const cells = figures.map(({ name: figureName, values, best }) => {
@@ -109,7 +109,7 @@ function figuresTable({ task, figures }: ComparedTask, { runs }: Comparison): Ht
     return html`<tr><td>${name}</td>${cells}</tr>`;
   });
   return tableFigure(
-    task,
+    "Figures of the best epochs",
     "best in bold; in brackets: what an answer that knows no image would reach",
     head,
     rows,

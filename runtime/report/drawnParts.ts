@@ -90,7 +90,7 @@ function matrixTable({ names, pairs, rowsAre, columnsAre, ...part }: MatrixPart)
   );
   const size = Html.trusted(isNumbered ? "matrix numbered" : "matrix");
   const table = html`<table class="${size}"><thead><tr><td></td>${head}</tr></thead><tbody>${rows}</tbody></table>`;
-  const note = `rows: ${rowsAre}, columns: ${columnsAre}; darker: a larger share of the row`;
+  const note = `rows: ${rowsAre}, columns: ${columnsAre}; stronger: a larger share of the row`;
   return figure({ ...part, note }, html`<div class="scroll">${table}</div>`);
 }
 
@@ -103,7 +103,7 @@ async function matrixPicture(part: MatrixPart): Promise<Html> {
   const { names, rowsAre, columnsAre } = part;
   const picture = await drawMatrixPicture(part);
   const words = `${rowsAre} by ${columnsAre}, ${names.length} of each`;
-  const note = `rows: ${rowsAre}, columns: ${columnsAre}, ${names.length} of each, in the order of the classes; darker: a larger share of the row`;
+  const note = `rows: ${rowsAre}, columns: ${columnsAre}, ${names.length} of each, in the order of the classes; stronger: a larger share of the row`;
   return figure(
     { title: part.title, note },
     html`<img class="matrix-picture" alt="${words}" src="${dataUri("image/png", picture)}">`,

@@ -31,7 +31,7 @@ a{color:var(--c1)}
 .fact b{display:block;font-size:20px;line-height:1.25;overflow-wrap:anywhere}
 .fact span{color:var(--muted);font-size:13px}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(380px,100%),1fr));gap:14px;
-align-items:start}
+align-items:stretch}
 .wide{grid-column:1/-1}
 figure{margin:0;background:var(--paper);border:1px solid var(--grid);border-radius:8px;padding:12px 14px;
 min-width:0}
@@ -42,10 +42,12 @@ figcaption .note{display:block;font-size:13px}
 .legend{display:flex;flex-wrap:wrap;gap:2px 14px;font-size:12.5px;margin-top:4px}
 .key{display:inline-flex;align-items:center;gap:6px;overflow-wrap:anywhere;min-width:0}
 .key svg{flex:none}
-.scroll{overflow-x:auto}
+.scroll{overflow:auto;max-height:480px}
+.two table:not(.matrix),.wide table:not(.matrix){min-width:min(100%,640px)}
 table{border-collapse:collapse;font-size:13.5px;font-variant-numeric:tabular-nums}
 th,td{padding:3px 10px 3px 0;text-align:left;vertical-align:top}
-thead th{color:var(--muted);font-weight:600;border-bottom:1px solid var(--grid);white-space:nowrap}
+thead th{position:sticky;top:0;background:var(--paper);color:var(--muted);font-weight:600;
+border-bottom:1px solid var(--grid);white-space:nowrap}
 tbody tr+tr td,tbody tr+tr th{border-top:1px solid var(--grid)}
 .r{text-align:right}
 section>*+*{margin-top:14px}
@@ -83,8 +85,9 @@ margin-bottom:4px}
 .gone{display:grid;place-items:center;color:var(--muted)}
 .right{color:var(--c3)}
 .wrong{color:var(--c2)}
-.path{font-size:11.5px;white-space:nowrap;overflow:hidden;text-overflow:ellipsis;direction:rtl;
-text-align:left}
+.path{font-size:11.5px;overflow-wrap:anywhere}
+.two>figure,.wide>figure{height:100%}
+.pictures{display:grid;gap:14px}
 .picture img{max-width:100%;height:auto;display:block}
 pre{margin:0;white-space:pre-wrap;overflow-wrap:anywhere;
 font:12.5px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,
@@ -95,5 +98,5 @@ footer{margin-top:40px;color:var(--muted);font-size:13px}
 @media print{body{background:#fff;font-size:11px}main{max-width:none;padding:0}
 figure,.fact,.card,tr{break-inside:avoid}
 h2,h3{break-after:avoid}nav{display:none}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}
-.scroll{overflow:visible}}
+.scroll{overflow:visible;max-height:none}}
 `;

@@ -1,9 +1,10 @@
 // Several runs beside each other: figures of each one's best epoch, and the keys of their specs that differ.
 // Folders of runs -> Comparison; nothing is locked or written.
 
-import type { Spec } from "../../compiler/spec/schema.ts";
+import { resolve } from "node:path";
 import { figureOf } from "../../compiler/tasks/report.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
+import type { RunFolder } from "../runs/runFolder.ts";
 import { gainOf, gainOfTask } from "./curves.ts";
 import { type RunFacts, readRunFacts, shortNames } from "./runFacts.ts";
 import { trainedSeconds } from "./runSections.ts";
@@ -76,7 +77,7 @@ export async function readComparison(directories: readonly string[]): Promise<Re
   const comparison = {
     runs,
     tasks: comparedTasks(facts),
-    keys: differingKeys(facts.map((each) => each.folder.spec)),
+    keys: differingKeys(facts.map(({ folder }) => folder)),
   };
   return { comparison, facts };
 }
@@ -131,13 +132,20 @@ function orNull(value: number): number | null {
 /** Where a run lies says nothing of what it is. */
 const PLACES = new Set(["logdir"]);
 
-/** Keys whose values differ, of maps each key: "augment.flip". */
-export function differingKeys(specs: readonly Spec[]): ComparedKey[] {
-  const flat = specs.map((spec) => new Map(leaves(spec, "")));
+/**
+ * Keys whose values differ, of maps each key: "augment.flip". Paths are one where they lead to one place from
+ * the folders that they start from.
+ */
+export function differingKeys(runs: readonly Pick<RunFolder, "spec" | "baseDirectory">[]): ComparedKey[] {
+  const flat = runs.map(({ spec }) => new Map(leaves(spec, "")));
   const keys = [...new Set(flat.flatMap((map) => [...map.keys()]))].filter((key) => !PLACES.has(key));
   return keys.flatMap((key) => {
     const values = flat.map((map) => map.get(key) ?? null);
-    return new Set(values.map((value) => JSON.stringify(value))).size > 1 ? [{ key, values }] : [];
+    const meant = values.map((value, run) => {
+      const isPath = typeof value === "string" && /[\\/]/.test(value);
+      return JSON.stringify(isPath ? resolve(runs[run]?.baseDirectory ?? ".", value) : value);
+    });
+    return new Set(meant).size > 1 ? [{ key, values }] : [];
   });
 }
 

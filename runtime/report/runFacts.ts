@@ -17,7 +17,7 @@ import { readTables } from "../train/trainerOptions.ts";
 /** A run as its folder tells it. */
 export interface RunFacts {
   readonly folder: RunFolder;
-  /** Its folder's name. */
+  /** Its folder's name, and that of the one above. */
   readonly name: string;
   readonly specText: string;
   readonly tasks: readonly Task[];
@@ -40,7 +40,7 @@ export async function readRunFacts(logdir: string): Promise<RunFacts> {
   const epochs = await readEpochs(directory, tasks);
   return {
     folder,
-    name: basename(directory) || directory,
+    name: join(basename(dirname(directory)), basename(directory)),
     specText: await readFile(join(directory, SPEC_FILE), "utf8"),
     tasks,
     ...epochs,

@@ -45,9 +45,9 @@ const MOST_PICTURES = 16;
 /** The sheet of augmentation, and the newest of each picture that training drew. */
 export async function readPictures(directory: string): Promise<PagePicture[]> {
   const sheet = { title: "augmentation: originals beside samples", file: RUN_SHEET };
-  const drawn = (await newestPictures(directory)).map(({ name, epoch, file }) => ({
-    ...{ title: `${name}, epoch ${epoch}`, file },
-  }));
+  const drawn = (await newestPictures(directory))
+    .filter(({ file }) => file !== RUN_SHEET)
+    .map(({ name, epoch, file }) => ({ title: `${name}, epoch ${epoch}`, file }));
   const listed = [sheet, ...drawn.slice(0, MOST_PICTURES)];
   const pictures = await Promise.all(
     listed.map(({ title, file }) => pagePicture(title, join(directory, file))),

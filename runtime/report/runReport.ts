@@ -1,6 +1,6 @@
 // The report of a run: one page of all that is known of it, written into its folder or elsewhere. A run that
 // was killed, or whose images are gone, has one as well; the page says what it lacks.
-import { join, relative, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import { packageVersion } from "../export/exportOrigin.ts";
 import { writeFileAtomically } from "../files/atomicDirectory.ts";
 import { refuseForeignFile } from "../files/ownOutput.ts";
@@ -100,7 +100,7 @@ async function reportPage(drawer: ChartDrawer, facts: RunFacts, read: Read): Pro
     ...{ tasks, history, best, looked: read.looked },
     thumbnail: async (row) => {
       const file = read.looked?.rows.paths.at(row) ?? "";
-      return { jpeg: await thumbnailOf(file, format), path: relative(folder.baseDirectory, file) };
+      return { jpeg: await thumbnailOf(file, format), path: shownPath(folder.baseDirectory, file) };
     },
   };
   const sections: PageSection[] = [
@@ -116,6 +116,12 @@ async function reportPage(drawer: ChartDrawer, facts: RunFacts, read: Read): Pro
     sections,
     footer: `mttc ${packageVersion()}, ${when}. Charts: Apache ECharts. This page loads nothing from outside.`,
   });
+}
+
+/** Of a path outside the folder that the spec's paths start from the end alone. */
+function shownPath(base: string, file: string): string {
+  const path = relative(base, file);
+  return path.startsWith("..") ? join(basename(dirname(file)), basename(file)) : path;
 }
 
 function summaryOf(drawer: ChartDrawer, facts: RunFacts, sources: TaskSources): Html {

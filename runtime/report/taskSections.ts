@@ -72,7 +72,7 @@ export async function taskSection(
   const tools: PartTools = { drawer, thumbnail: sources.thumbnail };
   const parts = partsOf(sources, task);
   const drawn: Html[] = [];
-  for (const part of parts) drawn.push(wide(await drawPart(part, tools), part));
+  for (const part of parts) drawn.push(placed(await drawPart(part, tools), part));
   return html`<section id="${id}"><h2>${task.name}<small>${task.width === 1 ? "" : `${task.width} `}${task.numbersAre}</small></h2>
 <div class="grid">${curves}${drawn}</div></section>`;
 }
@@ -94,10 +94,18 @@ function partsOf({ history, best, looked, tasks }: TaskSources, task: Task): Rep
   );
 }
 
-/** Parts that need the whole width. */
-function wide(drawn: Html, { form }: ReportPart): Html {
-  if (form === "rows") return html`<div class="wide">${drawn}</div>`;
-  return form === "table" ? html`<div class="two">${drawn}</div>` : drawn;
+/** Columns of a table, and names of a matrix, that one column of the page has room for. */
+const [NARROW_COLUMNS, NARROW_NAMES] = [4, 6];
+
+function isBroad(part: ReportPart): boolean {
+  if (part.form === "matrix") return part.names.length > NARROW_NAMES;
+  return part.form === "table" && part.head.length > NARROW_COLUMNS;
+}
+
+/** A part in as many columns of the page as it needs. */
+function placed(drawn: Html, part: ReportPart): Html {
+  if (part.form === "rows") return html`<div class="wide">${drawn}</div>`;
+  return isBroad(part) ? html`<div class="two">${drawn}</div>` : drawn;
 }
 
 /** A curve's note: what validation says at the best epoch and at the last. */

@@ -18,13 +18,23 @@ test("keys that differ are named down to where they do; where a run lies is none
     {},
     { lr: "0.01", logdir: "other", augment: "{flip_left_right: true}" },
     { lr: "0.01", augment: "{flip_left_right: true, zoom_scale: 0.2}" },
-  ].map((changes) => parseSpec(tinySpec(changes), "spec.yml"));
+  ].map((changes) => ({ spec: parseSpec(tinySpec(changes), "spec.yml"), baseDirectory: "/data" }));
   const keys = new Map(differingKeys(specs).map(({ key, values }) => [key, values]));
   expect(keys.get("lr")).toEqual([0.001, 0.01, 0.01]);
   expect(keys.get("augment.zoom_scale")?.[2]).toBe(0.2);
   expect(keys.has("logdir")).toBe(false);
   expect(keys.has("batch_size")).toBe(false);
   expect(differingKeys([specs[0]!, specs[0]!])).toEqual([]);
+  const elsewhere = (path: string) => ({
+    spec: parseSpec(tinySpec({ train_labels: path }), "spec.yml"),
+    baseDirectory: "/data/specs",
+  });
+  const here = {
+    spec: parseSpec(tinySpec({ train_labels: "./a/train.csv" }), "spec.yml"),
+    baseDirectory: "/data",
+  };
+  expect(differingKeys([here, elsewhere("../a/train.csv")])).toEqual([]);
+  expect(differingKeys([here, elsewhere("a/train.csv")]).map(({ key }) => key)).toEqual(["train_labels"]);
 });
 
 test.each([0, 1, 2, 7, 100, 4_495])(
