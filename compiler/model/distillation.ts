@@ -21,8 +21,19 @@ export interface Teacher {
   readonly hash: string;
 }
 
+/** The figure of a training graph that tells the divergence. */
+export const DISTILLATION = "distillation";
+
 /** The largest pixel that networks for bytes expect. */
 const WHITE = 255;
+
+/** What distillation adds to a training graph. */
+export interface Distillation {
+  /** Float32 scalar, a term of the loss. */
+  readonly objective: Value;
+  /** By task the divergence summed over the images, float32 scalars. */
+  readonly divergences: ReadonlyMap<string, Value>;
+}
 
 /**
  * distill_weight * sum over heads of the mean over the images of the divergence that the kind has, of classes
@@ -35,7 +46,7 @@ export function buildDistillation(
   teacher: Teacher,
   image: Value,
   heads: ReadonlyMap<Task, Value>,
-): Value {
+): Distillation {
   const takesBytes = teacher.graph.inputs[0]?.type.dtype === "uint8";
   const outputs = replayGraph(b, {
     graph: teacher.graph,
@@ -53,13 +64,14 @@ export function buildDistillation(
       );
       return need(student.distil?.(b, y, given), `a divergence of tasks of the kind ${student.kind}`);
     };
-    return b.within(`tasks.${task}.distillation`, term, { part: partOfTask(task) });
+    return [task, b.within(`tasks.${task}.distillation`, term, { part: partOfTask(task) })] as const;
   });
-  return b.within("distillation", () => {
-    const [first, ...others] = terms;
+  const objective = b.within("distillation", () => {
+    const [first, ...others] = terms.map(([, term]) => term);
     const sum = others.reduce((total, term) => b.add(total, term), need(first, "a task"));
     return b.mul(sum, b.scalar(spec.distill_weight / spec.batch_size));
   });
+  return { objective, divergences: new Map(terms) };
 }
 
 /** What the fcn would be given; pixels of 0 to 255 where the teacher brings such to its own scale itself. */

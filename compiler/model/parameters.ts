@@ -53,6 +53,6 @@ export function isStatistic(parameter: Parameter): boolean {
 }
 
 /** Whether weight decay pulls on it: kernels of convolutions and dense layers, nothing else. */
-export function isDecayed(parameter: Parameter): boolean {
+export function isDecayed(parameter: Pick<Parameter, "role">): boolean {
   return parameter.role === "kernel";
 }

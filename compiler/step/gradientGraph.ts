@@ -7,7 +7,7 @@ import { GraphBuilder } from "../ir/builder.ts";
 import type { OpTable } from "../ir/op.ts";
 import type { MaskRole } from "../ir/roles.ts";
 import type { Dim, Graph, Value } from "../ir/types.ts";
-import { buildDistillation, type Teacher } from "../model/distillation.ts";
+import { buildDistillation, DISTILLATION, type Teacher } from "../model/distillation.ts";
 import type { ImportedTrunk } from "../model/importedTrunk.ts";
 import type { BatchStatistic, LayerContext } from "../model/layers.ts";
 import {
@@ -129,10 +129,11 @@ export function buildGradientGraph(
   for (const [task, y] of heads)
     losses.set(task, buildTaskLoss(b, task, y, batch, classWeightsOf(spec, task), lossChoicesOf(spec, task)));
   const supervised = buildObjective(b, spec, losses, ctx.source);
-  const objective =
+  const distilled =
     model.teacher && image && spec.distill_weight > 0
-      ? b.add(supervised, buildDistillation(b, spec, model.teacher, image, heads))
-      : supervised;
+      ? buildDistillation(b, spec, model.teacher, image, heads)
+      : undefined;
+  const objective = distilled ? b.add(supervised, distilled.objective) : supervised;
 
   const trained = parameters.filter((parameter) => parameter.trained && !isStatistic(parameter));
   const values = inputsByName(b, trained);
@@ -143,6 +144,8 @@ export function buildGradientGraph(
   for (const [{ name: task }, { figures }] of losses)
     for (const [figure, value] of Object.entries(figures))
       b.output(figureName(figure, task), value, { role: "figure", task, figure });
+  for (const [task, value] of distilled?.divergences ?? [])
+    b.output(figureName(DISTILLATION, task), value, { role: "figure", task, figure: DISTILLATION });
   return { graph: b.build(), parameters, statistics };
 }
 

@@ -28,6 +28,8 @@ export interface LoggedRun {
   readonly directory: string;
   readonly spec: Spec;
   readonly tasks: readonly Task[];
+  /** Their weights in the loss. */
+  readonly weights: ReadonlyMap<string, number | "adaptive">;
   /** Epochs that are finished; it grows while the run trains. */
   readonly history: readonly EpochReport[];
   readonly begun: BegunEpoch;
@@ -73,7 +75,7 @@ export class RunLogs {
     this.#events = parts.events;
     this.#epochs = parts.epochs;
     this.#deliveries = parts.deliveries;
-    this.#means = new StepMeans(run.spec.log_every, run.tasks, run.begun);
+    this.#means = new StepMeans(run);
   }
 
   /**

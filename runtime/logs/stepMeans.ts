@@ -1,8 +1,11 @@
 // Figures by step: means over the steps since the last entry, made of the sums that each step tells of its
 // epoch so far.
+import type { Spec } from "../../compiler/spec/schema.ts";
 import type { TaskSums } from "../../compiler/tasks/report.ts";
+import type { Task } from "../../compiler/tasks/task.ts";
+import { type LossTotals, lossScalars } from "./lossTotals.ts";
 import type { StepEvent } from "./reports.ts";
-import { type Scalars, type ScalarTasks, sumScalars } from "./scalars.ts";
+import { type Scalars, sumScalars } from "./scalars.ts";
 
 type Sums = Readonly<Record<string, TaskSums>>;
 
@@ -12,26 +15,49 @@ export interface BegunEpoch {
   readonly sums: Sums;
 }
 
-export class StepMeans {
-  readonly #every: number;
-  readonly #tasks: ScalarTasks;
-  #before: Sums;
+/** What figures by step are made with. */
+export interface SteppedRun {
+  readonly spec: Pick<Spec, "log_every" | "batch_size" | "distill_weight">;
+  readonly tasks: readonly Task[];
+  /** Weights of the tasks in the loss; a learned one comes with the step. */
+  readonly weights: ReadonlyMap<string, number | "adaptive">;
+  readonly begun: BegunEpoch;
+}
 
-  /** An entry each `every` steps of an epoch and at its end; none where it is 0. */
-  constructor(every: number, tasks: ScalarTasks, begun: BegunEpoch) {
-    this.#every = every;
-    this.#tasks = tasks;
-    this.#before = begun.sums;
+/** Whether an entry is due after a step of an epoch: each `every` steps and at its end; none where it is 0. */
+export function isEntryDue(step: number, steps: number, every: number): boolean {
+  return every > 0 && (step % every === 0 || step === steps);
+}
+
+export class StepMeans {
+  readonly #run: SteppedRun;
+  readonly #totals: LossTotals;
+  #before: BegunEpoch;
+
+  constructor(run: SteppedRun) {
+    const { tasks, weights, spec } = run;
+    const isAdaptive = [...weights.values()].includes("adaptive");
+    this.#run = run;
+    this.#before = run.begun;
+    this.#totals = { tasks, isAdaptive, distillWeight: spec.distill_weight };
   }
 
   /** The entry that is due after a step; undefined where none is. */
   after(event: StepEvent): Scalars | undefined {
-    const { step, steps, sums, imagesPerSecond, learningRate } = event;
-    const isLast = step === steps;
-    if (this.#every === 0 || (step % this.#every !== 0 && !isLast)) return undefined;
-    const scalars = sumScalars(difference(sums, this.#before), this.#tasks);
-    this.#before = isLast ? {} : sums;
-    return { ...scalars, ...event.scalars, lr: learningRate, images_per_second: imagesPerSecond };
+    const { step, steps, imagesPerSecond, learningRate, scalars = {} } = event;
+    const { tasks, spec, weights: given } = this.#run;
+    if (!isEntryDue(step, steps, spec.log_every)) return undefined;
+    const sums = difference(event.sums, this.#before.sums);
+    const rows = (step - this.#before.step) * spec.batch_size;
+    const weights = Object.fromEntries(
+      [...given].map(([name, weight]) => [name, weight === "adaptive" ? scalars[`weight/${name}`] : weight]),
+    );
+    this.#before = step === steps ? { step: 0, sums: {} } : { step, sums: event.sums };
+    return {
+      ...sumScalars(sums, tasks),
+      ...lossScalars(sums, weights, rows, this.#totals),
+      ...{ ...scalars, lr: learningRate, images_per_second: imagesPerSecond },
+    };
   }
 }
 

@@ -7,6 +7,7 @@ import { type LastCheckpoint, refuseLosses } from "./divergence.ts";
 import { EpochBatches, type EpochSources } from "./epochBatches.ts";
 import type { StepEvent } from "./events.ts";
 import type { MicroBatch } from "./microBatch.ts";
+import type { StepFigures } from "./stepWeights.ts";
 import type { TrainingDevice } from "./trainingDevice.ts";
 import type { WeightWatch } from "./weightWatch.ts";
 
@@ -40,6 +41,8 @@ export interface EpochOptions {
   readonly onStep: (event: StepEvent) => void;
   /** Looks at the learned weights of tasks. */
   readonly weights?: WeightWatch;
+  /** Further figures of a step. */
+  readonly figures?: StepFigures | undefined;
   /** The newest checkpoint, for messages. */
   readonly last?: LastCheckpoint;
 }
@@ -85,9 +88,11 @@ export async function trainEpoch(sources: EpochRun, options: EpochOptions): Prom
     const imagesPerSecond = ((step - start.step) * spec.batch_size) / seconds;
     const { learningRate } = scalars;
     const losses = meanLosses(sums);
+    const figures = await options.figures?.(device, step, steps);
     options.onStep({
       ...{ epoch, step, steps, losses, imagesPerSecond, learningRate },
       sums: Object.fromEntries(sums),
+      ...(figures ? { scalars: figures } : {}),
     });
   }
   return {

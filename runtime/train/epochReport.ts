@@ -2,8 +2,10 @@
 import type { Manifest } from "../../compiler/bundle/manifest.ts";
 import { taskOfEntry } from "../../compiler/bundle/manifestTasks.ts";
 import { logVariance } from "../../compiler/model/objective.ts";
+import type { StepSpec } from "../../compiler/spec/schema.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
 import type { EvaluationReport } from "../infer/evaluationReport.ts";
+import { lossScalars } from "../logs/lossTotals.ts";
 import { type EpochState, meanLosses } from "./epochLoop.ts";
 import type { EpochReport } from "./events.ts";
 import type { StateOfRun } from "./progress.ts";
@@ -13,12 +15,13 @@ export interface FinishedEpoch {
   readonly state: EpochState;
   readonly evaluation: EvaluationReport | undefined;
   readonly scalars: Readonly<Record<string, number>>;
+  readonly spec: Pick<StepSpec, "batch_size" | "distill_weight">;
 }
 
 /** Reads the learned weights of the tasks from the device. */
 export async function epochReport(
   { device, manifest }: StateOfRun & { readonly manifest: Pick<Manifest, "tasks"> },
-  { epoch, state, evaluation, scalars }: FinishedEpoch,
+  { epoch, state, evaluation, scalars, spec }: FinishedEpoch,
 ): Promise<EpochReport> {
   const logVariances = await device.readState((entry) => entry.group === "log_variance");
   const entries = manifest.tasks.map((entry) => ({ ...taskOfEntry(entry), weight: entry.weight }));
@@ -27,6 +30,12 @@ export async function epochReport(
     return [name, weight === "adaptive" ? certainty * Math.exp(-Number(s)) : weight] as const;
   });
   const sums = Object.entries(state.sums);
+  const taskWeights = Object.fromEntries(weights);
+  const totals = lossScalars(state.sums, taskWeights, state.step * spec.batch_size, {
+    tasks: entries,
+    isAdaptive: entries.some(({ weight }) => weight === "adaptive"),
+    distillWeight: spec.distill_weight,
+  });
   const { accuracies, others } = trainingFigures(entries, state);
   return {
     epoch,
@@ -35,9 +44,9 @@ export async function epochReport(
     trainLoss: meanLosses(sums),
     trainAccuracy: accuracies,
     ...(Object.keys(others).length > 0 ? { trainFigures: others } : {}),
-    taskWeights: Object.fromEntries(weights),
+    taskWeights,
     waitShare: state.seconds > 0 ? state.waitedSeconds / state.seconds : 0,
-    scalars,
+    scalars: { ...scalars, ...totals },
     ...(evaluation ? { evaluation } : {}),
     time: Date.now(),
   };

@@ -10,6 +10,7 @@ import { loadNewestCheckpoint } from "../runs/checkpoints.ts";
 import { refuseDivergedCheckpoint } from "../runs/finiteTensors.ts";
 import { CheckpointSaver } from "./checkpointSaver.ts";
 import { refuseEvaluation, refuseState } from "./divergence.ts";
+import { decayScalars, speedScalars } from "./epochFigures.ts";
 import { type EpochState, FRESH_EPOCH, stepsPerEpoch, trainEpoch } from "./epochLoop.ts";
 import { epochReport } from "./epochReport.ts";
 import type { EpochReport, EventHub } from "./events.ts";
@@ -17,6 +18,7 @@ import { logLines, withLogs } from "./loggedTraining.ts";
 import { type Progress, readCheckpointState, storedState } from "./progress.ts";
 import { dropOldDetails, storedHistory } from "./runHistory.ts";
 import { RunSchedule, type ScheduledRun } from "./runSchedule.ts";
+import { learnedWeights } from "./stepWeights.ts";
 import { nothingTrained } from "./trainerCalls.ts";
 import type { TrainingSession } from "./trainingSession.ts";
 import { WeightWatch } from "./weightWatch.ts";
@@ -65,7 +67,8 @@ export class TrainingLoop {
     const { directory, tasks, experiment } = session;
     const { spec } = experiment;
     if (spec.logdir === null) return await work();
-    const run = { directory, spec, tasks, history: this.#history, begun: this.#epochState };
+    const weights = new Map(session.manifest.tasks.map(({ name, weight }) => [name, weight]));
+    const run = { directory, spec, tasks, weights, history: this.#history, begun: this.#epochState };
     await withLogs(run, this.#events, work);
   }
 
@@ -110,6 +113,8 @@ export class TrainingLoop {
     const epoch = this.#history.length + 1;
     const { last, failed } = this.#saver;
     if (session.leftOut !== undefined) this.#log(`epoch ${epoch}: ${session.leftOut}`);
+    const { logdir, log_every: logEvery } = session.experiment.spec;
+    const isLogged = logdir !== null;
     const state = await trainEpoch(session, {
       epoch,
       start: this.#epochState,
@@ -117,6 +122,7 @@ export class TrainingLoop {
       signal: signal ? AbortSignal.any([signal, failed]) : failed,
       onStep: (event) => this.#events.emit("step", event),
       weights: this.#watchWeights(session),
+      figures: isLogged ? learnedWeights(session.manifest, logEvery) : undefined,
       last,
     });
     this.#epochState = state;
@@ -129,8 +135,14 @@ export class TrainingLoop {
     if (evaluation) refuseEvaluation(evaluation, epoch, last);
     const probed = await probes?.after(epoch, signal);
     if (signal?.aborted) await this.#interrupt(session, tensors);
-    const scalars = { lr: this.#schedule.rateOfEpoch(scheduled(session), epoch), ...probed };
-    const report = await epochReport(session, { epoch, state, evaluation, scalars });
+    const { spec } = session.experiment;
+    const scalars = {
+      lr: this.#schedule.rateOfEpoch(scheduled(session), epoch),
+      ...speedScalars(state, spec.batch_size),
+      ...decayScalars(spec, session.manifest, tensors),
+      ...probed,
+    };
+    const report = await epochReport(session, { epoch, state, evaluation, scalars, spec });
     this.#history.push(report);
     dropOldDetails(this.#history, session.tasks);
     this.#epochState = FRESH_EPOCH;

@@ -9,10 +9,11 @@ import type { EpochReport, StepEvent } from "../../runtime/logs/reports.ts";
 import { type LoggedRun, RunLogs } from "../../runtime/logs/runLogs.ts";
 
 export const STEPS = 4;
-const TASKS = [
+export const TASKS = [
   openTask({ task: "species", classes: ["cat", "dog"] }),
   openTask({ task: "größe (m)", kind: "number", mean: [1], deviation: [2], loss: "l2" }),
 ];
+export const WEIGHTS = new Map(TASKS.map(({ name }) => [name, 1]));
 const NAMES = TASKS.map(({ name }) => name);
 
 /** A folder that a run is logged to, and what was said of it. */
@@ -41,7 +42,7 @@ export class LoggedFolder implements Disposable {
     });
     const tell = (message: string): void => void this.said.push(message);
     return await RunLogs.open(
-      { directory, spec: resolved, tasks: TASKS, history, begun },
+      { directory, spec: resolved, tasks: TASKS, weights: WEIGHTS, history, begun },
       { tell, environment, paceMs: 5 },
     );
   }

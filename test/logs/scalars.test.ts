@@ -1,16 +1,16 @@
 // Every figure of a run under one name; nothing of a kind is known where names are made.
 import { expect, test } from "vitest";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
-import { openTask } from "../../compiler/tasks/openTask.ts";
 import { hyperparametersOf } from "../../runtime/logs/hyperparameters.ts";
+import { lossScalars } from "../../runtime/logs/lossTotals.ts";
 import { epochScalars, scalarName } from "../../runtime/logs/scalars.ts";
 import { StepMeans } from "../../runtime/logs/stepMeans.ts";
-import { epochReport, STEPS, stepEvent } from "./loggedRun.ts";
+import { decayScalars } from "../../runtime/train/epochFigures.ts";
+import { SUM_ORDER_FLOAT64 } from "../tolerances.ts";
+import { epochReport, STEPS, stepEvent, TASKS, WEIGHTS } from "./loggedRun.ts";
 
-const TASKS = [
-  openTask({ task: "species", classes: ["cat", "dog"] }),
-  openTask({ task: "größe (m)", kind: "number", mean: [1], deviation: [2], loss: "l2" }),
-];
+const SPEC = { log_every: 3, batch_size: 8, distill_weight: 0 };
+const FRESH = { step: 0, sums: {} };
 
 test("an epoch gives losses, figures with their baselines, weights and what its report names", () => {
   expect(epochScalars(epochReport(2), TASKS)).toEqual({
@@ -42,7 +42,7 @@ test("names of figures are words with underscores", () => {
 });
 
 test("figures by step are means over the steps since the last entry, to the end of the epoch", () => {
-  const means = new StepMeans(3, TASKS, { step: 0, sums: {} });
+  const means = new StepMeans({ spec: SPEC, tasks: TASKS, weights: WEIGHTS, begun: FRESH });
   const losses = [1, 2].flatMap((epoch) =>
     Array.from({ length: STEPS }, (_, i) => means.after(stepEvent(epoch, i + 1))?.["train/loss/species"]),
   );
@@ -57,14 +57,22 @@ test("figures by step are means over the steps since the last entry, to the end 
 });
 
 test("an epoch that is gone on with counts what came before", () => {
-  const means = new StepMeans(2, TASKS, { step: 2, sums: stepEvent(1, 2).sums });
+  const means = new StepMeans({
+    ...{ spec: { ...SPEC, log_every: 2 }, tasks: TASKS, weights: WEIGHTS },
+    begun: { step: 2, sums: stepEvent(1, 2).sums },
+  });
   means.after(stepEvent(1, 3));
   const loss = means.after(stepEvent(1, 4))?.["train/loss/species"];
   expect(loss?.toFixed(9)).toBe(((1 / 3 + 1 / 4) / 2).toFixed(9));
 });
 
 test("0 logs no step", () => {
-  const means = new StepMeans(0, TASKS, { step: 0, sums: {} });
+  const means = new StepMeans({
+    spec: { ...SPEC, log_every: 0 },
+    tasks: TASKS,
+    weights: WEIGHTS,
+    begun: FRESH,
+  });
   expect(means.after(stepEvent(1, STEPS))).toBeUndefined();
 });
 
@@ -79,4 +87,47 @@ test("hyperparameters are what decides, flat", () => {
   expect(found).toMatchObject({ lr: 0.001, "fcn.layers": '[8,"p"]', "augment.zoom_scale": 0.2, epochs: 10 });
   expect(Object.keys(found)).not.toEqual(expect.arrayContaining(["logdir"]));
   expect(found.task_weights).toBeUndefined();
+});
+
+test("the total is what the weights make of the tasks' losses, with what a teacher adds", () => {
+  const sums = {
+    species: { loss_sum: 6, count: 3, distillation: 4 },
+    "größe (m)": { loss_sum: 8, count: 2 },
+  };
+  const totals = { tasks: TASKS, isAdaptive: false, distillWeight: 0.5 };
+  const weights = { species: 2, "größe (m)": 0.25 };
+  const fixed = lossScalars(sums, weights, 8, totals);
+  expect(fixed).toEqual({ "train/loss": 2 * 2 + 0.25 * 4 + 0.5 * 0.5, "train/distillation": 0.25 });
+  // Learned: c exp(-s) L + s / 2, c being 1 of classes and 1 / 2 of numbers.
+  const learned = lossScalars(sums, { species: Math.exp(-1), "größe (m)": Math.exp(2) / 2 }, 8, {
+    ...totals,
+    isAdaptive: true,
+    distillWeight: 0,
+  });
+  const expected = Math.exp(-1) * 2 + 0.5 + (Math.exp(2) / 2) * 4 - 1;
+  expect(Math.abs((learned["train/loss"] ?? Number.NaN) - expected)).toBeLessThan(SUM_ORDER_FLOAT64);
+  expect(lossScalars(sums, { species: 1 }, 8, totals)).toEqual({ "train/distillation": 0.25 });
+  const empty = lossScalars({ species: { loss_sum: 0, count: 0 } }, { species: 1 }, 8, totals);
+  expect(empty).toEqual({ "train/loss": 0 });
+});
+
+test("weight decay is half the squares of the trained kernels, where the gradients have it", () => {
+  const tensor = (name: string, ...numbers: number[]) => {
+    const data = new Uint8Array(Float32Array.from(numbers).buffer);
+    return { name, dtype: "float32", shape: [numbers.length], data } as const;
+  };
+  const parameter = (name: string, role: "kernel" | "bias", trained: boolean) => ({
+    ...{ name, role, trained, shape: [2], part: "fcn" },
+    initial: { kind: "constant", value: 0 } as const,
+  });
+  const parameters = [
+    parameter("k", "kernel", true),
+    parameter("b", "bias", true),
+    parameter("f", "kernel", false),
+  ];
+  const tensors = [tensor("k", 3, 4), tensor("b", 9, 9), tensor("f", 9, 9), tensor("slot", 9)];
+  const decay = (optimizer: "adam" | "adamw", weight_decay: number) =>
+    decayScalars({ optimizer, weight_decay }, { parameters }, tensors);
+  expect(decay("adam", 0.5)).toEqual({ "train/weight_decay": 6.25 });
+  expect([decay("adamw", 0.5), decay("adam", 0)]).toEqual([{}, {}]);
 });

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse } from "yaml";
 import { runCli } from "../cli/runCli.ts";
 import { makeTinyData, type TinyData, tinySpec } from "../cli/tinyData.ts";
+import { SIX_DIGITS } from "../tolerances.ts";
 import { scalarsOf } from "./eventReader.ts";
 import { FakeMlflow } from "./fakeMlflow.ts";
 
@@ -88,6 +89,34 @@ test("a run that named none is sent to TensorBoard later", async () => {
   expect(steps("plain")).toEqual([3, 6]);
   const again = await runCli(data.folder, ["log", "plain", "--to", "tensorboard"]);
   expect([again.code, steps("plain")]).toEqual([0, [3, 6]]);
+});
+
+test("learned weights, the total and the divergence from a teacher are logged by step and by epoch", async () => {
+  expect((await runCli(data.folder, ["export", "plain"])).code).toBe(0);
+  const teacher = { teacher: "plain/export/model.onnx", distill_weight: "0.5", weight_decay: "0.01" };
+  writeSpec("taught", { ...teacher, log_every: "1", epochs: "1", batch_size: "36", lr: "1e-9" });
+  const { code, stderr } = await runCli(data.folder, ["train", "taught.yml"]);
+  expect(code, stderr).toBe(0);
+  const scalarsIn = (file: string): Record<string, number> =>
+    (
+      JSON.parse(readFileSync(join(data.folder, "taught", file), "utf8")) as {
+        scalars: Record<string, number>;
+      }
+    ).scalars;
+  const [step, epoch] = [scalarsIn("events.jsonl"), scalarsIn("log.jsonl")];
+  // One step is the epoch, and the rate leaves weights as they are: both say the same.
+  const shared = Object.keys(step).filter((name) => name !== "images_per_second");
+  expect(shared).toEqual(expect.arrayContaining(["train/loss", "train/distillation", "weight/colour", "lr"]));
+  for (const name of shared)
+    expect(Math.abs((step[name] ?? 0) - (epoch[name] ?? 9)), name).toBeLessThan(SIX_DIGITS);
+  const { "train/loss": total = 0, "train/distillation": distillation = 0 } = epoch;
+  const ofTasks = ["colour", "its shape"].map((task) => {
+    const weight = epoch[`weight/${task}`] ?? 0;
+    return weight * (epoch[`train/loss/${task}`] ?? 0) - Math.log(weight) / 2;
+  });
+  expect(distillation).toBeGreaterThan(0);
+  expect(Math.abs(total - distillation - (ofTasks[0] ?? 0) - (ofTasks[1] ?? 0))).toBeLessThan(SIX_DIGITS);
+  expect(epoch["train/weight_decay"]).toBeGreaterThan(0);
 });
 
 test("the command line names sinks, too, and refuses others", async () => {

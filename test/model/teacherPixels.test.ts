@@ -50,7 +50,7 @@ test.each([8, 16] as const)("of images of %d bits", (bits) => {
         teacher,
         image,
         new Map([[openTask({ task: "t", classes: ["a", "b", "c"] }), logits]]),
-      ),
+      ).objective,
     );
     const white = 2 ** bits - 1;
     const pixels = Float64Array.from({ length: 2 * 8 * 8 * 3 }, (_, i) =>
