@@ -64,6 +64,8 @@ export class RunLogs {
    */
   #keeping: Promise<void> = Promise.resolve();
   #hasToldFailure = false;
+  /** Steps that the run has taken. */
+  #reached: number;
 
   private constructor(
     run: LoggedRun,
@@ -76,6 +78,7 @@ export class RunLogs {
     this.#epochs = parts.epochs;
     this.#deliveries = parts.deliveries;
     this.#means = new StepMeans(run);
+    this.#reached = stepsUpTo(run.history, run.history.length) + run.begun.step;
   }
 
   /**
@@ -100,9 +103,11 @@ export class RunLogs {
 
   /** After each step. */
   step(event: StepEvent): void {
+    const { epoch } = event;
+    // An epoch is told when its checkpoint stands, and the next one has begun by then: the history has it.
+    this.#reached = stepsUpTo(this.#run.history, epoch - 1) + event.step;
     const scalars = this.#means.after(event);
-    if (scalars)
-      this.#keep({ kind: "step", ...this.#moment(event.epoch, event.epoch - 1, event.step), scalars });
+    if (scalars) this.#keep({ kind: "step", epoch, at: this.#reached, time: Date.now(), scalars });
   }
 
   /** After each finished epoch, once it is in the history. */
@@ -116,13 +121,13 @@ export class RunLogs {
   /** Keeps a picture. */
   picture({ name, epoch, png }: PictureEvent): void {
     const file = pictureFile(name, epoch);
-    const event = { kind: "picture", ...this.#moment(epoch, epoch), name, file } as const;
+    const event = { kind: "picture", ...this.#momentAfter(epoch), name, file } as const;
     this.#keep(event, () => keepPicture(this.#run.directory, file, png));
   }
 
   /** Tells of a picture that lies in the run's folder already, of before the first step. */
   keptPicture(name: string, file: string): void {
-    this.#keep({ kind: "picture", ...this.#moment(0, 0), name, file });
+    this.#keep({ kind: "picture", ...this.#momentAfter(0), name, file });
   }
 
   /** Keeps vectors, in place of earlier ones of that name. */
@@ -134,7 +139,7 @@ export class RunLogs {
     const { directory } = this.#run;
     const write = (file: string, content: string | Uint8Array) =>
       writeFileAtomically(join(directory, folder, file), content);
-    const event = { kind: "embedding", ...this.#moment(epoch, epoch), name, folder, shape } as const;
+    const event = { kind: "embedding", ...this.#momentAfter(epoch), name, folder, shape } as const;
     this.#keep(sprite ? { ...event, spriteSide: sprite.side } : event, async () => {
       await write(EMBEDDING_FILES.tensors, tensorsTable(vectors, width));
       await write(EMBEDDING_FILES.metadata, metadataTable(rows));
@@ -182,10 +187,12 @@ export class RunLogs {
     for (const delivery of this.#deliveries) delivery.wake();
   }
 
-  /** Now, after `steps` steps behind those of so many epochs. */
-  #moment(epoch: number, epochsBefore: number, steps = 0): Moment {
-    // An epoch is told when its checkpoint stands, and the next one has begun by then: the history has it.
-    return { epoch, at: stepsUpTo(this.#run.history, epochsBefore) + steps, time: Date.now() };
+  /** Now, at the end of so many epochs. */
+  #momentAfter(epoch: number): Moment {
+    const { history } = this.#run;
+    // What is drawn at the end of an epoch comes before its report.
+    const at = epoch <= history.length ? stepsUpTo(history, epoch) : this.#reached;
+    return { epoch, at, time: Date.now() };
   }
 }
 

@@ -48,11 +48,12 @@ export class LoggedFolder implements Disposable {
   }
 
   /** Trains the next epoch, as far as logs are told; up to step `until` alone of one that is not finished. */
-  train(logs: RunLogs, until = STEPS): void {
+  train(logs: RunLogs, until = STEPS, beforeReport: () => void = () => undefined): void {
     const epoch = this.history.length + 1;
     for (let step = this.begun.step + 1; step <= until; step++) logs.step(stepEvent(epoch, step));
     this.begun = { step: 0, sums: {} };
     if (until < STEPS) return;
+    beforeReport();
     const report = epochReport(epoch);
     this.history.push(report);
     logs.epoch(report);

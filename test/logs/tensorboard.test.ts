@@ -57,6 +57,19 @@ test("a run's figures, pictures, notes and hyperparameters are in its event file
   expect(values.some(({ tag }) => tag === "_hparams_/session_end_info")).toBe(true);
 });
 
+test("what is drawn at the end of an epoch, before its report, is of that epoch", async () => {
+  using run = new LoggedFolder();
+  const logs = await run.open(TENSORBOARD);
+  run.train(logs);
+  const picture = (epoch: number): void => logs.picture({ name: "kernels", epoch, png: PNG });
+  run.train(logs, STEPS, () => picture(2));
+  picture(2);
+  picture(1);
+  await logs.finish("finished");
+  const pictures = readValues(run.directory).filter(({ plugin }) => plugin === "images");
+  expect(pictures.map(({ step }) => step)).toEqual([2 * STEPS, 2 * STEPS, STEPS]);
+});
+
 test("pictures are kept in the run's folder under names of files", async () => {
   using run = new LoggedFolder();
   const logs = await run.open({});
