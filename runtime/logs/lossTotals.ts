@@ -25,7 +25,7 @@ export function lossScalars(
   { tasks, isAdaptive, distillWeight }: LossTotals,
 ): Scalars {
   let [total, divergence, hasDivergence] = [0, 0, false];
-  for (const { name, certainty } of tasks) {
+  for (const { name, certainty = 1 } of tasks) {
     const { loss_sum: sum = Number.NaN, count = 0, [DISTILLATION]: ofTeacher } = sums[name] ?? {};
     const weight = weights[name] ?? Number.NaN;
     // Its gradient is 0 without labelled rows, and so is its part of the loss.

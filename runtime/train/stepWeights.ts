@@ -24,7 +24,7 @@ export function learnedWeights(manifest: Pick<Manifest, "tasks">, every: number)
     if (!isEntryDue(step, steps, every)) return undefined;
     const state = await device.readState(({ group }) => group === "log_variance");
     return Object.fromEntries(
-      tasks.map(({ name, certainty }) => {
+      tasks.map(({ name, certainty = 1 }) => {
         const s = Number(state.get(logVariance(name).name)?.data[0] ?? Number.NaN);
         return [`weight/${name}`, certainty * Math.exp(-s)];
       }),
