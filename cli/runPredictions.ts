@@ -39,8 +39,10 @@ export async function writeRunPredictions(
   let done = 0;
   try {
     for (; done < paths.length && !signal.aborted; ) {
-      const some = paths.slice(done, done + IMAGES_AT_ONCE);
-      const served = await run.predict(some);
+      const first = done;
+      const some = paths.slice(first, first + IMAGES_AT_ONCE);
+      const locate = (row: number) => rows.locate(first + row);
+      const served = await run.outputsOf({ paths: some, locate }, "served");
       for (const [row, path] of some.entries()) {
         await destinations.image(
           tasks.map((task) => predictionOf(nameOf(path), task, served.get(task.name), row)),
@@ -49,17 +51,29 @@ export async function writeRunPredictions(
       }
     }
   } catch (error) {
-    await destinations.abandon();
-    throw error;
+    const extent = `${count(done)} of ${count(paths.length)} images are predicted${keptIn(await destinations.abandon())}`;
+    throw withHint(error, extent);
   } finally {
     progress.stop();
     stop();
   }
   const places = await destinations.finish();
   if (done === paths.length) return;
-  const where = places.length > 0 ? `, their rows are in ${places.join(", ")}` : "";
-  const message = `interrupted: ${count(done)} of ${count(paths.length)} images are predicted${where}`;
+  const message = `interrupted: ${count(done)} of ${count(paths.length)} images are predicted${keptIn(places)}`;
   throw new MttcError({ code: "E_INTERRUPTED", message });
+}
+
+function keptIn(places: readonly string[]): string {
+  return places.length > 0 ? `, their rows are in ${places.join(", ")}` : "";
+}
+
+/** The error with what was done before it. */
+function withHint(error: unknown, extent: string): unknown {
+  if (!(error instanceof MttcError)) return error;
+  const [first, ...others] = error.faults;
+  if (!first) return error;
+  const hint = [first.hint, extent].filter((text) => text !== undefined).join("; ");
+  return new MttcError([{ ...first, hint }, ...others], { cause: error });
 }
 
 function predictionOf(file: string, task: Task, served: Float32Array | undefined, row: number): Prediction {

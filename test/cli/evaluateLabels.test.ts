@@ -207,6 +207,20 @@ describe("another table", () => {
     expect(Object.values(json[0].probabilities)).toEqual([...(served.get("colour") ?? [])]);
   });
 
+  test("with an image that cannot be read names it and its line, and keeps the rows before it", async () => {
+    const paths = Array.from({ length: 1_030 }, (_, i) => `images/val-${i % 8}.png`);
+    await write("out-bad.csv", `file\n${[...paths, "out-no.png"].join("\n")}\n`);
+    await write("out-no.png", "no image");
+    const { code, stderr } = await evaluate("--labels", "out-bad.csv", "-o", "out.csv");
+    expect([code, stderr]).toEqual([
+      2,
+      expect.stringMatching(/out-no\.png: .*\[E_IMG_FORMAT\]\n.*out-bad\.csv:1032/),
+    ]);
+    expect(stderr).toContain("1,024 of 1,031 images are predicted, their rows are in out.csv.partial");
+    const kept = (await readFile(place("out.csv.partial"), "utf8")).trimEnd().split("\r\n");
+    expect(kept).toHaveLength(1 + 2 * 1_024);
+  });
+
   test("with labels writes both where a file is named for the predictions", async () => {
     const { stdout } = await evaluate("--labels", "val.csv", "-o", "out.json");
     expect(stdout).toMatch(/^8 images of other labels/);
