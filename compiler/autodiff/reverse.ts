@@ -28,12 +28,29 @@ export function appendGradients(
 ): Map<Value, Value> {
   if (!isFloat(objective.type.dtype) || objective.type.shape.length > 0)
     throw new InternalError(`${objective.name} is ${typeText(objective.type)}, an objective a float scalar`);
-  const nodes = [...b.nodes];
-  const active = reachableFrom(parameters, nodes);
-  const cotangents = new Map<Value, Value>();
-  b.within(`gradient(${objective.origin})`, () =>
-    cotangents.set(objective, b.scalar(1, objective.type.dtype)),
+  const seed = b.within(`gradient(${objective.origin})`, () => b.scalar(1, objective.type.dtype));
+  const cotangents = appendCotangents(b, objective, seed, parameters);
+  return new Map(
+    parameters.map((parameter) => [parameter, cotangents.get(parameter) ?? zerosLike(b, parameter)]),
   );
+}
+
+/**
+ * Cotangents of those of `sources` that `value` depends on, where `seed`, of its type, is that of `value`:
+ * the gradient of sum(seed value). Sizes may be symbols as far as the operators' derivatives allow (E_SHAPE).
+ * Errors as appendGradients.
+ */
+export function appendCotangents(
+  b: GraphBuilder,
+  value: Value,
+  seed: Value,
+  sources: readonly Value[],
+): Map<Value, Value> {
+  if (!sameType(value.type, seed.type))
+    throw new InternalError(`${value.name} is ${typeText(value.type)}, its cotangent ${typeText(seed.type)}`);
+  const nodes = [...b.nodes];
+  const active = reachableFrom(sources, nodes);
+  const cotangents = new Map<Value, Value>([[value, seed]]);
   for (const node of nodes.toReversed()) {
     const incoming = node.outputs.map((output) => cotangents.get(output));
     if (!incoming.some(Boolean) || !node.inputs.some((input) => input && active.has(input))) continue;
@@ -49,7 +66,10 @@ export function appendGradients(
     b.within(`gradient(${node.outputs[0]?.origin})`, derive, node.outputs[0]?.region);
   }
   return new Map(
-    parameters.map((parameter) => [parameter, cotangents.get(parameter) ?? zerosLike(b, parameter)]),
+    sources.flatMap((source) => {
+      const cotangent = cotangents.get(source);
+      return cotangent ? [[source, cotangent] as const] : [];
+    }),
   );
 }
 

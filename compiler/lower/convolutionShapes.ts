@@ -1,10 +1,10 @@
 // What the rules for forms ask of a node's shape: sizes, attributes, and what kind of convolution it is.
 import type { Node, Value } from "../ir/types.ts";
-import { concreteShape } from "../ir/types.ts";
+import { sizesOr } from "../ops/axes.ts";
 
-/** Sizes of a value; E_SHAPE for a symbol. */
+/** Sizes of a value; a symbol, the batch of an exported graph, counts as 1. */
 export function sizesOfValue(value: Value | undefined): readonly number[] {
-  return concreteShape(value?.type.shape ?? []);
+  return sizesOr(value?.type.shape ?? [], 1);
 }
 
 /** A list attribute of a node, or what it is where it is not given. */

@@ -144,8 +144,10 @@ function poolGradientForm(node: Node): FormOf<"MaxPoolGrad"> {
   const dilations = listAttr(node, "dilations", [1, 1]);
   const strides = listAttr(node, "strides", [1, 1]);
   const overlap = kernel.some((size, i) => (size - 1) * (dilations[i] ?? 1) + 1 > (strides[i] ?? 1));
+  // MaxUnpool takes a shape, and that of a batch of any size is no constant.
+  const isOpen = node.inputs[1]?.type.shape.some((dim) => typeof dim === "string") ?? false;
   // 2x2 windows, 64 to 8 pixels a side: scatterAdd takes 1.5 to 2 times as long.
-  return overlap || node.attrs.ceil_mode === 1 ? "scatterAdd" : "unpool";
+  return overlap || isOpen || node.attrs.ceil_mode === 1 ? "scatterAdd" : "unpool";
 }
 
 const always = (): boolean => true;

@@ -1,6 +1,7 @@
 // Pooling that sums over windows: means, and powers of any order. Gradients spread over the windows again.
 import { defineOp, type LowerContext, type Op } from "../ir/op.ts";
 import { concreteShape, type Value } from "../ir/types.ts";
+import { sizesOr } from "./axes.ts";
 import { scalarLike } from "./elementwise.ts";
 import {
   inferPool,
@@ -32,8 +33,8 @@ export const AveragePool = defineOp("AveragePool", {
   infer: (ctx) => [inferPool(ctx)],
   // dx = dy / (pixels counted in the window), summed over the windows of each pixel
   vjp: ({ b, attrs, input, output, dy }) => {
-    const shape = concreteShape(input(0).type.shape);
-    const [, , p = 1, q = 1] = concreteShape(output(0).type.shape);
+    const shape = sizesOr(input(0).type.shape, 0);
+    const [, , p = 1, q = 1] = sizesOr(output(0).type.shape, 0);
     const counts = windowCounts(poolWindow(attrs), shape, [p, q], attrs.int("count_include_pad") === 1);
     const shares = { dtype: dy.type.dtype, shape: [1, 1, p, q], data: counts.map((n) => 1 / n) };
     return [spreadOverWindows(b, b.mul(dy, b.constant(shares)), attrs, shape)];
@@ -94,7 +95,7 @@ const LpPool = defineOp("LpPool", {
     const y = output(0);
     const isZero = b.emit("Equal", [y, scalarLike(b, 0, y)]);
     const power = b.emit("Pow", [b.where(isZero, scalarLike(b, 1, y), y), scalarLike(b, 1 - p, y)]);
-    const spread = spreadOverWindows(b, b.mul(dy, power), attrs, concreteShape(x.type.shape));
+    const spread = spreadOverWindows(b, b.mul(dy, power), attrs, sizesOr(x.type.shape, 0));
     return [b.mul(signedPower(b, x, p - 1), spread)];
   },
   evaluate: (ctx) => {

@@ -41,6 +41,11 @@ export function reshapeTo(b: GraphBuilder, x: Value, shape: Shape): Value {
   return b.emit("Reshape", [x, b.ints(operand)], shape.includes(0) ? { allowzero: 1 } : {});
 }
 
+/** Sizes as an operand or attribute lists them: `open` in place of a symbol (the batch of an export). */
+export function sizesOr(shape: Shape, open: number): number[] {
+  return shape.map((dim) => (typeof dim === "number" ? dim : open));
+}
+
 function broken(message: string): never {
   throw new InternalError(message);
 }

@@ -1,8 +1,9 @@
 // Concat and Split: parts along an axis, put together and taken apart; each is the other's derivative.
 import { sumDim } from "../ir/dims.ts";
 import { defineOp, type Lowering, type Op } from "../ir/op.ts";
-import { concreteDim, concreteShape, type Value } from "../ir/types.ts";
+import { concreteDim, type Value } from "../ir/types.ts";
 import { range, resolveAxis } from "./axes.ts";
+import { fillLike } from "./elementwise.ts";
 import { stridesOf, takeOffsets, viewOffsets, zerosForOutput } from "./strided.ts";
 
 /** What the CUDA kernels of Concat and Split take without uploading lists of pointers at every run. */
@@ -100,10 +101,7 @@ const Split = defineOp("Split", {
   // dx = the cotangents of the parts one behind the other
   vjp: ({ b, input, outputs, cotangents, attrs }) => {
     const axis = resolveAxis(attrs.int("axis"), input(0).type.shape.length);
-    const parts = outputs.map((output, i) => {
-      const zero = b.scalar(0, output.type.dtype);
-      return cotangents[i] ?? b.expand(zero, concreteShape(output.type.shape));
-    });
+    const parts = outputs.map((output, i) => cotangents[i] ?? fillLike(b, 0, output));
     return [b.emit("Concat", parts, { axis }), undefined];
   },
   evaluate: (ctx) => {

@@ -3,6 +3,7 @@
 // shapes.
 import { defineOp, type InferContext } from "../ir/op.ts";
 import { concreteShape, type TensorType } from "../ir/types.ts";
+import { sizesOr } from "./axes.ts";
 import { BLOCKED_CONV_FORMS } from "./blockedForms.ts";
 import {
   CONV_ATTRS,
@@ -30,7 +31,7 @@ export const Conv = defineOp("Conv", {
   vjp: ({ b, attrs, needs, input, dy }) => {
     const [x, w] = [input(0), input(1)];
     return [
-      needs[0] ? emitConvInputGrad(b, dy, w, convAttrs(attrs), concreteShape(x.type.shape)) : undefined,
+      needs[0] ? emitConvInputGrad(b, dy, w, convAttrs(attrs), sizesOr(x.type.shape, 0)) : undefined,
       needs[1] ? emitConvWeightGrad(b, x, dy, convAttrs(attrs), concreteShape(w.type.shape)) : undefined,
       needs[2] ? b.reduceSum(dy, [0, 2, 3], 0) : undefined,
     ];

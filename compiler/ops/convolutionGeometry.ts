@@ -89,7 +89,7 @@ export function spreadThroughFilters(geometry: ConvGeometry, dx: NDArray, w: NDA
   });
 }
 
-/** dx [input_shape] of a convolution with filters w [K,C/group,R,S], from dy [N,K,P,Q]. */
+/** dx [input_shape], N of 0 being that of dy, of a convolution with filters w, from dy [N,K,P,Q]. */
 export function emitConvInputGrad(
   b: GraphBuilder,
   dy: Value,

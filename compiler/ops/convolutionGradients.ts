@@ -10,7 +10,7 @@ import { WEIGHT_GRADIENT_FORMS } from "./weightGradientForms.ts";
 /** dx[n,c,h,w] = sum over k, r, s of w[k,c,r,s] dy[n,k,p,q] with h = p stride + r dilation - pad. */
 export const ConvInputGrad = defineOp("ConvInputGrad", {
   domain: "mttc",
-  doc: "gradient of Conv for its input: dy [N,K,P,Q], w [K,C/group,R,S] -> dx of input_shape [N,C,H,W]",
+  doc: "gradient of Conv for its input: dy [N,K,P,Q], w [K,C/group,R,S] -> dx of input_shape [N,C,H,W], where N of 0 is that of dy",
   source: "chain rule on ONNX Conv-11",
   inputs: ["dy", "w"],
   outputs: ["dx"],
@@ -21,12 +21,12 @@ export const ConvInputGrad = defineOp("ConvInputGrad", {
   flops: ({ inputs }, size) => 2 * size(inputs[0]) * size(inputs[1]?.type.shape.slice(1)),
   channelGain: { cotangent: 0, takenBy: 1 },
   infer: (ctx) => {
-    const [, , height = 0, width = 0] = ctx.attrs.ints("input_shape");
+    const [images, channels = 0, height = 0, width = 0] = ctx.attrs.ints("input_shape");
     const [, , r, s] = imageDims(ctx, 1);
-    const [, , p, q] = imageDims(ctx, 0);
+    const [n, , p, q] = imageDims(ctx, 0);
     const expected = outputSize(ctx, readWindow(ctx.attrs, [r, s]), height, width);
     if (String(expected) !== String([p, q])) ctx.fail(`dy is ${p}x${q}, the convolution gives ${expected}`);
-    return [floatType(ctx, ctx.attrs.ints("input_shape"), [0, 1])];
+    return [floatType(ctx, [images || n, channels, height, width], [0, 1])];
   },
   vjp: notDifferentiable("second derivatives of convolutions are not provided"),
   evaluate: (ctx) => {

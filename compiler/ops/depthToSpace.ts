@@ -2,7 +2,8 @@
 // derivative.
 import type { GraphBuilder } from "../ir/builder.ts";
 import { defineOp, type InferContext, type NDArray, type Op } from "../ir/op.ts";
-import { concreteShape, type Value } from "../ir/types.ts";
+import type { Value } from "../ir/types.ts";
+import { sizesOr } from "./axes.ts";
 import { imageDims } from "./slidingWindow.ts";
 import { outputWith, stridesOf, takeOffsets, viewOffsets } from "./strided.ts";
 
@@ -43,7 +44,7 @@ const DepthToSpace = defineOp("DepthToSpace", {
   },
   // dx = dy with the pixels of each block back as channels
   vjp: ({ b, dy, input, attrs }) => {
-    const shape = concreteShape(input(0).type.shape);
+    const shape = sizesOr(input(0).type.shape, -1);
     return [undoMove(b, dy, depthToSpace(shape, attrs.int("blocksize"), attrs.string("mode")), shape)];
   },
   evaluate: (ctx) => {
@@ -71,7 +72,7 @@ const SpaceToDepth = defineOp("SpaceToDepth", {
   },
   // dx = dy with the channels back as pixels of each block
   vjp: ({ b, dy, input, attrs }) => {
-    const shape = concreteShape(input(0).type.shape);
+    const shape = sizesOr(input(0).type.shape, -1);
     return [undoMove(b, dy, spaceToDepth(shape, attrs.int("blocksize")), shape)];
   },
   evaluate: (ctx) =>

@@ -3,7 +3,7 @@
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { EvaluateContext, InferContext, NDArray, VjpContext } from "../ir/op.ts";
 import type { Dim, DType, Shape, TensorType, Value } from "../ir/types.ts";
-import { isFloat } from "../ir/types.ts";
+import { concreteShape, isFloat } from "../ir/types.ts";
 import { range } from "./axes.ts";
 import { broadcastData, outputWith, zerosForOutput } from "./strided.ts";
 
@@ -105,6 +105,17 @@ export function unbroadcastAll(
   return rules.map((rule, i) =>
     ctx.needs[i] ? sumToShape(ctx.b, rule(), ctx.input(i).type.shape) : undefined,
   );
+}
+
+/**
+ * A number of the dtype of `like` in its shape. Where that has a symbol, Expand would need a shape that is no
+ * constant: then it is what a condition that never holds leaves, whatever `like` holds.
+ */
+export function fillLike(b: GraphBuilder, value: number, like: Value): Value {
+  const { shape } = like.type;
+  const number = scalarLike(b, value, like);
+  if (shape.every((dim) => typeof dim === "number")) return b.expand(number, concreteShape(shape));
+  return b.where(b.emit("Less", [like, like]), like, number);
 }
 
 /** A scalar constant of the dtype of `like`. */

@@ -4,7 +4,8 @@ import { InternalError, MttcError } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import { defineOp, type EvaluateContext, type InferContext, type NDArray, type Op } from "../ir/op.ts";
 import { concreteShape, elementCount, isFloat, type Value } from "../ir/types.ts";
-import { resolveAxis } from "./axes.ts";
+import { reshapeTo, resolveAxis } from "./axes.ts";
+import { fillLike } from "./elementwise.ts";
 import { outputWith, stridesOf, takeOffsets, viewOffsets, zerosForOutput } from "./strided.ts";
 
 const AXIS = { kind: "int", default: 0 } as const;
@@ -25,7 +26,7 @@ const Gather = defineOp("Gather", {
   },
   // dx[.., k, ..] = sum of dy[.., i, ..] over all i with indices[i] = k
   vjp: ({ b, dy, input, attrs }) => {
-    const x = concreteShape(input(0).type.shape);
+    const x = input(0).type.shape;
     const axis = resolveAxis(attrs.int("axis"), x.length);
     const count = elementCount(input(1).type.shape);
     const picked = x.with(axis, count);
@@ -33,8 +34,12 @@ const Gather = defineOp("Gather", {
       input(1),
       x.map((_, i) => (i === axis ? count : 1)),
     );
-    const indices = b.expand(column, picked);
-    return [scatterAdd(b, input(0), indices, b.reshape(dy, picked), axis), undefined];
+    const updates = reshapeTo(b, dy, picked);
+    const isOpen = picked.some((dim) => typeof dim === "string");
+    const indices = isOpen
+      ? b.add(column, b.cast(fillLike(b, 0, updates), column.type.dtype))
+      : b.expand(column, concreteShape(picked));
+    return [scatterAdd(b, input(0), indices, updates, axis), undefined];
   },
   evaluate: (ctx) => {
     const [x, indices] = [ctx.input(0), ctx.input(1)];
@@ -129,7 +134,7 @@ function expectElementIndices(ctx: InferContext): void {
 function scatterAdd(b: GraphBuilder, x: Value, indices: Value, updates: Value, axis: number): Value {
   if (!isFloat(x.type.dtype))
     throw new InternalError(`the cotangent of ${x.name}, ${x.type.dtype}, is asked for`);
-  const zeros = b.expand(b.scalar(0, x.type.dtype), concreteShape(x.type.shape));
+  const zeros = fillLike(b, 0, x);
   return b.emit("ScatterElements", [zeros, indices, updates], { axis, reduction: "add" });
 }
 

@@ -1,8 +1,9 @@
 // Pooling over all pixels of a channel: x [N,C,...] -> y [N,C,1,...]. Spatial sizes are known, N may be a
 // symbol.
 import { defineOp, type EvaluateContext, type InferContext, type NDArray, type Op } from "../ir/op.ts";
-import { concreteShape, elementCount, type TensorType, type Value } from "../ir/types.ts";
-import { expectKind, scalarLike } from "./elementwise.ts";
+import { elementCount, type TensorType, type Value } from "../ir/types.ts";
+import { sizesOr } from "./axes.ts";
+import { expectKind, fillLike, scalarLike } from "./elementwise.ts";
 import { signedPower } from "./signedPower.ts";
 import { zerosForOutput } from "./strided.ts";
 
@@ -15,9 +16,9 @@ const GlobalAveragePool = defineOp("GlobalAveragePool", {
   infer: inferGlobalPool,
   // dx = dy / n, stretched over the n pixels
   vjp: ({ b, dy, input }) => {
-    const shape = concreteShape(input(0).type.shape);
+    const { shape } = input(0).type;
     const count = elementCount(shape.slice(2));
-    return [b.expand(b.div(dy, scalarLike(b, count, dy)), shape)];
+    return [b.expand(b.div(dy, scalarLike(b, count, dy)), sizesOr(shape, 1))];
   },
   evaluate: (ctx) => overChannels(ctx, (pixels) => pixels.reduce((sum, x) => sum + x, 0) / pixels.length),
 });
@@ -31,11 +32,11 @@ const GlobalMaxPool = defineOp("GlobalMaxPool", {
   infer: inferGlobalPool,
   // dx = dy at the first maximum, 0 elsewhere
   vjp: ({ b, dy, input }) => {
-    const shape = concreteShape(input(0).type.shape);
+    const shape = sizesOr(input(0).type.shape, -1);
     const [n = 1, c = 1] = shape;
-    const rows = [n, c, elementCount(shape.slice(2))];
-    const place = b.emit("ArgMax", [b.reshape(input(0), rows)], { axis: 2, keepdims: 1 });
-    const zeros = b.expand(b.scalar(0, dy.type.dtype), rows);
+    const rows = b.reshape(input(0), [n, c, elementCount(shape.slice(2))]);
+    const place = b.emit("ArgMax", [rows], { axis: 2, keepdims: 1 });
+    const zeros = fillLike(b, 0, rows);
     const put = b.emit("ScatterElements", [zeros, place, b.reshape(dy, [n, c, 1])], { axis: 2 });
     return [b.reshape(put, shape)];
   },

@@ -2,6 +2,7 @@
 // their comments allow; lower/cpu.ts chooses by shape; those for CUDA stand in inputGradientCuda.ts.
 import type { Forms, LowerContext, Lowering } from "../ir/op.ts";
 import { concreteShape } from "../ir/types.ts";
+import { sizesOr } from "./axes.ts";
 import { BLOCKED_INPUT_GRADIENT_FORMS } from "./blockedForms.ts";
 import { convAttrs } from "./convolutionGeometry.ts";
 import { INPUT_GRADIENT_CUDA_FORMS } from "./inputGradientCuda.ts";
@@ -61,7 +62,7 @@ const convTranspose: Lowering = (ctx) => {
  */
 const pointwiseStack: Lowering = (ctx) => {
   const { b } = ctx;
-  const [n = 1, k = 1, p = 1, q = 1] = concreteShape(ctx.input(0).type.shape);
+  const [n = 1, k = 1, p = 1, q = 1] = sizesOr(ctx.input(0).type.shape, -1);
   const [, c = 1] = concreteShape(ctx.input(1).type.shape);
   const pixels = b.reshape(ctx.input(0), [n, k, p * q]);
   const exchanged = b.transpose(b.reshape(ctx.input(1), [k, c]), [1, 0]);

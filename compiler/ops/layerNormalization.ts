@@ -3,7 +3,7 @@
 import type { GraphBuilder } from "../ir/builder.ts";
 import { defineOp, type InferContext, type NDArray, type Op, type VjpContext } from "../ir/op.ts";
 import { concreteShape, elementCount, type Shape, type Value } from "../ir/types.ts";
-import { range, resolveAxes, resolveAxis } from "./axes.ts";
+import { range, reshapeTo, resolveAxes, resolveAxis } from "./axes.ts";
 import { expectKind, sameAsInput, scalarLike, sumToShape } from "./elementwise.ts";
 import { broadcastData, groupOffsets, outputWith } from "./strided.ts";
 
@@ -62,14 +62,13 @@ function differentiateAffine(
   x = ctx.input(0),
 ): readonly (Value | undefined)[] {
   const { b, needs, inputs } = ctx;
-  const shape = concreteShape(x.type.shape);
-  const dy = b.reshape(ctx.dy, shape);
+  const dy = reshapeTo(b, ctx.dy, x.type.shape);
   const { h, cotangent } = standardize(b, x, rule);
   const back = (value: Value, i: number): Value =>
     b.reshape(sumToShape(b, value, wide), concreteShape(ctx.input(i).type.shape));
   const dx = () => cotangent(b.mul(dy, b.reshape(ctx.input(1), wide)));
   return [
-    needs[0] ? b.reshape(dx(), concreteShape(ctx.input(0).type.shape)) : undefined,
+    needs[0] ? reshapeTo(b, dx(), ctx.input(0).type.shape) : undefined,
     needs[1] ? back(b.mul(dy, h), 1) : undefined,
     inputs[2] && needs[2] ? back(dy, 2) : undefined,
   ];
@@ -81,6 +80,7 @@ function differentiateAffine(
  */
 function differentiateStatistics(ctx: VjpContext, { axes, inside }: Standardization): Value | undefined {
   const { b, cotangents } = ctx;
+  if (!cotangents.slice(1).some(Boolean)) return undefined;
   const x = ctx.input(0);
   const shape = concreteShape(x.type.shape);
   const [dMean, dInverse] = cotangents.slice(1).map((value) => value && b.cast(value, x.type.dtype));
@@ -143,7 +143,7 @@ const LayerNormalization = defineOp("LayerNormalization", {
   },
   vjp: (ctx) => {
     const { b, attrs, needs, inputs, cotangents } = ctx;
-    const shape = concreteShape(ctx.input(0).type.shape);
+    const { shape } = ctx.input(0).type;
     const first = resolveAxis(attrs.int("axis"), shape.length);
     const rule = layerRule(first, shape.length, attrs.float("epsilon"));
     const through = cotangents[0]
@@ -227,19 +227,19 @@ const GroupNormalization = defineOp("GroupNormalization", {
     return sameAsInput("float")(ctx);
   },
   vjp: (ctx) => {
-    const grouped = groupedShape(concreteShape(ctx.input(0).type.shape), ctx.attrs.int("num_groups"));
-    const x = ctx.b.reshape(ctx.input(0), grouped);
+    const grouped = groupedShape(ctx.input(0).type.shape, ctx.attrs.int("num_groups"));
+    const x = reshapeTo(ctx.b, ctx.input(0), grouped);
     return differentiateAffine(ctx, pixelRule(grouped, ctx.attrs.float("epsilon")), channelShape(grouped), x);
   },
   evaluate: (ctx) => {
-    const shape = groupedShape(ctx.input(0).shape, ctx.attrs.int("num_groups"));
+    const shape = concreteShape(groupedShape(ctx.input(0).shape, ctx.attrs.int("num_groups")));
     const h = standardized({ ...ctx.input(0), shape }, pixelRule(shape, ctx.attrs.float("epsilon")));
     return outputWith(ctx, affine(h, shape, channelShape(shape), [ctx.input(1), ctx.input(2)]));
   },
 });
 
 /** [N, groups, numbers of a group]. */
-function groupedShape(shape: readonly number[], groups: number): number[] {
+function groupedShape(shape: Shape, groups: number): Shape {
   return [shape[0]!, groups, elementCount(shape.slice(1)) / groups];
 }
 

@@ -1,8 +1,11 @@
 // Spellings of MaxPoolGrad in standard ONNX operators. All give the cotangent to the first maximum of a
 // window.
+import type { GraphBuilder } from "../ir/builder.ts";
 import type { Forms, LowerContext, Lowering } from "../ir/op.ts";
 import type { Attrs, Value } from "../ir/types.ts";
-import { concreteShape, elementCount } from "../ir/types.ts";
+import { concreteShape } from "../ir/types.ts";
+import { sizesOr } from "./axes.ts";
+import { fillLike } from "./elementwise.ts";
 
 function poolAttrs({ attrs }: LowerContext): Attrs {
   return {
@@ -36,17 +39,29 @@ const unpool: Lowering = (ctx) => {
   return [b.emit("MaxUnpool", [ctx.input(0), maximumPlaces(ctx), b.ints(shape)], window)];
 };
 
-/** Adds each cotangent where its maximum was. For all windows. */
+/** Adds each cotangent where its maximum was. For all windows, and a batch of any size. */
 const scatterAdd: Lowering = (ctx) => {
   const { b } = ctx;
-  const shape = concreteShape(ctx.input(1).type.shape);
-  const windows = elementCount(ctx.input(0).type.shape);
-  const zeros = b.expand(b.scalar(0, ctx.input(1).type.dtype), [elementCount(shape)]);
+  const [dy, x] = [ctx.input(0), ctx.input(1)];
+  const zeros = flatZeros(b, x);
+  const windows = flatSize(dy);
   const places = b.reshape(maximumPlaces(ctx), [windows]);
-  const updates = b.reshape(ctx.input(0), [windows]);
+  const updates = b.reshape(dy, [windows]);
   const flat = b.emit("ScatterElements", [zeros, places, updates], { axis: 0, reduction: "add" });
-  return [b.reshape(flat, shape)];
+  return [b.reshape(flat, sizesOr(x.type.shape, -1))];
 };
+
+/** As many zeros as x has elements, [elements]. */
+function flatZeros(b: GraphBuilder, x: Value): Value {
+  const size = flatSize(x);
+  return size < 0 ? b.reshape(fillLike(b, 0, x), [size]) : b.expand(b.scalar(0, x.type.dtype), [size]);
+}
+
+/** Elements of x, or -1 where a symbol hides them. */
+function flatSize({ type }: Value): number {
+  const sizes = sizesOr(type.shape, -1);
+  return sizes.includes(-1) ? -1 : sizes.reduce((product, size) => product * size, 1);
+}
 
 /** Forms of MaxPoolGrad by name. */
 export const POOL_GRADIENT_FORMS = { unpool, scatterAdd } as const satisfies Forms;

@@ -2,7 +2,8 @@
 // ceil_mode a last window may reach over the end of the padded image; what lies there is never counted.
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { AttrReader, AttrSpec, InferContext } from "../ir/op.ts";
-import { concreteShape, elementCount, type TensorType, type Value } from "../ir/types.ts";
+import { elementCount, type TensorType, type Value } from "../ir/types.ts";
+import { sizesOr } from "./axes.ts";
 import { emitConvInputGrad } from "./convolutionGeometry.ts";
 import {
   floatType,
@@ -97,7 +98,7 @@ export function spreadOverWindows(
   shape: readonly number[],
 ): Value {
   const [, c = 1, height = 1, width = 1] = shape;
-  const [, , p = 1, q = 1] = concreteShape(shares.type.shape);
+  const [, , p = 1, q = 1] = sizesOr(shares.type.shape, 0);
   const { rows, columns } = poolWindow(attrs);
   // The pads behind are widened as far as the last window reaches.
   const padEnd = (axis: WindowAxis, size: number, count: number): number =>

@@ -3,7 +3,7 @@
 import type { GraphBuilder } from "../ir/builder.ts";
 import { type AttrReader, defineOp, type EvaluateContext, type NDArray, type Op } from "../ir/op.ts";
 import { concreteDim, type Shape, type Value } from "../ir/types.ts";
-import { constantNumbers, range, resolveAxes } from "./axes.ts";
+import { constantNumbers, range, resolveAxes, sizesOr } from "./axes.ts";
 import { expectKind } from "./elementwise.ts";
 import {
   type AxisResize,
@@ -111,7 +111,7 @@ function multiplyTransposed(
   { axis, from, to }: ResizedAxis,
   matrix: Float64Array,
 ): Value {
-  const shape = dy.type.shape.map(concreteDim);
+  const shape = sizesOr(dy.type.shape, -1);
   const times = to / from;
   if (Number.isInteger(times) && matrix.every((weight, at) => weight === (repeats(at, from, times) ? 1 : 0)))
     return b.reduceSum(b.reshape(dy, shape.toSpliced(axis, 1, from, times)), [axis + 1], 0);
