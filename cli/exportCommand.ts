@@ -2,7 +2,7 @@
 // they stand.
 import type { Command } from "commander";
 import type { ExportFlags } from "./exportAction.ts";
-import { withRuntimeOptions } from "./runtimeOptions.ts";
+import { parseShare, withRuntimeOptions } from "./runtimeOptions.ts";
 import type { Terminal } from "./terminal.ts";
 
 export function addExportCommand(program: Command, terminal: Terminal): void {
@@ -12,6 +12,15 @@ export function addExportCommand(program: Command, terminal: Terminal): void {
     .argument("<run>", "folder of the run (its logdir), or its spec")
     .option("-o, --output <dir>", "folder to write (default: <run>/export); an earlier export is replaced")
     .option("--split", "also write trunk, shared layers and heads as files that compose")
+    .option("--calibrate", "fit probabilities (temperature, Platt) and intervals to the validation labels")
+    .option(
+      "--unsure-risk <r>",
+      "answers are unsure from where more than this share would be wrong",
+      parseShare,
+    )
+    .option("--unsure-coverage <c>", "answers are unsure but for this share of the images", parseShare)
+    .option("--heatmap", "add outputs that show where in the image each answer comes from (Grad-CAM)")
+    .option("--layer <name>", "with --heatmap: where the map is taken (default: the features of the FCN)")
     .option("--json", "print the result as JSON");
   withRuntimeOptions(command).action(async (run: string, flags: ExportFlags) => {
     const { runFolderOf } = await import("./specFile.ts");

@@ -11,6 +11,7 @@ import { addDoctorCommand } from "./doctorCommand.ts";
 import { addEmbedCommand } from "./embedCommand.ts";
 import { reportError } from "./errorReport.ts";
 import { addEvaluateCommand } from "./evaluateCommand.ts";
+import { addExplainCommand } from "./explainCommand.ts";
 import { addExportCommand } from "./exportCommand.ts";
 import { addImportCommand } from "./importCommand.ts";
 import { addInitCommand } from "./initCommand.ts";
@@ -46,6 +47,7 @@ const COMMANDS = [
   addPredictCommand,
   addEmbedCommand,
   addProbeCommand,
+  addExplainCommand,
   addSchemaCommand,
   addOpsCommand,
   addDoctorCommand,

@@ -90,6 +90,7 @@ function jsonValue(value: AnswerValue): string {
 
 /** A value as a cell of a table. */
 export function cellOf(value: AnswerValue): string | number {
+  if (typeof value === "boolean") return String(value);
   if (typeof value !== "object") return value;
   if ("list" in value) return value.text;
   return `{${value.map(([name, number]) => `${JSON.stringify(name)}:${JSON.stringify(number)}`).join(",")}}`;

@@ -49,6 +49,14 @@ export function parsePngName(text: string): string {
   return text;
 }
 
+/** A number between 0 and 1, neither of them; a usage fault otherwise. */
+export function parseShare(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !(value > 0 && value < 1))
+    throw new InvalidArgumentError("expected a number between 0 and 1");
+  return value;
+}
+
 /** An integer of at least 1; a usage fault otherwise. */
 export function parsePositive(text: string): number {
   const value = Number(text);

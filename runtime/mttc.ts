@@ -5,9 +5,12 @@ export type { ClassAnswer } from "../compiler/tasks/classAnswers.ts";
 export type { ClassReport } from "../compiler/tasks/classEvaluation.ts";
 export type { TaskReport } from "../compiler/tasks/report.ts";
 export { type AugplotSpec, augplot } from "./augment/augplot.ts";
+export { explainRun } from "./export/explainRun.ts";
 export { type ExportReport, type ExportRunOptions, exportRun } from "./export/exportRun.ts";
 export {
+  type Explanation,
   type ImageFault,
+  type ImageHeatmap,
   type ImageInput,
   type ModelLimits,
   type Prediction,

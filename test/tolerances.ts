@@ -225,3 +225,16 @@ export const DRIVER_MOVED = 1e-3;
 export const PROBE_LOGITS = 2e-3;
 /** What a minimum in float64, found until its gradient is below 1e-6, may lie off. */
 export const FLOAT64_MINIMUM = 1e-6;
+
+/** A heat map, from 0 to 1, in float64 against PyTorch's Grad-CAM in float64, kept with nine digits. */
+export const HEATMAP_FLOAT64 = 1e-6;
+/**
+ * The same in float32 on ONNX Runtime: a map that is small beside its terms loses what cancels (measured:
+ * 1.02e-6 of one map, 3e-7 of the others; PyTorch's own float32 4e-7).
+ */
+export const HEATMAP_FLOAT32 = 2e-6;
+
+/** A temperature, a Platt scale and their errors against SciPy's, in float64 (the bound). */
+export const CALIBRATED = 1e-8;
+/** The same in float32: a quotient of a logit, and a softmax of it. */
+export const CALIBRATED_FLOAT32 = 1e-6;

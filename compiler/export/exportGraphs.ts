@@ -12,6 +12,7 @@ import { buildFcn, buildHeads, buildShared, headOutput, imageInput, outputName }
 import { imageDtype } from "../spec/pixelRange.ts";
 import type { ModelSpec } from "../spec/schema.ts";
 import type { Task } from "../tasks/task.ts";
+import { type HeatmapMark, type HeatmapWish, markHeatmaps } from "./heatmaps.ts";
 import { imageReading } from "./imageReading.ts";
 import { type MetadataContent, type ModelKind, type ModelOrigin, servedTaskSchema } from "./modelMetadata.ts";
 
@@ -28,6 +29,8 @@ export interface TrainedModel {
   /** Who made it, for the metadata. */
   readonly producer: string;
   readonly origin?: ModelOrigin | undefined;
+  /** Heat maps to be in the files that take images; undefined: none. */
+  readonly heatmaps?: HeatmapWish | undefined;
 }
 
 /** One file to be: its graph before passes, and what its metadata says. */
@@ -36,33 +39,56 @@ export interface ExportGraph {
   readonly name: string;
   readonly graph: Graph;
   readonly metadata: MetadataContent;
+  /** What is still to become heat maps: see heatmaps.ts. */
+  readonly marks?: readonly HeatmapMark[];
 }
 
-/** The whole model, one graph per task and, with `split`, the parts; E_SHAPE as in training. */
+/**
+ * The whole model, one graph per task and, with `split`, the parts; E_SHAPE as in training, errors of
+ * markHeatmaps.
+ */
 export function buildExportGraphs(model: TrainedModel, split: boolean): ExportGraph[] {
   const { tasks } = model;
   const names = safeFileNames(tasks.map(({ name }) => name));
-  const whole = [imageGraph(model, "model", "model", tasks, (task) => outputName(task, task.served.name))];
   const single = tasks.map((task, i) =>
-    imageGraph(model, names[i] ?? task.name, "task", [task], ({ served }) => served.name),
+    imageGraph(model, names[i] ?? task.name, "task", [task], (_, output) => output),
   );
-  return [...whole, ...single, ...(split ? splitGraphs(model, names) : [])];
+  return [buildWholeGraph(model), ...single, ...(split ? splitGraphs(model, names) : [])];
 }
 
-/** Images as read, [N,H,W,C] -> what `tasks` serve, under the names that `outputOf` gives. */
+/** The graph of all tasks alone. Errors as buildExportGraphs. */
+export function buildWholeGraph(model: TrainedModel): ExportGraph {
+  return imageGraph(model, "model", "model", model.tasks, outputName);
+}
+
+/** What heat maps are called among a task's outputs. */
+const HEATMAP = "heatmap";
+
+/** Images as read, [N,H,W,C] -> what `tasks` serve, and heat maps, under the names that `outputOf` gives. */
 function imageGraph(
   model: TrainedModel,
   name: string,
   kind: ModelKind,
   tasks: readonly Task[],
-  outputOf: (task: Task) => string,
+  outputOf: (task: Task, output: string) => string,
 ): ExportGraph {
   const { b, ctx } = begin(model, name);
   const features = buildFcn(ctx, imageInput(b, model.spec, BATCH));
-  for (const [task, y] of buildHeads(ctx, buildShared(ctx, features), tasks))
-    b.output(outputOf(task), headOutput(b, task, task.served, y));
-  const entries = tasks.map((task) => servedTask(task, outputOf(task)));
-  return { name, graph: b.build(), metadata: metadataOf(model, kind, entries) };
+  const heads = buildHeads(ctx, buildShared(ctx, features), tasks);
+  for (const [task, y] of heads)
+    b.output(outputOf(task, task.served.name), headOutput(b, task, task.served, y));
+  const marks =
+    model.heatmaps &&
+    markHeatmaps(b, model.heatmaps, {
+      ...{ features, heads, trunk: model.trunk },
+      outputOf: (task) => outputOf(task, HEATMAP),
+    });
+  const entries = tasks.map((task, i) => {
+    const heatmap = marks?.[i]?.heatmap;
+    return { ...servedTask(task, outputOf(task, task.served.name)), ...(heatmap && { heatmap }) };
+  });
+  const metadata = metadataOf(model, kind, entries);
+  return { name, graph: b.build(), metadata, ...(marks && { marks }) };
 }
 
 function splitGraphs(model: TrainedModel, names: readonly string[]): ExportGraph[] {

@@ -18,10 +18,28 @@ const PART_PREFIX = `${METADATA_KEY}.`;
 
 const size = z.int().min(1).max(65_536);
 
+/** A heat map that a file draws. */
+const heatmapSchema = z.object({
+  /** Name of the output, float32 [N, height, width], from 0 to 1. */
+  output: z.string(),
+  /** Where it was taken. */
+  layer: z.string(),
+  height: size,
+  width: size,
+  /** What it explains, where that is not the answer. */
+  class: z.string().optional(),
+});
+
+/** What a file says of a heat map that it draws. */
+export type Heatmap = Readonly<z.output<typeof heatmapSchema>>;
+
 /** A task that a file serves: the name of its output, its kind and the facts of that (`classes` of classes). */
 export const servedTaskSchema = z
-  .looseObject({ name: z.string(), output: z.string(), kind: z.string().optional() })
-  .superRefine(({ output: _, ...entry }, check) => {
+  .looseObject({
+    ...{ name: z.string(), output: z.string(), kind: z.string().optional() },
+    heatmap: heatmapSchema.optional(),
+  })
+  .superRefine(({ output: _, heatmap: __, ...entry }, check) => {
     const kind = kindNamed(entry.kind);
     const issues = kind?.facts.safeParse(entry).error?.issues ?? [];
     if (!kind) check.addIssue({ code: "custom", path: ["kind"], message: `no kind of tasks: ${entry.kind}` });
@@ -32,7 +50,7 @@ export const servedTaskSchema = z
 export type ServedTask = Readonly<z.output<typeof servedTaskSchema>>;
 
 /** The task that a file serves. */
-export function taskOfServed({ name, output: _, ...facts }: ServedTask): Task {
+export function taskOfServed({ name, output: _, heatmap: __, ...facts }: ServedTask): Task {
   return openTask({ task: name, ...facts });
 }
 

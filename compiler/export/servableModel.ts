@@ -24,7 +24,10 @@ export function servableFaults(model: ModelProto, metadata: ModelMetadata): Faul
     ...model.graph.node.flatMap((node) => allocationFaults(node, constants)),
     ...metadataFaults(metadata),
     ...inputFaults(model.graph, metadata),
-    ...metadata.tasks.flatMap((task) => outputFaults(model.graph, task)),
+    ...metadata.tasks.flatMap((task) => [
+      ...outputFaults(model.graph, task),
+      ...heatmapFaults(model.graph, task),
+    ]),
   ];
 }
 
@@ -115,15 +118,28 @@ function inputFaults(graph: GraphProto, { preprocessing }: ModelMetadata): Fault
   return typeFaults('input "image"', inputs[0], dtype, [undefined, height, width, channels]);
 }
 
-function outputFaults({ output }: GraphProto, task: ModelMetadata["tasks"][number]): Fault[] {
-  const found = output.find(({ name }) => name === task.output);
+type Entry = ModelMetadata["tasks"][number];
+
+function outputFaults(graph: GraphProto, task: Entry): Fault[] {
+  return wantedFaults(graph, task, task.output, [undefined, taskOfServed(task).width]);
+}
+
+function heatmapFaults(graph: GraphProto, task: Entry): Fault[] {
+  const { heatmap } = task;
+  return heatmap ? wantedFaults(graph, task, heatmap.output, [undefined, heatmap.height, heatmap.width]) : [];
+}
+
+function wantedFaults(
+  { output }: GraphProto,
+  task: Entry,
+  wanted: string,
+  shape: readonly (number | undefined)[],
+): Fault[] {
+  const found = output.find(({ name }) => name === wanted);
   const of = `of task ${JSON.stringify(task.name)}`;
-  if (found) {
-    const what = `output ${JSON.stringify(task.output)} ${of}`;
-    return typeFaults(what, found, "float32", [undefined, taskOfServed(task).width]);
-  }
+  if (found) return typeFaults(`output ${JSON.stringify(wanted)} ${of}`, found, "float32", shape);
   const names = output.map(({ name }) => name);
-  const message = `there is no output ${JSON.stringify(task.output)} ${of}: ${suggestName(task.output, names)}`;
+  const message = `there is no output ${JSON.stringify(wanted)} ${of}: ${suggestName(wanted, names)}`;
   return [{ code: "E_MODEL_OUTPUT", message }];
 }
 

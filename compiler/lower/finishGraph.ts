@@ -44,10 +44,23 @@ export const SIMPLIFY: readonly Pass[] = [
   deadValues,
 ];
 
+function passesOf({ foldNorms = true }: Pick<FinishOptions, "foldNorms">): readonly Pass[] {
+  return foldNorms ? SIMPLIFY : SIMPLIFY.filter((pass) => pass !== batchNormFolding);
+}
+
+/** The first of what finishGraph does alone, for a graph to which more is appended. */
+export function simplifyGraph(
+  graph: Graph,
+  { trace, ...options }: Pick<FinishOptions, "foldNorms" | "trace">,
+): Graph {
+  const stage = `${graph.name}/0-simplify`;
+  return runPasses(graph, passesOf(options), { ops: OPS, trace, allowOwnOps: true, stage });
+}
+
 /** Simplifies, lowers and simplifies again: what an exported graph goes through too. */
 export function finishGraph(graph: Graph, options: FinishOptions = {}): Graph {
-  const { trace, target = DEFAULT_TARGET, foldNorms = true, mixed = false } = options;
-  const simplify = foldNorms ? SIMPLIFY : SIMPLIFY.filter((pass) => pass !== batchNormFolding);
+  const { trace, target = DEFAULT_TARGET, mixed = false } = options;
+  const simplify = passesOf(options);
   const checked = new CheckedNodes();
   const passes = { ops: OPS, trace, checked };
   trace?.(`${graph.name}/1-built`, graph);

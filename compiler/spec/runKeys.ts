@@ -8,6 +8,14 @@ import { PROBE_KEYS } from "./probeKeys.ts";
 const cachePhrase = '"auto", true, false or {draws: n}';
 const packPhrase = '"auto", true, false or the path of a folder';
 
+const unsurePhrase = "{risk: r} or {coverage: c}, a number between 0 and 1";
+
+/** A share that is neither none nor all. */
+function shareOf(name: string) {
+  const expected = phrase(`${name} as a number between 0 and 1`);
+  return z.number(expected).gt(0, expected).lt(1, expected);
+}
+
 /** The keys, in the order in which the README lists them. */
 export const RUN_KEYS = {
   logdir: text("the path of a folder")
@@ -60,6 +68,21 @@ export const RUN_KEYS = {
     .describe(
       "What an image is that cannot be read: stop looks at the head and the end of every file before the first epoch, " +
         "skip decodes all of them and leaves their rows out, 1 % of a table at most.",
+    )
+    .meta(decides("nothing")),
+  unsure: z
+    .union(
+      [
+        z.strictObject({ risk: shareOf("risk").describe("Share of wrong answers among those given.") }),
+        z.strictObject({ coverage: shareOf("coverage").describe("Share of the images that are answered.") }),
+      ],
+      phrase(unsurePhrase),
+    )
+    .nullable()
+    .default(null)
+    .describe(
+      "When an exported model calls its answers unsure, by the validation labels: `{risk: 0.05}` promises that at most " +
+        "that share of the others is wrong, `{coverage: 0.9}` lets the surest nine of ten pass.",
     )
     .meta(decides("nothing")),
   strategy: later("strategy", null).describe("Training on several devices."),

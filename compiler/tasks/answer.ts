@@ -4,10 +4,11 @@
 /** Fields of a prediction beside file and task. */
 export type Answer = Readonly<Record<string, unknown>>;
 
-/** A cell, a number, numbers by name whose order counts, or a list and the cell that it is in a table. */
+/** A cell, a number, yes or no, numbers by name in order, or a list and the cell that it is in a table. */
 export type AnswerValue =
   | string
   | number
+  | boolean
   | readonly (readonly [name: string, value: number])[]
   | { readonly list: readonly string[]; readonly text: string };
 

@@ -16,9 +16,12 @@ export interface ClassAnswer {
   readonly probabilities: Readonly<Record<string, number>>;
   /** The classes in the model's order. */
   readonly classes: readonly string[];
+  /** Whether the probability is below what the model answers with; absent of models that always answer. */
+  readonly unsure?: boolean;
 }
 
-export function classAnswers(classes: readonly string[]): AnswerForm {
+/** `below`: the probability from which on the model is sure; undefined where it always is. */
+export function classAnswers(classes: readonly string[], below?: number): AnswerForm {
   const values = (answer: Answer): ClassAnswer => answer as unknown as ClassAnswer;
   const ordered = ({ probabilities }: ClassAnswer) =>
     classes.map((name) => [name, probabilities[name] ?? Number.NaN] as const);
@@ -33,25 +36,40 @@ export function classAnswers(classes: readonly string[]): AnswerForm {
         probability: numbers[best] ?? Number.NaN,
         probabilities: Object.fromEntries(classes.map((name, c) => [name, numbers[c] ?? Number.NaN])),
         classes,
+        ...(below === undefined ? {} : { unsure: !((numbers[best] ?? Number.NaN) >= below) }),
       };
     },
-    columns: ["class", "probability", "probabilities"],
+    columns: ["class", ...(below === undefined ? [] : [UNSURE]), "probability", "probabilities"],
     values: (answer) => {
       const read = values(answer);
-      return [read.class, read.probability, ordered(read)];
+      return [read.class, ...unsureOf(read), read.probability, ordered(read)];
     },
-    wide: ["", ...classes],
+    wide: ["", ...(below === undefined ? [] : [`(${UNSURE})`]), ...classes],
     wideValues: (answer) => {
       const read = values(answer);
-      return [read.class, ...ordered(read).map(([, value]) => value)];
+      return [read.class, ...unsureOf(read).map(String), ...ordered(read).map(([, value]) => value)];
     },
     shown: {
       head: "class",
-      samples: classes,
-      text: (answer) => values(answer).class,
+      samples: below === undefined ? classes : classes.map(unsureText),
+      text: (answer) => {
+        const read = values(answer);
+        return read.unsure ? unsureText(read.class) : read.class;
+      },
       probability: (answer) => values(answer).probability,
     },
   };
+}
+
+const UNSURE = "unsure";
+
+function unsureOf({ unsure }: ClassAnswer): readonly boolean[] {
+  return unsure === undefined ? [] : [unsure];
+}
+
+/** What a terminal shows of an answer that is better left open. */
+function unsureText(name: string): string {
+  return `${UNSURE} (${name})`;
 }
 
 function areProbabilities(values: readonly number[]): boolean {

@@ -7,6 +7,7 @@ import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
 import { classKey } from "../spec/classKey.ts";
 import { classAnswers } from "./classAnswers.ts";
+import { CLASS_FITS, classCalibration } from "./classCalibration.ts";
 import { ClassEvaluation, classReports } from "./classEvaluation.ts";
 import { FOCAL_SETTINGS, focalClash } from "./focalLoss.ts";
 import { MISSING_CLASS } from "./missing.ts";
@@ -30,7 +31,7 @@ const smoothingPhrase = { error: "a number from 0 on, below 1" };
 /** e of smoothed labels, (1 - e) one-hot + e / K. */
 export const SMOOTHING = z.number(smoothingPhrase).min(0, smoothingPhrase).lt(1, smoothingPhrase);
 
-const factsSchema = z.object({ classes: z.array(z.string()).min(1).max(1_000_000) });
+const factsSchema = z.object({ classes: z.array(z.string()).min(1).max(1_000_000), ...CLASS_FITS });
 
 export const CLASSES: TaskKind = {
   kind: "classes",
@@ -50,12 +51,13 @@ export const CLASSES: TaskKind = {
 };
 
 function openClasses(description: TaskDescription): Task {
-  const { classes } = factsOf(factsSchema, description);
+  const { classes, temperature, unsure } = factsOf(factsSchema, description);
   const logits = { name: "logits", of: (_b: GraphBuilder, y: Value) => y };
   const probabilities = {
     name: "probabilities",
     isShare: true,
-    of: (b: GraphBuilder, y: Value) => b.emit("Softmax", [y], { axis: 1 }),
+    of: (b: GraphBuilder, y: Value) =>
+      b.emit("Softmax", [temperature === undefined ? y : b.div(y, b.scalar(temperature))], { axis: 1 }),
   };
   return {
     ...{ name: description.task, kind: CLASSES.kind, description, width: classes.length, numbers: classes },
@@ -75,7 +77,8 @@ function openClasses(description: TaskDescription): Task {
     served: probabilities,
     evaluation: () => new ClassEvaluation(classes),
     reports: classReports(classes),
-    answers: classAnswers(classes),
+    answers: classAnswers(classes, unsure?.below),
+    ...classCalibration(description, classes.length, temperature),
     distil: divergence,
   };
 }

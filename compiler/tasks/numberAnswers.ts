@@ -2,6 +2,8 @@
 import { type Answer, type AnswerForm, singleAnswer } from "./answer.ts";
 
 const SHOWN_DIGITS = 6;
+/** Of the radius of an interval. */
+const RADIUS_DIGITS = 3;
 /** Numbers of a vector in a terminal's table. */
 const SHOWN_NUMBERS = 6;
 
@@ -11,6 +13,8 @@ export interface NumberAnswer {
   readonly value?: number;
   /** Of a task of several, by name; see ClassAnswer for the order of names that are integers. */
   readonly values?: Readonly<Record<string, number>>;
+  /** How far the truth lies from it at most, nine times of ten; of several by name. Of calibrated models. */
+  readonly within?: number | Readonly<Record<string, number>>;
 }
 
 const SINGLE = singleAnswer(
@@ -20,17 +24,40 @@ const SINGLE = singleAnswer(
   (value) => shownNumber(Number(value)),
 );
 
-/** `names` of the numbers of a row. */
-export function numberAnswers(names: readonly string[]): AnswerForm {
+/** `names` of the numbers of a row; `radius` of the interval round each, where one was fitted. */
+export function numberAnswers(names: readonly string[], radius?: readonly number[]): AnswerForm {
   return {
-    ...(names.length === 1 ? SINGLE : vectorForm(names)),
+    ...(names.length === 1 ? singleForm(radius?.[0]) : vectorForm(names, radius)),
     promise: names.length === 1 ? "number" : `${names.length} numbers`,
     rule: "they must be finite",
     accepts: (numbers) => numbers.every(Number.isFinite),
   };
 }
 
-function vectorForm(names: readonly string[]): Omit<AnswerForm, "promise" | "rule" | "accepts"> {
+type Form = Omit<AnswerForm, "promise" | "rule" | "accepts">;
+
+const WITHIN = "within";
+
+function singleForm(radius: number | undefined): Form {
+  if (radius === undefined) return SINGLE;
+  const numberIn = (answer: Answer): number => (answer as NumberAnswer).value ?? Number.NaN;
+  const more = ` \u00b1 ${Number(radius.toPrecision(RADIUS_DIGITS))}`;
+  return {
+    read: (numbers): Answer => ({ value: numbers[0] ?? Number.NaN, [WITHIN]: radius }),
+    columns: ["value", WITHIN],
+    values: (answer) => [numberIn(answer), radius],
+    wide: ["", `(${WITHIN})`],
+    wideValues: (answer) => [numberIn(answer), radius],
+    shown: {
+      head: "value",
+      samples: [`-1.23456e+100${more}`],
+      text: (answer) => `${shownNumber(numberIn(answer))}${more}`,
+    },
+  };
+}
+
+function vectorForm(names: readonly string[], radius: readonly number[] | undefined): Form {
+  const within = radius && names.map((name, i) => [name, radius[i] ?? Number.NaN] as const);
   const ordered = (answer: Answer) => {
     const { values } = answer as NumberAnswer;
     return names.map((name) => [name, values?.[name] ?? Number.NaN] as const);
@@ -43,9 +70,10 @@ function vectorForm(names: readonly string[]): Omit<AnswerForm, "promise" | "rul
   return {
     read: (numbers): Answer => ({
       values: Object.fromEntries(names.map((name, i) => [name, numbers[i] ?? Number.NaN])),
+      ...(within && { [WITHIN]: Object.fromEntries(within) }),
     }),
-    columns: ["values"],
-    values: (answer) => [ordered(answer)],
+    columns: ["values", ...(within ? [WITHIN] : [])],
+    values: (answer) => [ordered(answer), ...(within ? [within] : [])],
     wide: names,
     wideValues: (answer) => ordered(answer).map(([, value]) => value),
     shown: {

@@ -7,6 +7,7 @@ import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
 import { columnsSetting, settingColumns } from "./columnGroups.ts";
 import { numberAnswers } from "./numberAnswers.ts";
+import { NUMBER_FITS, numberCalibration } from "./numberCalibration.ts";
 import { NumberEvaluation, numberReports } from "./numberEvaluation.ts";
 import { numberParts } from "./numberParts.ts";
 import { inverseCountOf, inverseOf } from "./presence.ts";
@@ -34,10 +35,12 @@ const factsSchema = z
     loss: z.enum(LOSS_NAMES),
     /** Columns of the numbers of a row, where the spec names such. */
     columns: z.array(z.string().min(1)).optional(),
+    ...NUMBER_FITS,
   })
-  .refine(({ mean, deviation, columns = mean }) => {
-    return mean.length === deviation.length && mean.length === columns.length;
-  }, "mean, deviation and columns are of different numbers");
+  .refine(({ mean, deviation, columns = mean, interval }) => {
+    const others = [deviation, columns, interval?.radius ?? mean];
+    return others.every(({ length }) => length === mean.length);
+  }, "mean, deviation, columns and radius are of different numbers");
 type Facts = z.output<typeof factsSchema>;
 
 /** Where Huber's loss goes over from z^2 / 2 to |z| - 1/2. */
@@ -122,7 +125,7 @@ const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 function openNumber(description: TaskDescription): Task {
   const facts = factsOf(factsSchema, description);
-  const { mean, deviation, loss, columns } = facts;
+  const { mean, deviation, loss, columns, interval } = facts;
   const width = mean.length;
   const names =
     columns ?? (width === 1 ? [description.task] : mean.map((_, i) => `${description.task} ${i}`));
@@ -152,7 +155,10 @@ function openNumber(description: TaskDescription): Task {
     served: value,
     evaluation: () => new NumberEvaluation(mean, lossOf),
     reports: { ...numberReports(names), ...numberParts(names) },
-    answers: numberAnswers(names),
+    // Ones: a condition that never holds leaves the number 1, for a batch of any size.
+    explained: (b, y) => b.where(b.emit("Less", [y, y]), y, b.scalar(1)),
+    ...numberCalibration(description, names),
+    answers: numberAnswers(names, interval?.radius),
     distil: (b, y, teacher) => squaredDistance(b, y, teacher, facts),
   };
 }

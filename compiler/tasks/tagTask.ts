@@ -10,6 +10,7 @@ import { FOCAL_SETTINGS, focalClash } from "./focalLoss.ts";
 import { MISSING_TAG } from "./missing.ts";
 import { inverseCountOf } from "./presence.ts";
 import { tagAnswers } from "./tagAnswers.ts";
+import { TAG_FITS, tagCalibration } from "./tagCalibration.ts";
 import { DEFAULT_SEPARATOR, NO_TAGS, tagsOf } from "./tagCells.ts";
 import { TagEvaluation, THRESHOLD, tagReports, thresholdsOf } from "./tagEvaluation.ts";
 import { FLAG_COLUMNS, flagLabels, setLabels, surveyTags } from "./tagLabels.ts";
@@ -38,7 +39,10 @@ const factsSchema = z.object({
   columns: z.array(z.string().min(1)).optional(),
   /** Of exported models: the probability from which on each tag is answered; a half where they are absent. */
   thresholds: z.array(z.number().min(0).max(1)).optional(),
+  ...TAG_FITS,
 });
+
+type Facts = z.output<typeof factsSchema>;
 
 export const TAGS: TaskKind = {
   kind: "tags",
@@ -91,12 +95,12 @@ function describeTags(
 
 function openTags(description: TaskDescription): Task {
   const facts = factsOf(factsSchema, description);
-  const { tags, columns } = facts;
+  const { tags, columns, platt } = facts;
   const logits = { name: "logits", of: (_b: GraphBuilder, y: Value) => y };
   const probabilities = {
     name: "probabilities",
     isShare: true,
-    of: (b: GraphBuilder, y: Value) => b.emit("Sigmoid", [y]),
+    of: (b: GraphBuilder, y: Value) => b.emit("Sigmoid", [platt ? scaled(b, y, platt) : y]),
   };
   return {
     ...{ name: description.task, kind: TAGS.kind, description, width: tags.length, numbers: tags },
@@ -123,6 +127,8 @@ function openTags(description: TaskDescription): Task {
     served: probabilities,
     evaluation: () => new TagEvaluation(tags, facts.thresholds),
     reports: tagReports(tags),
+    explained: (b, y) => b.emit("Hardmax", [platt ? scaled(b, y, platt) : y], { axis: 1 }),
+    ...tagCalibration(description, tags, platt),
     answers: tagAnswers(tags, facts.thresholds ?? tags.map(() => THRESHOLD), facts.separator),
     distil: bernoulliDivergence,
     fitted: (report) => {
@@ -130,6 +136,13 @@ function openTags(description: TaskDescription): Task {
       return thresholds?.length === tags.length ? { ...description, thresholds } : description;
     },
   };
+}
+
+/** Logits by the scale of each tag that was fitted to them. */
+function scaled(b: GraphBuilder, y: Value, { scale, offset }: NonNullable<Facts["platt"]>): Value {
+  const row = (numbers: readonly number[]): Value =>
+    b.constant({ dtype: "float32", shape: [numbers.length], data: Float64Array.from(numbers) });
+  return b.add(b.mul(y, row(scale)), row(offset));
 }
 
 /**

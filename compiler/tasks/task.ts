@@ -7,6 +7,7 @@ import type { GraphBuilder } from "../ir/builder.ts";
 import type { LabelRole } from "../ir/roles.ts";
 import type { Value } from "../ir/types.ts";
 import type { AnswerForm } from "./answer.ts";
+import type { Calibration, HeldOut, Selection, SelectionWish, Unpromised } from "./calibration.ts";
 import type { Evaluation, ReportForm } from "./report.ts";
 
 /**
@@ -141,6 +142,20 @@ export interface Task {
   readonly answers: AnswerForm;
   /** The description with what a report of the validation labels decides: an export has it. */
   readonly fitted?: (report: Readonly<Record<string, unknown>>) => TaskDescription;
+  /** Fits what is served to labels that training has not seen; absent where nothing can be fitted. */
+  readonly calibrate?: (held: HeldOut) => Calibration;
+  /** Finds below which certainty an answer is better left open; absent where answers have none. */
+  readonly select?: (held: HeldOut, wish: SelectionWish) => Selection | Unpromised;
+  /**
+   * What `served` gives, [rows, width], of what `scored` does, by arithmetic on the host: of descriptions that
+   * a calibration has changed, whose `served` no graph of training has.
+   */
+  readonly servedOf?: (y: Float32Array) => Float32Array;
+  /**
+   * Of what the head gives, y [N, width], how much of each number a heat map explains, float32 [N, width];
+   * absent: the largest of each image, alone.
+   */
+  readonly explained?: (b: GraphBuilder, y: Value) => Value;
   /**
    * Sum over the images of the divergence of `y` from what a teacher gives for them (its `served` output),
    * float32 scalar; absent where a kind cannot be distilled.

@@ -2,12 +2,11 @@
 // Nothing is put in place before every file has been opened, run on real images and found equal to the
 // trainer.
 import { join, resolve } from "node:path";
-import { tasksOf } from "../../compiler/bundle/manifestTasks.ts";
 import { type ExportedFile, exportModel } from "../../compiler/export/exportModel.ts";
+import type { HeatmapWish } from "../../compiler/export/heatmaps.ts";
 import { fullMetadata, type ModelKind } from "../../compiler/export/modelMetadata.ts";
 import { writeDirectoryAtomically } from "../files/atomicDirectory.ts";
 import { refuseForeignFolder } from "../files/ownOutput.ts";
-import { fittedDescription } from "../infer/fittedTasks.ts";
 import { OrtHost } from "../ort/ortHost.ts";
 import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
 import { usageError } from "../train/trainerCalls.ts";
@@ -17,14 +16,17 @@ import type { ExportSource } from "./exportSource.ts";
 import { ParameterValues } from "./parameterValues.ts";
 import { checkParity, type ParityCheck } from "./parity.ts";
 import { parityReference } from "./parityImages.ts";
+import { type FitOptions, fitTasks, type TaskCalibration, type TaskSelection } from "./taskFits.ts";
 
 const LIST_FORMAT = "mttc-export";
 
-export interface ExportRunOptions extends RuntimeOptions {
+export interface ExportRunOptions extends RuntimeOptions, FitOptions {
   /** Folder to write; default `<run>/export`. One that holds anything but an earlier export is refused. */
   readonly directory?: string | undefined;
   /** Also write trunk, shared layers and heads as files that compose. */
   readonly split?: boolean | undefined;
+  /** Heat maps to be outputs of the files that take images; `{}`: at the features. Default: none. */
+  readonly heatmaps?: HeatmapWish | undefined;
 }
 
 export interface ExportReport {
@@ -38,14 +40,18 @@ export interface ExportReport {
     readonly bytes: number;
   }[];
   readonly checks: readonly ParityCheck[];
-  /** What is to be said of the images that the comparison used. */
+  /** What was fitted to the validation labels, where that was asked for. */
+  readonly calibration: readonly TaskCalibration[];
+  readonly unsure: readonly TaskSelection[];
+  /** What is to be said of the fits, and of the images that the comparison used. */
   readonly notes: readonly string[];
 }
 
 /**
  * Exports the model of `trainer` as it is now. All files or none are written. E_USAGE for a run without
  * logdir and no `directory`; E_RUN_EXISTS where it holds what is not ours, E_PARITY where one does not agree
- * with the trainer, E_FILE and E_DISK where they cannot be written, E_CKPT_MISMATCH where the parameters of a
+ * with the trainer, E_CONFIG for what fitTasks refuses, E_USAGE and E_NOT_DIFFERENTIABLE for heat maps that
+ * cannot be, E_FILE and E_DISK where they cannot be written, E_CKPT_MISMATCH where the parameters of a
  * run are not those that this mttc builds of its spec.
  */
 export async function exportRun(
@@ -56,16 +62,18 @@ export async function exportRun(
   const manifest = await trainer.manifest();
   const directory = resolve(options.directory ?? join(trainer.directory ?? ".", EXPORT_FOLDER));
   await refuseForeignExport(directory);
-  const classes = tasksOf(manifest).map((task) => fittedDescription(task, trainer.history.at(-1)));
+  const wish = options.unsure ?? trainer.spec.unsure ?? undefined;
+  const fitted = await fitTasks(trainer, manifest, { calibrate: options.calibrate, unsure: wish });
+  const classes = fitted.tasks.map(({ description }) => description);
   const values = new ParameterValues(await trainer.parameters(), manifest);
-  const { split = false } = options;
+  const { split = false, heatmaps } = options;
   const trunk = await trainer.trunk();
   const origin = await exportOrigin(trainer);
-  const files = exportModel(trainer.spec, classes, values, { split, trunk, origin });
+  const files = exportModel(trainer.spec, classes, values, { split, trunk, origin, heatmaps });
   values.refuseUnused();
   const plain = split ? exportModel(trainer.spec, classes, values, { split, trunk, fold: false }) : [];
   const features = plain.filter(({ metadata: { kind } }) => kind === "trunk" || kind === "shared");
-  const { reference, notes } = await parityReference(trainer, features);
+  const { reference, notes } = await parityReference(trainer, fitted.tasks, features);
   const contents = new Map(files.map(({ file, bytes }) => [file, bytes]));
   // What every file says of itself, too: onnxruntime-web shows no metadata.
   const models = Object.fromEntries(files.map(({ file, metadata }) => [file, fullMetadata(metadata)]));
@@ -83,7 +91,11 @@ export async function exportRun(
     },
   });
   const images = reference.images.shape[0] ?? 0;
-  return { directory, images, files: files.map(describeFile), checks, notes };
+  const { calibration, unsure } = fitted;
+  return {
+    ...{ directory, images, files: files.map(describeFile), checks, calibration, unsure },
+    notes: [...fitted.notes, ...notes],
+  };
 }
 
 /** A run without logdir lies in a temporary folder, which goes when the trainer is closed. */

@@ -61,6 +61,19 @@ export async function checkParity(
       const features = truth.get(entry.file);
       const right = features ? await runNamed(host, features, theirs) : undefined;
       for (const [output, { data }] of actual) {
+        // Nobody else draws heat maps (tests compare them with PyTorch): here they only must be some.
+        if (entry.metadata.tasks.some(({ heatmap }) => heatmap?.output === output)) {
+          const absolute = distanceFromShares(data);
+          differences.push({
+            file: entry.file,
+            output,
+            task: undefined,
+            isShare: true,
+            absolute,
+            largest: 1,
+          });
+          continue;
+        }
         const served = entry.metadata.tasks.find((candidate) => candidate.output === output);
         const task = served?.name;
         const isShare = served !== undefined && taskOfServed(served).served.isShare === true;
@@ -136,6 +149,17 @@ function taskRows(
   const all = probabilities.get(task);
   const classes = (all?.length ?? 0) / (images.shape[0] ?? 1);
   return all?.subarray(first * classes, (first + count) * classes);
+}
+
+/** How far numbers lie outside 0 to 1 at most; infinite for NaN. */
+function distanceFromShares(numbers: ArrayLike<number | bigint>): number {
+  let farthest = 0;
+  for (let i = 0; i < numbers.length; i++) {
+    const value = Number(numbers[i]);
+    const off = Math.max(-value, value - 1, 0);
+    farthest = Math.max(farthest, Number.isNaN(off) ? Number.POSITIVE_INFINITY : off);
+  }
+  return farthest;
 }
 
 /**

@@ -2,6 +2,7 @@
 // be read, else noise, so that a finished run can be exported when its images are gone.
 import { MttcError } from "../../compiler/diagnostics.ts";
 import type { ExportedFile } from "../../compiler/export/exportModel.ts";
+import type { Task } from "../../compiler/tasks/task.ts";
 import { RandomStream } from "../draws/randomStream.ts";
 import { type ImageFormat, imageBytes, imageDepth, imageFormat, numbersOver } from "../images/imageFormat.ts";
 import { ImageReader } from "../images/images.ts";
@@ -19,6 +20,7 @@ const NOISE_IMAGES = 16;
 /** Images, what the run makes of them, and what is to be said of them. */
 export async function parityReference(
   source: ExportSource,
+  tasks: readonly Task[],
   features: readonly ExportedFile[],
 ): Promise<{ reference: ParityReference; notes: readonly string[] }> {
   const format = imageFormat(source.spec);
@@ -27,12 +29,30 @@ export async function parityReference(
   const pixels = isNoise ? noise(format, source.spec.norm) : data;
   const shape = [isNoise ? NOISE_IMAGES : count, format.height, format.width, format.channels];
   const depth = imageDepth(format);
-  const probabilities = await source.predictImages(pixels.slice());
+  const probabilities = await servedOutputs(source, tasks, pixels);
   const images: HostTensor = { dtype: depth, shape, data: arrayOver(depth, pixels.buffer) };
   const notes = isNoise
     ? [`compared on noise: no image of the run's labels can be read${fault ? ` (${fault})` : ""}`]
     : [];
   return { reference: { images, probabilities, features }, notes };
+}
+
+/** What the tasks of the export serve: as the run serves it, or, where that was calibrated, by arithmetic. */
+async function servedOutputs(
+  source: ExportSource,
+  tasks: readonly Task[],
+  pixels: Uint8Array,
+): Promise<ReadonlyMap<string, Float32Array>> {
+  const served = await source.predictImages(pixels.slice());
+  if (!tasks.some(({ servedOf }) => servedOf)) return served;
+  const scored = await source.predictImages(pixels.slice(), "scored");
+  return new Map(
+    [...served].map(([name, values]) => {
+      const servedOf = tasks.find((task) => task.name === name)?.servedOf;
+      const y = scored.get(name);
+      return [name, servedOf && y ? servedOf(y) : values];
+    }),
+  );
 }
 
 /** Up to 64 images of the evaluation's rows, evenly spread: bytes of [count,H,W,C], and the first fault. */

@@ -2,8 +2,13 @@
 // what the classes are called is read from the file itself, which is not trusted: it is looked at before it
 // is opened, run in a process of its own under limits, and what it gives is compared with what it promised.
 import { decodeModelProto, type ModelProto } from "../../compiler/codec/protobuf.ts";
-import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
-import { type ModelMetadata, readMetadata, taskOfServed } from "../../compiler/export/modelMetadata.ts";
+import { type Fault, MttcError, suggestName } from "../../compiler/diagnostics.ts";
+import {
+  type Heatmap,
+  type ModelMetadata,
+  readMetadata,
+  taskOfServed,
+} from "../../compiler/export/modelMetadata.ts";
 import { fixedBatch, servableFaults } from "../../compiler/export/servableModel.ts";
 import type { Answer } from "../../compiler/tasks/answer.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
@@ -14,11 +19,13 @@ import type { HostTensor } from "../ort/ortHost.ts";
 import { ortOptions, type RuntimeOptions } from "../ort/runtimeOptions.ts";
 import { exportedModel } from "./exportedModel.ts";
 import { type ModelLimits, ModelProcess } from "./modelProcess.ts";
-import { type ImageFault, type ImageInput, InputReader } from "./predictInputs.ts";
+import { type ImageFault, type ImageInput, InputReader, type ReadBatch } from "./predictInputs.ts";
 
 export type { ModelLimits } from "./modelProcess.ts";
 export type { ImageFault, ImageInput } from "./predictInputs.ts";
 
+/** The largest of a map is 1, up to rounding. */
+const MAP_SLACK = 1e-3;
 const BATCH_IMAGES = 32;
 /** Larger images go in smaller batches: numbers of all its images, at least one image. */
 const BATCH_NUMBERS = 2 ** 24;
@@ -31,6 +38,25 @@ export interface Prediction extends Answer {
   /** The image's path or name; bytes without a name are "image 0" and so on, by their place. */
   readonly file: string;
   readonly task: string;
+}
+
+/** Where in an image a task's answer comes from. */
+export interface ImageHeatmap {
+  /** Row-major [height, width], from 0 to 1. */
+  readonly data: Float32Array;
+  readonly height: number;
+  readonly width: number;
+  /** The layer that it was taken at. */
+  readonly layer: string;
+}
+
+/** An image with what the model says of it, and why. */
+export interface Explanation {
+  readonly file: string;
+  /** Bytes of the image as the model takes it: [height, width, channels] of its `preprocessing`. */
+  readonly pixels: Uint8Array;
+  /** In the order of the tasks. */
+  readonly answers: readonly { readonly prediction: Prediction; readonly heatmap: ImageHeatmap }[];
 }
 
 export interface PredictorOptions extends RuntimeOptions {
@@ -76,9 +102,31 @@ export class Predictor implements AsyncDisposable {
     const file = await exportedModel(path);
     const source = readModelFile(file);
     const model = inFile(file, () => decodeModelProto(source.bytes));
+    return await Predictor.#open(file, model, () => selfContainedBytes(source, model), {
+      limits,
+      ...runtime,
+    });
+  }
+
+  /** Opens the bytes of such a file; `name` is what messages call it. Errors as `open`. */
+  static async openBytes(
+    name: string,
+    bytes: Uint8Array,
+    options: PredictorOptions = {},
+  ): Promise<Predictor> {
+    const model = inFile(name, () => decodeModelProto(bytes));
+    return await Predictor.#open(name, model, () => bytes, options);
+  }
+
+  static async #open(
+    file: string,
+    model: ModelProto,
+    bytesOf: () => Uint8Array,
+    { limits, ...runtime }: PredictorOptions,
+  ): Promise<Predictor> {
     const metadata = readMetadata(model.metadataProps ?? [], file);
     refuseUnservable(file, model, metadata);
-    const bytes = inFile(file, () => selfContainedBytes(source, model));
+    const bytes = inFile(file, bytesOf);
     const opened = await ModelProcess.open(bytes, ortOptions(runtime, false), limits);
     return new Predictor(file, metadata, opened, fixedBatch(model.graph));
   }
@@ -93,10 +141,69 @@ export class Predictor implements AsyncDisposable {
    * together, as they are made. Throws what reading images throws, and E_MODEL_META for numbers that are not
    * what the metadata promise; E_MODEL_ALLOC and E_ORT as `open`.
    */
-  async *predict(
+  async *predict(images: readonly ImageInput[], options: PredictOptions = {}): AsyncGenerator<Prediction> {
+    const outputs = this.metadata.tasks.map(({ output }) => output);
+    for await (const { batch, tensors } of this.#batches(images, outputs, options))
+      for (const [row, name] of batch.names.entries())
+        for (const [t, { output }] of this.metadata.tasks.entries()) {
+          const task = this.tasks[t];
+          if (task) yield toPrediction(name, task, { output, tensor: tensors.get(output) }, row, this.file);
+        }
+  }
+
+  /**
+   * The same with heat maps, an image at a time, of the tasks that `tasks` names (default: all). E_MODEL_META
+   * where the file draws none of a task; else as `predict`.
+   */
+  async *explain(
     images: readonly ImageInput[],
-    { onFault, signal }: PredictOptions = {},
-  ): AsyncGenerator<Prediction> {
+    { tasks, ...options }: PredictOptions & { readonly tasks?: readonly string[] | undefined } = {},
+  ): AsyncGenerator<Explanation> {
+    const drawn = this.#drawnTasks(tasks);
+    const outputs = drawn.flatMap(({ output, heatmap }) => [output, heatmap.output]);
+    for await (const { batch, tensors } of this.#batches(images, outputs, options)) {
+      const size = batch.pixels.length / batch.names.length;
+      for (const [row, file] of batch.names.entries())
+        yield {
+          file,
+          pixels: batch.pixels.slice(row * size, (row + 1) * size),
+          answers: drawn.map(({ task, output, heatmap }) => ({
+            prediction: toPrediction(file, task, { output, tensor: tensors.get(output) }, row, this.file),
+            heatmap: toHeatmap(file, heatmap, tensors.get(heatmap.output), row, this.file),
+          })),
+        };
+    }
+  }
+
+  /** The tasks of those names, each with its outputs. E_USAGE for others; E_MODEL_META without a heat map. */
+  #drawnTasks(names: readonly string[] | undefined) {
+    const known = this.tasks.map(({ name }) => name);
+    const unknown = names?.find((name) => !known.includes(name));
+    if (unknown !== undefined)
+      throw new MttcError({
+        code: "E_USAGE",
+        message: `the model has no task "${unknown}"`,
+        hint: suggestName(unknown, known),
+      });
+    return this.tasks.flatMap((task, t) => {
+      if (names && !names.includes(task.name)) return [];
+      const { output = "", heatmap } = this.metadata.tasks[t] ?? {};
+      if (heatmap) return [{ task, output, heatmap }];
+      throw new MttcError({
+        code: "E_MODEL_META",
+        message: `the model draws no heat map of task "${task.name}"`,
+        at: { file: this.file },
+        hint: "mttc export RUN --heatmap writes one that does; or explain the run itself",
+      });
+    });
+  }
+
+  /** Reads and runs the images in batches, the next one being read meanwhile. */
+  async *#batches(
+    images: readonly ImageInput[],
+    outputs: readonly string[],
+    { onFault, signal }: PredictOptions,
+  ): AsyncGenerator<{ batch: ReadBatch; tensors: ReadonlyMap<string, HostTensor> }> {
     const size = this.#batchImages();
     const read = (first: number) => this.#reader.read(images.slice(first, first + size), first);
     const interrupt = interruptOf(signal);
@@ -111,12 +218,8 @@ export class Predictor implements AsyncDisposable {
         onFault(fault);
       }
       if (batch.names.length === 0) continue;
-      const outputs = await Promise.race([this.#run(batch.pixels, batch.names.length), interrupt]);
-      for (const [row, name] of batch.names.entries())
-        for (const [t, { output }] of this.metadata.tasks.entries()) {
-          const task = this.tasks[t];
-          if (task) yield toPrediction(name, task, { output, tensor: outputs.get(output) }, row, this.file);
-        }
+      const run = this.#run(batch.pixels, batch.names.length, outputs);
+      yield { batch, tensors: await Promise.race([run, interrupt]) };
     }
   }
 
@@ -135,14 +238,17 @@ export class Predictor implements AsyncDisposable {
   }
 
   /** A batch of a fixed size is filled up with black images. */
-  async #run(pixels: Uint8Array<ArrayBuffer>, count: number): Promise<Map<string, HostTensor>> {
+  async #run(
+    pixels: Uint8Array<ArrayBuffer>,
+    count: number,
+    outputs: readonly string[],
+  ): Promise<Map<string, HostTensor>> {
     const { height, width, channels, dtype } = this.metadata.preprocessing;
     const images = this.#fixedBatch ?? count;
     const filled = new Uint8Array((pixels.length / count) * images);
     filled.set(pixels);
     const shape = [images, height, width, channels];
     const image: HostTensor = { dtype, shape, data: arrayOver(dtype, filled.buffer) };
-    const outputs = this.metadata.tasks.map(({ output }) => output);
     return await this.#process.run(image, outputs);
   }
 }
@@ -189,6 +295,27 @@ function toPrediction(
     });
   }
   return { file, task: name, ...answers.read(values) };
+}
+
+function toHeatmap(
+  file: string,
+  { output, height, width, layer }: Heatmap,
+  tensor: HostTensor | undefined,
+  row: number,
+  model: string,
+): ImageHeatmap {
+  const data = Float32Array.from(
+    tensor?.data.slice(row * height * width, (row + 1) * height * width) ?? [],
+    Number,
+  );
+  if (data.length === height * width && data.every((value) => value >= 0 && value <= 1 + MAP_SLACK))
+    return { data, height, width, layer };
+  throw new MttcError({
+    code: "E_MODEL_META",
+    message: `output ${JSON.stringify(output)} gives no heat map of ${height}x${width} from 0 to 1 for ${file}`,
+    at: { file: model },
+    hint: "was the file changed after `mttc export`?",
+  });
 }
 
 function placed(fault: Fault, file: string): Fault {

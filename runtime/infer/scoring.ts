@@ -119,12 +119,13 @@ export async function outputsOfRows(
 }
 
 /**
- * What each task serves, float32 [count, width] row-major, of images in memory: bytes of [count,H,W,C]
+ * What is wanted of each task, float32 [count, width] row-major, of images in memory: bytes of [count,H,W,C]
  * numbers as the reader would give them.
  */
 export async function predictImages(
   scoring: Scoring,
   images: Uint8Array,
+  wanted: WantedOutput = "served",
 ): Promise<Map<string, Float32Array>> {
   const { batchSize } = scoring.manifest;
   const tasks = tasksOf(scoring.manifest);
@@ -135,7 +136,7 @@ export async function predictImages(
     const filled = Math.min(batchSize, count - first);
     const batch = new Uint8Array(batchSize * size);
     batch.set(images.subarray(first * size, (first + filled) * size));
-    const { outputs } = await scoring.device.evaluate({ images: batch }, "served");
+    const { outputs } = await scoring.device.evaluate({ images: batch }, wanted);
     for (const { name, width } of tasks) {
       const values = outputs.get(name)?.subarray(0, filled * width);
       if (values) results.get(name)?.set(values, first * width);

@@ -158,6 +158,12 @@ export class TrainedRun implements AsyncDisposable {
     };
   }
 
+  /** The validation rows alone; undefined where there are none. Errors as of `labels`. */
+  async validation(): Promise<EvaluationRows | undefined> {
+    const rows = await this.labels();
+    return rows.split === "val" ? rows : undefined;
+  }
+
   /** Evaluates on `rows`, those of `labels`; tags by the thresholds that the run's validation has fitted. */
   async evaluate({ rows }: Pick<EvaluationRows, "rows">): Promise<EvaluationReport> {
     return await evaluateRows(this.#scoring, rows);
@@ -174,8 +180,8 @@ export class TrainedRun implements AsyncDisposable {
   }
 
   /** The same of images in memory: bytes of [count,H,W,C] numbers as the reader gives them. */
-  async predictImages(images: Uint8Array): Promise<Map<string, Float32Array>> {
-    return await predictImages(this.#scoring, images);
+  async predictImages(images: Uint8Array, wanted?: WantedOutput): Promise<Map<string, Float32Array>> {
+    return await predictImages(this.#scoring, images, wanted);
   }
 
   /** The imported network behind the spec's fcn. E_CKPT_MISMATCH where its file is another now. */

@@ -10,13 +10,21 @@ import { initialValue } from "../../compiler/model/initialValues.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
 import { writeRunSheet } from "../augment/runSheet.ts";
+import type { EvaluationRows } from "../infer/evaluationLabels.ts";
 import type { EvaluationReport } from "../infer/evaluationReport.ts";
-import { evaluateRows, predictImages, predictPaths } from "../infer/scoring.ts";
+import {
+  evaluateRows,
+  outputsOfRows,
+  predictImages,
+  predictPaths,
+  type WantedOutput,
+} from "../infer/scoring.ts";
 import { TrainedRun } from "../infer/trainedRun.ts";
 import type { LabelledRows } from "../labels/classes.ts";
 import { refuseSinks } from "../logs/runLogs.ts";
 import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
 import type { ProbeOptions } from "../probes/probeSettings.ts";
+import type { ImageRows } from "../tables/imageRows.ts";
 import { proveCaptureOf } from "./captureProof.ts";
 import { type EpochReport, EventHub, type TrainerEvents } from "./events.ts";
 import { type Experiment, experimentFromRun } from "./experiment.ts";
@@ -177,8 +185,21 @@ export class MultiTaskTrainer implements AsyncDisposable {
   }
 
   /** The same of images in memory: bytes of [count,H,W,C] numbers as images are read. */
-  async predictImages(images: Uint8Array): Promise<Map<string, Float32Array>> {
-    return await (this.#run?.predictImages(images) ?? predictImages(await this.#open(), images));
+  async predictImages(images: Uint8Array, wanted?: WantedOutput): Promise<Map<string, Float32Array>> {
+    return await (this.#run?.predictImages(images, wanted) ??
+      predictImages(await this.#open(), images, wanted));
+  }
+
+  /** What is wanted of each task, float32 [rows, width] row-major, of the images of rows. */
+  async outputsOf(rows: ImageRows, wanted: WantedOutput): Promise<Map<string, Float32Array>> {
+    return await (this.#run?.outputsOf(rows, wanted) ?? outputsOfRows(await this.#open(), rows, wanted));
+  }
+
+  /** The validation rows and their labels; undefined where there are none. */
+  async validation(): Promise<EvaluationRows | undefined> {
+    if (this.#run) return await this.#run.validation();
+    const { val } = (await this.#open()).labels;
+    return val && { split: "val", table: undefined, rows: val, absent: [], warnings: [] };
   }
 
   /**

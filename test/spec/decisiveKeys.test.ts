@@ -75,7 +75,7 @@ test("each key says in the schema what of it decides, and the JSON Schema for ed
     ],
     ...["max_megapixels", "missing", "notes", "num_parallel_calls", "on_bad_image", "pack", "path_prefix"],
     ...["path_suffix", "query_fig", "rotation_test", "save_projections", "split_leak", "teacher"],
-    ...["test_labels", "train_labels", "unknown_val_classes", "val_labels", "visualize_kernels"],
+    ...["test_labels", "train_labels", "unknown_val_classes", "unsure", "val_labels", "visualize_kernels"],
   ]);
   expect(JSON.stringify(specJsonSchema())).not.toContain('"decides"');
 });

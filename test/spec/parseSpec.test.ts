@@ -66,6 +66,7 @@ describe("a good spec", () => {
       sobel: false,
       cache_features: "auto",
       precision: "fp32",
+      unsure: null,
       strategy: null,
       downstream_labels: null,
       linear_probe: true,
