@@ -22,6 +22,8 @@ const MIN_SIDE = 16;
 const FALLBACK_SIDE = 64;
 const WIDTHS = [16, 32, 64, 128];
 const SHOWN_CLASSES = 6;
+/** So many classes that are all numbers may be measured. */
+const MANY_NUMBERS = 12;
 const MAX_BATCH = 32;
 
 /** The text of a spec, valid YAML. */
@@ -113,7 +115,12 @@ function describeTask({ labelled, classes, kind, columns }: TaskColumn, rows: nu
   if (kind) return visibleText(`${labelled} of ${rows} rows, ${kind.holds}`);
   const shown = classes.slice(0, SHOWN_CLASSES).map((entry) => `${entry.name} ${entry.rows}`);
   const more = classes.length > SHOWN_CLASSES ? `, and ${classes.length - SHOWN_CLASSES} more` : "";
-  return visibleText(`${labelled} of ${rows} rows, ${classes.length} classes: ${shown.join(", ")}${more}`);
+  const areNumbers =
+    classes.length >= MANY_NUMBERS && classes.every(({ name }) => Number.isFinite(Number(name)));
+  const otherwise = areNumbers ? "; if they are measured: {kind: number}, several with columns: [...]" : "";
+  return visibleText(
+    `${labelled} of ${rows} rows, ${classes.length} classes: ${shown.join(", ")}${more}${otherwise}`,
+  );
 }
 
 function comment(text: string): string {

@@ -177,6 +177,8 @@ function groupsOf({ mean, deviation }: Facts, names: readonly string[]): Task["g
       return mean.length === 1 ? groups : groups.map((group) => `${names[i]} ${group}`);
     }),
     areClasses: false,
+    areOrdered: true,
+    text: mean.length === 1 ? "a number, by ranges" : `${mean.length} numbers, by ranges`,
     of: (row) =>
       Array.from(row).flatMap((value, i) => {
         if (Number.isNaN(value)) return [];

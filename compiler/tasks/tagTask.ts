@@ -113,6 +113,7 @@ function openTags(description: TaskDescription): Task {
     groups: {
       names: [...tags, NO_TAGS],
       areClasses: false,
+      text: `${tags.length} tags`,
       of: (row) => {
         const flags = Array.from(row);
         const given = flags.flatMap((flag, i) => (flag === 1 ? [i] : []));

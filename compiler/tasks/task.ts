@@ -118,6 +118,10 @@ export interface Task {
     readonly names: readonly string[];
     /** Whether each must occur, and stands for itself. */
     readonly areClasses: boolean;
+    /** What they are, for people ("3 tags"); absent: so many classes. */
+    readonly text?: string;
+    /** Whether their order says something, as that of ranges does. */
+    readonly areOrdered?: boolean;
     /** Places among `names` of what a row's label says; none where it is missing. */
     readonly of: (row: ArrayLike<number>) => readonly number[];
   };

@@ -1,4 +1,6 @@
-// The bars of one task: labelled rows of each class, the largest first, training above validation.
+// The bars of one task: labelled rows of each class or tag, the largest first, or of each range of numbers,
+// in their order; training above validation.
+import { need } from "../../compiler/diagnostics.ts";
 import type { LabelStatistics } from "../labels/labelStatistics.ts";
 import type { Canvas } from "./canvas.ts";
 import { COLOURS, countText, nameWidth, PANEL_PADDING, type Panel, rowCount } from "./panel.ts";
@@ -17,30 +19,31 @@ interface ClassBar {
 
 /** The panel of a task, `width` wide. */
 export function classPanel(statistics: LabelStatistics, task: string, width: number): Panel {
-  const { classes, train, val } = statistics;
+  const { classes, train, val, tasks } = statistics;
+  const { text, areClasses, areOrdered, labelled } = need(tasks[task], task);
   const bars = (classes[task] ?? []).map((name, i) => ({
     name,
     train: train[task]?.[i] ?? 0,
     val: val?.[task]?.[i] ?? 0,
   }));
-  const sorted = bars.toSorted((a, b) => b.train - a.train || b.val - a.val);
+  const sorted = areOrdered ? bars : bars.toSorted((a, b) => b.train - a.train || b.val - a.val);
   // One class more takes no more room than the words about it.
   const most = sorted.length > MOST_CLASSES + 1 ? MOST_CLASSES : sorted.length;
   const [shown, rest] = [sorted.slice(0, most), sorted.slice(most)];
-  const total = (of: "train" | "val"): number => bars.reduce((sum, bar) => sum + bar[of], 0);
-  const validation = val ? `, ${countText(total("val"))} to validate` : "";
-  const lacking = bars.filter((bar) => bar.train === 0).length;
+  const validation = val ? `, ${countText(labelled.val)} to validate` : "";
+  const lacking = areClasses ? bars.filter((bar) => bar.train === 0).length : 0;
   const without = lacking > 0 ? `; ${lacking} without a training row` : "";
   return {
     title: task,
-    note: `${bars.length} classes${without}; ${rowCount(total("train"))} labelled to train${validation}`,
+    note: `${text}${without}; ${rowCount(labelled.train)} labelled to train${validation}`,
     height: (shown.length + (rest.length > 0 ? 1 : 0)) * ROW_HEIGHT,
     draw: (canvas, x, y) => {
       const inner = width - 2 * PANEL_PADDING;
       const names = nameWidth(shown.map(({ name }) => name));
       const largest = Math.max(1, ...bars.map((bar) => Math.max(bar.train, bar.val)));
       shown.forEach((bar, row) => {
-        drawBar(canvas, bar, { x, y: y + row * ROW_HEIGHT, inner, names, largest, hasVal: val !== null });
+        const place = { x, y: y + row * ROW_HEIGHT, inner, names, largest, hasVal: val !== null };
+        drawBar(canvas, bar, { ...place, mustOccur: areClasses });
       });
       if (rest.length === 0) return;
       drawRest(canvas, rest, x + names + GAP, y + shown.length * ROW_HEIGHT, inner - names - GAP);
@@ -57,10 +60,12 @@ interface BarPlace {
   /** Rows that fill the whole width. */
   readonly largest: number;
   readonly hasVal: boolean;
+  /** Whether no row at all is to be seen at once. */
+  readonly mustOccur: boolean;
 }
 
 function drawBar(canvas: Canvas, bar: ClassBar, place: BarPlace): void {
-  const { x, y, inner, names, largest, hasVal } = place;
+  const { x, y, inner, names, largest, hasVal, mustOccur } = place;
   const left = x + names + GAP;
   const numbers = hasVal ? 2 * NUMBER_WIDTH : NUMBER_WIDTH;
   const width = inner - names - GAP - numbers;
@@ -68,7 +73,11 @@ function drawBar(canvas: Canvas, bar: ClassBar, place: BarPlace): void {
   const long = (rows: number): number => (rows > 0 ? Math.max(1, (width * rows) / largest) : 0);
   canvas.rectangle(left, y + (hasVal ? 3 : 4), long(bar.train), hasVal ? 9 : 13, COLOURS.train);
   const number = (rows: number, right: number, colour: "text" | "muted"): void => {
-    const style = { align: "right", colour: COLOURS[rows === 0 ? "warning" : colour], size: 11 } as const;
+    const style = {
+      align: "right",
+      colour: COLOURS[rows === 0 && mustOccur ? "warning" : colour],
+      size: 11,
+    } as const;
     canvas.text(countText(rows), right, y + 3, style);
   };
   number(bar.train, x + inner - numbers + NUMBER_WIDTH, "text");
@@ -79,9 +88,10 @@ function drawBar(canvas: Canvas, bar: ClassBar, place: BarPlace): void {
 
 /** The classes without bars, in words. */
 function drawRest(canvas: Canvas, rest: readonly ClassBar[], x: number, y: number, inner: number): void {
-  const [most, least] = [rest[0]?.train ?? 0, rest.at(-1)?.train ?? 0];
+  const rows = rest.map(({ train }) => train).sort((a, b) => a - b);
+  const [most, least] = [rows.at(-1) ?? 0, rows[0] ?? 0];
   const total = rest.reduce((sum, { train }) => sum + train, 0);
   const each = most === least ? `${rowCount(most)} each` : `${countText(least)} to ${rowCount(most)} each`;
-  const text = `and ${rest.length} more classes: ${each}, ${countText(total)} in all`;
+  const text = `and ${rest.length} more: ${each}, ${countText(total)} in all`;
   canvas.text(text, x, y + 2, { colour: COLOURS.muted, most: inner });
 }

@@ -5,7 +5,7 @@ import { openTasks } from "../../compiler/tasks/openTask.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
 import { type ClassNames, type LabelledRows, labelsByTask, type PreparedLabels } from "./classes.ts";
 import { type BatchSpec, sampleProbabilities } from "./sampler.ts";
-import { countLabelled, hasLabel, rowCount } from "./taskLabels.ts";
+import { countLabelled, hasLabel, rowCount, type TaskLabels } from "./taskLabels.ts";
 
 /** What one task has in the training table. */
 export interface TaskBatchShare {
@@ -16,6 +16,16 @@ export interface TaskBatchShare {
   readonly perBatch: number;
   /** Chance that a batch has no labelled row. */
   readonly chanceOfNone: number;
+}
+
+/** What labels of a task are counted by, and in how many rows there are any. */
+export interface TaskGroups {
+  readonly text: string;
+  /** Whether each must occur. */
+  readonly areClasses: boolean;
+  /** Whether their order says something. */
+  readonly areOrdered: boolean;
+  readonly labelled: { readonly train: number; readonly val: number };
 }
 
 /** All that is counted of the labels of a run. */
@@ -29,6 +39,8 @@ export interface LabelStatistics {
   readonly val: Readonly<Record<string, readonly number[]>> | null;
   /** The same of the test table. */
   readonly test: Readonly<Record<string, readonly number[]>> | null;
+  /** Of each task: what `classes` holds, for people, and in which order; rows with a label. */
+  readonly tasks: Readonly<Record<string, TaskGroups>>;
   /** Training rows that both tasks label, [tasks][tasks]. */
   readonly together: readonly (readonly number[])[];
   readonly batch: readonly TaskBatchShare[];
@@ -47,11 +59,28 @@ export function labelStatistics(prepared: PreparedLabels, spec: BatchSpec): Labe
     classes: Object.fromEntries(tasks.map(({ name, groups }) => [name, groups.names])),
     train: groupCounts(train, tasks),
     val: val ? groupCounts(val, tasks) : null,
+    tasks: taskGroups(tasks, train, val),
     test: test ? groupCounts(test, tasks) : null,
     together: labelledTogether(train),
     batch: batchShares(train, spec),
     batchSize: spec.batch_size,
   };
+}
+
+function taskGroups(
+  tasks: readonly Task[],
+  train: LabelledRows,
+  val: LabelledRows | undefined,
+): Record<string, TaskGroups> {
+  const [ofTrain, ofVal] = [labelsByTask(train), val && labelsByTask(val)];
+  const count = (labels: TaskLabels | undefined): number => (labels ? countLabelled(labels) : 0);
+  return Object.fromEntries(
+    tasks.map(({ name, groups }) => {
+      const { names, areClasses, areOrdered = false, text = `${names.length} classes` } = groups;
+      const labelled = { train: count(ofTrain.get(name)), val: count(ofVal?.get(name)) };
+      return [name, { text, areClasses, areOrdered, labelled }];
+    }),
+  );
 }
 
 /** Labelled rows of each of a task's groups: of its classes, or of ranges of its numbers. */

@@ -39,7 +39,11 @@ function bars({ width, height, at }: Picture, colour: string, from = 0, to = wid
   return lengths;
 }
 
-function statistics(tasks: Record<string, number[]>, val?: Record<string, number[]>): LabelStatistics {
+function statistics(
+  tasks: Record<string, number[]>,
+  val?: Record<string, number[]>,
+  kind: { areClasses: boolean; areOrdered: boolean } = { areClasses: true, areOrdered: false },
+): LabelStatistics {
   const names = Object.keys(tasks);
   const rows = Math.max(...Object.values(tasks).map((counts) => counts.reduce((a, b) => a + b, 0)));
   return {
@@ -48,6 +52,9 @@ function statistics(tasks: Record<string, number[]>, val?: Record<string, number
     train: tasks,
     val: val ?? null,
     test: null,
+    tasks: Object.fromEntries(
+      names.map((name) => [name, { text: "", ...kind, labelled: { train: rows, val: val ? rows : 0 } }]),
+    ),
     together: names.map(() => names.map(() => rows)),
     batch: names.map((task) => ({ task, labelled: rows, perBatch: 4, chanceOfNone: 0 })),
     batchSize: 8,
@@ -62,6 +69,14 @@ describe("the sheet", () => {
     const [first = 0] = found;
     expect(found).toEqual([first, Math.round(first / 2), Math.round(first / 4)]);
     expect(first).toBeGreaterThan(sheet.width / 4);
+  });
+
+  test("keeps ranges of numbers in their order, and passes over empty ones", async () => {
+    const ranges = statistics({ a: [25, 100, 0, 50] }, undefined, { areClasses: false, areOrdered: true });
+    const sheet = await decode(await drawStatisticsSheet(ranges, "t"));
+    const [first = 0, second = 0, third = 0] = bars(sheet, COLOURS.train, 0, sheet.width / 2);
+    expect([Math.round(second / first), Math.round(second / third)]).toEqual([4, 2]);
+    expect(bars(sheet, COLOURS.warning)).toEqual([]);
   });
 
   test("shows validation beside training, where there is any", async () => {

@@ -95,7 +95,15 @@ describe("the labels of a group", () => {
       ["box", "y", 2],
     ]);
     const options = { batch_size: 2, balance_probs: true, balance_classes: false };
-    const { train, together, batch } = labelStatistics(prepared, options);
+    const { train, together, batch, tasks } = labelStatistics(prepared, options);
+    expect(tasks).toEqual({
+      kind: { text: "2 classes", areClasses: true, areOrdered: false, labelled: { train: 3, val: 0 } },
+      colours: { text: "3 tags", areClasses: false, areOrdered: false, labelled: { train: 2, val: 0 } },
+      box: {
+        ...{ text: "2 numbers, by ranges", areClasses: false, areOrdered: true },
+        labelled: { train: 3, val: 0 },
+      },
+    });
     expect(train.colours).toEqual([1, 1, 1, 0]);
     expect(together[2]).toEqual([2, 2, 3]);
     expect(batch.map(({ labelled }) => labelled)).toEqual([3, 2, 3]);
