@@ -8,9 +8,7 @@ import type { ReportForm, TaskReport } from "../../compiler/tasks/report.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
 import type { EvaluationReport } from "../infer/evaluationReport.ts";
 import type { EpochReport } from "./events.ts";
-
-/** The tasks that reports are of: their form is that of the tasks' kinds. */
-export type ReportedTasks = readonly Pick<Task, "name" | "reports">[];
+import { bestOf, GAIN, gainsOf, judgeOf, type ReportedTasks } from "./judgement.ts";
 
 /** JSON has no NaN: it is null there. */
 const figure = z
@@ -20,33 +18,25 @@ const figure = z
 const figures = z.record(z.string(), figure);
 
 /**
- * Number in `history` of the epoch whose tasks gained most over their baselines, the first of equal ones; the
- * gain is the mean over tasks with validation labels of (f - f0) / (1 - f0), f and f0 being the figure that
- * the task's kind judges by and its baseline. Undefined where nothing was validated.
+ * Place in `history` of the best epoch, the first of equal ones: by `monitor`, without it the one whose tasks
+ * gained most over their baselines. Undefined where nothing was validated. E_CONFIG as judgeOf.
  */
-export function bestEpoch(history: readonly EpochReport[], tasks: ReportedTasks): number | undefined {
-  let [best, most]: [number | undefined, number] = [undefined, -Infinity];
-  for (const [index, report] of history.entries()) {
-    const gain = meanGain(report, tasks);
-    if (gain > most) [best, most] = [index, gain];
-  }
-  return best;
+export function bestEpoch(
+  history: readonly EpochReport[],
+  tasks: ReportedTasks,
+  monitor: string = GAIN,
+): number | undefined {
+  return bestOf(history, judgeOf(monitor, tasks));
 }
 
 /** What an epoch's tasks gained over their baselines, the mean over those that were validated; else NaN. */
 export function meanGain({ evaluation }: Pick<EpochReport, "evaluation">, tasks: ReportedTasks): number {
-  const gains = tasks
-    .flatMap(({ name, reports }) => {
-      const report = evaluation?.tasks[name];
-      return report ? [reports.gain(report)] : [];
-    })
-    .filter(Number.isFinite);
-  return gains.reduce((sum, one) => sum + one, 0) / gains.length;
+  return gainsOf(evaluation, tasks).mean ?? Number.NaN;
 }
 
 /** Drops the details of all epochs but the newest and the best. */
-export function dropOldDetails(history: EpochReport[], tasks: ReportedTasks): void {
-  const kept = new Set([history.length - 1, bestEpoch(history, tasks)]);
+export function dropOldDetails(history: EpochReport[], tasks: ReportedTasks, monitor?: string): void {
+  const kept = new Set([history.length - 1, bestEpoch(history, tasks, monitor)]);
   for (const [index, report] of history.entries())
     if (!kept.has(index) && hasDetails(report, tasks))
       history[index] = withTasks(report, tasks, (task, form) => ({
@@ -68,10 +58,15 @@ export function storedHistory(history: readonly EpochReport[], tasks: ReportedTa
 }
 
 /**
- * The reports of what `storedHistory` or an earlier version stored. E_CKPT_CORRUPT, naming the first place
- * that is not as it should be.
+ * The reports of what `storedHistory` or an earlier version stored, the best by `monitor` with its details.
+ * E_CKPT_CORRUPT, naming the first place that is not as it should be.
  */
-export function readHistory(stored: unknown, tasks: ReportedTasks, file: string): EpochReport[] {
+export function readHistory(
+  stored: unknown,
+  tasks: ReportedTasks,
+  file: string,
+  monitor?: string,
+): EpochReport[] {
   try {
     const epochs = schemaOf(tasks).parse(stored);
     const plain = epochs.map(({ trainFigures, scalars, evaluation, ...report }): EpochReport => {
@@ -83,7 +78,7 @@ export function readHistory(stored: unknown, tasks: ReportedTasks, file: string)
         ...form.constants,
       }));
     });
-    for (const index of new Set([plain.length - 1, bestEpoch(plain, tasks)])) {
+    for (const index of new Set([plain.length - 1, bestEpoch(plain, tasks, monitor)])) {
       const report = plain[index ?? -1];
       const kept = epochs[index ?? -1]?.evaluation?.tasks;
       if (report && kept)
