@@ -12,6 +12,7 @@ import { readUpToDate, STATE_FILE, writeBundleDirectory } from "../runtime/runs/
 import { compilationKey } from "../runtime/runs/compilationKey.ts";
 import type { StoredManifest } from "../runtime/runs/manifestReading.ts";
 import type { Experiment } from "../runtime/train/experiment.ts";
+import { InitialWeights } from "../runtime/train/initialWeights.ts";
 import { dumpTrace, joinTraces, type StageTime, timingTrace } from "./graphDump.ts";
 import { loadClasses } from "./knownClasses.ts";
 import { shownPath } from "./pathText.ts";
@@ -39,11 +40,12 @@ export async function compileExperiment(
   for (const note of models.notes) terminal.note(visibleText(note));
   for (const warning of [...specWarnings(experiment.spec), ...warnings])
     terminal.note(`${terminal.noteColours.yellow("warning:")} ${visibleText(warning)}`);
+  const initial = await InitialWeights.read(experiment.spec, experiment.baseDirectory, classes);
   const timing = timingTrace();
   const dump = process.env.MTTC_DUMP;
   const { spec } = experiment;
   const { target } = flags;
-  const key = compilationKey({ spec, classes, models, target });
+  const key = compilationKey({ spec, classes, models, target, initial: initial?.sha256 });
   // A compilation for a device names what its kernels leave out, and one that is watched has to be done.
   const isWatched = flags.timing === true || Boolean(dump);
   const isWhole = TARGET_TRAITS[target].kernelFaults === undefined && !isWatched;
@@ -53,7 +55,9 @@ export async function compileExperiment(
   const warn = (fault: Fault): void =>
     terminal.note(`${terminal.noteColours.yellow("warning:")} ${formatFault(fault)}`);
   const started = performance.now();
-  const bundle = compile(spec, classes, { ...models, target, trace, warn });
+  const bundle = compile(spec, classes, { ...models, initialValues: initial?.values, target, trace, warn });
+  initial?.refuseNone();
+  for (const line of initial?.lines() ?? []) terminal.note(visibleText(line));
   const milliseconds = performance.now() - started;
   const { files } = await writeBundleDirectory(directory, bundle, { key });
   if (flags.timing && !flags.json) terminal.out(timingTable(timing.times, terminal));

@@ -1,4 +1,4 @@
-// What `mttc evaluate` does: a run's newest checkpoint on labels of its own or of another table -> tables or
+// What `mttc evaluate` does: one of a run's checkpoints on labels of its own or of another table -> tables or
 // JSON, and what it says of each image.
 import { tasksOf } from "../compiler/bundle/manifestTasks.ts";
 import { MttcError } from "../compiler/diagnostics.ts";
@@ -6,16 +6,19 @@ import { visibleText } from "../compiler/visibleText.ts";
 import type { EvaluationChoice, EvaluationRows } from "../runtime/infer/evaluationLabels.ts";
 import type { EvaluationReport } from "../runtime/infer/evaluationReport.ts";
 import { TrainedRun } from "../runtime/infer/trainedRun.ts";
+import { choiceText } from "../runtime/runs/checkpointChoice.ts";
+import { readOptions } from "./checkpointFlag.ts";
 import { detailTexts, evaluationTable } from "./evaluationTables.ts";
 import { shownPath } from "./pathText.ts";
 import type { OutputFlags } from "./predictionOutputs.ts";
 import { writeRunPredictions } from "./runPredictions.ts";
-import { type RuntimeFlags, runtimeOptions } from "./runtimeOptions.ts";
+import { type CheckpointFlags, type RuntimeFlags, runtimeOptions } from "./runtimeOptions.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Options of the command. */
 export interface EvaluateFlags
   extends RuntimeFlags,
+    CheckpointFlags,
     Pick<OutputFlags, "output" | "csv" | "wide" | "excel" | "overwrite"> {
   readonly test?: boolean;
   readonly labels?: string;
@@ -40,7 +43,7 @@ export async function evaluateRun(
   terminal: Terminal,
 ): Promise<void> {
   const choice = choiceOf(flags);
-  await using run = await TrainedRun.open(folder, runtimeOptions(flags));
+  await using run = await TrainedRun.open(folder, runtimeOptions(flags), readOptions(flags));
   const rows = await run.labels(choice);
   const tasks = tasksOf(await run.manifest());
   const scores = rows.absent.length < tasks.length;
@@ -94,6 +97,7 @@ async function report(
   const source = table === undefined ? "" : `, ${shownPath(table)}`;
   terminal.out(`${figures.images} images of ${LABELS_ARE[split]}${source}`);
   terminal.out(`the model of ${shownPath(run.checkpoint.path)}`);
+  terminal.out(choiceText(run.checkpoint.choice));
   const tasks = tasksOf(await run.manifest()).filter(({ name }) => !absent.includes(name));
   terminal.out(evaluationTable(figures, tasks, terminal));
   for (const task of tasks) {
@@ -104,9 +108,10 @@ async function report(
 }
 
 function reportJson(given: string, run: TrainedRun, rows: EvaluationRows, figures: EvaluationReport): string {
-  const { path, epoch } = run.checkpoint;
+  const { path, epoch, choice } = run.checkpoint;
   const labels = { train: "training", val: "validation", test: "test", other: "other" }[rows.split];
-  const used = { run: given, labels, table: rows.table ?? null, checkpoint: path, epoch };
+  const model = { checkpoint: path, epoch, best: choice.isBest };
+  const used = { run: given, labels, table: rows.table ?? null, ...model };
   const absent = rows.absent.length > 0 ? { notScored: rows.absent } : {};
   return JSON.stringify({ ...used, ...absent, ...figures }, null, 2);
 }

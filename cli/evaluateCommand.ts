@@ -1,8 +1,8 @@
-// `mttc evaluate RUN`: the run's newest checkpoint on its validation labels (else its training labels), its
+// `mttc evaluate RUN`: the run's best checkpoint on its validation labels (else its training labels), its
 // test labels, or any other table, whose tasks are scored as far as it has them.
 import type { Command } from "commander";
 import type { EvaluateFlags } from "./evaluateAction.ts";
-import { withProviderOption, withRuntimeOptions } from "./runtimeOptions.ts";
+import { withCheckpointOption, withProviderOption, withRuntimeOptions } from "./runtimeOptions.ts";
 import type { Terminal } from "./terminal.ts";
 
 export function addEvaluateCommand(program: Command, terminal: Terminal): void {
@@ -20,10 +20,12 @@ export function addEvaluateCommand(program: Command, terminal: Terminal): void {
     .option("--excel", "CSV as Excel takes it: with a byte order mark, formulas as text")
     .option("--overwrite", "replace a file that mttc did not write")
     .option("--json", "print the report as JSON; without labels the predictions");
-  withProviderOption(withRuntimeOptions(command)).action(async (run: string, flags: EvaluateFlags) => {
-    const { runFolderOf } = await import("./specFile.ts");
-    const folder = await runFolderOf(run);
-    const { evaluateRun } = await import("./evaluateAction.ts");
-    await evaluateRun(run, folder, flags, terminal);
-  });
+  withProviderOption(withRuntimeOptions(withCheckpointOption(command))).action(
+    async (run: string, flags: EvaluateFlags) => {
+      const { runFolderOf } = await import("./specFile.ts");
+      const folder = await runFolderOf(run);
+      const { evaluateRun } = await import("./evaluateAction.ts");
+      await evaluateRun(run, folder, flags, terminal);
+    },
+  );
 }

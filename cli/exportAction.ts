@@ -6,14 +6,16 @@ import { EXPORT_FOLDER } from "../runtime/export/exportedModel.ts";
 import { type ExportReport, exportRun, refuseForeignExport } from "../runtime/export/exportRun.ts";
 import { PARITY_TOLERANCE } from "../runtime/export/parity.ts";
 import { TrainedRun } from "../runtime/infer/trainedRun.ts";
+import { type CheckpointChoice, choiceText } from "../runtime/runs/checkpointChoice.ts";
+import { readOptions } from "./checkpointFlag.ts";
 import { fitTexts } from "./fitTables.ts";
 import { shownPath } from "./pathText.ts";
-import { type RuntimeFlags, runtimeOptions } from "./runtimeOptions.ts";
+import { type CheckpointFlags, type RuntimeFlags, runtimeOptions } from "./runtimeOptions.ts";
 import { bytes, renderTable } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Options of the command. */
-export interface ExportFlags extends RuntimeFlags {
+export interface ExportFlags extends RuntimeFlags, CheckpointFlags {
   readonly output?: string;
   readonly split?: boolean;
   readonly calibrate?: boolean;
@@ -29,12 +31,14 @@ export async function exportFromRun(folder: string, flags: ExportFlags, terminal
   const fits = fitsOf(flags);
   await refuseForeignExport(resolve(flags.output ?? join(folder, EXPORT_FOLDER)));
   const runtime = runtimeOptions(flags);
-  await using trained = await TrainedRun.open(folder, runtime);
+  await using trained = await TrainedRun.open(folder, runtime, readOptions(flags));
   for (const warning of trained.warnings) terminal.note(visibleText(warning));
   const files = { directory: flags.output, split: flags.split };
   const report = await exportRun(trained, { ...runtime, ...files, ...fits });
   for (const note of report.notes) terminal.note(visibleText(note));
-  terminal.out(flags.json ? JSON.stringify(report, null, 2) : exportText(report, terminal));
+  const { epoch, choice } = trained.checkpoint;
+  const all = { ...report, epoch, best: choice.isBest };
+  terminal.out(flags.json ? JSON.stringify(all, null, 2) : exportText(report, choice, terminal));
 }
 
 /** What is to be fitted and drawn. E_USAGE for flags that exclude, or need, each other. */
@@ -49,7 +53,7 @@ function fitsOf({ calibrate, unsureRisk: risk, unsureCoverage: coverage, heatmap
   return { calibrate, ...(wish && { unsure: wish }), ...(heatmap && { heatmaps: { layer } }) };
 }
 
-function exportText(report: ExportReport, terminal: Terminal): string {
+function exportText(report: ExportReport, choice: CheckpointChoice, terminal: Terminal): string {
   const { directory, files, checks, images } = report;
   const rows = files.map(({ file, kind, tasks, bytes: size }) => {
     const largest = Math.max(
@@ -62,6 +66,7 @@ function exportText(report: ExportReport, terminal: Terminal): string {
   return [
     ...fitTexts(report, terminal),
     renderTable(terminal, head, rows, [3, 4]),
+    `The weights are of ${choiceText(choice)}.`,
     `Compared with the trainer on ${images} images: largest difference ${largest.toExponential(2)}, ` +
       `${PARITY_TOLERANCE} is allowed.`,
     `Written to ${shownPath(directory)}`,

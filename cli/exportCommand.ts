@@ -1,8 +1,8 @@
-// `mttc export RUN`: deployable ONNX files of a run's newest checkpoint, compared with the trainer before
-// they stand.
+// `mttc export RUN`: deployable ONNX files of a run's best checkpoint, compared with the trainer before they
+// stand.
 import type { Command } from "commander";
 import type { ExportFlags } from "./exportAction.ts";
-import { parseShare, withRuntimeOptions } from "./runtimeOptions.ts";
+import { parseShare, withCheckpointOption, withRuntimeOptions } from "./runtimeOptions.ts";
 import type { Terminal } from "./terminal.ts";
 
 export function addExportCommand(program: Command, terminal: Terminal): void {
@@ -22,7 +22,7 @@ export function addExportCommand(program: Command, terminal: Terminal): void {
     .option("--heatmap", "add outputs that show where in the image each answer comes from (Grad-CAM)")
     .option("--layer <name>", "with --heatmap: where the map is taken (default: the features of the FCN)")
     .option("--json", "print the result as JSON");
-  withRuntimeOptions(command).action(async (run: string, flags: ExportFlags) => {
+  withRuntimeOptions(withCheckpointOption(command)).action(async (run: string, flags: ExportFlags) => {
     const { runFolderOf } = await import("./specFile.ts");
     const folder = await runFolderOf(run);
     const { exportFromRun } = await import("./exportAction.ts");

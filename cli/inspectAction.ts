@@ -19,15 +19,16 @@ import { readBundleDirectory } from "../runtime/runs/bundleDirectory.ts";
 import type { Experiment } from "../runtime/train/experiment.ts";
 import { placeGraphs } from "../runtime/train/placements.ts";
 import { bundleText } from "./bundleText.ts";
+import { type CheckpointFacts, checkpointTable } from "./checkpointTable.ts";
 import { loadClasses } from "./knownClasses.ts";
 import { placementText } from "./placementText.ts";
-import { type RuntimeFlags, runtimeOptions } from "./runtimeOptions.ts";
+import { type CheckpointFlags, type RuntimeFlags, runtimeOptions } from "./runtimeOptions.ts";
 import { scheduleText } from "./scheduleText.ts";
 import { bytes, count, renderTable, scaled } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Options of the command. */
-export interface InspectFlags extends RuntimeFlags {
+export interface InspectFlags extends RuntimeFlags, CheckpointFlags {
   readonly json?: boolean;
   readonly stage?: string;
   readonly at?: string;
@@ -35,11 +36,12 @@ export interface InspectFlags extends RuntimeFlags {
   readonly placement?: boolean;
 }
 
-/** Prints facts, a graph, or where operators run. */
+/** Prints facts (of a run with its `checkpoints`), a graph, or where operators run. */
 export async function inspect(
   experiment: Experiment,
   flags: InspectFlags,
   terminal: Terminal,
+  checkpoints?: CheckpointFacts,
 ): Promise<void> {
   const { classes, warnings, rows } = await loadClasses(experiment);
   const models = await readForeignModels(experiment.spec, experiment.baseDirectory, classes);
@@ -55,7 +57,10 @@ export async function inspect(
   const facts = inspectModel(experiment.spec, classes, models);
   const rate = scheduleFacts(experiment.spec, rows);
   const odd = [...facts.warnings, ...(rate?.notes ?? []), ...warnings];
-  const all = { ...facts, notes: models.notes, warnings: odd, ...(rate && { learningRate: rate }) };
+  const all = {
+    ...{ ...facts, notes: models.notes, warnings: odd, ...(rate && { learningRate: rate }) },
+    ...(checkpoints ? { checkpoints } : {}),
+  };
   terminal.out(flags.json ? JSON.stringify(all, null, 2) : factsText(experiment.spec, all, terminal));
 }
 
@@ -93,6 +98,7 @@ interface ShownFacts extends ModelFacts {
   readonly notes: readonly string[];
   /** Where it is not constant. */
   readonly learningRate?: ScheduleFacts;
+  readonly checkpoints?: CheckpointFacts;
 }
 
 function factsText(spec: Spec, facts: ShownFacts, terminal: Terminal): string {
@@ -109,6 +115,9 @@ function factsText(spec: Spec, facts: ShownFacts, terminal: Terminal): string {
       ? [["Learning rate", scheduleText(facts.learningRate, terminal)] as [string, string]]
       : []),
     ["Which task's loss trains what", reachTable(facts, terminal)],
+    ...(facts.checkpoints
+      ? [["Checkpoints", checkpointTable(facts.checkpoints, terminal)] as [string, string]]
+      : []),
   ];
   const warnings = facts.warnings.map((warning) => `${yellow("warning:")} ${visibleText(warning)}`);
   const notes = facts.notes.map((note) => `${dim("note:")} ${visibleText(note)}`);

@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import { targetOption } from "./compileCommand.ts";
 import type { InspectFlags } from "./inspectAction.ts";
-import { withProviderOption, withRuntimeOptions } from "./runtimeOptions.ts";
+import { withCheckpointOption, withProviderOption, withRuntimeOptions } from "./runtimeOptions.ts";
 import type { Terminal } from "./terminal.ts";
 
 export function addInspectCommand(program: Command, terminal: Terminal): void {
@@ -17,14 +17,20 @@ export function addInspectCommand(program: Command, terminal: Terminal): void {
     .option("--placement", "print which provider (--ep) runs which operator, and what is left to the CPU")
     .addOption(targetOption())
     .addHelpText("after", "\nAn unknown --stage lists those that there are.");
-  withProviderOption(withRuntimeOptions(command)).action(async (path: string, flags: InspectFlags) => {
-    const { isBundle, loadSpecOrRun } = await import("./specFile.ts");
-    if (await isBundle(path)) {
-      const { inspectBundle } = await import("./inspectAction.ts");
-      return await inspectBundle(path, flags, terminal);
-    }
-    const experiment = await loadSpecOrRun(path);
-    const { inspect } = await import("./inspectAction.ts");
-    await inspect(experiment, flags, terminal);
-  });
+  withProviderOption(withRuntimeOptions(withCheckpointOption(command))).action(
+    async (path: string, flags: InspectFlags) => {
+      const { isBundle, isRun, loadSpecOrRun } = await import("./specFile.ts");
+      if (await isBundle(path)) {
+        const { inspectBundle } = await import("./inspectAction.ts");
+        return await inspectBundle(path, flags, terminal);
+      }
+      const experiment = await loadSpecOrRun(path);
+      const { checkpointFacts, refuseCheckpoint } = await import("./checkpointTable.ts");
+      const hasCheckpoints = await isRun(path);
+      if (!hasCheckpoints) refuseCheckpoint(flags, path);
+      const { inspect } = await import("./inspectAction.ts");
+      const checkpoints = hasCheckpoints ? await checkpointFacts(path, flags) : undefined;
+      await inspect(experiment, flags, terminal, checkpoints);
+    },
+  );
 }

@@ -3,16 +3,17 @@ import { type Fault, MttcError } from "../compiler/diagnostics.ts";
 import { visibleText } from "../compiler/visibleText.ts";
 import { exportNote } from "../runtime/export/exportedModel.ts";
 import { type ImageFault, type Prediction, Predictor } from "../runtime/export/predictor.ts";
+import { modelToPredict } from "./checkpointModel.ts";
 import { imageArguments } from "./imageArguments.ts";
 import { interruptSignal } from "./interruptSignal.ts";
 import { type Destinations, type OutputFlags, openDestinations } from "./predictionOutputs.ts";
 import { predictProgress } from "./predictProgress.ts";
-import { type RuntimeFlags, runtimeOptions } from "./runtimeOptions.ts";
+import { type CheckpointFlags, type RuntimeFlags, runtimeOptions } from "./runtimeOptions.ts";
 import { count } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Options of the command. */
-export interface PredictFlags extends RuntimeFlags, OutputFlags {
+export interface PredictFlags extends RuntimeFlags, CheckpointFlags, OutputFlags {
   readonly strict?: boolean;
   readonly filepaths: string;
   readonly memory?: number;
@@ -28,8 +29,9 @@ export async function predictImages(
   const { images, notes } = await imageArguments(args, flags.filepaths);
   const memoryBytes = flags.memory === undefined ? undefined : flags.memory * 2 ** 30;
   const options = { ...runtimeOptions(flags), limits: { memoryBytes } };
-  await using predictor = await Predictor.open(model, options);
-  for (const note of [...notes, predictor.note, await exportNote(model, predictor.metadata)])
+  await using opened = await modelToPredict(model, flags, terminal);
+  await using predictor = await Predictor.open(opened.path, options);
+  for (const note of [...notes, predictor.note, await exportNote(opened.path, predictor.metadata)])
     if (note !== undefined) terminal.note(visibleText(note));
   const names = images.map(({ name }) => name);
   const destinations = await openDestinations(flags, predictor.tasks, names, terminal);

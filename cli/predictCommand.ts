@@ -3,14 +3,14 @@
 // then.
 import { type Command, InvalidArgumentError } from "commander";
 import type { PredictFlags } from "./predictAction.ts";
-import { withProviderOption, withRuntimeOptions } from "./runtimeOptions.ts";
+import { withCheckpointOption, withProviderOption, withRuntimeOptions } from "./runtimeOptions.ts";
 import type { Terminal } from "./terminal.ts";
 
 export function addPredictCommand(program: Command, terminal: Terminal): void {
   const command = program
     .command("predict")
     .description("run an exported model on images")
-    .argument("<model>", "model.onnx or a task's file, as `mttc export` wrote it, or a run with an export")
+    .argument("<model>", "model.onnx or a task's file, as `mttc export` wrote it, or the folder of a run")
     .argument("<images...>", "images, folders and patterns of them, label tables with a column of paths")
     .option("-o, --output <file>", "write to a file, as CSV or JSON by its name")
     .option("--csv [file]", "write rows file,task,class,probability,probabilities; - for stdout")
@@ -21,7 +21,7 @@ export function addPredictCommand(program: Command, terminal: Terminal): void {
     .option("--strict", "write nothing unless every image can be read")
     .option("--filepaths <column>", "column of image paths in label tables", "filepath")
     .option("--memory <gib>", "memory that the model may take (default: 12, or 3/4 of all)", parseGigabytes);
-  withProviderOption(withRuntimeOptions(command)).action(
+  withProviderOption(withRuntimeOptions(withCheckpointOption(command))).action(
     async (model: string, images: string[], flags: PredictFlags) => {
       const { predictImages } = await import("./predictAction.ts");
       await predictImages(model, images, flags, terminal);

@@ -29,6 +29,19 @@ export function withProviderOption(command: Command): Command {
   );
 }
 
+/** What withCheckpointOption adds to a command's options. */
+export interface CheckpointFlags {
+  readonly checkpoint?: string;
+}
+
+/** Adds --checkpoint to a command that reads the weights of a run. */
+export function withCheckpointOption(command: Command): Command {
+  return command.option(
+    "--checkpoint <which>",
+    "best, newest, the number of an epoch, or a name such as epoch-0006 (default: the best, by the spec's monitor)",
+  );
+}
+
 /** Adds --overwrite to a command that writes files of a name that the user gives. */
 export function withOverwriteOption(command: Command): Command {
   return command.option("--overwrite", "replace files that mttc did not write, too");
@@ -54,6 +67,14 @@ export function parseShare(text: string): number {
   const value = Number(text);
   if (text.trim() === "" || !(value > 0 && value < 1))
     throw new InvalidArgumentError("expected a number between 0 and 1");
+  return value;
+}
+
+/** A number above 0; a usage fault otherwise. */
+export function parseRate(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !(value > 0) || !Number.isFinite(value))
+    throw new InvalidArgumentError("expected a number above 0");
   return value;
 }
 

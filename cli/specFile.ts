@@ -51,6 +51,11 @@ export async function isBundle(path: string): Promise<boolean> {
   return (await exists(MANIFEST_FILE)) && !(await exists(RUN_FILE));
 }
 
+/** Whether it is the folder of a run. */
+export async function isRun(path: string): Promise<boolean> {
+  return await stat(join(path, RUN_FILE)).then(() => true, isMissing);
+}
+
 /** The experiment of a spec file, or of a run where `path` is a folder. */
 export async function loadSpecOrRun(path: string): Promise<Experiment> {
   let isFolder: boolean;

@@ -10,19 +10,21 @@ import { RUN_FILE } from "../runtime/runs/runFolder.ts";
 import type { EpochReport } from "../runtime/train/events.ts";
 import type { Experiment } from "../runtime/train/experiment.ts";
 import { MultiTaskTrainer } from "../runtime/train/multiTaskTrainer.ts";
+import type { KeepingSpec } from "../runtime/train/runJudge.ts";
 import { interruptSignal } from "./interruptSignal.ts";
 import { shownPath } from "./pathText.ts";
 import { reportTrained } from "./reportAction.ts";
 import { type RuntimeFlags, runtimeOptions } from "./runtimeOptions.ts";
 import { sinkLines } from "./sinkLines.ts";
 import type { Terminal } from "./terminal.ts";
-import { epochTable, showProgress } from "./trainProgress.ts";
+import { bestText, epochTable, showProgress } from "./trainProgress.ts";
 
 /** Options of the command. */
 export interface TrainFlags extends RuntimeFlags {
   readonly resume?: boolean;
   readonly acceptNewLabels?: boolean;
   readonly epochs?: number;
+  readonly lr?: number;
   readonly autotune?: boolean;
   readonly cudaGraph?: boolean;
   readonly findLr?: boolean;
@@ -86,8 +88,8 @@ async function train(
   const endProgress = showProgress(trainer, epochs, terminal);
   let failure: MttcError | undefined;
   try {
-    const { resume = false, acceptNewLabels = false } = flags;
-    await trainer.fit(epochs, { resume, acceptNewLabels, signal });
+    const { resume = false, acceptNewLabels = false, lr } = flags;
+    await trainer.fit(epochs, { resume, acceptNewLabels, ...(lr === undefined ? {} : { lr }), signal });
   } catch (error) {
     if (!(error instanceof MttcError) || !error.faults.some(({ code }) => SHOWN_ENDS.includes(code)))
       throw error;
@@ -95,11 +97,11 @@ async function train(
   } finally {
     endProgress();
   }
-  const { directory = "", history, tasks } = trainer;
-  const sinks = await sinkLines(trainer.spec, directory);
-  const { test_labels: tested, split } = trainer.spec;
+  const { directory = "", history, tasks, spec: trained } = trainer;
+  const sinks = await sinkLines(trained, directory);
+  const { test_labels: tested, split } = trained;
   const hasTest = tested !== null || split?.test != null;
-  return { directory, history, tasks, sinks, failure, hasTest };
+  return { directory, history, tasks, spec: trained, sinks, failure, hasTest };
 }
 
 interface TrainedEpochs {
@@ -112,11 +114,12 @@ interface TrainedEpochs {
   readonly sinks: readonly string[];
   /** Whether there are rows that nothing has seen yet. */
   readonly hasTest: boolean;
+  readonly spec: KeepingSpec;
 }
 
-/** The last epoch's figures, where everything lies, and what to do next. */
+/** The last epoch's figures, the best epoch, where everything lies, and what to do next. */
 function closingText(
-  { directory, history, tasks, sinks, hasTest }: TrainedEpochs,
+  { directory, history, tasks, spec, sinks, hasTest }: TrainedEpochs,
   epochs: number,
   terminal: Terminal,
   report: string | undefined,
@@ -125,9 +128,11 @@ function closingText(
   const isAugmented = existsSync(join(directory, RUN_SHEET));
   const run = shownPath(directory);
   const hint = history.length > epochs ? ` (${epochs} were asked for; --epochs N trains more)` : "";
+  const early = history.length < epochs ? ` of ${epochs}, and no better one is expected` : "";
   return [
-    `${history.length} ${history.length === 1 ? "epoch is" : "epochs are"} trained${hint}. The last one:`,
+    `${history.length} ${history.length === 1 ? "epoch is" : "epochs are"} trained${hint}${early}. The last one:`,
     ...(last ? [epochTable(last, tasks, terminal)] : []),
+    ...bestText(history, tasks, spec),
     `Checkpoints: ${shownPath(join(directory, "checkpoints"))}`,
     `Log:         ${shownPath(join(directory, "log.jsonl"))}`,
     ...(isAugmented ? [`Augmented:   ${shownPath(join(directory, RUN_SHEET))} (a picture)`] : []),

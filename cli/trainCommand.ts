@@ -1,7 +1,13 @@
 // `mttc train SPEC`: a whole run, with evaluation and a checkpoint after each epoch. Ctrl-C saves and stops,
 // a second one stops at once.
 import type { Command } from "commander";
-import { parsePositive, parseSinkNames, withProviderOption, withRuntimeOptions } from "./runtimeOptions.ts";
+import {
+  parsePositive,
+  parseRate,
+  parseSinkNames,
+  withProviderOption,
+  withRuntimeOptions,
+} from "./runtimeOptions.ts";
 import type { Terminal } from "./terminal.ts";
 import type { TrainFlags } from "./trainAction.ts";
 
@@ -11,6 +17,11 @@ export function addTrainCommand(program: Command, terminal: Terminal): void {
     .description("train a spec; writes the run to its logdir")
     .argument("<spec>", "spec file (YAML or JSON), or the folder of a run to go on with")
     .option("--resume", "go on from the newest checkpoint of logdir")
+    .option(
+      "--lr <rate>",
+      "with --resume: go on with another learning rate, which the run then keeps",
+      parseRate,
+    )
     .option("--accept-new-labels", "with --resume: go on although the training labels have changed")
     .option("--epochs <n>", "train until so many epochs are done in all (default: the spec's)", parsePositive)
     .option("--autotune", "measure first which spelling of each convolution is fastest, on the CPU, too")

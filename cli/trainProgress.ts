@@ -6,7 +6,10 @@ import { isScheduled } from "../compiler/step/schedules.ts";
 import { figureOf, type ReportForm } from "../compiler/tasks/report.ts";
 import { visibleText } from "../compiler/visibleText.ts";
 import type { EpochReport, ProgressEvent, StepEvent } from "../runtime/train/events.ts";
+import { gainsOf, judgeOf } from "../runtime/train/judgement.ts";
 import type { MultiTaskTrainer } from "../runtime/train/multiTaskTrainer.ts";
+import { bestEpoch } from "../runtime/train/runHistory.ts";
+import type { KeepingSpec } from "../runtime/train/runJudge.ts";
 import { byKind, type ReportedTask } from "./evaluationTables.ts";
 import { decimal, renderTable } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
@@ -150,20 +153,55 @@ function lossesText(losses: StepEvent["losses"]): string {
     .join("  ");
 }
 
-/** One line for the epoch, and a table of its tasks; validation figures where there are validation labels. */
-function epochText(
-  report: EpochReport,
-  epochs: number,
-  { tasks, spec }: Pick<MultiTaskTrainer, "tasks" | "spec">,
-  terminal: Terminal,
-): string {
+/** What the text of an epoch takes from a trainer. */
+type ShownRun = Pick<MultiTaskTrainer, "tasks" | "history" | "spec">;
+
+/**
+ * One line for the epoch, a table of its tasks, and what it is compared by; validation figures where there
+ * are validation labels.
+ */
+function epochText(report: EpochReport, epochs: number, run: ShownRun, terminal: Terminal): string {
   const wait = `, ${Math.round(100 * report.waitShare)} % of it waiting for images`;
   const seconds = decimal(report.seconds, 1);
   const { lr } = report.scalars ?? {};
-  const rate = lr === undefined || !isScheduled(spec) ? "" : `, lr ${rateText(lr)}`;
+  const rate = lr === undefined || !isScheduled(run.spec) ? "" : `, lr ${rateText(lr)}`;
   const title = `epoch ${report.epoch}/${epochs}: ${report.steps} steps in ${seconds} s${wait}${rate}`;
   const style = { isTerminal: terminal.drawsProgress, colours: terminal.noteColours };
-  return `${terminal.noteColours.bold(title)}\n${epochTable(report, tasks, style)}`;
+  const lines = [terminal.noteColours.bold(title), epochTable(report, run.tasks, style)];
+  return [...lines, ...judgedText(report, run)].join("\n");
+}
+
+/** "gain 0.412, the best so far"; nothing without validation. */
+function judgedText(report: EpochReport, { tasks, history, spec: { monitor } }: ShownRun): string[] {
+  const judge = judgeOf(monitor, tasks);
+  const value = judge.valueIn(report);
+  if (Number.isNaN(value)) return [];
+  const isBest = bestEpoch(history.slice(0, report.epoch), tasks, monitor) === report.epoch - 1;
+  const each = byKind(tasks).every((alike) => fitsGain(report, alike)) ? [] : gainTexts(report, tasks);
+  const gains = each.length > 0 ? ` (${each.join(", ")})` : "";
+  return [`${judge.name} ${decimal(value)}${isBest ? ", the best so far" : ""}${gains}`];
+}
+
+function gainTexts({ evaluation }: EpochReport, tasks: readonly ReportedTask[]): string[] {
+  const { byTask } = gainsOf(evaluation, tasks);
+  return Object.entries(byTask).map(([task, gain]) => `${visibleText(task)} ${decimal(gain)}`);
+}
+
+/** Which epoch is the best, a line; that there is none to choose without validation. */
+export function bestText(
+  history: readonly EpochReport[],
+  tasks: readonly ReportedTask[],
+  { keep, monitor }: KeepingSpec,
+): string[] {
+  const best = bestEpoch(history, tasks, monitor);
+  const report = history[best ?? -1];
+  if (best === undefined || !report) return ["Evaluate and export take the newest epoch: none was validated"];
+  const judge = judgeOf(monitor, tasks);
+  const each = gainTexts(report, tasks);
+  const gains = judge.task === undefined && each.length > 1 ? ` (${each.join(", ")})` : "";
+  const taken =
+    keep === "best" ? ": evaluate and export take it" : ": evaluate and export take the newest (keep)";
+  return [`The best:    epoch ${best + 1}, ${judge.name} ${decimal(judge.valueIn(report))}${gains}${taken}`];
 }
 
 /** Columns of a terminal that nobody has made wider. */
@@ -194,13 +232,11 @@ function tableOfKind(
   alike: readonly ReportedTask[],
   style: Pick<Terminal, "isTerminal" | "colours">,
 ): string {
-  const columns = columnsOf(report, alike[0]?.reports);
+  const plain = columnsOf(report, alike[0]?.reports);
+  const columns = fitsGain(report, alike) ? [...plain, gainColumn(report, alike)] : plain;
   const tasks = alike.map(({ name }) => name);
-  const cells = tasks.map((task) => columns.map(([, figure]) => decimal(figure(task))));
-  const widths = columns.map(([name], i) =>
-    Math.max(name.length, ...cells.map((row) => row[i]?.length ?? 0)),
-  );
-  const rest = widths.reduce((sum, width) => sum + width + 2, 0);
+  const cells = cellsOf(columns, alike);
+  const rest = widthOf(columns, cells);
   const names = tasks.map((task) => shortened(task, Math.max(LEAST_NAME, USUAL_COLUMNS - rest)));
   return renderTable(
     { ...style, isTerminal: false },
@@ -208,6 +244,30 @@ function tableOfKind(
     cells.map((row, i) => [names[i] ?? "", ...row]),
     columns.map((_, i) => i + 1),
   );
+}
+
+function cellsOf(columns: readonly Column[], alike: readonly ReportedTask[]): string[][] {
+  return alike.map(({ name }) => columns.map(([, figure]) => decimal(figure(name))));
+}
+
+/** Columns of the terminal that these take, with the room before each. */
+function widthOf(columns: readonly Column[], cells: readonly (readonly string[])[]): number {
+  const widths = columns.map(([name], i) =>
+    Math.max(name.length, ...cells.map((row) => row[i]?.length ?? 0)),
+  );
+  return widths.reduce((sum, width) => sum + width + 2, 0);
+}
+
+/** Whether tasks of a kind have gains, and the table of all else leaves room for them. */
+function fitsGain(report: EpochReport, alike: readonly ReportedTask[]): boolean {
+  const columns = [...columnsOf(report, alike[0]?.reports), gainColumn(report, alike)];
+  const hasGain = Object.keys(gainsOf(report.evaluation, alike).byTask).length > 0;
+  return hasGain && widthOf(columns, cellsOf(columns, alike)) + LEAST_NAME <= USUAL_COLUMNS;
+}
+
+function gainColumn({ evaluation }: EpochReport, alike: readonly ReportedTask[]): Column {
+  const { byTask } = gainsOf(evaluation, alike);
+  return ["gain", (task) => byTask[task]];
 }
 
 function columnsOf(report: EpochReport, form: ReportForm | undefined): Column[] {

@@ -7,7 +7,7 @@ import { type FinishOptions, finishGraph } from "./lower/finishGraph.ts";
 import { TARGET_TRAITS } from "./lower/targets.ts";
 import type { Teacher } from "./model/distillation.ts";
 import { type ImportedTrunk, importedValues } from "./model/importedTrunk.ts";
-import { initialValue } from "./model/initialValues.ts";
+import { type InitialValues, initialValue } from "./model/initialValues.ts";
 import type { TaskClasses } from "./model/network.ts";
 import type { Parameter } from "./model/parameters.ts";
 import { OPS } from "./ops/table.ts";
@@ -28,8 +28,8 @@ export interface CompileOptions extends Pick<FinishOptions, "channelBlock" | "fo
    * they are.
    */
   readonly loaderWarps?: boolean | undefined;
-  /** Values to start from instead of drawn ones, by parameter name; row-major float32. */
-  readonly initialValues?: ReadonlyMap<string, Float32Array>;
+  /** Values to start from instead of drawn ones, by parameter; row-major float32. */
+  readonly initialValues?: InitialValues | undefined;
   /** The network that the spec's fcn names, where it is an imported one. */
   readonly trunk?: ImportedTrunk | undefined;
   /** The network that the spec's `teacher` names. */
@@ -45,7 +45,7 @@ export function compile(spec: Spec, classes: TaskClasses, options: CompileOption
   const { trunk, teacher } = options;
   const imported = trunk && importedValues(trunk, spec);
   const initialOf = (parameter: Parameter) =>
-    options.initialValues?.get(parameter.name) ??
+    options.initialValues?.get(parameter.name, parameter) ??
     imported?.get(parameter.name) ??
     initialValue(parameter, spec.seed);
   const { target = DEFAULT_TARGET } = options;

@@ -4,6 +4,11 @@ import { hashName, philox4x32 } from "../codec/philox.ts";
 import { InternalError } from "../diagnostics.ts";
 import type { Parameter } from "./parameters.ts";
 
+/** Values that take the place of drawn ones; undefined for a parameter that has none. */
+export interface InitialValues {
+  get(name: string, parameter: Parameter): Float32Array | undefined;
+}
+
 /**
  * Float32 values of a parameter, row-major. glorot_uniform: uniform in +-sqrt(6 / (fanIn + fanOut)) (Glorot &
  * Bengio 2010, Keras's default for kernels).

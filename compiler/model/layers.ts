@@ -137,6 +137,12 @@ function batchNorm(ctx: PartContext, x: Value, origin: string): Value {
   return y ?? x;
 }
 
+/** Names of the parameters of the dense layer that ends a task's head: [C, width] and [width]. */
+export function denseParameters(task: string): { readonly kernel: string; readonly bias: string } {
+  const origin = `${partOfTask(task)}.dense`;
+  return { kernel: `${origin}.kernel`, bias: `${origin}.bias` };
+}
+
 /**
  * Head of a task: its layers, global pooling over H and W, dense to `width` numbers; [N, width]. The dense
  * kernel is [C, width].
@@ -150,8 +156,9 @@ export function buildHead(ctx: LayerContext, features: Value, task: string, widt
     const pooling = spec.global_pooling === "max" ? "ReduceMax" : "ReduceMean";
     const pooled = b.emit(pooling, [hidden, b.ints([2, 3])], { keepdims: 0 });
     const channels = channelsOf(hidden);
-    const kernel = glorot(here, `${part}.dense.kernel`, [channels, width], channels, width);
-    return b.emit("Gemm", [pooled, kernel, zeros(here, `${part}.dense.bias`, "bias", [width])]);
+    const names = denseParameters(task);
+    const kernel = glorot(here, names.kernel, [channels, width], channels, width);
+    return b.emit("Gemm", [pooled, kernel, zeros(here, names.bias, "bias", [width])]);
   };
   return b.within(`${part}.dense`, dense, { part });
 }

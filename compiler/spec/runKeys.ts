@@ -6,6 +6,7 @@ import { LOG_KEYS } from "./logKeys.ts";
 import { PROBE_KEYS } from "./probeKeys.ts";
 
 const cachePhrase = '"auto", true, false or {draws: n}';
+const monitorPhrase = '"gain", "gain/TASK" or "TASK/FIGURE"';
 const packPhrase = '"auto", true, false or the path of a folder';
 
 const unsurePhrase = "{risk: r} or {coverage: c}, a number between 0 and 1";
@@ -26,6 +27,34 @@ export const RUN_KEYS = {
   epochs: integer(1, 1_000_000)
     .default(10)
     .describe("Epochs that `mttc train` runs.")
+    .meta(decides("nothing")),
+  init_from: text("the folder of a run or of a compiled bundle, or a file that mttc exported")
+    .nullable()
+    .default(null)
+    .describe(
+      "Begin with the weights of another run (its best checkpoint), of a compiled bundle or of a model that mttc exported: " +
+        "tensors of the same name and shape, and of heads the classes that both have.",
+    )
+    .meta(decides("nothing")),
+  keep: z
+    .enum(["best", "newest"], phrase('"best" or "newest"'))
+    .default("best")
+    .describe(
+      "The checkpoint that `evaluate`, `export` and other readers take: best is that of the best epoch by `monitor`, kept " +
+        "beside the newest three (without validation labels there is none, and the newest is taken).",
+    )
+    .meta(decides("nothing")),
+  monitor: text(monitorPhrase)
+    .default("gain")
+    .describe(
+      "What epochs are compared by: `gain`, the mean over the tasks of how far they are above their baselines, " +
+        "`gain/TASK`, or a figure of the validation such as `species/macro_recall` or `species/loss`.",
+    )
+    .meta(decides("nothing")),
+  patience: integer(1, 1_000_000)
+    .nullable()
+    .default(null)
+    .describe("Epochs without a better one, by `monitor`, after which training ends; null: it never does.")
     .meta(decides("nothing")),
   num_parallel_calls: z
     .union([z.literal(-1), integer(1, 1_024)], phrase("-1 (automatic) or an integer from 1 to 1024"))

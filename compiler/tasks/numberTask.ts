@@ -12,6 +12,7 @@ import { NumberEvaluation, numberReports } from "./numberEvaluation.ts";
 import { numberParts } from "./numberParts.ts";
 import { inverseCountOf, inverseOf } from "./presence.ts";
 import {
+  type AdoptedUnit,
   type ColumnSurvey,
   factsOf,
   type LossInputs,
@@ -160,7 +161,17 @@ function openNumber(description: TaskDescription): Task {
     ...numberCalibration(description, names),
     answers: numberAnswers(names, interval?.radius),
     distil: (b, y, teacher) => squaredDistance(b, y, teacher, facts),
+    unitsFrom: (theirs) => unitsOf(facts, factsSchema.safeParse(theirs.description).data),
   };
+}
+
+/** The same values in the unit of the labels: y deviation + mean, of standardised answers y. */
+function unitsOf({ mean, deviation }: Facts, theirs: Facts | undefined): (AdoptedUnit | undefined)[] {
+  return mean.map((own, i) => {
+    const [before, spread, ownSpread] = [theirs?.mean[i], theirs?.deviation[i], deviation[i] ?? 1];
+    if (theirs?.mean.length !== mean.length || before === undefined || spread === undefined) return undefined;
+    return { from: i, scale: spread / ownSpread, shift: (before - own) / ownSpread };
+  });
 }
 
 /** Ends of groups in deviations from the mean: what is counted, drawn and balanced like a class. */

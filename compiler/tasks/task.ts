@@ -65,6 +65,13 @@ export interface TaskOutput {
   readonly of: (b: GraphBuilder, y: Value) => Value;
 }
 
+/** A number of a head that is taken from one of another head: y = scale theirs[from] + shift. */
+export interface AdoptedUnit {
+  readonly from: number;
+  readonly scale: number;
+  readonly shift: number;
+}
+
 /** Labels of a task, in tables, in memory and as the input `label/<task>` of graphs. */
 export interface TaskLabel extends Pick<LabelRole, "encoding" | "missing"> {
   /** Element type of the input, and its shape behind N. In memory int64 is int32. */
@@ -144,6 +151,11 @@ export interface Task {
   readonly evaluation: () => Evaluation;
   readonly reports: ReportForm;
   readonly answers: AnswerForm;
+  /**
+   * Of each of its numbers where it comes from in the head of a task of the same kind and name; undefined
+   * ones begin anew. Absent: from the number of the same name.
+   */
+  readonly unitsFrom?: (theirs: Task) => readonly (AdoptedUnit | undefined)[];
   /** The description with what a report of the validation labels decides: an export has it. */
   readonly fitted?: (report: Readonly<Record<string, unknown>>) => TaskDescription;
   /** Fits what is served to labels that training has not seen; absent where nothing can be fitted. */

@@ -20,18 +20,29 @@ export function packageVersion(): string {
 
 /** What the files of an export say of their source. E_FILE where the run's folder cannot be read. */
 export async function exportOrigin(
-  trainer: Pick<ExportSource, "spec" | "directory" | "history">,
+  trainer: Pick<ExportSource, "spec" | "directory" | "history" | "checkpoint">,
 ): Promise<ModelOrigin> {
-  const { spec, directory, history } = trainer;
+  const { spec, directory, history, checkpoint } = trainer;
   const epoch = history.length;
-  const date =
-    directory === undefined ? undefined : await checkpointDate(join(directory, CHECKPOINTS), epoch);
+  const date = checkpoint
+    ? await dateOf(checkpoint.path)
+    : directory && (await checkpointDate(join(directory, CHECKPOINTS), epoch));
   return {
     mttc: packageVersion(),
     ...(spec.logdir !== null && { run: basename(resolve(spec.logdir)) }),
     epoch,
     ...(date && { date: date.toISOString() }),
   };
+}
+
+/** When a checkpoint was saved; undefined where it is gone by now. */
+async function dateOf(path: string): Promise<Date | undefined> {
+  try {
+    return new Date((await stat(path)).mtimeMs);
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return undefined;
+    throw fileError(error, path, "read the checkpoint");
+  }
 }
 
 /** When the newest checkpoint of an epoch was saved; undefined where there is none. */

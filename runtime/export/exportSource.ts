@@ -10,6 +10,8 @@ import type { ImageRows } from "../tables/imageRows.ts";
 export interface ExportSource {
   readonly spec: ModelSpec & Pick<RunSpec, "logdir" | "unsure">;
   readonly directory: string | undefined;
+  /** The checkpoint whose weights these are, where there is one. */
+  readonly checkpoint?: { readonly path: string } | undefined;
   /** An entry for each finished epoch. */
   readonly history: readonly unknown[];
   manifest(): Promise<Manifest>;

@@ -6,13 +6,13 @@ import { MttcError } from "../../compiler/diagnostics.ts";
 import type { ModelMetadata } from "../../compiler/export/modelMetadata.ts";
 import { fileError } from "../files/fileSystem.ts";
 import { restoreReplaced } from "../files/leftovers.ts";
+import { checkpointsOf } from "../runs/checkpointChoice.ts";
 
 /** Default name of an export's folder, inside the run's. */
 export const EXPORT_FOLDER = "export";
 /** The list of what an export holds. */
 export const LIST_FILE = "export.json";
 const MODEL_FILE = "model.onnx";
-const CHECKPOINT_FOLDER = "checkpoints";
 
 /**
  * The model behind `path`; an export whose replacement was killed is put back first. E_FILE where there is
@@ -33,17 +33,19 @@ export async function exportedModel(path: string): Promise<string> {
   });
 }
 
-/** What to say where a run's export is not of its newest checkpoint; undefined where nothing is. */
+/** What to say where a run's export is not of the checkpoint that an export would take now. */
 export async function exportNote(
   path: string,
   { origin }: Pick<ModelMetadata, "origin">,
 ): Promise<string | undefined> {
   if (origin?.epoch === undefined || !(await isFolder(path))) return undefined;
-  if (!(await namesIn(path)).includes(CHECKPOINT_FOLDER)) return undefined;
-  const names = await namesIn(join(path, CHECKPOINT_FOLDER));
-  const newest = Math.max(0, ...names.map((name) => Number(/^epoch-(\d+)/.exec(name)?.[1] ?? 0)));
-  if (newest <= origin.epoch) return undefined;
-  return `the export is of epoch ${origin.epoch}, the run has come to ${newest}: mttc export writes a new one`;
+  const { places, best } = await checkpointsOf(path);
+  const [newest] = places;
+  if (best && best.epoch !== origin.epoch)
+    return `the export is of epoch ${origin.epoch}, the run's best is ${best.epoch}: mttc export writes a new one`;
+  if (best || !newest || newest.epoch <= origin.epoch) return undefined;
+  const now = `the run has come to ${newest.epoch}`;
+  return `the export is of epoch ${origin.epoch}, ${now}: mttc export writes a new one`;
 }
 
 async function isFolder(path: string): Promise<boolean> {

@@ -1,14 +1,13 @@
-// A trained run that is read: its newest checkpoint behind the graph that was compiled for it, to evaluate,
+// A trained run that is read: one of its checkpoints behind the graph that was compiled for it, to evaluate,
 // to predict and to export. It takes no lock, writes nothing, compiles nothing, and needs neither the
 // training labels nor their images; a run may train meanwhile.
 import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { evaluatedState, type Manifest } from "../../compiler/bundle/manifest.ts";
+import type { Manifest } from "../../compiler/bundle/manifest.ts";
 import { tasksOf } from "../../compiler/bundle/manifestTasks.ts";
 import { compile } from "../../compiler/compile.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { type ImportedTrunk, importedValues } from "../../compiler/model/importedTrunk.ts";
-import { initialValue } from "../../compiler/model/initialValues.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";
 import type { ImportedFcn, Spec } from "../../compiler/spec/schema.ts";
 import { LoaderThread } from "../batches/loaderThread.ts";
@@ -18,11 +17,14 @@ import { OrtHost } from "../ort/ortHost.ts";
 import { deviceNote } from "../ort/provider.ts";
 import { ortOptions, type RuntimeOptions } from "../ort/runtimeOptions.ts";
 import { readBundleDirectory } from "../runs/bundleDirectory.ts";
-import { type LoadedCheckpoint, readNewestCheckpoint } from "../runs/checkpoints.ts";
+import { type CheckpointWanted, type ChosenCheckpoint, readCheckpoint } from "../runs/checkpointChoice.ts";
+import type { LoadedCheckpoint } from "../runs/checkpoints.ts";
 import { refuseOtherTensors } from "../runs/checkpointTensors.ts";
 import { readFingerprint } from "../runs/fingerprint.ts";
 import { refuseDivergedCheckpoint } from "../runs/finiteTensors.ts";
+import { readFrozen } from "../runs/frozenWeights.ts";
 import type { StoredManifest } from "../runs/manifestReading.ts";
+import { storedParameters } from "../runs/parameterTensors.ts";
 import { RunFolder } from "../runs/runFolder.ts";
 import { stampRows } from "../runs/runSources.ts";
 import { cutOfRun, readTrunkAgain } from "../runs/trunkReading.ts";
@@ -46,11 +48,17 @@ import {
   type WantedOutput,
 } from "./scoring.ts";
 
+/** How a run is read. */
+export interface ReadOptions {
+  /** Which checkpoint; E_CKPT_NONE where there is none such. */
+  readonly checkpoint?: CheckpointWanted | undefined;
+}
+
 export class TrainedRun implements AsyncDisposable {
   readonly folder: RunFolder;
   readonly #manifest: StoredManifest;
-  /** The newest checkpoint that is whole: its weights alone. */
-  readonly checkpoint: LoadedCheckpoint;
+  /** The checkpoint that was chosen, its weights alone; its `choice` says which it is. */
+  readonly checkpoint: ChosenCheckpoint;
   /** What is to be said of the run and its checkpoints, one sentence each. */
   readonly warnings: readonly string[];
   readonly #host: OrtHost;
@@ -60,7 +68,7 @@ export class TrainedRun implements AsyncDisposable {
   private constructor(
     folder: RunFolder,
     manifest: StoredManifest,
-    checkpoint: LoadedCheckpoint,
+    checkpoint: ChosenCheckpoint,
     open: { readonly host: OrtHost; readonly device: EvaluationDevice },
   ) {
     const { host, device } = open;
@@ -84,15 +92,19 @@ export class TrainedRun implements AsyncDisposable {
   }
 
   /**
-   * Opens the run in `logdir` at its newest checkpoint. E_FILE where there is none; E_CKPT_NONE;
-   * E_CKPT_MISMATCH where it does not fit the bundle beside it; E_BUNDLE, E_CKPT_CORRUPT where files were
-   * changed; E_ORT_LOAD, E_ORT.
+   * Opens the run in `logdir` at a checkpoint: without a wish its best one, or the newest where the spec says
+   * `keep: newest` or none is marked. E_FILE where there is no run; E_CKPT_NONE; E_CKPT_MISMATCH where it
+   * does not fit the bundle beside it; E_BUNDLE, E_CKPT_CORRUPT where files were changed; E_ORT_LOAD, E_ORT.
    */
-  static async open(logdir: string, runtime: RuntimeOptions = {}): Promise<TrainedRun> {
+  static async open(
+    logdir: string,
+    runtime: RuntimeOptions = {},
+    { checkpoint: wanted }: ReadOptions = {},
+  ): Promise<TrainedRun> {
     const folder = await RunFolder.open(logdir);
     const { spec } = folder;
     const manifest = await readBundle(folder.bundle);
-    const checkpoint = await readWeights(folder, manifest);
+    const checkpoint = await readWeights(folder, manifest, wanted);
     const host = await OrtHost.start({
       ...ortOptions(runtime, spec.precision !== "fp32"),
       intraOpThreads: runtime.threads ?? availableParallelism(),
@@ -213,16 +225,13 @@ export class TrainedRun implements AsyncDisposable {
   async parameters(): Promise<Map<string, Float32Array>> {
     const trunk = await this.trunk();
     const imported = trunk && importedValues(trunk, this.spec);
+    const frozen = await readFrozen(this.directory);
+    const { checkpoint, spec } = this;
     // Of a frozen trunk another mttc may have taken other tensors for parameters.
     const values = new Map<string, Float32Array>();
-    const evaluated = evaluatedState(this.#manifest);
     for (const [name, data] of imported ?? []) values.set(name, data.slice());
-    for (const parameter of this.#manifest.parameters) {
-      const { name, initial } = parameter;
-      const stored = this.checkpoint.tensors.get(evaluated.get(name) ?? name);
-      if (stored) values.set(name, floatsOf(stored.data));
-      else if (initial.kind !== "imported") values.set(name, initialValue(parameter, this.spec.seed));
-    }
+    const stored = storedParameters({ manifest: this.#manifest, checkpoint, frozen, seed: spec.seed });
+    for (const [name, data] of stored) values.set(name, data);
     return values;
   }
 
@@ -258,9 +267,16 @@ async function readBundle(directory: string): Promise<StoredManifest> {
   }
 }
 
-/** The newest checkpoint, checked against the bundle, without what only training needs. */
-async function readWeights(folder: RunFolder, manifest: Manifest): Promise<LoadedCheckpoint> {
-  const checkpoint = await readNewestCheckpoint(folder.directory);
+/** The checkpoint, checked against the bundle, without what only training needs. */
+async function readWeights(
+  { directory, spec }: RunFolder,
+  manifest: Manifest,
+  asked: CheckpointWanted | undefined,
+): Promise<ChosenCheckpoint> {
+  const checkpoint = await readCheckpoint(
+    directory,
+    asked ?? (spec.keep === "newest" ? "newest" : undefined),
+  );
   const names = new Set([
     ...EvaluationDevice.stateOf(manifest),
     ...manifest.parameters.map(({ name }) => name),
@@ -281,8 +297,4 @@ function dataOf({ tensors, path }: LoadedCheckpoint, name: string): Uint8Array {
   const data = tensors.get(name)?.data;
   if (data) return data;
   throw new MttcError({ code: "E_CKPT_MISMATCH", message: `${name} is missing`, at: { file: path } });
-}
-
-function floatsOf(bytes: Uint8Array): Float32Array {
-  return new Float32Array(new Uint8Array(bytes).buffer);
 }

@@ -6,7 +6,7 @@ import { MttcError } from "../../compiler/diagnostics.ts";
 import { openTask } from "../../compiler/tasks/openTask.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
 import { type LabelStatistics, labelStatistics } from "../labels/labelStatistics.ts";
-import { readNewestCheckpoint } from "../runs/checkpoints.ts";
+import { readCheckpoint } from "../runs/checkpointChoice.ts";
 import { RunFolder, SPEC_FILE } from "../runs/runFolder.ts";
 import { readSittings, type Sitting } from "../runs/sittings.ts";
 import type { EpochReport } from "../train/events.ts";
@@ -44,7 +44,7 @@ export async function readRunFacts(logdir: string): Promise<RunFacts> {
     specText: await readFile(join(directory, SPEC_FILE), "utf8"),
     tasks,
     ...epochs,
-    best: bestEpoch(epochs.history, tasks),
+    best: bestEpoch(epochs.history, tasks, spec.monitor),
     sittings: await readSittings(directory),
     notes: [...notes, ...epochs.notes],
   };
@@ -56,7 +56,7 @@ async function readEpochs(
   tasks: readonly Task[],
 ): Promise<Pick<RunFacts, "history" | "begunSteps" | "notes">> {
   try {
-    const checkpoint = await readNewestCheckpoint(directory);
+    const checkpoint = await readCheckpoint(directory, "newest");
     const { history, epochState } = readProgress(checkpoint, tasks);
     return { history, begunSteps: epochState.step, notes: checkpoint.warnings };
   } catch (error) {

@@ -1,7 +1,7 @@
 // Checkpoints of a run: (state tensors, progress) <-> <run>/checkpoints/epoch-0003/{state.safetensors,
 // progress.json, MANIFEST.json}. A checkpoint stands whole or not at all, is verified by hash before older
 // ones go, and is verified again when loaded; damaged ones are set aside, never deleted and never loaded.
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { decodeSafetensors, type StoredTensor, safetensorsPieces } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
@@ -22,13 +22,15 @@ const MANIFEST = "MANIFEST.json";
 /** What the manifest lists. */
 const FILES = [STATE, PROGRESS] as const;
 /** epoch-0003, or epoch-0003.1 for a second one of the same epoch (saved on Ctrl-C, say): higher is newer. */
-const FOLDER = /^epoch-(\d{4,})(?:\.(\d+))?$/;
+export const CHECKPOINT_NAME = /^epoch-(\d{4,})(?:\.(\d+))?$/;
 
 const fileSchema = z.object({ bytes: z.number().int().nonnegative(), sha256: z.string() });
 const manifestSchema = z.object({
   format: z.literal(FORMAT),
   epoch: z.number().int().nonnegative(),
   files: z.object({ [STATE]: fileSchema, [PROGRESS]: fileSchema }),
+  /** Name of the run's best checkpoint when this one was saved, this one perhaps; absent where none is. */
+  best: z.string().regex(CHECKPOINT_NAME).optional(),
 });
 type Manifest = z.infer<typeof manifestSchema>;
 
@@ -37,6 +39,10 @@ export interface CheckpointContent {
   readonly epoch: number;
   readonly tensors: readonly StoredTensor[];
   readonly progress: Readonly<Record<string, unknown>>;
+  /** Whether steps of the next epoch are in it: it is not what the last epoch ended with. */
+  readonly isPartial?: boolean;
+  /** Name of the run's best checkpoint, or that it is this one; absent where none is. */
+  readonly best?: "this" | (string & {}) | undefined;
 }
 
 /** What comes back; `warnings` name the newer checkpoints that could not be used. */
@@ -48,14 +54,16 @@ export interface LoadedCheckpoint {
   readonly warnings: readonly string[];
 }
 
-interface Place {
+/** A checkpoint's folder by its name. */
+export interface CheckpointPlace {
   readonly name: string;
   readonly epoch: number;
+  /** 0 of what an epoch ended with; others were saved in the middle of the next one. */
   readonly revision: number;
 }
 
 /**
- * Saves a checkpoint, reads it back, and then removes all but the newest `keep` (at least 1).
+ * Saves a checkpoint, reads it back, and then removes all but the newest `keep` (at least 1) and the best.
  * Returns the new folder. E_DISK or E_FILE if it cannot be written: the older ones are then untouched.
  * E_CKPT_CORRUPT if what was read back is not what was written.
  */
@@ -65,20 +73,22 @@ export async function saveCheckpoint(
   keep = 3,
   fileSystem: FileSystem = nodeFileSystem,
 ): Promise<string> {
-  const path = await checkpointPath(runDirectory, content.epoch, fileSystem);
+  const path = await checkpointPath(runDirectory, content, fileSystem);
   await writeCheckpoint(path, content, keep, fileSystem);
   return path;
 }
 
-/** The folder that the next checkpoint of an epoch is saved in. */
+/** The folder that a checkpoint is saved in. */
 export async function checkpointPath(
   runDirectory: string,
-  epoch: number,
+  { epoch, isPartial = false }: Pick<CheckpointContent, "epoch" | "isPartial">,
   fileSystem: FileSystem = nodeFileSystem,
 ): Promise<string> {
   const folder = join(runDirectory, "checkpoints");
   const revisions = (await listPlaces(folder, fileSystem)).filter((place) => place.epoch === epoch);
-  const revision = (revisions[0]?.revision ?? -1) + 1;
+  // The plain name is that of a whole epoch, also where that could not be saved.
+  const least = isPartial && epoch > 0 ? 1 : 0;
+  const revision = Math.max(least, (revisions[0]?.revision ?? -1) + 1);
   const number = String(epoch).padStart(4, "0");
   return join(folder, `epoch-${number}${revision > 0 ? `.${revision}` : ""}`);
 }
@@ -90,14 +100,15 @@ export async function writeCheckpoint(
   keep = 3,
   fileSystem: FileSystem = nodeFileSystem,
 ): Promise<void> {
-  await writeDirectoryAtomically(path, await checkpointFiles(content), { fileSystem });
+  const best = content.best === "this" ? basename(path) : content.best;
+  await writeDirectoryAtomically(path, await checkpointFiles({ ...content, best }), { fileSystem });
   const manifest = await readManifest(path, content.epoch, fileSystem);
   for (const name of FILES) {
     const file = join(path, name);
     const found = await readingPart(path, name, () => describeFile(file, fileSystem));
     refuseOtherContent(path, name, { found, expected: manifest.files[name] });
   }
-  await prune(dirname(path), Math.max(keep, 1), fileSystem);
+  await prune(dirname(path), { keep: Math.max(keep, 1), best }, fileSystem);
 }
 
 /**
@@ -119,42 +130,15 @@ export async function loadNewestCheckpoint(
   throw noCheckpoint(folder, warnings, "train without --resume to begin anew");
 }
 
-/**
- * The newest checkpoint whose hashes agree, for whoever only reads: nothing is renamed, and what a run that
- * trains meanwhile takes away is no damage. Errors as loadNewestCheckpoint's.
- */
-export async function readNewestCheckpoint(
-  runDirectory: string,
-  fileSystem: FileSystem = nodeFileSystem,
-): Promise<LoadedCheckpoint> {
-  const folder = join(runDirectory, "checkpoints");
-  for (let attempt = 1; ; attempt++) {
-    const warnings: string[] = [];
-    let isMoving = false;
-    for (const place of await listPlaces(folder, fileSystem)) {
-      const loaded = await loadPlace(folder, place, fileSystem);
-      if (!("damage" in loaded)) return { ...loaded, warnings };
-      if (await fileSystem.exists(join(folder, place.name)))
-        warnings.push(`${loaded.damage.message}; skipped: an older checkpoint is taken`);
-      else isMoving = true;
-    }
-    if (!isMoving || attempt === READ_ATTEMPTS)
-      throw noCheckpoint(folder, warnings, "a run saves its first checkpoint when its first epoch ends");
-  }
-}
-
 /** Name of the newest checkpoint, usable or not; undefined where there is none. */
 export async function newestCheckpointName(runDirectory: string): Promise<string | undefined> {
   return (await listPlaces(join(runDirectory, "checkpoints"), nodeFileSystem))[0]?.name;
 }
 
-/** Checkpoint by checkpoint, newest first, a reader starts again so often when all vanish under its eyes. */
-const READ_ATTEMPTS = 10;
-
 /** A checkpoint, or what is wrong with it. */
-async function loadPlace(
+export async function loadPlace(
   folder: string,
-  { name, epoch }: Place,
+  { name, epoch }: CheckpointPlace,
   fileSystem: FileSystem,
 ): Promise<Omit<LoadedCheckpoint, "warnings"> | { readonly damage: MttcError }> {
   const path = join(folder, name);
@@ -180,7 +164,8 @@ function parseProgress(bytes: Uint8Array, path: string): Readonly<Record<string,
   return progress.data;
 }
 
-function noCheckpoint(folder: string, warnings: readonly string[], hint: string): MttcError {
+/** E_CKPT_NONE of a folder, with what is wrong with those that are there. */
+export function noCheckpoint(folder: string, warnings: readonly string[], hint: string): MttcError {
   const message = ["there is no usable checkpoint", ...warnings].join("; ");
   return new MttcError({ code: "E_CKPT_NONE", message, at: { file: folder }, hint });
 }
@@ -193,7 +178,8 @@ async function checkpointFiles(content: CheckpointContent): Promise<Map<string, 
     [STATE]: await describeContent(state),
     [PROGRESS]: await describeContent(progress),
   };
-  const manifest: Manifest = { format: FORMAT, epoch: content.epoch, files };
+  const { epoch, best } = content;
+  const manifest: Manifest = { format: FORMAT, epoch, files, ...(best === undefined ? {} : { best }) };
   return new Map<string, FileContent>([
     [STATE, state],
     [PROGRESS, progress],
@@ -201,8 +187,8 @@ async function checkpointFiles(content: CheckpointContent): Promise<Map<string, 
   ]);
 }
 
-/** Checkpoints by name, newest first; none if the folder is missing. */
-async function listPlaces(folder: string, fileSystem: FileSystem): Promise<Place[]> {
+/** The checkpoints in a folder by name, newest first; none if the folder is missing. */
+export async function listPlaces(folder: string, fileSystem: FileSystem): Promise<CheckpointPlace[]> {
   let names: string[];
   try {
     names = await fileSystem.readdir(folder);
@@ -211,7 +197,7 @@ async function listPlaces(folder: string, fileSystem: FileSystem): Promise<Place
     throw fileError(error, folder, "list the checkpoints");
   }
   const places = names.flatMap((name) => {
-    const match = FOLDER.exec(name);
+    const match = CHECKPOINT_NAME.exec(name);
     return match ? [{ name, epoch: Number(match[1]), revision: Number(match[2] ?? 0) }] : [];
   });
   return places.sort((a, b) => b.epoch - a.epoch || b.revision - a.revision);
@@ -229,6 +215,15 @@ async function readVerified(
     return bytes;
   };
   return { state: await read(STATE), progress: await read(PROGRESS) };
+}
+
+/** The name of the best checkpoint, as the one in `path` says; undefined where it says none. E_CKPT_CORRUPT. */
+export async function readBestMark(
+  path: string,
+  epoch: number,
+  fileSystem: FileSystem,
+): Promise<string | undefined> {
+  return (await readManifest(path, epoch, fileSystem)).best;
 }
 
 async function readManifest(path: string, epoch: number, fileSystem: FileSystem): Promise<Manifest> {
@@ -280,7 +275,8 @@ function corrupt(path: string, message: string, cause?: unknown): MttcError {
   return new MttcError({ code: "E_CKPT_CORRUPT", message, at: { file: path } }, { cause });
 }
 
-function isDamage(error: MttcError): boolean {
+/** Whether an error says that a checkpoint is damaged. */
+export function isDamage(error: MttcError): boolean {
   return ["E_CKPT_CORRUPT", "E_ST_HEADER", "E_ST_LAYOUT"].includes(error.code);
 }
 
@@ -297,9 +293,14 @@ async function setAside(path: string, damage: MttcError, fileSystem: FileSystem)
   }
 }
 
-async function prune(folder: string, keep: number, fileSystem: FileSystem): Promise<void> {
+async function prune(
+  folder: string,
+  { keep, best }: { readonly keep: number; readonly best: string | undefined },
+  fileSystem: FileSystem,
+): Promise<void> {
   try {
-    for (const { name } of (await listPlaces(folder, fileSystem)).slice(keep)) {
+    const older = (await listPlaces(folder, fileSystem)).slice(keep);
+    for (const { name } of older.filter((place) => place.name !== best)) {
       const trash = siblingName(join(folder, name), "trash");
       await fileSystem.rename(join(folder, name), trash);
       await fileSystem.remove(trash);

@@ -14,6 +14,7 @@ import {
 import type { Spec, SpecKey } from "../../compiler/spec/schema.ts";
 import type { PreparedLabels } from "../labels/classes.ts";
 import { labelBytes, rowCount } from "../labels/taskLabels.ts";
+import { beginWith } from "./waysOn.ts";
 
 const fingerprintSchema = z.object({
   /** The spec as resolved; of earlier versions a hash of its decisive keys and its models. */
@@ -75,10 +76,10 @@ export interface Resumption {
  * where `isOlderHash` says so.
  */
 export function settleSpec(resumption: Resumption, given: ReadonlySet<SpecKey> | undefined): SettledKeys {
-  const { stored, path, spec, runSpec } = resumption;
+  const { stored, spec, runSpec } = resumption;
   if (typeof stored.spec === "string") return settleKeys(olderKeys(runSpec ?? spec), spec, given);
   const settled = settleKeys(stored.spec, spec, given);
-  refuseChanges(path, settled.refused);
+  refuseChanges(resumption, settled.refused);
   return settled;
 }
 
@@ -89,7 +90,7 @@ export function isOlderHash({ stored, spec }: Resumption, models: ModelHashes): 
 
 /** E_CKPT_MISMATCH where a model file is not the one that the checkpoint was trained with. */
 export function refuseOtherModels(resumption: Resumption, models: ModelHashes): void {
-  const { stored, path } = resumption;
+  const { stored, path, spec } = resumption;
   if (typeof stored.spec === "string") {
     refuseOtherHash(resumption, stored.spec, models);
     return;
@@ -98,34 +99,41 @@ export function refuseOtherModels(resumption: Resumption, models: ModelHashes): 
   const faults = (["fcn", "teacher"] as const).flatMap((key): Fault[] => {
     if (stored.models[key] === found[key]) return [];
     const message = "the model file is not the one that the checkpoint was trained with: its content differs";
-    const hint = "put the file back to go on with this run, or choose another logdir for a new one";
+    const hint = `put the file back to go on with this run; ${beginWith(spec.logdir)}`;
     return [{ code: "E_CKPT_MISMATCH", message, at: { file: path, path: key }, hint }];
   });
   if (faults.length > 0) throw new MttcError(faults);
 }
 
 /** For checkpoints of earlier versions; where the run's own spec belongs to one, the keys can be named. */
-function refuseOtherHash({ path, spec, runSpec }: Resumption, hash: string, models: ModelHashes): void {
-  if (olderHash(spec, models) === hash) refuseChanges(path, changedKeys(olderKeys(spec), spec));
-  else if (runSpec && olderHash(runSpec, models) === hash) refuseChanges(path, changedKeys(runSpec, spec));
+function refuseOtherHash(resumption: Resumption, hash: string, models: ModelHashes): void {
+  const { path, spec, runSpec } = resumption;
+  if (olderHash(spec, models) === hash) refuseChanges(resumption, changedKeys(olderKeys(spec), spec));
+  else if (runSpec && olderHash(runSpec, models) === hash)
+    refuseChanges(resumption, changedKeys(runSpec, spec));
   else {
     const message = `${OTHER_SPEC} (or a model file is another); an earlier mttc kept a hash of it alone`;
-    throw new MttcError({ code: "E_CKPT_MISMATCH", message, at: { file: path }, hint: WAYS_ON });
+    throw new MttcError({ code: "E_CKPT_MISMATCH", message, at: { file: path }, hint: waysOn(spec) });
   }
 }
 
 const OTHER_SPEC = "the spec is not the one that the checkpoint was trained with";
-const WAYS_ON =
-  "put the old values back to go on with this run, or choose another `logdir` to train the new spec";
 
-function refuseChanges(file: string, changes: readonly KeyChange[]): void {
+function waysOn({ logdir }: Spec, changes: readonly KeyChange[] = []): string {
+  const rate = changes.some(({ key }) => key === "lr") ? "; --resume --lr N goes on with another rate" : "";
+  const back =
+    "put the old values back to go on with this run, or choose another `logdir` to train the new spec";
+  return `${back}: ${beginWith(logdir)}${rate}`;
+}
+
+function refuseChanges({ path: file, spec }: Resumption, changes: readonly KeyChange[]): void {
   if (changes.length === 0) return;
   const code = "E_CKPT_MISMATCH";
   const keys = changes.map(({ key }) => key).join(", ");
   throw new MttcError([
     { code, message: `${OTHER_SPEC}: ${keys}`, at: { file } },
     ...changes.map(({ key, before, now }, i): Fault => {
-      const hint = i === changes.length - 1 ? { hint: WAYS_ON } : {};
+      const hint = i === changes.length - 1 ? { hint: waysOn(spec, changes) } : {};
       return { code, message: `was ${before}, is ${now}`, at: { path: key }, ...hint };
     }),
   ]);

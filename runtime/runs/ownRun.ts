@@ -8,6 +8,7 @@ import { PNG_MARK } from "../drawing/pngMark.ts";
 import { fileError, systemCode } from "../files/fileSystem.ts";
 import { restoreReplaced } from "../files/leftovers.ts";
 import { inTheWay, readHead, refuseForeignFolder, textMark } from "../files/ownOutput.ts";
+import { FROZEN_FILE, isFrozenHead } from "./frozenWeights.ts";
 import { LABELS_FILE, LABELS_MARK } from "./labelRecord.ts";
 import { EVENTS_FILE, PROJECTOR_FILE, PROJECTOR_HEAD } from "./logFiles.ts";
 import { CONFIG_FILE, CONFIG_MARK } from "./patchworkConfig.ts";
@@ -96,6 +97,8 @@ async function isForeign(logdir: string, name: string): Promise<boolean> {
       return !textMark("a list of vectors", PROJECTOR_HEAD).isOurs(await readHead(path));
     case SPEC_FILE:
       return !textMark("a spec", SPEC_HEAD).isOurs(await readHead(path));
+    case FROZEN_FILE:
+      return !isFrozenHead(await readHead(path));
     case RUN_SHEET:
       return !PNG_MARK.isOurs(await readHead(path));
     case REPORT_FILE:

@@ -14,6 +14,7 @@ import { type FileSystem, fileError, nodeFileSystem, systemCode } from "../files
 import type { ClassNames, KnownTasks } from "../labels/classes.ts";
 import type { SplitRecord } from "../labels/splitRecord.ts";
 import type { LabelRow } from "../tables/labelTable.ts";
+import { originFields, type RunOrigin, rateHistory, storedOrigin } from "./runOrigin.ts";
 import type { RunSources } from "./runSources.ts";
 import { readSplitRecord, writeSplitRecord } from "./splitFile.ts";
 
@@ -58,6 +59,7 @@ const factsSchema = z.object({
   rows: z
     .object({ train: rowsSchema.optional(), val: rowsSchema.optional(), test: rowsSchema.optional() })
     .default({}),
+  ...originFields,
 });
 type RunFacts = z.output<typeof factsSchema>;
 
@@ -66,6 +68,8 @@ export interface RunDescription extends RunSources {
   readonly spec: Spec;
   readonly classes: ClassNames;
   readonly knownTasks: KnownTasks;
+  /** What it began from, and what was changed on the way. */
+  readonly origin?: RunOrigin | undefined;
 }
 
 /** Whether `logdir` holds a run with something to lose: one that has saved a checkpoint, usable or not. */
@@ -97,6 +101,7 @@ export class RunFolder implements RunDescription {
   readonly notes: readonly string[];
 
   readonly foldsMissing: boolean;
+  readonly origin: RunOrigin;
 
   private constructor(
     directory: string,
@@ -114,6 +119,7 @@ export class RunFolder implements RunDescription {
     this.valRows = facts.rows.val;
     this.testRows = facts.rows.test;
     this.split = facts.split;
+    this.origin = { init: facts.init, changes: facts.changes ?? [] };
     this.baseDirectory = place.folder;
     this.notes = place.notes;
   }
@@ -167,9 +173,10 @@ export async function writeRun(directory: string, description: RunDescription): 
       ...(valRows && { val: kept(valRows) }),
       ...(testRows && { test: kept(testRows) }),
     },
+    ...storedOrigin(description.origin),
   };
   if (split) await writeSplitRecord(directory, split);
-  const text = `${SPEC_HEAD}${stringify(withPaths(spec, inProject))}`;
+  const text = `${SPEC_HEAD}${rateHistory(description.origin)}${stringify(withPaths(spec, inProject))}`;
   await writeFileAtomically(join(directory, SPEC_FILE), text);
   await writeFileAtomically(join(directory, RUN_FILE), `${JSON.stringify(facts, null, 1)}\n`);
 }
@@ -182,7 +189,7 @@ function storedTasks(tasks: KnownTasks): NonNullable<RunFacts["tasks"]> {
 
 /** The spec with every path of a file or folder replaced. */
 function withPaths(spec: Spec, replace: (path: string) => string): Spec {
-  const { logdir, train_labels, val_labels, test_labels, image_root, teacher, fcn } = spec;
+  const { logdir, train_labels, val_labels, test_labels, image_root, teacher, init_from, fcn } = spec;
   const { downstream_labels: downstream } = spec;
   const each = (path: string | null): string | null => (path === null ? null : replace(path) || ".");
   return {
@@ -190,6 +197,7 @@ function withPaths(spec: Spec, replace: (path: string) => string): Spec {
     ...{ logdir: each(logdir), train_labels: each(train_labels), val_labels: each(val_labels) },
     ...{ test_labels: each(test_labels), image_root: each(image_root), teacher: each(teacher) },
     downstream_labels: downstream && { ...downstream, table: replace(downstream.table) },
+    init_from: each(init_from),
     fcn: "path" in fcn ? { ...fcn, path: replace(fcn.path) } : fcn,
   };
 }

@@ -7,7 +7,7 @@ import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
 import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
 import { readBundleDirectory } from "../runs/bundleDirectory.ts";
-import { readNewestCheckpoint } from "../runs/checkpoints.ts";
+import { readCheckpoint } from "../runs/checkpointChoice.ts";
 import { hasRun, RunFolder } from "../runs/runFolder.ts";
 import type { EpochReport } from "../train/events.ts";
 import type { Experiment } from "../train/experiment.ts";
@@ -85,7 +85,7 @@ async function readBegun(
   await RunClaim.look(experiment, true);
   const folder = await RunFolder.open(directory);
   const tasks = tasksOf(await readBundleDirectory(folder.bundle, []));
-  const { history } = readProgress(await readNewestCheckpoint(directory), tasks);
+  const { history } = readProgress(await readCheckpoint(directory, "newest"), tasks);
   return { tasks, history };
 }
 

@@ -48,7 +48,7 @@ export class CheckpointSaver {
   ): Promise<string> {
     await this.settled();
     await assertRunLock(directory);
-    const path = await checkpointPath(directory, content.epoch);
+    const path = await checkpointPath(directory, content);
     const before = this.last;
     this.last = path;
     this.#writing = writeCheckpoint(path, content)

@@ -31,8 +31,8 @@ interface StoredRun {
 /** What is gone on with. */
 interface Continued {
   readonly experiment: Experiment;
-  /** Which keys are the run's, with its values and the defaults; undefined where none are. */
-  readonly note: string | undefined;
+  /** A line on which keys are the run's, with its values and the defaults, where some are. */
+  readonly notes: readonly string[];
 }
 
 /**
@@ -46,14 +46,14 @@ export async function continueExperiment(experiment: Experiment, past: StoredRun
     spec: withOpenSettings(experiment.spec, reading),
   };
   const { values, kept, refused } = settleSpec(before, experiment.given);
-  if (kept.length === 0 || refused.length > 0) return { experiment, note: undefined };
+  if (kept.length === 0 || refused.length > 0) return { experiment, notes: [] };
   const models = typeof stored.spec === "string" ? await modelsOf(experiment, run) : undefined;
   // spec.yml may be of a resume that an earlier version refused: the hash knows.
-  if (models && isOlderHash(before, models)) return { experiment, note: undefined };
+  if (models && isOlderHash(before, models)) return { experiment, notes: [] };
   const spec = withValues(experiment.spec, values, kept, path);
   const after = { ...before, spec: withOpenSettings(spec, reading) };
-  if (models && !isOlderHash(after, models)) return { experiment, note: undefined };
-  return { experiment: { ...experiment, spec }, note: noteOf(kept) };
+  if (models && !isOlderHash(after, models)) return { experiment, notes: [] };
+  return { experiment: { ...experiment, spec }, notes: [noteOf(kept)] };
 }
 
 /** The models that the spec names, whose hash is one with that of the spec. */

@@ -17,7 +17,7 @@ export function wayBack(last: LastCheckpoint, advice = "lower lr"): string {
   const saved =
     last === undefined
       ? "nothing was saved before"
-      : `the last checkpoint, ${last}, is from before and finite`;
+      : `the last checkpoint, ${last}, is from before and finite: --resume --lr N goes on from it with another rate`;
   return `${advice}; ${saved}`;
 }
 

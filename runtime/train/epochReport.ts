@@ -8,6 +8,7 @@ import type { EvaluationReport } from "../infer/evaluationReport.ts";
 import { lossScalars } from "../logs/lossTotals.ts";
 import { type EpochState, meanLosses } from "./epochLoop.ts";
 import type { EpochReport } from "./events.ts";
+import { gainScalars } from "./judgement.ts";
 import type { StateOfRun } from "./progress.ts";
 
 export interface FinishedEpoch {
@@ -46,7 +47,7 @@ export async function epochReport(
     ...(Object.keys(others).length > 0 ? { trainFigures: others } : {}),
     taskWeights,
     waitShare: state.seconds > 0 ? state.waitedSeconds / state.seconds : 0,
-    scalars: { ...scalars, ...totals },
+    scalars: { ...scalars, ...totals, ...gainScalars(evaluation, entries) },
     ...(evaluation ? { evaluation } : {}),
     time: Date.now(),
   };

@@ -67,15 +67,10 @@ export function judgeOf(monitor: string, tasks: ReportedTasks): Judge {
   const wanted = plain(monitor);
   const found = all.find(({ name }) => plain(name) === wanted) ?? byTaskFirst(judges, wanted);
   if (found) return found;
-  throw new MttcError({
-    code: "E_CONFIG",
-    message: `there is no figure ${JSON.stringify(monitor)}; expected gain, gain/TASK or TASK/FIGURE`,
-    at: { path: "monitor" },
-    hint: suggestName(
-      monitor,
-      all.map(({ name }) => name),
-    ),
-  });
+  const names = all.map(({ name }) => name);
+  const message = `there is no figure ${JSON.stringify(monitor)}; expected gain, gain/TASK or TASK/FIGURE`;
+  const hint = suggestName(monitor, names);
+  throw new MttcError({ code: "E_CONFIG", message, at: { path: "monitor" }, hint });
 }
 
 /** `species/gain` is the gain of species, too. */

@@ -9,7 +9,8 @@ import { type LoggedRun, RunLogs } from "../logs/runLogs.ts";
 import { epochScalars } from "../logs/scalars.ts";
 import type { Outcome } from "../logs/sink.ts";
 import type { EpochReport, EventHub } from "./events.ts";
-import { logEntry, type ReportedTasks } from "./runHistory.ts";
+import type { ReportedTasks } from "./judgement.ts";
+import { logEntry } from "./runHistory.ts";
 
 /**
  * Does `work` while the logs of `run` listen to `events`. Throws what the work throws; of the logs only what

@@ -30,7 +30,14 @@ import { type EpochReport, EventHub, type TrainerEvents } from "./events.ts";
 import { type Experiment, experimentFromRun } from "./experiment.ts";
 import { parameterValues, readProgress } from "./progress.ts";
 import { SittingLog } from "./sittingLog.ts";
-import { refuseFit, refuseNoOptions, refuseNoPaths, refuseNoText, usageError } from "./trainerCalls.ts";
+import {
+  refuseFit,
+  refuseNoOptions,
+  refuseNoPaths,
+  refuseNoText,
+  refuseRate,
+  usageError,
+} from "./trainerCalls.ts";
 import { experimentFromOptions, type TrainerOptions } from "./trainerOptions.ts";
 import { TrainingLoop } from "./trainingLoop.ts";
 import { openProbes } from "./trainingProbes.ts";
@@ -50,6 +57,11 @@ export interface FitOptions extends ProbeOptions {
    * them; default: `epochs`. A run that has begun keeps what it began with.
    */
   readonly plannedEpochs?: number | undefined;
+  /**
+   * Go on with another learning rate, which the run then keeps; together with `resume`, and by a trainer that
+   * has not trained yet.
+   */
+  readonly lr?: number;
   /** Stops at the next step, saves, and rejects with E_INTERRUPTED. */
   readonly signal?: AbortSignal;
 }
@@ -88,7 +100,7 @@ export class MultiTaskTrainer implements AsyncDisposable {
    */
   static async fromRun(logdir: string, runtime: RuntimeOptions = {}): Promise<MultiTaskTrainer> {
     refuseNoText("fromRun", "the folder of a run", logdir);
-    const run = await TrainedRun.open(logdir, runtime);
+    const run = await TrainedRun.open(logdir, runtime, { checkpoint: "newest" });
     try {
       const trainer = new MultiTaskTrainer(experimentFromRun(run.folder), runtime);
       const tasks = tasksOf(await run.manifest());
@@ -143,8 +155,10 @@ export class MultiTaskTrainer implements AsyncDisposable {
   async #train(epochs: number, options: FitOptions, sitting: SittingLog): Promise<readonly EpochReport[]> {
     const resumes = options.resume ?? this.#run !== undefined;
     const fresh = !this.#session?.trains;
+    const { acceptNewLabels = false, lr } = options;
+    refuseRate(lr, fresh && resumes);
     await refuseSinks(this.spec, process.env);
-    const session = await this.#openToTrain(resumes, options.acceptNewLabels ?? false);
+    const session = await this.#openToTrain({ existing: resumes, acceptNewLabels, lr });
     await session.checkTraining();
     await using probes = openProbes(session, options, this.#events, this);
     if (fresh && resumes) await this.#loop.resume(session);
@@ -155,16 +169,15 @@ export class MultiTaskTrainer implements AsyncDisposable {
       onProgress: this.#events.progressOf("images read"),
     });
     await this.#loop.mendLog(session);
-    if (this.history.length >= epochs) this.#loop.tellNothing(epochs);
+    await this.#loop.compare(session);
+    const ends = this.#loop.hasEnded(session, epochs);
     await this.#drawSheet(session, log);
-    const { signal } = options;
-    await session.prepareInputs({ log, signal, epochsLeft: epochs - this.history.length });
-    if (this.history.length < epochs && session.device.awaitsProof)
-      log(await proveCaptureOf(session, log, signal));
-    const begins = this.spec.logdir !== null && this.history.length < epochs;
-    if (begins) await sitting.begin(session, this.history.length + 1);
-    const { plannedEpochs } = options;
-    await this.#loop.run(session, { epochs, plannedEpochs, signal, probes });
+    const { signal, plannedEpochs = epochs } = options;
+    const until = ends ? this.history.length : epochs;
+    await session.prepareInputs({ log, signal, epochsLeft: until - this.history.length });
+    if (!ends && session.device.awaitsProof) log(await proveCaptureOf(session, log, signal));
+    if (!ends && this.spec.logdir !== null) await sitting.begin(session, this.history.length + 1);
+    await this.#loop.run(session, { epochs: until, plannedEpochs, signal, probes });
     return this.history;
   }
 
@@ -212,7 +225,9 @@ export class MultiTaskTrainer implements AsyncDisposable {
     const imported = trunk && importedValues(trunk, this.spec);
     return await parameterValues(
       session,
-      (parameter) => imported?.get(parameter.name)?.slice() ?? initialValue(parameter, this.spec.seed),
+      (parameter) =>
+        (session.frozen.get(parameter.name) ?? imported?.get(parameter.name))?.slice() ??
+        initialValue(parameter, this.spec.seed),
     );
   }
 
@@ -267,10 +282,10 @@ export class MultiTaskTrainer implements AsyncDisposable {
   }
 
   /** A session that holds the logdir; what was open to be looked at is closed. */
-  async #openToTrain(existing: boolean, acceptNewLabels: boolean): Promise<TrainingSession> {
+  async #openToTrain(options: Omit<SessionOptions, "trains">): Promise<TrainingSession> {
     if (this.#session?.trains) return this.#session;
     const looking = [this.#session, this.#run];
-    const session = await this.#openSession({ existing, trains: true, acceptNewLabels });
+    const session = await this.#openSession({ ...options, trains: true });
     this.#run = undefined;
     for (const open of looking) await open?.close();
     return session;

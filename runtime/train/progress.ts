@@ -86,10 +86,19 @@ export function readProgress(
   const fingerprint = readFingerprint(progress, path);
   const parsed = progressSchema.safeParse(progress);
   if (parsed.success)
-    return { ...parsed.data, history: readHistory(progress.history, tasks, path), fingerprint };
+    return {
+      ...parsed.data,
+      history: readHistory(progress.history, tasks, path, monitorOf(fingerprint)),
+      fingerprint,
+    };
   const [issue] = parsed.error.issues;
   const message = `progress.json does not hold what mttc wrote: ${issue?.path.join(".")}: ${issue?.message}`;
   throw new MttcError({ code: "E_CKPT_CORRUPT", message, at: { file: path } }, { cause: parsed.error });
+}
+
+/** What the epochs were compared by; undefined where an earlier version trained. */
+function monitorOf({ spec }: Fingerprint): string | undefined {
+  return typeof spec === "object" && typeof spec.monitor === "string" ? spec.monitor : undefined;
 }
 
 /**

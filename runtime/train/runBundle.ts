@@ -10,6 +10,7 @@ import type { ForeignModels } from "../models/foreignModels.ts";
 import type { OrtHost } from "../ort/ortHost.ts";
 import { readUpToDate, writeBundleDirectory } from "../runs/bundleDirectory.ts";
 import { compilationKey } from "../runs/compilationKey.ts";
+import { writeFrozen } from "../runs/frozenWeights.ts";
 import type { StoredManifest } from "../runs/manifestReading.ts";
 import { BUNDLE_FOLDER } from "../runs/runFolder.ts";
 import {
@@ -18,6 +19,7 @@ import {
   type HostCompilationOptions,
   hostFacts,
 } from "./hostCompilation.ts";
+import type { InitialWeights } from "./initialWeights.ts";
 import type { RunClaim } from "./runClaim.ts";
 
 export interface RunBundleParts {
@@ -27,6 +29,10 @@ export interface RunBundleParts {
   readonly models: ForeignModels;
   /** The run that is trained; undefined without a logdir. */
   readonly claim: RunClaim | undefined;
+  /** Weights that a run begins with. */
+  readonly initial: InitialWeights | undefined;
+  /** Frozen weights that a run that is gone on with began with. */
+  readonly frozen: ReadonlyMap<string, Float32Array> | undefined;
   /** Makes or locks the folder; called once nothing is left to be refused. */
   readonly openDirectory: () => Promise<{
     readonly directory: string;
@@ -51,12 +57,13 @@ export async function openRunBundle(
   parts: RunBundleParts,
   options: HostCompilationOptions,
 ): Promise<RunBundle> {
-  const { host, spec, classes, models, claim } = parts;
+  const { host, spec, classes, models, claim, initial, frozen } = parts;
   const facts = await hostFacts(host, options);
   const key = facts && compilationKey({ spec, classes, models, ...facts });
   const folder = claim?.goesOn ? join(claim.directory, BUNDLE_FOLDER) : undefined;
   const upToDate = async () => (folder && key ? await readUpToDate(folder, key) : undefined);
-  const wanted = { ...models, graphs: (name: string) => isUsed(name, spec) };
+  const initialValues = initial?.values ?? frozen;
+  const wanted = { ...models, initialValues, graphs: (name: string) => isUsed(name, spec) };
   const compileNow = async (): Promise<HostBundle> => {
     const made = await compileForHost(
       host,
@@ -64,6 +71,7 @@ export async function openRunBundle(
       options,
     );
     claim?.compareBundle(made.bundle, models.trunk);
+    initial?.refuseNone();
     return made;
   };
   const known = await upToDate();
@@ -75,6 +83,7 @@ export async function openRunBundle(
   if (kept) return { manifest: kept, directory, initial: undefined, notes: [], lockNotes };
   const { bundle, notes } = compiled ?? (await compileNow());
   const written = { withoutState: true, key };
+  if (!claim?.goesOn) await writeFrozen(directory, initial?.frozen(bundle.manifest.parameters) ?? []);
   const manifest = await writeBundleDirectory(join(directory, BUNDLE_FOLDER), bundle, written);
   return { manifest, directory, initial: claim?.goesOn ? undefined : bundle.state, notes, lockNotes };
 }

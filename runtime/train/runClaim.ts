@@ -10,7 +10,8 @@ import { removeLeftovers } from "../files/leftovers.ts";
 import { acquireRunLock, type RunLock, refuseLocked } from "../files/runLock.ts";
 import type { ClassNames, KnownTasks, PreparedLabels } from "../labels/classes.ts";
 import type { SplitRecord } from "../labels/splitRecord.ts";
-import { newestCheckpointName, readNewestCheckpoint } from "../runs/checkpoints.ts";
+import { readCheckpoint } from "../runs/checkpointChoice.ts";
+import { newestCheckpointName } from "../runs/checkpoints.ts";
 import { refuseOtherTensors } from "../runs/checkpointTensors.ts";
 import {
   type Fingerprint,
@@ -24,6 +25,7 @@ import { changesText, labelChanges, writeLabelRecord } from "../runs/labelRecord
 import { refuseForeignRun } from "../runs/ownRun.ts";
 import { writePatchworkConfig } from "../runs/patchworkConfig.ts";
 import { BUNDLE_FOLDER, hasRun, type RunDescription, RunFolder, writeRun } from "../runs/runFolder.ts";
+import type { RunInit, RunOrigin } from "../runs/runOrigin.ts";
 import {
   compiledReading,
   otherReading,
@@ -31,6 +33,8 @@ import {
   type TrunkReading,
   withOpenSettings,
 } from "../runs/trunkReading.ts";
+import { beginWith } from "../runs/waysOn.ts";
+import { changedAt, settleRate } from "./changedRate.ts";
 import { continueExperiment } from "./continuedExperiment.ts";
 import type { Experiment } from "./experiment.ts";
 import { OPTIONAL_STATE } from "./progress.ts";
@@ -39,8 +43,10 @@ import { OPTIONAL_STATE } from "./progress.ts";
 interface Past extends Resumption {
   /** Name of its newest checkpoint, usable or not. */
   readonly newest: string | undefined;
-  /** What the run keeps of keys that were not written, in a line. */
-  readonly kept: string | undefined;
+  /** What the run keeps of keys that were not written, and what became of its rate; a line each. */
+  readonly kept: readonly string[];
+  /** What it began from, and changes of its rate, one that is made now included. */
+  readonly origin: RunOrigin;
   /** Types and shapes of the tensors of the checkpoint, without data. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   /** The run's classes; undefined where run.json cannot be read. */
@@ -66,10 +72,14 @@ export class RunClaim {
 
   /**
    * Looks whether a run may be trained into the spec's logdir, or gone on with there (`resumes`); undefined
-   * without a logdir. E_RUN_EXISTS, E_RUN_LOCKED, E_CKPT_NONE, E_CKPT_CORRUPT; E_CKPT_MISMATCH with the keys
-   * of the spec that differ.
+   * without a logdir. `lr` is the rate to go on with. E_RUN_EXISTS, E_RUN_LOCKED, E_CKPT_NONE,
+   * E_CKPT_CORRUPT; E_CKPT_MISMATCH with the keys of the spec that differ.
    */
-  static async look(experiment: Experiment, resumes: boolean): Promise<RunClaim | undefined> {
+  static async look(
+    experiment: Experiment,
+    resumes: boolean,
+    lr?: number | undefined,
+  ): Promise<RunClaim | undefined> {
     const { spec, baseDirectory } = experiment;
     if (spec.logdir === null) return undefined;
     const directory = resolve(baseDirectory, spec.logdir);
@@ -80,23 +90,26 @@ export class RunClaim {
       return new RunClaim(directory, experiment, undefined);
     }
     const newest = await newestCheckpointName(directory);
-    const checkpoint = await readNewestCheckpoint(directory);
+    const checkpoint = await readCheckpoint(directory, "newest");
     const run = await RunFolder.open(directory).catch(describesNoRun);
     const reading = "path" in spec.fcn ? await storedReading(join(directory, BUNDLE_FOLDER)) : undefined;
     const { path } = checkpoint;
-    const stored = readFingerprint(checkpoint.progress, path);
-    const continued = await continueExperiment(experiment, { stored, path, reading, run });
+    const written = readFingerprint(checkpoint.progress, path);
+    const rate = settleRate(experiment, { stored: written, checkpoint, run }, lr);
+    const { stored } = rate.compared;
+    const continued = await continueExperiment(rate.compared.experiment, { stored, path, reading, run });
     const past: Past = {
       // What the run left to the importer is compared once the model is read.
       ...{ newest, reading, path, stored, spec: withOpenSettings(continued.experiment.spec, reading) },
-      kept: continued.note,
+      kept: [...continued.notes, ...rate.notes, ...otherBegin(experiment, run)],
+      origin: { init: run?.origin.init, changes: rate.changes },
       ...{ runSpec: run?.spec, classes: run?.classes, foldsMissing: run?.foldsMissing, split: run?.split },
       knownTasks: run?.knownTasks,
       tensors: new Map(
         [...checkpoint.tensors].map(([name, tensor]) => [name, { ...tensor, data: new Uint8Array() }]),
       ),
     };
-    return new RunClaim(directory, continued.experiment, past);
+    return new RunClaim(directory, rate.apply(continued.experiment), past);
   }
 
   /** Whether a run that exists is gone on with, from its checkpoint. */
@@ -104,9 +117,14 @@ export class RunClaim {
     return this.#past !== undefined;
   }
 
-  /** A line on the keys that are the run's; undefined where there are none. */
-  get kept(): string | undefined {
-    return this.#past?.kept;
+  /** Lines on the keys that are the run's, and on its rate. */
+  get kept(): readonly string[] {
+    return this.#past?.kept ?? [];
+  }
+
+  /** Finished epochs of the run when its rate was changed last. */
+  get changedAt(): number {
+    return changedAt(this.#past?.origin.changes ?? []);
   }
 
   /** The classes that labels are read under: those of the run, which cannot change. */
@@ -137,7 +155,7 @@ export class RunClaim {
       code: "E_CKPT_MISMATCH",
       message: "the labels have classes that the run was not trained with, and a run's classes cannot change",
       at: { file: this.#past.path },
-      hint: "leave those labels empty, or choose another `logdir` for a run with more classes",
+      hint: `leave those labels empty; ${beginWith(this.experiment.spec.logdir)}, with more classes`,
     };
     return new MttcError([fault, ...error.faults], { cause: error });
   }
@@ -187,8 +205,11 @@ export class RunClaim {
     if (this.#past) refuseOtherTensors(state, this.#past, OPTIONAL_STATE);
   }
 
-  /** Locks the folder and describes the run in it. E_RUN_LOCKED, E_RUN_EXISTS, E_FILE, E_DISK. */
-  async take(labels: PreparedLabels, { data }: Fingerprint): Promise<RunLock> {
+  /**
+   * Locks the folder and describes the run in it; `init` is what one that begins took from elsewhere.
+   * E_RUN_LOCKED, E_RUN_EXISTS, E_FILE, E_DISK.
+   */
+  async take(labels: PreparedLabels, { data }: Fingerprint, init?: RunInit): Promise<RunLock> {
     const { directory } = this;
     const lock = await acquireRunLock(directory);
     try {
@@ -205,7 +226,9 @@ export class RunClaim {
       await writeLabelRecord(directory, labels.train, data);
       const foldsMissing = this.foldsMissing ?? this.experiment.foldsMissing ?? false;
       const { split } = labels;
-      await writeRun(directory, { ...this.experiment, ...factsOfLabels(labels), foldsMissing, split });
+      const origin = this.#past?.origin ?? { init, changes: [] };
+      const described = { ...this.experiment, ...factsOfLabels(labels), foldsMissing, split, origin };
+      await writeRun(directory, described);
       await writePatchworkConfig(directory, this.experiment.spec);
     } catch (error) {
       await lock.release();
@@ -230,6 +253,17 @@ function describesNoRun(error: unknown): undefined {
   const codes: readonly string[] = ["E_FILE", "E_BUNDLE", "E_CONFIG", "E_CONFIG_PARSE"];
   if (error instanceof MttcError && codes.includes(error.code)) return undefined;
   throw error;
+}
+
+/** A line where the spec begins elsewhere than the run did: that is past. */
+function otherBegin({ spec, given, baseDirectory }: Experiment, run: RunFolder | undefined): string[] {
+  const now = spec.init_from;
+  if (!run || !(given?.has("init_from") ?? now !== null)) return [];
+  const before = run.origin.init?.from ?? null;
+  const isSame =
+    now !== null && before !== null && resolve(baseDirectory, now) === resolve(run.baseDirectory, before);
+  if (isSame || now === before) return [];
+  return [`init_from is for the first epoch: the run began with ${before ?? "drawn values"}, and goes on`];
 }
 
 /** What a run keeps of its tasks. */

@@ -9,7 +9,7 @@ import { epochRecords, factsOf, refuseSinks } from "../logs/runLogs.ts";
 import type { SinkContext } from "../logs/sink.ts";
 import { configuredSink } from "../logs/sinkTable.ts";
 import { readBundleDirectory } from "../runs/bundleDirectory.ts";
-import { readNewestCheckpoint } from "../runs/checkpoints.ts";
+import { readCheckpoint } from "../runs/checkpointChoice.ts";
 import { RunFolder } from "../runs/runFolder.ts";
 import { readProgress } from "./progress.ts";
 
@@ -46,7 +46,7 @@ export async function sendLog(logdir: string, options: SendLogOptions): Promise<
   await refuseSinks({ ...spec, log_to: [...to] }, environment);
   await using _lock = await acquireRunLock(directory, SENDING);
   const tasks = tasksOf(await readBundleDirectory(bundle, []));
-  const { history } = readProgress(await readNewestCheckpoint(directory), tasks);
+  const { history } = readProgress(await readCheckpoint(directory, "newest"), tasks);
   const epochs = epochRecords(history, tasks);
   const reached = (await readEvents(directory)).reduce(
     (most, { at }) => Math.max(most, at),

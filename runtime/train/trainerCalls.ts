@@ -1,11 +1,12 @@
 // What a program may call a trainer with: JavaScript checks no types, so that a slip would train nothing, or
 // end in a fault of mttc's own. Each refusal is E_USAGE and says what was expected and found.
 import { MttcError, suggestName } from "../../compiler/diagnostics.ts";
+import { specSchema } from "../../compiler/spec/schema.ts";
 import { PROBE_OPTIONS } from "../probes/probeSettings.ts";
 
 const MOST_EPOCHS = 1_000_000;
 const FIT_OPTIONS: readonly string[] = [
-  ...["resume", "acceptNewLabels", "plannedEpochs", "signal"],
+  ...["resume", "acceptNewLabels", "lr", "plannedEpochs", "signal"],
   ...PROBE_OPTIONS,
 ];
 
@@ -56,6 +57,18 @@ export function refuseFit(epochs: unknown, options: unknown): void {
 
 function isEpochs(value: unknown): boolean {
   return Number.isInteger(value) && Number(value) >= 1 && Number(value) <= MOST_EPOCHS;
+}
+
+/** Another rate is for a run that is gone on with now (`goesOn`), and is what the spec's `lr` may be. */
+export function refuseRate(lr: unknown, goesOn: boolean): void {
+  if (lr === undefined) return;
+  if (!specSchema.shape.lr.safeParse(lr).success)
+    throw usageError(`lr: expected a number > 0, found ${shownValue(lr)}`);
+  if (goesOn) return;
+  throw usageError(
+    "lr is another rate for a run that is gone on with (--resume)",
+    "the rate of a new run is the spec's `lr`",
+  );
 }
 
 /** An argument that must be a non-empty string. */

@@ -1,6 +1,6 @@
 // The epochs of a run: each is trained, evaluated, reported and saved; from what lies on the disk it goes on
 // to the same bits. Whoever trains a session holds one loop for as long as it does.
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { StoredTensor } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { evaluateRows } from "../infer/scoring.ts";
@@ -8,15 +8,19 @@ import { appendLog, reconcileLog } from "../logs/runLog.ts";
 import type { EpochProbes } from "../probes/epochProbes.ts";
 import { loadNewestCheckpoint } from "../runs/checkpoints.ts";
 import { refuseDivergedCheckpoint } from "../runs/finiteTensors.ts";
+import { BestKeeper } from "./bestKeeper.ts";
 import { CheckpointSaver } from "./checkpointSaver.ts";
 import { refuseEvaluation, refuseState } from "./divergence.ts";
 import { decayScalars, speedScalars } from "./epochFigures.ts";
 import { type EpochState, FRESH_EPOCH, stepsPerEpoch, trainEpoch } from "./epochLoop.ts";
 import { epochReport } from "./epochReport.ts";
 import type { EpochReport, EventHub } from "./events.ts";
+import type { Judge } from "./judgement.ts";
 import { logLines, withLogs } from "./loggedTraining.ts";
+import { nothingLeft, outOfPatience, stoppedText } from "./patience.ts";
 import { type Progress, readCheckpointState, storedState } from "./progress.ts";
 import { dropOldDetails, storedHistory } from "./runHistory.ts";
+import { judgeOfRun } from "./runJudge.ts";
 import { RunSchedule, type ScheduledRun } from "./runSchedule.ts";
 import { learnedWeights } from "./stepWeights.ts";
 import { nothingTrained } from "./trainerCalls.ts";
@@ -41,6 +45,10 @@ export class TrainingLoop {
   readonly #schedule = new RunSchedule();
   #weights: WeightWatch | undefined;
   readonly #saver = new CheckpointSaver();
+  /** What epochs are compared by, and which checkpoint is the best. */
+  #judge: Judge | undefined;
+  #compared: TrainingSession | undefined;
+  #best = new BestKeeper(undefined);
 
   constructor(events: EventHub) {
     this.#events = events;
@@ -52,8 +60,8 @@ export class TrainingLoop {
   }
 
   /**
-   * Trains until `epochs` epochs are finished in all; errors as the trainer's `fit`. A schedule over the whole
-   * run spans `plannedEpochs`.
+   * Trains until `epochs` epochs are finished in all, or patience is at its end; errors as the trainer's `fit`.
+   * A schedule over the whole run spans `plannedEpochs`.
    */
   async run(
     session: TrainingSession,
@@ -62,7 +70,12 @@ export class TrainingLoop {
     for (const note of this.#schedule.plan(scheduled(session), plannedEpochs)) this.#log(note);
     const work = () =>
       this.#saver.during(this.#log, async () => {
-        while (this.#history.length < epochs) await this.#epoch(session, signal, probes);
+        let stops: string | undefined;
+        while (stops === undefined && this.#history.length < epochs) {
+          await this.#epoch(session, signal, probes);
+          stops = this.#outOfPatience(session);
+          if (stops !== undefined) this.#log(stoppedText(stops, this.#history.length));
+        }
       });
     const { directory, tasks, experiment } = session;
     const { spec } = experiment;
@@ -72,17 +85,43 @@ export class TrainingLoop {
     await withLogs(run, this.#events, work);
   }
 
+  /**
+   * Finds what the session's epochs are compared by; of a run that is gone on with, its best checkpoint. Once
+   * for a session.
+   */
+  async compare(session: TrainingSession): Promise<void> {
+    if (this.#compared === session) return;
+    this.#compared = session;
+    const { spec } = session.experiment;
+    this.#judge = judgeOfRun(spec, session.labels.val, session.tasks);
+    this.#best = new BestKeeper(spec.keep === "best" ? this.#judge : undefined);
+    if (spec.logdir === null || this.#history.length === 0) return;
+    const lost = await this.#best.takeUp(session.directory, this.#history);
+    if (lost !== undefined) this.#log(lost);
+  }
+
+  /** Whether nothing is left to train, which it says: to whoever listens, else as a process's warning. */
+  hasEnded(session: TrainingSession, epochs: number): boolean {
+    const done = this.#history.length;
+    const reason = done < epochs ? this.#outOfPatience(session) : undefined;
+    if (done < epochs && reason === undefined) return false;
+    const message = reason === undefined ? nothingTrained(done, epochs) : nothingLeft(reason, done);
+    if (!this.#log(message)) process.emitWarning(message);
+    return true;
+  }
+
+  /** Why training ends here; undefined where it goes on, or stands in the middle of an epoch. */
+  #outOfPatience({ experiment, changedAt }: TrainingSession): string | undefined {
+    const [judge, history] = [this.#judge, this.#history];
+    if (!judge || this.#epochState.step > 0) return undefined;
+    return outOfPatience({ history, judge, patience: experiment.spec.patience, since: changedAt });
+  }
+
   /** Brings log.jsonl in line with the history, before more is appended to it. */
   async mendLog(session: TrainingSession): Promise<void> {
     if (session.experiment.spec.logdir === null) return;
     if (await reconcileLog(session.directory, logLines(this.#history, session.tasks)))
       this.#log("log.jsonl is again what the checkpoint says: it was cut or lacked lines");
-  }
-
-  /** Says that there is nothing to train: to whoever listens, else to the process's standard error. */
-  tellNothing(epochs: number): void {
-    const message = nothingTrained(this.#history.length, epochs);
-    if (!this.#log(message)) process.emitWarning(message);
   }
 
   /** Sets the session's state, and where the loop stands, to the newest checkpoint. E_CKPT_*. */
@@ -144,9 +183,9 @@ export class TrainingLoop {
     };
     const report = await epochReport(session, { epoch, state, evaluation, scalars, spec });
     this.#history.push(report);
-    dropOldDetails(this.#history, session.tasks);
+    dropOldDetails(this.#history, session.tasks, session.experiment.spec.monitor);
     this.#epochState = FRESH_EPOCH;
-    await this.#save(session, tensors, async () => {
+    await this.#save(session, tensors, report, async () => {
       if (session.experiment.spec.logdir !== null)
         for (const line of logLines([report], session.tasks)) await appendLog(session.directory, line);
       this.#events.emit("epoch", report);
@@ -155,7 +194,7 @@ export class TrainingLoop {
 
   /** Saves where training stands and rejects: nothing is lost. */
   async #interrupt(session: TrainingSession, tensors: readonly StoredTensor[]): Promise<never> {
-    const path = await this.#save(session, tensors);
+    const path = await this.#save(session, tensors, undefined);
     await this.#saver.settled();
     const [epoch, { step }] = [this.#history.length + 1, this.#epochState];
     const where = `interrupted in epoch ${epoch} after step ${step} of ${stepsPerEpoch(session)}`;
@@ -178,10 +217,14 @@ export class TrainingLoop {
     return this.#weights;
   }
 
-  /** Begins to save where training stands; `saved` follows when that is done, or when nothing is saved. */
+  /**
+   * Begins to save where training stands, at the end of the epoch of `report` or in the middle of one; `saved`
+   * follows when that is done, or when nothing is saved.
+   */
   async #save(
     session: TrainingSession,
     tensors: readonly StoredTensor[],
+    report: EpochReport | undefined,
     saved: () => Promise<void> = async () => undefined,
   ): Promise<string | undefined> {
     if (session.experiment.spec.logdir === null) {
@@ -198,8 +241,10 @@ export class TrainingLoop {
       epoch: this.#history.length,
       tensors,
       progress: { ...progress, history: storedHistory(this.#history, session.tasks) },
+      ...{ isPartial: report === undefined, best: this.#best.markOf(report) },
     };
     return await this.#saver.begin(session.directory, content, async (path) => {
+      this.#best.stands(basename(path));
       this.#events.emit("checkpoint", { path });
       await saved();
     });

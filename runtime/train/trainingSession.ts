@@ -5,9 +5,11 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { tasksOf } from "../../compiler/bundle/manifestTasks.ts";
 import type { ImportedTrunk } from "../../compiler/model/importedTrunk.ts";
+import type { TaskClasses } from "../../compiler/model/network.ts";
 import { augmentSettings } from "../../compiler/spec/augmentKeys.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
 import { specWarnings } from "../../compiler/spec/specWarnings.ts";
+import { openTasks } from "../../compiler/tasks/openTask.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
 import { LoaderThread } from "../batches/loaderThread.ts";
 import { temporaryFolder } from "../files/temporaryFolder.ts";
@@ -22,16 +24,20 @@ import { imageKind } from "../packs/packKind.ts";
 import { readDownstream } from "../probes/downstreamTable.ts";
 import type { ProbeLabels } from "../probes/probeLabels.ts";
 import { type Fingerprint, fingerprintOf } from "../runs/fingerprint.ts";
+import { readFrozen } from "../runs/frozenWeights.ts";
 import type { StoredManifest } from "../runs/manifestReading.ts";
 import { BUNDLE_FOLDER } from "../runs/runFolder.ts";
+import type { RunInit } from "../runs/runOrigin.ts";
 import { checkSources } from "../runs/runSources.ts";
 import { readTrunkAgain } from "../runs/trunkReading.ts";
 import { collectGarbage } from "../threads/garbage.ts";
 import type { Experiment } from "./experiment.ts";
 import { FeatureCache } from "./featureCache.ts";
-import { openRunBundle } from "./runBundle.ts";
+import { InitialWeights } from "./initialWeights.ts";
+import { openRunBundle, type RunBundleParts } from "./runBundle.ts";
 import { RunClaim } from "./runClaim.ts";
 import { checkRunImages, type ImagesOptions } from "./runImages.ts";
+import { judgeOfRun } from "./runJudge.ts";
 import { openPack } from "./runPack.ts";
 import { type RunLabels, readLabels } from "./trainerOptions.ts";
 import { TrainingDevice } from "./trainingDevice.ts";
@@ -54,6 +60,8 @@ export interface SessionOptions extends RuntimeOptions {
   readonly trains: boolean;
   /** Go on although the training labels have changed. */
   readonly acceptNewLabels?: boolean | undefined;
+  /** Go on with another learning rate. */
+  readonly lr?: number | undefined;
 }
 
 /** What a session is opened of. */
@@ -61,7 +69,7 @@ type SessionParts = Pick<
   TrainingSession,
   "experiment" | "labels" | "manifest" | "device" | "host" | "reader" | "directory" | "trains"
 > &
-  Pick<TrainingSession, "fingerprint" | "warnings" | "downstream">;
+  Pick<TrainingSession, "fingerprint" | "warnings" | "downstream" | "frozen" | "changedAt">;
 
 export class TrainingSession implements AsyncDisposable {
   /** Of a run that is gone on with, with its own values of keys that were not written. */
@@ -81,6 +89,10 @@ export class TrainingSession implements AsyncDisposable {
   /** Labels that features are probed with, where the run is trained and the spec names some. */
   readonly downstream: ProbeLabels | undefined;
   readonly warnings: readonly string[];
+  /** Frozen weights that the run took from elsewhere, by name. */
+  readonly frozen: ReadonlyMap<string, Float32Array>;
+  /** Finished epochs when the learning rate was changed last. */
+  readonly changedAt: number;
   readonly #closers: (() => Promise<void>)[];
   #labels: RunLabels;
   #isTrainingChecked: boolean;
@@ -103,6 +115,8 @@ export class TrainingSession implements AsyncDisposable {
     this.fingerprint = parts.fingerprint;
     this.downstream = parts.downstream;
     this.warnings = parts.warnings;
+    this.frozen = parts.frozen;
+    this.changedAt = parts.changedAt;
     this.#closers = closers;
   }
 
@@ -120,20 +134,23 @@ export class TrainingSession implements AsyncDisposable {
   static async #open(given: Experiment, options: SessionOptions): Promise<TrainingSession> {
     const closers: (() => Promise<void>)[] = [];
     try {
-      const claim = options.trains ? await RunClaim.look(given, options.existing) : undefined;
+      const claim = options.trains ? await RunClaim.look(given, options.existing, options.lr) : undefined;
       const experiment = claim?.experiment ?? given;
       const { spec } = experiment;
       const labels = await openLabels(experiment, claim, options.trains);
       const classes = labels.tasks;
+      if (options.trains) judgeOfRun(spec, labels.val, openTasks(classes));
       const downstream = options.trains ? await readDownstream(experiment) : undefined;
       const changed = await claim?.compareLabels(labels, options.acceptNewLabels ?? false);
       const starting = startOrt(spec, options, closers);
       const models = await readForeignModels(spec, experiment.baseDirectory, classes);
       claim?.compareModels(models);
       const fingerprint = fingerprintOf(spec, models, labels);
+      const begin = await readBegin(experiment, claim, classes);
       const host = await starting;
-      const openIt = () => openDirectory(claim, labels, fingerprint, closers);
-      const parts = { host, spec, classes, models, claim, openDirectory: openIt };
+      const openIt = () =>
+        openDirectory(claim, labels, { fingerprint, init: begin.initial?.record }, closers);
+      const parts = { host, spec, classes, models, claim, openDirectory: openIt, ...begin };
       const { manifest, directory, initial, notes, lockNotes } = await openRunBundle(parts, options);
       const reader = new LoaderThread({ format: imageFormat(spec) });
       closers.push(() => reader.close());
@@ -147,7 +164,7 @@ export class TrainingSession implements AsyncDisposable {
       warnings.push(...(downstream?.notes ?? []));
       if (options.trains) warnings.push(...(await conflictWarnings(labels)));
       if (changed !== undefined) warnings.unshift(changed);
-      if (claim?.kept !== undefined) warnings.unshift(claim.kept);
+      warnings.unshift(...(claim?.kept ?? []), ...(begin.initial?.lines() ?? []));
       if (host.note !== undefined) warnings.unshift(host.note);
       const onDevice = deviceNote(host.provider);
       if (onDevice !== undefined) warnings.unshift(onDevice);
@@ -161,6 +178,8 @@ export class TrainingSession implements AsyncDisposable {
           ...{ experiment, labels, manifest, device, host, reader, directory, fingerprint, warnings },
           downstream,
           trains: options.trains || spec.logdir === null,
+          frozen: begin.initial?.values.frozen ?? begin.frozen ?? new Map(),
+          changedAt: claim?.changedAt ?? 0,
         },
         closers,
         options.trains,
@@ -281,6 +300,16 @@ function startOrt(spec: Spec, options: SessionOptions, closers: (() => Promise<v
   return starting;
 }
 
+/** What a run begins with beside drawn values; one that is gone on with has it in its folder. */
+async function readBegin(
+  { spec, baseDirectory }: Experiment,
+  claim: RunClaim | undefined,
+  classes: TaskClasses,
+): Promise<Pick<RunBundleParts, "initial" | "frozen">> {
+  if (claim?.goesOn) return { initial: undefined, frozen: await readFrozen(claim.directory) };
+  return { initial: await InitialWeights.read(spec, baseDirectory, classes), frozen: undefined };
+}
+
 /** Labels with the stamps of the images that are about to be read. */
 async function openLabels(
   experiment: Experiment,
@@ -304,11 +333,11 @@ async function openLabels(
 async function openDirectory(
   claim: RunClaim | undefined,
   labels: PreparedLabels,
-  fingerprint: Fingerprint,
+  { fingerprint, init }: { readonly fingerprint: Fingerprint; readonly init: RunInit | undefined },
   closers: (() => Promise<void>)[],
 ): Promise<{ directory: string; lockNotes: readonly string[] }> {
   if (claim) {
-    const lock = await claim.take(labels, fingerprint);
+    const lock = await claim.take(labels, fingerprint, init);
     closers.push(() => lock.release());
     return { directory: claim.directory, lockNotes: lock.notes };
   }

@@ -247,13 +247,23 @@ describe("a run in place of a model", () => {
     const { code, stdout, stderr } = await mttc("predict", "run", "images/val-0.png");
     expect([code, stderr, stdout.trimEnd().split("\n").length]).toEqual([0, "", 3]);
     expect((await mttc("predict", "run/export", "images/val-0.png")).stdout).toBe(stdout);
-    await mkdir(join(data.folder, "run", "checkpoints", "epoch-0007"));
-    const older = await mttc("predict", "run", "images/val-0.png");
-    expect([older.code, older.stderr]).toEqual([
-      0,
-      expect.stringMatching(/of epoch 1, the run has come to 7/),
-    ]);
-    await rm(join(data.folder, "run", "checkpoints", "epoch-0007"), { recursive: true });
+    const later = join(data.folder, "run", "checkpoints", "epoch-0007");
+    const manifest = {
+      format: 1,
+      epoch: 7,
+      files: JSON.parse(await read("run/checkpoints/epoch-0001/MANIFEST.json")).files,
+    };
+    for (const [best, said] of [
+      [undefined, /of epoch 1, the run has come to 7/],
+      ["epoch-0007", /of epoch 1, the run's best is 7/],
+      ["epoch-0001", /^$/],
+    ] as const) {
+      await mkdir(later);
+      await writeFile(join(later, "MANIFEST.json"), JSON.stringify({ ...manifest, best }));
+      const older = await mttc("predict", "run", "images/val-0.png");
+      expect([older.code, older.stderr]).toEqual([0, expect.stringMatching(said)]);
+      await rm(later, { recursive: true });
+    }
   });
 
   test("without an export is told how to make one", async () => {

@@ -48,7 +48,7 @@ test("a run where it was trained has nothing to say", async () => {
 
 test("a copied project is evaluated on its own data, and that is said", async () => {
   const copy = await copyProject("copy");
-  const { stdout, stderr } = await runCli(copy, ["evaluate", "run", "--json"]);
+  const { stdout, stderr } = await runCli(copy, ["evaluate", "run", "--json", "--checkpoint", "newest"]);
   const used = {
     table: join(copy, "val.csv"),
     checkpoint: join(copy, "run/checkpoints/epoch-0002"),
@@ -67,7 +67,7 @@ test("a moved project is evaluated, exported and gone on with where it lies now"
   expect([rows.paths.length, table]).toEqual([11, join(moved, "val.csv")]);
   expect((await exportRun(run)).directory).toBe(join(moved, "run", "export"));
   await train(moved, 3, {}, { resume: true });
-  await using again = await TrainedRun.open(join(moved, "run"));
+  await using again = await TrainedRun.open(join(moved, "run"), {}, { checkpoint: "newest" });
   expect([again.checkpoint.epoch, again.warnings]).toEqual([3, []]);
 });
 
