@@ -6,6 +6,7 @@ import { withTargets } from "../compiler/spec/logKeys.ts";
 import type { SinkName } from "../compiler/spec/sinkNames.ts";
 import type { Task } from "../compiler/tasks/task.ts";
 import { RUN_SHEET } from "../runtime/augment/runSheet.ts";
+import { PROBES_FOLDER } from "../runtime/probes/epochProbes.ts";
 import { RUN_FILE } from "../runtime/runs/runFolder.ts";
 import type { EpochReport } from "../runtime/train/events.ts";
 import type { Experiment } from "../runtime/train/experiment.ts";
@@ -126,6 +127,7 @@ function closingText(
 ): string {
   const last = history.at(-1);
   const isAugmented = existsSync(join(directory, RUN_SHEET));
+  const isProbed = existsSync(join(directory, PROBES_FOLDER));
   const run = shownPath(directory);
   const hint = history.length > epochs ? ` (${epochs} were asked for; --epochs N trains more)` : "";
   const early = history.length < epochs ? ` of ${epochs}, and no better one is expected` : "";
@@ -136,6 +138,9 @@ function closingText(
     `Checkpoints: ${shownPath(join(directory, "checkpoints"))}`,
     `Log:         ${shownPath(join(directory, "log.jsonl"))}`,
     ...(isAugmented ? [`Augmented:   ${shownPath(join(directory, RUN_SHEET))} (a picture)`] : []),
+    ...(isProbed
+      ? [`Probes:      ${shownPath(join(directory, PROBES_FOLDER))} (a folder for each epoch)`]
+      : []),
     ...(report === undefined ? [] : [`Report:      ${shownPath(report)} (open it in a browser)`]),
     ...sinks,
     `Next:        mttc evaluate ${run}`,

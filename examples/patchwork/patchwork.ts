@@ -6,7 +6,7 @@
 // always answering the commonest gives 0.62 (without augmentation 0.79: so short a run has little use for
 // it). skin_tone, of which the extractor knows nothing and val has 12 images, needs more of them
 // (--images) and more epochs. spec.yml, beside this file, is the same experiment for the command line.
-import { readdir, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { augplot, MultiTaskTrainer, type SpecInput } from "../../runtime/mttc.ts";
 import { prepareOpenmoji } from "../demo/rasterise.ts";
@@ -51,8 +51,11 @@ await writeFile(
 const shared_layers: SpecInput["shared_layers"] = [512, "r"];
 const task_layers: SpecInput["task_layers"] = [128, "p", "d", 256];
 const tasks = ["group", "skin_tone"]; // column names in your label tables
+// A folder of its own each time, so that the example can be run again at once; null would keep nothing.
+await mkdir("demo/patchwork/runs", { recursive: true });
+const logdir = await mkdtemp("demo/patchwork/runs/example-");
 await using trainer = new MultiTaskTrainer({
-  logdir: null, // was: a folder; with null nothing is kept, and the example can be run again at once
+  logdir,
   train_labels,
   val_labels,
   tasks,
@@ -67,10 +70,13 @@ await using trainer = new MultiTaskTrainer({
   batch_size: 32, // was: 64
   num_parallel_calls: 6,
   notes: "initial multitask test",
+  // was: a dictionary of paths and labels. A table will do: here of images that the extractor has not seen,
+  // of which 29 are too few for more than a first look.
+  downstream_labels: { table: val_labels, columns: ["group"] },
 });
 
 // was: TensorBoard showed how training went
-trainer.on("epoch", ({ epoch, trainLoss, taskWeights, evaluation }) => {
+trainer.on("epoch", ({ epoch, trainLoss, taskWeights, evaluation, scalars }) => {
   for (const task of tasks) {
     const report = evaluation?.tasks[task];
     const facts = {
@@ -82,6 +88,16 @@ trainer.on("epoch", ({ epoch, trainLoss, taskWeights, evaluation }) => {
     const text = Object.entries(facts).map(([name, value]) => `${name} ${value?.toFixed(3)}`);
     console.log(`epoch ${epoch}  ${task}: ${text.join(", ")}`);
   }
+  const probed = scalars?.["probe/accuracy/group"];
+  if (probed !== undefined) console.log(`epoch ${epoch}  a linear probe of group: ${probed.toFixed(3)}`);
 });
 
-await trainer.fit(Number(size.epochs)); // 10, as it was
+// was: fit(10), which takes these options as well: true after every epoch, a number after every so many;
+// query_fig is how many of the nearest images are shown.
+await trainer.fit(Number(size.epochs), {
+  query_fig: 4,
+  visualize_kernels: true,
+  save_projections: 5,
+  log_fcn: 5,
+});
+console.log(`pictures, vectors and the fcn: ${logdir}/probes`);

@@ -38,7 +38,7 @@ export async function drawQuerySheet(sheet: QuerySheet): Promise<Buffer> {
     const hits = labelled.filter(({ row }) => column.labels[row] === column.labels[query]).length;
     return {
       label: nameOf(query),
-      note: `${hits} of the ${labelled.length} with a label are of its class`,
+      note: `${hits} of ${labelled.length}${labelled.length < near.length ? " labelled" : ""} of its class`,
       cells: [
         { pixels: pixelsOf.get(query) ?? new Uint8Array(), caption: "" },
         ...near.map(({ row, cosine }) => ({

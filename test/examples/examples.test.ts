@@ -160,6 +160,10 @@ describe("the port of patchwork's example", () => {
     expect([status, stderr]).toEqual([0, ""]);
     expect(stdout).toMatch(/^epoch 1 {2}group: loss \d+\.\d+, weight 0\.\d+, accuracy/m);
     expect(stdout).toMatch(/^epoch 1 {2}skin_tone: /m);
+    expect(stdout).toMatch(/^epoch 1 {2}a linear probe of group: 0\.\d+/m);
+    const probes = join(folder, /the fcn: (\S+)$/m.exec(stdout)?.[1] ?? "");
+    for (const name of ["query.png", "kernels.png", "confusion-group.png", "downstream.json"])
+      expect(existsSync(join(probes, "epoch-0001", name))).toBe(true);
   });
 
   it("is a spec too, which the command line shows and trains on the same images", async () => {
