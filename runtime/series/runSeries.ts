@@ -11,7 +11,9 @@ import { readCheckpoint } from "../runs/checkpointChoice.ts";
 import { hasRun, RunFolder } from "../runs/runFolder.ts";
 import type { EpochReport } from "../train/events.ts";
 import type { Experiment } from "../train/experiment.ts";
+import { judgeOf } from "../train/judgement.ts";
 import { MultiTaskTrainer } from "../train/multiTaskTrainer.ts";
+import { outOfPatience } from "../train/patience.ts";
 import { readProgress } from "../train/progress.ts";
 import { RunClaim } from "../train/runClaim.ts";
 
@@ -61,7 +63,7 @@ export async function trainOne(run: SeriesRun, options: SeriesOptions = {}): Pro
   try {
     const directory = folderOf(experiment);
     const begun = (await hasRun(directory)) ? await readBegun(experiment, directory) : undefined;
-    if (begun && begun.history.length >= experiment.spec.epochs) {
+    if (begun && isFinished(experiment, begun)) {
       options.log?.(`${name} is finished: ${directory}`);
       return { name, directory, ...begun, wasFinished: true };
     }
@@ -69,6 +71,16 @@ export async function trainOne(run: SeriesRun, options: SeriesOptions = {}): Pro
   } catch (error) {
     throw named(error, name);
   }
+}
+
+/** Whether a run has all its epochs, or the spec's patience has ended it. */
+function isFinished(
+  { spec }: Experiment,
+  { history, tasks }: Pick<SeriesResult, "history" | "tasks">,
+): boolean {
+  const { epochs, patience, monitor } = spec;
+  if (history.length >= epochs) return true;
+  return outOfPatience({ history, judge: judgeOf(monitor, tasks), patience, since: 0 }) !== undefined;
 }
 
 /** Folder of a run of a series. */

@@ -2,19 +2,22 @@
 // was trained on, predictions in place of figures; on the run's test labels; and that it changes nothing.
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { parquetWriteBuffer } from "hyparquet-writer";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { addEvaluateCommand } from "../../cli/evaluateCommand.ts";
 import { TrainedRun } from "../../runtime/mttc.ts";
 import { snapshot } from "../runs/snapshot.ts";
 import { train } from "../runs/trainedData.ts";
 import { faultsOfAsync } from "../spec/faultsOf.ts";
 import { type ProgramResult, runCli } from "./runCli.ts";
+import { runCommand } from "./runCommand.ts";
 import { makeTinyData, type TinyData } from "./tinyData.ts";
 
 let data: TinyData;
 let before: Record<string, string>;
 const place = (name: string): string => join(data.folder, name);
 const evaluate = (...args: string[]): Promise<ProgramResult> =>
-  runCli(data.folder, ["evaluate", "run", "--ep", "cpu", ...args]);
+  runCommand(addEvaluateCommand, data.folder, ["evaluate", "run", "--ep", "cpu", ...args]);
 const write = (name: string, text: string): Promise<void> => writeFile(place(name), text);
 
 /** The validation table's lines with other columns: [file, colour, shape] of each row. */
@@ -127,8 +130,14 @@ describe("another table", () => {
       "out.tsv",
       `its shape\tfile\tcolour\n${rows.map(([f, c, s]) => `${s}\t${f}\t${c}`).join("\n")}\n`,
     );
+    const columnData = [
+      { name: "its shape", data: rows.map(([, , shape]) => (shape === "NA" ? "" : shape)) },
+      { name: "file", data: rows.map(([file]) => file) },
+      { name: "colour", data: rows.map(([, colour]) => colour || null) },
+    ].map((column) => ({ ...column, type: "STRING" as const }));
+    await writeFile(place("out.parquet"), new Uint8Array(parquetWriteBuffer({ columnData })));
     const { tasks } = JSON.parse((await evaluate("--json")).stdout);
-    for (const name of ["out.jsonl", "out.tsv", "val.csv"]) {
+    for (const name of ["out.jsonl", "out.tsv", "out.parquet", "val.csv"]) {
       const { code, stdout, stderr } = await evaluate("--labels", name, "--json");
       const found = JSON.parse(stdout);
       expect([code, found.labels, found.table, found.tasks], name).toEqual([0, "other", place(name), tasks]);

@@ -50,11 +50,12 @@ describe("folds", () => {
       await using run = await TrainedRun.open(directory);
       const rows = await run.labels();
       seen.push(...rows.rows.paths);
-      const { tasks } = await run.evaluate(rows);
+      const log = (await readFile(join(directory, "log.jsonl"), "utf8")).trim().split("\n");
+      const { colour } = JSON.parse(log.at(-1) ?? "").evaluation.tasks;
       const fold = report.folds.findIndex((each) => each.directory === directory);
-      const { figures = [] } = report.tasks.colour ?? {};
-      const loss = figures.find(({ name }) => name === "loss")?.values[fold] ?? Number.NaN;
-      expect(Math.abs((tasks.colour?.loss ?? 0) / loss - 1)).toBeLessThan(SUM_FLOAT64);
+      for (const { name, values } of report.tasks.colour?.figures ?? [])
+        expect(values[fold]).toBe(colour[name]);
+      expect(report.tasks.colour?.labelled[fold]).toBe(colour.labelled);
     }
     expect([seen.length, new Set(seen).size]).toEqual([36, 36]);
     const again = await validate({}, { logdir: "again" });
@@ -88,6 +89,15 @@ describe("folds", () => {
     expect((await validate({}, { logdir: "whole" })).tasks).toEqual(resumed.tasks);
     expect((await validate()).tasks).toEqual(resumed.tasks);
   }, 120_000);
+
+  test("that patience has ended are finished, too", async () => {
+    const changes = { patience: "1", lr: "1e-12", logdir: "patient" };
+    const first = await validate({ folds: 2, epochs: 9 }, changes);
+    const again = await validate({ folds: 2, epochs: 9 }, changes);
+    expect(first.folds.map(({ wasFinished }) => wasFinished)).toEqual([false, false]);
+    expect(again.folds.map(({ wasFinished }) => wasFinished)).toEqual([true, true]);
+    expect(again.tasks).toEqual(first.tasks);
+  }, 60_000);
 
   test("share the features of a frozen trunk", async () => {
     const frozen = { train_fcn: "false", cache_features: "true", task_weights: "null" };
