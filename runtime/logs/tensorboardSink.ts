@@ -55,17 +55,20 @@ class TensorboardSink implements Sink {
   }
 
   async open(from: StartPlace): Promise<boolean> {
-    const { facts } = this.#context;
+    const { facts, memory } = this.#context;
     const isNew = !(await hasEventFiles(facts.directory));
     this.#from = isNew ? { epochs: 0, steps: 0 } : from;
     const { startedAt, hyperparameters, name, texts } = facts;
-    const values = [
+    const told = { hyperparameters, texts };
+    // What it knows already it shows already.
+    if (!isNew && JSON.stringify(memory.told) === JSON.stringify(told)) return false;
+    const value = [
       sessionStartValue(hyperparameters, name, startedAt / 1000),
       ...texts.map(({ name: tag, text }) => textValue(tag, text)),
     ];
-    // Beside what supersedes: a text of an earlier step would be dropped with what is later.
     const { steps: step } = this.#from;
-    await this.#append(".", [{ wallTime: startedAt / 1000, step, summary: { value: values } }]);
+    await this.#append(".", [{ wallTime: startedAt / 1000, step, summary: { value } }]);
+    memory.told = told;
     return isNew;
   }
 
@@ -85,12 +88,14 @@ class TensorboardSink implements Sink {
   }
 
   async close(outcome: Outcome): Promise<void> {
+    const { memory } = this.#context;
     const status = outcome === "failed" ? SESSION_STATUS.failure : SESSION_STATUS.success;
     const now = Date.now() / 1000;
-    const value = [sessionEndValue(status, now)];
+    const summary = { value: [sessionEndValue(status, now)] };
     // What is interrupted goes on.
-    if (outcome !== "interrupted")
-      await this.#append(".", [{ wallTime: now, step: this.#from.steps, summary: { value } }]);
+    if (outcome !== "interrupted" && (this.#files.size > 0 || memory.status !== status))
+      await this.#append(".", [{ wallTime: now, step: this.#from.steps, summary }]);
+    memory.status = outcome === "interrupted" ? undefined : status;
     for (const file of this.#files.values()) await file.close();
     this.#files.clear();
   }

@@ -120,6 +120,7 @@ test("what a resume supersedes is not shown, and nothing is there twice", async 
     [8, 2],
   ]);
   expect(eventFiles(run.directory)).toHaveLength(2);
+  expect(readValues(run.directory).filter(({ tag }) => tag === "notes")).toHaveLength(1);
 });
 
 test("one that is gone on with in the middle of an epoch has all its steps", async () => {
