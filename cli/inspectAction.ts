@@ -209,13 +209,14 @@ function memoryTable({ memory, microBatches }: ModelFacts, terminal: Terminal): 
 }
 
 function reachTable({ reach }: ModelFacts, terminal: Terminal): string {
-  const rows = reach.map(({ task, numbers, weight, parts }) => [
+  const rows = reach.map(({ task, numbers, loss = "-", weight, parts }) => [
     task,
     String(numbers),
+    loss,
     String(weight),
     parts.join(", ") || "nothing",
   ]);
-  return renderTable(terminal, ["task", "outputs", "weight", "trains"], rows, [1]);
+  return renderTable(terminal, ["task", "outputs", "loss", "weight", "trains"], rows, [1]);
 }
 
 function nothingThere({ stage, at }: InspectFlags): MttcError {

@@ -6,6 +6,7 @@ import { type CompileOptions, compile } from "../compile.ts";
 import { InternalError } from "../diagnostics.ts";
 import type { Dim, Graph, Output } from "../ir/types.ts";
 import type { TaskClasses } from "../model/network.ts";
+import { lossChoicesOf } from "../model/objective.ts";
 import { FCN, partOfTask, SHARED_LAYERS } from "../model/parameters.ts";
 import { networkChannels } from "../spec/pixelRange.ts";
 import type { LayerEntry, Spec } from "../spec/schema.ts";
@@ -57,6 +58,8 @@ export interface ReachFacts {
   /** That its head gives: one for each class, say. */
   readonly numbers: number;
   readonly weight: number | "adaptive";
+  /** Which loss is trained; absent where its kind has but one. */
+  readonly loss?: string | undefined;
   readonly parts: readonly string[];
 }
 
@@ -193,10 +196,12 @@ function reachFacts(manifest: Manifest, train: Graph): ReachFacts[] {
       role?.role === "figure" && role.task === name && role.figure === "loss_sum";
     const inputs = inputsReached(train, isLoss);
     const reached = trained.filter((parameter) => inputs.has(parameter.name)).map(({ part }) => part);
+    const task = taskOfEntry(entry);
     return {
       task: name,
-      numbers: taskOfEntry(entry).width,
+      numbers: task.width,
       weight,
+      loss: task.lossText?.(lossChoicesOf(manifest.spec, task)),
       parts: weight === 0 ? [] : [...new Set(reached)],
     };
   });

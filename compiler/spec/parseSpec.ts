@@ -205,11 +205,11 @@ function listWeights(valid: Partial<Record<SpecKey, unknown>>): readonly RuleFau
 }
 
 /**
- * The same spec with its classes and kinds in the order of the tasks: the order of keys in the source must
- * not show in files.
+ * The same spec with what it says by task in the order of the tasks, and by other names in theirs: the order
+ * of keys in the source must not show in files.
  */
 function inTaskOrder<Keys extends PartialSpec>(spec: Keys): Keys {
-  const { classes, task_kinds: kinds, tasks } = spec;
+  const { classes, task_kinds: kinds, class_weights: weights, path_prefix: prefix, tasks } = spec;
   if (!classes || !kinds || !tasks) return spec;
   const inOrder = <T>(byTask: Readonly<Record<string, T>>): Record<string, T> =>
     Object.fromEntries(
@@ -218,7 +218,18 @@ function inTaskOrder<Keys extends PartialSpec>(spec: Keys): Keys {
         return value === undefined ? [] : [[task, value]];
       }),
     );
-  return { ...spec, classes: inOrder(classes), task_kinds: inOrder(kinds) };
+  const isMap = (value: unknown): value is object => typeof value === "object" && value !== null;
+  const sorted = <T>(byName: Readonly<Record<string, T>>): Record<string, T> =>
+    Object.fromEntries(Object.entries(byName).sort(([a], [b]) => (a < b ? -1 : 1)));
+  const ofClasses = isMap(weights)
+    ? Object.entries(inOrder(weights)).map(([task, byName]) => [task, sorted(byName)] as const)
+    : undefined;
+  return {
+    ...spec,
+    ...{ classes: inOrder(classes), task_kinds: inOrder(kinds) },
+    ...(ofClasses ? { class_weights: Object.fromEntries(ofClasses) } : {}),
+    ...(isMap(prefix) ? { path_prefix: sorted(prefix) } : {}),
+  };
 }
 
 /** Names that zod's records drop in silence. */

@@ -9,7 +9,7 @@ import { classKey } from "../spec/classKey.ts";
 import { classAnswers } from "./classAnswers.ts";
 import { CLASS_FITS, classCalibration } from "./classCalibration.ts";
 import { ClassEvaluation, classReports } from "./classEvaluation.ts";
-import { FOCAL_SETTINGS, focalClash } from "./focalLoss.ts";
+import { crossEntropyText, FOCAL_SETTINGS, focalClash } from "./focalLoss.ts";
 import { MISSING_CLASS } from "./missing.ts";
 import { inverseCountOf, inverseSumOf } from "./presence.ts";
 import {
@@ -71,6 +71,7 @@ function openClasses(description: TaskDescription): Task {
     groups: { names: classes, areClasses: true, of: (row) => classPlaces(row[0] ?? MISSING_CLASS) },
     figures: ["loss_sum", "count", "correct"],
     loss: crossEntropy,
+    lossText: crossEntropyText,
     inverseCount,
     outputs: [logits, probabilities],
     scored: logits.name,

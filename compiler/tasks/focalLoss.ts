@@ -1,6 +1,7 @@
 // The focal loss as a setting of kinds whose loss is a cross-entropy (Lin et al., arXiv 1708.02002): each
 // term of it times (1 - p)^gamma, p being the probability of what it is about.
 import { z } from "zod";
+import type { LossChoices } from "./task.ts";
 
 /** Beyond this all but the worst rows vanish. */
 export const MOST_GAMMA = 10;
@@ -28,6 +29,12 @@ type Settings = Readonly<Record<string, unknown>>;
 export function focalClash({ loss, gamma }: Settings): { key: string; message: string } | undefined {
   if (gamma === undefined || loss === "focal") return undefined;
   return { key: "gamma", message: "only the focal loss has a gamma; write `loss: focal`, too" };
+}
+
+/** "cross-entropy", or what is made of it. */
+export function crossEntropyText({ labelSmoothing, gamma }: LossChoices): string {
+  const smoothed = labelSmoothing > 0 ? [`smoothed ${labelSmoothing}`] : [];
+  return [gamma > 0 ? `focal, gamma ${gamma}` : "cross-entropy", ...smoothed].join(", ");
 }
 
 /** The gamma that a task's settings choose, 0 for the cross-entropy; undefined where they choose nothing. */

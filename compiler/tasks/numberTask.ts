@@ -146,6 +146,7 @@ function openNumber(description: TaskDescription): Task {
     groups: groupsOf(facts, names),
     figures: ["loss_sum", "count", "absolute_error"],
     loss: (inputs) => lossOfRows(inputs, facts),
+    lossText: () => loss,
     inverseCount: (b, labels) => {
       const given = present(b, labels);
       return width === 1 ? inverseOf(b, countCells(b, given)) : inverseCountOf(b, anyOf(b, given));

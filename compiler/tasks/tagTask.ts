@@ -6,7 +6,7 @@ import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
 import { sortClasses } from "./classTask.ts";
 import { columnsSetting, settingColumns } from "./columnGroups.ts";
-import { FOCAL_SETTINGS, focalClash } from "./focalLoss.ts";
+import { crossEntropyText, FOCAL_SETTINGS, focalClash } from "./focalLoss.ts";
 import { MISSING_TAG } from "./missing.ts";
 import { inverseCountOf } from "./presence.ts";
 import { tagAnswers } from "./tagAnswers.ts";
@@ -122,6 +122,7 @@ function openTags(description: TaskDescription): Task {
     },
     figures: ["loss_sum", "count", "true_positives", "predicted_positives", "label_positives"],
     loss: sigmoidCrossEntropy,
+    lossText: ({ gamma }) => crossEntropyText({ labelSmoothing: 0, gamma }),
     inverseCount: (b, labels) => inverseCountOf(b, knownRows(b, knownCells(b, labels))),
     outputs: [logits, probabilities],
     scored: logits.name,

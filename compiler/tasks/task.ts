@@ -135,6 +135,8 @@ export interface Task {
   /** Names of the sums of a step: `loss_sum`, `count` of the labelled rows, and the kind's own. */
   readonly figures: readonly string[];
   readonly loss: (inputs: LossInputs) => TaskLoss;
+  /** Which loss is trained with these choices, for people. */
+  readonly lossText?: (choices: LossChoices) => string;
   /**
    * Float32 scalar 1 / labelled rows of a batch (or the sum of their weights, from those of [width], where
    * they are given); 0 where there is none.

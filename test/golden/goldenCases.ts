@@ -7,6 +7,8 @@ import type { Target } from "../../compiler/bundle/manifest.ts";
 import type { Graph } from "../../compiler/ir/types.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";
 import { parseSpec } from "../../compiler/spec/parseSpec.ts";
+import { settingColumns } from "../../compiler/tasks/columnGroups.ts";
+import { kindNamed } from "../../compiler/tasks/openTask.ts";
 import type { Spec } from "../../compiler/spec/schema.ts";
 import { compileTraced, type TracedBundle } from "../training/tracedGraphs.ts";
 
@@ -34,10 +36,20 @@ export function compileGoldenCase(name: string): TracedBundle {
   return compileTraced(spec, classesOf(spec), { target: goldenTarget(name) });
 }
 
-/** Classes as the spec lists them; where it does not, `count` numbered ones. */
+/**
+ * Classes as the spec lists them; where it does not, `count` numbered ones. Tasks of other kinds have columns
+ * of 0 and 1.
+ */
 export function classesOf(spec: Spec, count = 10): TaskClasses {
   const numbered = Array.from({ length: count }, (_, i) => String(i));
-  return spec.tasks.map((task) => ({ task, classes: spec.classes?.[task] ?? numbered }));
+  return spec.tasks.map((task) => {
+    const settings = spec.task_kinds[task];
+    const kind = kindNamed(settings?.kind);
+    if (!settings || !kind || kind.areClasses) return { task, classes: spec.classes?.[task] ?? numbered };
+    const column = { names: ["0", "1"], rows: [1, 1] };
+    const [, ...others] = (settingColumns(settings) ?? [task]).map(() => column);
+    return kind.describe(task, settings, column, ...others);
+  });
 }
 
 /**

@@ -155,7 +155,7 @@ describe.sequential("a class, tags in columns and two numbers of each picture", 
     const alone = await lossesOf("alone", "");
     const taught = await lossesOf("taught", "teacher: run/export/model.onnx\ndistill_weight: 4\n");
     for (const [i, loss] of taught.entries()) expect(loss).toBeLessThan(alone[i] ?? Number.NaN);
-  }, 90_000);
+  }, 180_000);
 
   test("go on from a checkpoint under the columns and scales of then, and not under others", async () => {
     const run = JSON.parse(await readFile(join(logdir(), "run.json"), "utf8"));
@@ -181,7 +181,32 @@ describe.sequential("a class, tags in columns and two numbers of each picture", 
       await trainer.close();
     }
     expect(JSON.parse(await readFile(join(logdir(), "run.json"), "utf8")).tasks).toEqual(run.tasks);
-  }, 90_000);
+  }, 180_000);
+
+  test("with other losses, stopped in the middle and gone on with, end at the same bits", async () => {
+    const more = "label_smoothing: 0.1\nfocal_gamma: 1.5\nclass_weights: balanced\naugment: true\n";
+    for (const [name, ...parts] of [
+      ["straight", 4],
+      ["parted", 2, 4],
+    ] as const) {
+      await writeFile(join(folder, `${name}.yml`), `${SPEC.replace("run\n", `${name}\n`)}${more}`);
+      for (const [part, epochs] of parts.entries()) {
+        const goOn = part > 0 ? ["--resume"] : [];
+        const args = ["train", `${name}.yml`, "--epochs", String(epochs), ...goOn];
+        const { code, stderr } = await runCli(folder, args);
+        expect(code, stderr).toBe(0);
+      }
+    }
+    const stateOf = (name: string) =>
+      readFile(join(folder, name, "checkpoints", "epoch-0004", "state.safetensors"));
+    expect(Buffer.compare(await stateOf("straight"), await stateOf("parted"))).toBe(0);
+    await writeFile(
+      join(folder, "parted.yml"),
+      `${SPEC.replace("run\n", "parted\n")}${more}`.replace("1.5", "2"),
+    );
+    const { code, stderr } = await runCli(folder, ["train", "parted.yml", "--resume"]);
+    expect([code, stderr]).toEqual([2, expect.stringContaining("focal_gamma")]);
+  }, 180_000);
 
   test("are counted, inspected, checked, and drawn", async () => {
     const stats = await runCli(folder, ["data", "stats", "spec.yml", "--output", "stats.png"]);
@@ -190,7 +215,9 @@ describe.sequential("a class, tags in columns and two numbers of each picture", 
     expect(stats.stdout).toMatch(/size +light \d+ to/);
     expect(stats.stdout).toMatch(/colours: green +train +\(empty\) +\d+/);
     expect((await runCli(folder, ["data", "check", "spec.yml"])).code).toBe(0);
-    expect((await runCli(folder, ["inspect", "spec.yml"])).code).toBe(0);
+    const facts = await runCli(folder, ["inspect", "spec.yml"]);
+    expect(facts.stdout).toMatch(/tint +2 +cross-entropy +adaptive/);
+    expect(facts.stdout).toMatch(/size +2 +l2 +adaptive/);
     await writeFile(join(folder, "augmented.yml"), `${SPEC}augment: true\n`);
     expect((await runCli(folder, ["augplot", "augmented.yml", "-o", "sheet.png"])).code).toBe(0);
   }, 60_000);
