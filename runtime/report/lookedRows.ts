@@ -4,6 +4,7 @@
 import type { TrainedRun } from "../infer/trainedRun.ts";
 import type { LabelledRows } from "../labels/classes.ts";
 import { labelsOfRows } from "../labels/taskLabels.ts";
+import { choiceText } from "../runs/checkpointChoice.ts";
 
 /** Rows that were looked at, and what the model serves for them. */
 export interface LookedRows {
@@ -12,6 +13,8 @@ export interface LookedRows {
   readonly total: number;
   /** "val", or where there is none "train". */
   readonly split: string;
+  /** Which checkpoint answered: "epoch 6, the best of 10". */
+  readonly model: string;
   /** By task, float32 [rows, width] row-major. */
   readonly served: ReadonlyMap<string, Float32Array>;
   /** What is to be said of the labels, one sentence each. */
@@ -52,7 +55,7 @@ export async function lookAtRows(run: TrainedRun, options: LookOptions): Promise
   }
   const looked = rowsAt(rows, order.subarray(0, done));
   const served = new Map([...found].map(([task, pieces]) => [task, joined(pieces)] as const));
-  return { rows: looked, total, split, served, warnings };
+  return { rows: looked, total, split, served, warnings, model: choiceText(run.checkpoint.choice) };
 }
 
 /** Numbers 0 .. count-1, each once, so that the first of them are evenly spread whatever their number is. */

@@ -36,23 +36,29 @@ export function curveGrid(
 const MOST_GROUPS = 40;
 
 /** Labelled rows of each class by split: a table for each task. */
-export function labelTables({ classes, train, val, batch }: LabelStatistics): Html[] {
+export function labelTables({ classes, train, val, test, batch }: LabelStatistics): Html[] {
+  const others = [
+    ["validation", val],
+    ["test", test],
+  ] as const;
   return batch.map(({ task, labelled, perBatch }) => {
     const rows = (classes[task] ?? []).map((name, i) => ({
-      ...{ name, train: train[task]?.[i] ?? 0, val: val?.[task]?.[i] ?? 0 },
+      ...{ name, train: train[task]?.[i] ?? 0 },
+      others: others.flatMap(([, counts]) => (counts ? [counts[task]?.[i] ?? 0] : [])),
     }));
     const isCut = rows.length > MOST_GROUPS;
     const shown = isCut ? rows.toSorted((a, b) => b.train - a.train).slice(0, MOST_GROUPS) : rows;
     const most = Math.max(1, ...rows.map((row) => row.train));
     const cells = shown.map(
       (row) =>
-        html`<tr><td>${row.name}</td><td class="r share" style="--p:${Math.round((100 * row.train) / most)}%">${row.train}</td>${
-          val ? html`<td class="r">${row.val}</td>` : undefined
-        }</tr>`,
+        html`<tr><td>${row.name}</td><td class="r share" style="--p:${Math.round((100 * row.train) / most)}%">${row.train}</td>${row.others.map(
+          (rows) => html`<td class="r">${rows}</td>`,
+        )}</tr>`,
     );
     const cut = isCut ? `; the ${MOST_GROUPS} most frequent of ${rows.length}` : "";
     const note = `${labelled} labelled training rows, ${perBatch.toFixed(1)} in a batch on the mean${cut}`;
-    const head = html`<tr><th>label</th><th class="r">training</th>${val ? html`<th class="r">validation</th>` : undefined}</tr>`;
+    const splits = others.flatMap(([split, counts]) => (counts ? [html`<th class="r">${split}</th>`] : []));
+    const head = html`<tr><th>label</th><th class="r">training</th>${splits}</tr>`;
     return figure(
       { title: task, note },
       html`<div class="scroll"><table><thead>${head}</thead><tbody>${cells}</tbody></table></div>`,

@@ -73,7 +73,11 @@ export async function taskSection(
   const parts = partsOf(sources, task);
   const drawn: Html[] = [];
   for (const part of parts) drawn.push(placed(await drawPart(part, tools), part));
-  return html`<section id="${id}"><h2>${task.name}<small>${task.width === 1 ? "" : `${task.width} `}${task.numbersAre}</small></h2>
+  const { looked } = sources;
+  const source =
+    looked &&
+    html`<p class="note">reliability and images: ${looked.model}, on ${looked.rows.paths.length} ${looked.split === "val" ? "validation" : "training"} images</p>`;
+  return html`<section id="${id}"><h2>${task.name}<small>${task.width === 1 ? "" : `${task.width} `}${task.numbersAre}</small></h2>${source}
 <div class="grid">${curves}${drawn}</div></section>`;
 }
 
