@@ -81,7 +81,7 @@ function warning(task: string, weight: number, { epoch, step }: WatchedStep, bou
   const grown = `task "${task}": its learned weight is ${weight.toFixed(1)} (epoch ${epoch}, step ${step})`;
   const drowned = "the other tasks count for less and less";
   if (bound !== null) return `${grown} and grows up to max_task_weight, ${bound}; until then ${drowned}`;
-  const ways = "max_task_weight bounds it, fixed numbers in task_weights end it";
+  const ways = `max_task_weight: ${TOLD_WEIGHT} holds it there, fixed numbers in task_weights end it`;
   return `${grown} and grows as long as its loss falls; ${drowned} (${ways})`;
 }
 

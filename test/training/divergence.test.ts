@@ -126,8 +126,19 @@ describe("a learned weight", () => {
     for (const s of [1, -2.9, -3, -3.1, -4]) await watch.look(watched({ a: s, b: 1 }), at);
     await watch.look(watched({ a: -4, b: -5 }), at);
     expect(said).toEqual([
-      expect.stringMatching(/^task "a": its learned weight is 20\.1 \(epoch 3, step 7\)/),
+      expect.stringMatching(
+        /^task "a": its learned weight is 20\.1 \(epoch 3, step 7\).*\(max_task_weight: 20 holds it there, /,
+      ),
       expect.stringMatching(/^task "b": its learned weight is 148\.4 /),
+    ]);
+  });
+
+  test("that is bounded is told to come to its bound", async () => {
+    const said: string[] = [];
+    const watch = new WeightWatch(["a"], 1, (message) => said.push(message), 150);
+    await watch.look(watched({ a: -4 }), at);
+    expect(said).toEqual([
+      expect.stringMatching(/^task "a": .* 54\.6 .* up to max_task_weight, 150; until then/),
     ]);
   });
 
