@@ -10,10 +10,13 @@ import { parseSpec } from "../../compiler/spec/parseSpec.ts";
 import { RUN_SHEET } from "../../runtime/augment/runSheet.ts";
 import { type ExportReport, exportRun } from "../../runtime/export/exportRun.ts";
 import { Predictor } from "../../runtime/export/predictor.ts";
+import type { EvaluationRows } from "../../runtime/infer/evaluationLabels.ts";
 import type { EvaluationReport } from "../../runtime/infer/evaluationReport.ts";
+import { TrainedRun } from "../../runtime/infer/trainedRun.ts";
 import { labelsByTask } from "../../runtime/labels/classes.ts";
 import { classOf, type TaskLabels } from "../../runtime/labels/taskLabels.ts";
 import { writeReport } from "../../runtime/report/runReport.ts";
+import { choiceText } from "../../runtime/runs/checkpointChoice.ts";
 import { type Experiment, experimentFromSpec } from "../../runtime/train/experiment.ts";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import {
@@ -70,16 +73,18 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   print(await prepareData(experiment, options));
 
   print(`\n2/4  Training ${show(specFile)} on the CPU; accuracy on the held-out images after each epoch`);
-  await using trainer = new MultiTaskTrainer(experiment);
-  const evaluation = await train(trainer, options);
-  print(`\n${resultTable(evaluation)}`);
+  await train(experiment, options);
+  await using run = await TrainedRun.open(directory);
+  const held = await run.labels();
+  const evaluation = await run.evaluate(held);
+  print(`\nOf ${choiceText(run.checkpoint.choice)}, which is exported:\n${resultTable(evaluation)}`);
 
   print("\n3/4  Export: every file is opened anew, run on real images and compared with the trainer");
-  const exported = await exportRun(trainer);
+  const exported = await exportRun(run);
   for (const line of exportLines(exported)) print(line);
 
   print("\n4/4  Predictions of the exported model on images that it was not trained on");
-  const answers = await predictHeldOut(trainer, exported);
+  const answers = await predictHeldOut(run, held, exported);
   print(predictionTable(answers.slice(0, TABLE_IMAGES)));
   const sheet = await drawPredictionSheet(directory, answers, signal);
   const { path: report } = await writeReport(directory, signal === undefined ? {} : { signal });
@@ -127,9 +132,10 @@ async function prepareData(experiment: Experiment, { limit, signal }: DemoOption
 }
 
 async function train(
-  trainer: MultiTaskTrainer,
-  { print, signal, epochs = trainer.spec.epochs }: DemoOptions,
-): Promise<EvaluationReport> {
+  experiment: Experiment,
+  { print, signal, epochs = experiment.spec.epochs }: DemoOptions,
+): Promise<void> {
+  await using trainer = new MultiTaskTrainer(experiment);
   const format = "     epoch {epoch} {bar} {value}/{total} steps, {rate} images/s";
   const bar = new SingleBar({ format, clearOnComplete: true });
   trainer.on("log", ({ message }) => print(`     ${message}`));
@@ -143,16 +149,18 @@ async function train(
     if (report.epoch === 1) print(epochHeader(trainer.spec.tasks));
     print(epochLine(report));
   });
-  const reports = await trainer.fit(epochs, signal === undefined ? {} : { signal }).finally(() => bar.stop());
-  return reports.at(-1)?.evaluation ?? (await trainer.evaluate());
+  await trainer.fit(epochs, signal === undefined ? {} : { signal }).finally(() => bar.stop());
 }
 
 /** What the exported whole model answers for held-out images, evenly spread, beside their labels. */
-async function predictHeldOut(trainer: MultiTaskTrainer, exported: ExportReport): Promise<AnsweredImage[]> {
-  const held = await trainer.evaluationRows();
+async function predictHeldOut(
+  run: TrainedRun,
+  { rows: held }: EvaluationRows,
+  exported: ExportReport,
+): Promise<AnsweredImage[]> {
   const { paths } = held;
   const labels = labelsByTask(held);
-  const tasks = tasksOf(await trainer.manifest());
+  const tasks = tasksOf(await run.manifest());
   const count = Math.min(SHEET_IMAGES, paths.length);
   const rows = Array.from({ length: count }, (_, i) => Math.floor((i * paths.length) / count));
   const whole = exported.files.find(({ kind }) => kind === "model");
