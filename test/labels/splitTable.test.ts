@@ -107,6 +107,27 @@ describe("parts of one table", () => {
     expect(read.tables.train?.columns).toHaveLength(3);
   });
 
+  test("may hold tasks of several columns, one of which may name the groups", async () => {
+    const rows = ROWS.map((row, i) => ({
+      ...row,
+      wet: i % 3 === 0 ? "" : i % 2,
+      dark: i % 5 === 0 ? 1 : 0,
+      x: i,
+      y: -i,
+    }));
+    const tasks: SpecInput["tasks"] = [
+      { name: "parts", kind: "tags", columns: ["wet", "dark"] },
+      { name: "place", kind: "number", columns: ["x", "y"] },
+    ];
+    const { tables } = await splitOf({ rows, tasks, split: { val: 0.25, by: "patient" } });
+    expect(tables.train?.columns.map(({ column }) => column)).toEqual(["wet", "dark", "x", "y"]);
+    expect(Math.abs((tables.val?.paths.length ?? 0) - 30)).toBeLessThanOrEqual(3);
+    const { notes } = await splitOf({ rows, tasks, split: { val: 0.25, by: "wet" } });
+    expect(notes.join("\n")).toMatch(/40 rows of train_labels have no "wet"/);
+    const prepared = await readTables(sourcesOf({ rows, tasks, split: { val: 0.25, by: "patient" } }));
+    expect(prepared.val?.labels.map(({ width }) => width)).toEqual([2, 2]);
+  });
+
   test("are folds in turn, each row validated once", async () => {
     const seen: string[] = [];
     const tested = new Set<string>();
