@@ -13,18 +13,20 @@ import { type ImageFault, Predictor } from "../runtime/export/predictor.ts";
 import { writeFileAtomically } from "../runtime/files/atomicDirectory.ts";
 import { refuseForeignFile } from "../runtime/files/ownOutput.ts";
 import { TrainedRun } from "../runtime/infer/trainedRun.ts";
+import { choiceText } from "../runtime/runs/checkpointChoice.ts";
 import { evenlySpread } from "../runtime/tables/rowOrder.ts";
+import { readOptions } from "./checkpointFlag.ts";
 import { imageArguments } from "./imageArguments.ts";
 import { interruptSignal } from "./interruptSignal.ts";
 import { shownPath } from "./pathText.ts";
 import { predictProgress } from "./predictProgress.ts";
-import { type RuntimeFlags, runtimeOptions } from "./runtimeOptions.ts";
+import { type CheckpointFlags, type RuntimeFlags, runtimeOptions } from "./runtimeOptions.ts";
 import { runFolderOf } from "./specFile.ts";
 import { count } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Options of the command, with its defaults. */
-export interface ExplainFlags extends RuntimeFlags {
+export interface ExplainFlags extends RuntimeFlags, CheckpointFlags {
   readonly output: string;
   readonly task?: readonly string[];
   readonly class?: string;
@@ -85,7 +87,8 @@ async function openModel(path: string, flags: ExplainFlags, terminal: Terminal):
     const predictor = await Predictor.open(path, runtime);
     return { predictor, classes: new Map(), [Symbol.asyncDispose]: () => predictor.close() };
   }
-  await using run = await TrainedRun.open(await runFolderOf(path), runtime);
+  await using run = await TrainedRun.open(await runFolderOf(path), runtime, readOptions(flags));
+  terminal.note(`the model of ${choiceText(run.checkpoint.choice)}`);
   for (const warning of run.warnings) terminal.note(visibleText(warning));
   const names = tasksOf(await run.manifest()).map(({ name }) => name);
   const classes = wantedClasses(flags, names);
@@ -101,8 +104,9 @@ async function isExport(path: string): Promise<boolean> {
   return list?.isFile() ?? false;
 }
 
-function refuseOfExport({ class: name, layer }: ExplainFlags): void {
-  const given = name === undefined ? (layer === undefined ? undefined : "--layer") : "--class";
+function refuseOfExport({ class: name, layer, checkpoint }: ExplainFlags): void {
+  const flags = { "--class": name, "--layer": layer, "--checkpoint": checkpoint };
+  const given = Object.entries(flags).find(([, value]) => value !== undefined)?.[0];
   if (given === undefined) return;
   throw new MttcError({
     code: "E_USAGE",

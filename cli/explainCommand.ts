@@ -1,7 +1,13 @@
 // `mttc explain RUN|MODEL IMAGES...`: a picture of where in the images the answers come from.
 import type { Command } from "commander";
 import type { ExplainFlags } from "./explainAction.ts";
-import { parsePngName, parsePositive, withOverwriteOption, withRuntimeOptions } from "./runtimeOptions.ts";
+import {
+  parsePngName,
+  parsePositive,
+  withCheckpointOption,
+  withOverwriteOption,
+  withRuntimeOptions,
+} from "./runtimeOptions.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Images of a sheet where more are named. */
@@ -19,7 +25,7 @@ export function addExplainCommand(program: Command, terminal: Terminal): void {
     .option("--layer <name>", "where the map is taken (default: the features of the FCN); of a run")
     .option("--images <n>", `images of the sheet, evenly chosen of those named`, parsePositive, IMAGES)
     .option("--filepaths <column>", "column of image paths in label tables", "filepath");
-  withOverwriteOption(withRuntimeOptions(command)).action(
+  withOverwriteOption(withRuntimeOptions(withCheckpointOption(command))).action(
     async (path: string, images: string[], flags: ExplainFlags) => {
       const { explain } = await import("./explainAction.ts");
       await explain(path, images, flags, terminal);
