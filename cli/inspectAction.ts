@@ -122,7 +122,9 @@ function factsText(spec: Spec, facts: ShownFacts, terminal: Terminal): string {
   const warnings = facts.warnings.map((warning) => `${yellow("warning:")} ${visibleText(warning)}`);
   const notes = facts.notes.map((note) => `${dim("note:")} ${visibleText(note)}`);
   const texts = sections.map(([title, text]) => `${bold(title)}\n${text}\n`);
-  return [...texts, ...notes, ...warnings].join("\n").trimEnd();
+  // Of whoever wrote the spec; those above are mttc's.
+  const own = spec.notes === null ? [] : [`${bold("Notes")}\n${visibleText(spec.notes.trim())}\n`];
+  return [...own, ...texts, ...notes, ...warnings].join("\n").trimEnd();
 }
 
 function trunkTable(spec: ModelSpec, facts: TrunkFacts, terminal: Terminal): string {

@@ -218,9 +218,12 @@ export class Delivery {
   }
 }
 
-/** One line of what went wrong, without the place, which is said beside it. */
+/** One line of what went wrong; a server's address is said beside it, a file is named. */
 function reasonText(error: unknown): string {
-  if (error instanceof MttcError) return error.faults[0]?.message ?? error.message;
+  if (error instanceof MttcError) {
+    const { code = "E_SINK", message = error.message, at } = error.faults[0] ?? {};
+    return code === "E_SINK" || at?.file === undefined ? message : `${at.file}: ${message}`;
+  }
   return error instanceof Error ? error.message : String(error);
 }
 

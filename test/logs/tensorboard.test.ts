@@ -1,9 +1,10 @@
 // Event files hold what was logged, read by a decoder that shares nothing with what writes them: frames and
 // checksums, figures by epoch and by step, pictures, notes, hyperparameters; what a resume supersedes.
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { crc32c, EventFile } from "../../runtime/logs/eventFile.ts";
+import { readEvents } from "../../runtime/logs/eventLog.ts";
 import { newestPictures } from "../../runtime/logs/pictures.ts";
 import { eventFiles, readRecords, readValues, scalarsOf } from "./eventReader.ts";
 import { LoggedFolder, STEPS } from "./loggedRun.ts";
@@ -158,6 +159,21 @@ test("a log by step that was cut is mended before it is gone on with", async () 
   writeFileSync(file, `${whole}{"kind":"step","epo`);
   await (await run.open({})).finish("finished");
   expect(readFileSync(file, "utf8")).toBe(whole);
+});
+
+test("the log by step waits for a disk that takes it again, and loses nothing", async () => {
+  using run = new LoggedFolder();
+  const file = join(run.directory, "events.jsonl");
+  const logs = await run.open({});
+  mkdirSync(file);
+  run.train(logs, 2);
+  await vi.waitFor(() => expect(run.said.join()).toContain("the log by step is behind"));
+  rmSync(file, { recursive: true });
+  run.begun = { step: 2, sums: {} };
+  run.train(logs);
+  await logs.finish("finished");
+  expect(run.said).toHaveLength(1);
+  expect((await readEvents(run.directory)).map(({ at }) => at)).toEqual([2, 4]);
 });
 
 test("a write that fails leaves a file of whole records", async () => {

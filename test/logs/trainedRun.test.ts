@@ -1,6 +1,6 @@
 // `mttc train` and `mttc log` with sinks, as a user has them: both places, Ctrl-C and a resume, a server that is
 // not there, what the spec may say. Needs dist (`npm run build`).
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse } from "yaml";
@@ -77,6 +77,27 @@ test("a server that is not there stops nothing, and is sent all of it later", as
   const kept = server.runs.at(-1);
   expect(kept?.tags.get("mlflow.runName")).toBe("late");
   expect(server.history(kept, "step/lr").map(([step]) => step)).toEqual([3, 6]);
+});
+
+test("event files that cannot be written stop nothing, and come when they can", async () => {
+  writeSpec("blocked", { log_to: "[tensorboard]" });
+  mkdirSync(join(data.folder, "blocked"));
+  const inTheWay = join(data.folder, "blocked", "steps");
+  writeFileSync(inTheWay, "no folder");
+  const { code, stderr } = await runCli(data.folder, ["train", "blocked.yml"]);
+  expect([code, stderr.match(/TensorBoard/g)?.length], stderr).toEqual([0, expect.any(Number)]);
+  expect(stderr).toMatch(/TensorBoard \(.*blocked\) has not had 2 epochs: .*steps: .*no folder .*mttc log/);
+  expect(readFileSync(inTheWay, "utf8")).toBe("no folder");
+  rmSync(inTheWay);
+  const sent = await runCli(data.folder, ["log", "blocked"]);
+  expect([sent.code, steps("blocked")]).toEqual([0, [3, 6]]);
+  expect(scalarsOf(join(data.folder, "blocked"), "epoch").map(([, epoch]) => epoch)).toEqual([1, 2]);
+});
+
+test("inspect shows the notes of the spec", async () => {
+  writeSpec("noted", { notes: '"why: \\x1b[31mred"' });
+  const { code, stdout } = await runCli(data.folder, ["inspect", "noted.yml"]);
+  expect([code, stdout]).toEqual([0, expect.stringContaining("Notes\nwhy: \\u001b[31mred\n")]);
 });
 
 test("a run that named none is sent to TensorBoard later", async () => {
