@@ -3,6 +3,7 @@
 import type { Command } from "commander";
 import type { EmbedFlags } from "./embedAction.ts";
 import {
+  withCheckpointOption,
   withOverwriteOption,
   withProviderOption,
   withRuntimeOptions,
@@ -26,10 +27,10 @@ export function addEmbedCommand(program: Command, terminal: Terminal): void {
     )
     .option("--strict", "write nothing unless every image can be read")
     .option("--json", "print the result as JSON");
-  withProviderOption(withRuntimeOptions(withTrunkOptions(withOverwriteOption(command)))).action(
-    async (model: string, images: string[], flags: EmbedFlags) => {
-      const { embed } = await import("./embedAction.ts");
-      await embed(model, images, flags, terminal);
-    },
-  );
+  withProviderOption(
+    withRuntimeOptions(withTrunkOptions(withCheckpointOption(withOverwriteOption(command)))),
+  ).action(async (model: string, images: string[], flags: EmbedFlags) => {
+    const { embed } = await import("./embedAction.ts");
+    await embed(model, images, flags, terminal);
+  });
 }

@@ -48,9 +48,9 @@ export async function probe(given: readonly string[], flags: ProbeFlags, termina
       {
         ...runtimeOptions(flags),
         ...{ pooling: flags.pool, signal },
-        onProgress: (_, done, total) => {
+        onProgress: (place, done, total) => {
           bar ??= predictProgress(total * trunks.length, false, terminal);
-          bar.update(done);
+          bar.update(place * total + done);
         },
       },
     );

@@ -1,7 +1,12 @@
 // `mttc probe A B C --labels TABLE`: which trunk's features tell the labels apart best.
 import type { Command } from "commander";
 import type { ProbeFlags } from "./probeAction.ts";
-import { withProviderOption, withRuntimeOptions, withTrunkOptions } from "./runtimeOptions.ts";
+import {
+  withCheckpointOption,
+  withProviderOption,
+  withRuntimeOptions,
+  withTrunkOptions,
+} from "./runtimeOptions.ts";
 import type { Terminal } from "./terminal.ts";
 
 export function addProbeCommand(program: Command, terminal: Terminal): void {
@@ -22,7 +27,7 @@ export function addProbeCommand(program: Command, terminal: Terminal): void {
       "folder that all images must lie in (default: the table's; / allows any)",
     )
     .option("--json", "print the result as JSON");
-  withProviderOption(withRuntimeOptions(withTrunkOptions(command))).action(
+  withProviderOption(withRuntimeOptions(withTrunkOptions(withCheckpointOption(command)))).action(
     async (models: string[], flags: ProbeFlags) => {
       const { probe } = await import("./probeAction.ts");
       await probe(models, flags, terminal);

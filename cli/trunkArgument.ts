@@ -6,12 +6,13 @@ import { FEATURE_LAYERS, type FeatureLayer } from "../compiler/export/exportFeat
 import { fileError } from "../runtime/files/fileSystem.ts";
 import { type OpenTrunk, trunkOfModel, trunkOfRun, trunkOfSpec } from "../runtime/probes/trunkSource.ts";
 import { hasRun, RUN_FILE } from "../runtime/runs/runFolder.ts";
+import { readOptions } from "./checkpointFlag.ts";
 import { shownPath } from "./pathText.ts";
-import { type RuntimeFlags, runtimeOptions } from "./runtimeOptions.ts";
+import { type CheckpointFlags, type RuntimeFlags, runtimeOptions } from "./runtimeOptions.ts";
 import { loadExperiment, runFolderOf } from "./specFile.ts";
 
 /** Options about what features are. */
-export interface TrunkFlags extends RuntimeFlags {
+export interface TrunkFlags extends RuntimeFlags, CheckpointFlags {
   readonly layer?: string;
   readonly imshape?: readonly [number, number];
 }
@@ -40,7 +41,7 @@ export async function openTrunk(given: string, flags: TrunkFlags): Promise<Trunk
 }
 
 async function ofRun(folder: string, flags: TrunkFlags): Promise<OpenTrunk> {
-  const opened = await trunkOfRun(folder, runtimeOptions(flags));
+  const opened = await trunkOfRun(folder, runtimeOptions(flags), readOptions(flags));
   return { ...opened, what: `features of the run in ${shownPath(folder)}, ${opened.what}` };
 }
 

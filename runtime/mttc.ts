@@ -23,6 +23,7 @@ export type { EvaluationReport } from "./infer/evaluationReport.ts";
 export { TrainedRun } from "./infer/trainedRun.ts";
 export type { LabelStatistics } from "./labels/labelStatistics.ts";
 export type { RuntimeOptions } from "./ort/runtimeOptions.ts";
+export type { ProbeOptions } from "./probes/probeSettings.ts";
 export { type ComparisonOptions, writeComparison } from "./report/comparisonPage.ts";
 export { type Comparison, compareRuns } from "./report/runComparison.ts";
 export { type ReportOptions, type WrittenReport, writeReport } from "./report/runReport.ts";

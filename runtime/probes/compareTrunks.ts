@@ -22,7 +22,8 @@ export interface CompareOptions extends RuntimeOptions {
   /** Of the resamples; default 0. */
   readonly seed?: number | undefined;
   readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((trunk: string, done: number, total: number) => void) | undefined;
+  /** Told of the trunk by its place, and how many of its images are done. */
+  readonly onProgress?: ((place: number, done: number, total: number) => void) | undefined;
 }
 
 /** What a linear classifier on a trunk's features reached in one column. */
@@ -55,8 +56,10 @@ export async function compareTrunks(
 ): Promise<ComparedTrunk[]> {
   const { seed = 0, signal } = options;
   const compared: { name: string; width: number; columns: JudgedColumn[] }[] = [];
-  for (const trunk of trunks) {
-    const { vectors, width } = await vectorsOf(trunk, labels, options);
+  for (const [place, trunk] of trunks.entries()) {
+    const { onProgress } = options;
+    const tell = onProgress && ((done: number, total: number) => onProgress(place, done, total));
+    const { vectors, width } = await vectorsOf(trunk, labels, options, tell);
     const columns: JudgedColumn[] = [];
     for (const column of labels.columns) {
       const data = {
@@ -108,14 +111,14 @@ function judged(
 }
 
 async function vectorsOf(
-  { name, source, layer }: NamedTrunk,
+  { source, layer }: NamedTrunk,
   { rows }: ProbeLabels,
-  { pooling, signal, onProgress, ...runtime }: CompareOptions,
+  { pooling, signal, ...runtime }: CompareOptions,
+  onProgress: ((done: number, total: number) => void) | undefined,
 ): Promise<{ vectors: Float32Array; width: number }> {
   await using host = await OrtHost.start(ortOptions(runtime, false));
   await using model = await FeatureModel.open(host, source, { layer, pooling });
   await using streams = new LoaderThread({ format: model.format, cacheBytes: 0 });
-  const tell = onProgress && ((done: number, total: number) => onProgress(name, done, total));
-  const vectors = await model.vectors(rows, { streams, signal, onProgress: tell });
+  const vectors = await model.vectors(rows, { streams, signal, onProgress });
   return { vectors, width: model.width };
 }

@@ -7,11 +7,12 @@ import { importedValues } from "../../compiler/model/importedTrunk.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { resolveKeys } from "../../compiler/spec/parseSpec.ts";
 import { type ModelSpec, SECTION_KEYS, type SpecInput } from "../../compiler/spec/schema.ts";
-import { TrainedRun } from "../infer/trainedRun.ts";
+import { type ReadOptions, TrainedRun } from "../infer/trainedRun.ts";
 import { readForeignModels } from "../models/foreignModels.ts";
 import { importKerasFile, isKerasPath } from "../models/kerasFile.ts";
 import { readModelFile } from "../models/modelFile.ts";
 import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
+import { choiceText } from "../runs/checkpointChoice.ts";
 import type { FeatureSource } from "./featureModel.ts";
 
 /** Keys of the sections that a model is made of. */
@@ -36,13 +37,17 @@ export interface ModelReading {
   readonly output?: string | undefined;
 }
 
-/** A trained run. Errors as TrainedRun.open's. */
-export async function trunkOfRun(folder: string, runtime: RuntimeOptions = {}): Promise<OpenTrunk> {
-  await using run = await TrainedRun.open(folder, { ...runtime, executionProvider: "cpu" });
+/** A trained run, at its best checkpoint unless `read` says which. Errors as TrainedRun.open's. */
+export async function trunkOfRun(
+  folder: string,
+  runtime: RuntimeOptions = {},
+  read: ReadOptions = {},
+): Promise<OpenTrunk> {
+  await using run = await TrainedRun.open(folder, { ...runtime, executionProvider: "cpu" }, read);
   const [values, trunk] = [await run.parameters(), await run.trunk()];
   const { spec } = run;
   const source: FeatureSource = { spec, parameters: async () => values, trunk: async () => trunk };
-  return { source, what: `epoch ${run.checkpoint.epoch}`, notes: run.warnings };
+  return { source, what: choiceText(run.checkpoint.choice), notes: run.warnings };
 }
 
 /** The fcn of a spec as its file has it. E_USAGE where it is a list of layers, which nobody has trained. */
