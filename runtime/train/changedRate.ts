@@ -36,7 +36,10 @@ export function settleRate(experiment: Experiment, past: RatedRun, asked: number
   const own = experiment.spec.lr;
   // A spec that writes the rate of an earlier time is not another spec; a hash is of the first one.
   const written = experiment.given?.has("lr") ?? true;
-  const isEarlier = written ? before.some(({ from }) => from === own) : typeof spec === "string";
+  // Without a change of the rate what spec.yml says of it is no news: the hash decides.
+  const isEarlier = written
+    ? before.some(({ from }) => from === own)
+    : typeof spec === "string" && before.length > 0;
   const isKnown = asked !== undefined || own === held || isEarlier;
   const change = asked === undefined || asked === held ? undefined : changeTo(asked, held, past);
   const notes = [
@@ -54,7 +57,7 @@ export function settleRate(experiment: Experiment, past: RatedRun, asked: number
     },
     changes: change ? [...before, change] : before,
     notes,
-    apply: (settled) => withRate(settled, asked ?? held),
+    apply: (settled) => withRate(settled, asked ?? (before.length > 0 ? held : settled.spec.lr)),
   };
 }
 
