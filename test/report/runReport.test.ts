@@ -177,11 +177,15 @@ describe("a long run of many tasks", () => {
     await train(data.folder, 1, spec);
     const run = join(data.folder, "run");
     await lengthen(run, EPOCHS);
-    const start = performance.now();
+    // Seconds of processors, of all threads: the clock of a busy machine says nothing.
+    const before = process.cpuUsage();
     const { path } = await writeReport(run, { runtime });
-    const seconds = (performance.now() - start) / 1000;
+    const { user, system } = process.cpuUsage(before);
+    const seconds = (user + system) / 1e6;
     const page = await readFile(path, "utf8");
-    console.log(`report of ${TASKS} tasks, ${EPOCHS} epochs: ${seconds.toFixed(1)} s, ${page.length} bytes`);
+    console.log(
+      `report of ${TASKS} tasks, ${EPOCHS} epochs: ${seconds.toFixed(1)} CPU s, ${page.length} bytes`,
+    );
     expect(seconds).toBeLessThan(10);
     expect(page.length).toBeLessThan(6_000_000);
     expect(page.match(/class="chart"/g)?.length).toBeGreaterThan(4 * TASKS);
