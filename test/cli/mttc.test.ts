@@ -153,7 +153,7 @@ test("compile writes a bundle, and MTTC_DUMP the graph after every stage", async
 test("inspect shows parameters, reach and one graph", async () => {
   const { stdout } = await mttc("inspect", "spec.yml");
   expect(stdout).toMatch(/\nfcn +112 +0 /);
-  expect(stdout).toMatch(/its shape +3 +adaptive +fcn, shared_layers, tasks\.its shape/);
+  expect(stdout).toMatch(/its shape +3 +cross-entropy +adaptive +fcn, shared_layers, tasks\.its shape/);
   const json = JSON.parse((await mttc("inspect", "run", "--json")).stdout);
   expect(json.layers[0]).toMatchObject({ origin: "fcn.layers[0]", shape: [4, 16, 16] });
   const graph = await mttc("inspect", "spec.yml", "--stage=evaluate", "--at", "tasks.colour.dense");

@@ -14,13 +14,13 @@ import { drawAugmentRows } from "../../runtime/augment/augmentRows.ts";
 import type { ImageStreams } from "../../runtime/batches/imageStreams.ts";
 import { BatchLoader } from "../../runtime/batches/loader.ts";
 import { evaluationOrder } from "../../runtime/tables/rowOrder.ts";
-import type { EpochReport } from "../../runtime/train/events.ts";
 import { FeatureCache, type FeatureContext } from "../../runtime/train/featureCache.ts";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import { experimentFromOptions, type TrainerOptions } from "../../runtime/train/trainerOptions.ts";
 import { TrainingSession } from "../../runtime/train/trainingSession.ts";
 import { faultsOfAsync } from "../spec/faultsOf.ts";
 import { writePatternImages } from "./patternImages.ts";
+import { withoutClock } from "./withoutClock.ts";
 
 const RESIDUAL = resolve("test/fixtures/import/residual-17-training.onnx");
 const ROWS = 22;
@@ -51,7 +51,7 @@ afterAll(async () => {
 });
 
 interface Outcome {
-  readonly history: readonly Omit<EpochReport, "seconds" | "waitShare">[];
+  readonly history: readonly ReturnType<typeof withoutClock>[];
   readonly weights: ReadonlyMap<string, Float32Array>;
   readonly messages: readonly string[];
 }
@@ -62,8 +62,7 @@ async function train(more: Partial<TrainerOptions>, epochs = 2, resume = false):
   const messages: string[] = [];
   trainer.on("log", ({ message }) => messages.push(message));
   const reports = await trainer.fit(epochs, { resume });
-  const history = reports.map(({ seconds: _s, waitShare: _w, ...report }) => report);
-  return { history, weights: await trainer.parameters(), messages };
+  return { history: reports.map(withoutClock), weights: await trainer.parameters(), messages };
 }
 
 const READS = /^training reads the features of/;

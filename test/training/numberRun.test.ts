@@ -54,7 +54,7 @@ describe.sequential("a class and a number of each picture", () => {
   }, 120_000);
 
   test("are evaluated by the run as they were while it trained", async () => {
-    const { code, stdout } = await runCli(folder, ["evaluate", "run", "--json"]);
+    const { code, stdout } = await runCli(folder, ["evaluate", "run", "--checkpoint", "newest", "--json"]);
     expect(code).toBe(0);
     const log = (await readFile(join(logdir(), "log.jsonl"), "utf8")).trim().split("\n");
     const { weight } = JSON.parse(log.at(-1) ?? "{}").evaluation.tasks;
