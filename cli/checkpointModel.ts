@@ -7,6 +7,7 @@ import { visibleText } from "../compiler/visibleText.ts";
 import { EXPORT_FOLDER, LIST_FILE } from "../runtime/export/exportedModel.ts";
 import { exportRun } from "../runtime/export/exportRun.ts";
 import { systemCode } from "../runtime/files/fileSystem.ts";
+import { restoreReplaced } from "../runtime/files/leftovers.ts";
 import { temporaryFolder } from "../runtime/files/temporaryFolder.ts";
 import { TrainedRun } from "../runtime/infer/trainedRun.ts";
 import { choiceText } from "../runtime/runs/checkpointChoice.ts";
@@ -36,6 +37,8 @@ export async function modelToPredict(
       message: "--checkpoint is for the folder of a run: an exported model has one set of weights",
       at: { file: model },
     });
+  // An export whose replacement was killed is one all the same.
+  if (ofRun) await restoreReplaced(join(model, EXPORT_FOLDER));
   const isExported = ofRun && (await isThere(join(model, EXPORT_FOLDER, LIST_FILE)));
   if (!ofRun || (isExported && flags.checkpoint === undefined))
     return { path: model, [Symbol.asyncDispose]: async () => undefined };
