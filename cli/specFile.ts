@@ -7,7 +7,7 @@ import { MttcError } from "../compiler/diagnostics.ts";
 import { parseWritten } from "../compiler/spec/parseSpec.ts";
 import { readTextUpTo } from "../runtime/files/boundedRead.ts";
 import { fileError, systemCode } from "../runtime/files/fileSystem.ts";
-import { RUN_FILE, RunFolder } from "../runtime/runs/runFolder.ts";
+import { RUN_FILE } from "../runtime/runs/runFile.ts";
 import { isSpreadsheet } from "../runtime/tables/tableText.ts";
 import { type Experiment, experimentFromRun, experimentFromSpec } from "../runtime/train/experiment.ts";
 import { shownPath } from "./pathText.ts";
@@ -65,6 +65,7 @@ export async function loadSpecOrRun(path: string): Promise<Experiment> {
     throw fileError(error, path, "read the spec or run");
   }
   if (!isFolder) return await loadExperiment(path);
+  const { RunFolder } = await import("../runtime/runs/runFolder.ts");
   return experimentFromRun(await RunFolder.open(path));
 }
 
@@ -107,7 +108,7 @@ export async function isLabelTable(path: string): Promise<boolean> {
   // A spec may be JSON, but no array.
   if (/\.json$/i.test(path) && (await beginsWithArray(path))) return true;
   const isFolder = async (): Promise<boolean> => (await stat(path)).isDirectory();
-  const isRun = async (): Promise<boolean> => (await stat(join(path, "run.json"))).isFile();
+  const isRun = async (): Promise<boolean> => (await stat(join(path, RUN_FILE))).isFile();
   // What is not there is a spec's fault to report.
   return (await isFolder().catch(() => false)) && !(await isRun().catch(() => false));
 }

@@ -7,7 +7,7 @@ import type { SinkName } from "../compiler/spec/sinkNames.ts";
 import type { Task } from "../compiler/tasks/task.ts";
 import { RUN_SHEET } from "../runtime/augment/runSheet.ts";
 import { PROBES_FOLDER } from "../runtime/probes/epochProbes.ts";
-import { RUN_FILE } from "../runtime/runs/runFolder.ts";
+import { RUN_FILE } from "../runtime/runs/runFile.ts";
 import type { EpochReport } from "../runtime/train/events.ts";
 import type { Experiment } from "../runtime/train/experiment.ts";
 import { MultiTaskTrainer } from "../runtime/train/multiTaskTrainer.ts";

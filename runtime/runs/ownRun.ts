@@ -13,12 +13,12 @@ import { LABELS_FILE, LABELS_MARK } from "./labelRecord.ts";
 import { EVENTS_FILE, PROJECTOR_FILE, PROJECTOR_HEAD } from "./logFiles.ts";
 import { CONFIG_FILE, CONFIG_MARK } from "./patchworkConfig.ts";
 import { REPORT_FILE, REPORT_MARK } from "./reportMark.ts";
+import { RUN_FILE } from "./runFile.ts";
 import {
   BUNDLE_FOLDER,
   CHECKPOINT_FOLDER,
   hasRun,
   LOG_FILE,
-  RUN_FILE,
   RUN_FORMAT,
   SPEC_FILE,
   SPEC_HEAD,

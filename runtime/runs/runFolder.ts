@@ -14,6 +14,7 @@ import { type FileSystem, fileError, nodeFileSystem, systemCode } from "../files
 import type { ClassNames, KnownTasks } from "../labels/classes.ts";
 import type { SplitRecord } from "../labels/splitRecord.ts";
 import type { LabelRow } from "../tables/labelTable.ts";
+import { RUN_FILE } from "./runFile.ts";
 import { originFields, type RunOrigin, rateHistory, storedOrigin } from "./runOrigin.ts";
 import type { RunSources } from "./runSources.ts";
 import { readSplitRecord, writeSplitRecord } from "./splitFile.ts";
@@ -21,7 +22,6 @@ import { readSplitRecord, writeSplitRecord } from "./splitFile.ts";
 export const BUNDLE_FOLDER = "bundle";
 export const CHECKPOINT_FOLDER = "checkpoints";
 export const SPEC_FILE = "spec.yml";
-export const RUN_FILE = "run.json";
 export const LOG_FILE = "log.jsonl";
 /** `format` of run.json. */
 export const RUN_FORMAT = "mttc-run";

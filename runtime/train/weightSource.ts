@@ -20,7 +20,8 @@ import { CHECKPOINT_NAME, type LoadedCheckpoint } from "../runs/checkpoints.ts";
 import { refuseDivergedCheckpoint } from "../runs/finiteTensors.ts";
 import { readFrozen } from "../runs/frozenWeights.ts";
 import { storedParameters } from "../runs/parameterTensors.ts";
-import { CHECKPOINT_FOLDER, RUN_FILE, RunFolder } from "../runs/runFolder.ts";
+import { RUN_FILE } from "../runs/runFile.ts";
+import { CHECKPOINT_FOLDER, RunFolder } from "../runs/runFolder.ts";
 import type { RunInit } from "../runs/runOrigin.ts";
 
 const EXPORT_LIST = "export.json";

@@ -61,7 +61,7 @@ const SPEC_PACKAGES = [...HELP_PACKAGES, "yaml", "zod"];
 const SPEC_FILES = [
   // A kind of task says itself what a spec may ask of it.
   ...["cli/specFile.js", "cli/pathText.js", "compiler/spec/", "compiler/tasks/"],
-  ...["runtime/tables/tableText.js", "runtime/runs/runFolder.js", "runtime/train/experiment.js"],
+  ...["runtime/tables/tableText.js", "runtime/runs/runFile.js", "runtime/train/experiment.js"],
 ];
 
 describe("without a spec", () => {

@@ -1,5 +1,5 @@
 // How images are read is said in exported files, and holds: odd images (turned, transparent, of 16 bits,
-// CMYK, with a profile) are read as a committed expectation has it, and README's Python reads them alike.
+// CMYK, with a profile) are read as a committed expectation has it, and the docs' Python reads them alike.
 // UPDATE_READINGS=1 writes the expectation anew.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -81,11 +81,13 @@ test("the grid of CMYK colours in the metadata is what training makes of CMYK wi
   );
 });
 
-test("README's Python reads the odd images as training does", (context) => {
+test("the Python of docs/predict.md reads the odd images as training does", (context) => {
   const python = pythonWith("numpy", "PIL", "onnxruntime");
   if (python === undefined) return context.skip("no python3 with numpy, pillow and onnxruntime");
   const [, block = ""] =
-    /```python\n(import base64[\s\S]*?)```/.exec(readFileSync(join(PROJECT_ROOT, "README.md"), "utf8")) ?? [];
+    /```python\n(import base64[\s\S]*?)```/.exec(
+      readFileSync(join(PROJECT_ROOT, "docs", "predict.md"), "utf8"),
+    ) ?? [];
   const [reader = ""] = /[\s\S]*?\n(?=session = )/.exec(block) ?? [];
   expect(reader).toContain("def read_image(path, model):");
   const { height, width } = FORMAT;

@@ -118,7 +118,7 @@ test.each<[string, (text: string) => string, string]>([
   await writeFile(files[0] ?? "", bytes);
   await writeFile(files[1] ?? "", JSON.stringify(json));
   try {
-    await using run = await TrainedRun.open(folder);
+    await using run = await TrainedRun.open(folder, {}, { checkpoint: "newest" });
     // Evaluation asks for nothing but weights; one that is no JSON is damage, and the one before is taken.
     expect(run.checkpoint.epoch).toBe(code === "none" ? 1 : 2);
     expect(run.warnings.join("\n")).toMatch(code === "none" ? /progress\.json/ : /^$/);
