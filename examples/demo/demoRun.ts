@@ -77,7 +77,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   await using run = await TrainedRun.open(directory);
   const held = await run.labels();
   const evaluation = await run.evaluate(held);
-  print(`\nOf ${choiceText(run.checkpoint.choice)}, which is exported:\n${resultTable(evaluation)}`);
+  print(`\nExported are the weights of ${choiceText(run.checkpoint.choice)}:\n${resultTable(evaluation)}`);
 
   print("\n3/4  Export: every file is opened anew, run on real images and compared with the trainer");
   const exported = await exportRun(run);
