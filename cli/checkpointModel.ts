@@ -1,12 +1,12 @@
 // The model that `mttc predict` runs: a file, the export in a run's folder, or a checkpoint of that run,
 // which is exported for this call alone.
-import { rm, stat } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { visibleText } from "../compiler/visibleText.ts";
 import { EXPORT_FOLDER, LIST_FILE } from "../runtime/export/exportedModel.ts";
 import { exportRun } from "../runtime/export/exportRun.ts";
-import { systemCode } from "../runtime/files/fileSystem.ts";
+import { isThere } from "../runtime/files/fileSystem.ts";
 import { restoreReplaced } from "../runtime/files/leftovers.ts";
 import { temporaryFolder } from "../runtime/files/temporaryFolder.ts";
 import { TrainedRun } from "../runtime/infer/trainedRun.ts";
@@ -56,14 +56,4 @@ export async function modelToPredict(
     await discard();
     throw error;
   }
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return await stat(path).then(
-    () => true,
-    (error: unknown) => {
-      if (systemCode(error) === undefined) throw error;
-      return false;
-    },
-  );
 }

@@ -6,7 +6,7 @@ import { MANIFEST_FILE } from "../compiler/bundle/manifest.ts";
 import { MttcError } from "../compiler/diagnostics.ts";
 import { parseWritten } from "../compiler/spec/parseSpec.ts";
 import { readTextUpTo } from "../runtime/files/boundedRead.ts";
-import { fileError, systemCode } from "../runtime/files/fileSystem.ts";
+import { fileError, isThere, systemCode } from "../runtime/files/fileSystem.ts";
 import { RUN_FILE } from "../runtime/runs/runFile.ts";
 import { isSpreadsheet } from "../runtime/tables/tableText.ts";
 import { type Experiment, experimentFromRun, experimentFromSpec } from "../runtime/train/experiment.ts";
@@ -19,7 +19,7 @@ const MOST_SPEC_BYTES = 4_000_000;
 
 /** Reads and checks a spec file. E_FILE, E_CONFIG_PARSE, E_CONFIG. */
 export async function loadExperiment(file: string): Promise<Experiment> {
-  const exists = await stat(file).then(() => true, isMissing);
+  const exists = await isThere(file);
   if (exists && (await isLabelTable(file))) throw await tableForSpec(file);
   const text = await readTextUpTo(file, MOST_SPEC_BYTES, "read the spec");
   const { spec, given } = parseWritten(text, file);
@@ -30,7 +30,7 @@ export async function loadExperiment(file: string): Promise<Experiment> {
 async function tableForSpec(file: string): Promise<MttcError> {
   const shown = shownPath(resolve(file));
   const val = join(dirname(file), basename(file).replace("train", "val"));
-  const hasVal = val !== file && (await stat(val).then(() => true, isMissing));
+  const hasVal = val !== file && (await isThere(val));
   const more = hasVal ? ` --val ${shownPath(resolve(val))}` : "";
   return new MttcError({
     code: "E_USAGE",
@@ -40,20 +40,14 @@ async function tableForSpec(file: string): Promise<MttcError> {
   });
 }
 
-function isMissing(error: unknown): boolean {
-  if (systemCode(error) === undefined) throw error;
-  return false;
-}
-
 /** Whether it is the folder of a compiled bundle, and of no run. */
 export async function isBundle(path: string): Promise<boolean> {
-  const exists = (name: string) => stat(join(path, name)).then(() => true, isMissing);
-  return (await exists(MANIFEST_FILE)) && !(await exists(RUN_FILE));
+  return (await isThere(join(path, MANIFEST_FILE))) && !(await isRun(path));
 }
 
 /** Whether it is the folder of a run. */
 export async function isRun(path: string): Promise<boolean> {
-  return await stat(join(path, RUN_FILE)).then(() => true, isMissing);
+  return await isThere(join(path, RUN_FILE));
 }
 
 /** The experiment of a spec file, or of a run where `path` is a folder. */

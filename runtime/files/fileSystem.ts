@@ -99,6 +99,17 @@ export function systemCode(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
+/** Whether something stands at `path` and may be looked at. */
+export async function isThere(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    (error: unknown) => {
+      if (systemCode(error) === undefined) throw error;
+      return false;
+    },
+  );
+}
+
 /** The commonest codes in words. */
 const PLAIN_REASONS: Readonly<Record<string, string>> = {
   EACCES: "you may not",

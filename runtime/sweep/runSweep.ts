@@ -15,8 +15,9 @@ import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
 import { hasRun } from "../runs/runFolder.ts";
 import type { EpochReport } from "../train/events.ts";
 import type { Experiment } from "../train/experiment.ts";
+import { gainsOf } from "../train/judgement.ts";
 import { MultiTaskTrainer } from "../train/multiTaskTrainer.ts";
-import { bestEpoch, meanGain } from "../train/runHistory.ts";
+import { bestEpoch } from "../train/runHistory.ts";
 import { best, halvingRounds } from "./halving.ts";
 import { givenKeys, gridPoints, pointText, randomPoints, specsOf } from "./points.ts";
 import { scoreOf } from "./scores.ts";
@@ -234,7 +235,7 @@ function resultOf(history: readonly EpochReport[], tasks: readonly Task[]): Omit
   return {
     epochs: history.length,
     seconds: history.reduce((sum, { seconds }) => sum + seconds, 0),
-    gains: history.map((report) => meanGain(report, tasks)),
+    gains: history.map(({ evaluation }) => gainsOf(evaluation, tasks).mean ?? Number.NaN),
     loss: meanLoss(history.at(-1)),
     figures: Object.fromEntries(figures),
   };

@@ -8,7 +8,7 @@ import type { ReportForm, TaskReport } from "../../compiler/tasks/report.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
 import type { EvaluationReport } from "../infer/evaluationReport.ts";
 import type { EpochReport } from "./events.ts";
-import { bestOf, GAIN, gainsOf, judgeOf, type ReportedTasks } from "./judgement.ts";
+import { bestOf, GAIN, judgeOf, type ReportedTasks } from "./judgement.ts";
 
 /** JSON has no NaN: it is null there. */
 const figure = z
@@ -27,11 +27,6 @@ export function bestEpoch(
   monitor: string = GAIN,
 ): number | undefined {
   return bestOf(history, judgeOf(monitor, tasks));
-}
-
-/** What an epoch's tasks gained over their baselines, the mean over those that were validated; else NaN. */
-export function meanGain({ evaluation }: Pick<EpochReport, "evaluation">, tasks: ReportedTasks): number {
-  return gainsOf(evaluation, tasks).mean ?? Number.NaN;
 }
 
 /** Drops the details of all epochs but the newest and the best. */

@@ -12,7 +12,7 @@ import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
 import { readMetadata, taskOfServed } from "../../compiler/export/modelMetadata.ts";
 import type { SourceTensor, WeightSource } from "../../compiler/model/adoptedWeights.ts";
 import { readTensorData } from "../../compiler/read/onnx/tensorValues.ts";
-import { fileError, systemCode } from "../files/fileSystem.ts";
+import { fileError, isThere } from "../files/fileSystem.ts";
 import { readModelFile } from "../models/modelFile.ts";
 import { readBundleDirectory, STATE_FILE } from "../runs/bundleDirectory.ts";
 import { type CheckpointWanted, choiceText, readCheckpoint } from "../runs/checkpointChoice.ts";
@@ -204,14 +204,4 @@ async function isFolder(path: string): Promise<boolean> {
       { cause: error },
     );
   }
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return await stat(path).then(
-    () => true,
-    (error: unknown) => {
-      if (systemCode(error) === undefined) throw error;
-      return false;
-    },
-  );
 }
