@@ -19,7 +19,7 @@ import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import { experimentFromOptions, type TrainerOptions } from "../../runtime/train/trainerOptions.ts";
 import { TrainingSession } from "../../runtime/train/trainingSession.ts";
 import { faultsOfAsync } from "../spec/faultsOf.ts";
-import { writePatternImages } from "./patternImages.ts";
+import { patternOptions, writePatternImages } from "./patternImages.ts";
 import { withoutClock } from "./withoutClock.ts";
 
 const RESIDUAL = resolve("test/fixtures/import/residual-17-training.onnx");
@@ -30,20 +30,7 @@ let options: TrainerOptions;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "mttc-features-"));
   const rows = await writePatternImages(join(folder, "images"), 32);
-  options = {
-    train_labels: rows.slice(0, ROWS),
-    val_labels: rows.slice(ROWS),
-    tasks: ["hue", "stripes"],
-    fcn: { layers: [4, "p", 8] },
-    train_fcn: false,
-    shared_layers: [6, "d"],
-    task_layers: [6],
-    task_weights: "adaptive",
-    batchnorm: true,
-    imshape: [16, 16],
-    batch_size: 8,
-    seed: 5,
-  };
+  options = { ...patternOptions(rows, ROWS), fcn: { layers: [4, "p", 8] }, train_fcn: false };
 });
 
 afterAll(async () => {

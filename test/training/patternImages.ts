@@ -3,6 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import sharp from "sharp";
 import type { LabelRow } from "../../runtime/tables/labelTable.ts";
+import type { TrainerOptions } from "../../runtime/train/trainerOptions.ts";
 
 const SIDE = 16;
 const HUES = ["red", "green", "blue"] as const;
@@ -31,4 +32,22 @@ export async function writePatternImages(folder: string, count: number): Promise
       };
     }),
   );
+}
+
+/** A run on these images with everything that a resume has to keep: the first `train` rows train. */
+export function patternOptions(rows: readonly LabelRow[], train: number): TrainerOptions {
+  return {
+    train_labels: rows.slice(0, train),
+    val_labels: rows.slice(train),
+    tasks: ["hue", "stripes"],
+    fcn: { layers: [4, "p"] },
+    train_fcn: true,
+    shared_layers: [6, "d"],
+    task_layers: [6],
+    task_weights: "adaptive",
+    batchnorm: true,
+    imshape: [SIDE, SIDE],
+    batch_size: 8,
+    seed: 5,
+  };
 }

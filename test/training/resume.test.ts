@@ -10,7 +10,7 @@ import { MttcError } from "../../compiler/diagnostics.ts";
 import { loadNewestCheckpoint } from "../../runtime/runs/checkpoints.ts";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import type { TrainerOptions } from "../../runtime/train/trainerOptions.ts";
-import { writePatternImages } from "./patternImages.ts";
+import { patternOptions, writePatternImages } from "./patternImages.ts";
 
 let folder: string;
 let options: TrainerOptions;
@@ -18,20 +18,7 @@ let options: TrainerOptions;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "mttc-resume-"));
   const rows = await writePatternImages(join(folder, "images"), 40);
-  options = {
-    train_labels: rows.slice(0, 28),
-    val_labels: rows.slice(28),
-    tasks: ["hue", "stripes"],
-    fcn: { layers: [4, "p"] },
-    train_fcn: true,
-    shared_layers: [6, "d"],
-    task_layers: [6],
-    task_weights: "adaptive",
-    batchnorm: true,
-    imshape: [16, 16],
-    batch_size: 8,
-    seed: 5,
-  };
+  options = patternOptions(rows, 28);
 });
 
 afterAll(async () => {

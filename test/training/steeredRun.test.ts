@@ -16,7 +16,7 @@ import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import type { TrainerOptions } from "../../runtime/train/trainerOptions.ts";
 import { faultsOfAsync } from "../spec/faultsOf.ts";
 import { BOUND_FLOAT32, SCHEDULE_FLOAT64 } from "../tolerances.ts";
-import { writePatternImages } from "./patternImages.ts";
+import { patternOptions, writePatternImages } from "./patternImages.ts";
 
 let folder: string;
 let options: TrainerOptions;
@@ -31,20 +31,7 @@ const STEERED: Partial<TrainerOptions> = {
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "mttc-steer-"));
   const rows = await writePatternImages(join(folder, "images"), 40);
-  options = {
-    train_labels: rows.slice(0, 28),
-    val_labels: rows.slice(28),
-    tasks: ["hue", "stripes"],
-    fcn: { layers: [4, "p"] },
-    train_fcn: true,
-    shared_layers: [6, "d"],
-    task_layers: [6],
-    task_weights: "adaptive",
-    batchnorm: true,
-    imshape: [16, 16],
-    batch_size: 8,
-    seed: 5,
-  };
+  options = patternOptions(rows, 28);
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
