@@ -1,4 +1,4 @@
-// examples/drivers/python/train.py, which is written from CONTRACT.md alone, against mttc: what it draws,
+// examples/clients/python/train.py, which is written from CONTRACT.md alone, against mttc: what it draws,
 // number for number, and the weights that it trains. Skipped, saying so, where no Python has its packages.
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -17,7 +17,7 @@ import { pythonWith } from "../python.ts";
 import { DRIVER_MOVED, DRIVER_WEIGHTS, SCHEDULE_FLOAT64 } from "../tolerances.ts";
 import { renameBundle } from "./renamedBundle.ts";
 
-const DRIVER = join(import.meta.dirname, "..", "..", "examples", "drivers", "python", "train.py");
+const DRIVER = join(import.meta.dirname, "..", "..", "examples", "clients", "python", "train.py");
 const MAX_LINES = 200;
 /** Reads a table's cells for the driver. */
 const LABELS = join(dirname(DRIVER), "labels.py");
