@@ -1,0 +1,16 @@
+// @ts-check
+// What a client says of bad input: a code of mttc's catalogue, and a sentence.
+
+/** A fault of a file that was given, never one of this program. */
+export class ClientError extends Error {
+  /**
+   * @param {string} code of mttc's catalogue: E_MODEL_META, E_IMG_FORMAT ...
+   * @param {string} message what is wrong, and what was expected
+   * @param {unknown} [cause]
+   */
+  constructor(code, message, cause) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = code;
+    this.code = code;
+  }
+}
