@@ -1,0 +1,7 @@
+// The programs that train a bundle from CONTRACT.md alone, one of each language.
+import { pythonTrainer } from "./pythonTrainer.ts";
+import type { Trainer } from "./trainer.ts";
+
+export function trainers(): readonly Trainer[] {
+  return [pythonTrainer()];
+}
