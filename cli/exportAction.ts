@@ -23,6 +23,7 @@ export interface ExportFlags extends RuntimeFlags, CheckpointFlags {
   readonly unsureCoverage?: number;
   readonly heatmap?: boolean;
   readonly layer?: string;
+  readonly readerVectors?: boolean;
   readonly json?: boolean;
 }
 
@@ -33,7 +34,7 @@ export async function exportFromRun(folder: string, flags: ExportFlags, terminal
   const runtime = runtimeOptions(flags);
   await using trained = await TrainedRun.open(folder, runtime, readOptions(flags));
   for (const warning of trained.warnings) terminal.note(visibleText(warning));
-  const files = { directory: flags.output, split: flags.split };
+  const files = { directory: flags.output, split: flags.split, readerVectors: flags.readerVectors };
   const report = await exportRun(trained, { ...runtime, ...files, ...fits });
   for (const note of report.notes) terminal.note(visibleText(note));
   const { epoch, choice } = trained.checkpoint;

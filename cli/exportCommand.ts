@@ -21,6 +21,10 @@ export function addExportCommand(program: Command, terminal: Terminal): void {
     .option("--unsure-coverage <c>", "answers are unsure but for this share of the images", parseShare)
     .option("--heatmap", "add outputs that show where in the image each answer comes from (Grad-CAM)")
     .option("--layer <name>", "with --heatmap: where the map is taken (default: the features of the FCN)")
+    .option(
+      "--reader-vectors",
+      "also write odd pictures, the pixels and answers of each: tests of other readers",
+    )
     .option("--json", "print the result as JSON");
   withRuntimeOptions(withCheckpointOption(command)).action(async (run: string, flags: ExportFlags) => {
     const { runFolderOf } = await import("./specFile.ts");

@@ -16,6 +16,7 @@ import type { ExportSource } from "./exportSource.ts";
 import { ParameterValues } from "./parameterValues.ts";
 import { checkParity, type ParityCheck } from "./parity.ts";
 import { parityReference } from "./parityImages.ts";
+import { readerVectors } from "./readerVectors.ts";
 import { type FitOptions, fitTasks, type TaskCalibration, type TaskSelection } from "./taskFits.ts";
 
 const LIST_FORMAT = "mttc-export";
@@ -27,6 +28,8 @@ export interface ExportRunOptions extends RuntimeOptions, FitOptions {
   readonly split?: boolean | undefined;
   /** Heat maps to be outputs of the files that take images; `{}`: at the features. Default: none. */
   readonly heatmaps?: HeatmapWish | undefined;
+  /** Also write `reader-vectors/`: odd pictures with the pixels and answers that training has of them. */
+  readonly readerVectors?: boolean | undefined;
 }
 
 export interface ExportReport {
@@ -75,6 +78,9 @@ export async function exportRun(
   const features = plain.filter(({ metadata: { kind } }) => kind === "trunk" || kind === "shared");
   const { reference, notes } = await parityReference(trainer, fitted.tasks, features);
   const contents = new Map(files.map(({ file, bytes }) => [file, bytes]));
+  const [whole] = files;
+  if (options.readerVectors && whole)
+    for (const [name, bytes] of await readerVectors(whole, options)) contents.set(name, bytes);
   // What every file says of itself, too: onnxruntime-web shows no metadata.
   const models = Object.fromEntries(files.map(({ file, metadata }) => [file, fullMetadata(metadata)]));
   const list = { format: LIST_FORMAT, files: [...contents.keys(), LIST_FILE], models };

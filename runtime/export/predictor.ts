@@ -59,6 +59,17 @@ export interface Explanation {
   readonly answers: readonly { readonly prediction: Prediction; readonly heatmap: ImageHeatmap }[];
 }
 
+/** An image as the model was given it, and the bare numbers of its answers. */
+export interface SeenImage {
+  readonly file: string;
+  /** Bytes of the image as the model takes it: [height, width, channels] of its `preprocessing`. */
+  readonly pixels: Uint8Array;
+  readonly height: number;
+  readonly width: number;
+  /** By task what the model serves: probabilities of classes and tags, values of numbers. */
+  readonly numbers: ReadonlyMap<string, readonly number[]>;
+}
+
 export interface PredictorOptions extends RuntimeOptions {
   /** What the model may cost before it is ended. */
   readonly limits?: ModelLimits | undefined;
@@ -149,6 +160,24 @@ export class Predictor implements AsyncDisposable {
           const task = this.tasks[t];
           if (task) yield toPrediction(name, task, { output, tensor: tensors.get(output) }, row, this.file);
         }
+  }
+
+  /** The same as bare numbers, with what the model was given. Throws as `predict`. */
+  async *see(images: readonly ImageInput[], options: PredictOptions = {}): AsyncGenerator<SeenImage> {
+    const { height, width } = this.metadata.preprocessing;
+    const outputs = this.metadata.tasks.map(({ output }) => output);
+    for await (const { batch, tensors } of this.#batches(images, outputs, options)) {
+      const size = batch.pixels.length / batch.names.length;
+      for (const [row, file] of batch.names.entries()) {
+        const numbers = this.metadata.tasks.flatMap(({ output }, t) => {
+          const task = this.tasks[t];
+          const served = { output, tensor: tensors.get(output) };
+          return task ? [[task.name, servedNumbers(file, task, served, row, this.file)] as const] : [];
+        });
+        const pixels = batch.pixels.slice(row * size, (row + 1) * size);
+        yield { file, pixels, height, width, numbers: new Map(numbers) };
+      }
+    }
   }
 
   /**
@@ -276,13 +305,24 @@ function refuseUnservable(file: string, model: ModelProto, metadata: ModelMetada
   if (faults.length > 0) throw new MttcError(faults.map((fault) => placed(fault, file)));
 }
 
-function toPrediction(
+/** An output of the model by its name, as far as it gave one. */
+interface Served {
+  readonly output: string;
+  readonly tensor: HostTensor | undefined;
+}
+
+function toPrediction(file: string, task: Task, served: Served, row: number, model: string): Prediction {
+  return { file, task: task.name, ...task.answers.read(servedNumbers(file, task, served, row, model)) };
+}
+
+/** What a task serves of an image. E_MODEL_META where that is not what its kind promises. */
+function servedNumbers(
   file: string,
-  { name, numbers, answers }: Task,
-  { output, tensor }: { readonly output: string; readonly tensor: HostTensor | undefined },
+  { numbers, answers }: Task,
+  { output, tensor }: Served,
   row: number,
   model: string,
-): Prediction {
+): number[] {
   const [, width = 0] = tensor?.shape ?? [];
   const values = numbers.map((_, i) => Number(tensor?.data[row * width + i] ?? Number.NaN));
   if (tensor?.shape.length !== 2 || width !== numbers.length || !answers.accepts(values)) {
@@ -294,7 +334,7 @@ function toPrediction(
       hint: `${answers.rule}; was the file changed after \`mttc export\`?`,
     });
   }
-  return { file, task: name, ...answers.read(values) };
+  return values;
 }
 
 function toHeatmap(

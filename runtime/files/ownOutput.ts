@@ -2,7 +2,7 @@
 // their files. One rule for every command: anything else in the way is E_RUN_EXISTS before work begins; files
 // that the user named may be replaced by --overwrite, folders never.
 import { open, readdir, readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join, relative, resolve, sep } from "node:path";
 import { z } from "zod";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { fileError, nodeFileSystem, systemCode } from "./fileSystem.ts";
@@ -69,7 +69,8 @@ export function inTheWay(file: string, message: string, hint = OVERWRITE_HINT, c
 }
 
 /**
- * E_RUN_EXISTS unless `directory` is absent, empty, or holds what its list names and nothing else. Where a
+ * E_RUN_EXISTS unless `directory` is absent, empty, or holds what its list names (files in folders as
+ * "folder/name") and nothing else. Where a
  * replacement was killed, what it replaced is put back first.
  */
 export async function refuseForeignFolder(directory: string, mark: FolderMark): Promise<void> {
@@ -93,9 +94,27 @@ export async function refuseForeignFolder(directory: string, mark: FolderMark): 
   const known = names.includes(mark.listFile)
     ? await listedFiles(join(directory, mark.listFile), mark)
     : new Set<string>();
-  const foreign = names.filter((name) => name !== mark.listFile && !known.has(name) && !isOurs(name));
+  const isFolder = (name: string): boolean => [...known].some((file) => file.startsWith(`${name}/`));
+  const found = await Promise.all(
+    names.map((name) => (isFolder(name) ? filesBelow(directory, name) : [name])),
+  );
+  const foreign = found.flat().filter((name) => name !== mark.listFile && !known.has(name) && !isOurs(name));
   if (foreign.length > 0)
     refuse(`the folder holds files that mttc did not write: ${foreign.slice(0, 5).join(", ")}`);
+}
+
+/** What lies in a folder of `directory`, by names with "/" between folders; the name alone where it is none. */
+async function filesBelow(directory: string, folder: string): Promise<string[]> {
+  try {
+    const entries = await readdir(join(directory, folder), { recursive: true, withFileTypes: true });
+    return entries.flatMap((entry) => {
+      const path = relative(directory, join(entry.parentPath, entry.name));
+      return entry.isDirectory() ? [] : [path.split(sep).join("/")];
+    });
+  } catch (error) {
+    if (systemCode(error) === "ENOTDIR") return [folder];
+    throw fileError(error, join(directory, folder), "read the folder");
+  }
 }
 
 /** The first bytes of a file; fewer where it is shorter. */
