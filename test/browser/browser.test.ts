@@ -2,6 +2,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { HAS_BROWSER, openBrowser, type TestBrowser } from "./browser.ts";
 import { brightnessOf, lookAt } from "./looked.ts";
@@ -54,6 +55,16 @@ describe.skipIf(!HAS_BROWSER)("the browser", () => {
     ["a broken picture", '<img alt="gone" src="data:image/png;base64,AAAA">', "broken"],
   ] as const)("sees %s", async (_, body, fault) => {
     expect((await look(body))[fault]).not.toEqual([]);
+  });
+
+  test("has WebGPU, in software, where graphics are asked for", async () => {
+    await using other = await openBrowser({ graphics: true });
+    const page = await other.page();
+    const file = join(folder, "graphics.html");
+    await writeFile(file, "<!doctype html><title>graphics</title>");
+    await page.goto(pathToFileURL(file).href);
+    const device = `navigator.gpu.requestAdapter().then((adapter) => adapter?.info.architecture ?? "none")`;
+    expect(await page.evaluate(device)).toBe("swiftshader");
   });
 
   test("sees a page that is blank", async () => {

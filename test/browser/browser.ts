@@ -9,8 +9,13 @@ import { createBrotliDecompress } from "node:zlib";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { packedFile, packedFiles } from "./chromiumPackage.ts";
 
-const CACHE = path.resolve("node_modules/.cache/mttc-chromium-147");
+const CACHE = path.resolve("node_modules/.cache/mttc-chromium-147-graphics");
 const PACKED = "chromium.br";
+/** Libraries, fonts, and a graphics device in software, which Chromium looks for beside itself. */
+const ARCHIVES = ["al2023.tar.br", "fonts.tar.br", "swiftshader.tar.br"];
+/** Arguments without a graphics device, and with SwiftShader behind WebGPU and WebGL. */
+const NO_GRAPHICS = ["--disable-gpu"];
+const GRAPHICS = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
 
 /** Whether this platform has the browser: Linux on x64 with the package. */
 export const HAS_BROWSER =
@@ -31,13 +36,16 @@ export interface TestBrowser extends AsyncDisposable {
   page(look?: PageLook): Promise<Page>;
 }
 
-/** Starts the browser. */
-export async function openBrowser(): Promise<TestBrowser> {
+/** Starts the browser; with `graphics` its pages have WebGPU, in software. */
+export async function openBrowser({ graphics = false } = {}): Promise<TestBrowser> {
   if (!existsSync(CACHE)) await unpack();
   const libraries = [path.join(CACHE, "lib"), process.env.LD_LIBRARY_PATH].filter(Boolean).join(":");
   const browser = await chromium.launch({
     executablePath: path.join(CACHE, "chromium"),
-    args: ["--no-sandbox", "--no-zygote", "--disable-gpu", "--font-render-hinting=none"],
+    args: [
+      ...["--no-sandbox", "--no-zygote", "--font-render-hinting=none"],
+      ...(graphics ? GRAPHICS : NO_GRAPHICS),
+    ],
     env: { ...process.env, LD_LIBRARY_PATH: libraries, FONTCONFIG_PATH: CACHE, HOME: CACHE },
   });
   return {
@@ -64,11 +72,10 @@ async function unpack(): Promise<void> {
     createWriteStream(target),
   );
   await chmod(target, 0o755);
-  for (const archive of ["al2023.tar.br", "fonts.tar.br"])
-    for (const [name, content] of packedFiles(archive)) {
-      await mkdir(path.dirname(path.join(temporary, name)), { recursive: true });
-      await writeFile(path.join(temporary, name), content);
-    }
+  for (const [name, content] of ARCHIVES.flatMap((archive) => [...packedFiles(archive)])) {
+    await mkdir(path.dirname(path.join(temporary, name)), { recursive: true });
+    await writeFile(path.join(temporary, name), content, { mode: 0o755 });
+  }
   await writeFile(path.join(temporary, "fonts.conf"), fontsConfiguration(path.join(CACHE, "fonts")));
   try {
     await rename(temporary, CACHE);

@@ -3,6 +3,7 @@
 
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import sharp from "sharp";
 import { describe, expect, test } from "vitest";
 import { encodeModelProto } from "../../compiler/codec/protobuf.ts";
 import { classAnswers } from "../../compiler/tasks/classAnswers.ts";
@@ -13,6 +14,7 @@ const load = (name: string) =>
   import(pathToFileURL(join(PROJECT_ROOT, "examples/clients/browser", name)).href);
 const { readMetadata, parseMetadata, checkSession } = await load("metadata.js");
 const { answerOf } = await load("answers.js");
+const { resize } = await load("resize.js");
 
 const TASK = { name: "species", output: "probabilities", classes: ["fox", "badger"] };
 const RULES = {
@@ -165,10 +167,8 @@ describe("answers", () => {
       [0, 0, 1],
     ]) {
       const wanted = classAnswers(classes.names, 0.6).read(numbers);
-      expect(read({ ...classes, unsureBelow: 0.6 }, numbers)).toMatchObject({
-        answer: wanted.class,
-        unsure: wanted.unsure,
-      });
+      const { answer, unsure = false } = read({ ...classes, unsureBelow: 0.6 }, numbers);
+      expect({ answer, unsure }).toEqual({ answer: wanted.class, unsure: wanted.unsure });
     }
     expect(read(classes, [1, 0, 0])).not.toHaveProperty("unsure");
   });
@@ -206,4 +206,42 @@ describe("answers", () => {
     ])
       expect(faultOf(() => read(classes, numbers))).toMatch(/^E_MODEL_META: the model gives .* "species"/);
   });
+});
+
+describe("the resize", () => {
+  /** Hard edges and noise, repeatable. */
+  const noise = (length: number) => Uint8Array.from({ length }, (_, i) => ((i * 2654435761) >>> 11) & 255);
+  /** Height and width before and after. */
+  const SIZES = [
+    ...[
+      [45, 60, 12, 16],
+      [60, 45, 60, 45],
+      [480, 640, 224, 224],
+      [1001, 333, 32, 64],
+      [300, 200, 64, 192],
+    ],
+    ...[
+      [33, 77, 224, 224],
+      [100, 20, 50, 50],
+      [20, 100, 50, 50],
+      [50, 50, 50, 60],
+      [8, 9, 8, 8],
+    ],
+  ] as const;
+  test.each(SIZES)(
+    "of %ix%i to %ix%i is training's, bit by bit",
+    async (height, width, toHeight, toWidth) => {
+      for (const channels of [1, 3] as const) {
+        const data = noise(height * width * channels);
+        const raw = { height, width, channels };
+        const image = sharp(data, { raw }).resize(toWidth, toHeight, { fit: "fill" });
+        const wanted = await image
+          .toColourspace(channels === 1 ? "b-w" : "srgb")
+          .raw()
+          .toBuffer();
+        const given = resize({ ...raw, data }, { height: toHeight, width: toWidth });
+        expect(Buffer.compare(given.data, wanted)).toBe(0);
+      }
+    },
+  );
 });

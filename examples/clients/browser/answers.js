@@ -10,7 +10,7 @@ import { ClientError } from "./errors.js";
  * @property {Task["kind"]} kind
  * @property {string | string[] | number[]} answer the class, the tags, or the numbers
  * @property {number[]} numbers the model's output for the image
- * @property {boolean} [unsure] whether the class is better left open
+ * @property {true} [unsure] where the class is better left open
  * @property {number[]} [within] how far the truth lies from each number at most, nine times of ten
  */
 
@@ -41,8 +41,8 @@ export function answerOf(task, output) {
   if (Math.abs(sum - 1) > SLACK) throw refusal(task, `probabilities that sum to ${sum}`);
   const best = numbers.reduce((top, value, i) => (value > (numbers[top] ?? 0) ? i : top), 0);
   const sure = numbers[best] ?? 0;
-  const open = task.unsureBelow === undefined ? {} : { unsure: !(sure >= task.unsureBelow) };
-  return { task: name, kind, answer: names[best] ?? "", numbers, ...open };
+  const isUnsure = sure < (task.unsureBelow ?? 0);
+  return { task: name, kind, answer: names[best] ?? "", numbers, ...(isUnsure ? { unsure: true } : {}) };
 }
 
 /**
