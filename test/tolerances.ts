@@ -238,3 +238,8 @@ export const HEATMAP_FLOAT32 = 2e-6;
 export const CALIBRATED = 1e-8;
 /** The same in float32: a quotient of a logit, and a softmax of it. */
 export const CALIBRATED_FLOAT32 = 1e-6;
+/**
+ * What a client answers beside `mttc predict`, of probabilities and of numbers relative to those over 1: the
+ * same graph on other builds of ONNX Runtime (the issue's bound).
+ */
+export const CLIENT_NUMBERS = 1e-5;

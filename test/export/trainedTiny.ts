@@ -17,14 +17,15 @@ const BASE: SpecInput = {
   logdir: "run",
 };
 
-/** A trainer on `folder` (see makeTinyData), `changes` over its usual spec. Close it. */
+/** A trainer on `folder` (see makeTinyData) after `epochs`, `changes` over its usual spec. Close it. */
 export async function trainedTiny(
   folder: string,
   changes: Partial<SpecInput> = {},
+  epochs = 1,
 ): Promise<MultiTaskTrainer> {
   const spec = resolveSpec({ ...BASE, ...changes });
   const rows = { trainRows: undefined, valRows: undefined, classes: undefined };
   const trainer = new MultiTaskTrainer({ spec, baseDirectory: folder, ...rows });
-  await trainer.fit(1);
+  await trainer.fit(epochs);
   return trainer;
 }

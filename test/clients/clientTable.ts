@@ -1,0 +1,5 @@
+// The clients of examples/clients/, one a language.
+import type { Client } from "./client.ts";
+import { nodeClient } from "./nodeClient.ts";
+
+export const CLIENTS: readonly Client[] = [nodeClient];
