@@ -202,11 +202,11 @@ export const OLDER_RUN_LOSS = 1e-4;
  */
 export const READ_PIXELS = 2;
 
-/**
- * README's Python beside training's reader, mean over an image of 255: measured 0.1 to 0.7, and 1.3 for
- * bilevel images.
- */
-export const PYTHON_READ_MEAN = 1.5;
+/** The Python client beside training's reader, mean over an image of 255: 0 but for the three below. */
+export const PYTHON_READ_MEAN = 0;
+
+/** The same for 16 bits a channel, which it cuts before the resize, and embedded profiles: measured 0.4. */
+export const PYTHON_DEEP_MEAN = 0.6;
 
 /** The same for WebP, which training has its decoder reduce: measured 1.3 to 3.1. */
 export const PYTHON_WEBP_MEAN = 4;

@@ -1,6 +1,6 @@
 // How training read its images, for the metadata of exported files: whoever serves one must bring an image
 // to the same numbers. What is written here is what runtime/images/images.ts does;
-// test/export/readingRules.test.ts holds both, and README's Python, to each other.
+// test/export/readingRules.test.ts holds both, and the Python client, to each other.
 import { z } from "zod";
 
 /** The set of rules that is described here; another number is refused. */
