@@ -1,5 +1,6 @@
 // The clients of examples/clients/, one a language.
 import type { Client } from "./client.ts";
 import { nodeClient } from "./nodeClient.ts";
+import { pythonClient } from "./pythonClient.ts";
 
-export const CLIENTS: readonly Client[] = [nodeClient];
+export const CLIENTS: readonly Client[] = [nodeClient, pythonClient];
