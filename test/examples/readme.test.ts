@@ -150,12 +150,13 @@ describe("the README's five minutes", () => {
     const python = pythonWith("numpy", "PIL", "onnxruntime");
     if (python === undefined) return context.skip("no python3 with numpy, pillow and onnxruntime");
     const page = readFileSync(join(repository, "docs", "predict.md"), "utf8");
-    const [block = ""] = page.match(/(?<=```python\n)import base64[\s\S]*?(?=```)/) ?? [];
-    const env = { ...process.env, ORT_DISABLE_TELEMETRY: "1" };
+    const [block = ""] = page.match(/(?<=```python\n)from predict import[\s\S]*?(?=```)/) ?? [];
+    const client = join(repository, "examples", "clients", "python");
+    const env = { ...process.env, PYTHONPATH: client, PYTHONDONTWRITEBYTECODE: "1" };
     const options = { cwd: data.folder, encoding: "utf8", env } as const;
     const { status, stdout, stderr } = spawnSync(python, ["-c", block], options);
     expect([status, stderr]).toEqual([0, ""]);
-    expect(stdout).toMatch(/^(blue|red) [01]\.\d+\n$/);
+    expect(stdout).toMatch(/^species (blue|red) [01]\.\d+\n$/);
   });
 
   it("type check under strict TypeScript, declarations included", () => {
