@@ -1,6 +1,7 @@
 // The modules of the browser's client that need no page: what they take of a file's metadata, what they
 // refuse, and the answers they give, in Node.
 
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import sharp from "sharp";
@@ -8,13 +9,16 @@ import { describe, expect, test } from "vitest";
 import { encodeModelProto } from "../../compiler/codec/protobuf.ts";
 import { classAnswers } from "../../compiler/tasks/classAnswers.ts";
 import { tagAnswers } from "../../compiler/tasks/tagAnswers.ts";
+import { decodeImage } from "../../runtime/images/images.ts";
 import { PROJECT_ROOT } from "../projectRoot.ts";
+import { READ_PIXELS } from "../tolerances.ts";
 
 const load = (name: string) =>
   import(pathToFileURL(join(PROJECT_ROOT, "examples/clients/browser", name)).href);
 const { readMetadata, parseMetadata, checkSession } = await load("metadata.js");
 const { answerOf } = await load("answers.js");
 const { resize } = await load("resize.js");
+const { readImage } = await load("reader.js");
 
 const TASK = { name: "species", output: "probabilities", classes: ["fox", "badger"] };
 const RULES = {
@@ -244,4 +248,63 @@ describe("the resize", () => {
       }
     },
   );
+});
+
+describe("PNGs", () => {
+  const ODD = join(PROJECT_ROOT, "test", "fixtures", "oddImages");
+  const SIZE = { height: 24, width: 32, channels: 3 };
+  const preprocessing = { ...SIZE, dtype: "uint8", anySize: false };
+  const read = async (bytes: Uint8Array, changes = {}) =>
+    await readImage(new Blob([new Uint8Array(bytes)]), { preprocessing: { ...preprocessing, ...changes } });
+  const names = readdirSync(ODD).filter((name) => name.endsWith(".png") && !name.includes("p3"));
+
+  test.each(names)("like %s are read as training reads them, in colours and grey", async (name) => {
+    const bytes = readFileSync(join(ODD, name));
+    for (const greyscale of [false, true]) {
+      const wanted = await decodeImage(bytes, { ...SIZE, greyscale }, name);
+      const { data, height, width } = await read(bytes, { greyscale });
+      expect([height, width, data.length]).toEqual([SIZE.height, SIZE.width, wanted.length]);
+      const largest = Math.max(...wanted.map((value, i) => Math.abs(value - (data[i] ?? 0))));
+      expect(largest).toBeLessThanOrEqual(name.includes("16") ? READ_PIXELS : 0);
+    }
+  });
+
+  test.each([
+    ["interlaced", { progressive: true }],
+    ["of two bits", { palette: true, colours: 4 }],
+    ["of four bits, interlaced", { palette: true, colours: 16, progressive: true }],
+  ])("%s are read", async (_, options) => {
+    const bytes = await sharp(join(ODD, "rgba.png")).png(options).toBuffer();
+    const wanted = await decodeImage(bytes, { ...SIZE, greyscale: false }, "a.png");
+    expect(Buffer.compare((await read(bytes)).data, wanted)).toBe(0);
+  });
+
+  test("of any size keep theirs, upright", async () => {
+    const { height, width } = await read(readFileSync(join(ODD, "turned-5.png")), { anySize: true });
+    expect([height, width]).toEqual([60, 45]);
+  });
+
+  test("that are damaged, too small, too large or none are refused by name", async () => {
+    const sound = readFileSync(join(ODD, "plain.png"));
+    const changed = (at: number, ...values: number[]) =>
+      Buffer.concat([sound.subarray(0, at), Buffer.from(values), sound.subarray(at + values.length)]);
+    const small = await sharp({ create: { width: 4, height: 40, channels: 3, background: "red" } })
+      .png()
+      .toBuffer();
+    const cases: readonly (readonly [Uint8Array, string])[] = [
+      [sound.subarray(0, sound.length - 20), "E_IMG_TRUNCATED"],
+      [sound.subarray(0, 20), "E_IMG_TRUNCATED"],
+      [changed(900, 1, 2, 3), "E_IMG_TRUNCATED"],
+      [changed(16, 127, 255, 255, 255, 127), "E_IMG_LIMIT"],
+      [small, "E_IMG_SIZE"],
+      [new Uint8Array(), "E_IMG_FORMAT"],
+      [Buffer.from("no picture at all"), "E_IMG_FORMAT"],
+      [readFileSync(join(ODD, "cmyk.jpg")), "E_IMG_FORMAT"],
+      [readFileSync(join(ODD, "plain.webp")).subarray(0, 900), "E_IMG_TRUNCATED"],
+      [readFileSync(join(ODD, "plain.jpg")).subarray(0, 900), "E_IMG_TRUNCATED"],
+    ];
+    for (const [bytes, code] of cases) await expect(read(bytes)).rejects.toMatchObject({ code });
+    await expect(read(sound, { dtype: "float32" })).rejects.toMatchObject({ code: "E_IMG_FORMAT" });
+    await expect(read(sound, { channels: 4 })).rejects.toMatchObject({ code: "E_IMG_FORMAT" });
+  });
 });
