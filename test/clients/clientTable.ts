@@ -1,6 +1,7 @@
 // The clients of examples/clients/, one a language.
 import type { Client } from "./client.ts";
+import { javaClient } from "./javaClient.ts";
 import { nodeClient } from "./nodeClient.ts";
 import { pythonClient } from "./pythonClient.ts";
 
-export const CLIENTS: readonly Client[] = [nodeClient, pythonClient];
+export const CLIENTS: readonly Client[] = [nodeClient, pythonClient, javaClient];
