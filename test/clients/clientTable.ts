@@ -1,7 +1,8 @@
 // The clients of examples/clients/, one a language.
+import { cClient } from "./cClient.ts";
 import type { Client } from "./client.ts";
 import { javaClient } from "./javaClient.ts";
 import { nodeClient } from "./nodeClient.ts";
 import { pythonClient } from "./pythonClient.ts";
 
-export const CLIENTS: readonly Client[] = [nodeClient, pythonClient, javaClient];
+export const CLIENTS: readonly Client[] = [nodeClient, pythonClient, javaClient, cClient];
