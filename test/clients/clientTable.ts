@@ -4,5 +4,6 @@ import type { Client } from "./client.ts";
 import { javaClient } from "./javaClient.ts";
 import { nodeClient } from "./nodeClient.ts";
 import { pythonClient } from "./pythonClient.ts";
+import { rustClient } from "./rustClient.ts";
 
-export const CLIENTS: readonly Client[] = [nodeClient, pythonClient, javaClient, cClient];
+export const CLIENTS: readonly Client[] = [nodeClient, pythonClient, javaClient, cClient, rustClient];
