@@ -15,5 +15,13 @@ struct mttc_fault {
   char text[512];
 };
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 // Fills `fault` and returns false, so that a function may `return mttc_refuse(...)`.
 bool mttc_refuse(struct mttc_fault *fault, const char *code, const char *format, ...) MTTC_PRINTF;
+
+#ifdef __cplusplus
+}
+#endif
