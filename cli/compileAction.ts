@@ -10,6 +10,7 @@ import { refuseForeignFolder } from "../runtime/files/ownOutput.ts";
 import { readForeignModels } from "../runtime/models/foreignModels.ts";
 import { readUpToDate, STATE_FILE, writeBundleDirectory } from "../runtime/runs/bundleDirectory.ts";
 import { compilationKey } from "../runtime/runs/compilationKey.ts";
+import { stateMetadata } from "../runtime/runs/foreignState.ts";
 import type { StoredManifest } from "../runtime/runs/manifestReading.ts";
 import type { Experiment } from "../runtime/train/experiment.ts";
 import { InitialWeights } from "../runtime/train/initialWeights.ts";
@@ -50,7 +51,9 @@ export async function compileExperiment(
   const isWatched = flags.timing === true || Boolean(dump);
   const isWhole = TARGET_TRAITS[target].kernelFaults === undefined && !isWatched;
   const known = isWhole ? await readUpToDate(directory, key) : undefined;
-  if (known?.files[STATE_FILE]) return showBundle({ directory, files: known.files }, flags, terminal);
+  // A bundle of before drivers' states were taken back says nothing for them.
+  if (known?.files[STATE_FILE] && known.checkpoint)
+    return showBundle({ directory, files: known.files }, flags, terminal);
   const trace = joinTraces([...(dump ? [dumpTrace(dump)] : []), timing.trace]);
   const warn = (fault: Fault): void =>
     terminal.note(`${terminal.noteColours.yellow("warning:")} ${formatFault(fault)}`);
@@ -59,7 +62,8 @@ export async function compileExperiment(
   initial?.refuseNone();
   for (const line of initial?.lines() ?? []) terminal.note(visibleText(line));
   const milliseconds = performance.now() - started;
-  const { files } = await writeBundleDirectory(directory, bundle, { key });
+  const checkpoint = stateMetadata({ spec, classes, models, initial: initial?.sha256 });
+  const { files } = await writeBundleDirectory(directory, bundle, { key, checkpoint });
   if (flags.timing && !flags.json) terminal.out(timingTable(timing.times, terminal));
   showBundle({ directory, files, milliseconds, times: timing.times }, flags, terminal);
   if (dump && !flags.json)

@@ -2,6 +2,7 @@
 // cli/mttc.cjs.
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { addAdoptCommand } from "./adoptCommand.ts";
 import { addAugplotCommand } from "./augplotCommand.ts";
 import { addCompareCommand } from "./compareCommand.ts";
 import { addCompileCommand } from "./compileCommand.ts";
@@ -37,6 +38,7 @@ const COMMANDS = [
   addDataCommand,
   addAugplotCommand,
   addTrainCommand,
+  addAdoptCommand,
   addSweepCommand,
   addLogCommand,
   addCrossValidateCommand,

@@ -8,6 +8,7 @@ import type { Task } from "../../compiler/tasks/task.ts";
 import { type LabelStatistics, labelStatistics } from "../labels/labelStatistics.ts";
 import { readCheckpoint } from "../runs/checkpointChoice.ts";
 import { RunFolder, SPEC_FILE } from "../runs/runFolder.ts";
+import { adoptedText } from "../runs/runOrigin.ts";
 import { readSittings, type Sitting } from "../runs/sittings.ts";
 import type { EpochReport } from "../train/events.ts";
 import { readProgress } from "../train/progress.ts";
@@ -38,6 +39,7 @@ export async function readRunFacts(logdir: string): Promise<RunFacts> {
   const { directory, spec, classes, knownTasks, notes } = folder;
   const tasks = spec.tasks.map((task) => openTask(knownTasks[task] ?? { task, classes: classes[task] }));
   const epochs = await readEpochs(directory, tasks);
+  const { adopted } = folder.origin;
   return {
     folder,
     name: join(basename(dirname(directory)), basename(directory)),
@@ -46,7 +48,7 @@ export async function readRunFacts(logdir: string): Promise<RunFacts> {
     ...epochs,
     best: bestEpoch(epochs.history, tasks, spec.monitor),
     sittings: await readSittings(directory),
-    notes: [...notes, ...epochs.notes],
+    notes: [...notes, ...(adopted ? [adoptedText(adopted)] : []), ...epochs.notes],
   };
 }
 

@@ -147,7 +147,8 @@ function factsOf({ history, begunSteps, best, tasks, folder }: RunFacts): Fact[]
         ]
       : []),
     { value: String(tasks.length), what: tasks.length === 1 ? "task" : "tasks" },
-    ...(last
+    // Of an epoch that another program trained no time is known.
+    ...(last && last.seconds > 0
       ? [
           { value: durationText(trainedSeconds(history)), what: "of training" },
           { value: String(Math.round(imagesPerSecond(last, spec.batch_size))), what: "images per second" },

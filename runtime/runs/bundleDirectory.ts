@@ -25,6 +25,8 @@ export interface WriteBundleOptions {
   readonly withoutState?: boolean;
   /** What it was compiled from, for `readUpToDate`; without it the bundle is none that is up to date. */
   readonly key?: string | undefined;
+  /** The manifest's `checkpoint`. */
+  readonly checkpoint?: Readonly<Record<string, string>> | undefined;
 }
 
 /**
@@ -34,13 +36,13 @@ export interface WriteBundleOptions {
 export async function writeBundleDirectory(
   directory: string,
   bundle: Bundle,
-  { withoutState = false, key }: WriteBundleOptions = {},
+  { withoutState = false, key, checkpoint }: WriteBundleOptions = {},
 ): Promise<StoredManifest> {
   const contents = new Map<string, FileContent>(bundle.files);
   if (!withoutState) contents.set(STATE_FILE, safetensorsPieces([...bundle.state.values()]));
   const files: Record<string, ContentDescription> = {};
   for (const [name, content] of contents) files[name] = await describeContent(content);
-  const facts: StoredManifest = { ...bundle.manifest, files };
+  const facts: StoredManifest = { ...bundle.manifest, ...(checkpoint && { checkpoint }), files };
   const manifest = key === undefined ? facts : { ...facts, compiled: { key, sha256: factsHash(facts) } };
   const text = new TextEncoder().encode(`${JSON.stringify(manifest, null, 1)}\n`);
   await writeDirectoryAtomically(directory, contents.set(MANIFEST_FILE, text), { replace: true });

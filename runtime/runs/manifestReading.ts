@@ -11,6 +11,8 @@ export interface StoredManifest extends Manifest {
   readonly files: Readonly<Record<string, { readonly bytes: number; readonly sha256: string }>>;
   /** What it was compiled from (compilationKey.ts), and SHA-256 of the rest of the manifest as JSON. */
   readonly compiled?: { readonly key: string; readonly sha256: string };
+  /** What drivers put into the metadata of states that they save (foreignState.ts); a run's own has none. */
+  readonly checkpoint?: Readonly<Record<string, string>>;
 }
 
 const tensor = {

@@ -119,7 +119,7 @@ export class RunFolder implements RunDescription {
     this.valRows = facts.rows.val;
     this.testRows = facts.rows.test;
     this.split = facts.split;
-    this.origin = { init: facts.init, changes: facts.changes ?? [] };
+    this.origin = { init: facts.init, adopted: facts.adopted, changes: facts.changes ?? [] };
     this.baseDirectory = place.folder;
     this.notes = place.notes;
   }

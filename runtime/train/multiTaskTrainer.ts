@@ -24,7 +24,9 @@ import type { LabelledRows } from "../labels/classes.ts";
 import { refuseSinks } from "../logs/runLogs.ts";
 import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
 import type { ProbeOptions } from "../probes/probeSettings.ts";
+import { readForeignState } from "../runs/foreignState.ts";
 import type { ImageRows } from "../tables/imageRows.ts";
+import { Adoption } from "./adoption.ts";
 import { proveCaptureOf } from "./captureProof.ts";
 import { type EpochReport, EventHub, type TrainerEvents } from "./events.ts";
 import { type Experiment, experimentFromRun } from "./experiment.ts";
@@ -64,6 +66,14 @@ export interface FitOptions extends ProbeOptions {
   readonly lr?: number;
   /** Stops at the next step, saves, and rejects with E_INTERRUPTED. */
   readonly signal?: AbortSignal;
+}
+
+/** How to adopt. */
+export interface AdoptOptions {
+  /** Epochs that are finished, of a file that does not say. */
+  readonly epoch?: number | undefined;
+  /** Ends the validation with E_INTERRUPTED. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export class MultiTaskTrainer implements AsyncDisposable {
@@ -179,6 +189,32 @@ export class MultiTaskTrainer implements AsyncDisposable {
     if (!ends && this.spec.logdir !== null) await sitting.begin(session, this.history.length + 1);
     await this.#loop.run(session, { epochs: until, plannedEpochs, signal, probes });
     return this.history;
+  }
+
+  /**
+   * Makes the run of a state that another program trained from the experiment's bundle (CONTRACT.md, State and
+   * checkpoints), validates it and saves it as the run's first checkpoint, whose folder is returned: `fit` goes
+   * on from there. Nothing is written where it is refused: E_CKPT_MISMATCH with every key of the spec, task,
+   * model file and tensor that is another; E_ST_HEADER, E_ST_LAYOUT, E_CKPT_CORRUPT; E_DIVERGED for numbers that
+   * are not finite; E_USAGE without a logdir, of a trainer that has trained, or where `epoch` is wanted and not
+   * given, or the other way round; E_RUN_EXISTS, E_INTERRUPTED; all errors of data and files.
+   */
+  async adopt(file: string, { epoch, signal }: AdoptOptions = {}): Promise<string> {
+    refuseNoText("adopt", "the file of a trained state", file);
+    refuseInterrupt(signal);
+    if (this.spec.logdir === null) throw usageError("adopt writes a run: the spec needs a logdir");
+    if (this.#run || this.#session)
+      throw usageError("adopt begins a run: this trainer has one", "open another");
+    const adoption = Adoption.of(await readForeignState(file), this.#experiment, epoch);
+    const sitting = new SittingLog(this.#events);
+    try {
+      const session = await this.#openToTrain({ existing: false, adoption });
+      for (const message of adoption.notes) this.#events.emit("log", { message });
+      await sitting.begin(session, adoption.progress.epochs + 1);
+      return await this.#loop.adopt(session, adoption, signal);
+    } finally {
+      await sitting.end();
+    }
   }
 
   /** Evaluates on the validation labels, or, where there are none, on the training labels. */

@@ -48,7 +48,7 @@ const progressSchema = z.object({
  * What the loss scaling of mixed precision starts from. It is state of a run on CUDA alone: the same run is
  * evaluated, exported or gone on with on the CPU without it, and takes it up afresh on CUDA.
  */
-const FRESH_SCALING: ReadonlyMap<string, Float32Array | BigInt64Array> = new Map<
+export const FRESH_SCALING: ReadonlyMap<string, Float32Array | BigInt64Array> = new Map<
   string,
   Float32Array | BigInt64Array
 >([

@@ -34,6 +34,7 @@ import {
   withOpenSettings,
 } from "../runs/trunkReading.ts";
 import { beginWith } from "../runs/waysOn.ts";
+import type { Adoption } from "./adoption.ts";
 import { changedAt, settleRate } from "./changedRate.ts";
 import { continueExperiment } from "./continuedExperiment.ts";
 import type { Experiment } from "./experiment.ts";
@@ -63,22 +64,26 @@ export class RunClaim {
   /** What is trained: of a run that is gone on with, with its own values of keys that were not written. */
   readonly experiment: Experiment;
   readonly #past: Past | undefined;
+  /** What a run that begins is made of, in place of its first epochs. */
+  readonly #adoption: Adoption | undefined;
 
-  private constructor(directory: string, experiment: Experiment, past: Past | undefined) {
+  private constructor(directory: string, experiment: Experiment, past?: Past, adoption?: Adoption) {
     this.directory = directory;
     this.experiment = experiment;
     this.#past = past;
+    this.#adoption = adoption;
   }
 
   /**
    * Looks whether a run may be trained into the spec's logdir, or gone on with there (`resumes`); undefined
-   * without a logdir. `lr` is the rate to go on with. E_RUN_EXISTS, E_RUN_LOCKED, E_CKPT_NONE,
-   * E_CKPT_CORRUPT; E_CKPT_MISMATCH with the keys of the spec that differ.
+   * without a logdir. `lr` is the rate to go on with; `adoption` what a run that begins is made of.
+   * E_RUN_EXISTS, E_RUN_LOCKED, E_CKPT_NONE, E_CKPT_CORRUPT; E_CKPT_MISMATCH with the keys of the spec that
+   * differ.
    */
   static async look(
     experiment: Experiment,
     resumes: boolean,
-    lr?: number | undefined,
+    { lr, adoption }: { readonly lr?: number | undefined; readonly adoption?: Adoption | undefined } = {},
   ): Promise<RunClaim | undefined> {
     const { spec, baseDirectory } = experiment;
     if (spec.logdir === null) return undefined;
@@ -87,7 +92,7 @@ export class RunClaim {
     await refuseLocked(directory);
     if (!resumes) {
       await refuseRun(directory);
-      return new RunClaim(directory, experiment, undefined);
+      return new RunClaim(directory, adoption?.experiment ?? experiment, undefined, adoption);
     }
     const newest = await newestCheckpointName(directory);
     const checkpoint = await readCheckpoint(directory, "newest");
@@ -102,7 +107,7 @@ export class RunClaim {
       // What the run left to the importer is compared once the model is read.
       ...{ newest, reading, path, stored, spec: withOpenSettings(continued.experiment.spec, reading) },
       kept: [...continued.notes, ...rate.notes, ...otherBegin(experiment, run)],
-      origin: { init: run?.origin.init, changes: rate.changes },
+      origin: { ...run?.origin, init: run?.origin.init, changes: rate.changes },
       ...{ runSpec: run?.spec, classes: run?.classes, foldsMissing: run?.foldsMissing, split: run?.split },
       knownTasks: run?.knownTasks,
       tensors: new Map(
@@ -165,6 +170,7 @@ export class RunClaim {
    * line that says what changed, or nothing.
    */
   async compareLabels(labels: PreparedLabels, accepts: boolean): Promise<string | undefined> {
+    this.#adoption?.compareLabels(labels);
     const past = this.#past;
     if (!past || past.stored.data === hashLabels(labels)) return undefined;
     const changes = await labelChanges(this.directory, past.stored.data, labels.train);
@@ -183,6 +189,12 @@ export class RunClaim {
   /** E_CKPT_MISMATCH where a model file is not the one that the run was trained with. */
   compareModels(models: ModelHashes): void {
     if (this.#past) refuseOtherModels(this.#past, models);
+    this.#adoption?.compareModels(models);
+  }
+
+  /** E_CKPT_MISMATCH where the weights that a run begins with, by their hash, are not what it is made of. */
+  compareInitial(sha256: string | undefined): void {
+    this.#adoption?.compareInitial(sha256);
   }
 
   /**
@@ -191,9 +203,8 @@ export class RunClaim {
    */
   compareBundle(bundle: Bundle, trunk: ImportedTrunk | undefined): void {
     const past = this.#past;
-    if (!past) return;
-    const now = compiledReading(bundle);
-    if (past.reading && now && trunk) {
+    const now = past && compiledReading(bundle);
+    if (past?.reading && now && trunk) {
       const faults = otherReading(past.reading, now, trunk);
       if (faults.length > 0) throw new MttcError(faults);
     }
@@ -203,6 +214,7 @@ export class RunClaim {
   /** E_CKPT_MISMATCH where a bundle's state is not what the checkpoint holds. */
   compareState(state: readonly StateEntry[]): void {
     if (this.#past) refuseOtherTensors(state, this.#past, OPTIONAL_STATE);
+    this.#adoption?.compareState(state);
   }
 
   /**
@@ -226,7 +238,8 @@ export class RunClaim {
       await writeLabelRecord(directory, labels.train, data);
       const foldsMissing = this.foldsMissing ?? this.experiment.foldsMissing ?? false;
       const { split } = labels;
-      const origin = this.#past?.origin ?? { init, changes: [] };
+      const adopted = this.#adoption?.record;
+      const origin = this.#past?.origin ?? { init, adopted, changes: [] };
       const described = { ...this.experiment, ...factsOfLabels(labels), foldsMissing, split, origin };
       await writeRun(directory, described);
       await writePatchworkConfig(directory, this.experiment.spec);

@@ -8,6 +8,7 @@ import { appendLog, reconcileLog } from "../logs/runLog.ts";
 import type { EpochProbes } from "../probes/epochProbes.ts";
 import { loadNewestCheckpoint } from "../runs/checkpoints.ts";
 import { refuseDivergedCheckpoint } from "../runs/finiteTensors.ts";
+import { type Adoption, judgedEpoch, unseenEpoch } from "./adoption.ts";
 import { BestKeeper } from "./bestKeeper.ts";
 import { CheckpointSaver } from "./checkpointSaver.ts";
 import { refuseEvaluation, refuseState } from "./divergence.ts";
@@ -139,6 +140,32 @@ export class TrainingLoop {
     const begun = step > 0 ? `, ${step} steps of the next` : "";
     const message = `resumed from ${join(checkpoint.path)}: epochs trained: ${progress.history.length}${begun}`;
     this.#log(message);
+  }
+
+  /**
+   * Sets the session's state, and where the loop stands, to what another program trained, and saves that as the
+   * run's first checkpoint; where it ends an epoch, validated. E_INTERRUPTED.
+   */
+  async adopt(session: TrainingSession, adoption: Adoption, signal?: AbortSignal): Promise<string> {
+    const { manifest, tasks, labels } = session;
+    const { epochs, steps } = adoption.progress;
+    await this.compare(session);
+    await session.device.writeState(adoption.tensorsOf(manifest));
+    const unseen = Array.from({ length: epochs }, (_, i) =>
+      unseenEpoch(i + 1, stepsPerEpoch(session), tasks),
+    );
+    const end = steps === 0 ? unseen.pop() : undefined;
+    const evaluation = end && labels.val && (await evaluateRows(session, labels.val, signal));
+    if (signal?.aborted)
+      throw new MttcError({ code: "E_INTERRUPTED", message: "interrupted: nothing is saved" });
+    const report = end && judgedEpoch(end, evaluation, tasks);
+    this.takeHistory([...unseen, ...(report ? [report] : [])]);
+    this.#epochState = { ...FRESH_EPOCH, step: steps };
+    this.#schedule.plan(scheduled(session), session.experiment.spec.epochs);
+    const path = await this.#save(session, await storedState(session), report);
+    await this.#saver.settled();
+    await reconcileLog(session.directory, logLines(this.#history, tasks));
+    return path ?? session.directory;
   }
 
   /** Says something to whoever listens; returns whether anybody does. */

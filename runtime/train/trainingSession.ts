@@ -31,6 +31,7 @@ import type { RunInit } from "../runs/runOrigin.ts";
 import { checkSources } from "../runs/runSources.ts";
 import { readTrunkAgain } from "../runs/trunkReading.ts";
 import { collectGarbage } from "../threads/garbage.ts";
+import type { Adoption } from "./adoption.ts";
 import type { Experiment } from "./experiment.ts";
 import { FeatureCache } from "./featureCache.ts";
 import { InitialWeights } from "./initialWeights.ts";
@@ -62,6 +63,8 @@ export interface SessionOptions extends RuntimeOptions {
   readonly acceptNewLabels?: boolean | undefined;
   /** Go on with another learning rate. */
   readonly lr?: number | undefined;
+  /** What a run that begins is made of, in place of its first epochs. */
+  readonly adoption?: Adoption | undefined;
 }
 
 /** What a session is opened of. */
@@ -134,7 +137,7 @@ export class TrainingSession implements AsyncDisposable {
   static async #open(given: Experiment, options: SessionOptions): Promise<TrainingSession> {
     const closers: (() => Promise<void>)[] = [];
     try {
-      const claim = options.trains ? await RunClaim.look(given, options.existing, options.lr) : undefined;
+      const claim = options.trains ? await RunClaim.look(given, options.existing, options) : undefined;
       const experiment = claim?.experiment ?? given;
       const { spec } = experiment;
       const labels = await openLabels(experiment, claim, options.trains);
@@ -147,6 +150,7 @@ export class TrainingSession implements AsyncDisposable {
       claim?.compareModels(models);
       const fingerprint = fingerprintOf(spec, models, labels);
       const begin = await readBegin(experiment, claim, classes);
+      claim?.compareInitial(begin.initial?.sha256);
       const host = await starting;
       const openIt = () =>
         openDirectory(claim, labels, { fingerprint, init: begin.initial?.record }, closers);

@@ -1,16 +1,17 @@
 """Trains a bundle of `mttc compile` with ONNX Runtime, numpy and Pillow alone, as compiler/bundle/CONTRACT.md
-says: what a tensor is for stands in manifest.json, and no name is taken apart. Writes the trained state.
+says: what a tensor is for stands in manifest.json, and no name is taken apart. Writes the trained state:
 
     mttc compile spec.yml -o bundle && python train.py bundle train.csv trained.safetensors
+    mttc adopt spec.yml trained.safetensors
 """
 import csv, json, math, sys
 from pathlib import Path
 import numpy as np
-from onnxruntime import InferenceSession
+from onnxruntime import InferenceSession, __version__ as runtime
 from PIL import Image
 from labels import groups_of, label_column
+from state import read_state, write_state
 
-STORED = {"F32": "float32", "I64": "int64"}
 WORD = 0xFFFFFFFF
 
 def words(count, seed, purpose, time, index=0):
@@ -115,11 +116,7 @@ class Trainer:
         reads_features = lambda graph: any(tensor["role"] == "features" for tensor in graph["inputs"])
         used = [g for g in graphs if g["purpose"] in ("train", "grad", "apply") and not reads_features(g)]
         self.graphs = {g["purpose"]: (g, InferenceSession(folder / g["file"])) for g in used}
-        data = (folder / "state.safetensors").read_bytes()
-        self.header = data[: 8 + int.from_bytes(data[:8], "little")]
-        body = memoryview(data)[len(self.header):]
-        read = lambda at: np.frombuffer(body[slice(*at["data_offsets"])], STORED[at["dtype"]]).reshape(at["shape"])
-        self.state = {name: read(at) for name, at in json.loads(self.header[8:]).items()}
+        self.header, self.state = read_state(folder / "state.safetensors")
         rows = list(csv.DictReader(table.open(newline="", encoding="utf-8-sig")))
         absent, form = {"", *map(str, self.spec["missing"])}, self.manifest["preprocessing"]
         missing = {t["task"]: float(t["missing"]) for t in self.inputs.values() if t["role"] == "label"}
@@ -197,4 +194,7 @@ if __name__ == "__main__":
     bundle, table, output = map(Path, sys.argv[1:])
     trainer = Trainer(bundle, table)
     trainer.train(trainer.spec["epochs"])
-    output.write_bytes(trainer.header + b"".join(trainer.state[n].tobytes() for n in json.loads(trainer.header[8:])))
+    trained = {"steps": trainer.spec["epochs"] * trainer.steps, "steps_per_epoch": trainer.steps}
+    about = {**trained, "driver": f"train.py, ONNX Runtime {runtime}"}
+    metadata = {**trainer.manifest.get("checkpoint", {}), **{key: str(value) for key, value in about.items()}}
+    write_state(output, trainer.header, trainer.state, metadata)
