@@ -73,6 +73,28 @@ describe.for(trainers().map((trainer) => [trainer.language, trainer] as const))(
     },
   );
 
+  test("saves what mttc adopts, goes on with and exports", { timeout: BUILD_MS }, async (context) => {
+    const { train } = await ready(context);
+    const known = TRAINING_CASES.find(({ parts }) => !parts.some((part) => trainer.refuses?.[part]));
+    if (!known) throw new Error(`${trainer.language} refuses every case`);
+    const { folder } = await prepared(known);
+    const out = `${trainer.language}-kept.safetensors`;
+    expect((await train(folder, "bundle", "train.csv", out)).stderr).toBe("");
+    const run = `adopted-${trainer.language}`;
+    const tell: string[] = [];
+    for (const args of [
+      ["adopt", "spec.yml", out, "-o", run],
+      ["train", run, "--resume", "--epochs", "5", "--no-report"],
+      ["export", run],
+    ]) {
+      const { code, stderr } = await runCli(folder, args);
+      expect(code, stderr).toBe(0);
+      tell.push(stderr);
+    }
+    expect(tell[1]).toContain("epochs trained: 4\n");
+    expect(existsSync(join(folder, run, "export", "model.onnx"))).toBe(true);
+  });
+
   test("reads no name: of a bundle with others it makes the same bits", async (context) => {
     const { train } = await ready(context);
     const layers = { batchnorm: "true", task_layers: "[d, 4]", class_weights: "balanced", accumulate: "2" };
