@@ -14,6 +14,9 @@ const MAX_LINES = 200;
 /** Reads a table's cells for the driver. */
 const LABELS = join(dirname(DRIVER), "labels.py");
 const MAX_LABEL_LINES = 40;
+/** Reads and writes states for the driver. */
+const STATE = join(dirname(DRIVER), "state.py");
+const MAX_STATE_LINES = 25;
 const python = pythonWith("onnxruntime", "numpy", "PIL");
 
 /** Skips the test where there is no Python for the driver. */
@@ -31,13 +34,14 @@ function runPython(program: string, args: readonly string[], cwd: string) {
 
 test(`the driver has at most ${MAX_LINES} lines and three packages`, () => {
   const linesOf = (file: string) => readFileSync(file, "utf8").trimEnd().split("\n");
-  const [driver, labels] = [linesOf(DRIVER), linesOf(LABELS)];
+  const [driver, labels, state] = [linesOf(DRIVER), linesOf(LABELS), linesOf(STATE)];
   expect(driver.length).toBeLessThanOrEqual(MAX_LINES);
   expect(labels.length).toBeLessThanOrEqual(MAX_LABEL_LINES);
-  const imported = [...driver, ...labels].flatMap(
+  expect(state.length).toBeLessThanOrEqual(MAX_STATE_LINES);
+  const imported = [...driver, ...labels, ...state].flatMap(
     (line) => /^(?:from|import) (.+)/.exec(line)?.[1]?.split(/ import .*|, /) ?? [],
   );
-  const own = ["csv", "json", "math", "sys", "pathlib", "labels"];
+  const own = ["csv", "json", "math", "sys", "pathlib", "labels", "state"];
   const others = new Set(imported.filter((name) => name !== "" && !own.includes(name)));
   expect([...others]).toEqual(["numpy as np", "onnxruntime", "PIL"]);
 });
