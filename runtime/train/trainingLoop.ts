@@ -143,8 +143,8 @@ export class TrainingLoop {
   }
 
   /**
-   * Sets the session's state, and where the loop stands, to what another program trained, and saves that as the
-   * run's first checkpoint; where it ends an epoch, validated. E_INTERRUPTED.
+   * Sets the session's state, and where the loop stands, to what another program trained, and saves that as
+   * the run's first checkpoint; where it ends an epoch, validated. E_INTERRUPTED.
    */
   async adopt(session: TrainingSession, adoption: Adoption, signal?: AbortSignal): Promise<string> {
     const { manifest, tasks, labels } = session;
