@@ -1,5 +1,5 @@
-// A state that another program than mttc trained, as CONTRACT.md has drivers save it: a safetensors file whose
-// metadata are those that the bundle gave it, and how far it was trained. What is written for it, and what is
+// A state that another program than mttc trained, as CONTRACT.md has drivers save it: a safetensors file
+// whose metadata are those that the bundle gave it, and how far it was trained. What is written for it, and what is
 // read, from untrusted bytes.
 import { createHash } from "node:crypto";
 import { z } from "zod";
@@ -84,8 +84,8 @@ const metadataSchema = z.object({
 });
 
 /**
- * Reads a state; `origin` is undefined where its metadata are not a driver's. E_FILE; E_ST_HEADER, E_ST_LAYOUT where it is
- * no safetensors file; E_CKPT_CORRUPT where its metadata are none that CONTRACT.md describes;
+ * Reads a state; `origin` is undefined where its metadata are not a driver's. E_FILE; E_ST_HEADER,
+ * E_ST_LAYOUT where it is no safetensors file; E_CKPT_CORRUPT where its metadata are none that CONTRACT.md describes;
  * E_CKPT_MISMATCH where they are of a later version.
  */
 export async function readForeignState(file: string): Promise<ForeignState> {
@@ -131,7 +131,7 @@ function noState(file: string, what: string): MttcError {
   return new MttcError({ code: "E_CKPT_CORRUPT", message: what, at: { file }, hint });
 }
 
-/** Whether a JSON value nests no deeper than a spec could; without recursion, which a deep one would exhaust. */
+/** Whether a JSON value nests no deeper than a spec could; without recursion, whose stack a deep one ends. */
 function isShallow(value: unknown): boolean {
   let level: unknown[] = [value];
   for (let depth = 0; level.length > 0; depth++) {

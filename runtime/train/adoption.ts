@@ -1,6 +1,6 @@
-// A state that another program trained, before it becomes a run: whether it belongs to the experiment, by what
-// its file says of the spec, the tasks, the models and the table, and by every tensor. All faults of a kind
-// at once, before anything is written.
+// A state that another program trained, before it becomes a run: whether it belongs to the experiment, by
+// what its file says of the spec, the tasks, the models and the table, and by every tensor. All faults of a
+// kind at once, before anything is written.
 import { isDeepStrictEqual } from "node:util";
 import type { Manifest, StateEntry } from "../../compiler/bundle/manifest.ts";
 import { type ErrorCode, type Fault, MttcError, nearestName } from "../../compiler/diagnostics.ts";

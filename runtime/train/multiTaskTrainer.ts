@@ -196,8 +196,8 @@ export class MultiTaskTrainer implements AsyncDisposable {
    * and checkpoints), validates it and saves it as the run's first checkpoint, whose folder is returned: `fit`
    * goes on from there. Nothing is written where it is refused: E_CKPT_MISMATCH with every key of the spec,
    * task, model file and tensor that is another; E_ST_HEADER, E_ST_LAYOUT, E_CKPT_CORRUPT; E_DIVERGED for
-   * numbers that are not finite; E_USAGE without a logdir, of a trainer that has trained, or where `epoch` is wanted and not
-   * given, or the other way round; E_RUN_EXISTS, E_INTERRUPTED; all errors of data and files.
+   * numbers that are not finite; E_USAGE without a logdir, of a trainer that has trained, or where `epoch` is
+   * wanted and not given, or the other way round; E_RUN_EXISTS, E_INTERRUPTED; all errors of data and files.
    */
   async adopt(file: string, { epoch, signal }: AdoptOptions = {}): Promise<string> {
     refuseNoText("adopt", "the file of a trained state", file);
