@@ -1,6 +1,6 @@
 // A state that another program than mttc trained, as CONTRACT.md has drivers save it: a safetensors file
-// whose metadata are those that the bundle gave it, and how far it was trained. What is written for it, and what is
-// read, from untrusted bytes.
+// whose metadata are those that the bundle gave it, and how far it was trained. What is written for it, and
+// what is read, from untrusted bytes.
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { decodeSafetensors, type StoredTensor } from "../../compiler/codec/safetensors.ts";
@@ -85,8 +85,8 @@ const metadataSchema = z.object({
 
 /**
  * Reads a state; `origin` is undefined where its metadata are not a driver's. E_FILE; E_ST_HEADER,
- * E_ST_LAYOUT where it is no safetensors file; E_CKPT_CORRUPT where its metadata are none that CONTRACT.md describes;
- * E_CKPT_MISMATCH where they are of a later version.
+ * E_ST_LAYOUT where it is no safetensors file; E_CKPT_CORRUPT where its metadata are none that CONTRACT.md
+ * describes; E_CKPT_MISMATCH where they are of a later version.
  */
 export async function readForeignState(file: string): Promise<ForeignState> {
   let bytes: Uint8Array;
