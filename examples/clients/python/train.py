@@ -115,7 +115,7 @@ class Trainer:
         self.inputs = {tensor["name"]: tensor for graph in graphs for tensor in graph["inputs"]}
         reads_features = lambda graph: any(tensor["role"] == "features" for tensor in graph["inputs"])
         used = [g for g in graphs if g["purpose"] in ("train", "grad", "apply") and not reads_features(g)]
-        self.graphs = {g["purpose"]: (g, InferenceSession(folder / g["file"])) for g in used}
+        self.graphs = {g["purpose"]: (g, InferenceSession(str(folder / g["file"]))) for g in used}
         self.header, self.state = read_state(folder / "state.safetensors")
         rows = list(csv.DictReader(table.open(newline="", encoding="utf-8-sig")))
         absent, form = {"", *map(str, self.spec["missing"])}, self.manifest["preprocessing"]
