@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { addAdoptCommand } from "./adoptCommand.ts";
 import { addAugplotCommand } from "./augplotCommand.ts";
+import { addClientCommand } from "./clientCommand.ts";
 import { addCompareCommand } from "./compareCommand.ts";
 import { addCompileCommand } from "./compileCommand.ts";
 import { addCrossValidateCommand } from "./crossValidateCommand.ts";
@@ -47,6 +48,7 @@ const COMMANDS = [
   addCompareCommand,
   addExportCommand,
   addPredictCommand,
+  addClientCommand,
   addEmbedCommand,
   addProbeCommand,
   addExplainCommand,

@@ -30,8 +30,19 @@ describe("the package", () => {
       expect(paths).toEqual(expect.arrayContaining([entry.types.slice(2), entry.default.slice(2)]));
   });
 
+  test("holds the clients that `mttc client` writes, as git has them", () => {
+    const listed = spawnSync("git", ["ls-files", "examples/clients"], {
+      cwd: PROJECT_ROOT,
+      encoding: "utf8",
+    });
+    const expected = listed.stdout.trimEnd().split("\n");
+    expect(expected.length).toBeGreaterThan(20);
+    expect(paths.filter((path) => path.startsWith("examples/")).toSorted()).toEqual(expected.toSorted());
+  });
+
   test("holds nothing else", () => {
-    expect(paths.filter((path) => /\.map$|(^|\/)(test|examples)\/|\.onnx$|\.h5$/.test(path))).toEqual([]);
+    const foreign = /\.map$|(^|\/)test\/|^examples\/(?!clients\/)|\.onnx$|\.h5$/;
+    expect(paths.filter((path) => foreign.test(path))).toEqual([]);
   });
 });
 
