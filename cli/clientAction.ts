@@ -41,8 +41,9 @@ export async function listClients({ json, output }: ClientFlags, terminal: Termi
 }
 
 /**
- * Writes the client's files, all that is in the way being looked at before. E_USAGE for a language without a client;
- * E_RUN_EXISTS where a file of one's own, or one that was changed since, would be replaced, unless `overwrite`.
+ * Writes the client's files, all that is in the way being looked at before. E_USAGE for a language without
+ * a client; E_RUN_EXISTS where a file of one's own, or one that was changed since, would be replaced, unless
+ * `overwrite`.
  */
 export async function writeClient(language: string, flags: ClientFlags, terminal: Terminal): Promise<void> {
   const files = await clientFiles(fileURLToPath(CLIENTS_FOLDER), language);

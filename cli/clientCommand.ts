@@ -1,5 +1,5 @@
-// `mttc client [LANGUAGE] [-o DIR]`: the small programs of examples/clients that run exported files, to be had as
-// files of one's own; without a language, which there are.
+// `mttc client [LANGUAGE] [-o DIR]`: the small programs of examples/clients that run exported files, to be had
+// as files of one's own; without a language, which there are.
 import type { Command } from "commander";
 import type { ClientFlags } from "./clientAction.ts";
 import { withOverwriteOption } from "./runtimeOptions.ts";

@@ -1,5 +1,5 @@
-// The files of a client of examples/clients: what lies in its folder, and the modules that it takes from another
-// client's beside it, as one folder that stands by itself.
+// The files of a client of examples/clients: what lies in its folder, and the modules that it takes from
+// another client's beside it, as one folder that stands by itself.
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join, posix } from "node:path";
 import { InternalError, MttcError, suggestName } from "../compiler/diagnostics.ts";

@@ -1,5 +1,5 @@
-// `mttc client`: every client of examples/clients as a folder that stands by itself, and nothing that is not of
-// ours replaced.
+// `mttc client`: every client of examples/clients as a folder that stands by itself, and nothing that is not
+// of ours replaced.
 import { spawnSync } from "node:child_process";
 import {
   chmodSync,
