@@ -17,8 +17,9 @@ import { InitialWeights } from "../runtime/train/initialWeights.ts";
 import { dumpTrace, joinTraces, type StageTime, timingTrace } from "./graphDump.ts";
 import { loadClasses } from "./knownClasses.ts";
 import { shownPath } from "./pathText.ts";
-import { bytes, decimal, renderTable } from "./tables.ts";
+import { bytes, renderTable } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
+import { timingTable } from "./timingTable.ts";
 
 /** Options of the command. */
 export interface CompileFlags {
@@ -91,24 +92,4 @@ function showBundle(shown: ShownBundle, flags: CompileFlags, terminal: Terminal)
   terminal.out(renderTable(terminal, ["file", "size"], rows, [1]));
   const made = `Compiled in ${Math.round(milliseconds)} ms; written to ${shownPath(directory)}`;
   terminal.out(upToDate ? `Up to date, nothing was compiled: ${shownPath(directory)}` : made);
-}
-
-/** A line per graph with its sum, and its stages below it. */
-function timingTable(times: readonly StageTime[], terminal: Terminal): string {
-  const graphs = [...new Set(times.map(({ stage }) => graphOf(stage)))];
-  const rows = graphs.flatMap((graph) => {
-    const own = times.filter(({ stage }) => graphOf(stage) === graph);
-    const sum = own.reduce((total, { ms }) => total + ms, 0);
-    const stages = own.map(({ stage, ms, nodes }) => [
-      `  ${stage.slice(graph.length + 1)}`,
-      decimal(ms, 1),
-      String(nodes),
-    ]);
-    return [[graph, decimal(sum, 1), ""], ...stages];
-  });
-  return renderTable(terminal, ["stage", "ms", "nodes"], rows, [1, 2]);
-}
-
-function graphOf(stage: string): string {
-  return stage.slice(0, stage.lastIndexOf("/"));
 }

@@ -4,7 +4,7 @@ import { open, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { MANIFEST_FILE } from "../compiler/bundle/manifest.ts";
 import { MttcError } from "../compiler/diagnostics.ts";
-import { parseWritten } from "../compiler/spec/parseSpec.ts";
+import { type LocatedSpec, parseWritten } from "../compiler/spec/parseSpec.ts";
 import { readTextUpTo } from "../runtime/files/boundedRead.ts";
 import { fileError, isThere, systemCode } from "../runtime/files/fileSystem.ts";
 import { RUN_FILE } from "../runtime/runs/runFile.ts";
@@ -17,13 +17,24 @@ const FIRST_BYTES = 1_000;
 /** More than the characters that parseSpec takes, in UTF-8. */
 const MOST_SPEC_BYTES = 4_000_000;
 
+/** An experiment, and where a key stands in its file. */
+export interface LocatedExperiment {
+  readonly experiment: Experiment;
+  readonly locate: LocatedSpec["locate"];
+}
+
 /** Reads and checks a spec file. E_FILE, E_CONFIG_PARSE, E_CONFIG. */
 export async function loadExperiment(file: string): Promise<Experiment> {
+  return (await loadLocated(file)).experiment;
+}
+
+/** The same, for whoever finds faults in it later. */
+export async function loadLocated(file: string): Promise<LocatedExperiment> {
   const exists = await isThere(file);
   if (exists && (await isLabelTable(file))) throw await tableForSpec(file);
   const text = await readTextUpTo(file, MOST_SPEC_BYTES, "read the spec");
-  const { spec, given } = parseWritten(text, file);
-  return experimentFromSpec(spec, file, given);
+  const { spec, given, locate } = parseWritten(text, file);
+  return { experiment: experimentFromSpec(spec, file, given), locate };
 }
 
 /** A label table in a spec's place: the command that writes the spec. */

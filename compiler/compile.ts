@@ -6,10 +6,8 @@ import { writeBundle } from "./bundle/writeBundle.ts";
 import { type FinishOptions, finishGraph } from "./lower/finishGraph.ts";
 import { TARGET_TRAITS } from "./lower/targets.ts";
 import type { Teacher } from "./model/distillation.ts";
-import { type ImportedTrunk, importedValues } from "./model/importedTrunk.ts";
-import { type InitialValues, initialValue } from "./model/initialValues.ts";
 import type { TaskClasses } from "./model/network.ts";
-import type { Parameter } from "./model/parameters.ts";
+import { type GivenValues, startingValues } from "./model/startingValues.ts";
 import { OPS } from "./ops/table.ts";
 import type { Trace } from "./passes/pass.ts";
 import { augmentSettings } from "./spec/augmentKeys.ts";
@@ -20,7 +18,9 @@ import { buildApplyGraph, buildGradGraph, buildTrainGraph, computesGradients } f
 import { buildEvaluateGraph } from "./step/inferenceGraphs.ts";
 import { openTasks } from "./tasks/openTask.ts";
 
-export interface CompileOptions extends Pick<FinishOptions, "channelBlock" | "forms" | "ready" | "warn"> {
+export interface CompileOptions
+  extends GivenValues,
+    Pick<FinishOptions, "channelBlock" | "forms" | "ready" | "warn"> {
   /** What the graphs are spelled for; default "cpu". */
   readonly target?: Target | undefined;
   /**
@@ -28,10 +28,6 @@ export interface CompileOptions extends Pick<FinishOptions, "channelBlock" | "fo
    * they are.
    */
   readonly loaderWarps?: boolean | undefined;
-  /** Values to start from instead of drawn ones, by parameter; row-major float32. */
-  readonly initialValues?: InitialValues | undefined;
-  /** The network that the spec's fcn names, where it is an imported one. */
-  readonly trunk?: ImportedTrunk | undefined;
   /** The network that the spec's `teacher` names. */
   readonly teacher?: Teacher | undefined;
   /** Which graphs are wanted; all by default. */
@@ -43,11 +39,7 @@ export interface CompileOptions extends Pick<FinishOptions, "channelBlock" | "fo
 /** Compiles a spec whose classes are known. E_SHAPE and E_NOT_DIFFERENTIABLE point into the spec. */
 export function compile(spec: Spec, classes: TaskClasses, options: CompileOptions = {}): Bundle {
   const { trunk, teacher } = options;
-  const imported = trunk && importedValues(trunk, spec);
-  const initialOf = (parameter: Parameter) =>
-    options.initialValues?.get(parameter.name, parameter) ??
-    imported?.get(parameter.name) ??
-    initialValue(parameter, spec.seed);
+  const initialOf = startingValues(spec, options);
   const { target = DEFAULT_TARGET } = options;
   const { mixesPrecision, joinsUpdates, augmentsForCpu } = TARGET_TRAITS[target];
   const mixed = spec.precision === "fp16" && mixesPrecision;

@@ -21,6 +21,7 @@ export const COMPILER_STAGES: readonly (readonly string[])[] = [
   ["lower"],
   ["bundle"],
   ["export"],
+  ["ortTraining"],
   ["compile.ts"],
   ["inspect"],
 ];

@@ -12,6 +12,8 @@ export const SUM_FLOAT64 = 1e-15;
 export const FLOAT64_RUN = 1e-8;
 /** A learning rate of at most 1 in float64: some roundings of a cosine, a power or a logarithm. */
 export const SCHEDULE_FLOAT64 = 1e-15;
+/** The same as ONNX Runtime computes it of a step: float32 behind a cosine of float32. */
+export const ORT_RATE = 1e-7;
 /** What a bound that is rounded to float32 may be passed by, of magnitude 1. */
 export const BOUND_FLOAT32 = 1e-6;
 /**

@@ -16,7 +16,7 @@ import {
 import { ONNX_DTYPES, tensorBytes } from "./tensorBytes.ts";
 
 export const OPSET = 18;
-const IR_VERSION = 8;
+export const IR_VERSION = 8;
 export const PRODUCER = "mttc";
 
 export interface EncodeOptions {
@@ -33,6 +33,11 @@ export interface EncodeOptions {
 
 /** Bytes of an ONNX model; the graph must be lowered (an own operator is an InternalError). */
 export function encodeGraph(graph: Graph, options: EncodeOptions = {}): Uint8Array {
+  return encodeModelProto(modelOfGraph(graph, options));
+}
+
+/** The same before it is bytes: for files that hold more than a graph of ours can say. */
+export function modelOfGraph(graph: Graph, options: EncodeOptions = {}): ModelProto {
   const names = outputNames(graph);
   const nameOf = (value: Value | undefined): string => (value ? (names.get(value) ?? value.name) : "");
   const nodes = graph.nodes.map((node) =>
@@ -40,7 +45,7 @@ export function encodeGraph(graph: Graph, options: EncodeOptions = {}): Uint8Arr
   );
   for (const { name, value } of graph.outputs)
     if (nameOf(value) !== name) nodes.push({ ...copyNode(nameOf(value), name), docString: value.origin });
-  return encodeModelProto({
+  return {
     irVersion: IR_VERSION,
     producerName: PRODUCER,
     opsetImport: opsetImports(graph),
@@ -54,7 +59,7 @@ export function encodeGraph(graph: Graph, options: EncodeOptions = {}): Uint8Arr
         encodeConstant(value, data, options.constants),
       ),
     },
-  });
+  };
 }
 
 /** Output names for values that can carry one: made by a node, first output of that value. */

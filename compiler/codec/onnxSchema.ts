@@ -1,7 +1,7 @@
 // The subset of ONNX's protobuf schema (onnx.proto, IR version 8 to 10) that mttc reads and writes: the
 // interfaces that the rest of the compiler sees, and the descriptor with the field numbers that protobuf.ts
 // gives to protobufjs. Source of the numbers: onnx/onnx.proto of the ONNX project. Sparse tensors, training
-// info and types other than tensors are left out; decoding skips them.
+// info and types other than tensors and sequences are left out; decoding skips them.
 
 /** Bytes per element by TensorProto.DataType code; strings (8) have no fixed size and are absent. */
 export const ONNX_ELEMENT_BYTES: ReadonlyMap<number, number> = new Map([
@@ -68,9 +68,13 @@ export interface TensorTypeProto {
   readonly shape?: TensorShapeProto;
 }
 
-/** A value's type; `tensorType` is absent for sequences, maps and optionals, which mttc does not use. */
+/**
+ * A value's type: one of both. Maps and optionals, which mttc does not use, have neither; what is read of a
+ * file has no sequences either.
+ */
 export interface TypeProto {
   readonly tensorType?: TensorTypeProto;
+  readonly sequenceType?: { readonly elemType: TypeProto };
 }
 
 /** The type of a named value. */
@@ -195,7 +199,11 @@ const MESSAGES: Readonly<Record<string, readonly FieldRow[]>> = {
     ["elemType", 1, "int32"],
     ["shape", 2, "TensorShapeProto"],
   ],
-  TypeProto: [["tensorType", 1, "TensorTypeProto"]],
+  SequenceTypeProto: [["elemType", 1, "TypeProto"]],
+  TypeProto: [
+    ["tensorType", 1, "TensorTypeProto"],
+    ["sequenceType", 4, "SequenceTypeProto"],
+  ],
   ValueInfoProto: [
     ["name", 1, "string"],
     ["type", 2, "TypeProto"],

@@ -120,7 +120,7 @@ function splitGraphs(model: TrainedModel, names: readonly string[]): ExportGraph
 }
 
 /** What the metadata say of a task that a file serves. */
-function servedTask({ description }: Task, output: string): MetadataContent["tasks"][number] {
+export function servedTask({ description }: Task, output: string): MetadataContent["tasks"][number] {
   const { task, ...facts } = description;
   return servedTaskSchema.parse({ name: task, output, ...facts });
 }
@@ -153,7 +153,7 @@ export function begin(model: TrainedModel, name: string): { b: GraphBuilder; ctx
 }
 
 export function metadataOf(
-  { spec, producer, origin }: TrainedModel,
+  { spec, producer, origin }: Pick<TrainedModel, "spec" | "producer" | "origin">,
   kind: ModelKind,
   tasks: MetadataContent["tasks"],
 ): MetadataContent {

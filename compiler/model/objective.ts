@@ -100,9 +100,16 @@ function regionOf(task: string): Region {
   return { part: partOfTask(task) };
 }
 
+/** What is trained, float32 scalars. */
+export interface Objective {
+  readonly total: Value;
+  /** Of each task the mean over its labelled rows, unweighted: 0 without any. */
+  readonly means: ReadonlyMap<Task, Value>;
+}
+
 /**
- * objective = sum over tasks of weight * objective sum * inv_count (class weights: inv_count is 1 / sum of
- * the labelled rows' weights), a float32 scalar. The weight is c exp(-s), c being the kind's `certainty`,
+ * total = sum over tasks of weight * mean, mean = objective sum * inv_count (class weights: inv_count is 1 /
+ * sum of the labelled rows' weights). The weight is c exp(-s), c being the kind's `certainty`,
  * where weights are adaptive (Kendall et al., arXiv 1705.07115; the step adds the s/2 terms once per logical
  * batch), else the input `task_weight/<task>`.
  */
@@ -111,11 +118,13 @@ export function buildObjective(
   spec: LossSpec,
   losses: ReadonlyMap<Task, TaskLoss>,
   source: ParameterSource,
-): Value {
+): Objective {
+  const means = new Map<Task, Value>();
   const terms = [...losses].map(([task, { objective }], i) => {
     const { name, certainty = 1 } = task;
     const term = (): Value => {
       const mean = b.mul(objective, inverseCountInput(b, spec, task));
+      means.set(task, mean);
       const weight = taskWeight(spec, i);
       if (weight !== "adaptive") return b.mul(taskWeightInput(b, name, weight), mean);
       const least = leastLogVariance(spec, certainty);
@@ -124,7 +133,7 @@ export function buildObjective(
     };
     return b.within(`tasks.${name}.loss`, term, regionOf(name));
   });
-  return b.within("objective", () => terms.reduce((sum, term) => b.add(sum, term)));
+  return { total: b.within("objective", () => terms.reduce((sum, term) => b.add(sum, term))), means };
 }
 
 /** Weight of a task by its place in the spec: learned, or a fixed number. */

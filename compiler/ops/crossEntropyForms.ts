@@ -2,14 +2,20 @@
 // Where, never by a product with a mask: an infinite or undefined logit of an unlabelled row must not reach
 // any result.
 import type { Forms, LowerContext, Lowering } from "../ir/op.ts";
-import { concreteShape, type Value } from "../ir/types.ts";
+import { concreteDim, type Value } from "../ir/types.ts";
 
 /** [N, K]: whether class k is the row's label; a missing label (-1) is equal to no class. */
 function oneHot(ctx: LowerContext): Value {
   const { b } = ctx;
-  const [n = 1, k = 1] = concreteShape(ctx.input(0).type.shape);
+  const k = concreteDim(ctx.input(0).type.shape[1]);
   const classes = b.ints(Array.from({ length: k }, (_, i) => i));
-  return b.emit("Equal", [b.reshape(ctx.input(1), [n, 1]), classes]);
+  return b.emit("Equal", [b.reshape(ctx.input(1), [rows(ctx), 1]), classes]);
+}
+
+/** N, or -1, which a reshape takes for whatever it is. */
+function rows(ctx: LowerContext): number {
+  const [n] = ctx.input(0).type.shape;
+  return typeof n === "number" ? n : -1;
 }
 
 /** bool [N]: whether the row has a label. */
@@ -37,11 +43,10 @@ const logSoftmax: Lowering = (ctx) => {
 
 const softmax: Lowering = (ctx) => {
   const { b } = ctx;
-  const [n = 1] = concreteShape(ctx.input(0).type.shape);
   const { dtype } = ctx.input(0).type;
   const residual = b.sub(b.emit("Softmax", [ctx.input(0)], { axis: 1 }), b.cast(oneHot(ctx), dtype));
   const scaled = b.mul(residual, ctx.input(2));
-  return [b.where(b.reshape(labelled(ctx), [n, 1]), scaled, b.scalar(0, dtype))];
+  return [b.where(b.reshape(labelled(ctx), [rows(ctx), 1]), scaled, b.scalar(0, dtype))];
 };
 
 /** Forms of MaskedCrossEntropy by name. */

@@ -29,6 +29,11 @@ export interface WrittenSpec {
   readonly given: ReadonlySet<SpecKey>;
 }
 
+/** The same of a text, and where the value at a path stands in it, for faults that are found later. */
+export interface LocatedSpec extends WrittenSpec {
+  readonly locate: (path: SpecPath) => Location;
+}
+
 /**
  * Parses a spec in YAML or JSON; `file` is for messages only. Throws MttcError E_CONFIG_PARSE or E_CONFIG.
  */
@@ -37,18 +42,19 @@ export function parseSpec(text: string, file: string): Spec {
 }
 
 /** The same, with the keys that the text writes. */
-export function parseWritten(text: string, file: string): WrittenSpec {
+export function parseWritten(text: string, file: string): LocatedSpec {
   if (text.length > MAX_CHARACTERS)
     throw syntaxError(`expected at most ${MAX_CHARACTERS} characters`, { file });
   const lineCounter = new LineCounter();
   const doc = parseYaml(text, file, lineCounter);
   const raw = toPlain(doc, file);
-  const spec = checkSpec(raw, SPEC_KEYS, (path, key) => {
+  const locate: Locate = (path, key) => {
     const offset = findOffset(doc, path, key);
     const { line, col } = lineCounter.linePos(offset);
     return { file, line, column: col };
-  });
-  return { spec, given: writtenKeys(raw as SpecInput) };
+  };
+  const spec = checkSpec(raw, SPEC_KEYS, locate);
+  return { spec, given: writtenKeys(raw as SpecInput), locate: (path) => locate(path, false) };
 }
 
 /** Fills in the defaults of a spec given as an object. Throws MttcError E_CONFIG, without lines. */

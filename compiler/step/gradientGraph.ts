@@ -24,6 +24,7 @@ import {
   classWeightsOf,
   figureName,
   lossChoicesOf,
+  type Objective,
 } from "../model/objective.ts";
 import { isStatistic, type Parameter, type ParameterSource } from "../model/parameters.ts";
 import { augmentSettings } from "../spec/augmentKeys.ts";
@@ -58,6 +59,13 @@ export interface TrainingModel {
 
 /** What of it decides how images are augmented. */
 export type AugmentingModel = Pick<TrainingModel, "spec" | "loaderWarps" | "augmentsForCpu">;
+
+/** Outputs of the graph of a forward pass: the objective, the mean of a task, and what its head gives. */
+export const RESULTS = {
+  objective: "objective",
+  mean: (task: string): string => `mean/${task}`,
+  head: (task: string): string => `head/${task}`,
+} as const;
 
 export interface GradientGraph {
   readonly graph: Graph;
@@ -133,7 +141,7 @@ export function buildGradientGraph(
     model.teacher && image && spec.distill_weight > 0
       ? buildDistillation(b, spec, model.teacher, image, heads)
       : undefined;
-  const objective = distilled ? b.add(supervised, distilled.objective) : supervised;
+  const objective = distilled ? b.add(supervised.total, distilled.objective) : supervised.total;
 
   const trained = parameters.filter((parameter) => parameter.trained && !isStatistic(parameter));
   const values = inputsByName(b, trained);
@@ -144,9 +152,21 @@ export function buildGradientGraph(
   for (const [{ name: task }, { figures }] of losses)
     for (const [figure, value] of Object.entries(figures))
       b.output(figureName(figure, task), value, { role: "figure", task, figure });
+  declareResults(b, { total: objective, means: supervised.means }, heads);
   for (const [task, value] of distilled?.divergences ?? [])
     b.output(figureName(DISTILLATION, task), value, { role: "figure", task, figure: DISTILLATION });
   return { graph: b.build(), parameters, statistics };
+}
+
+/** Declares RESULTS: no host is told of them, graphs that are made from this one may use them. */
+export function declareResults(
+  b: GraphBuilder,
+  { total, means }: Objective,
+  heads: ReadonlyMap<Task, Value>,
+): void {
+  b.output(RESULTS.objective, total);
+  for (const [{ name }, mean] of means) b.output(RESULTS.mean(name), mean);
+  for (const [{ name }, y] of heads) b.output(RESULTS.head(name), y);
 }
 
 function maskRole({ dropout_rate: rate }: Spec, layer: string): MaskRole {

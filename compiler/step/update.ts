@@ -179,7 +179,11 @@ function withinGroup<T>(b: GraphBuilder, group: readonly Parameter[], emit: () =
 }
 
 /** Whether the task of a log variance has a label in the logical batch (bool scalar). */
-function presenceOf(b: GraphBuilder, parameter: Parameter, inverseCount: (task: string) => Value): Value {
+export function presenceOf(
+  b: GraphBuilder,
+  parameter: Parameter,
+  inverseCount: (task: string) => Value,
+): Value {
   const { name, task } = parameter;
   if (task === undefined) throw new InternalError(`${name} is the weight of no task`);
   return b.emit("Greater", [inverseCount(task), b.scalar(0)]);
@@ -192,7 +196,7 @@ function learningRate(b: GraphBuilder, spec: ScheduleSpec): Value {
 }
 
 /** d(s/2)/ds = 1/2 for a present task; wd * k for a decayed kernel (coupled decay). */
-function completeGradient(
+export function completeGradient(
   b: GraphBuilder,
   spec: Pick<StepSpec, "optimizer" | "weight_decay">,
   parameter: Parameter,

@@ -141,7 +141,7 @@ describe("totals of uncertainty weighting", () => {
       }),
     );
     const source = (_: GraphBuilder, { name }: { name: string }) => b.input(name, "float32", []);
-    b.output("objective", buildObjective(b, spec, given, source));
+    b.output("objective", buildObjective(b, spec, given, source).total);
     const objective = interpret(b.build(), feeds).get("objective")?.data[0] ?? Number.NaN;
     return s.reduce((sum, value, i) => sum + (present[i] ? value / 2 : 0), objective);
   }
