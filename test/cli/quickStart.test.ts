@@ -48,7 +48,8 @@ function loadedBy(...args: readonly string[]) {
 /** Files of ours beyond the declarations of commands. */
 function beyond(files: readonly string[], allowed: readonly string[]): string[] {
   const start = /^cli\/(main|errorReport|terminal|runtimeOptions|\w+Command)\.js$/;
-  const base = /^compiler\/(bundle\/manifest|diagnostics|visibleText|spec\/sinkNames)\.js$/;
+  const base =
+    /^compiler\/(bundle\/manifest|diagnostics|visibleText|spec\/sinkNames|ortTraining\/ortVersions)\.js$/;
   const lower = /^runtime\/(files\/\w+|ort\/providerName)\.js$/;
   const known = [start, base, lower];
   return files.filter(
