@@ -1,7 +1,7 @@
-// The bytes of a checkpoint of ONNX Runtime Training -> its tensors. The file may be damaged or hostile: every
-// offset is checked against the file's end before it is followed, sizes before anything of that size is made,
-// and a part that is reached many times counts each time. In: what that runtime, or trainingCheckpoint.ts,
-// wrote.
+// The bytes of a checkpoint of ONNX Runtime Training -> its tensors. The file may be damaged or hostile:
+// every offset is checked against the file's end before it is followed, sizes before anything of that size is
+// made, and a part that is reached many times counts each time. In: what that runtime, or
+// trainingCheckpoint.ts, wrote.
 import { MttcError } from "../diagnostics.ts";
 import {
   CHECKPOINT_FIELDS,
@@ -13,6 +13,8 @@ import {
   type TrainingCheckpoint,
 } from "./trainingCheckpoint.ts";
 
+/** What is said of an offset that leads out of the file. */
+const BEYOND = "is cut short, or an offset leads out of it";
 /** Sizes of a tensor's shape, at most. */
 const MOST_DIMS = 32;
 
@@ -146,7 +148,7 @@ class FlatReader {
     if (place === undefined) return { start: 0, length: 0 };
     const length = this.#view.getUint32(place, true);
     const start = place + 4;
-    if (start + length * elementBytes > this.#bytes.length) throw new RangeError("a vector beyond the end");
+    if (start + length * elementBytes > this.#bytes.length) throw new UnreadableError(BEYOND);
     this.#budget -= length * elementBytes;
     if (this.#budget < 0) throw new UnreadableError("holds one part many times");
     return { start, length };

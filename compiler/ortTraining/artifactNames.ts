@@ -1,5 +1,5 @@
-// Names by which ONNX Runtime Training knows what a tensor of its models is: it compares them letter by letter
-// (training_api/module.cc, optimizer.cc, utils.h of ONNX Runtime 1.17 to 1.19).
+// Names by which ONNX Runtime Training knows what a tensor of its models is: it compares them letter by
+// letter (training_api/module.cc, optimizer.cc, utils.h of ONNX Runtime 1.17 to 1.19).
 
 /** Files of a set of artifacts, as onnxruntime.training.artifacts names them. */
 export const ARTIFACT_FILES = {
