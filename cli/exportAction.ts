@@ -23,6 +23,7 @@ export interface ExportFlags extends RuntimeFlags, CheckpointFlags {
   readonly unsureCoverage?: number;
   readonly heatmap?: boolean;
   readonly layer?: string;
+  readonly anySize?: boolean;
   readonly readerVectors?: boolean;
   readonly json?: boolean;
 }
@@ -34,7 +35,8 @@ export async function exportFromRun(folder: string, flags: ExportFlags, terminal
   const runtime = runtimeOptions(flags);
   await using trained = await TrainedRun.open(folder, runtime, readOptions(flags));
   for (const warning of trained.warnings) terminal.note(visibleText(warning));
-  const files = { directory: flags.output, split: flags.split, readerVectors: flags.readerVectors };
+  const { output: directory, split, anySize, readerVectors } = flags;
+  const files = { directory, split, anySize, readerVectors };
   const report = await exportRun(trained, { ...runtime, ...files, ...fits });
   for (const note of report.notes) terminal.note(visibleText(note));
   const { epoch, choice } = trained.checkpoint;

@@ -21,6 +21,7 @@ export function addExportCommand(program: Command, terminal: Terminal): void {
     .option("--unsure-coverage <c>", "answers are unsure but for this share of the images", parseShare)
     .option("--heatmap", "add outputs that show where in the image each answer comes from (Grad-CAM)")
     .option("--layer <name>", "with --heatmap: where the map is taken (default: the features of the FCN)")
+    .option("--any-size", "put the resize into the files: they take images of any size, one at a time")
     .option(
       "--reader-vectors",
       "also write odd pictures, the pixels and answers of each: tests of other readers",

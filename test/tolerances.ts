@@ -245,3 +245,18 @@ export const CALIBRATED_FLOAT32 = 1e-6;
  * same graph on other builds of ONNX Runtime (the issue's bound).
  */
 export const CLIENT_NUMBERS = 1e-5;
+
+/**
+ * The resize in a file's graph against training's, of 255: all numbers of the test were equal. 1 is for a
+ * weight on the border of two 4096ths, which sines of other libraries may round otherwise.
+ */
+export const RESIZE_IN_GRAPH = { largest: 1, different: 1e-4 } as const;
+
+/** The same for luminance: all were equal here, and 5 of a million colours off by 1, by float32 powers. */
+export const GREY_IN_GRAPH = { largest: 1, different: 1e-3 } as const;
+
+/**
+ * Numbers of a file for any size against those of the file for one size, on the same pixels: one image is run
+ * at a time here and all at once there, so that sums are added in other orders.
+ */
+export const ANY_SIZE_ANSWERS = 1e-6;

@@ -12,6 +12,7 @@ import { buildFcn, buildHeads, buildShared, headOutput, imageInput, outputName }
 import { imageDtype } from "../spec/pixelRange.ts";
 import type { ModelSpec } from "../spec/schema.ts";
 import type { Task } from "../tasks/task.ts";
+import { anySizePreprocessing } from "./anySize.ts";
 import { type HeatmapMark, type HeatmapWish, markHeatmaps } from "./heatmaps.ts";
 import { imageReading } from "./imageReading.ts";
 import { type MetadataContent, type ModelKind, type ModelOrigin, servedTaskSchema } from "./modelMetadata.ts";
@@ -31,6 +32,8 @@ export interface TrainedModel {
   readonly origin?: ModelOrigin | undefined;
   /** Heat maps to be in the files that take images; undefined: none. */
   readonly heatmaps?: HeatmapWish | undefined;
+  /** Whether files are to take images of any size: their metadata say so, the graphs here take one size. */
+  readonly anySize?: boolean | undefined;
 }
 
 /** One file to be: its graph before passes, and what its metadata says. */
@@ -153,17 +156,22 @@ export function begin(model: TrainedModel, name: string): { b: GraphBuilder; ctx
 }
 
 export function metadataOf(
-  { spec, producer, origin }: Pick<TrainedModel, "spec" | "producer" | "origin">,
+  { spec, producer, origin, anySize }: Pick<TrainedModel, "spec" | "producer" | "origin" | "anySize">,
   kind: ModelKind,
   tasks: MetadataContent["tasks"],
 ): MetadataContent {
-  const [height, width] = spec.imshape;
-  const { num_channels: channels, norm } = spec;
-  const greyscale = spec.single_channel || channels === 1;
   const layout = { layout: "NHWC", dtype: imageDtype(spec.bit_depth) } as const;
-  const preprocessing = { height, width, channels, greyscale, norm, ...layout };
-  const reading = imageReading(preprocessing);
+  const network = { ...networkImage(spec), norm: spec.norm, ...layout };
+  const reading = imageReading(network, anySize ? "graph" : "caller");
+  const preprocessing = anySize ? anySizePreprocessing(network) : network;
   return { producer, kind, tasks, preprocessing, reading, ...(origin && { origin }) };
+}
+
+/** What the network takes. */
+export function networkImage(spec: ModelSpec) {
+  const [height, width] = spec.imshape;
+  const { num_channels: channels } = spec;
+  return { height, width, channels, greyscale: spec.single_channel || channels === 1 };
 }
 
 const MAX_NAME_CHARACTERS = 50;

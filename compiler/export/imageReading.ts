@@ -29,29 +29,70 @@ export const readingSchema = z.looseObject({
   /** Filter of the resize, and that the aspect ratio is not kept. */
   resize: z.string(),
   tiff: z.string(),
+  /** The same as keys and numbers, for programs: of 8-bit images. */
+  rules: z.looseObject({}).optional(),
 });
 
 /** The rules as an exported file states them. */
 export type ImageReading = Readonly<z.infer<typeof readingSchema>>;
 
-/** The rules by which images of a format are read. */
-export function imageReading(format: {
-  readonly channels: number;
-  readonly greyscale: boolean;
-  readonly dtype: "uint8" | "uint16" | "float32";
-}): ImageReading {
+/** Who brings images to the network's size: whoever serves the file, or the file's own graph. */
+export type Resizer = "caller" | "graph";
+
+/** The rules by which images of a format, the network's, are read. Steps of the graph are not the caller's. */
+export function imageReading(
+  format: {
+    readonly channels: number;
+    readonly greyscale: boolean;
+    readonly dtype: "uint8" | "uint16" | "float32";
+  },
+  resizer: Resizer = "caller",
+): ImageReading {
   const { channels, greyscale, dtype } = format;
+  const isCaller = resizer === "caller";
+  const grey = greyscale ? "luminance of linear light (BT.709), as sRGB" : "no";
+  const resize =
+    "lanczos3, aspect ratio not kept; JPEG decoded at 1/2, 1/4 or 1/8 where that is larger still";
   return {
     version: RULES_VERSION,
-    order: ["orientation", "bits", "profile", "alpha", "grey", "resize"],
+    order: ["orientation", "bits", "profile", "alpha", ...(isCaller ? ["grey", "resize"] : [])],
     orientation: "exif",
     bits: dtype === "uint8" ? "high byte of 16" : "kept",
     profile: "to sRGB, perceptual",
     cmyk: CMYK_GRID,
     alpha: channels === 4 && !greyscale ? "fourth channel" : "onto white",
-    grey: greyscale ? "luminance of linear light (BT.709), as sRGB" : "no",
-    resize: "lanczos3, aspect ratio not kept; JPEG decoded at 1/2, 1/4 or 1/8 where that is larger still",
+    grey: isCaller || !greyscale ? grey : `${grey}, in the graph`,
+    resize: isCaller ? resize : "in the graph",
     tiff: "samples as stored, orientation applied, no profile, no alpha",
+    ...(dtype === "uint8" && { rules: readingRules(format, resizer) }),
+  };
+}
+
+/** The rules as keys and numbers; docs/predict.md says what they mean. */
+function readingRules({ channels, greyscale }: Parameters<typeof imageReading>[0], by: Resizer) {
+  const luminance = { light: "linear", weights: [0.2126, 0.7152, 0.0722], steps: 256, by };
+  return {
+    orientation: { tag: "exif", turn: by === "caller" ? "after resize" : "before the graph" },
+    bits: { keep: "high byte" },
+    profile: { to: "srgb", intent: "perceptual" },
+    alpha: channels === 4 && !greyscale ? { as: "fourth channel" } : { onto: [255, 255, 255], round: "down" },
+    ...(greyscale && { grey: luminance }),
+    resize: {
+      by,
+      reduce: {
+        ...{ filter: "lanczos3", support: 3, antialias: true },
+        ...{ box: "max(1, floor(n / size / 2))", place: "(j + 0.5) n / size - 0.5" },
+      },
+      enlarge: {
+        ...{ filter: "catmull-rom", support: 2, antialias: false },
+        ...{ place: "j n / size - 0.5", axes: "both where one grows" },
+      },
+      order: ["reduce rows", "reduce columns", "enlarge columns", "enlarge rows"],
+      steps: 64,
+      weights: { scale: 4096, round: "to zero" },
+      values: { round: "half up", clip: [0, 255] },
+      ...(by === "caller" && { jpeg: [8, 4, 2], webp: "to size by its decoder" }),
+    },
   };
 }
 

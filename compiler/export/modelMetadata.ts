@@ -11,8 +11,8 @@ import { readingSchema } from "./imageReading.ts";
 /** The key of metadata_props that holds the object. */
 export const METADATA_KEY = "mttc";
 export const METADATA_FORMAT = "mttc-model";
-/** Before version 2 all tasks were of classes; files that hold only such are still of version 1. */
-const METADATA_VERSION = 2;
+/** Before version 2 all tasks were of classes, before 3 images were of one size. Files take the lowest. */
+const METADATA_VERSION = 3;
 /** Keys of parts begin so. */
 const PART_PREFIX = `${METADATA_KEY}.`;
 
@@ -77,6 +77,11 @@ const metadataSchema = z.object({
     norm: z.number(),
     layout: z.literal("NHWC"),
     dtype: z.enum(["uint8", "uint16", "float32"]),
+    /**
+     * Who resizes: absent, the caller. "graph": `image` is uint8 [1,H,W,3], RGB of any size, and `height` and
+     * `width` are what the graph makes of it.
+     */
+    resize: z.literal("graph").optional(),
   }),
   /** How an image file becomes `image`; exports by mttc before this key do not say it, and read alike. */
   reading: readingSchema.optional(),
@@ -106,7 +111,8 @@ export type MetadataContent = Omit<ModelMetadata, "format" | "version">;
 /** The object as it is written. */
 export function fullMetadata(content: MetadataContent): ModelMetadata {
   const isPlain = content.tasks.every(({ kind }) => kindNamed(kind) === kindNamed(undefined));
-  return { format: METADATA_FORMAT, version: isPlain ? 1 : METADATA_VERSION, ...content };
+  const isAnySize = content.preprocessing.resize !== undefined;
+  return { format: METADATA_FORMAT, version: isAnySize ? METADATA_VERSION : isPlain ? 1 : 2, ...content };
 }
 
 /** The entries of metadata_props. */

@@ -107,15 +107,30 @@ function graphInputs({ input, initializer }: GraphProto): ValueInfoProto[] {
 function inputFaults(graph: GraphProto, { preprocessing }: ModelMetadata): Fault[] {
   const inputs = graphInputs(graph);
   const names = inputs.map(({ name }) => JSON.stringify(name)).join(", ");
-  if (inputs.length !== 1 || inputs[0]?.name !== "image")
+  const [image] = inputs;
+  if (inputs.length !== 1 || image?.name !== "image")
     return [{ code: "E_MODEL_META", message: `expected one input "image", the file has ${names || "none"}` }];
-  const { height, width, channels, dtype } = preprocessing;
+  const { height, width, channels, dtype, resize } = preprocessing;
+  if (resize === "graph") return anySizeFaults(image, preprocessing);
   const batch = fixedBatch(graph) ?? 1;
   if (!(batch >= 1 && batch * height * width * channels <= MAX_IMAGE_NUMBERS))
     return [
       { code: "E_MODEL_META", message: `the file takes ${batch} images at a time, which cannot be given` },
     ];
-  return typeFaults('input "image"', inputs[0], dtype, [undefined, height, width, channels]);
+  return typeFaults('input "image"', image, dtype, [undefined, height, width, channels]);
+}
+
+/** One image of RGB bytes at a time; its height and width must be open, whatever they are called. */
+function anySizeFaults(
+  image: ValueInfoProto,
+  { channels, dtype, greyscale }: ModelMetadata["preprocessing"],
+): Fault[] {
+  const isRgb = channels === 3 && dtype === "uint8" && !greyscale;
+  const [count, ...open] = dimsOf(image)?.slice(0, 3) ?? [];
+  const message = "the metadata says that the graph resizes: then it takes uint8 [1,H,W,3], RGB of any size";
+  if (!isRgb || count !== 1 || open.some((dim) => typeof dim === "number"))
+    return [{ code: "E_MODEL_META", message }];
+  return typeFaults('input "image"', image, dtype, [1, undefined, undefined, channels]);
 }
 
 type Entry = ModelMetadata["tasks"][number];

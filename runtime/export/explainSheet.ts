@@ -40,7 +40,7 @@ export interface SheetLine {
 
 /** Draws an image's row. */
 export async function explainLine(explanation: Explanation, model: ExplainedModel): Promise<SheetLine> {
-  const picture = await shownPicture(explanation.pixels, model.preprocessing);
+  const picture = await shownPicture(explanation, model.preprocessing);
   const maps = explanation.answers.map(({ prediction, heatmap }) => {
     const form = model.tasks.find(({ name }) => name === prediction.task)?.answers;
     const wanted = model.classes?.get(prediction.task);
@@ -96,7 +96,7 @@ function drawHead(canvas: Canvas, title: string, width: number): void {
 
 /** The image as the network takes it, in colours, as large as the sheet shows it. */
 async function shownPicture(
-  bytes: Uint8Array,
+  { pixels: bytes, ...own }: Explanation,
   { height, width, channels, dtype, norm }: ModelMetadata["preprocessing"],
 ): Promise<Picture> {
   const count = channels < 3 ? 1 : 3;
@@ -104,7 +104,7 @@ async function shownPicture(
   const numbers = dtype === "uint8" ? copy : numbersOver(dtype, copy.buffer);
   const scale = dtype === "uint8" ? 1 : 255 / norm;
   const shown = Uint8ClampedArray.from(
-    { length: height * width * count },
+    { length: own.height * own.width * count },
     (_, i) => (numbers[Math.floor(i / count) * channels + (i % count)] ?? 0) * scale,
   );
   const factor = SIDE / Math.max(height, width);
@@ -112,7 +112,7 @@ async function shownPicture(
     width: Math.max(1, Math.round(width * factor)),
     height: Math.max(1, Math.round(height * factor)),
   };
-  const pixels = await sharp(shown, { raw: { height, width, channels: count } })
+  const pixels = await sharp(shown, { raw: { height: own.height, width: own.width, channels: count } })
     .resize(size.width, size.height, { fit: "fill", kernel: factor > 2 ? "cubic" : "lanczos3" })
     .toColourspace("srgb")
     .removeAlpha()

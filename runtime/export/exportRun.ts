@@ -2,6 +2,7 @@
 // Nothing is put in place before every file has been opened, run on real images and found equal to the
 // trainer.
 import { join, resolve } from "node:path";
+import { refuseAnySize } from "../../compiler/export/anySize.ts";
 import { type ExportedFile, exportModel } from "../../compiler/export/exportModel.ts";
 import type { HeatmapWish } from "../../compiler/export/heatmaps.ts";
 import { fullMetadata, type ModelKind } from "../../compiler/export/modelMetadata.ts";
@@ -16,7 +17,7 @@ import type { ExportSource } from "./exportSource.ts";
 import { ParameterValues } from "./parameterValues.ts";
 import { checkParity, type ParityCheck } from "./parity.ts";
 import { parityReference } from "./parityImages.ts";
-import { readerVectors } from "./readerVectors.ts";
+import { ODD_PICTURES, readerVectors, VECTORS_FOLDER } from "./readerVectors.ts";
 import { type FitOptions, fitTasks, type TaskCalibration, type TaskSelection } from "./taskFits.ts";
 
 const LIST_FORMAT = "mttc-export";
@@ -28,6 +29,8 @@ export interface ExportRunOptions extends RuntimeOptions, FitOptions {
   readonly split?: boolean | undefined;
   /** Heat maps to be outputs of the files that take images; `{}`: at the features. Default: none. */
   readonly heatmaps?: HeatmapWish | undefined;
+  /** Put the resize into the files: they take RGB images of any size, one at a time. Default false. */
+  readonly anySize?: boolean | undefined;
   /** Also write `reader-vectors/`: odd pictures with the pixels and answers that training has of them. */
   readonly readerVectors?: boolean | undefined;
 }
@@ -54,14 +57,15 @@ export interface ExportReport {
  * Exports the model of `trainer` as it is now. All files or none are written. E_USAGE for a run without
  * logdir and no `directory`; E_RUN_EXISTS where it holds what is not ours, E_PARITY where one does not agree
  * with the trainer, E_CONFIG for what fitTasks refuses, E_USAGE and E_NOT_DIFFERENTIABLE for heat maps that
- * cannot be, E_FILE and E_DISK where they cannot be written, E_CKPT_MISMATCH where the parameters of a
- * run are not those that this mttc builds of its spec.
+ * cannot be, those of refuseAnySize and readerVectors, E_FILE and E_DISK where they cannot be written,
+ * E_CKPT_MISMATCH where the parameters of a run are not those that this mttc builds of its spec.
  */
 export async function exportRun(
   trainer: ExportSource,
   options: ExportRunOptions = {},
 ): Promise<ExportReport> {
   refuseNoFolder(trainer, options);
+  if (options.anySize) refuseAnySize(trainer.spec, options.split ?? false);
   const manifest = await trainer.manifest();
   const directory = resolve(options.directory ?? join(trainer.directory ?? ".", EXPORT_FOLDER));
   await refuseForeignExport(directory);
@@ -69,10 +73,10 @@ export async function exportRun(
   const fitted = await fitTasks(trainer, manifest, { calibrate: options.calibrate, unsure: wish });
   const classes = fitted.tasks.map(({ description }) => description);
   const values = new ParameterValues(await trainer.parameters(), manifest);
-  const { split = false, heatmaps } = options;
+  const { split = false, heatmaps, anySize } = options;
   const trunk = await trainer.trunk();
   const origin = await exportOrigin(trainer);
-  const files = exportModel(trainer.spec, classes, values, { split, trunk, origin, heatmaps });
+  const files = exportModel(trainer.spec, classes, values, { split, trunk, origin, heatmaps, anySize });
   values.refuseUnused();
   const plain = split ? exportModel(trainer.spec, classes, values, { split, trunk, fold: false }) : [];
   const features = plain.filter(({ metadata: { kind } }) => kind === "trunk" || kind === "shared");
@@ -100,9 +104,11 @@ export async function exportRun(
   const { calibration, unsure } = fitted;
   return {
     ...{ directory, images, files: files.map(describeFile), checks, calibration, unsure },
-    notes: [...fitted.notes, ...notes],
+    notes: [...fitted.notes, ...notes, ...(options.readerVectors ? [VECTORS_NOTE] : [])],
   };
 }
+
+const VECTORS_NOTE = `${VECTORS_FOLDER}/ holds ${ODD_PICTURES.length} odd pictures, and what training sees of each`;
 
 /** A run without logdir lies in a temporary folder, which goes when the trainer is closed. */
 function refuseNoFolder(trainer: ExportSource, { directory }: ExportRunOptions): void {

@@ -57,7 +57,8 @@ export async function checkParity(
     const ours: Tensors = new Map([["image", image]]);
     const theirs: Tensors = new Map([["image", image]]);
     for (const [entry, graph] of exported) {
-      const actual = await runNamed(host, graph, ours);
+      const isAnySize = entry.metadata.preprocessing.resize === "graph";
+      const actual = isAnySize ? await runSingly(host, graph, image) : await runNamed(host, graph, ours);
       const features = truth.get(entry.file);
       const right = features ? await runNamed(host, features, theirs) : undefined;
       for (const [output, { data }] of actual) {
@@ -110,6 +111,40 @@ async function runNamed(host: OrtHost, { name, inputs }: NamedGraph, known: Tens
     return [input, tensor] as const;
   });
   return await host.run(name, Object.fromEntries(feeds));
+}
+
+/** A file for images of any size, one image at a time, of the network's own size: then nothing is resized. */
+async function runSingly(host: OrtHost, graph: NamedGraph, images: HostTensor): Promise<Tensors> {
+  const count = images.shape[0] ?? 0;
+  const rows: Tensors[] = [];
+  for (let i = 0; i < count; i++)
+    rows.push(await runNamed(host, graph, new Map([["image", asRgb(rowsOf(images, i, 1))]])));
+  return new Map(
+    [...(rows[0] ?? [])].map(
+      ([
+        name,
+        {
+          shape: [, ...rest],
+        },
+      ]) => {
+        const data = Float32Array.from(rows.flatMap((row) => Array.from(row.get(name)?.data ?? [], Number)));
+        return [name, { dtype: "float32", shape: [count, ...rest], data }];
+      },
+    ),
+  );
+}
+
+/** Images [N,H,W,C] as RGB: those of C channels other than 3 are of grey, the same in all. */
+function asRgb({
+  dtype,
+  shape: [count = 0, height = 0, width = 0, channels = 0],
+  data,
+}: HostTensor): HostTensor {
+  if (channels === 3) return { dtype, shape: [count, height, width, 3], data };
+  const pixels = Uint8Array.from({ length: count * height * width * 3 }, (_, i) =>
+    Number(data[Math.floor(i / 3) * channels]),
+  );
+  return { dtype, shape: [count, height, width, 3], data: pixels };
 }
 
 /** Of one output on one batch. */

@@ -3,7 +3,13 @@
 import { availableParallelism } from "node:os";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { readImageFile } from "../images/imageFile.ts";
-import { decodeImage, type ImageFormat, imageBytes, restrictImageLibrary } from "../images/images.ts";
+import {
+  decodeImage,
+  decodeWhole,
+  type ImageFormat,
+  restrictImageLibrary,
+  type WholeImage,
+} from "../images/images.ts";
 
 /**
  * An image to predict: the path of a file, a file under another name in results, or the bytes of a JPEG, PNG,
@@ -27,6 +33,9 @@ export interface ReadBatch {
   /** Their places among the inputs of the batch. */
   readonly places: readonly number[];
   readonly pixels: Uint8Array<ArrayBuffer>;
+  /** Size of each image. */
+  readonly height: number;
+  readonly width: number;
   readonly faults: readonly ImageFault[];
 }
 
@@ -40,40 +49,43 @@ const IMAGES_PER_CORE = 2;
 /** Decoding the largest image that is read takes seconds; what takes this long hangs (a lost file server). */
 const STUCK_MS = 60_000;
 
-/** Reads images of one format. */
+/** Reads images of one format, or each at its own size: then one at a time. */
 export class InputReader {
   readonly #format: ImageFormat;
+  readonly #isOwnSize: boolean;
 
-  constructor(format: ImageFormat) {
+  constructor(format: ImageFormat, isOwnSize = false) {
     this.#format = format;
+    this.#isOwnSize = isOwnSize;
     restrictImageLibrary();
   }
 
   /** Reads `inputs`, the first of which has the number `first`. Rejects for faults of mttc alone. */
   async read(inputs: readonly ImageInput[], first: number): Promise<ReadBatch> {
-    const results = new Array<Uint8Array | MttcError>(inputs.length);
+    const results = new Array<WholeImage | MttcError>(inputs.length);
     let next = 0;
     const work = async (): Promise<void> => {
       for (let i = next++; i < inputs.length; i = next++)
         results[i] = await this.#readOne(inputs[i] ?? "", inputName(inputs[i] ?? "", first + i));
     };
     await Promise.all(Array.from({ length: IMAGES_PER_CORE * availableParallelism() }, work));
-    const good = results.filter((result) => result instanceof Uint8Array);
-    const size = imageBytes(this.#format);
+    const good = results.flatMap((result) => (result instanceof MttcError ? [] : [result]));
+    const { height, width } = good[0] ?? this.#format;
+    const size = good[0]?.pixels.length ?? 0;
     const pixels = new Uint8Array(good.length * size);
-    for (const [i, image] of good.entries()) pixels.set(image, i * size);
+    for (const [i, image] of good.entries()) pixels.set(image.pixels, i * size);
     const named = results.map((result, i) => ({ file: inputName(inputs[i] ?? "", first + i), result }));
     return {
-      names: named.flatMap(({ file, result }) => (result instanceof Uint8Array ? [file] : [])),
-      places: results.flatMap((result, place) => (result instanceof Uint8Array ? [place] : [])),
-      pixels,
+      names: named.flatMap(({ file, result }) => (result instanceof MttcError ? [] : [file])),
+      places: results.flatMap((result, place) => (result instanceof MttcError ? [] : [place])),
+      ...{ pixels, height, width },
       faults: named.flatMap(({ file, result }) =>
         result instanceof MttcError ? [{ file, error: result }] : [],
       ),
     };
   }
 
-  async #readOne(input: ImageInput, name: string): Promise<Uint8Array | MttcError> {
+  async #readOne(input: ImageInput, name: string): Promise<WholeImage | MttcError> {
     const { promise: stuck, cancel } = failAfter(STUCK_MS, name);
     try {
       return await Promise.race([this.#decode(input, name), stuck]);
@@ -85,9 +97,11 @@ export class InputReader {
     }
   }
 
-  async #decode(input: ImageInput, name: string): Promise<Uint8Array> {
+  async #decode(input: ImageInput, name: string): Promise<WholeImage> {
     const bytes = await encodedBytes(input);
-    return await decodeImage(bytes, this.#format, name);
+    if (this.#isOwnSize) return await decodeWhole(bytes, this.#format, name);
+    const { height, width } = this.#format;
+    return { pixels: await decodeImage(bytes, this.#format, name), height, width };
   }
 }
 

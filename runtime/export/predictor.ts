@@ -53,8 +53,10 @@ export interface ImageHeatmap {
 /** An image with what the model says of it, and why. */
 export interface Explanation {
   readonly file: string;
-  /** Bytes of the image as the model takes it: [height, width, channels] of its `preprocessing`. */
+  /** Bytes of the image as the model takes it: [height, width, channels]. */
   readonly pixels: Uint8Array;
+  readonly height: number;
+  readonly width: number;
   /** In the order of the tasks. */
   readonly answers: readonly { readonly prediction: Prediction; readonly heatmap: ImageHeatmap }[];
 }
@@ -62,7 +64,7 @@ export interface Explanation {
 /** An image as the model was given it, and the bare numbers of its answers. */
 export interface SeenImage {
   readonly file: string;
-  /** Bytes of the image as the model takes it: [height, width, channels] of its `preprocessing`. */
+  /** Bytes of the image as the model takes it: [height, width, channels]. */
   readonly pixels: Uint8Array;
   readonly height: number;
   readonly width: number;
@@ -99,8 +101,9 @@ export class Predictor implements AsyncDisposable {
     this.tasks = metadata.tasks.map(taskOfServed);
     this.#process = opened;
     this.#fixedBatch = batch;
-    const { height, width, channels, greyscale, dtype } = metadata.preprocessing;
-    this.#reader = new InputReader({ height, width, channels, greyscale, depth: dtype });
+    const { height, width, channels, greyscale, dtype, resize } = metadata.preprocessing;
+    const format = { height, width, channels, greyscale, depth: dtype };
+    this.#reader = new InputReader(format, resize === "graph");
   }
 
   /**
@@ -164,9 +167,9 @@ export class Predictor implements AsyncDisposable {
 
   /** The same as bare numbers, with what the model was given. Throws as `predict`. */
   async *see(images: readonly ImageInput[], options: PredictOptions = {}): AsyncGenerator<SeenImage> {
-    const { height, width } = this.metadata.preprocessing;
     const outputs = this.metadata.tasks.map(({ output }) => output);
     for await (const { batch, tensors } of this.#batches(images, outputs, options)) {
+      const { height, width } = batch;
       const size = batch.pixels.length / batch.names.length;
       for (const [row, file] of batch.names.entries()) {
         const numbers = this.metadata.tasks.flatMap(({ output }, t) => {
@@ -196,6 +199,7 @@ export class Predictor implements AsyncDisposable {
         yield {
           file,
           pixels: batch.pixels.slice(row * size, (row + 1) * size),
+          ...{ height: batch.height, width: batch.width },
           answers: drawn.map(({ task, output, heatmap }) => ({
             prediction: toPrediction(file, task, { output, tensor: tensors.get(output) }, row, this.file),
             heatmap: toHeatmap(file, heatmap, tensors.get(heatmap.output), row, this.file),
@@ -247,7 +251,7 @@ export class Predictor implements AsyncDisposable {
         onFault(fault);
       }
       if (batch.names.length === 0) continue;
-      const run = this.#run(batch.pixels, batch.names.length, outputs);
+      const run = this.#run(batch, outputs);
       yield { batch, tensors: await Promise.race([run, interrupt]) };
     }
   }
@@ -268,11 +272,10 @@ export class Predictor implements AsyncDisposable {
 
   /** A batch of a fixed size is filled up with black images. */
   async #run(
-    pixels: Uint8Array<ArrayBuffer>,
-    count: number,
+    { pixels, names: { length: count }, height, width }: ReadBatch,
     outputs: readonly string[],
   ): Promise<Map<string, HostTensor>> {
-    const { height, width, channels, dtype } = this.metadata.preprocessing;
+    const { channels, dtype } = this.metadata.preprocessing;
     const images = this.#fixedBatch ?? count;
     const filled = new Uint8Array((pixels.length / count) * images);
     filled.set(pixels);

@@ -65,7 +65,7 @@ export async function readerVectors(
   const seen: SeenImage[] = [];
   await using predictor = await Predictor.openBytes(model.file, model.bytes, runtime);
   for await (const image of predictor.see(inputs)) seen.push(image);
-  const { height, width } = model.metadata.preprocessing;
+  const { height, width, resize } = model.metadata.preprocessing;
   const files = new Map<string, Uint8Array>(
     ODD_PICTURES.map(({ file }, i) => [file, originals[i] ?? new Uint8Array()]),
   );
@@ -77,8 +77,12 @@ export async function readerVectors(
     files.set(name, await pngOf(image));
     images.push({ ...picture, seen: name, answers: Object.fromEntries(image.numbers) });
   }
-  const head = { format: VECTORS_FORMAT, version: VECTORS_VERSION, model: model.file, size: [height, width] };
-  files.set(VECTORS_FILE, new TextEncoder().encode(`${JSON.stringify({ ...head, images }, null, 1)}\n`));
+  const head = { format: VECTORS_FORMAT, version: VECTORS_VERSION, model: model.file };
+  const size = resize === "graph" ? null : [height, width];
+  files.set(
+    VECTORS_FILE,
+    new TextEncoder().encode(`${JSON.stringify({ ...head, size, images }, null, 1)}\n`),
+  );
   return new Map([...files].map(([name, bytes]) => [`${VECTORS_FOLDER}/${name}`, bytes]));
 }
 

@@ -18,7 +18,7 @@ import {
 } from "./imageFormat.ts";
 import { headerSize } from "./imageLayout.ts";
 import { isTiff } from "./tiff/tiffDirectory.ts";
-import { decodeTiff } from "./tiff/tiffImage.ts";
+import { decodeTiff, tiffSize } from "./tiff/tiffImage.ts";
 
 export { type ImageFormat, imageBytes, imageFormat };
 
@@ -98,6 +98,43 @@ export async function decodeImage(
   const stored = imageNumbers(imageDepth(format), numbers.length);
   stored.set(numbers);
   return bytesOf(read === channels ? stored : repeatChannel(stored, channels));
+}
+
+/** An image as it is stored, upright: bytes [height,width,3] of RGB. */
+export interface WholeImage {
+  readonly pixels: Uint8Array;
+  readonly height: number;
+  readonly width: number;
+}
+
+/**
+ * Decodes an image to 8-bit RGB at its own size: all of decodeImage but grey and resize. `least` is the size
+ * that it will be brought to. Throws as decodeImage.
+ */
+export async function decodeWhole(
+  bytes: Buffer,
+  least: Pick<ImageFormat, "height" | "width" | "maxPixels">,
+  path: string,
+): Promise<WholeImage> {
+  const refuse = refusalOf(path, undefined);
+  const format = { ...least, channels: 3, greyscale: false };
+  if (isTiff(bytes)) {
+    const [height, width] = await tiffSize(bytes, format, refuse);
+    return { pixels: bytesOf(await decodeTiff(bytes, { ...format, height, width }, refuse)), height, width };
+  }
+  const open = opener(bytes, format, refuse);
+  await checkHeader(open, bytes, format, refuse);
+  const decoded = await open()
+    .flatten({ background: ALPHA_BACKGROUND })
+    .toColourspace("srgb")
+    .raw({ depth: "uchar" })
+    .toBuffer({ resolveWithObject: true })
+    .catch((cause: unknown) => {
+      throw refuse("E_IMG_TRUNCATED", `the image is damaged or cut short: ${reasonOf(cause)}`, cause);
+    });
+  const { height, width, channels } = decoded.info;
+  if (channels !== 3) throw new InternalError(`${path}: decoded to ${channels} channels`);
+  return { pixels: decoded.data, height, width };
 }
 
 /** Opens the image anew for each use; a BMP, which the image library does not read, is decoded once. */

@@ -70,6 +70,17 @@ export async function decodeTiff(bytes: Buffer, format: ImageFormat, refuse: Ref
   return image;
 }
 
+/** Height and width of the image of a TIFF, upright. Throws what decodeTiff throws of the directory alone. */
+export async function tiffSize(
+  bytes: Buffer,
+  format: ImageFormat,
+  refuse: Refuse,
+): Promise<readonly [height: number, width: number]> {
+  const layout = await readTiffLayout(bytes, format, refuse);
+  checkFormat(layout, format, refuse);
+  return orientedSize(layout);
+}
+
 /** Before anything is resized, so that no neighbour takes a part of what is missing. */
 function fillMissing(
   plane: ImageNumbers,
