@@ -30,7 +30,7 @@ export function readTrainingCheckpoint(bytes: Uint8Array, file: string): Trainin
   try {
     return new FlatReader(bytes).checkpoint();
   } catch (error) {
-    if (error instanceof RangeError) throw corrupt("is cut short, or an offset leads out of it", file, error);
+    if (error instanceof RangeError) throw corrupt(BEYOND, file, error);
     if (error instanceof UnreadableError) throw corrupt(error.message, file, error);
     throw error;
   }
