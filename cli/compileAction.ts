@@ -1,6 +1,13 @@
 // What `mttc compile` does: labels and models -> bundle -> folder, with a report.
 import { resolve } from "node:path";
-import { BUNDLE_FORMAT, MANIFEST_FILE, type Target } from "../compiler/bundle/manifest.ts";
+import { stateMetadata } from "../compiler/bundle/bundleFiles.ts";
+import {
+  BUNDLE_FORMAT,
+  MANIFEST_FILE,
+  STATE_FILE,
+  type StoredManifest,
+  type Target,
+} from "../compiler/bundle/manifest.ts";
 import { compile } from "../compiler/compile.ts";
 import { type Fault, formatFault } from "../compiler/diagnostics.ts";
 import { TARGET_TRAITS } from "../compiler/lower/targets.ts";
@@ -8,10 +15,8 @@ import { specWarnings } from "../compiler/spec/specWarnings.ts";
 import { visibleText } from "../compiler/visibleText.ts";
 import { refuseForeignFolder } from "../runtime/files/ownOutput.ts";
 import { readForeignModels } from "../runtime/models/foreignModels.ts";
-import { readUpToDate, STATE_FILE, writeBundleDirectory } from "../runtime/runs/bundleDirectory.ts";
+import { readUpToDate, writeBundleDirectory } from "../runtime/runs/bundleDirectory.ts";
 import { compilationKey } from "../runtime/runs/compilationKey.ts";
-import { stateMetadata } from "../runtime/runs/foreignState.ts";
-import type { StoredManifest } from "../runtime/runs/manifestReading.ts";
 import type { Experiment } from "../runtime/train/experiment.ts";
 import { InitialWeights } from "../runtime/train/initialWeights.ts";
 import { dumpTrace, joinTraces, type StageTime, timingTrace } from "./graphDump.ts";

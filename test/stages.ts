@@ -23,6 +23,8 @@ export const COMPILER_STAGES: readonly (readonly string[])[] = [
   ["export"],
   ["ortTraining"],
   ["compile.ts"],
+  ["compileText.ts"],
+  ["mttcCompiler.ts"],
   ["inspect"],
 ];
 /** The same for the runtime. */

@@ -10,6 +10,8 @@ import type { Spec } from "../spec/schema.ts";
 export const BUNDLE_FORMAT = "mttc-bundle";
 /** Its file in the bundle's folder. */
 export const MANIFEST_FILE = "manifest.json";
+/** What training starts from. */
+export const STATE_FILE = "state.safetensors";
 /** Rises when a reader of before would misread a bundle; olderManifest.ts reads what was written before. */
 export const BUNDLE_VERSION = 2;
 
@@ -161,6 +163,18 @@ export interface Manifest {
   /** Absent without an imported fcn, and in bundles of before this was kept. */
   readonly trunk?: TrunkEntry;
   readonly spec: Spec;
+}
+
+/** The manifest as written: with size and SHA-256 of every other file. */
+export interface StoredManifest extends Manifest {
+  readonly files: Readonly<Record<string, { readonly bytes: number; readonly sha256: string }>>;
+  /**
+   * What it was compiled from (runtime/runs/compilationKey.ts), and SHA-256 of the rest of the manifest as
+   * JSON; absent of what compileText.ts gives.
+   */
+  readonly compiled?: { readonly key: string; readonly sha256: string };
+  /** What drivers put into the metadata of states that they save (bundleFiles.ts); a run's own has none. */
+  readonly checkpoint?: Readonly<Record<string, string>>;
 }
 
 /** Everything that `mttc compile` writes, in memory. */

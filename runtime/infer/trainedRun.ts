@@ -3,7 +3,7 @@
 // training labels nor their images; a run may train meanwhile.
 import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Manifest } from "../../compiler/bundle/manifest.ts";
+import type { Manifest, StoredManifest } from "../../compiler/bundle/manifest.ts";
 import { tasksOf } from "../../compiler/bundle/manifestTasks.ts";
 import { compile } from "../../compiler/compile.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
@@ -23,7 +23,6 @@ import { refuseOtherTensors } from "../runs/checkpointTensors.ts";
 import { readFingerprint } from "../runs/fingerprint.ts";
 import { refuseDivergedCheckpoint } from "../runs/finiteTensors.ts";
 import { readFrozen } from "../runs/frozenWeights.ts";
-import type { StoredManifest } from "../runs/manifestReading.ts";
 import { storedParameters } from "../runs/parameterTensors.ts";
 import { RunFolder } from "../runs/runFolder.ts";
 import { stampRows } from "../runs/runSources.ts";

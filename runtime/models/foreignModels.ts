@@ -6,12 +6,12 @@ import { dirname, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
 import { METADATA_KEY, readMetadata, taskOfServed } from "../../compiler/export/modelMetadata.ts";
-import type { Graph } from "../../compiler/ir/types.ts";
 import type { Teacher } from "../../compiler/model/distillation.ts";
+import { foreignTrunk, refuseBytes } from "../../compiler/model/foreignTrunk.ts";
 import { type ImportedTrunk, importedFcn } from "../../compiler/model/importedTrunk.ts";
 import { outputName, type TaskClasses } from "../../compiler/model/network.ts";
 import { expectsBytePixels } from "../../compiler/model/pixelArithmetic.ts";
-import { type CutGraph, prepareTrunk } from "../../compiler/model/prepareTrunk.ts";
+import type { CutGraph } from "../../compiler/model/prepareTrunk.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { cutTrunk } from "../../compiler/read/onnx/cutTrunk.ts";
 import { type ImportedModel, type ImportOptions, importModel } from "../../compiler/read/onnx/importModel.ts";
@@ -108,28 +108,7 @@ async function readTrunk(spec: ForeignSpec, settings: ImportedFcn, path: string)
   const model = isKerasPath(path)
     ? await readKeras(spec, settings, path)
     : readOnnxTrunk(spec, settings, path);
-  if (settings.layout !== "auto" && settings.layout !== model.layout)
-    throw new MttcError({
-      code: "E_MODEL_SHAPE",
-      message: `the model takes ${model.layout}, the spec says ${settings.layout}`,
-      at: { file: path, path: "fcn.layout" },
-    });
-  for (const key of ["mean", "std"] as const) {
-    const count = settings[key]?.length ?? 1;
-    if (count !== 1 && count !== networkChannels(spec))
-      throw new MttcError({
-        code: "E_CONFIG",
-        message: `expected one number, or ${networkChannels(spec)} (channels), found ${count}`,
-        at: { path: `fcn.${key}` },
-      });
-  }
-  const { graph } = model;
-  refuseBytes(graph, path, "fcn", spec.sobel ? "sobel" : undefined, spec);
-  return prepareTrunk(
-    { ...model, notes: [...model.notes, ...normNotes(spec, settings, graph)] },
-    spec,
-    settings,
-  );
+  return foreignTrunk(model, spec, settings, path);
 }
 
 function readOnnxTrunk(spec: ForeignSpec, settings: ImportedFcn, path: string): CutGraph {
@@ -163,36 +142,6 @@ function importOptions(spec: ForeignSpec, { file, externalData }: ModelFile, out
   return { file, imshape, channels: networkChannels(spec), batch: "N", externalData, output };
 }
 
-/**
- * A trunk without batch norms has nothing that `batchnorm: train` could train: say how to export one that
- * has.
- */
-function normNotes(spec: ForeignSpec, settings: ImportedFcn, graph: Graph): string[] {
-  const hasNorm = graph.nodes.some((node) => node.op.traits.includes("runningStatistics"));
-  if (settings.batchnorm !== "train") return [];
-  if (spec.train_fcn === false) return ["batchnorm: train has no effect on a frozen fcn (train_fcn: false)"];
-  if (hasNorm) return [];
-  return [
-    "batchnorm: train finds no batch norm: PyTorch's default export folds them into the convolutions. Export with " +
-      "torch.onnx.export(model.eval(), (image,), file, dynamo=True, optimize=False, " +
-      'dynamic_shapes=({0: torch.export.Dim("batch")},))',
-  ];
-}
-
-/** A model that takes bytes prepares them itself: nothing can come before, and other numbers are none. */
-function refuseBytes(
-  graph: Graph,
-  path: string,
-  key: ModelKey,
-  before: string | undefined,
-  spec: ForeignSpec,
-): void {
-  const reason = spec.bit_depth === 8 ? before : `bit_depth ${spec.bit_depth}`;
-  if (graph.inputs[0]?.type.dtype !== "uint8" || reason === undefined) return;
-  const message = `the model takes bytes and prepares them itself, which leaves no place for ${reason}`;
-  throw new MttcError({ code: "E_MODEL_SHAPE", message, at: { file: path, path: key } });
-}
-
 /** The output that would do, for messages: of the first task that can be distilled. */
 function expectedOutput([task]: readonly Task[]): string {
   return task ? `"${outputName(task, task.served.name)}"` : "for a task that can be distilled";
@@ -206,7 +155,7 @@ async function readTeacher(spec: ForeignSpec, path: string, classes: TaskClasses
   const { graph, layout, listed, hash } = isKerasPath(path)
     ? await readKerasTeacher(spec, path)
     : readOnnxTeacher(spec, path);
-  refuseBytes(graph, path, "teacher", undefined, spec);
+  refuseBytes(graph, { file: path, path: "teacher" }, undefined, spec);
   const named = new Map(graph.outputs.map(({ name, value }) => [name, value]));
   const outputs = new Map<string, string>();
   const tasks = openTasks(classes).filter(({ distil }) => distil !== undefined);

@@ -3,7 +3,13 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Bundle, MANIFEST_FILE } from "../../compiler/bundle/manifest.ts";
+import { manifestText } from "../../compiler/bundle/bundleFiles.ts";
+import {
+  type Bundle,
+  MANIFEST_FILE,
+  STATE_FILE,
+  type StoredManifest,
+} from "../../compiler/bundle/manifest.ts";
 import { CONSTANTS_FILE } from "../../compiler/bundle/writeBundle.ts";
 import { safetensorsPieces } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
@@ -16,9 +22,7 @@ import {
 } from "../files/fileContent.ts";
 import { fileError } from "../files/fileSystem.ts";
 import { restoreReplaced } from "../files/leftovers.ts";
-import { damaged, parseManifest, type StoredManifest } from "./manifestReading.ts";
-
-export const STATE_FILE = "state.safetensors";
+import { damaged, parseManifest } from "./manifestReading.ts";
 
 export interface WriteBundleOptions {
   /** Leave the initial state out: a run's folder, whose checkpoints hold its state, has no use for it. */
@@ -44,7 +48,7 @@ export async function writeBundleDirectory(
   for (const [name, content] of contents) files[name] = await describeContent(content);
   const facts: StoredManifest = { ...bundle.manifest, ...(checkpoint && { checkpoint }), files };
   const manifest = key === undefined ? facts : { ...facts, compiled: { key, sha256: factsHash(facts) } };
-  const text = new TextEncoder().encode(`${JSON.stringify(manifest, null, 1)}\n`);
+  const text = new TextEncoder().encode(manifestText(manifest));
   await writeDirectoryAtomically(directory, contents.set(MANIFEST_FILE, text), { replace: true });
   return manifest;
 }

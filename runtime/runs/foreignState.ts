@@ -3,30 +3,17 @@
 // what is read, from untrusted bytes.
 import { createHash } from "node:crypto";
 import { z } from "zod";
+import { STATE_FORMAT, STATE_VERSION } from "../../compiler/bundle/bundleFiles.ts";
 import { decodeSafetensors, type StoredTensor } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
-import type { TaskClasses } from "../../compiler/model/network.ts";
-import type { Spec } from "../../compiler/spec/schema.ts";
-import { openTasks } from "../../compiler/tasks/openTask.ts";
 import type { TaskDescription } from "../../compiler/tasks/task.ts";
 import { fileError, nodeFileSystem } from "../files/fileSystem.ts";
 import { parseJson } from "../files/jsonText.ts";
-import type { Fingerprint, ModelHashes } from "./fingerprint.ts";
+import type { Fingerprint } from "./fingerprint.ts";
 
-const FORMAT = "mttc-state";
-const VERSION = 1;
 /** Deepest nesting of an experiment; specs nest half as deep. */
 const MAX_DEPTH = 40;
 const MAX_STEPS = 1e12;
-
-/** What a bundle was compiled from, as far as a state depends on it. */
-export interface CompiledFrom {
-  readonly spec: Spec;
-  readonly classes: TaskClasses;
-  readonly models: ModelHashes;
-  /** SHA-256 of the weights of `init_from`; undefined where it begins with drawn ones. */
-  readonly initial: string | undefined;
-}
 
 /** A foreign state; what it does not say is undefined. */
 export interface ForeignState {
@@ -51,18 +38,6 @@ export interface ForeignOrigin {
   readonly driver: string;
 }
 
-/** The manifest's `checkpoint`: what a driver puts into the metadata of a state that it saves. */
-export function stateMetadata({ spec, classes, models, initial }: CompiledFrom): Record<string, string> {
-  const { trunk, teacher } = models;
-  const experiment = {
-    spec,
-    models: { ...(trunk && { fcn: trunk.hash }), ...(teacher && { teacher: teacher.hash }) },
-    tasks: openTasks(classes).map(({ description }) => description),
-    initial: initial ?? null,
-  };
-  return { format: FORMAT, version: String(VERSION), experiment: JSON.stringify(experiment) };
-}
-
 const experimentSchema = z.object({
   spec: z.record(z.string(), z.unknown()),
   models: z.object({ fcn: z.string().optional(), teacher: z.string().optional() }),
@@ -75,8 +50,8 @@ const count = z
   .transform(Number)
   .refine((value) => value <= MAX_STEPS, `expected at most ${MAX_STEPS}`);
 const metadataSchema = z.object({
-  format: z.literal(FORMAT),
-  version: z.literal(String(VERSION)),
+  format: z.literal(STATE_FORMAT),
+  version: z.literal(String(STATE_VERSION)),
   experiment: z.string(),
   steps: count,
   steps_per_epoch: count.refine((value) => value > 0, "expected at least 1"),
@@ -97,15 +72,15 @@ export async function readForeignState(file: string): Promise<ForeignState> {
   }
   const { tensors, metadata } = decodeSafetensors(bytes, file);
   // Libraries write metadata of their own: {"format": "pt"}.
-  const isSilent = metadata.format !== FORMAT;
+  const isSilent = metadata.format !== STATE_FORMAT;
   const sha256 = createHash("sha256").update(bytes).digest("hex");
   return { file, sha256, tensors, origin: isSilent ? undefined : readOrigin({ ...metadata }, file) };
 }
 
 function readOrigin(metadata: Readonly<Record<string, string>>, file: string): ForeignOrigin {
   const { format, version } = metadata;
-  if (format === FORMAT && /^\d+$/.test(version ?? "") && Number(version) > VERSION) {
-    const message = `is a state of version ${version}, this mttc reads ${VERSION}`;
+  if (format === STATE_FORMAT && /^\d+$/.test(version ?? "") && Number(version) > STATE_VERSION) {
+    const message = `is a state of version ${version}, this mttc reads ${STATE_VERSION}`;
     throw new MttcError({ code: "E_CKPT_MISMATCH", message, at: { file }, hint: "update mttc" });
   }
   const parsed = metadataSchema.safeParse(metadata);

@@ -1,19 +1,10 @@
 // manifest.json of a bundle, from bytes to what today's mttc knows of one: checked as far as it is used
 // before it is believed, and brought up to date where an earlier version wrote it.
 import { z } from "zod";
-import { BUNDLE_FORMAT, BUNDLE_VERSION, type Manifest } from "../../compiler/bundle/manifest.ts";
+import { BUNDLE_FORMAT, BUNDLE_VERSION, type StoredManifest } from "../../compiler/bundle/manifest.ts";
 import { type OlderManifest, upgradeManifest } from "../../compiler/bundle/olderManifest.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { kindNamed } from "../../compiler/tasks/openTask.ts";
-
-/** The manifest as written: with size and SHA-256 of every other file. */
-export interface StoredManifest extends Manifest {
-  readonly files: Readonly<Record<string, { readonly bytes: number; readonly sha256: string }>>;
-  /** What it was compiled from (compilationKey.ts), and SHA-256 of the rest of the manifest as JSON. */
-  readonly compiled?: { readonly key: string; readonly sha256: string };
-  /** What drivers put into the metadata of states that they save (foreignState.ts); a run's own has none. */
-  readonly checkpoint?: Readonly<Record<string, string>>;
-}
 
 const tensor = {
   name: z.string(),

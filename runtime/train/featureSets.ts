@@ -2,6 +2,7 @@
 // that tells one folder of features from another.
 import { createHash } from "node:crypto";
 import { imageSize } from "../../compiler/augment/augmentGraph.ts";
+import type { StoredManifest } from "../../compiler/bundle/manifest.ts";
 import { CONSTANTS_FILE } from "../../compiler/bundle/writeBundle.ts";
 import { InternalError } from "../../compiler/diagnostics.ts";
 import { augmentSettings } from "../../compiler/spec/augmentKeys.ts";
@@ -12,7 +13,6 @@ import type { ListedImage } from "../images/listedImage.ts";
 import type { OrtHost } from "../ort/ortHost.ts";
 import { providerTraits } from "../ort/provider.ts";
 import { type RecordKind, SHARD_VERSION } from "../packs/packShard.ts";
-import type { StoredManifest } from "../runs/manifestReading.ts";
 import { listedImages, type Splits } from "../tables/imageRows.ts";
 
 /** Images, and what is kept of each. */

@@ -1,7 +1,7 @@
 // The bundle that a session trains with: compiled now and written to its folder, or the one that lies there
 // where it is up to date. Comes between ONNX Runtime's start and the device's tensors.
 import { join } from "node:path";
-import type { Bundle } from "../../compiler/bundle/manifest.ts";
+import type { Bundle, StoredManifest } from "../../compiler/bundle/manifest.ts";
 import { compile } from "../../compiler/compile.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";
 import type { Spec, StepSpec } from "../../compiler/spec/schema.ts";
@@ -11,7 +11,6 @@ import type { OrtHost } from "../ort/ortHost.ts";
 import { readUpToDate, writeBundleDirectory } from "../runs/bundleDirectory.ts";
 import { compilationKey } from "../runs/compilationKey.ts";
 import { writeFrozen } from "../runs/frozenWeights.ts";
-import type { StoredManifest } from "../runs/manifestReading.ts";
 import { BUNDLE_FOLDER } from "../runs/runFolder.ts";
 import {
   compileForHost,

@@ -3,6 +3,7 @@
 import { rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
+import type { StoredManifest } from "../../compiler/bundle/manifest.ts";
 import { tasksOf } from "../../compiler/bundle/manifestTasks.ts";
 import type { ImportedTrunk } from "../../compiler/model/importedTrunk.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";
@@ -25,7 +26,6 @@ import { readDownstream } from "../probes/downstreamTable.ts";
 import type { ProbeLabels } from "../probes/probeLabels.ts";
 import { type Fingerprint, fingerprintOf } from "../runs/fingerprint.ts";
 import { readFrozen } from "../runs/frozenWeights.ts";
-import type { StoredManifest } from "../runs/manifestReading.ts";
 import { BUNDLE_FOLDER } from "../runs/runFolder.ts";
 import type { RunInit } from "../runs/runOrigin.ts";
 import { checkSources } from "../runs/runSources.ts";

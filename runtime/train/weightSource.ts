@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { evaluatedState, MANIFEST_FILE, type Manifest } from "../../compiler/bundle/manifest.ts";
+import { evaluatedState, MANIFEST_FILE, type Manifest, STATE_FILE } from "../../compiler/bundle/manifest.ts";
 import { tasksOf } from "../../compiler/bundle/manifestTasks.ts";
 import type { GraphProto } from "../../compiler/codec/onnxSchema.ts";
 import { decodeModelProto } from "../../compiler/codec/protobuf.ts";
@@ -14,7 +14,7 @@ import type { SourceTensor, WeightSource } from "../../compiler/model/adoptedWei
 import { readTensorData } from "../../compiler/read/onnx/tensorValues.ts";
 import { fileError, isThere } from "../files/fileSystem.ts";
 import { readModelFile } from "../models/modelFile.ts";
-import { readBundleDirectory, STATE_FILE } from "../runs/bundleDirectory.ts";
+import { readBundleDirectory } from "../runs/bundleDirectory.ts";
 import { type CheckpointWanted, choiceText, readCheckpoint } from "../runs/checkpointChoice.ts";
 import { CHECKPOINT_NAME, type LoadedCheckpoint } from "../runs/checkpoints.ts";
 import { refuseDivergedCheckpoint } from "../runs/finiteTensors.ts";

@@ -1,10 +1,10 @@
 // A run in mixed precision is the same run on CUDA and on the CPU: checkpoints go from one to the other, only
 // the loss scaling stays behind or begins afresh.
 import { expect, test } from "vitest";
+import type { StoredManifest } from "../../compiler/bundle/manifest.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import { LOSS_SCALE, LOSS_SCALING, SCALED_STEPS } from "../../compiler/step/lossScaling.ts";
 import type { LoadedCheckpoint } from "../../runtime/runs/checkpoints.ts";
-import type { StoredManifest } from "../../runtime/runs/manifestReading.ts";
 import { FRESH_EPOCH } from "../../runtime/train/epochLoop.ts";
 import { readCheckpointState } from "../../runtime/train/progress.ts";
 import { rejection } from "../ort/rejection.ts";
