@@ -1,5 +1,5 @@
-// The compiler by itself: the text of a spec -> the files of a bundle, in memory. No file is opened and no clock
-// read: it runs wherever JavaScript does, and gives the bytes that `mttc compile` writes.
+// The compiler by itself: the text of a spec -> the files of a bundle, in memory. No file is opened and no
+// clock read: it runs wherever JavaScript does, and gives the bytes that `mttc compile` writes.
 import { bundleFiles, hashOfBytes, stateMetadata } from "./bundle/bundleFiles.ts";
 import type { StoredManifest } from "./bundle/manifest.ts";
 import { type CompileOptions, compile } from "./compile.ts";

@@ -12,6 +12,7 @@ interface Packed {
   readonly files: readonly { readonly path: string }[];
 }
 
+const PAGES = ["README.md", "LICENSE", "docs/compiler.md", "compiler/bundle/CONTRACT.md"];
 const manifest = JSON.parse(readFileSync(join(PROJECT_ROOT, "package.json"), "utf8"));
 
 describe("the package", () => {
@@ -24,7 +25,7 @@ describe("the package", () => {
   const paths = files.map(({ path }) => path);
 
   test("holds the program, its types and its documents", () => {
-    for (const path of ["cli/mttc.cjs", "dist/cli/main.js", "dist/runtime/mttc.d.ts", "README.md", "LICENSE"])
+    for (const path of ["cli/mttc.cjs", "dist/cli/main.js", "dist/runtime/mttc.d.ts", ...PAGES])
       expect(paths).toContain(path);
     for (const entry of Object.values<{ types: string; default: string }>(manifest.exports))
       expect(paths).toEqual(expect.arrayContaining([entry.types.slice(2), entry.default.slice(2)]));
