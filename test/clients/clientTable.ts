@@ -2,6 +2,7 @@
 import { cClient } from "./cClient.ts";
 import type { Client } from "./client.ts";
 import { cppClient } from "./cppClient.ts";
+import { goClient } from "./goClient.ts";
 import { javaClient } from "./javaClient.ts";
 import { nodeClient } from "./nodeClient.ts";
 import { pythonClient } from "./pythonClient.ts";
@@ -13,5 +14,6 @@ export const CLIENTS: readonly Client[] = [
   javaClient,
   cClient,
   cppClient,
+  goClient,
   rustClient,
 ];

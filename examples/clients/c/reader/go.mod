@@ -1,0 +1,3 @@
+module mttc.example/reader
+
+go 1.23
