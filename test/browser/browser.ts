@@ -6,7 +6,7 @@ import { chmod, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createBrotliDecompress } from "node:zlib";
-import { type Browser, chromium, type Page } from "playwright-core";
+import { type Browser, chromium, type LaunchOptions, type Page } from "playwright-core";
 import { packedFile, packedFiles } from "./chromiumPackage.ts";
 
 const CACHE = path.resolve("node_modules/.cache/mttc-chromium-147-graphics");
@@ -38,16 +38,34 @@ export interface TestBrowser extends AsyncDisposable {
 
 /** Starts the browser; with `graphics` its pages have WebGPU, in software. */
 export async function openBrowser({ graphics = false } = {}): Promise<TestBrowser> {
+  return testBrowser(await chromium.launch(await launchOptions(graphics)));
+}
+
+/** Starts a browser for other processes, which ends with this one; the address for `joinBrowser`. */
+export async function shareBrowser(): Promise<string> {
+  const server = await chromium.launchServer(await launchOptions(false));
+  return server.wsEndpoint();
+}
+
+/** A browser that another process shares; closing it closes this process's pages alone. */
+export async function joinBrowser(endpoint: string): Promise<TestBrowser> {
+  return testBrowser(await chromium.connect(endpoint));
+}
+
+async function launchOptions(graphics: boolean): Promise<LaunchOptions> {
   if (!existsSync(CACHE)) await unpack();
   const libraries = [path.join(CACHE, "lib"), process.env.LD_LIBRARY_PATH].filter(Boolean).join(":");
-  const browser = await chromium.launch({
+  return {
     executablePath: path.join(CACHE, "chromium"),
     args: [
       ...["--no-sandbox", "--no-zygote", "--font-render-hinting=none"],
       ...(graphics ? GRAPHICS : NO_GRAPHICS),
     ],
     env: { ...process.env, LD_LIBRARY_PATH: libraries, FONTCONFIG_PATH: CACHE, HOME: CACHE },
-  });
+  };
+}
+
+function testBrowser(browser: Browser): TestBrowser {
   return {
     browser,
     page: async ({ width = 1280, height = 900, dark = false, scripts = true } = {}) => {

@@ -1,4 +1,5 @@
 // The clients of examples/clients/, one a language.
+import { browserClient } from "./browserClient.ts";
 import { cClient } from "./cClient.ts";
 import type { Client } from "./client.ts";
 import { cppClient } from "./cppClient.ts";
@@ -16,4 +17,5 @@ export const CLIENTS: readonly Client[] = [
   cppClient,
   goClient,
   rustClient,
+  browserClient,
 ];

@@ -1,6 +1,6 @@
 // @ts-check
-// What is done to pixels between their file and the model, as training does it (docs/predict.md): transparency
-// onto white, grey, the turn that EXIF asks for.
+// What is done to pixels between their file and the model, as training does it (docs/predict.md):
+// transparency onto white, grey, the turn that EXIF asks for.
 
 /** @typedef {import("./resize.js").Pixels} Pixels */
 
@@ -26,7 +26,8 @@ export function flatten({ height, width, channels, data }) {
 }
 
 /**
- * Colours as grey: luminance of linear light, back through a table of 256 steps as libvips has it; grey stays.
+ * Colours as grey: luminance of linear light, back through a table of 256 steps as libvips has it; grey
+ * stays.
  * @param {Pixels} pixels
  * @returns {Pixels}
  */

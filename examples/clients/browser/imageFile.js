@@ -44,7 +44,10 @@ function headOf(bytes) {
   throw refusal(`expected a JPEG, PNG or WebP image, the file ${bytes.length ? "is another" : "is empty"}`);
 }
 
-/** The chunks of a PNG, each `{type, at, length}`; `at` is the first byte of its data. @param {Uint8Array} bytes */
+/**
+ * The chunks of a PNG, each `{type, at, length}`; `at` is the first byte of its data.
+ * @param {Uint8Array} bytes
+ */
 export function pngChunks(bytes) {
   const view = viewOf(bytes);
   const chunks = [];
@@ -116,7 +119,11 @@ function* jpegSegments(bytes) {
   throw damaged("it is cut short");
 }
 
-/** Where the entropy-coded bytes end: at a marker that is no restart. @param {Uint8Array} bytes @param {number} from */
+/**
+ * Where the entropy-coded bytes end: at a marker that is no restart.
+ * @param {Uint8Array} bytes
+ * @param {number} from
+ */
 function scanEnd(bytes, from) {
   for (let at = bytes.indexOf(0xff, from); at !== -1; at = bytes.indexOf(0xff, at + 1)) {
     const next = bytes[at + 1] ?? 0;
@@ -193,7 +200,10 @@ function webpSize(data, type) {
   return { width: view.getUint16(6, true) & 0x3fff, height: view.getUint16(8, true) & 0x3fff };
 }
 
-/** The tag of a TIFF's first directory; 1 where it is missing or makes no sense. @param {Uint8Array} tiff */
+/**
+ * The tag of a TIFF's first directory; 1 where it is missing or makes no sense.
+ * @param {Uint8Array} tiff
+ */
 function orientationIn(tiff) {
   const order = latin1(tiff, 0, 2);
   if (tiff.length < 8 || (order !== "II" && order !== "MM")) return 1;

@@ -1,7 +1,8 @@
 // @ts-check
-// JPEGs that are far larger than the model are decoded at a half, a quarter or an eighth by training, as libjpeg
-// does it: means of whole squares of brightness and of colour, each before they are joined. Browsers decode
-// whole; where they hand over the planes of brightness and colour (ImageDecoder), the same means are made here.
+// JPEGs that are far larger than the model are decoded at a half, a quarter or an eighth by training, as
+// libjpeg does it: means of whole squares of brightness and of colour, each before they are joined.
+// Browsers decode whole; where they hand over the planes of brightness and colour (ImageDecoder), the same
+// means are made here.
 
 /** @typedef {import("./resize.js").Pixels} Pixels */
 
@@ -17,8 +18,8 @@ export function shrinkOf(stored, wanted) {
 }
 
 /**
- * A JPEG decoded at 1 / shrink, RGB without regard to a profile; undefined where the browser does not give its
- * planes.
+ * A JPEG decoded at 1 / shrink, RGB without regard to a profile; undefined where the browser does not give
+ * its planes.
  * @param {Uint8Array} bytes
  * @param {number} shrink
  * @returns {Promise<Pixels | undefined>}

@@ -102,8 +102,8 @@ export function parseMetadata(text) {
 }
 
 /**
- * Compares the metadata with what the opened session takes and gives (`inputMetadata` and `outputMetadata` of
- * ONNX Runtime's JavaScript sessions). E_MODEL_META where they differ.
+ * Compares the metadata with what the opened session takes and gives (`inputMetadata` and `outputMetadata`
+ * of ONNX Runtime's JavaScript sessions). E_MODEL_META where they differ.
  * @param {Metadata} metadata
  * @param {readonly TensorInfo[]} inputs
  * @param {readonly TensorInfo[]} outputs

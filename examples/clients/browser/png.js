@@ -1,6 +1,6 @@
 // @ts-check
-// PNG files -> their own numbers. A canvas would multiply colours by their transparency, which loses bits, and
-// browsers do not agree on 16 bits and on gAMA, which training's reader ignores.
+// PNG files -> their own numbers. A canvas would multiply colours by their transparency, which loses bits,
+// and browsers do not agree on 16 bits and on gAMA, which training's reader ignores.
 import { ClientError } from "./errors.js";
 import { damaged, joined, pngChunks, viewOf } from "./imageFile.js";
 
@@ -36,8 +36,8 @@ const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
 });
 
 /**
- * Pixels of a PNG as they are stored: 1 channel (grey), 2 (with alpha), 3 or 4; of 16 bits the high byte; and
- * its colour profile, if it has one that applies to 8 bits. E_IMG_TRUNCATED where it is damaged.
+ * Pixels of a PNG as they are stored: 1 channel (grey), 2 (with alpha), 3 or 4; of 16 bits the high byte;
+ * and its colour profile, if it has one that applies to 8 bits. E_IMG_TRUNCATED where it is damaged.
  * @param {Uint8Array} bytes
  * @returns {Promise<Pixels & { icc?: Uint8Array }>}
  */

@@ -1,6 +1,6 @@
 // @ts-check
-// Image files -> the pixels that a model is given, as training reads them (docs/predict.md). PNGs are decoded by
-// png.js; JPEGs and WebPs, and colours with a profile, by the browser.
+// Image files -> the pixels that a model is given, as training reads them (docs/predict.md). PNGs are
+// decoded by png.js; JPEGs and WebPs, and colours with a profile, by the browser.
 import { flatten, spread, toGrey, upright } from "./colour.js";
 import { ClientError } from "./errors.js";
 import { damaged, readHead, refusal } from "./imageFile.js";
@@ -18,8 +18,9 @@ import { resize } from "./resize.js";
 const MIN_SIDE = 8;
 
 /**
- * The pixels of a JPEG, PNG or WebP for a model: of its size, or of the image's own where the graph resizes.
- * E_IMG_FORMAT (not read here), E_IMG_LIMIT (too many pixels), E_IMG_SIZE (too few), E_IMG_TRUNCATED (damaged).
+ * The pixels of a JPEG, PNG or WebP for a model: of its size, or of the image's own where the graph
+ * resizes. E_IMG_FORMAT (not read here), E_IMG_LIMIT (too many pixels), E_IMG_SIZE (too few),
+ * E_IMG_TRUNCATED (damaged).
  * @param {Blob} file
  * @param {Pick<Metadata, "preprocessing">} metadata
  * @returns {Promise<Pixels>}

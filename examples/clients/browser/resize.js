@@ -1,7 +1,7 @@
 // @ts-check
-// The resize of training (sharp, that is libvips), in its own integers: what comes out is equal bit by bit, so
-// that a picture is the same numbers here and there. Lanczos 3 where a side becomes smaller, after means of whole
-// boxes; Catmull-Rom where one grows. Formulas: docs/predict.md.
+// The resize of training (sharp, that is libvips), in its own integers: what comes out is equal bit by bit,
+// so that a picture is the same numbers here and there. Lanczos 3 where a side becomes smaller, after means
+// of whole boxes; Catmull-Rom where one grows. Formulas: docs/predict.md.
 
 /**
  * @typedef {object} Pixels

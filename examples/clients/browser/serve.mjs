@@ -4,7 +4,8 @@
 //     node serve.mjs [--port 8080] [--files FOLDER]
 //
 // It serves this folder; below /ort/ what onnxruntime-web's package has for browsers; and below /files/ the
-// FOLDER, so that the page can load a model by address (?model=/files/model.onnx). Its headers allow threads.
+// FOLDER, so that the page can load a model by address (?model=/files/model.onnx). Its headers allow
+// threads.
 import { createReadStream } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
 import { createServer } from "node:http";
