@@ -1,7 +1,8 @@
 // The programs that train a bundle from CONTRACT.md alone, one of each language.
 import { pythonTrainer } from "./pythonTrainer.ts";
+import { rustTrainer } from "./rustTrainer.ts";
 import type { Trainer } from "./trainer.ts";
 
 export function trainers(): readonly Trainer[] {
-  return [pythonTrainer()];
+  return [pythonTrainer(), rustTrainer()];
 }

@@ -27,6 +27,10 @@ impl<'a> Checked<'a> {
         self.value.is_some()
     }
 
+    pub fn raw(&self) -> Option<&'a Value> {
+        self.value
+    }
+
     /// Refuses the value, saying what was expected and what is there.
     pub fn refuse(&self, expected: &str) -> Fault {
         let found = self.value.map_or_else(|| "nothing".into(), shown);
@@ -35,6 +39,10 @@ impl<'a> Checked<'a> {
 
     pub fn object(&self) -> Result<&'a Map<String, Value>> {
         self.value.and_then(Value::as_object).ok_or_else(|| self.refuse("an object"))
+    }
+
+    pub fn entries(&self) -> Result<Vec<(&'a String, Self)>> {
+        Ok(self.object()?.iter().map(|(key, _)| (key, self.get(key))).collect())
     }
 
     pub fn list(&self, least: usize, most: usize) -> Result<Vec<Self>> {
@@ -53,6 +61,11 @@ impl<'a> Checked<'a> {
     pub fn text(&self) -> Result<&'a str> {
         let text = self.value.and_then(Value::as_str).filter(|text| !text.is_empty());
         text.ok_or_else(|| self.refuse("a text"))
+    }
+
+    /// A text that may be empty.
+    pub fn string(&self) -> Result<&'a str> {
+        self.value.and_then(Value::as_str).ok_or_else(|| self.refuse("a text"))
     }
 
     /// One of some words.

@@ -1,7 +1,7 @@
-//! Reads models that `mttc export` wrote, in any program in Rust.
+//! Runs models that `mttc export` wrote and trains bundles that `mttc compile` wrote, through ONNX Runtime.
 //!
-//! [`Model`] opens a file and answers for images, through ONNX Runtime and the crate `ort`: see
-//! `src/bin/predict.rs`.
+//! [`Model`] opens an exported file and answers for images: see `src/bin/predict.rs`.
+//! [`train::Trainer`] trains a bundle: see `src/bin/train.rs`.
 
 mod answers;
 mod check;
@@ -14,6 +14,7 @@ mod model;
 mod reader;
 mod resize;
 mod runtime;
+pub mod train;
 
 pub use answers::{Answer, Said, to_json};
 pub use fault::{Fault, Result};
