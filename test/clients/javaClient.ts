@@ -1,5 +1,6 @@
 // The client of examples/clients/java: ONNX Runtime's Java, built with Maven.
 import { join } from "node:path";
+import { CMYK_READ_MEAN } from "../tolerances.ts";
 import { type Client, clientFolder, runToEnd } from "./client.ts";
 
 /** What Maven says where a package is not to be had: no network, and never fetched before. */
@@ -26,4 +27,5 @@ export const javaClient: Client = {
   },
   // Names of files are what the locale says.
   env: { LC_ALL: "C.UTF-8" },
+  mean: { "cmyk.jpg": CMYK_READ_MEAN },
 };

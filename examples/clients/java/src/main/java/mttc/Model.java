@@ -52,7 +52,7 @@ public final class Model implements AutoCloseable {
       session = environment.createSession(path.toString());
       try {
         batch = checkedBatch(session.getInputInfo());
-        checkOutputs(List.copyOf(session.getOutputInfo().values()));
+        checkOutputs(List.copyOf(session.getOutputInfo().values()), file.outputs().size());
       } catch (Refusal | OrtException fault) {
         session.close();
         throw fault;
@@ -87,7 +87,9 @@ public final class Model implements AutoCloseable {
     return shape[0] < 1 ? 1 : (int) shape[0];
   }
 
-  private void checkOutputs(List<NodeInfo> outputs) {
+  private void checkOutputs(List<NodeInfo> outputs, int count) {
+    // ONNX Runtime's Java garbles names beyond 16 bits, and may take two for one. Places stay.
+    if (outputs.size() != count) throw new Refusal(CODE, "names of outputs that Java cannot tell apart");
     for (int t = 0; t < places.length; t++) {
       var task = metadata.tasks().get(t);
       var output = outputs.get(places[t]).getInfo();

@@ -23,7 +23,10 @@ final class Colours {
 
   private Colours() {}
 
-  /** Colours of a profile -> sRGB, by perceptual intent (lcms, as in libvips). E_IMG_FORMAT: a bad one. */
+  /**
+   * Colours of a profile -> sRGB, by perceptual intent (lcms, as in libvips). As training does, it passes
+   * over a profile of other colours than the picture's. E_IMG_FORMAT for one that is damaged.
+   */
   static Picture fromProfile(Picture picture, byte[] profile) {
     if (profile.length < HEADER_BYTES) throw new Refusal("E_IMG_FORMAT", "its colour profile is cut short");
     byte[] perceptual = profile.clone();
@@ -32,8 +35,7 @@ final class Colours {
     System.arraycopy(new byte[] {'s', 'c', 'n', 'r'}, 0, perceptual, DEVICE_CLASS, 4);
     try {
       var source = ICC_Profile.getInstance(perceptual);
-      if (source.getNumComponents() != picture.space().bands)
-        throw new Refusal("E_IMG_FORMAT", "its colour profile is of other colours than the image");
+      if (source.getColorSpaceType() != picture.space().type) return picture;
       var convert = new ColorConvertOp(new ICC_Profile[] {source, srgb()}, null);
       byte[] colours = new byte[3 * picture.width() * picture.height()];
       convert.filter(

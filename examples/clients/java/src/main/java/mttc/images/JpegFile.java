@@ -116,7 +116,8 @@ final class JpegFile implements ImageFile {
     if (raster.getNumBands() != bands) throw Decoders.damaged(raster.getNumBands() + " components", null);
     if (raster.getWidth() != width || raster.getHeight() != height) throw Decoders.damaged("its size", null);
     int r = reduction(Math.min((double) height / wantedHeight, (double) width / wantedWidth));
-    byte[] colours = reduced((byte[]) raster.getDataElements(0, 0, width, height, null), bands, r);
+    byte[] stored = (byte[]) raster.getDataElements(0, 0, width, height, null);
+    byte[] colours = r == 1 ? stored : new JpegReduction(stored, height, width, sampling, r).pixels();
     if (bands == 4) inks(colours);
     else if (bands == 3 && isLumaChroma()) toRgb(colours, 3);
     var space = bands == 1 ? Picture.Space.GREY : bands == 3 ? Picture.Space.RGB : Picture.Space.CMYK;
@@ -127,47 +128,6 @@ final class JpegFile implements ImageFile {
   private static int reduction(double factor) {
     int r = factor >= 8 ? 8 : factor >= 4 ? 4 : factor >= 2 ? 2 : 1;
     return r > 1 && (int) factor == r ? r / 2 : r;
-  }
-
-  /** libjpeg's smaller transforms are means of r x r pixels of the whole one (jidctred.c). */
-  private byte[] reduced(byte[] whole, int bands, int r) {
-    if (r == 1) return whole;
-    byte[] means = new byte[height / r * (width / r) * bands];
-    for (int band = 0; band < bands; band++) {
-      int[] down = weights(r, isHalf(band, 0));
-      int[] across = weights(r, isHalf(band, 4));
-      int total = Arrays.stream(down).sum() * Arrays.stream(across).sum();
-      for (int y = 0, to = band; y < height / r; y++)
-        for (int x = 0; x < width / r; x++, to += bands) {
-          int sum = total / 2;
-          for (int i = 0; i < down.length; i++) {
-            int row = Math.max(0, Math.min(height - 1, y * r - 1 + i)) * width;
-            for (int j = 0; down[i] != 0 && j < across.length; j++) {
-              int column = Math.max(0, Math.min(width - 1, x * r - 1 + j));
-              sum += down[i] * across[j] * (whole[(row + column) * bands + band] & 255);
-            }
-          }
-          means[to] = clamped(Math.floorDiv(sum, total));
-        }
-    }
-    return means;
-  }
-
-  /**
-   * Of the pixel before r pixels, these, and the one behind them. A component of half the size was drawn out
-   * by weights of 3 and 1, which -1, 3, 3, -1 takes back: libjpeg's smaller pictures do without both.
-   */
-  private static int[] weights(int r, boolean isHalf) {
-    int[] weights = new int[r + 2];
-    for (int i = 1; i <= r; i += 2)
-      for (int j = -1; j < 3; j++) weights[i + j] += j == 0 || j == 1 ? (isHalf ? 3 : 1) : isHalf ? -1 : 0;
-    return weights;
-  }
-
-  /** Whether a component has half of the rows (shift 0) or columns (shift 4) of the largest. */
-  private boolean isHalf(int band, int shift) {
-    int most = Arrays.stream(sampling).map(factors -> factors >> shift & 15).max().orElse(1);
-    return most == 2 * (sampling[band] >> shift & 15);
   }
 
   /** As libjpeg tells: by the markers, else by the components' numbers. */
@@ -198,7 +158,7 @@ final class JpegFile implements ImageFile {
     }
   }
 
-  private static byte clamped(int value) {
+  static byte clamped(int value) {
     return (byte) Math.max(0, Math.min(255, value));
   }
 

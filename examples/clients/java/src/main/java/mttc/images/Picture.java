@@ -1,5 +1,7 @@
 package mttc.images;
 
+import java.awt.color.ColorSpace;
+
 /**
  * A decoded image as its file has it, 8 bits a number, row-major.
  *
@@ -9,14 +11,17 @@ package mttc.images;
 record Picture(int width, int height, Space space, byte[] colours, byte[] alpha) {
   /** What the colours are. CMYK: 255 is all of an ink. */
   enum Space {
-    GREY(1),
-    RGB(3),
-    CMYK(4);
+    GREY(1, ColorSpace.TYPE_GRAY),
+    RGB(3, ColorSpace.TYPE_RGB),
+    CMYK(4, ColorSpace.TYPE_CMYK);
 
     final int bands;
+    /** What profiles call it. */
+    final int type;
 
-    Space(int bands) {
+    Space(int bands, int type) {
       this.bands = bands;
+      this.type = type;
     }
   }
 

@@ -86,9 +86,9 @@ public final class PictureReader {
   }
 
   private Picture inSrgb(Picture picture, byte[] profile) {
-    if (profile != null) return Colours.fromProfile(picture, profile);
-    if (picture.space() != Picture.Space.CMYK) return picture;
-    if (target.inks != null) return Colours.fromInks(picture, target.inks);
+    var seen = profile == null ? picture : Colours.fromProfile(picture, profile);
+    if (seen.space() != Picture.Space.CMYK) return seen;
+    if (target.inks != null) return Colours.fromInks(seen, target.inks);
     throw new Refusal("E_IMG_FORMAT", "the model says nothing of CMYK without a colour profile");
   }
 

@@ -115,8 +115,10 @@ final class PngFile implements ImageFile {
 
   @Override
   public byte[] profile() {
-    // libvips leaves grey of 16 bits as it is.
-    return isGrey() && bits() == 16 ? null : profile;
+    if (profile == null || bits() != 16) return profile;
+    // Grey of 16 bits training leaves as it is; colours it takes for another space than sRGB.
+    if (isGrey()) return null;
+    throw new Refusal("E_IMG_FORMAT", "a PNG of 16 bits with a colour profile is not read");
   }
 
   @Override
