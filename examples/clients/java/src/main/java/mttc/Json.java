@@ -95,6 +95,11 @@ public final class Json {
     return node.doubleValue();
   }
 
+  public double above(double bound) {
+    if (number() <= bound) throw wrong("a number above " + (long) bound);
+    return number();
+  }
+
   public double share() {
     if (number() < 0 || number() > 1) throw wrong("a number from 0 to 1");
     return number();

@@ -1,13 +1,8 @@
 package mttc;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
-import java.io.FileDescriptor;
-import java.io.FileOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
-import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.LinkedHashMap;
@@ -18,22 +13,14 @@ import mttc.images.PictureReader.Pixels;
 public final class Predict {
   private static final String USAGE = "usage: java -jar mttc.jar [--pixels DIR] MODEL IMAGE...";
 
-  private final PrintStream out = utf8(FileDescriptor.out);
-  private final PrintStream err = utf8(FileDescriptor.err);
-  private int exitCode;
+  private final Console console;
+
+  private Predict(Console console) {
+    this.console = console;
+  }
 
   public static void main(String[] arguments) {
-    System.setProperty("java.awt.headless", "true");
-    var program = new Predict();
-    try {
-      program.run(new ArrayDeque<>(List.of(arguments)));
-    } catch (Refusal refusal) {
-      program.refuse(refusal);
-    } catch (OutOfMemoryError error) {
-      program.refuse(new Refusal("E_MODEL_ALLOC", "the model takes more memory than this process has"));
-    }
-    program.out.flush();
-    System.exit(program.exitCode);
+    Console.run(console -> new Predict(console).run(new ArrayDeque<>(List.of(arguments))));
   }
 
   private void run(ArrayDeque<String> arguments) {
@@ -41,16 +28,16 @@ public final class Predict {
     while (!arguments.isEmpty() && arguments.peek().startsWith("--")) {
       var option = arguments.poll();
       if (option.equals("--help")) {
-        out.println(USAGE);
+        console.print(USAGE);
         return;
       }
       if (!option.equals("--pixels") || arguments.isEmpty())
         throw new Refusal("E_USAGE", "the option " + option + " is unknown, or lacks its folder; " + USAGE);
-      pixels = path(arguments.poll());
+      pixels = Console.path(arguments.poll());
     }
     if (arguments.size() < 2) throw new Refusal("E_USAGE", USAGE);
-    try (var model = Model.open(path(arguments.poll()))) {
-      for (int i = 0; !arguments.isEmpty() && !out.checkError(); i++)
+    try (var model = Model.open(Console.path(arguments.poll()))) {
+      for (int i = 0; !arguments.isEmpty() && !console.isClosed(); i++)
         predict(model, arguments.poll(), pixels, i);
     }
   }
@@ -59,9 +46,9 @@ public final class Predict {
   private void predict(Model model, String image, Path folder, int number) {
     Pixels picture;
     try {
-      picture = model.read(path(image));
+      picture = model.read(Console.path(image));
     } catch (Refusal refusal) {
-      refuse(refusal.getMessage().startsWith(image + ":") ? refusal : refusal.in(image));
+      console.refuse(refusal.getMessage().startsWith(image + ":") ? refusal : refusal.in(image));
       return;
     }
     if (folder != null) write(picture.data(), folder, number);
@@ -69,7 +56,7 @@ public final class Predict {
     line.put("image", image);
     line.put("tasks", model.predict(picture).stream().map(Answer::toMap).toList());
     try {
-      out.println(Json.MAPPER.writeValueAsString(line));
+      console.print(Json.MAPPER.writeValueAsString(line));
     } catch (JsonProcessingException error) {
       throw new IllegalStateException(error);
     }
@@ -82,24 +69,5 @@ public final class Predict {
     } catch (IOException error) {
       throw new Refusal("E_FILE", folder + ": cannot be written: " + error.getMessage(), error);
     }
-  }
-
-  private void refuse(Refusal refusal) {
-    err.println("error " + refusal.code() + ": " + refusal.getMessage().replaceAll("\\p{Cntrl}+", " "));
-    exitCode = 2;
-  }
-
-  /** Where the locale is no UTF-8, Java cannot name every file. */
-  private static Path path(String text) {
-    try {
-      if (!text.contains("\ufffd")) return Path.of(text);
-    } catch (InvalidPathException error) {
-      // Said below.
-    }
-    throw new Refusal("E_FILE", text + ": Java cannot name this file here; LC_ALL=C.UTF-8 helps");
-  }
-
-  private static PrintStream utf8(FileDescriptor stream) {
-    return new PrintStream(new FileOutputStream(stream), false, StandardCharsets.UTF_8);
   }
 }
