@@ -63,5 +63,5 @@ bool raw_to_grey(struct raw *raw, struct mttc_fault *fault);
 // Of 16 bits the high byte is left.
 bool raw_to_bytes(struct raw *raw, struct mttc_fault *fault);
 
-// Resizes pixels of 8 bits to width and height, as training does.
+// Resizes to width and height as training does: 16 bits in 16 bits.
 bool raw_resize(struct raw *raw, uint32_t width, uint32_t height, struct mttc_fault *fault);

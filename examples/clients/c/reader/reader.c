@@ -86,13 +86,12 @@ static bool to_channels(struct raw *raw, uint32_t channels, struct mttc_fault *f
 static bool prepare(struct raw *raw, const struct mttc_rules *rules, struct mttc_fault *fault) {
   if (!raw_to_srgb(raw, fault) || !raw_flatten(raw, fault)) return false;
   if (rules->grey && !raw_to_grey(raw, fault)) return false;
-  if (!raw_to_bytes(raw, fault)) return false;
   // Training resizes the image as it is stored, and turns it afterwards.
   const bool is_turned = raw->orientation >= 5;
   const uint32_t width = is_turned ? rules->height : rules->width;
   const uint32_t height = is_turned ? rules->width : rules->height;
   if (rules->resize && !raw_resize(raw, width, height, fault)) return false;
-  return raw_orient(raw, fault) && to_channels(raw, rules->channels, fault);
+  return raw_orient(raw, fault) && raw_to_bytes(raw, fault) && to_channels(raw, rules->channels, fault);
 }
 
 bool mttc_read_image(const uint8_t *bytes, size_t length, const struct mttc_rules *rules,
