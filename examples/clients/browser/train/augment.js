@@ -119,8 +119,10 @@ function noiseOf({ width, integer, between }, deviation) {
 
 /** @param {Drawing} drawing */
 function rectangleOf({ height, width, integer }) {
-  const rows = integer(Math.floor(height / 20), Math.floor(height / 2));
-  const columns = integer(Math.floor(width / 20), Math.floor(width / 2));
+  // By the height, both of them.
+  const least = Math.floor(height / 20);
+  const rows = integer(least, Math.floor(height / 2));
+  const columns = integer(least, Math.floor(width / 2));
   const column = integer(0, width - columns);
   return [integer(0, height - rows), column, rows, columns];
 }

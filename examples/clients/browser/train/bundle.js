@@ -181,11 +181,9 @@ function checkImages(preprocessing) {
 /** The graphs that training runs: on features where they are computed once. @param {Manifest} manifest */
 function usedGraphs({ graphs, accumulate, features, augment }) {
   for (const [name, graph] of Object.entries(graphs)) {
-    const { file, inputs, outputs } = graph ?? {};
+    const { inputs, outputs } = graph ?? {};
     if (!isMap(graph) || !Array.isArray(inputs) || !Array.isArray(outputs))
       throw refused(`graphs: ${name} is none`);
-    if (typeof file !== "string" || !/^[\w.-]+$/.test(file) || file.startsWith("."))
-      throw refused(`graphs: ${name}: ${shown(file)} is no file of the bundle`);
   }
   const all = Object.values(graphs);
   const takes = (/** @type {Graph} */ { inputs }, /** @type {string} */ role) =>
@@ -208,9 +206,10 @@ function usedGraphs({ graphs, accumulate, features, augment }) {
 }
 
 /** @param {Manifest} manifest @param {Graph} graph */
-function checkGraph({ state, tasks, batchSize, accumulate }, { inputs, outputs, file }) {
+function checkGraph({ state, tasks, batchSize, accumulate }, { inputs, file }) {
+  if (typeof file !== "string" || !/^[\w.-]+$/.test(file) || file.startsWith("."))
+    throw refused(`graphs: ${shown(file)} is no file of the bundle`);
   const known = new Set(state.map(({ name }) => name));
-  const replaced = new Set(outputs.map(({ replaces }) => replaces));
   for (const input of inputs) {
     const { name, role, task: of } = input;
     const where = `${file}: input ${shown(name)}`;
@@ -218,7 +217,6 @@ function checkGraph({ state, tasks, batchSize, accumulate }, { inputs, outputs, 
       throw refused(`${where} has the role ${shown(role)}, which this program does not know`);
     if (!Array.isArray(input.shape)) throw refused(`${where} has no shape`);
     if (role === "state" && !known.has(name)) throw refused(`${where} is no tensor of the state`);
-    if (role === "accumulator" && !replaced.has(name) && file.length === 0) throw refused(where);
     const task = tasks.find((each) => each.name === of);
     if (of !== undefined && !task) throw refused(`${where} is of the task ${shown(of)}, which there is not`);
     const rows = input.shape[0];

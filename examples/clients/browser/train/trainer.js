@@ -26,6 +26,23 @@ import { writeState } from "./stateFile.js";
 
 const ARRAYS = { float32: Float32Array, int64: BigInt64Array, uint8: Uint8Array };
 
+/**
+ * The labels of all tasks. E_CSV_HEADER, E_LABEL.
+ * @param {Bundle} bundle
+ * @param {Table} table
+ */
+export function labelsOf({ manifest, used }, table) {
+  const inputs = used.flatMap((graph) => graph.inputs);
+  const absent = new Set(["", ...manifest.spec.missing.map(String)]);
+  return new Map(
+    manifest.tasks.map((task) => {
+      const label = inputs.find(({ role, task: of }) => role === "label" && of === task.name);
+      const missing = label?.missing === "nan" ? Number.NaN : Number(label?.missing ?? -1);
+      return [task.name, readLabels(task, table, { absent, missing })];
+    }),
+  );
+}
+
 export class Trainer {
   /** Steps that are done, of the whole run. */
   steps = 0;
@@ -38,8 +55,7 @@ export class Trainer {
   #state;
   /** @type {Map<string, StateTensor>} */
   #sums = new Map();
-  /** @type {Map<string, Labels>} */
-  #labels = new Map();
+  #labels;
   /** @type {Map<string, Tensor>} */
   #inputs = new Map();
   /** @type {readonly Float32Array[] | undefined} */
@@ -56,21 +72,14 @@ export class Trainer {
    * @param {readonly Uint8Array[]} images of each row [H,W,C]
    */
   constructor(bundle, table, host, images) {
-    const { manifest, used, state } = bundle;
+    const { used, state } = bundle;
     this.#bundle = bundle;
     this.#host = host;
     this.#images = images;
     this.#state = new Map(state);
     this.#rows = table.rows.length;
     for (const { inputs } of used) for (const input of inputs) this.#inputs.set(input.name, input);
-    const absent = new Set(["", ...manifest.spec.missing.map(String)]);
-    for (const task of manifest.tasks) {
-      const label = [...this.#inputs.values()].find(
-        (each) => each.role === "label" && each.task === task.name,
-      );
-      const missing = label?.missing === "nan" ? Number.NaN : Number(label?.missing ?? -1);
-      this.#labels.set(task.name, readLabels(task, table, { absent, missing }));
-    }
+    this.#labels = labelsOf(bundle, table);
   }
 
   /** Steps of an epoch. */
