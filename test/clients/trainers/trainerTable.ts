@@ -1,13 +1,10 @@
 // The programs that train a bundle from CONTRACT.md alone, one of each language.
-  return [];
+import { browserTrainer } from "./browserTrainer.ts";
+import { javaTrainer } from "./javaTrainer.ts";
 import { pythonTrainer } from "./pythonTrainer.ts";
 import { rustTrainer } from "./rustTrainer.ts";
 import type { Trainer } from "./trainer.ts";
 
 export function trainers(): readonly Trainer[] {
-<<<<<<< HEAD
-  return [pythonTrainer(), rustTrainer(), javaTrainer()];
-=======
-  return [browserTrainer(), pythonTrainer(), rustTrainer()];
->>>>>>> dac00ee (The browser's trainer, from the contract alone, without a page)
+  return [browserTrainer(), pythonTrainer(), rustTrainer(), javaTrainer()];
 }
