@@ -108,6 +108,7 @@ async function openBundle(files) {
 
 /** @param {readonly ChosenFile[]} files */
 async function openPhotos(files) {
+  if (page.bundle === undefined) throw new ClientError("E_USAGE", "the bundle comes first, then the photos");
   forget();
   byId("photos-name").textContent = "Reading ...";
   try {
@@ -256,7 +257,7 @@ for (const [id, head, open] of /** @type {const} */ ([
     const files = chosenFiles(chooser);
     // The same folder may be chosen again.
     chooser.value = "";
-    if (files.length > 0) guarded(() => open(files));
+    if (files.length > 0) void guarded(() => open(files));
   });
   const panel = byId(head).closest("section");
   panel?.addEventListener("dragover", (event) => {
@@ -267,9 +268,8 @@ for (const [id, head, open] of /** @type {const} */ ([
   panel?.addEventListener("drop", (event) => {
     event.preventDefault();
     panel.classList.remove("over");
-    if (id === "photo-files" && page.bundle === undefined) return;
     const transfer = event.dataTransfer;
-    if (transfer) guarded(async () => await open(await droppedFiles(transfer)));
+    if (transfer) void guarded(async () => await open(await droppedFiles(transfer)));
   });
 }
 button("start").addEventListener("click", () => guarded(train));
