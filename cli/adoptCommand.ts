@@ -9,7 +9,10 @@ export function addAdoptCommand(program: Command, terminal: Terminal): void {
     .command("adopt")
     .description("make a run of a state that another program trained, from a bundle of mttc compile")
     .argument("<spec>", "the spec file that the bundle was compiled from")
-    .argument("<state>", "what was trained (.safetensors), as compiler/bundle/CONTRACT.md says")
+    .argument(
+      "<state>",
+      "what was trained: .safetensors as compiler/bundle/CONTRACT.md says, or ONNX Runtime Training's checkpoint",
+    )
     .option("-o, --output <dir>", "folder of the run (default: the spec's logdir); it must hold none yet")
     .option("--epoch <n>", "epochs that are finished, where the file does not say", parsePositive)
     .option("--json", "print the result as JSON");

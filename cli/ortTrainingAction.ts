@@ -10,8 +10,10 @@ import { writeDirectoryAtomically } from "../runtime/files/atomicDirectory.ts";
 import { type ContentDescription, describeContent } from "../runtime/files/fileContent.ts";
 import { refuseForeignFolder } from "../runtime/files/ownOutput.ts";
 import { readForeignModels } from "../runtime/models/foreignModels.ts";
+import { stateMetadata } from "../runtime/runs/foreignState.ts";
+import { batchesPerEpoch } from "../runtime/tables/rowOrder.ts";
 import { InitialWeights } from "../runtime/train/initialWeights.ts";
-import { dumpTrace, joinTraces, timingTrace } from "./graphDump.ts";
+import { dumpTrace, joinTraces, type StageTime, timingTrace } from "./graphDump.ts";
 import { loadClasses } from "./knownClasses.ts";
 import { shownPath } from "./pathText.ts";
 import type { LocatedExperiment } from "./specFile.ts";
@@ -36,7 +38,7 @@ export async function compileArtifacts(
   const { spec, baseDirectory } = experiment;
   const directory = resolve(flags.output);
   await refuseForeignFolder(directory, { listFile: ARTIFACTS_FILE, format: ARTIFACTS_FORMAT });
-  const { classes, warnings } = await loadClasses(experiment);
+  const { classes, warnings, rows } = await loadClasses(experiment);
   const models = await readForeignModels(spec, baseDirectory, classes);
   const warn = (text: string): void =>
     terminal.note(`${terminal.noteColours.yellow("warning:")} ${visibleText(text)}`);
@@ -50,24 +52,46 @@ export async function compileArtifacts(
   const artifacts = compileOrtTraining(spec, classes, {
     ...{ ...models, initialValues: initial?.values, locate, trace },
     ortVersion: flags.ortVersion ?? DEFAULT_ORT_VERSION,
+    properties: {
+      ...stateMetadata({ spec, classes, models, initial: initial?.sha256 }),
+      // What `mttc adopt` counts epochs by.
+      ...(rows === undefined ? {} : { steps_per_epoch: String(batchesPerEpoch(rows, spec.batch_size)) }),
+    },
   });
   initial?.refuseNone();
   for (const line of initial?.lines() ?? []) terminal.note(visibleText(line));
   for (const difference of artifacts.manifest.differences) warn(difference);
   const milliseconds = performance.now() - started;
   const files = await writeArtifacts(directory, artifacts);
-  if (flags.json) {
-    const stages = flags.timing ? { stages: timing.times } : {};
+  const { ortVersions: releases } = artifacts.manifest;
+  showArtifacts({ directory, files, milliseconds, releases, times: timing.times }, flags, terminal);
+}
+
+/** Artifacts on the disk. */
+interface ShownArtifacts {
+  readonly directory: string;
+  readonly files: Files;
+  readonly milliseconds: number;
+  readonly releases: readonly string[];
+  readonly times: readonly StageTime[];
+}
+
+function showArtifacts(
+  { directory, files, milliseconds, releases, times }: ShownArtifacts,
+  { json = false, timing = false }: OrtTrainingFlags,
+  terminal: Terminal,
+): void {
+  if (json) {
+    const stages = timing ? { stages: times } : {};
     terminal.out(JSON.stringify({ directory, milliseconds, files: sizes(files), ...stages }, null, 2));
     return;
   }
-  if (flags.timing) terminal.out(timingTable(timing.times, terminal));
+  if (timing) terminal.out(timingTable(times, terminal));
   const rows = sizes(files).map((file) => [file.name, bytes(file.bytes)]);
   terminal.out(renderTable(terminal, ["file", "size"], rows, [1]));
-  const releases = artifacts.manifest.ortVersions.join(" and ");
   terminal.out(
-    `Artifacts of ONNX Runtime Training ${releases}, made in ${Math.round(milliseconds)} ms; written to ` +
-      shownPath(directory),
+    `Artifacts of ONNX Runtime Training ${releases.join(" and ")}, made in ${Math.round(milliseconds)} ms; ` +
+      `written to ${shownPath(directory)}`,
   );
 }
 

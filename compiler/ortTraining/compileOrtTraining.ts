@@ -35,6 +35,8 @@ export interface OrtTrainingOptions extends GivenValues {
   readonly ortVersion: OrtVersion;
   /** The network that the spec's `teacher` names. */
   readonly teacher?: Teacher | undefined;
+  /** Texts that the checkpoint carries, through training and saving. */
+  readonly properties?: Readonly<Record<string, string>> | undefined;
   /** Says where a key stands in the spec's file. */
   readonly locate?: LocateKey | undefined;
   /** Sees every graph after every stage and pass. */
@@ -51,7 +53,7 @@ export interface OrtArtifacts {
 export function compileOrtTraining(
   spec: Spec,
   classes: TaskClasses,
-  { ortVersion, trunk, teacher, initialValues, locate = () => ({}), trace }: OrtTrainingOptions,
+  { ortVersion, trunk, teacher, initialValues, properties, locate = () => ({}), trace }: OrtTrainingOptions,
 ): OrtArtifacts {
   const tasks = openTasks(classes);
   refuse(ortTrainingFaults(spec, tasks, locate));
@@ -75,7 +77,7 @@ export function compileOrtTraining(
     version: CHECKPOINT_VERSIONS[ortVersion],
     trained: optimized.map(tensor),
     frozen: fedParameters(parameters).filter(isStatistic).map(tensor),
-    properties: new Map([["producer", PRODUCER]]),
+    properties: new Map(Object.entries({ producer: PRODUCER, ...properties })),
   });
   return {
     manifest: artifactManifest({ model, ortVersion, training, evaluation, parameters }),

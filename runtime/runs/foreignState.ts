@@ -1,5 +1,6 @@
 // A state that another program than mttc trained, as CONTRACT.md has drivers save it: a safetensors file
-// whose metadata are those that the bundle gave it, and how far it was trained. What is written for it, and
+// whose metadata are those that the bundle gave it, and how far it was trained; or a checkpoint of ONNX
+// Runtime Training, whose properties are. What is written for it, and
 // what is read, from untrusted bytes.
 import { createHash } from "node:crypto";
 import { z } from "zod";
@@ -10,6 +11,7 @@ import type { TaskDescription } from "../../compiler/tasks/task.ts";
 import { fileError, nodeFileSystem } from "../files/fileSystem.ts";
 import { parseJson } from "../files/jsonText.ts";
 import type { Fingerprint } from "./fingerprint.ts";
+import { readOrtState } from "./ortCheckpointState.ts";
 
 /** Deepest nesting of an experiment; specs nest half as deep. */
 const MAX_DEPTH = 40;
@@ -60,8 +62,8 @@ const metadataSchema = z.object({
 
 /**
  * Reads a state; `origin` is undefined where its metadata are not a driver's. E_FILE; E_ST_HEADER,
- * E_ST_LAYOUT where it is no safetensors file; E_CKPT_CORRUPT where its metadata are none that CONTRACT.md
- * describes; E_CKPT_MISMATCH where they are of a later version.
+ * E_ST_LAYOUT where it is no safetensors file, and what readOrtState throws; E_CKPT_CORRUPT where its metadata
+ * are none that CONTRACT.md describes; E_CKPT_MISMATCH where they are of a later version.
  */
 export async function readForeignState(file: string): Promise<ForeignState> {
   let bytes: Uint8Array;
@@ -70,7 +72,7 @@ export async function readForeignState(file: string): Promise<ForeignState> {
   } catch (error) {
     throw fileError(error, file, "read the trained state");
   }
-  const { tensors, metadata } = decodeSafetensors(bytes, file);
+  const { tensors, metadata } = readOrtState(bytes, file) ?? decodeSafetensors(bytes, file);
   // Libraries write metadata of their own: {"format": "pt"}.
   const isSilent = metadata.format !== STATE_FORMAT;
   const sha256 = createHash("sha256").update(bytes).digest("hex");
