@@ -1,6 +1,7 @@
 // What `mttc compile --target ort-training` does: labels and models -> artifacts of ONNX Runtime Training ->
 // folder, with a report.
 import { resolve } from "node:path";
+import { stateMetadata } from "../compiler/bundle/bundleFiles.ts";
 import { ARTIFACTS_FILE, ARTIFACTS_FORMAT } from "../compiler/ortTraining/artifactManifest.ts";
 import { compileOrtTraining, type OrtArtifacts } from "../compiler/ortTraining/compileOrtTraining.ts";
 import { DEFAULT_ORT_VERSION, type OrtVersion } from "../compiler/ortTraining/ortVersions.ts";
@@ -10,7 +11,6 @@ import { writeDirectoryAtomically } from "../runtime/files/atomicDirectory.ts";
 import { type ContentDescription, describeContent } from "../runtime/files/fileContent.ts";
 import { refuseForeignFolder } from "../runtime/files/ownOutput.ts";
 import { readForeignModels } from "../runtime/models/foreignModels.ts";
-import { stateMetadata } from "../runtime/runs/foreignState.ts";
 import { batchesPerEpoch } from "../runtime/tables/rowOrder.ts";
 import { InitialWeights } from "../runtime/train/initialWeights.ts";
 import { dumpTrace, joinTraces, type StageTime, timingTrace } from "./graphDump.ts";

@@ -62,8 +62,8 @@ const metadataSchema = z.object({
 
 /**
  * Reads a state; `origin` is undefined where its metadata are not a driver's. E_FILE; E_ST_HEADER,
- * E_ST_LAYOUT where it is no safetensors file, and what readOrtState throws; E_CKPT_CORRUPT where its metadata
- * are none that CONTRACT.md describes; E_CKPT_MISMATCH where they are of a later version.
+ * E_ST_LAYOUT where it is no safetensors file, and what readOrtState throws; E_CKPT_CORRUPT where its
+ * metadata are none that CONTRACT.md describes; E_CKPT_MISMATCH where they are of a later version.
  */
 export async function readForeignState(file: string): Promise<ForeignState> {
   let bytes: Uint8Array;
