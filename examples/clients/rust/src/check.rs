@@ -45,10 +45,13 @@ impl<'a> Checked<'a> {
         Ok(self.object()?.iter().map(|(key, _)| (key, self.get(key))).collect())
     }
 
+    /// A list of so many.
     pub fn list(&self, least: usize, most: usize) -> Result<Vec<Self>> {
         let list = self.value.and_then(Value::as_array);
         let list = list.filter(|list| (least..=most).contains(&list.len()));
-        let list = list.ok_or_else(|| self.refuse(&format!("a list of {least} to {most}")))?;
+        let expected =
+            || if most == 0 { "an empty list".into() } else { format!("a list of {least} to {most}") };
+        let list = list.ok_or_else(|| self.refuse(&expected()))?;
         let path = |i| format!("{}[{i}]", self.path);
         Ok(list
             .iter()

@@ -1,4 +1,4 @@
-//! Bytes of a JPEG, PNG or WebP -> its pixels as stored, of 8 bits, with its profile and orientation.
+//! Bytes of a JPEG, PNG or WebP -> its pixels as stored, with its profile and orientation.
 use crate::fault::{Fault, Result};
 use image::codecs::{png::PngDecoder, webp::WebPDecoder};
 use image::{ColorType, ImageDecoder, ImageError, Limits};
@@ -14,7 +14,9 @@ pub struct Raster {
     pub height: usize,
     pub width: usize,
     pub layout: Layout,
-    pub data: Vec<u8>,
+    /// From 0 to 255, or to 65535 where `is_deep`.
+    pub data: Vec<u16>,
+    pub is_deep: bool,
     /// An ICC profile.
     pub icc: Option<Vec<u8>>,
     /// EXIF's number, 1 to 8.
@@ -28,6 +30,20 @@ pub enum Layout {
     Rgb,
     RgbAlpha,
     Cmyk,
+}
+
+impl Raster {
+    /// The largest number.
+    pub fn most(&self) -> u32 {
+        if self.is_deep { 65_535 } else { 255 }
+    }
+
+    /// The same in 8 bits: of 16 the high byte.
+    pub fn shallow(self) -> Self {
+        let data =
+            if self.is_deep { self.data.iter().map(|number| number >> 8).collect() } else { self.data };
+        Self { data, is_deep: false, ..self }
+    }
 }
 
 impl Layout {
@@ -95,11 +111,18 @@ fn plain(mut decoder: impl ImageDecoder) -> Result<Raster> {
     };
     let icc = decoder.icc_profile().map_err(damaged)?;
     let orientation = decoder.orientation().map_err(damaged)?.to_exif();
-    let mut data = vec![0; decoder.total_bytes() as usize];
-    decoder.read_image(&mut data).map_err(damaged)?;
-    if data.len() > width * height * layout.bands() {
-        // Numbers of 16 bits: the high byte.
-        data = data.as_chunks::<2>().0.iter().map(|pair| (u16::from_ne_bytes(*pair) >> 8) as u8).collect();
-    }
-    Ok(Raster { height, width, layout, data, icc, orientation })
+    let mut bytes = vec![0; decoder.total_bytes() as usize];
+    decoder.read_image(&mut bytes).map_err(damaged)?;
+    let is_deep = bytes.len() > width * height * layout.bands();
+    let data = if is_deep {
+        bytes.as_chunks::<2>().0.iter().map(|pair| u16::from_ne_bytes(*pair)).collect()
+    } else {
+        widened(&bytes)
+    };
+    Ok(Raster { height, width, layout, data, is_deep, icc, orientation })
+}
+
+/// Bytes as the numbers of a raster.
+pub fn widened(bytes: &[u8]) -> Vec<u16> {
+    bytes.iter().map(|&byte| byte.into()).collect()
 }

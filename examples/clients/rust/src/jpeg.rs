@@ -1,6 +1,6 @@
 //! JPEGs through libjpeg-turbo's code (mozjpeg), as training reads them: the same IDCT, upsampling and
 //! scaling.
-use crate::decode::{Layout, Raster, check_size};
+use crate::decode::{Layout, Raster, check_size, widened};
 use crate::fault::{Fault, Result};
 use image::metadata::Orientation;
 use mozjpeg::{ColorSpace, Decompress, Marker, decompress::DecompressBuilder};
@@ -48,7 +48,7 @@ fn decode_or_unwind(bytes: &[u8], target: Option<(usize, usize)>) -> Result<Rast
         // Files have the light that inks leave.
         data.iter_mut().for_each(|ink| *ink = 255 - *ink);
     }
-    Ok(Raster { height, width, layout, data, icc, orientation })
+    Ok(Raster { height, width, layout, data: widened(&data), is_deep: false, icc, orientation })
 }
 
 /// 8, 4, 2 or 1: how many times the image can be decoded smaller and stay larger than the target.

@@ -43,6 +43,8 @@ pub fn read_image(bytes: &[u8], form: &Form) -> Result<Pixels> {
     let target = (form.height, form.width);
     let stored = decode(bytes, (!form.any_size).then_some(target))?;
     check_side(&stored, form)?;
+    // A graph that resizes takes bytes; else the high byte is taken at the end.
+    let stored = if form.any_size { stored.shallow() } else { stored };
     let image = to_srgb(stored, form.cmyk.as_ref())?;
     let image = brought(image, form)?;
     let orientation = image.orientation;
@@ -53,9 +55,9 @@ pub fn read_image(bytes: &[u8], form: &Form) -> Result<Pixels> {
         (false, false) => target,
     };
     let bands = image.layout.bands();
-    let data = resize(&image.data, (image.height, image.width, bands), height, width);
-    let image = turn(Raster { height, width, data, ..image });
-    let data = if bands == form.channels { image.data } else { repeated(&image.data, form.channels) };
+    let image = turn(resize(image, height, width).shallow());
+    let bytes: Vec<u8> = image.data.iter().map(|&number| number as u8).collect();
+    let data = if bands == form.channels { bytes } else { repeated(&bytes, form.channels) };
     Ok(Pixels { height: image.height, width: image.width, channels: form.channels, data })
 }
 

@@ -66,11 +66,15 @@ fn losses(report: &Report) -> String {
 /// What is there already is replaced only where it is a state of an earlier run.
 fn check_output(out: &Path) -> Result<()> {
     let is_state = |bytes: &[u8]| bytes.get(8) == Some(&b'{');
+    let is_folder = |parent: &Path| parent.as_os_str().is_empty() || parent.is_dir();
     match fs::read(out) {
         Ok(bytes) if !is_state(&bytes) => {
             Err(Fault::new("E_RUN_EXISTS", "is there, and is no state").at(out))
         }
         Err(_) if out.exists() => Err(Fault::new("E_FILE", "expected a file").at(out)),
+        Err(_) if !out.parent().is_some_and(is_folder) => {
+            Err(Fault::new("E_FILE", "its folder is not there").at(out))
+        }
         _ => Ok(()),
     }
 }
