@@ -207,13 +207,9 @@ function wholeWeights(b: OnnxNodes, weights: string): string {
 function scattered(b: OnnxNodes, weights: string, from: string, count: string): string {
   const last = b.op("Sub", [count, b.ints(1)]);
   const inside = b.op("Min", [b.op("Max", [from, b.ints(0)]), last]);
-  const isThere = b.op("Equal", [b.op("Unsqueeze", [inside, b.ints(2)]), counting(b, count)]);
-  const spread = b.op("Where", [
-    isThere,
-    b.op("Unsqueeze", [weights, b.ints(2)]),
-    b.constant("float32", [0]),
-  ]);
-  return b.op("ReduceSum", [spread, b.ints(1)], { keepdims: 0 });
+  const rows = b.op("Shape", [weights], { start: 0, end: 1 });
+  const zeros = b.op("Expand", [b.constant("float32", [0]), b.shape(rows, count)]);
+  return b.op("ScatterElements", [zeros, inside, weights], { axis: 1, reduction: "add" });
 }
 
 /** 4096 times the matrix [rows,columns] that changes nothing. */

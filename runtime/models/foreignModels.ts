@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { decodeModelProto } from "../../compiler/codec/protobuf.ts";
 import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
 import { METADATA_KEY, readMetadata, taskOfServed } from "../../compiler/export/modelMetadata.ts";
 import type { Teacher } from "../../compiler/model/distillation.ts";
@@ -114,7 +115,9 @@ async function readTrunk(spec: ForeignSpec, settings: ImportedFcn, path: string)
 function readOnnxTrunk(spec: ForeignSpec, settings: ImportedFcn, path: string): CutGraph {
   const file = readModelFile(path);
   const output = settings.output ?? undefined;
-  const { graph, layout, notes, sources } = importTrunk(file.bytes, importOptions(spec, file, output));
+  const { graph, layout, notes, sources } = ofOneSize(file, path, () =>
+    importTrunk(file.bytes, importOptions(spec, file, output)),
+  );
   return { graph, layout, notes, sources, hash: file.hash() };
 }
 
@@ -200,8 +203,39 @@ async function readKerasTeacher(spec: ForeignSpec, path: string): Promise<Teache
 
 function readOnnxTeacher(spec: ForeignSpec, path: string): TeacherModel {
   const file = readModelFile(path);
-  const { graph, layout, metadata } = importModel(file.bytes, importOptions(spec, file));
+  const { graph, layout, metadata } = ofOneSize(file, path, () =>
+    importModel(file.bytes, importOptions(spec, file)),
+  );
   return { graph, layout, listed: exportedTasks(metadata, path), hash: file.hash() };
+}
+
+/** What `read` gives; where it cannot, E_MODEL_OP says so of a file that mttc exported for any size. */
+function ofOneSize<T>({ bytes }: ModelFile, path: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    if (!isForAnySize(bytes)) throw cause;
+    throw new MttcError(
+      {
+        code: "E_MODEL_OP",
+        message:
+          "the file was exported with --any-size: its graph resizes by itself, which is not taken over",
+        at: { file: path },
+        hint: "export the run again without --any-size",
+      },
+      { cause },
+    );
+  }
+}
+
+function isForAnySize(bytes: Uint8Array): boolean {
+  try {
+    const { metadataProps = [] } = decodeModelProto(bytes);
+    return readMetadata(metadataProps, "").preprocessing.resize !== undefined;
+  } catch (error) {
+    if (error instanceof MttcError) return false;
+    throw error;
+  }
 }
 
 /** The tasks of a file that mttc exported; other files do not list any. */

@@ -153,10 +153,15 @@ function readModel(path: string, named: string): ReadWeights {
     ...{ kind: "model", title: named, epoch: metadata.origin?.epoch, notes: [] },
     ...withHash(tensors),
     tasks: metadata.tasks.map(taskOfServed),
-    preprocessing: metadata.preprocessing,
+    preprocessing: networkReading(metadata),
     lacks: (name) =>
       tensors.has(name + FOLDED) ? "joined with its batch norm there: the run itself has both" : undefined,
   };
+}
+
+/** What the network takes: a file for any size takes RGB, of which its graph may make grey. */
+function networkReading({ preprocessing, reading }: ReturnType<typeof readMetadata>) {
+  return { ...preprocessing, greyscale: preprocessing.greyscale || reading?.rules?.grey !== undefined };
 }
 
 function exportedMetadata(props: Parameters<typeof readMetadata>[0], path: string) {

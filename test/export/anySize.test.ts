@@ -121,6 +121,8 @@ test("the commands export, predict with and explain such a file; --split is refu
   const images = ["large.jpg", "turned-5.png"].map((name) => `${pictures}/${name}`);
   const explained = await mttc("explain", "run/export/model.onnx", ...images, "-o", "why.png");
   expect([explained.code, explained.stderr]).toEqual([0, expect.stringContaining("heat maps of 2 images")]);
+  const embedded = await mttc("embed", "run/export/model.onnx", pictures, "-o", "vectors.npy");
+  expect([embedded.code, embedded.stderr]).toEqual([2, expect.stringContaining("exported with --any-size")]);
   const refused = await mttc("export", "run", "--any-size", "--split");
   expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining("parts of a split export")]);
 });

@@ -1,5 +1,8 @@
 // The resize in the graph of a file for any size, against training's reader: noise, hard edges and waves of
 // odd sizes, reduced, enlarged and both, in RGB and in grey, with ONNX Runtime.
+import { spawnSync } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { encodeGraph } from "../../compiler/codec/encodeGraph.ts";
@@ -9,6 +12,8 @@ import { OPS } from "../../compiler/ops/table.ts";
 import { RandomStream } from "../../runtime/draws/randomStream.ts";
 import { decodeImage } from "../../runtime/images/images.ts";
 import { OrtHost } from "../../runtime/ort/ortHost.ts";
+import { PROJECT_ROOT } from "../projectRoot.ts";
+import { pythonWith } from "../python.ts";
 import { GREY_IN_GRAPH, RESIZE_IN_GRAPH } from "../tolerances.ts";
 
 /** Height and width of the image, then of the network. */
@@ -66,6 +71,12 @@ function picture(kind: (typeof KINDS)[number], height: number, width: number): U
   return pixels;
 }
 
+async function pngOf(pixels: Uint8Array, height: number, width: number): Promise<Buffer> {
+  return await sharp(pixels, { raw: { width, height, channels: 3 } })
+    .png({ compressionLevel: 1 })
+    .toBuffer();
+}
+
 /** A file for any size whose network gives its pixels back. */
 function mirror(height: number, width: number, channels: number, greyscale: boolean): Uint8Array {
   const b = new GraphBuilder("mirror", OPS);
@@ -81,9 +92,7 @@ async function both(
   grey: { readonly channels: number; readonly greyscale: boolean },
 ): Promise<{ ours: number[]; theirs: Uint8Array }> {
   const [h, w, th, tw] = [height ?? 0, width ?? 0, toHeight ?? 0, toWidth ?? 0];
-  const png = await sharp(pixels, { raw: { width: w, height: h, channels: 3 } })
-    .png({ compressionLevel: 1 })
-    .toBuffer();
+  const png = await pngOf(pixels, h, w);
   const theirs = await decodeImage(png, { height: th, width: tw, ...grey }, "a picture");
   const name = `${th}x${tw} ${grey.channels} ${grey.greyscale} ${Math.random()}`;
   await host.openGraph(name, { bytes: mirror(th, tw, grey.channels, grey.greyscale) });
@@ -126,4 +135,30 @@ describe("the resize in the graph is training's", () => {
     const { ours } = await both(pixels, [16, 16, 16, 16], { channels: 1, greyscale: true });
     expect(ours).toEqual(Array.from({ length: 256 }, (_, i) => i));
   });
+});
+
+test("the numpy of docs/predict.md is training's resize", async (context) => {
+  const python = pythonWith("numpy");
+  if (python === undefined) return context.skip("no python3 with numpy");
+  const text = await readFile(join(PROJECT_ROOT, "docs", "predict.md"), "utf8");
+  const [, code = ""] = /```py\n(def box[\s\S]*?)```/.exec(text) ?? [];
+  expect(code).toContain("def resize(a, h, w):");
+  for (const sizes of [SIZES[5], SIZES[7], SIZES[9], SIZES[13], SIZES[17]]) {
+    const [height, width, toHeight, toWidth] = sizes;
+    const pixels = picture("noise", height, width);
+    const png = await pngOf(pixels, height, width);
+    const format = { height: toHeight, width: toWidth, channels: 3, greyscale: false };
+    const wanted = await decodeImage(png, format, "a picture");
+    const script = `import sys, numpy as np
+${code}
+a = np.frombuffer(sys.stdin.buffer.read(), np.uint8).reshape(${height}, ${width}, 3)
+sys.stdout.buffer.write(resize(a, ${toHeight}, ${toWidth}).tobytes())`;
+    const { stdout, stderr } = spawnSync(python, ["-c", script], { input: pixels });
+    expect(stderr.toString()).toBe("");
+    const { largest, different } = differences(Array.from(stdout), wanted);
+    expect([largest <= RESIZE_IN_GRAPH.largest, different <= RESIZE_IN_GRAPH.different]).toEqual([
+      true,
+      true,
+    ]);
+  }
 });
