@@ -29,6 +29,8 @@ export interface ClientData extends AsyncDisposable {
   readonly grey: string;
   /** Unsure below a probability, thresholds and intervals fitted. */
   readonly fitted: string;
+  /** Pictures of any size, resized in the graph. */
+  readonly anySize: string;
   /** Plain pictures, PNG of 8 bits RGB, of another size than the models'. */
   readonly pictures: readonly string[];
 }
@@ -42,7 +44,8 @@ export async function makeClientData(): Promise<ClientData> {
   const at = (name: string, file = "model.onnx") => join(folder, name, file);
   {
     await using trainer = await trainedTiny(folder, changes, EPOCHS);
-    await exportRun(trainer, { directory: join(folder, "plain") });
+    await exportRun(trainer, { directory: join(folder, "plain"), readerVectors: true });
+    await exportRun(trainer, { directory: join(folder, "anySize"), anySize: true, readerVectors: true });
     const unsure = { coverage: 0.7 };
     await exportRun(trainer, { directory: join(folder, "fitted"), calibrate: true, unsure });
   }
@@ -58,6 +61,7 @@ export async function makeClientData(): Promise<ClientData> {
     oneTask: at("plain", "its_shape.onnx"),
     grey: at("grey"),
     fitted: at("fitted"),
+    anySize: at("anySize"),
     pictures: names.toSorted().map((name) => join(folder, "images", name)),
     [Symbol.asyncDispose]: () => data[Symbol.asyncDispose](),
   };

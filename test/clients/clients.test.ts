@@ -1,16 +1,18 @@
 // Every client of examples/clients/ gives the same answers for the same file and picture as `mttc predict`,
 // reads odd pictures as training does, and refuses what lies. `npm run test:clients` prints how far each is
 // away.
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, type TestContext, test } from "vitest";
-import { CLIENT_NUMBERS } from "../tolerances.ts";
+import { CLIENT_NUMBERS, CLIENT_READ_MEAN } from "../tolerances.ts";
 import { answersIn, type Client, clientCache, hasCommand, runToEnd, TRIES_TOOLCHAINS } from "./client.ts";
 import { type ClientAnswer, type ClientData, expectedAnswers, makeClientData } from "./clientData.ts";
 import { CLIENTS } from "./clientTable.ts";
 import { Differences } from "./differences.ts";
 import { writeBadPictures, writeHostileModels } from "./hostileModels.ts";
+import { vectorsBeside } from "./readerVectors.ts";
 
 const BUILD_MS = 900_000;
 const HOSTILE_AT_ONCE = 2;
@@ -52,14 +54,14 @@ describe.each(CLIENTS)("$language", (client) => {
     expect([code, stderr]).toEqual([0, ""]);
     const answers = answersIn(stdout);
     expect(answers.map(({ image }) => image)).toEqual(pictures);
-    return answers;
+    return { answers, pixelsOf: (i: number) => readFileSync(join(pixels, `${i}.raw`)) };
   }
 
-  test.for(["model", "oneTask", "grey", "fitted"] as const)(
+  test.for(["model", "oneTask", "grey", "fitted", "anySize"] as const)(
     "answers plain pictures as mttc predict does (%s)",
     async (which, context) => {
       const model = data[which];
-      const answers = await answersFor(context, model, data.pictures);
+      const { answers } = await answersFor(context, model, data.pictures);
       const expected = await expectedAnswers(model, data.pictures);
       for (const { image, tasks } of answers) {
         const far = differences.add(client.language, "numbers", tasks, expected.get(image) ?? []);
@@ -68,6 +70,44 @@ describe.each(CLIENTS)("$language", (client) => {
       }
     },
   );
+
+  test.for(["model", "anySize"] as const)(
+    "reads odd pictures as training does (%s)",
+    async (which, context) => {
+      const vectors = vectorsBeside(data[which]);
+      const refused = client.refuses ?? {};
+      const readable = vectors.filter(({ file }) => !(file in refused));
+      const pictures = readable.map(({ path }) => path);
+      const { answers, pixelsOf } = await answersFor(context, data[which], pictures);
+      for (const [i, { file, seen }] of readable.entries()) {
+        const wanted = await sharp(readFileSync(seen)).removeAlpha().raw().toBuffer();
+        const got = pixelsOf(i);
+        expect([file, got.length]).toEqual([file, wanted.length]);
+        const mean = differences.pixels(client.language, file, got, wanted);
+        expect([file, mean <= (client.mean?.[file] ?? CLIENT_READ_MEAN)]).toEqual([file, true]);
+      }
+      // On the pixels that training sees, which every language decodes alike, the answers are those of mttc.
+      const seen = await answersFor(
+        context,
+        data[which],
+        readable.map((image) => image.seen),
+      );
+      for (const [i, { answers: wanted }] of readable.entries()) {
+        const far = differences.add(client.language, "numbers", seen.answers[i]?.tasks ?? [], wanted);
+        expect([readable[i]?.file, far <= CLIENT_NUMBERS]).toEqual([readable[i]?.file, true]);
+        differences.add(client.language, "odd pictures", answers[i]?.tasks ?? [], wanted);
+      }
+    },
+  );
+
+  test("refuses by name what it cannot read", async (context) => {
+    const refused = vectorsBeside(data.model).filter(({ file }) => file in (client.refuses ?? {}));
+    for (const { path } of refused) {
+      const { code, stdout, stderr } = await run(context, [data.model, path]);
+      expect([path, code, stdout]).toEqual([path, 2, ""]);
+      expect(stderr).toMatch(/^error E_IMG_(FORMAT|CHANNELS): /);
+    }
+  });
 
   test("names bad pictures, and goes on with the others", async (context) => {
     const [first = "", second = ""] = data.pictures;

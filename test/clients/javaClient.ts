@@ -21,11 +21,12 @@ export const javaClient: Client = {
   language: "Java",
   folder: "java",
   needs: ["java", "mvn"],
+  // The grid of colours in the metadata, linear between them.
+  mean: { "cmyk.jpg": CMYK_READ_MEAN },
   build: async (cache) => {
     const jar = await buildJar(cache);
     return typeof jar === "string" ? ["java", "-jar", jar] : jar;
   },
   // Names of files are what the locale says.
   env: { LC_ALL: "C.UTF-8" },
-  mean: { "cmyk.jpg": CMYK_READ_MEAN },
 };

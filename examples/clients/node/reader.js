@@ -19,7 +19,7 @@ sharp.unblock({
  * E_IMG_SIZE, E_IMG_TRUNCATED.
  */
 export async function readPicture(path, { preprocessing }) {
-  const { height, width, channels, greyscale, dtype, resize } = preprocessing;
+  const { height, width, channels, greyscale, dtype, anySize } = preprocessing;
   if (dtype !== "uint8" || ![1, 3].includes(channels))
     throw new ClientError(
       "E_IMG_FORMAT",
@@ -31,10 +31,9 @@ export async function readPicture(path, { preprocessing }) {
   const open = () =>
     sharp(bytes, { failOn: "warning", limitInputPixels: MOST_PIXELS, autoOrient: true, pages: 1 });
   await checkHeader(path, open, { height, width });
-  const inGraph = resize === "graph";
   const flat = open().flatten({ background: "white" });
-  const sized = inGraph ? flat : flat.resize(width, height, { fit: "fill" });
-  const isGrey = greyscale && !inGraph;
+  const sized = anySize ? flat : flat.resize(width, height, { fit: "fill" });
+  const isGrey = greyscale && !anySize;
   const coloured = isGrey ? sized.greyscale().toColourspace("b-w") : sized.toColourspace("srgb");
   const { data, info } = await coloured
     .raw()
