@@ -10,8 +10,8 @@ const BUILT = ["target", "node_modules", "__pycache__"];
 /** A module of another client, as JavaScript imports it: quote, folder, file. */
 const OTHERS = /(["'])\.\.\/(\w+)\/([\w./-]+\.m?js)\1/g;
 const NEIGHBOURS = /["']\.\/([\w./-]+\.m?js)["']/g;
-/** A link that leads out of a client's folder: there is nothing behind it elsewhere. */
-const LINKS_OUT = /\[([^\]]*)\]\(\.\.\/[^)]*\)/g;
+/** A link or picture that leads out of a client's folder: there is nothing behind it elsewhere. */
+const LINKS_OUT = /!?\[([^\]]*)\]\(\.\.\/[^)]*\)/g;
 
 /** A file of a client. */
 export interface ClientFile {

@@ -13,4 +13,5 @@ export const browserClient: Client = {
     const command = join(PROJECT_ROOT, "dist", "test", "clients", "browserCommand.js");
     return [process.execPath, command, "--browser", await shareBrowser()];
   },
+  refuses: { "cmyk.jpg": "browsers take CMYK otherwise" },
 };

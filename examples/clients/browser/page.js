@@ -24,7 +24,7 @@ const input = (id) => /** @type {HTMLInputElement} */ (document.getElementById(i
 /**
  * @typedef {{ name: string, bytes: ArrayBuffer }} Source
  *
- * @type {{ model?: Model, source?: Source, cards: Card[], work: Promise<void> }}
+ * @type {{ model?: Model, source?: Source, cards: Card[], work: Promise<void>, missing?: string }}
  */
 const state = { cards: [], work: Promise.resolve() };
 
@@ -56,7 +56,7 @@ async function openModel(name, load) {
     at("model-name").replaceChildren(element("strong", {}, name));
     at("model-facts").replaceChildren(...modelFacts(model.metadata));
     input(model.provider).checked = true;
-    at("provider-note").textContent = model.note === undefined ? "" : `${model.note}; WASM computes instead.`;
+    tellProvider(model.note);
     say("");
   } catch (error) {
     say("");
@@ -91,6 +91,11 @@ async function answer({ file, answers, photo }) {
   }
   answers.ariaBusy = "false";
   say("");
+}
+
+/** Why WebGPU does not compute, where it does not. @param {string} [why] */
+function tellProvider(why = state.missing) {
+  at("provider-note").textContent = why === undefined ? "" : `${why}: WASM computes.`;
 }
 
 /** @param {Provider} provider */
@@ -197,7 +202,8 @@ function listen() {
 
 listen();
 const missing = await whyNoWebgpu();
-if (missing) at("provider-note").textContent = `${missing}: WASM computes.`;
+if (missing !== undefined) Object.assign(state, { missing });
+tellProvider();
 input("webgpu").disabled = missing !== undefined;
 const asked = new URLSearchParams(location.search).get("model");
 if (asked) enqueue(() => openModel(asked.split("/").at(-1) ?? asked, () => download(asked)));

@@ -61,6 +61,13 @@ export async function serve({ port = 0, files } = {}) {
   return { address: `http://127.0.0.1:${at.port}/`, close };
 }
 
+/** Tells what the page could only tell when a model is opened. */
+async function checkRuntime() {
+  const folder = runtimeFolder();
+  if (!(await stat(path.join(folder, "ort.wasm.min.mjs")).catch(() => undefined)))
+    throw new Error("onnxruntime-web is not installed here: npm install brings it");
+}
+
 /** onnxruntime-web's files: of its package, or in a folder `ort` beside this file. */
 function runtimeFolder() {
   try {
@@ -127,6 +134,7 @@ async function main() {
   const port = Number(values.port);
   if (!Number.isInteger(port) || port < 0 || port > 65_535)
     throw new Error(`--port ${values.port} is no port`);
+  await checkRuntime();
   const { address } = await serve({ port, ...(values.files === undefined ? {} : { files: values.files }) });
   console.log(`${address} shows the page; Ctrl-C ends it`);
   if (values.files !== undefined)

@@ -164,7 +164,7 @@ function numberTable({ names }, { numbers, within }) {
   const rows = names.map((name, i) => {
     const value = element("strong", {}, short(numbers[i] ?? 0));
     const radius = within?.[i];
-    const cell = element("dd", {}, value, radius === undefined ? "" : ` ± ${short(radius)}`);
+    const cell = element("dd", {}, value, radius === undefined ? "" : ` ± ${Number(radius.toPrecision(3))}`);
     return names.length === 1 ? [cell] : [element("dt", {}, name), cell];
   });
   return element("dl", { className: "numbers" }, ...rows.flat());
