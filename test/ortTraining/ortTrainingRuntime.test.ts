@@ -162,6 +162,7 @@ describe("what ONNX Runtime Training trains", { timeout: INSTALL_MS }, () => {
     const wanted = trained(compiled, batches, (step) => learningRateAt(schedule, step, STEPS));
     expectState(result.saved, wanted, initialState(bundle));
     expect([result.half.optimizer?.step, result.saved.optimizer?.step]).toEqual([STEPS / 2, STEPS]);
+    expect(result.saved.properties.get("producer")).toBe("mttc");
     expectServed(result);
   });
 
