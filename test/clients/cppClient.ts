@@ -1,6 +1,7 @@
 // The client of examples/clients/cpp: ONNX Runtime's C API behind owners, nlohmann's JSON, the reader of C.
 import { join } from "node:path";
-import { cClient, READER_LIBRARIES } from "./cClient.ts";
+import { CMYK_READ_MEAN } from "../tolerances.ts";
+import { READER_LIBRARIES } from "./cClient.ts";
 import { buildStep, type Client, clientFolder } from "./client.ts";
 import { missingLibraries, ortHeaders } from "./nativeBuild.ts";
 
@@ -8,7 +9,7 @@ export const cppClient: Client = {
   language: "C++",
   folder: "cpp",
   needs: ["c++", "cc", "make", "cmake", "pkg-config"],
-  ...(cClient.refuses && { refuses: cClient.refuses }),
+  mean: { "cmyk.jpg": CMYK_READ_MEAN },
   build: async (cache) => {
     const lacking = await missingLibraries([...READER_LIBRARIES, "nlohmann_json"]);
     const headers = await ortHeaders();

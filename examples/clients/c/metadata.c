@@ -151,19 +151,27 @@ static bool read_preprocessing(const cJSON *rules, struct metadata *metadata, st
                      metadata->channels);
 }
 
-static bool read_root(const cJSON *json, struct metadata *metadata, struct mttc_fault *fault) {
+static bool read_reading(const cJSON *json, struct metadata *metadata, struct mttc_fault *fault) {
   const cJSON *reading;
-  uint32_t version, reading_version;
+  uint32_t version;
+  if (!read_object(json, "reading", "metadata", &reading, fault)) return false;
+  if (reading == NULL) return true;
+  if (!json_whole(json_member(reading, "version"), "reading.version", 1, NEWEST_READING, &version, fault))
+    return false;
+  const cJSON *cmyk = json_member(reading, "cmyk");
+  if (cmyk == NULL) return true;
+  metadata->has_cmyk = cJSON_IsString(cmyk) && mttc_cmyk_grid(cmyk->valuestring, metadata->cmyk);
+  return metadata->has_cmyk || mttc_refuse(fault, CODE, "reading.cmyk is no grid of colours in base64");
+}
+
+static bool read_root(const cJSON *json, struct metadata *metadata, struct mttc_fault *fault) {
+  uint32_t version;
   if (!is_text(json, "format", "mttc-model")) return mttc_refuse(fault, CODE, "format is not \"mttc-model\"");
   if (!json_whole(json_member(json, "version"), "version", 1, NEWEST_VERSION, &version, fault)) return false;
   if (!is_text(json, "kind", "model") && !is_text(json, "kind", "task"))
     return mttc_refuse(fault, CODE,
                        "kind is neither \"model\" nor \"task\": parts of a split export are not run");
-  if (!read_object(json, "reading", "metadata", &reading, fault)) return false;
-  if (reading != NULL && !json_whole(json_member(reading, "version"), "reading.version", 1, NEWEST_READING,
-                                     &reading_version, fault))
-    return false;
-  return read_tasks(json_member(json, "tasks"), metadata, fault) &&
+  return read_reading(json, metadata, fault) && read_tasks(json_member(json, "tasks"), metadata, fault) &&
          read_preprocessing(json_member(json, "preprocessing"), metadata, fault);
 }
 

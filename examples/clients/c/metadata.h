@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "reader/fault.h"
+#include "reader/reader.h"
 
 enum task_kind { KIND_CLASSES, KIND_TAGS, KIND_NUMBER };
 
@@ -34,6 +34,9 @@ struct metadata {
   bool grey;
   // Whether the graph takes images of every size, and resizes itself.
   bool any_size;
+  // What CMYK without a profile becomes (mttc_rules), where the file says it.
+  bool has_cmyk;
+  uint8_t cmyk[MTTC_CMYK_BYTES];
   // The tree that the texts above lie in.
   struct cJSON *json;
 };

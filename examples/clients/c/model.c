@@ -177,7 +177,8 @@ struct mttc_rules model_rules(const struct model *model) {
                              .height = metadata->height,
                              .resize = !metadata->any_size,
                              .channels = metadata->channels,
-                             .grey = metadata->grey};
+                             .grey = metadata->grey,
+                             .cmyk = metadata->has_cmyk ? metadata->cmyk : NULL};
 }
 
 // What must hold of the numbers of a task of that kind.

@@ -174,6 +174,13 @@ void read_preprocessing(const Value &rules, Metadata &metadata) {
     throw Fault("E_IMG_FORMAT", "a model of other than 1 or 3 channels is not run here");
 }
 
+void read_reading(const Value &reading, Metadata &metadata) {
+  reading["version"].whole(1, newest_reading);
+  if (!reading["cmyk"].exists()) return;
+  if (!mttc_cmyk_grid(reading["cmyk"].text().c_str(), metadata.cmyk.emplace().data()))
+    refuse("reading.cmyk is no grid of colours in base64");
+}
+
 }  // namespace
 
 const char *kind_name(Kind kind) {
@@ -190,8 +197,8 @@ Metadata read_metadata(std::string_view text) {
   root["version"].whole(1, newest_version);
   if (!root["kind"].is("model") && !root["kind"].is("task"))
     refuse("kind is neither \"model\" nor \"task\": parts of a split export are not run");
-  if (root["reading"].exists()) root["reading"]["version"].whole(1, newest_reading);
   Metadata metadata;
+  if (root["reading"].exists()) read_reading(root["reading"], metadata);
   metadata.tasks = read_tasks(root["tasks"]);
   read_preprocessing(root["preprocessing"], metadata);
   return metadata;

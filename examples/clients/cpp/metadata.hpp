@@ -1,11 +1,14 @@
 // What a file that `mttc export` wrote says of itself: size and reading of its images, tasks, class names. A
 // model may come from anybody, so that nothing of it is believed before it is checked here.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "reader/reader.h"
 
 namespace mttc {
 
@@ -36,6 +39,8 @@ struct Metadata {
   bool grey = false;
   // Whether the graph takes images of every size, and resizes itself.
   bool any_size = false;
+  // What CMYK without a profile becomes (mttc_rules), where the file says it.
+  std::optional<std::array<std::uint8_t, MTTC_CMYK_BYTES>> cmyk;
 };
 
 // Key of the model's metadata_props.

@@ -150,7 +150,8 @@ mttc_rules Model::rules() const {
           .height = metadata_.height,
           .resize = !metadata_.any_size,
           .channels = metadata_.channels,
-          .grey = metadata_.grey};
+          .grey = metadata_.grey,
+          .cmyk = metadata_.cmyk ? metadata_.cmyk->data() : nullptr};
 }
 
 std::vector<std::vector<float>> Model::run(const Image &image) const {

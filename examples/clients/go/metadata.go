@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -228,6 +229,19 @@ func readRules(entry value) reader.Rules {
 	return rules
 }
 
+// readReading gives what CMYK without a profile becomes (reader.Rules); nil where the file does not say it.
+func readReading(entry value) []byte {
+	entry.member("version").whole(1, newestReading)
+	if !entry.has("cmyk") {
+		return nil
+	}
+	grid, err := base64.StdEncoding.DecodeString(entry.member("cmyk").text())
+	if err != nil || len(grid) != reader.CMYKBytes {
+		panic(refuse("reading.cmyk is no grid of colours in base64"))
+	}
+	return grid
+}
+
 // readMetadata checks the JSON text. The error is a *reader.Fault: E_MODEL_META where it is not what a whole
 // model says, E_IMG_FORMAT for pixels that this client does not read (16 bits, other than 1 or 3 channels).
 func readMetadata(text string) (metadata *Metadata, err error) {
@@ -249,8 +263,9 @@ func readMetadata(text string) (metadata *Metadata, err error) {
 	root.member("format").oneOf("mttc-model")
 	root.member("version").whole(1, newestVersion)
 	root.member("kind").oneOf("model", "task")
+	metadata = &Metadata{readTasks(root.member("tasks")), readRules(root.member("preprocessing"))}
 	if root.has("reading") {
-		root.member("reading").member("version").whole(1, newestReading)
+		metadata.Rules.CMYK = readReading(root.member("reading"))
 	}
-	return &Metadata{readTasks(root.member("tasks")), readRules(root.member("preprocessing"))}, nil
+	return metadata, nil
 }

@@ -84,12 +84,13 @@ static cmsHTRANSFORM transform_of(cmsHPROFILE source, const struct raw *raw) {
   return transform;
 }
 
-bool raw_to_srgb(struct raw *raw, struct mttc_fault *fault) {
+bool raw_to_srgb(struct raw *raw, const struct mttc_rules *rules, struct mttc_fault *fault) {
   cmsHPROFILE source = usable_profile(raw);
   cmsHTRANSFORM transform = source == NULL ? NULL : transform_of(source, raw);
   if (source != NULL) cmsCloseProfile(source);
   if (transform == NULL) {
     if (!raw->is_cmyk) return true;
+    if (rules->cmyk != NULL) return raw_from_inks(raw, rules->cmyk, fault);
     return mttc_refuse(fault, "E_IMG_FORMAT", "CMYK without a colour profile is not read here");
   }
   struct raw srgb = *raw;

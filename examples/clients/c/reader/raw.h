@@ -51,8 +51,11 @@ int exif_orientation(const uint8_t *bytes, size_t length);
 bool raw_orient(struct raw *raw, struct mttc_fault *fault);
 
 // Colours of the embedded profile become sRGB; without one, or with one that cannot be of this image, they
-// stay. E_IMG_FORMAT: CMYK without a profile of its own.
-bool raw_to_srgb(struct raw *raw, struct mttc_fault *fault);
+// stay, and CMYK becomes what the rules' grid says. E_IMG_FORMAT: CMYK without profile and grid.
+bool raw_to_srgb(struct raw *raw, const struct mttc_rules *rules, struct mttc_fault *fault);
+
+// CMYK becomes RGB, linear between the colours of a grid (MTTC_CMYK_BYTES).
+bool raw_from_inks(struct raw *raw, const uint8_t *grid, struct mttc_fault *fault);
 
 // Lays transparent pixels onto white; the alpha channel goes.
 bool raw_flatten(struct raw *raw, struct mttc_fault *fault);

@@ -84,7 +84,7 @@ static bool to_channels(struct raw *raw, uint32_t channels, struct mttc_fault *f
 }
 
 static bool prepare(struct raw *raw, const struct mttc_rules *rules, struct mttc_fault *fault) {
-  if (!raw_to_srgb(raw, fault) || !raw_flatten(raw, fault)) return false;
+  if (!raw_to_srgb(raw, rules, fault) || !raw_flatten(raw, fault)) return false;
   if (rules->grey && !raw_to_grey(raw, fault)) return false;
   // Training resizes the image as it is stored, and turns it afterwards.
   const bool is_turned = raw->orientation >= 5;

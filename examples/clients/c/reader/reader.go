@@ -22,7 +22,13 @@ type Rules struct {
 	Channels uint32
 	// Grey says whether colours become grey.
 	Grey bool
+	// CMYK is sRGB of CMYK without a profile, at 5 steps of each ink, [C, M, Y, K, RGB]: CMYKBytes of them. Nil:
+	// such an image is refused.
+	CMYK []byte
 }
+
+// CMYKBytes is how long Rules.CMYK is.
+const CMYKBytes = C.MTTC_CMYK_BYTES
 
 // Image has pixels of 8 bits, [height, width, channels], row-major.
 type Image struct {
@@ -46,6 +52,11 @@ func ReadFile(path string, rules Rules) (*Image, error) {
 		resize:   C.bool(rules.Resize),
 		channels: C.uint32_t(rules.Channels),
 		grey:     C.bool(rules.Grey),
+	}
+	if len(rules.CMYK) == CMYKBytes {
+		grid := C.CBytes(rules.CMYK)
+		defer C.free(grid)
+		wanted.cmyk = (*C.uint8_t)(grid)
 	}
 	var image C.struct_mttc_image
 	var fault C.struct_mttc_fault

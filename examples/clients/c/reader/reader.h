@@ -20,13 +20,22 @@ struct mttc_rules {
   uint32_t channels;
   // Whether colours become grey.
   bool grey;
+  // sRGB of CMYK without a profile, at 5 steps of each ink, [C, M, Y, K, RGB], MTTC_CMYK_BYTES long
+  // (mttc_cmyk_grid).
+  // NULL: such an image is refused.
+  const uint8_t *cmyk;
 };
+
+#define MTTC_CMYK_BYTES (5 * 5 * 5 * 5 * 3)
 
 // Pixels of 8 bits, [height, width, channels], row-major.
 struct mttc_image {
   uint32_t width, height, channels;
   uint8_t *data;
 };
+
+// Decodes the grid that a model's metadata holds as `reading.cmyk`, in base64; false where the text is none.
+bool mttc_cmyk_grid(const char *text, uint8_t grid[MTTC_CMYK_BYTES]);
 
 // Decodes `length` bytes of an image file. On success the caller owns `image->data` (mttc_image_free).
 // E_IMG_FORMAT (no format that is read here), E_IMG_LIMIT (over 2^28 pixels), E_IMG_SIZE (a side under 8
