@@ -1,6 +1,6 @@
 //! Bytes of a JPEG, PNG or WebP -> its pixels as stored, with its profile and orientation.
 use crate::fault::{Fault, Result};
-use image::codecs::{png::PngDecoder, webp::WebPDecoder};
+use image::codecs::png::PngDecoder;
 use image::{ColorType, ImageDecoder, ImageError, Limits};
 use std::io::Cursor;
 
@@ -76,13 +76,9 @@ pub fn decode(bytes: &[u8], target: Option<(usize, usize)>) -> Result<Raster> {
     if bytes.starts_with(&[0xFF, 0xD8, 0xFF]) {
         crate::jpeg::decode(bytes, target)
     } else if bytes.starts_with(b"\x89PNG") {
-        plain(PngDecoder::with_limits(Cursor::new(bytes), Limits::no_limits()).map_err(none)?)
+        png(PngDecoder::with_limits(Cursor::new(bytes), Limits::no_limits()).map_err(none)?)
     } else if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
-        let length = u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]) as usize;
-        if length + 8 > bytes.len() {
-            return Err(Fault::new("E_IMG_TRUNCATED", "the image is cut short"));
-        }
-        plain(WebPDecoder::new(Cursor::new(bytes)).map_err(none)?)
+        crate::webp::decode(bytes, target)
     } else {
         Err(Fault::new("E_IMG_FORMAT", "expected a JPEG, PNG or WebP image"))
     }
@@ -96,7 +92,7 @@ pub fn check_size(width: usize, height: usize) -> Result<()> {
     Err(Fault::new("E_IMG_LIMIT", format!("the image is {width}x{height}, the limit is {MAX_PIXELS} pixels")))
 }
 
-fn plain(mut decoder: impl ImageDecoder) -> Result<Raster> {
+fn png(mut decoder: impl ImageDecoder) -> Result<Raster> {
     let damaged = |error: ImageError| Fault::new("E_IMG_TRUNCATED", format!("damaged or cut short: {error}"));
     let (width, height) = decoder.dimensions();
     let (width, height) = (width as usize, height as usize);

@@ -15,6 +15,7 @@ mod reader;
 mod resize;
 mod runtime;
 pub mod train;
+mod webp;
 
 pub use answers::{Answer, Said, to_json};
 pub use fault::{Fault, Result};
