@@ -93,7 +93,9 @@ export async function decodeImage(
   if (!isExpected || data.length !== height * width * read * (isDeep ? 2 : 1)) {
     throw new InternalError(`${path}: decoded to ${info.width}x${info.height}x${info.channels}`);
   }
-  if (imageDepth(format) === "uint8") return read === channels ? data : repeatChannel(data, channels);
+  // A Buffer has no constructor that may be called.
+  if (imageDepth(format) === "uint8")
+    return read === channels ? data : repeatChannel(bytesOf(data), channels);
   const numbers = isDeep ? new Uint16Array(new Uint8Array(data).buffer) : data;
   const stored = imageNumbers(imageDepth(format), numbers.length);
   stored.set(numbers);

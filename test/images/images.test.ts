@@ -93,6 +93,15 @@ describe("decoding", () => {
     expect(largestDifference(jpeg, expected)).toBeLessThanOrEqual(JPEG_LEVELS);
   });
 
+  it("repeats the one channel of a grey model, without a warning of Node's on stderr", async () => {
+    const bytes = await pictureImage(24, 16).png().toBuffer();
+    const repeated = await decodeImage(bytes, { ...format, greyscale: true }, "a.png");
+    const grey = await decodeImage(bytes, { ...format, channels: 1, greyscale: true }, "a.png");
+    expect([...repeated]).toEqual([...grey].flatMap((value) => [value, value, value]));
+    // `new Buffer(size)` is what Node warns of.
+    expect(Buffer.isBuffer(repeated)).toBe(false);
+  });
+
   it("resizes to imshape whatever the aspect ratio", async () => {
     const bytes = await pictureImage(50, 90).png().toBuffer();
     const pixels = await decodeImage(bytes, format, "x");
