@@ -1,6 +1,6 @@
 // The page that trains (examples/clients/browser/train.html) in a real Chromium: what it trains equals mttc's
 // weights, what it saves becomes a run that goes on and is exported, and what cannot be trained is told.
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Page } from "playwright-core";
@@ -16,10 +16,10 @@ const { serve } = (await import(
   pathToFileURL(join(PROJECT_ROOT, "examples/clients/browser/serve.mjs")).href
 )) as { serve: () => Promise<{ address: string; close: () => void }> };
 
-/** Heads on a frozen trunk's features, and a small net of which all is trained; 12 steps of each. */
+/** Heads on a frozen trunk's features, whose weights lie in constants.bin, and a small net of which all is trained; 12 steps of each. */
 const SPECS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   frozen: {
-    ...{ fcn: "{layers: [8, p, 12]}", train_fcn: "false", cache_features: "true", task_weights: "[1, 1]" },
+    ...{ fcn: "{layers: [8, p, 16]}", train_fcn: "false", cache_features: "true", task_weights: "[1, 1]" },
     ...{ shared_layers: "[8, d]", task_layers: "[6]", lr: "0.01", epochs: "4" },
   },
   whole: { batchnorm: "true", augment: "{mask: 0.5, hue_delta: 0.1}", accumulate: "2", epochs: "4" },
@@ -67,20 +67,7 @@ describe.skipIf(!HAS_BROWSER)("the page that trains", { timeout: 300_000 }, () =
       await page.fill("#epochs", "4");
       await page.getByRole("button", { name: "Train on" }).click();
       await page.getByText(/^Finished: 12 steps/).waitFor(WAIT);
-      const out = join(folder, "page.safetensors");
-      const coming = page.waitForEvent("download");
-      await page.click("#save");
-      await (await coming).saveAs(out);
-      const before = readState(join(folder, "bundle", "state.safetensors"));
-      const wanted = readState(join(folder, "run", "checkpoints", "epoch-0004", "state.safetensors"));
-      const found = readState(out);
-      expect([...found.keys()]).toEqual([...wanted.keys()]);
-      for (const [tensor, value] of wanted)
-        expect(distance(found.get(tensor), value), tensor).toBeLessThanOrEqual(DRIVER_WEIGHTS);
-      const moved = [...wanted].filter(
-        ([tensor, value]) => distance(before.get(tensor), value) > DRIVER_MOVED,
-      );
-      expect(moved.length).toBeGreaterThan(wanted.size / 2);
+      await expectWeights(page, folder);
       expect(await page.locator("#charts svg").count()).toBe(2);
       await page.close();
       for (const args of [
@@ -93,6 +80,23 @@ describe.skipIf(!HAS_BROWSER)("the page that trains", { timeout: 300_000 }, () =
       }
     },
   );
+
+  test("trains by WASM, saying why, where WebGPU does not do what WASM does", async () => {
+    const folder = folderOf("frozen");
+    expect(existsSync(join(folder, "bundle", "constants.bin"))).toBe(true);
+    await using other = await openBrowser({ graphics: true });
+    const page = await other.page();
+    await page.goto(`${server.address}train.html`);
+    await choose(page, folder);
+    await page.getByText("36 labelled photos").waitFor(WAIT);
+    await page.getByText("WebGPU", { exact: true }).click();
+    await page.click("#start");
+    await page.getByText(/^Finished: 12 steps/).waitFor(WAIT);
+    expect(await page.locator("#provider-note").innerText()).toMatch(
+      /^WASM trains: WebGPU does not take this/,
+    );
+    await expectWeights(page, folder);
+  });
 
   test("stops at once, and stays alive while it trains", async () => {
     const page = await open();
@@ -148,6 +152,22 @@ describe.skipIf(!HAS_BROWSER)("the page that trains", { timeout: 300_000 }, () =
     await page.close();
   });
 });
+
+/** What the page saves is what mttc has trained, and not what training began with. */
+async function expectWeights(page: Page, folder: string): Promise<void> {
+  const out = join(folder, "page.safetensors");
+  const coming = page.waitForEvent("download");
+  await page.click("#save");
+  await (await coming).saveAs(out);
+  const before = readState(join(folder, "bundle", "state.safetensors"));
+  const wanted = readState(join(folder, "run", "checkpoints", "epoch-0004", "state.safetensors"));
+  const found = readState(out);
+  expect([...found.keys()]).toEqual([...wanted.keys()]);
+  for (const [tensor, value] of wanted)
+    expect(distance(found.get(tensor), value), tensor).toBeLessThanOrEqual(DRIVER_WEIGHTS);
+  const moved = [...wanted].filter(([tensor, value]) => distance(before.get(tensor), value) > DRIVER_MOVED);
+  expect(moved.length).toBeGreaterThan(wanted.size / 2);
+}
 
 /** The tiny data, compiled, trained by mttc, and its photos in a folder of their own. */
 async function preparedData(spec: Readonly<Record<string, string>>): Promise<TinyData> {

@@ -163,7 +163,7 @@ async function train() {
   button("stop").focus();
   const result = await ask("train", {
     ...{ epochs, provider, threads: crossOriginIsolated ? cores : 1 },
-    runtime: new URL(`ort/ort.${provider}.min.mjs`, document.baseURI).href,
+    runtime: new URL("ort/", document.baseURI).href,
   });
   drawCharts(byId("charts"), page.steps, need(page.bundle).tasks);
   const last = page.steps.at(-1);

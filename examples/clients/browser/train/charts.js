@@ -12,6 +12,7 @@ const COLOURS = 5;
 const [WIDTH, HEIGHT] = [480, 240];
 const EDGE = { left: 46, right: 8, top: 10, bottom: 24 };
 const TICKS = 4;
+const LEAST_SHOWN = 0.001;
 /** Points of a line at most; steps beside each other share one. */
 const MOST_POINTS = 200;
 
@@ -24,7 +25,7 @@ export function drawCharts(place, steps, tasks) {
     }));
   const classes = tasks.filter(({ kind }) => kind === "classes");
   place.replaceChildren(
-    chart("Loss, mean over the labelled photos of some steps", lines("loss_sum", tasks)),
+    chart("Mean loss of labelled photos", lines("loss_sum", tasks)),
     ...(classes.length > 0 ? [chart("Accuracy in training", lines("correct", classes), 1)] : []),
   );
 }
@@ -97,6 +98,7 @@ function legend(lines) {
 /** @param {number} value */
 function shortNumber(value) {
   if (!Number.isFinite(value)) return "-";
+  if (value > 0 && value < LEAST_SHOWN) return `<${LEAST_SHOWN}`;
   return Math.abs(value) >= 100 ? String(Math.round(value)) : value.toPrecision(3);
 }
 

@@ -82,6 +82,11 @@ export class Trainer {
     this.#labels = labelsOf(bundle, table);
   }
 
+  /** As it is after the steps that are done. @returns {ReadonlyMap<string, StateTensor>} */
+  get state() {
+    return this.#state;
+  }
+
   /** Steps of an epoch. */
   get stepsPerEpoch() {
     return Math.ceil(this.#rows / this.#bundle.manifest.batchSize);
