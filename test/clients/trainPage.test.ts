@@ -1,5 +1,6 @@
-// The page that trains (examples/clients/browser/train.html) in a real Chromium: what it trains equals mttc's
-// weights, what it saves becomes a run that goes on and is exported, and what cannot be trained is told.
+// The page that trains (examples/clients/browser/train.html) in a real Chromium: what it trains equals
+// mttc's weights, what it saves becomes a run that goes on and is exported, and what cannot be trained is
+// told.
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -16,7 +17,10 @@ const { serve } = (await import(
   pathToFileURL(join(PROJECT_ROOT, "examples/clients/browser/serve.mjs")).href
 )) as { serve: () => Promise<{ address: string; close: () => void }> };
 
-/** Heads on a frozen trunk's features, whose weights lie in constants.bin, and a small net of which all is trained; 12 steps of each. */
+/**
+ * Heads on a frozen trunk's features, whose weights lie in constants.bin, and a small net of which all is
+ * trained; 12 steps of each.
+ */
 const SPECS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   frozen: {
     ...{ fcn: "{layers: [8, p, 16]}", train_fcn: "false", cache_features: "true", task_weights: "[1, 1]" },

@@ -15,7 +15,8 @@ import { labelsOf, Trainer } from "./train/trainer.js";
  * @typedef {import("./train/table.js").Table} Table
  * @typedef {import("./train/trainer.js").Figures} Figures
  * @typedef {"wasm" | "webgpu"} Provider
- * @typedef {{ epochs: number, provider: Provider, runtime: string, threads: number }} TrainOptions `runtime`: onnxruntime-web's folder
+ * @typedef {{ epochs: number, provider: Provider, runtime: string, threads: number }} TrainOptions
+ * `runtime`: onnxruntime-web's folder
  */
 
 /** By what a tensor may differ after a step between WASM and WebGPU, as a share of its norm. */
@@ -78,7 +79,10 @@ async function readFile(name) {
   return new Uint8Array(await file.arrayBuffer());
 }
 
-/** Reads the table and every photo; those that cannot be read are left out. @param {readonly ChosenFile[]} files */
+/**
+ * Reads the table and every photo; those that cannot be read are left out.
+ * @param {readonly ChosenFile[]} files
+ */
 async function openPhotos(files) {
   delete held.data;
   delete held.trainer;
@@ -158,8 +162,8 @@ function refuseDiverged(figures, step) {
 }
 
 /**
- * A trainer at its first step, and what is to be said of it. What WebGPU cannot run, or computes otherwise, WASM
- * trains: each with its own build of ONNX Runtime, of which the one for WebGPU has fewer operators.
+ * A trainer at its first step, and what is to be said of it. What WebGPU cannot run, or computes otherwise,
+ * WASM trains: each with its own build of ONNX Runtime, of which the one for WebGPU has fewer operators.
  * @param {Omit<TrainOptions, "epochs">} options
  */
 async function openTrainer({ provider, runtime, threads }) {
@@ -204,7 +208,11 @@ function compareStates(found, wanted) {
   }
 }
 
-/** @param {string} runtime address of onnxruntime-web's module @param {number} threads @returns {Promise<Runtime>} */
+/**
+ * @param {string} runtime address of onnxruntime-web's module
+ * @param {number} threads
+ * @returns {Promise<Runtime>}
+ */
 async function loadRuntime(runtime, threads) {
   /** @type {Runtime} */
   const ort = await import(runtime).catch((cause) => {

@@ -1,6 +1,6 @@
 // @ts-check
-// A bundle of `mttc compile`: manifest.json, checked as far as it is used, and the state that training starts
-// from. Files come from anywhere: whatever is not as CONTRACT.md says is refused by name.
+// A bundle of `mttc compile`: manifest.json, checked as far as it is used, and the state that training
+// starts from. Files come from anywhere: whatever is not as CONTRACT.md says is refused by name.
 import { ClientError } from "../errors.js";
 import { isOperation } from "./augment.js";
 import { isSchedule } from "./schedule.js";
@@ -48,7 +48,8 @@ import { readState } from "./stateFile.js";
  * @property {Record<string, Graph>} graphs
  * @property {{ name: string, dtype: string, shape: number[] }[]} state
  * @property {Task[]} tasks
- * @property {{ height: number, width: number, channels: number, greyscale: boolean, dtype: string }} preprocessing
+ * @property {{ height: number, width: number, channels: number, greyscale: boolean, dtype: string }}
+ * preprocessing
  * @property {{ shape: number[], draws: number }} [features]
  * @property {object} [augment]
  * @property {Record<string, string>} [checkpoint]
@@ -56,7 +57,8 @@ import { readState } from "./stateFile.js";
  * @typedef {object} Bundle
  * @property {Manifest} manifest
  * @property {Map<string, StateTensor>} state
- * @property {readonly Graph[]} used graphs that training runs: one of `train`, or `grad` and `apply`; `trunk`
+ * @property {readonly Graph[]} used graphs that training runs: one of `train`, or `grad` and `apply`;
+ * `trunk`
  * @property {Graph | undefined} trunk what computes features once; undefined where steps take images
  */
 

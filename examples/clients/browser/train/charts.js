@@ -16,7 +16,12 @@ const LEAST_SHOWN = 0.001;
 /** Points of a line at most; steps beside each other share one. */
 const MOST_POINTS = 200;
 
-/** Draws both charts anew. @param {HTMLElement} place @param {readonly ShownStep[]} steps @param {readonly Task[]} tasks */
+/**
+ * Draws both charts anew.
+ * @param {HTMLElement} place
+ * @param {readonly ShownStep[]} steps
+ * @param {readonly Task[]} tasks
+ */
 export function drawCharts(place, steps, tasks) {
   const lines = (/** @type {string} */ figure, /** @type {readonly Task[]} */ own) =>
     own.map(({ name }) => ({
@@ -30,7 +35,12 @@ export function drawCharts(place, steps, tasks) {
   );
 }
 
-/** Means of a figure over runs of steps. @param {readonly ShownStep[]} steps @param {string} task @param {string} figure */
+/**
+ * Means of a figure over runs of steps.
+ * @param {readonly ShownStep[]} steps
+ * @param {string} task
+ * @param {string} figure
+ */
 function pointsOf(steps, task, figure) {
   const size = Math.max(1, Math.ceil(steps.length / MOST_POINTS));
   /** @type {(readonly [number, number])[]} */
@@ -47,7 +57,11 @@ function pointsOf(steps, task, figure) {
   return points;
 }
 
-/** @param {string} title @param {readonly Line[]} lines @param {number} [most] of the figure, where it is known */
+/**
+ * @param {string} title
+ * @param {readonly Line[]} lines
+ * @param {number} [most] of the figure, where it is known
+ */
 function chart(title, lines, most) {
   const all = lines.flatMap(({ points }) => points);
   const top = most ?? Math.max(...all.map(([, y]) => y), 1e-6) * 1.05;

@@ -17,10 +17,12 @@ const FLAGS = new Map([
 ]);
 
 /**
- * The labels of a task. E_CSV_HEADER for a column that lacks, E_LABEL for a cell that is no label of the task.
+ * The labels of a task. E_CSV_HEADER for a column that lacks, E_LABEL for a cell that is no label of the
+ * task.
  * @param {Task} task
  * @param {Table} table
- * @param {{ absent: ReadonlySet<string>, missing: number }} words cells without a label, and what stands for it
+ * @param {{ absent: ReadonlySet<string>, missing: number }} words cells without a label, and what stands
+ * for it
  * @returns {Labels}
  */
 export function readLabels(task, { columns, rows, file }, { absent, missing }) {
@@ -81,7 +83,11 @@ function readerOf({ kind, classes = [], tags = [], columns, separator = "|" }, {
   };
 }
 
-/** Numbers are compared as numbers: 1.0 is the class 1. @param {string} cell @param {ReadonlyMap<string, number>} places */
+/**
+ * Numbers are compared as numbers: 1.0 is the class 1.
+ * @param {string} cell
+ * @param {ReadonlyMap<string, number>} places
+ */
 function placeOf(cell, places) {
   const exact = places.get(cell);
   if (exact !== undefined || cell === "" || !Number.isFinite(Number(cell))) return exact;

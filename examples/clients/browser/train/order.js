@@ -1,10 +1,11 @@
 // @ts-check
-// Which rows an epoch shows in which order, and which channels dropout keeps (CONTRACT.md, Epochs, Dropout).
+// Which rows an epoch shows in which order, and which channels dropout keeps (CONTRACT.md, Epochs,
+// Dropout).
 import { Stream } from "./streams.js";
 
 /**
- * Rows by place, `places` of them. `groups`: of each task the class of every row (0 of other kinds), -1 without
- * a label.
+ * Rows by place, `places` of them. `groups`: of each task the class of every row (0 of other kinds), -1
+ * without a label.
  * @param {readonly ArrayLike<number>[]} groups
  * @param {{ balance_probs: boolean, balance_classes: boolean, seed: number }} spec
  * @param {{ rows: number, places: number, epoch: number }} size

@@ -1,6 +1,6 @@
 // @ts-check
-// Files that a person chose -> a table of rows and the photo of each: by a CSV among them, or by the folders
-// that they lie in.
+// Files that a person chose -> a table of rows and the photo of each: by a CSV among them, or by the
+// folders that they lie in.
 import { ClientError } from "../errors.js";
 import { rowPath } from "./rowPaths.js";
 import { parseCsv } from "./table.js";
@@ -16,8 +16,8 @@ const PHOTO = /\.(jpe?g|png|webp)$/i;
 const PATH = "file";
 
 /**
- * The rows of the chosen files. E_FILE where there are no photos, two tables, or a row's photo is not there;
- * E_CSV_SHAPE, E_CSV_HEADER; E_USAGE where folders cannot say the labels of the bundle's tasks.
+ * The rows of the chosen files. E_FILE where there are no photos, two tables, or a row's photo is not
+ * there; E_CSV_SHAPE, E_CSV_HEADER; E_USAGE where folders cannot say the labels of the bundle's tasks.
  * @param {readonly ChosenFile[]} files
  * @param {Manifest} manifest
  * @returns {Promise<Photos>}
@@ -44,7 +44,10 @@ export async function readPhotos(files, manifest) {
   return { table, photos: found };
 }
 
-/** Finds a photo by a path whose beginning may not have been chosen. @param {readonly ChosenFile[]} photos */
+/**
+ * Finds a photo by a path whose beginning may not have been chosen.
+ * @param {readonly ChosenFile[]} photos
+ */
 function finderOf(photos) {
   /** @type {Map<string, ChosenFile | null>} */
   const byEnd = new Map();

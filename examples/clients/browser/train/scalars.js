@@ -1,6 +1,6 @@
 // @ts-check
-// The numbers of a step that formulas give: rates, weights of classes, counts of labels (CONTRACT.md, Scalars).
-// Computed in float64.
+// The numbers of a step that formulas give: rates, weights of classes, counts of labels (CONTRACT.md,
+// Scalars). Computed in float64.
 import { rateAt } from "./schedule.js";
 
 /**

@@ -18,7 +18,10 @@
 /** @param {number} x */
 const half = (x) => (1 + Math.cos(Math.PI * x)) / 2;
 
-/** The share of the largest rate at t, of T steps. @type {Record<string, (t: number, T: number, of: Required<Schedule>) => number>} */
+/**
+ * The share of the largest rate at t, of T steps.
+ * @type {Record<string, (t: number, T: number, of: Required<Schedule>) => number>}
+ */
 const SHARES = {
   constant: () => 1,
   warmup: () => 1,

@@ -1,6 +1,6 @@
 // @ts-check
-// States as safetensors files, both ways (CONTRACT.md, State and checkpoints). What is read is not trusted: no
-// length of it is believed before it is compared with the bytes that are there.
+// States as safetensors files, both ways (CONTRACT.md, State and checkpoints). What is read is not trusted:
+// no length of it is believed before it is compared with the bytes that are there.
 import { ClientError } from "../errors.js";
 
 /**

@@ -1,6 +1,6 @@
 // @ts-check
-// The random streams of a run: Philox4x32-10 by counters, as compiler/bundle/CONTRACT.md says (Salmon et al.,
-// SC 2011). A stream is named by (seed, purpose, time, index), and gives the same numbers everywhere.
+// The random streams of a run: Philox4x32-10 by counters, as compiler/bundle/CONTRACT.md says (Salmon et
+// al., SC 2011). A stream is named by (seed, purpose, time, index), and gives the same numbers everywhere.
 
 /** @typedef {readonly [seed: number, purpose: string, time: number, index: number]} StreamName */
 

@@ -2,7 +2,10 @@
 // A label table: CSV text -> rows of cells by column.
 import { ClientError } from "../errors.js";
 
-/** @typedef {{ columns: readonly string[], rows: readonly Readonly<Record<string, string>>[], file: string }} Table */
+/**
+ * @typedef {{ columns: readonly string[], rows: readonly Readonly<Record<string, string>>[], file: string
+ * }} Table
+ */
 
 /**
  * Rows of a CSV file: commas, cells in double quotes may hold anything. E_CSV_SHAPE for one without rows or

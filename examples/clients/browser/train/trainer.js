@@ -1,6 +1,6 @@
 // @ts-check
-// Trains a bundle with ONNX Runtime, as CONTRACT.md says: rows in an epoch's order -> what each graph takes ->
-// the next state. It knows no page and no file: sessions and images are brought to it.
+// Trains a bundle with ONNX Runtime, as CONTRACT.md says: rows in an epoch's order -> what each graph takes
+// -> the next state. It knows no page and no file: sessions and images are brought to it.
 import { ClientError } from "../errors.js";
 import { drawColumns } from "./augment.js";
 import { readLabels } from "./labels.js";
@@ -16,7 +16,8 @@ import { writeState } from "./stateFile.js";
  * @typedef {import("./table.js").Table} Table
  * @typedef {import("./stateFile.js").StateTensor} StateTensor
  * @typedef {Float32Array | BigInt64Array | Uint8Array} Numbers
- * @typedef {{ type: string, dims: readonly number[], data: any }} OrtTensor as ONNX Runtime's JavaScript has it
+ * @typedef {{ type: string, dims: readonly number[], data: any }} OrtTensor as ONNX Runtime's JavaScript
+ * has it
  * @typedef {{ run(feeds: Record<string, any>): Promise<Record<string, any>> }} Session
  * @typedef {object} Host what graphs are run with
  * @property {new (type: any, data: any, dims: readonly number[]) => OrtTensor} Tensor
