@@ -31,6 +31,8 @@ export interface ClientData extends AsyncDisposable {
   readonly fitted: string;
   /** Pictures of any size, resized in the graph. */
   readonly anySize: string;
+  /** The same of grey ones, which the graph makes of RGB. */
+  readonly anySizeGrey: string;
   /** Plain pictures, PNG of 8 bits RGB, of another size than the models'. */
   readonly pictures: readonly string[];
 }
@@ -53,6 +55,7 @@ export async function makeClientData(): Promise<ClientData> {
     const grey = { ...changes, single_channel: true, logdir: "grey-run" };
     await using trainer = await trainedTiny(folder, grey, 1);
     await exportRun(trainer, { directory: join(folder, "grey") });
+    await exportRun(trainer, { directory: join(folder, "anySizeGrey"), anySize: true });
   }
   const names = (await readdir(join(folder, "images"))).filter((name) => name.startsWith("val-"));
   return {
@@ -62,6 +65,7 @@ export async function makeClientData(): Promise<ClientData> {
     grey: at("grey"),
     fitted: at("fitted"),
     anySize: at("anySize"),
+    anySizeGrey: at("anySizeGrey"),
     pictures: names.toSorted().map((name) => join(folder, "images", name)),
     [Symbol.asyncDispose]: () => data[Symbol.asyncDispose](),
   };

@@ -57,7 +57,7 @@ describe.each(CLIENTS)("$language", (client) => {
     return { answers, pixelsOf: (i: number) => readFileSync(join(pixels, `${i}.raw`)) };
   }
 
-  test.for(["model", "oneTask", "grey", "fitted", "anySize"] as const)(
+  test.for(["model", "oneTask", "grey", "fitted", "anySize", "anySizeGrey"] as const)(
     "answers plain pictures as mttc predict does (%s)",
     async (which, context) => {
       const model = data[which];
