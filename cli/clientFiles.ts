@@ -10,6 +10,11 @@ const BUILT = ["target", "node_modules", "__pycache__"];
 /** A module of another client, as JavaScript imports it: quote, folder, file. */
 const OTHERS = /(["'])\.\.\/(\w+)\/([\w./-]+\.m?js)\1/g;
 const NEIGHBOURS = /["']\.\/([\w./-]+\.m?js)["']/g;
+/** Files that say from where a build takes another client's code, and how they say it. */
+const BUILDS = /^(CMakeLists\.txt|go\.mod|Makefile|Cargo\.toml|pom\.xml)$/;
+const OTHER_FOLDERS = /\.\.\/(\w+)(?:\/(\w+))?(?=[\s"')/]|$)/gm;
+/** Only from the top of a client's folder "../" leads to another client. */
+const MODULES = /^[^/]+\.(m?js|html)$/;
 /** A link or picture that leads out of a client's folder: there is nothing behind it elsewhere. */
 const LINKS_OUT = /!?\[([^\]]*)\]\(\.\.\/[^)]*\)/g;
 
@@ -58,7 +63,8 @@ export async function clientFiles(folder: string, language: string): Promise<Cli
   const files = new Map<string, ClientFile>();
   for (const name of names) files.set(name, await readClientFile(own, name));
   for (const { name, bytes } of [...files.values()])
-    if (/\.(m?js|html)$/.test(name)) await addModules(files, folder, bytes);
+    if (MODULES.test(name)) await addModules(files, folder, bytes);
+    else if (BUILDS.test(name)) await addFolders(files, folder, bytes);
   return [...files.values()].map(standingAlone);
 }
 
@@ -101,11 +107,26 @@ async function addModules(
   }
 }
 
+/** Adds the folders of another client that a build names, or all that it has where the client is named. */
+async function addFolders(files: Map<string, ClientFile>, folder: string, build: Uint8Array): Promise<void> {
+  for (const [, from = "", inside] of textOf(build).matchAll(OTHER_FOLDERS)) {
+    const other = join(folder, from);
+    for (const name of await inFolder(other, () => filesBelow(other, ""))) {
+      const isWanted = inside === undefined ? name.includes("/") : name.startsWith(`${inside}/`);
+      if (isWanted && !files.has(name)) files.set(name, await readClientFile(other, name));
+    }
+  }
+}
+
 /** The file without ways out of its folder. */
 function standingAlone(file: ClientFile): ClientFile {
   if (file.name.endsWith(".md"))
     return { ...file, bytes: encoded(textOf(file.bytes).replace(LINKS_OUT, "$1")) };
-  if (!/\.(m?js|html)$/.test(file.name)) return file;
+  if (BUILDS.test(file.name)) {
+    const alone = (_: string, _from: string, inside?: string) => (inside === undefined ? "." : `./${inside}`);
+    return { ...file, bytes: encoded(textOf(file.bytes).replace(OTHER_FOLDERS, alone)) };
+  }
+  if (!MODULES.test(file.name)) return file;
   return { ...file, bytes: encoded(textOf(file.bytes).replace(OTHERS, "$1./$3$1")) };
 }
 

@@ -22,6 +22,8 @@ import { faultsOfAsync } from "../spec/faultsOf.ts";
 import { runCli } from "./runCli.ts";
 
 const CLIENTS = join(PROJECT_ROOT, "examples", "clients");
+/** At the top of a client: what its build takes from elsewhere. */
+const BUILDS = /^(CMakeLists\.txt|go\.mod|Makefile|Cargo\.toml|pom\.xml)$/;
 const LANGUAGES = (await clientsOf(CLIENTS)).map(({ language }) => language);
 
 const top = mkdtempSync(join(tmpdir(), "mttc-test-"));
@@ -64,9 +66,33 @@ describe.each(LANGUAGES)("%s", (language) => {
       for (const [, path = ""] of imported)
         expect([name, path, existsSync(join(written, name, "..", path))]).toEqual([name, path, true]);
     }
+    for (const name of names.filter((file) => BUILDS.test(file)))
+      expect([name, readFileSync(join(written, name), "utf8").match(/\.\.\/\w+/)]).toEqual([name, null]);
     expect(readFileSync(join(written, "README.md"), "utf8")).not.toMatch(/\]\(\.\./);
     expect(stdout).toMatch(/^Next .*\n {2}cd mttc-\w+\n {2}\S/m);
   });
+});
+
+test("a build that takes another client's folder has it beside itself", async () => {
+  const put = (name: string, text: string): void => {
+    mkdirSync(join(folder, name, ".."), { recursive: true });
+    writeFileSync(join(folder, name), text);
+  };
+  put("one/README.md", "# One\n\nReads pictures with what the other has.\n");
+  put(
+    "one/CMakeLists.txt",
+    'set(PARENT "${HERE}/../other" CACHE PATH "of it")\nadd("${PARENT}/reader/a.c")\n',
+  );
+  put("one/go.mod", "replace x => ../other/reader\n");
+  put("other/README.md", "# Other\n\nHas what one takes for itself.\n");
+  put("other/main.c", "int main;");
+  put("other/reader/a.c", "int a;");
+  const files = new Map(
+    (await clientFiles(folder, "one")).map(({ name, bytes }) => [name, String(Buffer.from(bytes))]),
+  );
+  expect([...files.keys()].toSorted()).toEqual(["CMakeLists.txt", "README.md", "go.mod", "reader/a.c"]);
+  expect(files.get("CMakeLists.txt")).toContain('set(PARENT "${HERE}/." CACHE');
+  expect(files.get("go.mod")).toBe("replace x => ./reader\n");
 });
 
 test("programs stay programs", async () => {
