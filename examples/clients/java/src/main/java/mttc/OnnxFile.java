@@ -4,8 +4,6 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -27,13 +25,10 @@ record OnnxFile(Map<String, String> metadata, List<String> outputs) {
 
   /** Throws E_FILE (cannot be read), E_MODEL_PARSE (no ONNX file, or one of 2 GiB and more). */
   static OnnxFile read(Path path) {
-    try (var channel = FileChannel.open(path)) {
-      if (!Files.isRegularFile(path)) throw new Refusal("E_FILE", "expected a file").in(path);
+    try (var channel = FileChannel.open(PlainFile.of(path))) {
       long size = channel.size();
       if (size == 0 || size > Integer.MAX_VALUE) throw damaged("it has " + size + " bytes");
       return parse(channel.map(FileChannel.MapMode.READ_ONLY, 0, size));
-    } catch (NoSuchFileException error) {
-      throw new Refusal("E_FILE", path + ": there is no such file", error);
     } catch (IOException error) {
       throw new Refusal("E_FILE", path + ": cannot be read: " + error.getMessage(), error);
     }

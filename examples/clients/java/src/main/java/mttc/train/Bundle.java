@@ -2,7 +2,6 @@ package mttc.train;
 
 import java.io.IOException;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -11,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
 import mttc.Json;
+import mttc.PlainFile;
 import mttc.Refusal;
 import mttc.images.PictureReader.Target;
 
@@ -90,9 +90,7 @@ record Bundle(
     var place = folder.resolve(MANIFEST);
     String text;
     try {
-      text = Files.readString(place);
-    } catch (NoSuchFileException error) {
-      throw new Refusal("E_FILE", place + ": there is no such file", error);
+      text = Files.readString(PlainFile.of(place));
     } catch (IOException error) {
       throw new Refusal(CODE, place + ": cannot be read: " + error.getMessage(), error);
     }

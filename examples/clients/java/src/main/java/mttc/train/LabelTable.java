@@ -6,10 +6,10 @@ import com.fasterxml.jackson.dataformat.csv.CsvMapper;
 import com.fasterxml.jackson.dataformat.csv.CsvParser;
 import java.io.IOException;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import mttc.PlainFile;
 import mttc.Refusal;
 
 /** A label table in CSV: cells as text, without outer blanks. */
@@ -19,7 +19,7 @@ record LabelTable(Path file, List<String> head, List<String[]> rows) {
   /** Reads a table. E_FILE, E_CSV_SHAPE (no rows, or rows of another length than the head). */
   static LabelTable read(Path file) {
     try {
-      var text = Files.readString(file);
+      var text = Files.readString(PlainFile.of(file));
       var plain = text.startsWith(BYTE_ORDER_MARK) ? text.substring(1) : text;
       var reader =
           CsvMapper.builder()
@@ -31,8 +31,6 @@ record LabelTable(Path file, List<String> head, List<String[]> rows) {
       try (MappingIterator<String[]> lines = reader.readValues(plain)) {
         return of(file, lines.readAll());
       }
-    } catch (NoSuchFileException error) {
-      throw new Refusal("E_FILE", file + ": there is no such file", error);
     } catch (JsonProcessingException error) {
       throw new Refusal("E_CSV_SHAPE", file + ": " + error.getOriginalMessage(), error);
     } catch (IOException error) {

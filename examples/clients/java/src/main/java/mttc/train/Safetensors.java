@@ -7,12 +7,12 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import mttc.Json;
+import mttc.PlainFile;
 import mttc.Refusal;
 
 /** The state of training as a file: CONTRACT.md, "State and checkpoints". */
@@ -57,9 +57,7 @@ final class Safetensors {
 
   private static byte[] bytesOf(Path path) {
     try {
-      return Files.readAllBytes(path);
-    } catch (NoSuchFileException error) {
-      throw new Refusal("E_FILE", path + ": there is no such file", error);
+      return Files.readAllBytes(PlainFile.of(path));
     } catch (IOException | OutOfMemoryError error) {
       throw new Refusal("E_FILE", path + ": cannot be read: " + error.getMessage(), error);
     }
@@ -104,10 +102,13 @@ final class Safetensors {
     return place;
   }
 
-  /** Only a file of tensors is replaced. */
+  /** Looks before anything slow is done: the folder must be there, and only a file of tensors is replaced. */
   static void refuseOther(Path path) {
+    var folder = path.toAbsolutePath().getParent();
+    if (folder != null && !Files.isDirectory(folder))
+      throw new Refusal("E_FILE", path + ": there is no such folder");
     if (!Files.exists(path)) return;
-    try (var file = new RandomAccessFile(path.toFile(), "r")) {
+    try (var file = new RandomAccessFile(PlainFile.of(path).toFile(), "r")) {
       byte[] head = new byte[9];
       if (file.read(head) == head.length && head[8] == '{') return;
     } catch (IOException error) {

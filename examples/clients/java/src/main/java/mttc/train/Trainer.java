@@ -6,7 +6,6 @@ import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtLoggingLevel;
 import ai.onnxruntime.OrtSession;
 import java.nio.ByteBuffer;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -14,6 +13,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import mttc.PlainFile;
 import mttc.Refusal;
 import mttc.train.Bundle.Graph;
 import mttc.train.Bundle.Port;
@@ -107,8 +107,7 @@ public final class Trainer implements AutoCloseable {
   }
 
   private OrtSession open(Graph graph) {
-    var file = bundle.folder().resolve(graph.file());
-    if (!Files.isRegularFile(file)) throw new Refusal("E_FILE", file + ": there is no such file");
+    var file = PlainFile.of(bundle.folder().resolve(graph.file()));
     refuseWideNames(graph.inputs());
     refuseWideNames(graph.outputs());
     try {
