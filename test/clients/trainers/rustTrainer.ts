@@ -1,16 +1,12 @@
 // examples/clients/rust, the program `train`.
-import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { ORT_LIBRARY, TRIES_TOOLCHAINS } from "../client.ts";
-import { buildRust } from "../rustClient.ts";
+import { buildRust, missingCrates } from "../rustClient.ts";
 import { programTrainer, type Trainer } from "./trainer.ts";
 
 export const rustTrainer = (): Trainer => ({
   language: "Rust",
-  missing: () => {
-    if (!TRIES_TOOLCHAINS) return "npm run test:clients tries it";
-    return spawnSync("cargo", ["--version"]).status === 0 ? undefined : "no cargo on this machine";
-  },
+  missing: () => (TRIES_TOOLCHAINS ? missingCrates() : "npm run test:clients tries it"),
   build: async (cache) => {
     const program = join(await buildRust(cache), "train");
     const env = { ORT_DYLIB_PATH: ORT_LIBRARY, ORT_DISABLE_TELEMETRY: "1" };
