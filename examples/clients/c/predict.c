@@ -89,7 +89,7 @@ static bool write_pixels(const char *folder, int number, const struct mttc_image
   const size_t bytes = (size_t)image->height * image->width * image->channels;
   bool is_written = file != NULL && fwrite(image->data, 1, bytes, file) == bytes;
   if (file != NULL && fclose(file) != 0) is_written = false;
-  return is_written || mttc_refuse(fault, "E_FILE", "cannot write the pixels: %s", strerror(errno));
+  return is_written || mttc_refuse(fault, "E_FILE", "cannot write %s: %s", path, strerror(errno));
 }
 
 // Reads an image and prints its answers. False stops the run: `fault` is of the model, or of the output.

@@ -130,8 +130,11 @@ void Image::Free::operator()(mttc_image *image) const {
 
 Model::Model(const std::filesystem::path &path) {
   std::error_code error;
-  if (!std::filesystem::is_regular_file(path, error))
-    throw Fault("E_FILE", "cannot read the model: " + (error ? error.message() : "expected a regular file"));
+  const auto status = std::filesystem::status(path, error);
+  if (error || !std::filesystem::exists(status))
+    throw Fault("E_FILE", "cannot read the model: " + error.message());
+  if (!std::filesystem::is_regular_file(status))
+    throw Fault("E_PATH_TYPE", "expected an ONNX file, found none");
   env_ = make<OrtEnv>([](OrtEnv **out) { return api().CreateEnv(ORT_LOGGING_LEVEL_FATAL, "mttc", out); });
   check(api().DisableTelemetryEvents(env_.get()));
   const auto options =
