@@ -41,6 +41,7 @@ export function encodeTrainingFile(graph: Graph, optimized: readonly Parameter[]
     ...statistics.map(({ name }) => name),
     ...optimized.map(({ name }) => gradientOf(name)),
   ]);
+  const flag = statistics.length > 0 ? [constant(TRUE, "bool", [1], [1])] : [];
   const masks = drawMasks(graph.inputs.filter(isMask));
   const model = plainModel({
     ...encoded,
@@ -53,7 +54,7 @@ export function encodeTrainingFile(graph: Graph, optimized: readonly Parameter[]
       ...encoded.output.filter(({ name }) => !isTaken.has(name)),
       ...optimized.map(({ name }) => declared(accumulatedOf(name), "bool", [1])),
     ],
-    initializer: [...encoded.initializer, constant(TRUE, "bool", [1], [1]), ...masks.initializer],
+    initializer: [...encoded.initializer, ...flag, ...masks.initializer],
     node: [
       ...masks.node,
       ...encoded.node,

@@ -120,6 +120,15 @@ describe("training_model.onnx", () => {
     expect(shapesOf(evaluation.input).image).toEqual(["N", 6, 6, 3]);
   });
 
+  test.each<[string, Partial<SpecInput>]>([
+    ["with batch norm and dropout", LAYERS],
+    ["without either", { task_layers: [3] }],
+  ])("holds no constant that nothing reads, %s", (_, spec) => {
+    const model = modelOf(compileArtifacts(spec, CLASSES), "training").graph;
+    const read = new Set(model.node.flatMap(({ input }) => input));
+    expect(model.initializer.map(({ name }) => name).filter((name) => !read.has(name))).toEqual([]);
+  });
+
   test("of a frozen extractor holds it as constants; the checkpoint holds the rest alone", () => {
     const frozen = compileArtifacts({ train_fcn: false }, CLASSES);
     const names = frozen.artifacts.manifest.parameters.map(({ name }) => name);
