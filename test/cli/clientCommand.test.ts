@@ -79,10 +79,7 @@ test("a build that takes another client's folder has it beside itself", async ()
     writeFileSync(join(folder, name), text);
   };
   put("one/README.md", "# One\n\nReads pictures with what the other has.\n");
-  put(
-    "one/CMakeLists.txt",
-    'set(PARENT "${HERE}/../other" CACHE PATH "of it")\nadd("${PARENT}/reader/a.c")\n',
-  );
+  put("one/CMakeLists.txt", 'set(PARENT "/here/../other" CACHE PATH "of it")\nadd(reader)\n');
   put("one/go.mod", "replace x => ../other/reader\n");
   put("other/README.md", "# Other\n\nHas what one takes for itself.\n");
   put("other/main.c", "int main;");
@@ -91,7 +88,7 @@ test("a build that takes another client's folder has it beside itself", async ()
     (await clientFiles(folder, "one")).map(({ name, bytes }) => [name, String(Buffer.from(bytes))]),
   );
   expect([...files.keys()].toSorted()).toEqual(["CMakeLists.txt", "README.md", "go.mod", "reader/a.c"]);
-  expect(files.get("CMakeLists.txt")).toContain('set(PARENT "${HERE}/." CACHE');
+  expect(files.get("CMakeLists.txt")).toContain('set(PARENT "/here/." CACHE');
   expect(files.get("go.mod")).toBe("replace x => ./reader\n");
 });
 
