@@ -1,5 +1,6 @@
 // `mttc adopt SPEC STATE`: what another program trained from the spec's bundle becomes a run.
 import type { Command } from "commander";
+import { MttcError } from "../compiler/diagnostics.ts";
 import type { AdoptFlags } from "./adoptAction.ts";
 import { parsePositive, withProviderOption, withRuntimeOptions } from "./runtimeOptions.ts";
 import type { Terminal } from "./terminal.ts";
@@ -18,7 +19,14 @@ export function addAdoptCommand(program: Command, terminal: Terminal): void {
     .option("--json", "print the result as JSON");
   withProviderOption(withRuntimeOptions(command)).action(
     async (spec: string, state: string, flags: AdoptFlags) => {
-      const { loadExperiment } = await import("./specFile.ts");
+      const { isBundle, loadExperiment } = await import("./specFile.ts");
+      if (await isBundle(spec))
+        throw new MttcError({
+          code: "E_USAGE",
+          message: "expected the spec that the bundle was compiled from, found the bundle",
+          at: { file: spec },
+          hint: `mttc adopt spec.yml ${state}`,
+        });
       const experiment = await loadExperiment(spec);
       const { adoptState } = await import("./adoptAction.ts");
       await adoptState(spec, { experiment, state }, flags, terminal);

@@ -151,6 +151,9 @@ describe("a state that was trained elsewhere", () => {
     expect(await refusal(folder, ["spec.yml", file, "-o", "run"])).toMatch(
       /trained\.safetensors: the file does not say how far it was trained \[E_USAGE\]\n {2}--epoch N/,
     );
+    expect(await refusal(folder, ["bundle", file, "-o", "run"])).toContain(
+      "bundle: expected the spec that the bundle was compiled from, found the bundle [E_USAGE]\n",
+    );
     const { code, stderr } = await runCli(folder, ["adopt", "spec.yml", file, "-o", "run", "--epoch", "1"]);
     expect(code, stderr).toBe(0);
     expect(stderr).toContain("does not say which bundle it was trained from");
