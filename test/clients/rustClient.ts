@@ -1,6 +1,7 @@
 // The client of examples/clients/rust: the crates ort, image, mozjpeg, libwebp-sys and lcms2.
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
+import { CMYK_READ_MEAN } from "../tolerances.ts";
 import { buildStep, type Client, clientFolder } from "./client.ts";
 
 const FOLDER = clientFolder("rust");
@@ -10,6 +11,7 @@ export const rustClient: Client = {
   language: "Rust",
   folder: "rust",
   needs: ["cargo", "cc"],
+  mean: { "cmyk.jpg": CMYK_READ_MEAN },
   build: async (cache) => {
     const missing = missingCrates();
     return missing === undefined ? [join(await buildRust(cache), "predict")] : { missing };

@@ -1,5 +1,5 @@
 //! What is wrong with a file that was given: a code of mttc's catalogue, and a sentence.
-use std::{fmt, io, path::Path};
+use std::{fmt, fs, io, path::Path};
 
 /// A fault of the input, never of this program. Shown as `E_CODE: message`, in one line.
 #[derive(Debug, Clone)]
@@ -34,4 +34,22 @@ impl std::error::Error for Fault {}
 /// A file that cannot be read or written: E_FILE.
 pub fn file_fault(path: &Path, error: &io::Error) -> Fault {
     Fault::new("E_FILE", error).at(path)
+}
+
+/// Anything but a plain file is E_FILE: a pipe may never end.
+pub fn check_file(path: &Path) -> Result<()> {
+    let found = fs::metadata(path).map_err(|error| file_fault(path, &error))?;
+    if found.is_file() { Ok(()) } else { Err(Fault::new("E_FILE", "expected a file").at(path)) }
+}
+
+/// The bytes of a plain file. E_FILE.
+pub fn read_file(path: &Path) -> Result<Vec<u8>> {
+    check_file(path)?;
+    fs::read(path).map_err(|error| file_fault(path, &error))
+}
+
+/// The text of a plain file. E_FILE, for what is no UTF-8, too.
+pub fn read_text(path: &Path) -> Result<String> {
+    check_file(path)?;
+    fs::read_to_string(path).map_err(|error| file_fault(path, &error))
 }

@@ -1,12 +1,12 @@
 //! An exported model: opened, compared with what it says of itself, and asked about images.
 use crate::answers::{Answer, answer};
-use crate::fault::{Fault, Result, file_fault};
+use crate::fault::{Fault, Result, check_file, read_file};
 use crate::metadata::Metadata;
 use crate::reader::{Pixels, read_image};
 use ort::environment::Environment;
 use ort::session::Session;
 use ort::value::{Outlet, Tensor, TensorElementType};
-use std::{fs, path::Path};
+use std::path::Path;
 
 const INPUT: &str = "image";
 const KEY: &str = "mttc";
@@ -27,10 +27,7 @@ pub struct Prediction {
 impl Model {
     /// Opens a file of `mttc export`. E_FILE, E_MODEL_PARSE, E_MODEL_META.
     pub fn open(environment: &Environment, path: &Path) -> Result<Self> {
-        fs::File::open(path).map_err(|error| file_fault(path, &error))?;
-        if !path.is_file() {
-            return Err(Fault::new("E_FILE", "expected a file").at(path));
-        }
+        check_file(path)?;
         let open = || Session::builder(environment)?.commit_from_file(path);
         let session = open().map_err(|error: ort::Error| Fault::new("E_MODEL_PARSE", error).at(path))?;
         let metadata = checked_metadata(&session).map_err(|fault| fault.at(path))?;
@@ -40,7 +37,7 @@ impl Model {
     /// Reads an image file and asks the model. E_FILE, E_IMG_*; E_MODEL_META where the model's numbers
     /// cannot be what its tasks promise.
     pub fn predict(&mut self, path: &Path) -> Result<Prediction> {
-        let bytes = fs::read(path).map_err(|error| file_fault(path, &error))?;
+        let bytes = read_file(path)?;
         let pixels = read_image(&bytes, &self.metadata.form).map_err(|fault| fault.at(path))?;
         let answers = self.answer(&pixels)?;
         Ok(Prediction { answers, pixels })

@@ -67,14 +67,13 @@ fn losses(report: &Report) -> String {
 fn check_output(out: &Path) -> Result<()> {
     let is_state = |bytes: &[u8]| bytes.get(8) == Some(&b'{');
     let is_folder = |parent: &Path| parent.as_os_str().is_empty() || parent.is_dir();
-    match fs::read(out) {
-        Ok(bytes) if !is_state(&bytes) => {
-            Err(Fault::new("E_RUN_EXISTS", "is there, and is no state").at(out))
+    let refuse = |code, what: &str| Err(Fault::new(code, what).at(out));
+    match fs::metadata(out) {
+        Ok(found) if !found.is_file() => refuse("E_FILE", "expected a file"),
+        Ok(_) if !fs::read(out).is_ok_and(|bytes| is_state(&bytes)) => {
+            refuse("E_RUN_EXISTS", "is there, and is no state")
         }
-        Err(_) if out.exists() => Err(Fault::new("E_FILE", "expected a file").at(out)),
-        Err(_) if !out.parent().is_some_and(is_folder) => {
-            Err(Fault::new("E_FILE", "its folder is not there").at(out))
-        }
+        Err(_) if !out.parent().is_some_and(is_folder) => refuse("E_FILE", "its folder is not there"),
         _ => Ok(()),
     }
 }

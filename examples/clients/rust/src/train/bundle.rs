@@ -4,11 +4,11 @@ use super::augment::Operation;
 use super::roles::input;
 use super::schedule::Schedule;
 use crate::check::Checked;
-use crate::fault::{Fault, Result, file_fault};
+use crate::fault::{Fault, Result, read_text};
 use crate::reader::Form;
 use serde_json::{Map, Value};
+use std::collections::HashSet;
 use std::path::Path;
-use std::{collections::HashSet, fs};
 
 const BUNDLE: &str = "E_BUNDLE";
 const VERSION: u64 = 2;
@@ -155,7 +155,7 @@ impl Bundle {
     /// Reads a bundle's manifest. E_FILE, E_BUNDLE.
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join("manifest.json");
-        let text = fs::read_to_string(&path).map_err(|error| file_fault(&path, &error))?;
+        let text = read_text(&path)?;
         let json: Value = serde_json::from_str(&text).map_err(|error| Fault::new(BUNDLE, error).at(&path))?;
         parse(&Checked::root(&json, "manifest.json", BUNDLE)).map_err(|fault| fault.at(folder))
     }

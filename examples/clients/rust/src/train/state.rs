@@ -1,7 +1,7 @@
 //! States of training: safetensors files (CONTRACT.md, "State and checkpoints").
 use super::bundle::{Bundle, StateEntry, Stored};
 use crate::check::Checked;
-use crate::fault::{Fault, Result, file_fault};
+use crate::fault::{Fault, Result, file_fault, read_file};
 use ort::value::{DynValue, Tensor};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ pub type State = HashMap<String, DynValue>;
 /// Reads the state that a bundle starts from; it must be that of the manifest. E_FILE, E_ST_HEADER,
 /// E_ST_LAYOUT.
 pub fn read_state(path: &Path, entries: &[StateEntry]) -> Result<State> {
-    let bytes = fs::read(path).map_err(|error| file_fault(path, &error))?;
+    let bytes = read_file(path)?;
     tensors(&bytes, entries).map_err(|fault| fault.at(path))
 }
 

@@ -1,8 +1,8 @@
 //! A label table -> paths of images and the labels of each task (CONTRACT.md, "Labels").
 use super::bundle::{Bundle, Prefix, Spec, Task, TaskKind};
-use crate::fault::{Fault, Result, file_fault};
+use crate::fault::{Fault, Result, read_text};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::{collections::HashMap, fs};
 use unicode_normalization::UnicodeNormalization;
 
 /// A table's rows, as numbers.
@@ -23,7 +23,7 @@ pub struct Labels {
 
 /// Reads a CSV file. E_FILE, E_CSV_SHAPE, E_CSV_HEADER, E_LABEL.
 pub fn read_table(path: &Path, bundle: &Bundle) -> Result<Table> {
-    let text = fs::read_to_string(path).map_err(|error| file_fault(path, &error))?;
+    let text = read_text(path)?;
     let parsed = parse(text.trim_start_matches('\u{feff}'), bundle, path.parent().unwrap_or(Path::new("")));
     parsed.map_err(|fault| fault.at(path))
 }

@@ -5,14 +5,14 @@ use super::order::{Balance, epoch_order};
 use super::state::{State, read_state, tensor_of, write_state};
 use super::stream::Stream;
 use super::table::{Labels, Table, read_table};
-use crate::fault::{Fault, Result, file_fault};
+use crate::fault::{Fault, Result, check_file, read_file};
 use crate::reader::read_image;
 use ort::environment::Environment;
 use ort::session::{Session, SessionInputValue};
 use ort::value::DynValue;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::{collections::BTreeMap, fs};
 
 /// Images that the trunk is given at once.
 const TRUNK_BATCH: usize = 32;
@@ -60,8 +60,7 @@ impl Trainer {
             steps.push((graph, session));
         }
         let read = |path: &std::path::PathBuf| {
-            let bytes = fs::read(path).map_err(|error| file_fault(path, &error))?;
-            Ok(read_image(&bytes, &bundle.form).map_err(|fault| fault.at(path))?.data)
+            Ok(read_image(&read_file(path)?, &bundle.form).map_err(|fault| fault.at(path))?.data)
         };
         let images = table.paths.iter().map(read).collect::<Result<Vec<_>>>()?;
         let inputs = match &bundle.trunk {
@@ -152,7 +151,7 @@ impl Trainer {
 
 fn open_graph(environment: &Environment, folder: &Path, graph: &Graph) -> Result<Session> {
     let path = folder.join(&graph.file);
-    fs::File::open(&path).map_err(|error| file_fault(&path, &error))?;
+    check_file(&path)?;
     let open = || Session::builder(environment)?.commit_from_file(&path);
     open().map_err(|error: ort::Error| Fault::new("E_MODEL_PARSE", error).at(&path))
 }
