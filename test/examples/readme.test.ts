@@ -47,6 +47,8 @@ if (process.env.UPDATE_README === "1") {
   }
 }
 const readme = readFileSync(file, "utf8");
+/** What each command does, a row each. */
+const commandsPage = readFileSync(join(repository, "docs", "commands.md"), "utf8");
 
 /** Contents of the fenced blocks that follow a comment `<!-- name: ... -->`. */
 function blocksMarked(name: string): string[] {
@@ -87,10 +89,12 @@ describe("the README", () => {
     const commands = [...code.matchAll(declared)].map(([, file = "", name = ""]) =>
       /^Data./.test(file) ? `data ${name}` : name,
     );
-    const places = /(?:^\| `|npx )mttc (data \w+|[\w-]+)/gm;
-    const named = [...readme.matchAll(places)].flatMap(([, name = ""]) => [name, ...name.split(" ", 1)]);
-    expect(new Set(named.filter((name) => name !== "works"))).toEqual(new Set(commands));
-    const flags = [...readme.matchAll(/(?<=[ `])--[a-z]+/g)].map(([flag]) => flag);
+    const inText = (text: string, places: RegExp) =>
+      [...text.matchAll(places)].flatMap(([, name = ""]) => [name, ...name.split(" ", 1)]);
+    const inReadme = inText(readme, /(?:`|npx )mttc (data \w+|[\w-]+)/g);
+    expect(new Set(inReadme.filter((name) => name !== "works"))).toEqual(new Set(commands));
+    expect(new Set(inText(commandsPage, /^\| `mttc (data \w+|[\w-]+)/gm))).toEqual(new Set(commands));
+    const flags = [...`${readme}${commandsPage}`.matchAll(/(?<=[ `])--[a-z]+/g)].map(([flag]) => flag);
     expect(flags.filter((flag) => !code.includes(flag))).toEqual([]);
   });
 
@@ -101,7 +105,8 @@ describe("the README", () => {
     expect(spec.train_fcn).toHaveProperty("from");
   });
 
-  it.each(["README.md", ...readdirSync(join(repository, "docs")).map((name) => `docs/${name}`)])(
+  const pages = readdirSync(join(repository, "docs")).filter((name) => name.endsWith(".md"));
+  it.each(["README.md", ...pages.map((name) => `docs/${name}`)])(
     "%s links to files and headings that exist",
     (page) => {
       const text = readFileSync(join(repository, page), "utf8");
