@@ -18,7 +18,7 @@ export function javaTrainer(): Trainer {
     build: async (cache) => {
       // Not where the test of the clients builds, at the same time perhaps.
       const jar = await buildJar(join(cache, "trainer"));
-      if (typeof jar !== "string") throw new Error(jar.missing);
+      if (typeof jar !== "string") return jar;
       const java = ["java", "-cp", jar];
       const draws = join(import.meta.dirname, "Draws.java");
       return programTrainer([...java, "mttc.train.Train"], [...java, draws], ENV);

@@ -13,8 +13,10 @@ export interface Trainer {
   readonly language: string;
   /** Why it cannot be run on this machine; undefined where it can. */
   missing(): string | undefined;
-  /** Builds it; `cache` is a folder of its own that stays from run to run. */
-  build(cache: string): Promise<BuiltTrainer>;
+  /**
+   * Builds it, or says which package is not to be had; `cache` is a folder of its own that stays from run to run.
+   */
+  build(cache: string): Promise<BuiltTrainer | { readonly missing: string }>;
   /** Parts that it refuses, and what it says then. */
   readonly refuses?: Readonly<Partial<Record<TrainerPart, RegExp>>>;
   /**
