@@ -14,3 +14,15 @@ export class ClientError extends Error {
     this.code = code;
   }
 }
+
+/** A fault as a worker sends it; what is none of ours is ONNX Runtime's. @param {unknown} error */
+export function faultOf(error) {
+  if (error instanceof ClientError) return { code: error.code, message: error.message };
+  return { code: "E_ORT", message: firstLineOf(error) };
+}
+
+/** The first line of what went wrong. @param {unknown} error */
+export function firstLineOf(error) {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.split("\n", 1)[0] ?? text;
+}

@@ -1,6 +1,6 @@
 // @ts-check
 // The worker behind train.js: reads bundle and photos, and trains, so that the page stays alive.
-import { ClientError } from "./errors.js";
+import { ClientError, faultOf, firstLineOf } from "./errors.js";
 import { readImage } from "./reader.js";
 import { readBundle } from "./train/bundle.js";
 import { readPhotos } from "./train/photos.js";
@@ -185,7 +185,7 @@ async function openTrainer({ provider, runtime, threads }) {
     return { trainer: await make("webgpu"), note: "WebGPU takes the first step as WASM does." };
   } catch (error) {
     const trainer = await make("wasm");
-    return { trainer, note: `WASM trains: WebGPU does not take this bundle here. ${textOf(error)}` };
+    return { trainer, note: `WASM trains: WebGPU does not take this bundle here. ${firstLineOf(error)}` };
   }
 }
 
@@ -216,7 +216,7 @@ function compareStates(found, wanted) {
 async function loadRuntime(runtime, threads) {
   /** @type {Runtime} */
   const ort = await import(runtime).catch((cause) => {
-    throw new ClientError("E_ORT_LOAD", `onnxruntime-web is not at ${runtime}: ${textOf(cause)}`);
+    throw new ClientError("E_ORT_LOAD", `onnxruntime-web is not at ${runtime}: ${firstLineOf(cause)}`);
   });
   ort.env.logLevel = "error";
   ort.env.wasm.numThreads = threads;
@@ -232,7 +232,7 @@ async function openGraph(ort, { file }, provider) {
     : [];
   const options = { executionProviders: [provider], externalData };
   return await ort.InferenceSession.create(await readFile(file), options).catch((cause) => {
-    throw new ClientError("E_MODEL_PARSE", `${file}: ONNX Runtime cannot open it: ${textOf(cause)}`);
+    throw new ClientError("E_MODEL_PARSE", `${file}: ONNX Runtime cannot open it: ${firstLineOf(cause)}`);
   });
 }
 
@@ -246,16 +246,4 @@ async function save() {
 function need(value) {
   if (value === undefined) throw new ClientError("E_USAGE", "there is no bundle yet");
   return value;
-}
-
-/** @param {unknown} error */
-function faultOf(error) {
-  if (error instanceof ClientError) return { code: error.code, message: error.message };
-  return { code: "E_ORT", message: textOf(error) };
-}
-
-/** The first line of what went wrong. @param {unknown} error */
-function textOf(error) {
-  const text = error instanceof Error ? error.message : String(error);
-  return text.split("\n", 1)[0] ?? text;
 }

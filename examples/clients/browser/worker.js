@@ -1,7 +1,7 @@
 // @ts-check
 // The worker behind model.js: holds a session of onnxruntime-web, reads images and computes.
 import { answerOf } from "./answers.js";
-import { ClientError } from "./errors.js";
+import { ClientError, faultOf, firstLineOf } from "./errors.js";
 import { checkSession } from "./metadata.js";
 import { readImage } from "./reader.js";
 
@@ -46,14 +46,14 @@ self.addEventListener("message", async ({ data }) => {
 async function open({ bytes, metadata, provider, runtime, threads }) {
   /** @type {Runtime} */
   const ort = await import(runtime).catch((cause) => {
-    throw new ClientError("E_ORT_LOAD", `onnxruntime-web is not at ${runtime}: ${textOf(cause)}`);
+    throw new ClientError("E_ORT_LOAD", `onnxruntime-web is not at ${runtime}: ${firstLineOf(cause)}`);
   });
   ort.env.logLevel = "error";
   ort.env.wasm.numThreads = threads;
   ort.env.wasm.wasmPaths = new URL(".", runtime).href;
   const session = await ort.InferenceSession.create(bytes, { executionProviders: [provider] }).catch(
     (cause) => {
-      throw new ClientError("E_MODEL_PARSE", `ONNX Runtime cannot open the model: ${textOf(cause)}`);
+      throw new ClientError("E_MODEL_PARSE", `ONNX Runtime cannot open the model: ${firstLineOf(cause)}`);
     },
   );
   checkSession(metadata, infosOf(session.inputMetadata), infosOf(session.outputMetadata));
@@ -123,20 +123,8 @@ async function run({ data, height, width, channels }) {
   const { ort, session } = opened();
   const image = new ort.Tensor("uint8", data, [1, height, width, channels]);
   const outputs = await session.run({ image }).catch((cause) => {
-    throw new ClientError("E_ORT", `ONNX Runtime cannot run the model: ${textOf(cause)}`);
+    throw new ClientError("E_ORT", `ONNX Runtime cannot run the model: ${firstLineOf(cause)}`);
   });
   return (/** @type {string} */ name) =>
     /** @type {Float32Array} */ (outputs[name]?.data ?? new Float32Array());
-}
-
-/** @param {unknown} error */
-function faultOf(error) {
-  if (error instanceof ClientError) return { code: error.code, message: error.message };
-  return { code: "E_ORT", message: textOf(error) };
-}
-
-/** The first line of what went wrong. @param {unknown} error */
-function textOf(error) {
-  const text = error instanceof Error ? error.message : String(error);
-  return text.split("\n", 1)[0] ?? text;
 }

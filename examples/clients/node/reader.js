@@ -1,7 +1,7 @@
 // Picture files -> pixels, as training reads them, with sharp, the library that training uses.
 import { readFile } from "node:fs/promises";
 import sharp from "sharp";
-import { ClientError } from "../browser/errors.js";
+import { ClientError, firstLineOf } from "../browser/errors.js";
 
 const MOST_PIXELS = 2 ** 28;
 /** Training takes no picture with a side under this, unless the model's own is smaller. */
@@ -39,7 +39,7 @@ export async function readPicture(path, { preprocessing }) {
     .raw()
     .toBuffer({ resolveWithObject: true })
     .catch((error) => {
-      throw new ClientError("E_IMG_TRUNCATED", `${path}: ${firstLine(error)}`);
+      throw new ClientError("E_IMG_TRUNCATED", `${path}: ${firstLineOf(error)}`);
     });
   const size = { height: info.height, width: info.width };
   if (!isGrey) return { ...size, data, channels: info.channels };
@@ -53,7 +53,7 @@ export async function readPicture(path, { preprocessing }) {
 async function checkHeader(path, open, least) {
   const { autoOrient } = await headerOf(open).catch((error) => {
     const code = /limit/i.test(error.message) ? "E_IMG_LIMIT" : "E_IMG_FORMAT";
-    throw new ClientError(code, `${path}: ${firstLine(error)}`);
+    throw new ClientError(code, `${path}: ${firstLineOf(error)}`);
   });
   for (const side of ["height", "width"])
     if (autoOrient[side] < Math.min(LEAST_SIDE, least[side]))
@@ -62,5 +62,3 @@ async function checkHeader(path, open, least) {
 
 /** An empty file is refused before there is a promise. */
 const headerOf = async (open) => await open().metadata();
-
-const firstLine = ({ message }) => message.split("\n", 1)[0];
