@@ -36,7 +36,7 @@ export function runCli(
 export function runProgram(
   program: string,
   args: readonly string[],
-  options: Pick<SpawnOptions, "cwd" | "env" | "uid" | "gid">,
+  options: Pick<SpawnOptions, "cwd" | "env" | "uid" | "gid" | "timeout" | "killSignal">,
   interruptAt?: string,
 ): Promise<ProgramResult> {
   const child = spawn(program, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });

@@ -1,9 +1,9 @@
 // A client: a small program in some language that runs an exported file on pictures, as examples/clients/
 // shows. All have one command line, `CLIENT [--pixels DIR] MODEL IMAGE...`, and answer in one form, a line of
 // JSON an image.
-import { spawn } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { type ProgramResult, runProgram } from "../cli/runCli.ts";
 import { PROJECT_ROOT } from "../projectRoot.ts";
 import type { ClientAnswer } from "./clientData.ts";
 
@@ -46,16 +46,9 @@ export async function clientCache(folder: string): Promise<string> {
 /** The folder of a client's code. */
 export const clientFolder = (folder: string): string => join(PROJECT_ROOT, "examples", "clients", folder);
 
-/** What a program said and how it ended; `code` is null where it was killed, by a signal or by us. */
-export interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 const STUCK_MS = 120_000;
 
-/** Runs a program to its end; one that takes minutes is killed. */
+/** Runs a program to its end; one that takes minutes is killed, and has no code, as one that is not there. */
 export function runToEnd(
   [program = "", ...args]: readonly string[],
   {
@@ -63,31 +56,12 @@ export function runToEnd(
     env = {},
     stuckMs = STUCK_MS,
   }: { cwd?: string; env?: Readonly<Record<string, string>>; stuckMs?: number } = {},
-): Promise<Ended> {
+): Promise<ProgramResult> {
   const own = { ORT_DISABLE_TELEMETRY: "1", ORT_DYLIB_PATH: ORT_LIBRARY };
-  const child = spawn(program, args, {
-    cwd,
-    env: { ...process.env, ...own, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const timer = setTimeout(() => child.kill("SIGKILL"), stuckMs);
-  let [stdout, stderr] = ["", ""];
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    stdout += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    stderr += text;
-  });
-  return new Promise((resolve) => {
-    child.on("error", (error) => {
-      clearTimeout(timer);
-      resolve({ code: null, stdout, stderr: `${stderr}${error.message}` });
-    });
-    child.on("close", (code) => {
-      clearTimeout(timer);
-      resolve({ code, stdout, stderr });
-    });
-  });
+  const killed = { timeout: stuckMs, killSignal: "SIGKILL" } as const;
+  return runProgram(program, args, { cwd, env: { ...process.env, ...own, ...env }, ...killed }).catch(
+    ({ message }: Error) => ({ code: null, stdout: "", stderr: message }),
+  );
 }
 
 /** Runs a step of a build; throws what it said where it fails. */

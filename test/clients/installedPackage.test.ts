@@ -5,9 +5,10 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, type TestContext, test } from "vitest";
+import type { ProgramResult } from "../cli/runCli.ts";
 import { makeTinyData, type TinyData } from "../cli/tinyData.ts";
 import { PROJECT_ROOT } from "../projectRoot.ts";
-import { clientCache, type Ended, runToEnd, TRIES_TOOLCHAINS } from "./client.ts";
+import { clientCache, runToEnd, TRIES_TOOLCHAINS } from "./client.ts";
 
 /** Besides the one that runs this. */
 const OTHER_NODES = ["20", "22", "24"].filter((major) => !process.version.startsWith(`v${major}.`));
@@ -38,7 +39,7 @@ afterAll(async () => {
   await data?.[Symbol.asyncDispose]();
 });
 
-const run = (words: readonly string[], cwd = project, node = process.execPath): Promise<Ended> => {
+const run = (words: readonly string[], cwd = project, node = process.execPath): Promise<ProgramResult> => {
   const path = [dirname(node), process.env.PATH].join(delimiter);
   return runToEnd(words, { cwd, env: { PATH: path, ONNXRUNTIME_NODE_INSTALL: "skip" }, stuckMs: SETUP_MS });
 };
