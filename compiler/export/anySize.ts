@@ -5,6 +5,7 @@ import { decodeModelProto, encodeModelProto, type ValueInfoProto } from "../code
 import { ONNX_DTYPES } from "../codec/tensorBytes.ts";
 import { MttcError } from "../diagnostics.ts";
 import type { ModelSpec } from "../spec/schema.ts";
+import { LUMINANCE } from "./imageReading.ts";
 import type { MetadataContent } from "./modelMetadata.ts";
 import { OnnxNodes } from "./onnxNodes.ts";
 import { resizeNodes } from "./resizeNodes.ts";
@@ -88,9 +89,6 @@ function brought(b: OnnxNodes, network: Parameters<typeof withAnySize>[1]): stri
   const grey = resizeNodes(b, { image: plane, ...sizes, channels: 1, isBytes: false }, height, width);
   return channels === 1 ? grey : b.op("Expand", [grey, b.ints(1, height, width, channels)]);
 }
-
-/** Weights of linear red, green and blue in luminance (BT.709). */
-const LUMINANCE = [0.2126, 0.7152, 0.0722];
 
 /**
  * Bytes [1,H,W,3] -> the luminance of linear light as a byte's number, float32 [1,H,W,1]: libvips goes back

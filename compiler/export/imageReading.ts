@@ -68,9 +68,15 @@ export function imageReading(
   };
 }
 
+/** Weights of linear red, green and blue in luminance (BT.709). */
+export const LUMINANCE = [0.2126, 0.7152, 0.0722];
+/** Of the resize: places between pixels that weights are made for, and ones of a weight. */
+export const RESIZE_STEPS = 64;
+export const RESIZE_ONE = 4096;
+
 /** The rules as keys and numbers; docs/predict.md says what they mean. */
 function readingRules({ channels, greyscale }: Parameters<typeof imageReading>[0], by: Resizer) {
-  const luminance = { light: "linear", weights: [0.2126, 0.7152, 0.0722], steps: 256, by };
+  const luminance = { light: "linear", weights: LUMINANCE, steps: 256, by };
   return {
     orientation: { tag: "exif", turn: by === "caller" ? "after resize" : "before the graph" },
     bits: { keep: "high byte" },
@@ -88,8 +94,8 @@ function readingRules({ channels, greyscale }: Parameters<typeof imageReading>[0
         ...{ place: "j n / size - 0.5", axes: "both where one grows" },
       },
       order: ["reduce rows", "reduce columns", "enlarge columns", "enlarge rows"],
-      steps: 64,
-      weights: { scale: 4096, round: "to zero" },
+      steps: RESIZE_STEPS,
+      weights: { scale: RESIZE_ONE, round: "to zero" },
       values: { round: "half up", clip: [0, 255] },
       ...(by === "caller" && { jpeg: [8, 4, 2], webp: "to size by its decoder" }),
     },

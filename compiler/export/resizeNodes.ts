@@ -4,10 +4,9 @@
 // in 64ths of a pixel, rounded to bytes; enlargements are Catmull-Rom, half a pixel off as libvips has them.
 // All sums are of integers below 2^24, which float32 holds exactly, in whatever order they are added.
 // Shape letters: n rows in, k rows in a box, b boxes, T rows wanted, M numbers of a row.
+import { RESIZE_ONE, RESIZE_STEPS } from "./imageReading.ts";
 import type { OnnxNodes } from "./onnxNodes.ts";
 
-/** Places between pixels that weights are made for, and ones of a weight. */
-const [STEPS, ONE] = [64, 4096];
 /** Of a reduced axis at most 4 pixels remain for each wanted one: 2 round(3 * 4) + 1 weights. */
 const TAPS = 25;
 /** libvips adds up the places of 10 rows, and of all columns, from a start. */
@@ -106,8 +105,8 @@ function means(b: OnnxNodes, sums: string, box: string): string {
 }
 
 function rounded(b: OnnxNodes, sums: string): string {
-  const half = b.op("Add", [sums, b.constant("float32", [ONE / 2])]);
-  return b.op("Floor", [b.op("Mul", [half, b.constant("float32", [1 / ONE])])]);
+  const half = b.op("Add", [sums, b.constant("float32", [RESIZE_ONE / 2])]);
+  return b.op("Floor", [b.op("Mul", [half, b.constant("float32", [1 / RESIZE_ONE])])]);
 }
 
 function clipped(b: OnnxNodes, x: string): string {
@@ -130,7 +129,7 @@ function reduceMatrix(b: OnnxNodes, rows: Axis, run: number): string {
   const half = b.cast(b.op("Round", [b.op("Mul", [residual, b.constant("float64", [3])])]), "int64");
   const centre = b.op("Sub", [
     b.op("Add", [
-      b.op("Div", [b.cast(fraction, "float64"), b.constant("float64", [STEPS])]),
+      b.op("Div", [b.cast(fraction, "float64"), b.constant("float64", [RESIZE_STEPS])]),
       b.cast(half, "float64"),
     ]),
     b.constant("float64", [0.5]),
@@ -172,14 +171,14 @@ function placesOf(b: OnnxNodes, { size, target, box }: Axis, run: number) {
   const steps = b.op("CumSum", [b.op("Where", [isStart, scaled, residual]), b.constant("int64", [1], [])]);
   const flat = b.op("Reshape", [steps, b.ints(runs * run, 1)]);
   const places = b.op("Slice", [flat, b.ints(0), b.ints(target), b.ints(0)]);
-  const fine = b.cast(b.op("Mul", [places, double(2 * STEPS)]), "int64");
+  const fine = b.cast(b.op("Mul", [places, double(2 * RESIZE_STEPS)]), "int64");
   return { ...pixelAndFraction(b, fine), residual };
 }
 
 /** 128ths of a pixel -> whole pixels, and 64ths rounded half up. */
 function pixelAndFraction(b: OnnxNodes, fine: string): { first: string; fraction: string } {
-  const first = b.op("Div", [fine, b.ints(2 * STEPS)]);
-  const rest = b.op("Sub", [fine, b.op("Mul", [first, b.ints(2 * STEPS)])]);
+  const first = b.op("Div", [fine, b.ints(2 * RESIZE_STEPS)]);
+  const rest = b.op("Sub", [fine, b.op("Mul", [first, b.ints(2 * RESIZE_STEPS)])]);
   return { first, fraction: b.op("Div", [b.op("Add", [rest, b.ints(1)]), b.ints(2)]) };
 }
 
@@ -200,7 +199,7 @@ function lanczos(b: OnnxNodes, x: string): string {
 /** Weights [T,taps] -> whole 4096ths of their sum, towards zero, float32. */
 function wholeWeights(b: OnnxNodes, weights: string): string {
   const shares = b.op("Div", [weights, b.op("ReduceSum", [weights, b.ints(1)], { keepdims: 1 })]);
-  return b.cast(b.cast(b.op("Mul", [shares, b.constant("float64", [ONE])]), "int32"), "float32");
+  return b.cast(b.cast(b.op("Mul", [shares, b.constant("float64", [RESIZE_ONE])]), "int32"), "float32");
 }
 
 /** Weights [T,taps] at rows `from` [T,taps] of `count` -> a matrix [T,count]; the last rows go on. */
@@ -216,7 +215,7 @@ function scattered(b: OnnxNodes, weights: string, from: string, count: string): 
 function identityMatrix(b: OnnxNodes, rows: string, columns: string): string {
   const down = b.op("Unsqueeze", [counting(b, rows), b.ints(1)]);
   const isSame = b.op("Equal", [down, counting(b, columns)]);
-  return b.op("Where", [isSame, b.constant("float32", [ONE]), b.constant("float32", [0])]);
+  return b.op("Where", [isSame, b.constant("float32", [RESIZE_ONE]), b.constant("float32", [0])]);
 }
 
 /** 0, 1, ... before `count`, int64. */
@@ -230,13 +229,13 @@ function enlarged(b: OnnxNodes, x: string, { kept, target }: Axis, grows: string
   // One pixel further, so that no place is negative when it is divided.
   const rows = b.constant(
     "int64",
-    range(target).map((j) => j * 2 * STEPS),
+    range(target).map((j) => j * 2 * RESIZE_STEPS),
     [target, 1],
   );
-  const shift = b.ints(STEPS);
+  const shift = b.ints(RESIZE_STEPS);
   const fine = b.op("Add", [b.op("Div", [b.op("Mul", [rows, kept]), b.ints(target)]), shift]);
   const { first, fraction } = pixelAndFraction(b, fine);
-  const table = b.constant("float32", range(STEPS + 1).flatMap(catmullRom), [STEPS + 1, 4]);
+  const table = b.constant("float32", range(RESIZE_STEPS + 1).flatMap(catmullRom), [RESIZE_STEPS + 1, 4]);
   const weights = b.op("Gather", [table, b.op("Squeeze", [fraction, b.ints(1)])]);
   const taps = b.constant(
     "int64",
@@ -250,13 +249,13 @@ function enlarged(b: OnnxNodes, x: string, { kept, target }: Axis, grows: string
 
 /** Weights of four neighbours at a 64th between the second and the third, in 4096ths towards zero. */
 function catmullRom(step: number): number[] {
-  const x = step / STEPS;
+  const x = step / RESIZE_STEPS;
   const y = 1 - x;
   const weights = [
     ...[-0.5 * x * y * y, y * (1 + x - 1.5 * x * x)],
     ...[x * (0.5 + 2 * x - 1.5 * x * x), -0.5 * x * x * y],
   ];
-  return weights.map((weight) => Math.trunc(ONE * weight));
+  return weights.map((weight) => Math.trunc(RESIZE_ONE * weight));
 }
 
 function range(count: number): number[] {

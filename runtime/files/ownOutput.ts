@@ -70,8 +70,7 @@ export function inTheWay(file: string, message: string, hint = OVERWRITE_HINT, c
 
 /**
  * E_RUN_EXISTS unless `directory` is absent, empty, or holds what its list names (files in folders as
- * "folder/name") and nothing else. Where a
- * replacement was killed, what it replaced is put back first.
+ * "folder/name") and nothing else. Where a replacement was killed, what it replaced is put back first.
  */
 export async function refuseForeignFolder(directory: string, mark: FolderMark): Promise<void> {
   await restoreReplaced(directory);

@@ -1,7 +1,6 @@
 // A state that another program than mttc trained, as CONTRACT.md has drivers save it: a safetensors file
 // whose metadata are those that the bundle gave it, and how far it was trained; or a checkpoint of ONNX
-// Runtime Training, whose properties are. What is written for it, and
-// what is read, from untrusted bytes.
+// Runtime Training, whose properties are. It is read from untrusted bytes.
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { STATE_FORMAT, STATE_VERSION } from "../../compiler/bundle/bundleFiles.ts";
