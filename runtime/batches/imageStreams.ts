@@ -14,6 +14,15 @@ export interface EpochWarp {
   readonly epoch: number;
 }
 
+/** The part of every batch that one of several processes reads: equal parts, in the order of the ranks. */
+export interface BatchShare {
+  readonly rank: number;
+  readonly size: number;
+}
+
+/** All of it: of one process alone. */
+export const WHOLE_BATCH: BatchShare = { rank: 0, size: 1 };
+
 /** Warps one image in place; `sample` is its place in the epoch's order. */
 export type WarpInPlace = (image: Uint8Array, sample: number) => void;
 

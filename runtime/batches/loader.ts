@@ -8,11 +8,21 @@ import { type ImageReader, imageBytes } from "../images/images.ts";
 import type { ImageRows } from "../tables/imageRows.ts";
 import { evaluationOrder, NO_ROW } from "../tables/rowOrder.ts";
 import { BatchFiller } from "./batchFiller.ts";
-import type { EpochWarp, FillRequest, ImageStream, ImageStreams } from "./imageStreams.ts";
+import {
+  type BatchShare,
+  type EpochWarp,
+  type FillRequest,
+  type ImageStream,
+  type ImageStreams,
+  WHOLE_BATCH,
+} from "./imageStreams.ts";
 
 const DEFAULT_SLOTS = 3;
 
-/** What a loader reads; `order` holds row numbers, batchSize per batch, and NO_ROW where a batch is padded. */
+/**
+ * What a loader reads; `order` holds row numbers, batchSize per batch, and NO_ROW where a batch is padded.
+ * With a share it holds those of all ranks, batchSize for each, and the batches are the share's.
+ */
 export interface LoaderOptions {
   readonly rows: ImageRows;
   readonly order: Int32Array;
@@ -31,12 +41,16 @@ export interface LoaderOptions {
   readonly stuckMs?: number;
   /** The loader's share of augmentation; `reader` must be streams that know how. */
   readonly warp?: EpochWarp | undefined;
+  /** Which part of every batch is read; default: all. */
+  readonly share?: BatchShare | undefined;
 }
 
 /** One batch; `images` is a view of a slot, valid until its buffer is released. */
 export interface Batch {
   /** Number within the epoch. */
   readonly index: number;
+  /** Place of its first image in the order. */
+  readonly firstPlace: number;
   /** Bytes of [batchSize, H, W, C] numbers of the format, row-major; zeros where `rows` is NO_ROW. */
   readonly images: Uint8Array<ArrayBuffer>;
   /** Row number of each image, NO_ROW where there is none. */
@@ -55,6 +69,7 @@ type Outcome = { readonly batch: Batch } | { readonly error: unknown };
 export class BatchLoader implements AsyncDisposable {
   readonly batchCount: number;
   readonly #options: LoaderOptions;
+  readonly #share: BatchShare;
   /** Bytes of the buffer behind each batch. */
   readonly slotBytes: number;
   readonly #slotCount: number;
@@ -68,10 +83,13 @@ export class BatchLoader implements AsyncDisposable {
 
   constructor(options: LoaderOptions) {
     const { rows, order, batchSize, reader, slots = DEFAULT_SLOTS, startBatch = 0 } = options;
-    if (order.length % batchSize !== 0) throw new InternalError("the order is not made of full batches");
+    const { share = WHOLE_BATCH } = options;
+    const batchRows = batchSize * share.size;
+    if (order.length % batchRows !== 0) throw new InternalError("the order is not made of full batches");
     if (slots < 2) throw new InternalError("a loader needs two slots or more");
     this.#options = options;
-    this.batchCount = order.length / batchSize;
+    this.#share = share;
+    this.batchCount = order.length / batchRows;
     this.slotBytes = batchSize * imageBytes(reader.format);
     this.#slotCount = slots;
     this.#free = Array.from({ length: slots }, () => new ArrayBuffer(this.slotBytes));
@@ -154,19 +172,19 @@ export class BatchLoader implements AsyncDisposable {
 
   async #fill(index: number, slot: ArrayBuffer): Promise<Batch> {
     const { batchSize, order, rows: table } = this.#options;
-    const rows = order.slice(index * batchSize, (index + 1) * batchSize);
+    const firstPlace = (index * this.#share.size + this.#share.rank) * batchSize;
+    const rows = order.slice(firstPlace, firstPlace + batchSize);
     const filled = rows.filter((row) => row !== NO_ROW).length;
     try {
-      const images = new Uint8Array(await this.#stream.fill(this.#request(index, rows), slot));
-      return { index, images, rows, filled };
+      const images = new Uint8Array(await this.#stream.fill(this.#request(firstPlace, rows), slot));
+      return { index, firstPlace, images, rows, filled };
     } catch (error) {
       throw error instanceof MttcError ? listed(error, rows, table) : error;
     }
   }
 
-  #request(index: number, rows: Int32Array): FillRequest {
+  #request(firstSample: number, rows: Int32Array): FillRequest {
     const { stamps } = this.#options.rows;
-    const firstSample = index * rows.length;
     return { rows, firstSample, stamps: stamps && Uint32Array.from(rows, (row) => stamps[row] ?? 0) };
   }
 }
@@ -183,8 +201,12 @@ function listed(error: MttcError, rows: Int32Array, { paths, locate }: ImageRows
   return new MttcError(faults, { cause: error });
 }
 
-/** A loader over all rows in order; the last batch is padded with zero images. */
+/**
+ * A loader over all rows in order; the last batch is padded with zero images. With a share the ranks take
+ * whole batches in turn, and the last ones of some may hold no row.
+ */
 export function evaluationBatches(options: Omit<LoaderOptions, "order">): BatchLoader {
-  const order = evaluationOrder(options.rows.paths.length, options.batchSize);
+  const { rows, batchSize, share = WHOLE_BATCH } = options;
+  const order = evaluationOrder(rows.paths.length, batchSize, share.size);
   return new BatchLoader({ ...options, order });
 }

@@ -9,9 +9,12 @@ export function batchesPerEpoch(rows: number, batchSize: number): number {
   return Math.ceil(rows / batchSize);
 }
 
-/** Rows 0 .. N-1 in order, the last batch filled up with NO_ROW: what an evaluation reads. */
-export function evaluationOrder(rows: number, batchSize: number): Int32Array {
-  const places = batchesPerEpoch(rows, batchSize) * batchSize;
+/**
+ * Rows 0 .. N-1 in order, the last batch filled up with NO_ROW: what an evaluation reads. Where `ranks` take
+ * batches in turn, whole batches of NO_ROW follow until each has as many.
+ */
+export function evaluationOrder(rows: number, batchSize: number, ranks = 1): Int32Array {
+  const places = batchesPerEpoch(rows, batchSize * ranks) * batchSize * ranks;
   return Int32Array.from({ length: places }, (_, place) => (place < rows ? place : NO_ROW));
 }
 

@@ -8,7 +8,7 @@ import { learningRateAt, type ScheduleSpec, scheduleOf } from "../../compiler/st
 import { drawAugmentRows } from "../augment/augmentRows.ts";
 import { type AugmentKeys, epochDraws } from "../augment/warpBatch.ts";
 import type { FeatureBatch, FeatureBatches } from "../batches/featureBatches.ts";
-import type { ImageStreams } from "../batches/imageStreams.ts";
+import { type BatchShare, type ImageStreams, WHOLE_BATCH } from "../batches/imageStreams.ts";
 import { type Batch, BatchLoader } from "../batches/loader.ts";
 import { drawDropoutMask } from "../draws/dropoutMasks.ts";
 import type { ImageReader } from "../images/images.ts";
@@ -36,6 +36,10 @@ export interface EpochSources {
   readonly features?:
     | { epoch(epoch: number, order: Int32Array, batchSize: number, startBatch: number): FeatureBatches }
     | undefined;
+  /** Which rows of every micro-batch are taken, where several processes train; features are for one alone. */
+  readonly share?: BatchShare | undefined;
+  /** Images decoded at the same time, in place of the spec's number. */
+  readonly parallel?: number | undefined;
 }
 
 /** The keys of a spec that decide what an epoch's batches hold and how they are read. */
@@ -155,38 +159,39 @@ function openLoader(
   startBatch: number,
 ): BatchLoader | FeatureBatches {
   const { spec } = sources.experiment;
-  const batchSize = spec.batch_size / spec.accumulate;
+  const { reader, labels, share = WHOLE_BATCH, parallel = spec.num_parallel_calls } = sources;
+  const batchSize = spec.batch_size / spec.accumulate / share.size;
   if (sources.features) return sources.features.epoch(epoch, order, batchSize, startBatch);
-  const { reader, labels } = sources;
   return new BatchLoader({
-    ...{ rows: labels.train, order, batchSize, reader, startBatch },
-    parallel: spec.num_parallel_calls,
+    ...{ rows: labels.train, order, batchSize, reader, startBatch, share, parallel },
     warp: epochDraws({ ...sources.manifest, spec }, "loader", epoch),
   });
 }
 
 /** Input, labels by task, masks and augmentation; `micro` counts micro-batches from the run's begin. */
 function toMicroBatch(
-  { experiment, manifest }: Pick<EpochSources, "experiment" | "manifest">,
+  { experiment, manifest, share = WHOLE_BATCH }: Pick<EpochSources, "experiment" | "manifest" | "share">,
   batch: Batch | FeatureBatch,
   labels: MicroBatch["labels"],
   epoch: number,
   micro: number,
 ): MicroBatch {
   const { spec } = experiment;
-  // Masks are drawn for the whole logical batch, so that micro-batches see the rows that one batch would.
-  const [step, part] = [Math.floor(micro / spec.accumulate), micro % spec.accumulate];
+  // Masks are drawn for the whole logical batch, so that its parts, micro-batches and in them those of ranks,
+  // see the rows that one batch would.
+  const parts = spec.accumulate * share.size;
+  const step = Math.floor(micro / spec.accumulate);
+  const part = (micro % spec.accumulate) * share.size + share.rank;
   const masks = new Map(
     masksOf(manifest, "features" in batch ? "features" : "image").map((entry) => {
-      const [rows = 0, ...rest] = entry.shape.map(Number);
-      const mask = drawDropoutMask(spec.seed, step, [rows * spec.accumulate, ...rest], entry);
-      const size = mask.length / spec.accumulate;
-      return [entry.name, spec.accumulate === 1 ? mask : mask.slice(part * size, (part + 1) * size)];
+      const [, ...rest] = entry.shape.map(Number);
+      const mask = drawDropoutMask(spec.seed, step, [spec.batch_size, ...rest], entry);
+      const size = mask.length / parts;
+      return [entry.name, parts === 1 ? mask : mask.slice(part * size, (part + 1) * size)];
     }),
   );
   if ("features" in batch) return { features: batch.features, labels, masks };
   const draws = epochDraws({ ...manifest, spec }, "graph", epoch);
-  const count = batch.rows.length;
-  const augment = draws && drawAugmentRows(draws, batch.index * count, count);
+  const augment = draws && drawAugmentRows(draws, batch.firstPlace, batch.rows.length);
   return { images: batch.images, labels, masks, augment };
 }

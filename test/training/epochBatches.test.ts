@@ -84,6 +84,63 @@ describe("the micro-batches of an epoch", () => {
   });
 });
 
+describe("the parts of several processes", () => {
+  const augmented: Partial<SpecInput> = {
+    augment: { zoom_scale: 0.3, gaussian_noise: 0.9, flip_left_right: true, jitter: 0.5 },
+    ...{ dropout_rate: 0.5, shared_layers: [4, "d"], batch_size: 12 },
+  };
+
+  it.each([
+    [2, 1],
+    [3, 1],
+    [4, 1],
+    [2, 2],
+    [3, 2],
+  ])(
+    "of %i make up each of %i micro-batches, images, labels, masks and augmentation",
+    async (size, parts) => {
+      const sources = sourcesFor({ ...augmented, accumulate: parts });
+      await using whole = new EpochBatches(sources, 2, 0);
+      const shares = Array.from({ length: size }, (_, rank) => ({ ...sources, share: { rank, size } }));
+      const ranks = shares.map((each) => new EpochBatches(each, 2, 0));
+      const all = await allOf(whole);
+      const found = await Promise.all(ranks.map(allOf));
+      expect(all.length).toBe(whole.steps * parts);
+      for (const [place, batch] of all.entries()) {
+        const pieces = found.map((ofRank) => ofRank[place]!);
+        const joined = (of: (piece: MicroBatch) => Iterable<number | bigint>): (number | bigint)[] =>
+          pieces.flatMap((piece) => [...of(piece)]);
+        expect(joined((piece) => rowsOf(piece))).toEqual(rowsOf(batch));
+        expect(joined((piece) => piece.augment ?? [])).toEqual([...(batch.augment ?? [])]);
+        expect(batch.augment?.length).toBeGreaterThan(0);
+        for (const task of Object.keys(TASKS))
+          expect(joined((piece) => piece.labels.get(task) ?? [])).toEqual([
+            ...(batch.labels.get(task) ?? []),
+          ]);
+        expect(batch.masks.size).toBe(1);
+        for (const [name, mask] of batch.masks)
+          expect(joined((piece) => piece.masks.get(name) ?? [])).toEqual([...mask]);
+      }
+      for (const ofRank of ranks) await ofRank[Symbol.asyncDispose]();
+    },
+  );
+
+  it("are counted over the whole batch by each", async () => {
+    const sources = sourcesFor({ accumulate: 2 });
+    await using whole = new EpochBatches(sources, 1, 0);
+    await using second = new EpochBatches({ ...sources, share: { rank: 1, size: 2 } }, 1, 0);
+    for (let step = 0; step < whole.steps; step++)
+      expect(second.scalars(step, 9)).toEqual(whole.scalars(step, 9));
+  });
+
+  it("entered in the middle are those of the whole epoch", async () => {
+    const sources = { ...sourcesFor({ accumulate: 2 }), share: { rank: 1, size: 2 } };
+    await using whole = new EpochBatches(sources, 2, 0);
+    await using rest = new EpochBatches(sources, 2, 1);
+    expect(await allOf(rest)).toEqual((await allOf(whole)).slice(2));
+  });
+});
+
 describe("labelled rows", () => {
   it("are not counted where the step's graph counts them itself", async () => {
     await using batches = new EpochBatches(sourcesFor({ class_weights: "balanced" }), 1, 0);
