@@ -10,6 +10,7 @@ export const COMPILER_STAGES: readonly (readonly string[])[] = [
   ["codec"],
   ["ops"],
   ["tasks"],
+  ["combine"],
   ["spec"],
   ["passes"],
   ["read"],

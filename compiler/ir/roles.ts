@@ -12,6 +12,7 @@ export type TensorRole =
   | AugmentedRole
   | LabelRole
   | MaskRole
+  | DrawRole
   | ScalarRole
   | FigureRole
   | PredictionRole;
@@ -102,6 +103,20 @@ export interface MaskRole {
   readonly draw: "scaled_bernoulli";
   readonly stream: string;
 }
+
+/** A tensor that the host draws for a step, the same for all micro-batches of a logical batch. */
+export interface DrawRole {
+  readonly role: "draw";
+  readonly draw: StepDraw;
+  readonly stream: string;
+}
+
+/**
+ * task_orders: int64 [T,T-1], of each task the places of the others in a drawn order. From the random stream
+ * (seed, stream, step), task by task: p = the others' places, rising; for i = T - 2 down to 1 exchange p[i]
+ * and p[j], j = floor(uniform (i + 1)).
+ */
+export type StepDraw = "task_orders";
 
 /** Numbers beside the batch, the same for all micro-batches of a logical batch. */
 export type ScalarRole = { readonly role: "scalar" } & (

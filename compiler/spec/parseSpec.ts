@@ -7,6 +7,7 @@ import { type Fault, type Location, MttcError, suggestName } from "../diagnostic
 import { kindNamed } from "../tasks/openTask.ts";
 import { TASK_KINDS } from "../tasks/taskTable.ts";
 import { AUGMENT_NAMES } from "./augmentKeys.ts";
+import { COMBINE_NAMES, combineKeys, combineVariant, methodIssues } from "./combineKeys.ts";
 import { NOT_YET } from "./keyKinds.ts";
 import { kindKeys, SPLIT_NAMES } from "./labelKeys.ts";
 import { inKnownCase, unknownKeyHint, weightsInOrder } from "./meant.ts";
@@ -260,29 +261,34 @@ function issueFaults(key: SpecKey, issue: z.core.$ZodIssue, value: unknown, repo
       ? issue.errors[meantVariant(key, valueAt(value, issue.path)) ?? -1]
       : undefined;
   if (meant && (issue.path.length === 0 || key === "tasks"))
-    return meant.flatMap((inner) =>
+    return (key === "combine" ? methodIssues(meant) : meant).flatMap((inner) =>
       issueFaults(key, { ...inner, path: [...issue.path, ...inner.path] }, value, report),
     );
   if (issue.message.startsWith(NOT_YET)) return [report(path, issue.message)];
   const found = valueAt(value, issue.path);
   if (found === undefined) return [report(path, `missing; expected ${issue.message}`)];
-  return [report(path, `expected ${issue.message}, found ${showValue(found)}`, meantWord(issue, found))];
+  return [report(path, `expected ${issue.message}, found ${showValue(found)}`, meantWord(key, issue, found))];
 }
 
 /** The nearest of the words that a value may be, for text that is none of them. */
-function meantWord(issue: z.core.$ZodIssue, found: unknown): string | undefined {
+function meantWord(key: SpecKey, issue: z.core.$ZodIssue, found: unknown): string | undefined {
   if (typeof found !== "string") return undefined;
-  const isKind = issue.code === "invalid_union" && issue.path.at(-1) === "kind";
-  const words = isKind ? KIND_NAMES : issue.code === "invalid_value" ? issue.values.map(String) : [];
-  const hint = suggestName(found, words);
+  const hint = suggestName(found, wordsOf(key, issue));
   // Where none is near the words stand in the message already.
   return hint.startsWith("did you mean") ? hint : undefined;
+}
+
+function wordsOf(key: SpecKey, issue: z.core.$ZodIssue): readonly string[] {
+  if (key === "combine") return COMBINE_NAMES;
+  if (issue.code === "invalid_union" && issue.path.at(-1) === "kind") return KIND_NAMES;
+  return issue.code === "invalid_value" ? issue.values.map(String) : [];
 }
 
 /** Which of the forms of a key was meant by a map, where it has several: only its faults are told. */
 function meantVariant(key: SpecKey, value: unknown): number | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
   if (key === "augment" || key === "tasks" || key === "downstream_labels") return 1;
+  if (key === "combine") return combineVariant(value);
   return key === "fcn" ? Number(isImported(value)) : undefined;
 }
 
@@ -291,6 +297,7 @@ function knownKeys(key: SpecKey, value: unknown): readonly string[] {
   if (key === "augment") return AUGMENT_NAMES;
   if (key === "tasks" || key === "task_kinds") return kindKeys(value);
   if (key === "split") return SPLIT_NAMES;
+  if (key === "combine") return combineKeys(value);
   if (key === "downstream_labels") return DOWNSTREAM_KEYS;
   if (key !== "fcn") return [];
   return isImported(value) ? IMPORTED_FCN_KEYS : ["layers"];

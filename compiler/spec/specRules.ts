@@ -45,6 +45,7 @@ export function crossFaults(spec: PartialSpec): RuleFault[] {
     ...layerFaults(spec),
     ...sizeFaults(spec),
     ...batchFaults(spec),
+    ...combineFaults(spec),
     ...scheduleFaults(spec),
     ...packFaults(spec),
     ...augmentFaults(spec),
@@ -268,6 +269,17 @@ function batchFaults({ batch_size: batch, accumulate }: PartialSpec): RuleFault[
   if (batch === undefined || accumulate === undefined || batch % accumulate === 0) return [];
   const message = `expected a divisor of batch_size (${batch}), found ${accumulate}`;
   return [{ path: ["accumulate"], message }];
+}
+
+/** The weights at the shared features are needed before the next micro-batch is seen. */
+function combineFaults({ combine, accumulate }: PartialSpec): RuleFault[] {
+  if (combine?.features !== true || accumulate === undefined || accumulate === 1) return [];
+  const message =
+    `a micro-batch's gradient is weighed at the features at once, before the others of its batch are known; ` +
+    `expected false with accumulate ${accumulate}`;
+  return [
+    { path: ["combine", "features"], message, hint: "take the line out: gradients by task add up exactly" },
+  ];
 }
 
 /** A cycle has its own rise and decay. */

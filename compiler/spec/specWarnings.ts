@@ -32,6 +32,10 @@ export function specWarnings(spec: Spec): string[] {
       "task_weights: nothing trained is shared, so adaptive weights can only rescale the heads' learning rates",
     );
   }
+  if (spec.combine.method !== "sum" && (spec.tasks.length === 1 || !sharesTraining)) {
+    const why = spec.tasks.length === 1 ? "there is a single task" : "nothing trained is shared";
+    warnings.push(`combine: ${why}, so ${spec.combine.method} is sum`);
+  }
   if (Array.isArray(spec.task_weights)) {
     for (const [index, weight] of spec.task_weights.entries()) {
       if (weight === 0) warnings.push(`task_weights[${index}]: task "${spec.tasks[index]}" is not trained`);

@@ -1,6 +1,7 @@
 // The section of the spec about a training step: what a batch holds, how its losses are weighed and summed,
 // and how the optimizer goes on from there.
 import { z } from "zod";
+import { COMBINE_KEYS } from "./combineKeys.ts";
 import { atLeastZero, decides, integer, phrase, text } from "./keyKinds.ts";
 import { SCHEDULE_KEYS, STEER_KEYS } from "./steerKeys.ts";
 import { WEIGHT_KEYS } from "./weightKeys.ts";
@@ -12,6 +13,7 @@ export const STEP_KEYS = {
     .default(1)
     .describe("Micro-batches that a batch is cut into, to save memory; must divide batch_size."),
   ...WEIGHT_KEYS,
+  ...COMBINE_KEYS,
   optimizer: z
     .enum(["adam", "adamw", "momentum", "lars"], phrase('"adam", "adamw", "momentum" or "lars"'))
     .default("adam")

@@ -55,6 +55,7 @@ describe("a good spec", () => {
       warmup: null,
       one_cycle: false,
       weight_decay: 0,
+      combine: { method: "sum" },
       clip_norm: null,
       ema: 0,
       layer_lr: 1,

@@ -1,0 +1,72 @@
+// How the gradients of several tasks become one: what a method is. A method that looks at gradients sees of
+// the shared part only their Gram matrix and answers with a weight for each task, so that it is a small graph
+// of its own, whatever the network is.
+import type { GraphBuilder } from "../ir/builder.ts";
+import type { StepDraw } from "../ir/roles.ts";
+import type { Value } from "../ir/types.ts";
+
+/** A number of a method that the spec may give. */
+export interface Setting {
+  readonly default: number;
+  /** Legal numbers, both included. */
+  readonly least: number;
+  readonly most: number;
+  readonly doc: string;
+}
+
+/** What the weights of a step are made from, for T tasks in the order of the spec. */
+export interface CombineInputs {
+  /**
+   * [T,T] G_ij = <g_i, g_j> of the gradients of the shared part; rows and columns of absent tasks are 0.
+   * float64, made of float32 products.
+   */
+  readonly gram: Value;
+  /** [T] of gram's dtype: 1 for tasks with a label in the logical batch, else 0. */
+  readonly present: Value;
+  /** The method's own numbers of the spec, defaults filled in. */
+  readonly settings: Readonly<Record<string, number>>;
+  /** A tensor that the host draws for the step, by its name in the method's `host`. */
+  readonly host: (name: string) => Value;
+}
+
+/** What is said of every method. */
+export interface MethodFacts {
+  /** As the spec names it. */
+  readonly name: string;
+  /** One sentence for users: what it does, and how its result is scaled. */
+  readonly doc: string;
+  /** The paper, with its arXiv number. */
+  readonly source: string;
+  readonly settings: Readonly<Record<string, Setting>>;
+}
+
+/** A method that weighs gradients: combined = sum over tasks of w_t g_t in all shared parameters. */
+export interface Combiner extends MethodFacts {
+  /** Tensors that the host draws for each step, by name. */
+  readonly host?: Readonly<Record<string, StepDraw>>;
+  /**
+   * w [T], of gram's dtype. Fixed iterations, standard operators. What it says of absent tasks, and where
+   * fewer than two tasks are present, is not looked at: emitWeights puts 0 and 1 there.
+   */
+  weights(b: GraphBuilder, inputs: CombineInputs): Value;
+}
+
+/** A method that leaves the gradient that of a sum of losses: no gradient by task is computed. */
+export interface LinearMethod extends MethodFacts {
+  readonly weights?: undefined;
+}
+
+export type CombineMethod = Combiner | LinearMethod;
+
+/**
+ * The weights of a step, [T] of gram's dtype: those of the method where two tasks or more are present, else 1
+ * for a present one, so that the combined gradient is then that task's own; 0 for absent tasks always.
+ */
+export function emitWeights(b: GraphBuilder, combiner: Combiner, inputs: CombineInputs): Value {
+  const { gram, present } = inputs;
+  const { dtype } = gram.type;
+  const isPresent = b.emit("Greater", [present, b.scalar(0, dtype)]);
+  const isAlone = b.emit("Less", [b.reduceSum(present, [0], 1), b.scalar(2, dtype)]);
+  const solved = b.where(isPresent, combiner.weights(b, inputs), b.scalar(0, dtype));
+  return b.where(isAlone, present, solved);
+}

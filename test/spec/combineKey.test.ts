@@ -1,0 +1,75 @@
+// The key `combine`: a name or a map, what is refused, and what of it decides.
+import { describe, expect, it } from "vitest";
+import { COMBINE_METHODS, combinationOf } from "../../compiler/combine/combiners.ts";
+import { changedKeys } from "../../compiler/spec/decisiveKeys.ts";
+import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
+import type { SpecInput } from "../../compiler/spec/schema.ts";
+import { specWarnings } from "../../compiler/spec/specWarnings.ts";
+import { faultsOf } from "./faultsOf.ts";
+
+const base: SpecInput = { tasks: ["a", "b"], fcn: { layers: [8] }, train_fcn: true };
+
+function resolved(combine: unknown, more: Partial<SpecInput> = {}) {
+  return resolveSpec({ ...base, ...more, combine } as SpecInput);
+}
+
+describe("combine", () => {
+  it("is sum where nothing is said, and the same as a name and as a map", () => {
+    expect(resolveSpec(base).combine).toEqual({ method: "sum" });
+    expect(resolved("sum").combine).toEqual({ method: "sum" });
+    expect(resolved({ method: "sum" }).combine).toEqual({ method: "sum" });
+    expect(resolved("Sum").combine).toEqual({ method: "sum" });
+  });
+
+  it.each([...COMBINE_METHODS.keys()])("a spec of %s as it is stored is read as the same", (name) => {
+    const { combine } = resolved(name);
+    expect(resolved(JSON.parse(JSON.stringify(combine))).combine).toEqual(combine);
+    expect(combine.method).toBe(name);
+  });
+
+  it.each([...COMBINE_METHODS.values()])(
+    "$name has its settings with defaults within their bounds",
+    (method) => {
+      const { combine } = resolved(method.name);
+      for (const [name, { default: usual, least, most, doc }] of Object.entries(method.settings)) {
+        expect(combine[name]).toBe(usual);
+        expect([least <= usual, usual <= most, doc.length > 0]).toEqual([true, true, true]);
+        const faults = faultsOf(() => resolved({ method: method.name, [name]: most + 1 }));
+        expect(faults.map(({ at }) => at?.path)).toEqual([`combine.${name}`]);
+      }
+      expect(Object.keys(method.settings)).not.toEqual(expect.arrayContaining(["method", "features"]));
+      expect(method.doc).not.toMatch(/[.]$/);
+      expect(combinationOf(resolved(method.name)) === undefined).toBe(method.weights === undefined);
+      expect(combinationOf(resolved(method.name, { tasks: ["a"] }))).toBeUndefined();
+    },
+  );
+
+  it.each<[string, unknown, string, RegExp]>([
+    ["a mistyped name", "summ", "combine", /expected one of "sum".*found "summ"/],
+    ["a number", 3, "combine", /found 3/],
+    ["a list", ["sum"], "combine", /found \["sum"\]/],
+    ["a map without a method", { c: 1 }, "combine.method", /missing; expected one of "sum"/],
+    ["a mistyped method", { method: "summ", c: 1 }, "combine.method", /expected one of "sum".*found "summ"/],
+    ["a setting that it has not", { method: "sum", c: 1 }, "combine.c", /unknown key "c"/],
+    ["features of a sum", { method: "sum", features: true }, "combine.features", /unknown key "features"/],
+  ])("%s is refused by name", (_, combine, path, message) => {
+    const faults = faultsOf(() => resolved(combine));
+    expect(faults.map(({ at }) => at?.path)).toEqual([path]);
+    expect(faults[0]?.message).toMatch(message);
+    const hints = JSON.stringify(combine).includes("summ") ? ['did you mean "sum"?'] : [];
+    expect(faults.flatMap(({ hint = "" }) => (hint.startsWith("did you mean") ? [hint] : []))).toEqual(hints);
+  });
+
+  it("decides what training computes; a run of before the key goes on with sum", () => {
+    const spec = resolved("sum");
+    const { combine: _, ...older } = spec;
+    expect(changedKeys(older, spec)).toEqual([]);
+    const changed = changedKeys({ ...spec, combine: { method: "other", c: 1 } }, spec);
+    expect(changed.map(({ key }) => key)).toEqual(["combine.method", "combine.c"]);
+  });
+
+  it("says nothing of sum where nothing is shared", () => {
+    const warnings = specWarnings(resolved("sum", { tasks: ["a"] }));
+    expect(warnings.filter((warning) => warning.startsWith("combine"))).toEqual([]);
+  });
+});
