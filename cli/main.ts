@@ -26,6 +26,7 @@ import { addProbeCommand } from "./probeCommand.ts";
 import { addReportCommand } from "./reportCommand.ts";
 import { addSchemaCommand } from "./schemaCommand.ts";
 import { addSetupCudaCommand } from "./setupCudaCommand.ts";
+import { addSetupMpiCommand } from "./setupMpiCommand.ts";
 import { addSweepCommand } from "./sweepCommand.ts";
 import { processTerminal } from "./terminal.ts";
 import { addTrainCommand } from "./trainCommand.ts";
@@ -56,6 +57,7 @@ const COMMANDS = [
   addOpsCommand,
   addDoctorCommand,
   addSetupCudaCommand,
+  addSetupMpiCommand,
 ] as const;
 
 /** Runs the command line `args` (without node and script) and returns the exit code. */

@@ -1,6 +1,6 @@
 // `mttc setup-cuda`: brings ONNX Runtime's CUDA provider that matches the pinned core, after asking.
 import type { Command } from "commander";
-import type { SetupFlags } from "./setupCudaAction.ts";
+import type { SetupFlags } from "./setupComponent.ts";
 import type { Terminal } from "./terminal.ts";
 
 export function addSetupCudaCommand(program: Command, terminal: Terminal): void {

@@ -42,6 +42,8 @@ export const ERROR_CODES = {
   E_MODEL_OUTPUT: "a model file has no value of the name that was asked for, or none to take features from",
   E_MODEL_META: "an ONNX file does not say what mttc needs to know to run it",
   E_CUDA_SETUP: "the CUDA provider cannot be brought here",
+  E_MPI_SETUP: "the libraries that several processes need cannot be brought here",
+  E_MPI_LIBRARY: "MPI's library is missing or cannot be used",
   E_CUDA_LIBRARY: "a library that training on CUDA needs is missing",
   E_CUDA_DEVICE: "there is no usable CUDA device",
   E_DEVICE_MEMORY: "the device has too little memory",

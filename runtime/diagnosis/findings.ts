@@ -15,7 +15,7 @@ import {
 } from "../ort/cudaLibraries.ts";
 import { OrtHost, type Provider } from "../ort/ortHost.ts";
 import { locateForProvider } from "../ort/providerChoice.ts";
-import { PROVIDER_PACKAGES } from "../setup/providerPackages.ts";
+import { CUDA_PROVIDER } from "../setup/providerPackages.ts";
 import { runTrial, type TrialOptions } from "./trialRun.ts";
 
 /** One thing that was looked at. */
@@ -92,7 +92,7 @@ async function providerVersion(file: string): Promise<string> {
   const hash = createHash("sha256");
   await pipeline(createReadStream(file), hash);
   const found = hash.digest("hex");
-  const known = Object.values(PROVIDER_PACKAGES)
+  const known = Object.values(CUDA_PROVIDER.packages)
     .flat()
     .find(({ files }) => files.some(({ sha256 }) => sha256 === found));
   return known?.title ?? "of a version that mttc does not know";

@@ -11,12 +11,17 @@ import { behindLinks, outputTarget, writeThrough } from "./outputTarget.ts";
 /** One write call takes at most this (the system's own limit is just below 2 GiB). */
 const PIECE_BYTES = 256 * 1024 * 1024;
 
+/** Of programs, less what the user's umask takes. */
+const PROGRAM_MODE = 0o777;
+
 /** How writers behave where the default does not do. */
 export interface WriteOptions {
   /** Let the new folder take the place of an existing one (kept until the new one stands). Default false. */
   readonly replace?: boolean;
   /** Looks at the written folder before it takes its place; what it throws leaves everything as it was. */
   readonly check?: (folder: string) => Promise<void>;
+  /** Files that may be run, whatever those that they replace were. */
+  readonly programs?: ReadonlySet<string>;
   readonly fileSystem?: FileSystem;
 }
 
@@ -46,8 +51,9 @@ export async function writeDirectoryAtomically(
       const file = join(temporary, checkedName(name));
       for (let folder = dirname(file); !folders.has(folder); folder = dirname(folder)) folders.add(folder);
       await fileSystem.mkdir(dirname(file));
-      const replaced = before && (await fileSystem.lookAt(join(place, name)));
-      await writeSynced(fileSystem, file, content, replaced);
+      const isProgram = options.programs?.has(name) === true;
+      const replaced = before && !isProgram ? await fileSystem.lookAt(join(place, name)) : undefined;
+      await writeSynced(fileSystem, file, content, replaced, isProgram ? PROGRAM_MODE : undefined);
     }
     for (const folder of folders) await syncDirectory(fileSystem, folder);
     await options.check?.(temporary);
@@ -115,14 +121,15 @@ async function folderBehindLinks(path: string): Promise<string> {
   }
 }
 
-/** `like`: what the file will replace, whose mode it takes before it holds anything. */
+/** `like`: what the file will replace, whose mode it takes before it holds anything; `mode` of a new one. */
 async function writeSynced(
   fileSystem: FileSystem,
   path: string,
   content: FileContent,
   like: FileAttributes | undefined,
+  mode?: number,
 ): Promise<void> {
-  const handle = await fileSystem.open(path, "wx");
+  const handle = await fileSystem.open(path, "wx", mode);
   try {
     if (like?.isFile()) await fileSystem.takeAttributes(path, like);
     for (const piece of writablePieces(content, PIECE_BYTES)) {

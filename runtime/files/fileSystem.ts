@@ -33,9 +33,9 @@ export interface FileSystem {
   mkdir(path: string): Promise<unknown>;
   /**
    * Opens a file to be created ("wx"), a file or folder to be read or synced ("r"), or a device or pipe to be
-   * written to ("w", which creates nothing).
+   * written to ("w", which creates nothing). `mode` of what is created, less the umask.
    */
-  open(path: string, flags: "wx" | "r" | "w"): Promise<FileHandle>;
+  open(path: string, flags: "wx" | "r" | "w", mode?: number): Promise<FileHandle>;
   /** Writes some of `bytes` and returns how many. */
   write(handle: FileHandle, bytes: Uint8Array): Promise<number>;
   /** Flushes a file or folder to the disk. */
@@ -56,7 +56,8 @@ export interface FileSystem {
 /** Node's own file system. */
 export const nodeFileSystem: FileSystem = Object.freeze({
   mkdir: (path: string) => mkdir(path, { recursive: true }),
-  open: (path: string, flags: "wx" | "r" | "w") => open(path, flags === "w" ? constants.O_WRONLY : flags),
+  open: (path: string, flags: "wx" | "r" | "w", mode?: number) =>
+    open(path, flags === "w" ? constants.O_WRONLY : flags, mode),
   write: async (handle: FileHandle, bytes: Uint8Array) => (await handle.write(bytes)).bytesWritten,
   sync: (handle: FileHandle) => handle.sync(),
   rename,

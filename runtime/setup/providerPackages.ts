@@ -1,46 +1,17 @@
-// The packages that hold ONNX Runtime's CUDA provider for Linux on x64, by pinned version and SHA-256, in the
-// order in which they are tried. Each is fetched by the package manager that it belongs to, so that mirrors,
-// proxies and credentials are those that the user has set up.
+// The packages that hold ONNX Runtime's CUDA provider for Linux on x64, in the order in which they are tried.
+import { locateOrtLibrary } from "../ort/library.ts";
 import { ORT_VERSION } from "../ort/providerFolder.ts";
-
-/** A file of a package and what it must be. */
-export interface PackagedFile {
-  /** Path inside the archive. */
-  readonly path: string;
-  /** Name in the folder that mttc loads from. */
-  readonly name: string;
-  readonly sha256: string;
-}
-
-/** One package: how it is fetched and what is taken from it. */
-export interface ProviderPackage {
-  /** For people. */
-  readonly title: string;
-  /** Writes one archive into the working directory. */
-  readonly command: readonly [program: string, ...args: string[]];
-  /** How the archive's name ends. */
-  readonly format: ".whl" | ".tgz";
-  readonly archiveSha256: string;
-  readonly downloadBytes: number;
-  readonly files: readonly PackagedFile[];
-  /** Whether the core is among the files; else the one inside onnxruntime-node is copied beside them. */
-  readonly hasCore: boolean;
-}
+import { type Component, type PinnedPackage, wheelDownload } from "./pinnedPackage.ts";
 
 /** Name of ONNX Runtime's core library, as it is looked for. */
-export const CORE_NAME = "libonnxruntime.so.1";
+const CORE_NAME = "libonnxruntime.so.1";
 
-const MICROSOFT: ProviderPackage = {
+const MICROSOFT: PinnedPackage = {
   title: `onnxruntime-gpu ${ORT_VERSION} of PyPI (Microsoft's own), CUDA 13`,
-  command: [
-    ...(["python3", "-m", "pip", "download", "--no-deps", "--only-binary=:all:"] as const),
-    ...["--python-version", "3.11", "--implementation", "cp", "--abi", "cp311"],
-    ...["--platform", "manylinux_2_28_x86_64", "--dest", ".", `onnxruntime-gpu==${ORT_VERSION}`],
-  ],
+  command: wheelDownload(`onnxruntime-gpu==${ORT_VERSION}`, "manylinux_2_28_x86_64"),
   format: ".whl",
   archiveSha256: "de3caf93887ba4ad51c7d3cab04c7b464f9dd93c51047be5bfb413fd4a191e6a",
   downloadBytes: 202_176_559,
-  hasCore: true,
   files: [
     {
       path: `onnxruntime/capi/libonnxruntime.so.${ORT_VERSION}`,
@@ -62,13 +33,12 @@ const MICROSOFT: ProviderPackage = {
 
 const NPM_NAME = "com.github.asus4.onnxruntime.linux-x64-gpu";
 
-const UNITY: ProviderPackage = {
+const UNITY: PinnedPackage = {
   title: `${NPM_NAME} 0.4.9 of npm (ONNX Runtime ${ORT_VERSION}, CUDA 13)`,
   command: ["npm", "pack", "--silent", `${NPM_NAME}@0.4.9`],
   format: ".tgz",
   archiveSha256: "2b459e0c17f340c92970c10ed86de4f37a3009f93c14053e6ad4334cbb6be412",
   downloadBytes: 179_145_956,
-  hasCore: false,
   files: [
     {
       path: "package/Plugins/Linux/x64/libonnxruntime_providers_shared.so",
@@ -81,9 +51,19 @@ const UNITY: ProviderPackage = {
       sha256: "56cf3254b118ad837ccc4ed8f6d1b23504bbf7ef91b34cbc0b289cb7f10b3037",
     },
   ],
+  // It has no core: that of onnxruntime-node is meant, without a library of the user's choice.
+  beside: {
+    [CORE_NAME]: () => locateOrtLibrary(undefined, { platform: process.platform, arch: process.arch }),
+  },
 };
 
-/** Packages by `platform-arch`, as process.platform and process.arch spell them. */
-export const PROVIDER_PACKAGES: Readonly<Record<string, readonly ProviderPackage[]>> = {
-  "linux-x64": [MICROSOFT, UNITY],
+/** What `mttc setup-cuda` brings. */
+export const CUDA_PROVIDER: Component = {
+  what: "CUDA provider",
+  code: "E_CUDA_SETUP",
+  packages: { "linux-x64": [MICROSOFT, UNITY] },
+  ownNames: /^(lib)?onnxruntime.*\.(so(\.[\d.]+)?|dll|dylib)$/,
+  unfetched:
+    "on another machine, `pip download onnxruntime-gpu`, unpack it and set MTTC_ORT_DIR to its folder",
+  elsewhere: "training runs on the CPU there: leave out --ep",
 };
