@@ -14,8 +14,9 @@ import { augmentSettings } from "./spec/augmentKeys.ts";
 import type { Spec } from "./spec/schema.ts";
 import { buildFeatureGraphs } from "./step/featureGraphs.ts";
 import { buildGradientGraph, type TrainingModel } from "./step/gradientGraph.ts";
-import { buildApplyGraph, buildGradGraph, buildTrainGraph, computesGradients } from "./step/graphs.ts";
+import { buildApplyGraph, buildGradGraph, buildWholeStep, computesGradients } from "./step/graphs.ts";
 import { buildEvaluateGraph } from "./step/inferenceGraphs.ts";
+import { rowsPerRank } from "./step/rankRows.ts";
 import { openTasks } from "./tasks/openTask.ts";
 
 export interface CompileOptions
@@ -32,29 +33,36 @@ export interface CompileOptions
   readonly teacher?: Teacher | undefined;
   /** Which graphs are wanted; all by default. */
   readonly graphs?: ((name: string) => boolean) | undefined;
+  /**
+   * Processes that train together, each on its share of every micro-batch; default 1. With more, a step is
+   * always grad and apply, and batch norms ask the others for their moments.
+   */
+  readonly ranks?: number | undefined;
   /** Sees every graph after every stage and pass. */
   readonly trace?: Trace;
 }
 
-/** Compiles a spec whose classes are known. E_SHAPE and E_NOT_DIFFERENTIABLE point into the spec. */
+/**
+ * Compiles a spec whose classes are known. E_SHAPE and E_NOT_DIFFERENTIABLE point into the spec, E_CONFIG at a
+ * batch_size that `ranks` do not share equally.
+ */
 export function compile(spec: Spec, classes: TaskClasses, options: CompileOptions = {}): Bundle {
   const { trunk, teacher } = options;
   const initialOf = startingValues(spec, options);
-  const { target = DEFAULT_TARGET } = options;
+  const { target = DEFAULT_TARGET, ranks = 1 } = options;
   const { mixesPrecision, joinsUpdates, augmentsForCpu } = TARGET_TRAITS[target];
   const mixed = spec.precision === "fp16" && mixesPrecision;
   const model: TrainingModel = {
     ...{ spec, tasks: openTasks(classes), ops: OPS, frozenValue: initialOf, trunk, teacher },
     scalesLoss: mixed,
-    ...{ joinsUpdates, augmentsForCpu },
+    ...{ joinsUpdates, augmentsForCpu, ranks },
     // The loader warps bytes.
     loaderWarps: spec.bit_depth === 8 && (options.loaderWarps ?? false),
   };
-  const whole = buildGradientGraph(model, spec.batch_size);
-  const micro = spec.accumulate === 1 ? whole : buildGradientGraph(model, spec.batch_size / spec.accumulate);
+  const micro = buildGradientGraph(model, rowsPerRank(spec, ranks));
   const augment = augmentSettings(spec.augment);
   const graphs = [
-    buildTrainGraph(model, whole),
+    ...buildWholeStep(model, micro),
     buildGradGraph(model, micro),
     buildApplyGraph(model, micro),
     buildEvaluateGraph(model, spec.batch_size),

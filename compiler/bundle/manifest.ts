@@ -14,6 +14,8 @@ export const MANIFEST_FILE = "manifest.json";
 export const STATE_FILE = "state.safetensors";
 /** Rises when a reader of before would misread a bundle; olderManifest.ts reads what was written before. */
 export const BUNDLE_VERSION = 2;
+/** Of a bundle for several processes: its graphs hold an operator that no other reader has. */
+export const RANKED_VERSION = 3;
 
 /** What graphs are spelled for. A graph for either runs on both: the target is a matter of speed. */
 export const TARGETS = ["cpu", "cuda"] as const;
@@ -151,6 +153,11 @@ export interface Manifest {
   readonly batchSize: number;
   /** Micro-batches of a logical batch: 1, or as many runs of grad before one of apply. */
   readonly accumulate: number;
+  /**
+   * Processes that train together, each on its share of every micro-batch; absent: 1. grad takes batchSize /
+   * accumulate / ranks rows.
+   */
+  readonly ranks?: number;
   readonly graphs: Readonly<Record<string, GraphEntry>>;
   readonly state: readonly StateEntry[];
   readonly parameters: readonly ParameterEntry[];
@@ -184,6 +191,20 @@ export interface Bundle {
   readonly files: ReadonlyMap<string, Uint8Array>;
   /** What training starts from: initial values of the manifest's state, by name, in its order. */
   readonly state: ReadonlyMap<string, StoredTensor>;
+}
+
+/** What of a manifest says how a step is cut. */
+export type StepCut = Pick<Manifest, "accumulate" | "ranks">;
+
+/** Whether a step is runs of grad and one of apply: its batch is cut, or shared with other processes. */
+export function accumulates({ accumulate, ranks = 1 }: StepCut): boolean {
+  return accumulate > 1 || ranks > 1;
+}
+
+/** Rows that a process takes at once. */
+export function microBatchRows(cut: StepCut & Pick<Manifest, "batchSize">): number {
+  const { batchSize, accumulate, ranks = 1 } = cut;
+  return batchSize / accumulate / ranks;
 }
 
 /** The tensors of a role among inputs or outputs, in their order. */

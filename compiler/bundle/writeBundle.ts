@@ -25,6 +25,7 @@ import {
   type Bundle,
   type GraphEntry,
   type Manifest,
+  RANKED_VERSION,
   type StateEntry,
   type StateGroup,
   type TensorEntry,
@@ -70,12 +71,12 @@ function manifestOf(
   { model, gradients, graphs, target, forms, channelBlock }: BundleParts,
   state: readonly StateEntry[],
 ): Manifest {
-  const { spec, tasks } = model;
+  const { spec, tasks, ranks = 1 } = model;
   const [height, width] = spec.imshape;
   const augment = augmentSettings(spec.augment);
   return {
     format: BUNDLE_FORMAT,
-    version: BUNDLE_VERSION,
+    version: ranks > 1 ? RANKED_VERSION : BUNDLE_VERSION,
     producer: PRODUCER,
     opset: OPSET,
     target,
@@ -83,6 +84,7 @@ function manifestOf(
     ...(channelBlock === undefined ? {} : { channelBlock }),
     batchSize: spec.batch_size,
     accumulate: spec.accumulate,
+    ...(ranks > 1 ? { ranks } : {}),
     graphs: Object.fromEntries(graphs.map((graph) => [graph.name, graphEntry(graph)])),
     state,
     parameters: gradients.parameters.map((parameter) => ({

@@ -2,9 +2,6 @@
 // "expected ...". The schemas of the sections are put together of them.
 import { z } from "zod";
 
-/** How a refusal of something that later work will bring begins; the parser prints such a phrase as it is. */
-export const NOT_YET = "not available yet: ";
-
 /** What zod prints where a value is not as it should be. */
 export function phrase(expected: string) {
   return { error: expected };
@@ -44,9 +41,4 @@ export function text(what: string) {
     .min(1, phrase(what))
     .max(4_096, phrase(what))
     .refine((value) => !value.includes("\0"), phrase(`${what}, without NUL characters`));
-}
-
-/** A key whose work comes later: `off` is all it may be, anything else is refused by name. */
-export function later<const T extends string | number | boolean | null>(name: string, off: T) {
-  return z.literal(off, phrase(`${NOT_YET}${name}`)).default(off as never);
 }

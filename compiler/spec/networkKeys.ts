@@ -117,6 +117,12 @@ export const NETWORK_KEYS = {
     .describe('Rate of the "d" layers: the share of whole channels that is dropped.'),
   separable: flag.default(false).describe("Depthwise separable convolutions."),
   batchnorm: flag.default(false).describe("Batch normalisation after each convolution."),
+  sync_batchnorm: flag
+    .default(true)
+    .describe(
+      "Whether batch norms of several processes take the moments of all their images, as one process does; false: each " +
+        "process normalises by its own images, and the running statistics are the mean over the processes.",
+    ),
   sobel: flag
     .default(false)
     .describe(

@@ -8,7 +8,6 @@ import { kindNamed } from "../tasks/openTask.ts";
 import { TASK_KINDS } from "../tasks/taskTable.ts";
 import { AUGMENT_NAMES } from "./augmentKeys.ts";
 import { COMBINE_NAMES, combineKeys, combineVariant, methodIssues } from "./combineKeys.ts";
-import { NOT_YET } from "./keyKinds.ts";
 import { kindKeys, SPLIT_NAMES } from "./labelKeys.ts";
 import { inKnownCase, unknownKeyHint, weightsInOrder } from "./meant.ts";
 import { IMPORTED_FCN_KEYS } from "./networkKeys.ts";
@@ -264,7 +263,6 @@ function issueFaults(key: SpecKey, issue: z.core.$ZodIssue, value: unknown, repo
     return (key === "combine" ? methodIssues(meant) : meant).flatMap((inner) =>
       issueFaults(key, { ...inner, path: [...issue.path, ...inner.path] }, value, report),
     );
-  if (issue.message.startsWith(NOT_YET)) return [report(path, issue.message)];
   const found = valueAt(value, issue.path);
   if (found === undefined) return [report(path, `missing; expected ${issue.message}`)];
   return [report(path, `expected ${issue.message}, found ${showValue(found)}`, meantWord(key, issue, found))];

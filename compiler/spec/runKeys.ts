@@ -1,7 +1,7 @@
 // The section of the spec about a run: where it is written, how long it goes on, and how its images and
 // features are kept at hand.
 import { z } from "zod";
-import { decides, integer, later, phrase, text } from "./keyKinds.ts";
+import { decides, integer, phrase, text } from "./keyKinds.ts";
 import { LOG_KEYS } from "./logKeys.ts";
 import { PROBE_KEYS } from "./probeKeys.ts";
 
@@ -114,7 +114,15 @@ export const RUN_KEYS = {
         "that share of the others is wrong, `{coverage: 0.9}` lets the surest nine of ten pass.",
     )
     .meta(decides("nothing")),
-  strategy: later("strategy", null).describe("Training on several devices."),
+  strategy: z
+    .enum(["mpi", "nccl", "auto"], phrase('null, "mpi", "nccl" or "auto"'))
+    .nullable()
+    .default(null)
+    .describe(
+      "What several processes that train one model sum their gradients by: MPI, NCCL between GPUs, auto takes NCCL " +
+        "where all have a GPU of their own; null is for one process. The numbers are those of one process.",
+    )
+    .meta(decides("nothing")),
   ...PROBE_KEYS,
   notes: z
     .string(phrase("text"))

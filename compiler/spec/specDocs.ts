@@ -43,7 +43,7 @@ export function specMarkdownTable(keys: readonly SpecKey[] = SPEC_KEYS): string 
     const property = properties[key];
     if (typeof property?.description !== "string") throw new InternalError(`spec key ${key} is undocumented`);
     const fallback = "default" in property ? `\`${JSON.stringify(property.default)}\`` : "required";
-    return `| \`${key}\` | ${fallback} | ${property.description.replaceAll("|", "\\|")}${laterNote(property)} |`;
+    return `| \`${key}\` | ${fallback} | ${property.description.replaceAll("|", "\\|")} |`;
   });
   return ["| key | default | meaning |", "|---|---|---|", ...rows].join("\n");
 }
@@ -57,9 +57,4 @@ export function augmentMarkdownTable(): string {
   });
   const head = "| operation | value | usual | with `augment: true` | meaning |";
   return [head, "|---|---|---|---|---|", ...rows].join("\n");
-}
-
-/** A key that accepts its default alone is one whose work comes later. */
-function laterNote(property: JsonSchema): string {
-  return "const" in property ? " Not available yet." : "";
 }

@@ -8,10 +8,10 @@ function hasWeights(layers: readonly LayerEntry[]): boolean {
 }
 
 /**
- * What is legal but probably not meant, one sentence each, from the spec alone: frozen random weights, tasks
- * that share nothing, weights without effect.
+ * What is legal but probably not meant, one sentence each, from the spec and the number of processes alone:
+ * frozen random weights, tasks that share nothing, weights without effect.
  */
-export function specWarnings(spec: Spec): string[] {
+export function specWarnings(spec: Spec, ranks = 1): string[] {
   const warnings: string[] = [];
   const sharesTraining = spec.train_fcn !== false || hasWeights(spec.shared_layers);
   const placed = placeLayers(spec);
@@ -42,10 +42,7 @@ export function specWarnings(spec: Spec): string[] {
     }
   }
   warnings.push(...steeringWarnings(spec));
-  if (spec.batchnorm && spec.accumulate > 1) {
-    const rows = spec.batch_size / spec.accumulate;
-    warnings.push(`accumulate: batch norm sees micro-batches of ${rows} images, not the whole batch`);
-  }
+  warnings.push(...normWarnings(spec, ranks));
   if (spec.augment && spec.augment.gaussian_blur !== undefined && spec.imshape[0] < 20) {
     warnings.push(
       `augment.gaussian_blur: does nothing to images ${spec.imshape[0]} pixels high; it takes 20`,
@@ -55,6 +52,23 @@ export function specWarnings(spec: Spec): string[] {
     warnings.push('dropout_rate: 0, so the "d" layers do nothing');
   }
   return warnings;
+}
+
+/** Batch norms that see less than the whole batch, and a word about them where there are none. */
+function normWarnings(spec: Spec, ranks: number): string[] {
+  const { batch_size: batch, accumulate, sync_batchnorm: syncs } = spec;
+  if (!syncs && !trainsNorms(spec)) return ["sync_batchnorm: false does nothing: no batch norm is trained"];
+  const rows = batch / accumulate;
+  if (trainsNorms(spec) && ranks > 1 && !syncs)
+    return [`sync_batchnorm: batch norm of each process sees ${rows / ranks} images, not the whole batch`];
+  if (spec.batchnorm && accumulate > 1)
+    return [`accumulate: batch norm sees micro-batches of ${rows} images, not the whole batch`];
+  return [];
+}
+
+/** Whether any batch norm may take its moments from the batch. */
+function trainsNorms({ batchnorm, fcn, train_fcn }: Spec): boolean {
+  return batchnorm || ("path" in fcn && fcn.batchnorm === "train" && train_fcn !== false);
 }
 
 /** A learning rate of lars below this hardly moves anything. */

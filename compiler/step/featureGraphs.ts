@@ -8,8 +8,9 @@ import { buildFrozenPart, FEATURES_INPUT, imageInput } from "../model/network.ts
 import { cachesFeatures, featureDraws } from "../spec/cacheFeatures.ts";
 import type { RunSpec } from "../spec/schema.ts";
 import { buildGradientGraph, type TrainingModel, trainingImage } from "./gradientGraph.ts";
-import { buildGradGraph, buildTrainGraph } from "./graphs.ts";
+import { buildGradGraph, buildWholeStep } from "./graphs.ts";
 import { buildEvaluateGraph, inferenceContext } from "./inferenceGraphs.ts";
+import { rowsPerRank } from "./rankRows.ts";
 
 /** Name of the graph of augmented images -> features; there with `cache_features: {draws: n}`. */
 export const AUGMENTED_TRUNK = "trunk_augmented";
@@ -31,9 +32,7 @@ export function buildFeatureGraphs(model: TrainingModel): Graph[] {
   const shape = trunk?.outputs[0]?.value.type.shape;
   if (!trunk || !shape) return refuseWhereAsked(spec);
   if (!caches) return [trunk];
-  const whole = buildGradientGraph(model, spec.batch_size, shape);
-  const micro =
-    spec.accumulate === 1 ? whole : buildGradientGraph(model, spec.batch_size / spec.accumulate, shape);
+  const micro = buildGradientGraph(model, rowsPerRank(spec, model.ranks ?? 1), shape);
   const augmented =
     featureDraws(spec) > 0
       ? buildTrunk(model, AUGMENTED_TRUNK, (b) => trainingImage(b, { spec }, "N"))
@@ -41,7 +40,7 @@ export function buildFeatureGraphs(model: TrainingModel): Graph[] {
   return [
     trunk,
     ...(augmented ? [augmented] : []),
-    buildTrainGraph(model, whole, onFeatures("train")),
+    ...buildWholeStep(model, micro, { name: onFeatures("train"), features: shape }),
     buildGradGraph(model, micro, onFeatures("grad")),
     buildEvaluateGraph(model, spec.batch_size, shape),
   ];

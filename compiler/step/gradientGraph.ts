@@ -55,6 +55,8 @@ export interface TrainingModel {
   readonly scalesLoss?: boolean;
   /** Which small tensors are updated together; none by default. */
   readonly joinsUpdates?: Joining;
+  /** Processes that each take their share of the rows; default 1. */
+  readonly ranks?: number | undefined;
 }
 
 /** What of it decides how images are augmented. */

@@ -2,11 +2,17 @@
 // three are put together from the gradient graph and the update, so train = grad + apply by construction.
 import { need } from "../diagnostics.ts";
 import { GraphBuilder } from "../ir/builder.ts";
-import type { Graph, Value } from "../ir/types.ts";
+import type { Dim, Graph, Value } from "../ir/types.ts";
 import { classWeightName, inverseCountInput, inverseCountName, labelName } from "../model/objective.ts";
 import { isStatistic, type Parameter, partOfTask } from "../model/parameters.ts";
 import { emitStatisticAverages } from "./averages.ts";
-import { type GradientGraph, gradientName, statisticName, type TrainingModel } from "./gradientGraph.ts";
+import {
+  buildGradientGraph,
+  type GradientGraph,
+  gradientName,
+  statisticName,
+  type TrainingModel,
+} from "./gradientGraph.ts";
 import { emitAllFinite, withinOptimizer } from "./lossScaling.ts";
 import { accumulatorInput, accumulatorOutput, stateInput } from "./stateTensors.ts";
 import { emitStatistics } from "./statistics.ts";
@@ -50,6 +56,21 @@ export function buildTrainGraph(model: TrainingModel, gradients: GradientGraph, 
   });
   declareFigures(b, gradients.graph, outputs);
   return b.build();
+}
+
+/**
+ * The graph of a whole step; none where processes share it, since their gradients are summed between grad and
+ * apply. `micro` is the gradient graph of a micro-batch, `features` as in buildGradientGraph.
+ */
+export function buildWholeStep(
+  model: TrainingModel,
+  micro: GradientGraph,
+  { name = "train", features }: { readonly name?: string; readonly features?: readonly Dim[] } = {},
+): Graph[] {
+  const { spec, ranks = 1 } = model;
+  if (ranks > 1) return [];
+  const whole = spec.accumulate === 1 ? micro : buildGradientGraph(model, spec.batch_size, features);
+  return [buildTrainGraph(model, whole, name)];
 }
 
 /** state + micro-batch + accumulated gradients -> next accumulated gradients, next statistics, metrics. */

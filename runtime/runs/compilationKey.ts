@@ -20,6 +20,8 @@ export interface CompilationInputs {
   readonly target: Target;
   readonly channelBlock?: number | undefined;
   readonly loaderWarps?: boolean | undefined;
+  /** Processes that train together; default 1. */
+  readonly ranks?: number | undefined;
   /** Hash of weights that it begins with in place of drawn ones. */
   readonly initial?: string | undefined;
 }
@@ -29,8 +31,18 @@ const COMPILER_FOLDERS = ["compiler", "runtime/models"];
 
 /** SHA-256 (hex) of the inputs and of what compiles them. */
 export function compilationKey(inputs: CompilationInputs, compiler: string = compilerIdentity()): string {
-  const { spec, classes, models, target, channelBlock = null, loaderWarps = false, initial } = inputs;
-  const facts = { target, channelBlock, loaderWarps, ...(initial === undefined ? {} : { initial }) };
+  const {
+    spec,
+    classes,
+    models,
+    target,
+    channelBlock = null,
+    loaderWarps = false,
+    initial,
+    ranks = 1,
+  } = inputs;
+  const optional = { ...(initial === undefined ? {} : { initial }), ...(ranks === 1 ? {} : { ranks }) };
+  const facts = { target, channelBlock, loaderWarps, ...optional };
   const hashes = [models.trunk?.hash ?? null, models.teacher?.hash ?? null];
   const named = openTasks(classes).map(({ name, groups, description }) =>
     groups.areClasses ? [name, groups.names] : description,

@@ -163,8 +163,9 @@ function olderKeys(spec: Spec): Readonly<Record<string, unknown>> {
   const { fcn } = spec;
   const settings =
     "path" in fcn ? Object.fromEntries(OLDER_FCN_KEYS.map((key) => [key, fcn[key]])) : { layers: fcn.layers };
-  // Probes came later, and decide nothing.
-  const known: Readonly<Record<string, unknown>> = { ...spec, fcn: settings, downstream_labels: null };
+  // These could be nothing else, and decide nothing now.
+  const off = { downstream_labels: null, strategy: null };
+  const known: Readonly<Record<string, unknown>> = { ...spec, fcn: settings, ...off };
   return Object.fromEntries(OLDER_KEYS.map((key) => [key, known[key]]));
 }
 

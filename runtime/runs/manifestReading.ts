@@ -1,7 +1,12 @@
 // manifest.json of a bundle, from bytes to what today's mttc knows of one: checked as far as it is used
 // before it is believed, and brought up to date where an earlier version wrote it.
 import { z } from "zod";
-import { BUNDLE_FORMAT, BUNDLE_VERSION, type StoredManifest } from "../../compiler/bundle/manifest.ts";
+import {
+  BUNDLE_FORMAT,
+  BUNDLE_VERSION,
+  RANKED_VERSION,
+  type StoredManifest,
+} from "../../compiler/bundle/manifest.ts";
 import { type OlderManifest, upgradeManifest } from "../../compiler/bundle/olderManifest.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { kindNamed } from "../../compiler/tasks/openTask.ts";
@@ -53,6 +58,13 @@ function graphsOf<T extends z.ZodType>(entry: T) {
   );
 }
 
+const current = {
+  ...common,
+  accumulate: z.int().positive(),
+  graphs: graphsOf(borderTensor),
+  tasks: z.array(ofItsKind).min(1),
+};
+
 const schemas = {
   1: z.looseObject({
     ...common,
@@ -60,13 +72,8 @@ const schemas = {
     graphs: graphsOf(z.object(tensor)),
     tasks: z.array(olderTask).min(1),
   }),
-  [BUNDLE_VERSION]: z.looseObject({
-    ...common,
-    version: z.literal(BUNDLE_VERSION),
-    accumulate: z.int().positive(),
-    graphs: graphsOf(borderTensor),
-    tasks: z.array(ofItsKind).min(1),
-  }),
+  [BUNDLE_VERSION]: z.looseObject({ ...current, version: z.literal(BUNDLE_VERSION) }),
+  [RANKED_VERSION]: z.looseObject({ ...current, version: z.literal(RANKED_VERSION), ranks: z.int().min(2) }),
 } as const;
 
 /** Reads `bytes` of the file `path`. E_BUNDLE where they are no manifest, or one of a version to come. */
@@ -78,8 +85,9 @@ export function parseManifest(bytes: Uint8Array, path: string): StoredManifest {
     throw damaged(path, "is not JSON", cause);
   }
   const { format, version } = z.looseObject({}).safeParse(json).data ?? {};
-  if (format === BUNDLE_FORMAT && Number(version) > BUNDLE_VERSION) throw ofTheFuture(path, Number(version));
-  const parsed = schemas[version === 1 ? 1 : BUNDLE_VERSION].safeParse(json);
+  if (format === BUNDLE_FORMAT && Number(version) > RANKED_VERSION) throw ofTheFuture(path, Number(version));
+  const parsed =
+    schemas[version === 1 || version === RANKED_VERSION ? version : BUNDLE_VERSION].safeParse(json);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     const place = issue?.path.join(".");
@@ -98,6 +106,6 @@ export function damaged(file: string, message: string, cause?: unknown): MttcErr
 }
 
 function ofTheFuture(file: string, version: number): MttcError {
-  const message = `is a bundle of version ${version}, this mttc reads ${BUNDLE_VERSION} and those before`;
+  const message = `is a bundle of version ${version}, this mttc reads ${RANKED_VERSION} and those before`;
   return new MttcError({ code: "E_BUNDLE", message, at: { file }, hint: "update mttc" });
 }

@@ -1,8 +1,10 @@
 // What a step takes in: a micro-batch and the numbers beside it, as data for a graph's inputs by their roles.
 import {
+  accumulates,
   type EntryOf,
   type GraphEntry,
   type Manifest,
+  type StepCut,
   type TensorEntry,
   withRole,
 } from "../../compiler/bundle/manifest.ts";
@@ -35,19 +37,16 @@ export interface StepScalars {
 }
 
 /** The tasks whose labelled rows the host counts: in train.onnx of a whole batch the graph does. */
-export function countedTasks({
-  graphs,
-  accumulate,
-}: Pick<Manifest, "graphs" | "accumulate">): ReadonlySet<string> {
-  const purpose = purposeOfStep(accumulate);
-  const steps = Object.values(graphs).filter((graph) => graph.purpose === purpose);
+export function countedTasks(manifest: StepCut & Pick<Manifest, "graphs">): ReadonlySet<string> {
+  const purpose = purposeOfStep(manifest);
+  const steps = Object.values(manifest.graphs).filter((graph) => graph.purpose === purpose);
   const scalars = steps.flatMap(({ inputs }) => withRole(inputs, "scalar"));
   return new Set(scalars.flatMap((each) => (each.scalar === "inverse_count" ? [each.task] : [])));
 }
 
 /** What the graph is for that takes a micro-batch: a whole step, or one of several gradients. */
-function purposeOfStep(accumulate: number): "train" | "grad" {
-  return accumulate > 1 ? "grad" : "train";
+function purposeOfStep(cut: StepCut): "train" | "grad" {
+  return accumulates(cut) ? "grad" : "train";
 }
 
 /** Data for inputs of a graph, in the order of writing. */
@@ -60,20 +59,19 @@ export function batchData({ inputs }: GraphEntry, batch: BatchInput & Partial<Mi
   return given.toSorted((a, b) => Number(isShown(b.entry)) - Number(isShown(a.entry)));
 }
 
-/** Name of the graph that takes a micro-batch: train, or grad where a batch has several of them. */
-export function stepGraph(
-  { graphs, accumulate }: Pick<Manifest, "graphs" | "accumulate">,
-  shown: "image" | "features",
-): string {
-  const purpose = purposeOfStep(accumulate);
+/** Name of the graph that takes a micro-batch: train, or grad where a step is runs of that and one of apply. */
+export function stepGraph(manifest: StepCut & Pick<Manifest, "graphs">, shown: "image" | "features"): string {
+  const purpose = purposeOfStep(manifest);
   const takes = (entry: GraphEntry): boolean => entry.inputs.some(({ role }) => role === shown);
-  const found = Object.entries(graphs).find(([, entry]) => entry.purpose === purpose && takes(entry));
+  const found = Object.entries(manifest.graphs).find(
+    ([, entry]) => entry.purpose === purpose && takes(entry),
+  );
   return need(found?.[0], `${purpose} on ${shown}`);
 }
 
 /** The dropout masks that a micro-batch of images or features takes. */
 export function masksOf(
-  manifest: Pick<Manifest, "graphs" | "accumulate">,
+  manifest: StepCut & Pick<Manifest, "graphs">,
   shown: "image" | "features",
 ): readonly EntryOf<"mask">[] {
   return withRole(manifest.graphs[stepGraph(manifest, shown)]?.inputs ?? [], "mask");

@@ -2,7 +2,7 @@
 // run. For `mttc inspect --placement` and the report of a GPU.
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Bundle } from "../../compiler/bundle/manifest.ts";
+import { accumulates, type Bundle } from "../../compiler/bundle/manifest.ts";
 import { temporaryFolder } from "../files/temporaryFolder.ts";
 import type { OrtHost, Placement } from "../ort/ortHost.ts";
 import { fallenNodes } from "../ort/placement.ts";
@@ -44,5 +44,5 @@ export async function placeGraphs(
 }
 
 function openedGraphs({ manifest }: Bundle): string[] {
-  return [...(manifest.spec.accumulate > 1 ? ["grad", "apply"] : ["train"]), "evaluate"];
+  return [...(accumulates(manifest) ? ["grad", "apply"] : ["train"]), "evaluate"];
 }

@@ -1,10 +1,15 @@
 // The bundle that a session trains with: compiled now and written to its folder, or the one that lies there
 // where it is up to date. Comes between ONNX Runtime's start and the device's tensors.
 import { join } from "node:path";
-import type { Bundle, StoredManifest } from "../../compiler/bundle/manifest.ts";
+import {
+  accumulates,
+  type Bundle,
+  type StepCut,
+  type StoredManifest,
+} from "../../compiler/bundle/manifest.ts";
 import { compile } from "../../compiler/compile.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";
-import type { Spec, StepSpec } from "../../compiler/spec/schema.ts";
+import type { Spec } from "../../compiler/spec/schema.ts";
 import { onFeatures } from "../../compiler/step/featureGraphs.ts";
 import type { ForeignModels } from "../models/foreignModels.ts";
 import type { OrtHost } from "../ort/ortHost.ts";
@@ -26,6 +31,8 @@ export interface RunBundleParts {
   readonly spec: Spec;
   readonly classes: TaskClasses;
   readonly models: ForeignModels;
+  /** Processes that train together; default 1. */
+  readonly ranks?: number | undefined;
   /** The run that is trained; undefined without a logdir. */
   readonly claim: RunClaim | undefined;
   /** Weights that a run begins with. */
@@ -56,13 +63,14 @@ export async function openRunBundle(
   parts: RunBundleParts,
   options: HostCompilationOptions,
 ): Promise<RunBundle> {
-  const { host, spec, classes, models, claim, initial, frozen } = parts;
+  const { host, spec, classes, models, claim, initial, frozen, ranks = 1 } = parts;
   const facts = await hostFacts(host, options);
-  const key = facts && compilationKey({ spec, classes, models, ...facts });
+  const key = facts && compilationKey({ spec, classes, models, ranks, ...facts });
   const folder = claim?.goesOn ? join(claim.directory, BUNDLE_FOLDER) : undefined;
   const upToDate = async () => (folder && key ? await readUpToDate(folder, key) : undefined);
   const initialValues = initial?.values ?? frozen;
-  const wanted = { ...models, initialValues, graphs: (name: string) => isUsed(name, spec) };
+  const cut = { accumulate: spec.accumulate, ranks };
+  const wanted = { ...models, ranks, initialValues, graphs: (name: string) => isUsed(name, cut) };
   const compileNow = async (): Promise<HostBundle> => {
     const made = await compileForHost(
       host,
@@ -88,7 +96,7 @@ export async function openRunBundle(
 }
 
 /** Whether a run of the spec has a use for a graph: its steps are whole ones, or made of micro-batches. */
-function isUsed(graph: string, { accumulate }: Pick<StepSpec, "accumulate">): boolean {
-  const unused = accumulate === 1 ? ["grad", "apply", onFeatures("grad")] : ["train", onFeatures("train")];
+function isUsed(graph: string, cut: StepCut): boolean {
+  const unused = accumulates(cut) ? ["train", onFeatures("train")] : ["grad", "apply", onFeatures("grad")];
   return !unused.includes(graph);
 }

@@ -3,6 +3,7 @@
 // alternation.ts says which tensor a step reads and which it writes.
 import { join } from "node:path";
 import {
+  accumulates,
   type Bundle,
   type GraphEntry,
   type Manifest,
@@ -162,7 +163,7 @@ export class TrainingDevice implements AsyncDisposable {
   }
 
   get #accumulates(): boolean {
-    return this.manifest.spec.accumulate > 1;
+    return accumulates(this.manifest);
   }
 
   /** Sets the state that a bundle starts from, on a device just opened. */
@@ -198,8 +199,8 @@ export class TrainingDevice implements AsyncDisposable {
   }
 
   /**
-   * Takes one micro-batch in. With `accumulate: 1` that is a whole step; otherwise its gradients are added to
-   * those of the logical batch (`index` 0 starts one), which `finishStep` then applies. `following`, the
+   * Takes one micro-batch in. With `accumulate: 1` and one process that is a whole step; otherwise its
+   * gradients are added to those of the logical batch (`index` 0 starts one), which `finishStep` then applies. `following`, the
    * micro-batch of the next call, goes to the device meanwhile, where it can (`stagesInputs`).
    */
   async microBatch(
@@ -224,7 +225,7 @@ export class TrainingDevice implements AsyncDisposable {
     return result;
   }
 
-  /** Ends a logical batch: applies accumulated gradients; nothing is left to do with `accumulate: 1`. */
+  /** Ends a logical batch: applies accumulated gradients; nothing is left to do after a whole step. */
   async finishStep(scalars: StepScalars): Promise<number> {
     if (!this.#accumulates) return 0;
     const { runMs } = await this.#run("apply", scalarData(this.#graph("apply"), scalars));

@@ -90,6 +90,5 @@ describe("augment", () => {
       .split("\n")
       .find((line) => line.startsWith("| `augment`"));
     expect(row).toContain("| `false` |");
-    expect(row).not.toContain("Not available yet");
   });
 });

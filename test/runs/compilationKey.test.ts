@@ -83,10 +83,15 @@ describe("the key of a compilation", () => {
     ["model and teacher exchanged", { models: { trunk: { hash: "s" }, teacher: { hash: "t" } } }],
     ["another target", { target: "cuda" }],
     ["a loader that warps", { loaderWarps: true }],
+    ["several processes", { ranks: 2 }],
     ["another processor", { channelBlock: 16 }],
     ["a processor of which nothing is known", { channelBlock: undefined }],
   ])("is another for %s", (_, change) => {
     expect(compilationKey({ ...INPUTS, ...change }, "compiler 1")).not.toBe(key);
+  });
+
+  test("one process is what is meant where nobody says how many", () => {
+    expect(compilationKey({ ...INPUTS, ranks: 1 }, "compiler 1")).toBe(key);
   });
 
   test("is another for another compiler", () => {

@@ -65,7 +65,7 @@ test("each key says in the schema what of it decides, and the JSON Schema for ed
     ...["linear_probe", "log_every", "log_fcn", "log_to", "logdir", "max_megapixels", "missing"],
     ...["monitor", "notes", "num_parallel_calls", "on_bad_image", "pack", "path_prefix"],
     ...["path_suffix", "patience", "query_fig", "rotation_test", "save_projections", "split_leak"],
-    ...["teacher", "test_labels", "train_labels", "unknown_val_classes", "unsure"],
+    ...["strategy", "teacher", "test_labels", "train_labels", "unknown_val_classes", "unsure"],
     ...["val_labels", "visualize_kernels"],
   ]);
   expect(JSON.stringify(specJsonSchema())).not.toContain('"decides"');

@@ -23,8 +23,6 @@ describe("documents made from the schema", () => {
       "| `weight_decay` | `0` | L2 penalty on the trained kernels (adamw: decoupled decay; lars: part of what it scales). |",
     );
     expect(rows.find((row) => row.startsWith("| `tasks`"))).toContain("required");
-    expect(rows.find((row) => row.startsWith("| `strategy`"))).toContain("Not available yet.");
-    expect(rows.find((row) => row.startsWith("| `lr` "))).not.toContain("Not available yet.");
   });
 });
 
@@ -50,10 +48,21 @@ describe("warnings", () => {
     ["one adaptive task", { tasks: ["a"], task_weights: "adaptive" }, [/single task/]],
     ["a weight of 0", { task_weights: [1, 0] }, [/^task_weights\[1\]: task "b" is not trained/]],
     ["batch norm over micro-batches", { batchnorm: true, accumulate: 4 }, [/micro-batches of 16 images/]],
+    ["no norm to synchronise", { sync_batchnorm: false }, [/^sync_batchnorm: false does nothing/]],
     ["dropout of 0", { dropout_rate: 0, shared_layers: [8, "d"] }, [/^dropout_rate/]],
   ])("%s is pointed out", (_, more, patterns) => {
     const warnings = warningsOf(more);
     expect(warnings).toHaveLength(patterns.length);
     for (const [index, pattern] of patterns.entries()) expect(warnings[index]).toMatch(pattern);
+  });
+
+  it("norms of one process among several are pointed out with the rows that they see", () => {
+    const of = (sync_batchnorm: boolean, ranks: number) =>
+      specWarnings(
+        resolveSpec({ tasks: ["a"], fcn: { layers: [8] }, train_fcn: true, batchnorm: true, sync_batchnorm }),
+        ranks,
+      );
+    expect(of(false, 4)).toEqual([expect.stringMatching(/^sync_batchnorm: .* sees 16 images/)]);
+    expect([...of(true, 4), ...of(false, 1)]).toEqual([]);
   });
 });

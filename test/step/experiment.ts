@@ -92,7 +92,7 @@ const weightOf = (label: number): number => 0.5 + label;
  * Scalars of a step: learning rate, fixed task weights, 1 / labelled rows of the whole batch; with class
  * weights those too, and 1 / the sum of the rows' weights.
  */
-function scalarsOf({ manifest }: Bundle, batch: Batch, learningRate: number): Map<string, NDArray> {
+export function scalarsOf({ manifest }: Bundle, batch: Batch, learningRate: number): Map<string, NDArray> {
   const scalar = (value: number): NDArray => ({ dtype: "float32", shape: [], data: Float64Array.of(value) });
   const scalars = new Map([["learning_rate", scalar(learningRate)]]);
   const inputs = manifest.graphs.train?.inputs ?? [];
