@@ -200,8 +200,8 @@ export class TrainingDevice implements AsyncDisposable {
 
   /**
    * Takes one micro-batch in. With `accumulate: 1` and one process that is a whole step; otherwise its
-   * gradients are added to those of the logical batch (`index` 0 starts one), which `finishStep` then applies. `following`, the
-   * micro-batch of the next call, goes to the device meanwhile, where it can (`stagesInputs`).
+   * gradients are added to those of the logical batch (`index` 0 starts one), which `finishStep` then
+   * applies. `following`, the micro-batch of the next call, goes to the device meanwhile, where it can (`stagesInputs`).
    */
   async microBatch(
     batch: MicroBatch,
