@@ -43,8 +43,8 @@ export interface CompileOptions
 }
 
 /**
- * Compiles a spec whose classes are known. E_SHAPE and E_NOT_DIFFERENTIABLE point into the spec, E_CONFIG at a
- * batch_size that `ranks` do not share equally.
+ * Compiles a spec whose classes are known. E_SHAPE and E_NOT_DIFFERENTIABLE point into the spec, E_CONFIG at
+ * a batch_size that `ranks` do not share equally.
  */
 export function compile(spec: Spec, classes: TaskClasses, options: CompileOptions = {}): Bundle {
   const { trunk, teacher } = options;

@@ -59,7 +59,7 @@ export function batchData({ inputs }: GraphEntry, batch: BatchInput & Partial<Mi
   return given.toSorted((a, b) => Number(isShown(b.entry)) - Number(isShown(a.entry)));
 }
 
-/** Name of the graph that takes a micro-batch: train, or grad where a step is runs of that and one of apply. */
+/** Name of the graph that takes a micro-batch: train, or grad where a step is runs of that and of apply. */
 export function stepGraph(manifest: StepCut & Pick<Manifest, "graphs">, shown: "image" | "features"): string {
   const purpose = purposeOfStep(manifest);
   const takes = (entry: GraphEntry): boolean => entry.inputs.some(({ role }) => role === shown);
