@@ -1,5 +1,6 @@
 // What rank 0 and its followers say to each other on the connection of messages.
 import type { PackedError } from "../threads/faultTransfer.ts";
+import type { PulseTimes } from "./pulseProtocol.ts";
 
 /** How a run ends for all of its ranks. */
 export type RankEnd =
@@ -10,8 +11,6 @@ export type RankEnd =
 /** From rank 0. `call` numbers what is sent; a reply is wanted of requests. */
 export type HubMessage =
   | { readonly kind: "call"; readonly call: number; readonly wantsReply: boolean; readonly message: unknown }
-  /** Another rank failed: what waits for it in a collective must end. */
-  | { readonly kind: "abort" }
   | { readonly kind: "end"; readonly end: PackedEnd };
 
 /** From a follower. */
@@ -26,16 +25,21 @@ export type PackedEnd =
   | { readonly kind: "failed"; readonly error: PackedError };
 
 /** How a channel behaves where something is slow or gone; milliseconds. */
-export interface ChannelOptions {
+export interface ChannelOptions extends PulseTimes {
   /** For all ranks to come together. */
   readonly acceptMs: number;
-  /** For a run that ends, until what is left of it is ended. */
-  readonly endMs: number;
-  /** Port that rank 0 listens at; 0 takes a free one. */
+  /** Port that rank 0 listens at for messages; 0 takes a free one. */
   readonly port: number;
 }
 
-export const CHANNEL_DEFAULTS: ChannelOptions = { acceptMs: 120_000, endMs: 8000, port: 0 };
+/** A lost rank is noticed within 16 s, and all of its job has ended within 30. */
+export const CHANNEL_DEFAULTS: ChannelOptions = {
+  acceptMs: 120_000,
+  port: 0,
+  pulseMs: 1000,
+  limitMs: 15_000,
+  endMs: 6000,
+};
 
 /** For one that connects to prove who it is. */
 export const HANDSHAKE_MS = 10_000;

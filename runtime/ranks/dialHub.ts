@@ -13,7 +13,7 @@ import { rankStartFault } from "./rankFaults.ts";
  * is rank 0 (with what each said), or where another process is the same rank already.
  */
 export async function dialHub(
-  { hosts, key }: HubAddress,
+  { hosts, key }: Pick<HubAddress, "hosts" | "key">,
   port: number,
   who: Knock,
   waitMs: number,

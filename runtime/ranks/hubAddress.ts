@@ -1,5 +1,5 @@
 // Where rank 0 listens, as a text that travels by another way (MPI's broadcast): every name that its machine
-// may be known by, its port, and a key that only the run's own processes have.
+// may be known by, its ports, and a key that only the run's own processes have.
 import { randomBytes } from "node:crypto";
 import { hostname, networkInterfaces } from "node:os";
 import { InternalError } from "../../compiler/diagnostics.ts";
@@ -10,7 +10,9 @@ const KEY_BYTES = 32;
 /** Where rank 0 is to be reached; hosts are addresses and names, all of which may be tried at once. */
 export interface HubAddress {
   readonly hosts: readonly string[];
+  /** TCP ports of messages and of the pulse. */
   readonly port: number;
+  readonly pulsePort: number;
   /** [32] bytes. */
   readonly key: Uint8Array;
 }
@@ -39,17 +41,18 @@ function isSix(family: string | number): boolean {
 }
 
 /** The text that followers are given. */
-export function addressText({ hosts, port, key }: HubAddress): string {
-  return JSON.stringify({ hosts, port, key: Buffer.from(key).toString("hex") });
+export function addressText({ hosts, port, pulsePort, key }: HubAddress): string {
+  return JSON.stringify({ hosts, port, pulsePort, key: Buffer.from(key).toString("hex") });
 }
 
 /** The address behind the text, which our own broadcast brought: InternalError for anything else. */
 export function parseAddress(text: string): HubAddress {
   try {
-    const { hosts, port, key } = JSON.parse(text) as Record<string, unknown>;
+    const { hosts, port, pulsePort, key } = JSON.parse(text) as Record<string, unknown>;
     const bytes = Uint8Array.from(Buffer.from(String(key), "hex"));
     const isHosts = Array.isArray(hosts) && hosts.every((host) => typeof host === "string");
-    if (isHosts && isPort(port) && bytes.length === KEY_BYTES) return { hosts, port, key: bytes };
+    if (isHosts && isPort(port) && isPort(pulsePort) && bytes.length === KEY_BYTES)
+      return { hosts, port, pulsePort, key: bytes };
   } catch {
     // Said below.
   }

@@ -1,8 +1,9 @@
 // Rank 0's side of the channel between the processes of a run: it listens, knows its followers by a key that
 // only they were given, and tells them what to do. All of it is evented: nobody spins while waiting. Tensors
 // do not travel here but by MPI or NCCL.
+import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
-import { InternalError, type MttcError } from "../../compiler/diagnostics.ts";
+import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { packError, unpackError } from "../threads/faultTransfer.ts";
 import { freshAbortFlag, raiseFlag } from "./abortFlag.ts";
 import {
@@ -18,7 +19,15 @@ import { addressText, freshKey, ownHosts } from "./hubAddress.ts";
 import { encodeMessage } from "./messageCodec.ts";
 import { MessageSocket } from "./messageSocket.ts";
 import { patientTimer } from "./patientTimer.ts";
+import { Pulse } from "./pulse.ts";
 import { faultOfRank, lostRank, type RankSeat, rankStartFault } from "./rankFaults.ts";
+
+/** Codes that do not say who failed. */
+const VAGUE: ReadonlySet<string> = new Set(["E_RANK_LOST", "E_MPI"]);
+/** For the news of it to arrive. */
+const REASON_MS = 2000;
+/** Of the time to end, what the others have of it. */
+const CLOSE_SHARE = 0.6;
 
 /** A follower. */
 interface Follower {
@@ -29,39 +38,52 @@ interface Follower {
   readonly open: Map<number, { resolve: (value: unknown) => void; reject: (error: unknown) => void }>;
 }
 
-/** Rank 0's side. Close it, however the run ends. */
+/**
+ * Rank 0's side. Close it, however the run ends, and as the last of it: until then its pulse guards the end.
+ */
 export class RankHub {
-  /** Text that followers connect by; secret: whoever has it may take a rank's place. */
-  readonly address: string;
   /** Raised (Int32 [0] not 0) where a rank is lost or has failed: collectives that wait for it must end. */
   readonly abort = freshAbortFlag();
   readonly #options: ChannelOptions;
   readonly #server: Server;
-  readonly #key: Uint8Array;
+  readonly #key = freshKey();
   readonly #followers = new Map<number, Follower>();
   /** Ranks that have proven themselves, told who they are or not yet. */
   readonly #taken = new Set<number>();
+  /** Ranks whose pulse is heard. */
+  readonly #pulsing = new Set<number>();
   /** Connections of whoever has not proven to be one. */
   readonly #knocking = new Set<Socket>();
   readonly #failure = new AbortController();
+  #address = "";
+  #pulse: Pulse | undefined;
   #arrived: () => void = () => undefined;
   #calls = 0;
   #ending = false;
 
-  private constructor(server: Server, key: Uint8Array, options: ChannelOptions) {
-    const bound = server.address();
-    if (bound === null || typeof bound === "string") throw new InternalError("rank 0 does not listen");
+  private constructor(server: Server, options: ChannelOptions) {
     this.#server = server;
-    this.#key = key;
     this.#options = options;
-    this.address = addressText({ hosts: ownHosts(), port: bound.port, key });
     server.on("connection", (socket) => void this.#receive(socket));
   }
 
   /** Listens on all interfaces, IPv6 and IPv4. E_RANKS where the port is not to be had. */
   static async open(options: Partial<ChannelOptions> = {}): Promise<RankHub> {
     const all = { ...CHANNEL_DEFAULTS, ...options };
-    return new RankHub(await listen(all.port), freshKey(), all);
+    const server = await listen(all.port);
+    try {
+      const hub = new RankHub(server, all);
+      await hub.#beginPulse();
+      return hub;
+    } catch (error) {
+      server.close();
+      throw error;
+    }
+  }
+
+  /** Text that followers connect by; secret: whoever has it may take a rank's place. */
+  get address(): string {
+    return this.#address;
   }
 
   /** Aborted once a rank is lost or has failed; its reason is the error. */
@@ -75,7 +97,7 @@ export class RankHub {
    */
   async accepted(size: number): Promise<void> {
     const missing = (): number[] =>
-      Array.from({ length: size - 1 }, (_, i) => i + 1).filter((rank) => !this.#followers.has(rank));
+      Array.from({ length: size - 1 }, (_, i) => i + 1).filter((rank) => !this.#isHere(rank));
     const { acceptMs } = this.#options;
     await new Promise<void>((resolve, reject) => {
       const stop = patientTimer(acceptMs, () => {
@@ -123,17 +145,41 @@ export class RankHub {
   }
 
   /**
-   * Tells all how the run ends and waits until they have gone, `endMs` at most; then what is left of the
-   * connections is cut. Never rejects.
+   * Why a step or a call failed: where it only says that another rank is lost, or that the engine between
+   * ranks failed, the channel knows who it was, at once or very soon.
+   */
+  async reasonOf(error: unknown): Promise<unknown> {
+    if (!(error instanceof MttcError) || !VAGUE.has(error.code)) return error;
+    if (!this.failed.aborted)
+      await Promise.race([
+        once(this.failed, "abort"),
+        new Promise((resolve) => setTimeout(resolve, REASON_MS)),
+      ]);
+    return this.failed.aborted ? this.failed.reason : error;
+  }
+
+  /** While held, this process is not ended although a rank is lost: rank 0 saves what there is. */
+  hold(isHeld: boolean): void {
+    this.#pulse?.hold(isHeld);
+  }
+
+  /**
+   * Tells all how the run ends and waits until they have gone, for a while; then what is left of the
+   * connections is cut, and whoever is left ends by that. Never rejects.
    */
   async close(end: RankEnd = { kind: "done" }): Promise<void> {
     if (this.#ending) return;
     this.#ending = true;
-    if (end.kind === "failed") raiseFlag(this.abort);
+    // The time to end begins here.
+    this.#pulse?.hold(false);
+    if (end.kind === "failed") {
+      raiseFlag(this.abort);
+      this.#pulse?.abortOthers();
+    }
     const packed = end.kind === "failed" ? { ...end, error: packError(end.error) } : end;
     const followers = [...this.#followers.values()];
     await new Promise<void>((resolve) => {
-      const stop = patientTimer(this.#options.endMs, resolve);
+      const stop = patientTimer(this.#options.endMs * CLOSE_SHARE, resolve);
       const gone = followers.map(async ({ socket }) => {
         await socket.send({ kind: "end", end: packed } satisfies HubMessage);
         await socket.closed;
@@ -145,10 +191,37 @@ export class RankHub {
     });
     for (const socket of [...followers.map(({ socket }) => socket), ...this.#knocking]) socket.destroy();
     this.#server.close();
+    await this.#pulse?.leave();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  async #beginPulse(): Promise<void> {
+    const bound = this.#server.address();
+    if (bound === null || typeof bound === "string") throw new InternalError("rank 0 does not listen");
+    const { pulse, port } = await Pulse.start(
+      { ...this.#options, abort: this.abort, key: this.#key },
+      {
+        onJoined: (rank) => {
+          this.#pulsing.add(rank);
+          this.#arrived();
+        },
+        onLost: (error, rank) => {
+          this.#fail(error);
+          // Of one that is cut off nothing more comes, and nobody waits for it.
+          if (rank !== undefined) this.#followers.get(rank)?.socket.destroy();
+        },
+      },
+    );
+    this.#pulse = pulse;
+    const hosts = ownHosts();
+    this.#address = addressText({ hosts, port: bound.port, pulsePort: port, key: this.#key });
+  }
+
+  #isHere(rank: number): boolean {
+    return this.#followers.has(rank) && this.#pulsing.has(rank);
   }
 
   #callOf(message: unknown, wantsReply: boolean): HubMessage {
@@ -221,9 +294,9 @@ export class RankHub {
   #fail(error: MttcError | InternalError): void {
     if (this.failed.aborted || this.#ending) return;
     raiseFlag(this.abort);
+    this.#pulse?.abortOthers();
     this.#failure.abort(error);
-    for (const { socket, open } of this.#followers.values()) {
-      void socket.send({ kind: "abort" } satisfies HubMessage);
+    for (const { open } of this.#followers.values()) {
       for (const { reject } of open.values()) reject(error);
       open.clear();
     }

@@ -15,6 +15,8 @@ import { dialHub } from "./dialHub.ts";
 import type { Knock } from "./handshake.ts";
 import { parseAddress } from "./hubAddress.ts";
 import { MessageSocket } from "./messageSocket.ts";
+import { patientTimer } from "./patientTimer.ts";
+import { Pulse } from "./pulse.ts";
 import { lostRank } from "./rankFaults.ts";
 
 /** What a follower does with a message of rank 0; what it returns is the reply where one is wanted. */
@@ -30,6 +32,7 @@ export class RankLink {
   /** What came before `serve`. */
   readonly #waiting: HubMessage[] = [];
   #onMessage: (message: HubMessage) => void = (message) => this.#waiting.push(message);
+  #pulse: Pulse | undefined;
   #ended = false;
 
   constructor(options: Partial<ChannelOptions> = {}) {
@@ -43,14 +46,23 @@ export class RankLink {
 
   /** Connects to the rank 0 of `address` (its RankHub's). E_RANKS where it is not to be reached. */
   async connect(address: string, who: Knock): Promise<void> {
-    const hub = parseAddress(address);
-    const socket = await dialHub(hub, hub.port, who, this.#options.acceptMs);
+    const { hosts, key, port, pulsePort } = parseAddress(address);
+    const { acceptMs: waitMs } = this.#options;
+    const socket = await dialHub({ hosts, key }, port, who, waitMs);
     const host = String(socket.remoteAddress);
+    const lose = (why: string): void =>
+      this.#lose(lostRank({ rank: 0, host }, why === "closed" ? "has ended" : `is lost: ${why}`));
     this.#socket = new MessageSocket(socket, {
-      onMessage: (message) => this.#hear(message as HubMessage),
-      onEnd: (why) =>
-        this.#lose(lostRank({ rank: 0, host }, why === "closed" ? "has ended" : `is lost: ${why}`)),
+      onMessage: (message) => this.#onMessage(message as HubMessage),
+      onEnd: lose,
     });
+    const hub = { hosts, port: pulsePort, waitMs };
+    const start = { ...this.#options, abort: this.abort, key, hub, who };
+    const onLost = (error: unknown): void => {
+      this.#lose(error);
+      this.#socket?.destroy();
+    };
+    this.#pulse = (await Pulse.start(start, { onLost })).pulse;
     await this.#tell({ kind: "here", host: hostname() });
   }
 
@@ -69,7 +81,7 @@ export class RankLink {
           this.#ended = true;
           if (message.end.kind === "failed") raiseFlag(this.abort);
           resolve(message.end);
-        } else if (message.kind === "call") {
+        } else {
           const done: Promise<void> = this.#answer(handler, message).finally(() => open.delete(done));
           open.add(done);
         }
@@ -80,13 +92,18 @@ export class RankLink {
     return packed.kind === "failed" ? { ...packed, error: unpackError(packed.error) } : { kind: packed.kind };
   }
 
-  /** Leaves: rank 0 sees that this process has ended what it did. */
+  /**
+   * Leaves, as the last of what this process does: rank 0 sees by it that all else is done, and until then
+   * the pulse guards its end.
+   */
   async close(): Promise<void> {
     this.#ended = true;
     const socket = this.#socket;
-    if (!socket) return;
-    socket.finish();
-    await socket.closed;
+    socket?.finish();
+    const stop = patientTimer(this.#options.endMs / 2, () => socket?.destroy());
+    await socket?.closed;
+    stop();
+    await this.#pulse?.leave();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -109,11 +126,6 @@ export class RankLink {
   async #tell(message: LinkMessage): Promise<void> {
     if (!this.#socket) throw new InternalError("a rank speaks before it is connected");
     await this.#socket.send(message);
-  }
-
-  #hear(message: HubMessage): void {
-    if (message.kind === "abort") raiseFlag(this.abort);
-    else this.#onMessage(message);
   }
 
   #lose(error: unknown): void {

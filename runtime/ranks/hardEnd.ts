@@ -1,0 +1,37 @@
+// The end of a process whose main thread does not come to it: from another thread there is no gentle way.
+import { writeSync } from "node:fs";
+import koffi from "koffi";
+
+/** Exit code of the input's and the machine's faults. */
+const EXIT_CODE = 2;
+/** Seconds after which the system itself ends a process that does not even get to `endHard`. */
+const SYSTEM_GRACE_S = 3;
+const STDERR = 2;
+
+/** Ends the process at once with exit code 2, after one line on stderr. */
+export function endHard(line: string): void {
+  try {
+    writeSync(STDERR, `${line}\n`);
+  } catch {
+    // Nobody reads it.
+  }
+  try {
+    koffi.load(null).func("void _exit(int)")(EXIT_CODE);
+  } catch {
+    // A system whose C library names it otherwise.
+  }
+  process.kill(process.pid, "SIGKILL");
+}
+
+/**
+ * Lets the system end the process a little after `waitMs`, whatever holds its threads; 0 takes it back.
+ * Does nothing where there is no alarm (Windows).
+ */
+export function armAlarm(waitMs: number): void {
+  try {
+    const seconds = waitMs === 0 ? 0 : Math.ceil(waitMs / 1000) + SYSTEM_GRACE_S;
+    koffi.load(null).func("unsigned int alarm(unsigned int)")(seconds);
+  } catch {
+    // `endHard` is left.
+  }
+}

@@ -1,0 +1,99 @@
+// The main thread's side of its process's pulse thread.
+import { Worker } from "node:worker_threads";
+import { InternalError, type MttcError } from "../../compiler/diagnostics.ts";
+import { builtFile } from "../threads/builtFile.ts";
+import { unpackError } from "../threads/faultTransfer.ts";
+import type { PulseNews, PulseOrder, PulseStart } from "./pulseProtocol.ts";
+import { lostRank } from "./rankFaults.ts";
+
+/** What a pulse tells; whatever is lost has raised the process's abort flag before. */
+export interface PulseEvents {
+  /** A peer's pulse is heard. */
+  readonly onJoined?: (rank: number) => void;
+  /** Peer `rank` is lost (E_RANK_LOST), or this thread itself is. */
+  readonly onLost: (error: MttcError | InternalError, rank?: number) => void;
+}
+
+export class Pulse {
+  readonly #worker: Worker;
+  readonly #events: PulseEvents;
+  /** The port that it listens at, or 0 once it has met rank 0. */
+  readonly #begun: Promise<number>;
+  readonly #exited: Promise<void>;
+  #isLeaving = false;
+
+  private constructor(worker: Worker, events: PulseEvents) {
+    this.#worker = worker;
+    this.#events = events;
+    this.#begun = new Promise((resolve, reject) => {
+      worker.on("message", (news: PulseNews) => {
+        if (news.kind === "listening") resolve(news.port);
+        else if (news.kind === "failed") reject(unpackError(news.error));
+        else if (news.kind === "lost") events.onLost(lostRank(news.seat, news.how), news.seat.rank);
+        else {
+          resolve(0);
+          events.onJoined?.(news.rank);
+        }
+      });
+      worker.on("error", (error) => {
+        const failure = new InternalError(`the pulse thread failed: ${error}`, { cause: error });
+        reject(failure);
+        events.onLost(failure);
+      });
+    });
+    this.#exited = new Promise((resolve) => worker.on("exit", () => this.#end(resolve)));
+    worker.unref();
+  }
+
+  /**
+   * Starts the thread and waits until it listens (its port) or, given `hub`, has met rank 0's. E_RANKS where
+   * that is not to be reached.
+   */
+  static async start(start: PulseStart, events: PulseEvents): Promise<{ pulse: Pulse; port: number }> {
+    const worker = new Worker(builtFile("#pulse-worker", missingThread), { workerData: start });
+    const pulse = new Pulse(worker, events);
+    // Until there is somebody to watch it is work that is waited for.
+    worker.ref();
+    try {
+      return { pulse, port: await pulse.#begun };
+    } catch (error) {
+      pulse.#isLeaving = true;
+      await worker.terminate();
+      throw error;
+    } finally {
+      worker.unref();
+    }
+  }
+
+  /** Others must not wait in a collective for this run. */
+  abortOthers(): void {
+    this.#order({ kind: "abort" });
+  }
+
+  /** While held, this process is not ended although a peer is lost: it saves what there is. */
+  hold(isHeld: boolean): void {
+    this.#order({ kind: "hold", isHeld });
+  }
+
+  /** Says bye to all peers and ends the thread. */
+  async leave(): Promise<void> {
+    if (this.#isLeaving) return;
+    this.#isLeaving = true;
+    this.#worker.ref();
+    this.#order({ kind: "leave" });
+    await this.#exited;
+  }
+
+  #end(resolve: () => void): void {
+    if (!this.#isLeaving) this.#events.onLost(new InternalError("the pulse thread has ended"));
+    resolve();
+  }
+
+  #order(order: PulseOrder): void {
+    this.#worker.postMessage(order);
+  }
+}
+
+function missingThread(cause: unknown): InternalError {
+  return new InternalError("the pulse thread's file is missing: run `npm run build`", { cause });
+}

@@ -1,0 +1,49 @@
+// What the pulse threads of two ranks say to each other, and each to the main thread of its own process.
+import type { PackedError } from "../threads/faultTransfer.ts";
+import type { Knock } from "./handshake.ts";
+import type { RankSeat } from "./rankFaults.ts";
+
+/** Between two ranks: a line of JSON each. An empty line is a pulse. */
+export type PulseWord =
+  | { readonly kind: "here"; readonly host: string }
+  /** Something failed elsewhere: what waits in a collective must end. */
+  | { readonly kind: "abort" }
+  /** This side leaves as agreed: nothing is lost. */
+  | { readonly kind: "bye" };
+
+/** Times in milliseconds. */
+export interface PulseTimes {
+  /** Between two pulses. */
+  readonly pulseMs: number;
+  /** Without any: the peer is lost. */
+  readonly limitMs: number;
+  /** For the main thread to end the run once a peer is lost; then the process is ended. */
+  readonly endMs: number;
+}
+
+/** How a pulse thread is started. `abort` is the flag of the process, `key` the run's. */
+export interface PulseStart extends PulseTimes {
+  readonly abort: SharedArrayBuffer;
+  readonly key: Uint8Array;
+  /** Of a follower: rank 0's hosts and the port of its pulse; undefined on rank 0, which listens. */
+  readonly hub?: { readonly hosts: readonly string[]; readonly port: number; readonly waitMs: number };
+  /** Of a follower: who it is. */
+  readonly who?: Knock;
+}
+
+/** To the main thread. */
+export type PulseNews =
+  | { readonly kind: "listening"; readonly port: number }
+  /** A follower's pulse is heard; on a follower: rank 0's. */
+  | { readonly kind: "joined"; readonly rank: number }
+  | { readonly kind: "lost"; readonly seat: RankSeat; readonly how: string }
+  | { readonly kind: "failed"; readonly error: PackedError };
+
+/** From the main thread. */
+export type PulseOrder =
+  /** The run failed: others must not wait in a collective. */
+  | { readonly kind: "abort" }
+  /** While held, the process is not ended: the main thread saves what there is. */
+  | { readonly kind: "hold"; readonly isHeld: boolean }
+  /** The run is at its end here. */
+  | { readonly kind: "leave" };

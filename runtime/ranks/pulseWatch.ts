@@ -1,0 +1,143 @@
+// What a pulse thread does, on rank 0 and on a follower: says that its process is alive, hears that the
+// others are, and when one is lost raises the process's abort flag, whatever its main thread is at. Where
+// that does not end the run in time, the process is ended.
+import { createServer, type Server } from "node:net";
+import { hostname } from "node:os";
+import { packError } from "../threads/faultTransfer.ts";
+import { raiseFlag } from "./abortFlag.ts";
+import { HANDSHAKE_MS } from "./channelProtocol.ts";
+import { dialHub } from "./dialHub.ts";
+import { hearKnock, sayVerdict, VERDICT } from "./handshake.ts";
+import { armAlarm, endHard } from "./hardEnd.ts";
+import { patientTimer } from "./patientTimer.ts";
+import { PulseConnection } from "./pulseConnection.ts";
+import type { PulseNews, PulseOrder, PulseStart, PulseWord } from "./pulseProtocol.ts";
+import { type RankSeat, seatText } from "./rankFaults.ts";
+
+/** For a main thread that saves, at most. */
+const HOLD_MS = 300_000;
+
+/** For a bye to arrive. */
+const LEAVE_MS = 1000;
+
+export class PulseWatch {
+  readonly #start: PulseStart;
+  readonly #tell: (news: PulseNews) => void;
+  readonly #peers = new Map<number, PulseConnection>();
+  readonly #ticking: NodeJS.Timeout;
+  #server: Server | undefined;
+  /** Who was lost first. */
+  #lost: { readonly seat: RankSeat; readonly how: string } | undefined;
+  #stopEnd: (() => void) | undefined;
+  #isHeld = false;
+  #isLeaving = false;
+
+  constructor(start: PulseStart, tell: (news: PulseNews) => void) {
+    this.#start = start;
+    this.#tell = tell;
+    this.#ticking = setInterval(() => {
+      for (const peer of this.#peers.values()) peer.tick();
+    }, start.pulseMs);
+  }
+
+  /** Listens (rank 0), or connects to rank 0. */
+  async open(): Promise<void> {
+    const { hub, who, key } = this.#start;
+    try {
+      if (!hub || !who) {
+        this.#server = await this.#listen();
+        return;
+      }
+      const socket = await dialHub({ ...hub, key }, hub.port, who, hub.waitMs);
+      this.#watch({ rank: 0, host: String(socket.remoteAddress) }, socket);
+      this.#tell({ kind: "joined", rank: 0 });
+    } catch (error) {
+      this.#tell({ kind: "failed", error: packError(error) });
+    }
+  }
+
+  obey(order: PulseOrder): void {
+    if (order.kind === "abort") this.#abortOthers();
+    else if (order.kind === "hold") {
+      this.#isHeld = order.isHeld;
+      if (this.#lost) this.#guardEnd();
+    } else this.#leave();
+  }
+
+  #listen(): Promise<Server> {
+    return new Promise((resolve, reject) => {
+      const server = createServer({ noDelay: true }, (socket) => {
+        socket.on("error", () => undefined);
+        void hearKnock(socket, this.#start.key, HANDSHAKE_MS).then((knock) => {
+          if (!knock || this.#isLeaving) socket.destroy();
+          else if (this.#peers.has(knock.rank)) {
+            sayVerdict(socket, VERDICT.taken);
+            socket.end();
+          } else {
+            sayVerdict(socket, VERDICT.welcome);
+            this.#watch({ rank: knock.rank, host: String(socket.remoteAddress) }, socket);
+          }
+        });
+      });
+      server.once("error", reject);
+      server.listen(0, () => {
+        const bound = server.address();
+        if (bound !== null && typeof bound !== "string") this.#tell({ kind: "listening", port: bound.port });
+        resolve(server);
+      });
+    });
+  }
+
+  #watch(first: RankSeat, socket: ConstructorParameters<typeof PulseConnection>[0]): void {
+    let seat = first;
+    const onWord = (word: PulseWord): void => {
+      if (word.kind === "abort") raiseFlag(this.#start.abort);
+      if (word.kind !== "here") return;
+      seat = { ...seat, host: word.host };
+      // Rank 0's word answers ours: it counts both ways.
+      if (this.#server) this.#tell({ kind: "joined", rank: seat.rank });
+    };
+    const onLost = (how: string): void => this.#lose(seat, how);
+    const peer = new PulseConnection(socket, this.#start, { onWord, onLost });
+    this.#peers.set(seat.rank, peer);
+    peer.say({ kind: "here", host: hostname() });
+  }
+
+  #lose(seat: RankSeat, how: string): void {
+    raiseFlag(this.#start.abort);
+    this.#lost ??= { seat, how };
+    this.#abortOthers();
+    this.#tell({ kind: "lost", seat, how });
+    this.#guardEnd();
+  }
+
+  #abortOthers(): void {
+    for (const peer of this.#peers.values()) peer.say({ kind: "abort" });
+  }
+
+  /** From here on the main thread has so long to come to its end. */
+  #guardEnd(): void {
+    this.#stopEnd?.();
+    const waitMs = this.#isHeld ? HOLD_MS : this.#start.endMs;
+    armAlarm(waitMs);
+    const lost = this.#lost;
+    this.#stopEnd = patientTimer(waitMs, () => {
+      const who = lost ? `${seatText(lost.seat)} ${lost.how}` : "another rank is lost";
+      endHard(`error: ${who}, and this process does not come to its end: it is ended [E_RANK_LOST]`);
+    });
+  }
+
+  #leave(): void {
+    this.#isLeaving = true;
+    this.#stopEnd?.();
+    if (this.#lost) armAlarm(0);
+    clearInterval(this.#ticking);
+    for (const peer of this.#peers.values()) peer.leave();
+    this.#server?.close();
+    // A peer that is cut off hears no bye.
+    const cut = (): void => {
+      for (const peer of this.#peers.values()) peer.destroy();
+    };
+    setTimeout(cut, LEAVE_MS).unref();
+  }
+}
