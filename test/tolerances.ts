@@ -281,3 +281,10 @@ export const ANY_SIZE_ANSWERS = 1e-6;
  * ones stand by name with each client.
  */
 export const CLIENT_READ_MEAN = 0.25;
+/** Weights of tasks in float64 beside those of other programs (the bound). */
+export const COMBINE_WEIGHTS = 1e-6;
+/**
+ * The same weights by another way to them in float64: of the present tasks alone, in another order, of scaled
+ * gradients (the issue's bound).
+ */
+export const COMBINE_ALONE = 1e-9;
