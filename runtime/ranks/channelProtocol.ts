@@ -32,13 +32,13 @@ export interface ChannelOptions extends PulseTimes {
   readonly port: number;
 }
 
-/** A lost rank is noticed within 16 s, and all of its job has ended within 30. */
+/** A lost rank is noticed within 15 s, and all of its job has ended within 30. */
 export const CHANNEL_DEFAULTS: ChannelOptions = {
   acceptMs: 120_000,
   port: 0,
   pulseMs: 1000,
-  limitMs: 15_000,
-  endMs: 6000,
+  limitMs: 14_000,
+  endMs: 4000,
 };
 
 /** For one that connects to prove who it is. */

@@ -9,7 +9,7 @@ const MAX_BYTES = 64 * 1024;
 
 export interface PulseListener {
   readonly onWord: (word: PulseWord) => void;
-  /** The peer is gone without a bye: "has ended", "does not answer since 15 s". Once. */
+  /** The peer is gone without a bye: "has ended", "does not answer since 14 s". Once. */
   readonly onLost: (how: string) => void;
 }
 

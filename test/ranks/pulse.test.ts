@@ -1,61 +1,25 @@
 // Who is noticed to be lost, by whom, how soon, and who is not: real processes that are killed, stopped, kept
 // busy, or hang.
-import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
-import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import type { ChannelOptions } from "../../runtime/ranks/channelProtocol.ts";
-import { PROJECT_ROOT } from "../projectRoot.ts";
-import type { ChildNews, ChildOrder } from "./channelChild.ts";
+import { ChannelRank } from "./channelRank.ts";
+import { RankNetwork } from "./rankNetwork.ts";
 
 const TIMES = { pulseMs: 50, limitMs: 700, endMs: 900, acceptMs: 20_000 };
 
-/** A rank as a process, and all that it told. */
-class Rank {
-  readonly child: ChildProcess;
-  readonly news: ChildNews[] = [];
-  readonly #stderr: string[] = [];
-
-  constructor() {
-    const file = join(PROJECT_ROOT, "dist", "test", "ranks", "channelChild.js");
-    this.child = fork(file, { stdio: ["ignore", "ignore", "pipe", "ipc"] });
-    this.child.on("message", (news: ChildNews) => this.news.push(news));
-    this.child.stderr?.on("data", (text: Buffer) => this.#stderr.push(text.toString()));
-  }
-
-  get stderr(): string {
-    return this.#stderr.join("");
-  }
-
-  order(order: ChildOrder): void {
-    this.child.send(order);
-  }
-
-  /** The first news of a kind, once it is there. */
-  async hears<K extends ChildNews["kind"]>(kind: K, ms = 10_000): Promise<Extract<ChildNews, { kind: K }>> {
-    await expect
-      .poll(() => this.news.map((each) => each.kind), { timeout: ms, interval: 10 })
-      .toContain(kind);
-    return this.news.find((each) => each.kind === kind) as Extract<ChildNews, { kind: K }>;
-  }
-
-  async exit(): Promise<number | string> {
-    const { exitCode, signalCode } = this.child;
-    if (exitCode !== null || signalCode !== null) return signalCode ?? exitCode ?? "";
-    const [code, signal] = await once(this.child, "exit");
-    return signal ?? code;
-  }
-}
-
-const started: Rank[] = [];
+const started: ChannelRank[] = [];
 afterEach(async () => {
   for (const { child } of started) child.kill("SIGKILL");
   for (const rank of started.splice(0)) await rank.exit();
 });
 
 /** Ranks that are connected, rank 0 first. */
-async function job(size: number, options: Partial<ChannelOptions> = TIMES): Promise<Rank[]> {
-  const ranks = Array.from({ length: size }, () => new Rank());
+async function job(
+  size: number,
+  options: Partial<ChannelOptions> = TIMES,
+  on: (rank: number) => readonly string[] = () => [],
+): Promise<ChannelRank[]> {
+  const ranks = Array.from({ length: size }, (_, rank) => new ChannelRank(on(rank)));
   started.push(...ranks);
   ranks[0]!.order({ kind: "open", size, options });
   const { address } = await ranks[0]!.hears("address");
@@ -139,3 +103,26 @@ it("a process whose main thread does not end is ended, with a line that says why
   expect(await other!.exit()).toBe(2);
   expect(other!.stderr).toMatch(/^error: rank 0 on \S+ has ended, and/);
 });
+
+it("a cut link is noticed on both of its sides, within the real times, and all have ended within 30 s", async (test) => {
+  const network = RankNetwork.of(4);
+  if (typeof network === "string") return test.skip(network);
+  using machines = network;
+  const ranks = await job(4, {}, (rank) => machines.on(rank));
+  const began = performance.now();
+  machines.cut(2);
+  // Nobody comes to an end by itself.
+  for (const rank of ranks) rank.order({ kind: "hang" });
+  const ends = await Promise.all(ranks.map((rank) => rank.exit()));
+  expect(performance.now() - began).toBeLessThan(30_000);
+  expect(ends).toEqual([2, 2, 2, 2]);
+  const told = ranks.map(({ stderr }) =>
+    /^error: (rank \d) on \S+ (.*), and this process/.exec(stderr)?.slice(1),
+  );
+  expect(told[0]).toEqual(["rank 2", "does not answer since 14 s"]);
+  expect(told[2]).toEqual(["rank 0", "does not answer since 14 s"]);
+  expect([told[1], told[3]]).toEqual([
+    ["rank 0", "has ended"],
+    ["rank 0", "has ended"],
+  ]);
+}, 60_000);
