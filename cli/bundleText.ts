@@ -39,6 +39,11 @@ function meaning(entry: TensorEntry): string {
       return `${entry.encoding}, ${entry.missing} where it is missing`;
     case "mask":
       return `dropout at the rate ${entry.rate}`;
+    case "draw":
+      return `${entry.draw} by ${entry.stream}`;
+    case "gram":
+    case "gradient_weights":
+      return `of the gradients of ${entry.tasks.join(", ")}`;
     case "augment":
       return entry.operations.map(({ name, strength }) => `${name} ${strength}`).join(", ");
     case "scalar": {

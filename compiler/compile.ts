@@ -3,6 +3,7 @@
 import { buildAugmentGraph, imageSize } from "./augment/augmentGraph.ts";
 import { type Bundle, DEFAULT_TARGET, type Target } from "./bundle/manifest.ts";
 import { writeBundle } from "./bundle/writeBundle.ts";
+import { type Combination, combinationOf } from "./combine/combiners.ts";
 import { type FinishOptions, finishGraph } from "./lower/finishGraph.ts";
 import { TARGET_TRAITS } from "./lower/targets.ts";
 import type { Teacher } from "./model/distillation.ts";
@@ -31,6 +32,8 @@ export interface CompileOptions
   readonly loaderWarps?: boolean | undefined;
   /** The network that the spec's `teacher` names. */
   readonly teacher?: Teacher | undefined;
+  /** How gradients by task become one, in place of what the spec says. */
+  readonly combination?: Combination | undefined;
   /** Which graphs are wanted; all by default. */
   readonly graphs?: ((name: string) => boolean) | undefined;
   /**
@@ -54,10 +57,9 @@ export function compile(spec: Spec, classes: TaskClasses, options: CompileOption
   const mixed = spec.precision === "fp16" && mixesPrecision;
   const model: TrainingModel = {
     ...{ spec, tasks: openTasks(classes), ops: OPS, frozenValue: initialOf, trunk, teacher },
-    scalesLoss: mixed,
+    ...{ scalesLoss: mixed, combination: options.combination ?? combinationOf(spec) },
     ...{ joinsUpdates, augmentsForCpu, ranks },
-    // The loader warps bytes.
-    loaderWarps: spec.bit_depth === 8 && (options.loaderWarps ?? false),
+    loaderWarps: spec.bit_depth === 8 && (options.loaderWarps ?? false), // The loader warps bytes.
   };
   const micro = buildGradientGraph(model, rowsPerRank(spec, ranks));
   const augment = augmentSettings(spec.augment);

@@ -1,7 +1,7 @@
 // Reverse-mode differentiation as a transformation of a graph: appends, to the builder that holds the forward
 // graph, the nodes that compute the gradient of one scalar. Each op's `vjp` knows its own part; this file
 // only walks.
-import { InternalError, MttcError } from "../diagnostics.ts";
+import { InternalError, MttcError, need } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import { readAttrs, type VjpContext } from "../ir/op.ts";
 import {
@@ -46,25 +46,53 @@ export function appendCotangents(
   seed: Value,
   sources: readonly Value[],
 ): Map<Value, Value> {
-  if (!sameType(value.type, seed.type))
-    throw new InternalError(`${value.name} is ${typeText(value.type)}, its cotangent ${typeText(seed.type)}`);
+  return need(appendSweeps(b, [{ value, seed }], sources)[0], value.name);
+}
+
+/** A value and its cotangent, of one type. */
+export interface SeededValue {
+  readonly value: Value;
+  readonly seed: Value;
+}
+
+/**
+ * The same for several values, each by itself, in one walk: what the derivatives of a node have in common is
+ * computed once, and what only that node's derivatives need of the forward pass is free after it.
+ */
+export function appendSweeps(
+  b: GraphBuilder,
+  seeded: readonly SeededValue[],
+  sources: readonly Value[],
+): readonly Map<Value, Value>[] {
+  for (const { value, seed } of seeded)
+    if (!sameType(value.type, seed.type))
+      throw new InternalError(
+        `${value.name} is ${typeText(value.type)}, its cotangent ${typeText(seed.type)}`,
+      );
   const nodes = [...b.nodes];
   const active = reachableFrom(sources, nodes);
-  const cotangents = new Map<Value, Value>([[value, seed]]);
+  const sweeps = seeded.map(({ value, seed }) => new Map<Value, Value>([[value, seed]]));
   for (const node of nodes.toReversed()) {
-    const incoming = node.outputs.map((output) => cotangents.get(output));
-    if (!incoming.some(Boolean) || !node.inputs.some((input) => input && active.has(input))) continue;
-    const derive = (): void => {
-      const outgoing = differentiateNode(b, node, incoming, active);
-      node.inputs.forEach((input, i) => {
-        const cotangent = outgoing[i];
-        if (!input || !cotangent || !active.has(input)) return;
-        const known = cotangents.get(input);
-        cotangents.set(input, known ? b.add(known, cotangent) : cotangent);
-      });
-    };
-    b.within(`gradient(${node.outputs[0]?.origin})`, derive, node.outputs[0]?.region);
+    if (!node.inputs.some((input) => input && active.has(input))) continue;
+    for (const cotangents of sweeps) {
+      const incoming = node.outputs.map((output) => cotangents.get(output));
+      if (!incoming.some(Boolean)) continue;
+      const derive = (): void => {
+        const outgoing = differentiateNode(b, node, incoming, active);
+        node.inputs.forEach((input, i) => {
+          const cotangent = outgoing[i];
+          if (!input || !cotangent || !active.has(input)) return;
+          const known = cotangents.get(input);
+          cotangents.set(input, known ? b.add(known, cotangent) : cotangent);
+        });
+      };
+      b.within(`gradient(${node.outputs[0]?.origin})`, derive, node.outputs[0]?.region);
+    }
   }
+  return sweeps.map((cotangents) => foundOf(sources, cotangents));
+}
+
+function foundOf(sources: readonly Value[], cotangents: ReadonlyMap<Value, Value>): Map<Value, Value> {
   return new Map(
     sources.flatMap((source) => {
       const cotangent = cotangents.get(source);
@@ -146,7 +174,8 @@ function reachableFrom(sources: readonly Value[], nodes: readonly Node[]): Set<V
   return active;
 }
 
-function zerosLike(b: GraphBuilder, value: Value): Value {
+/** A constant of zeros of the value's type. */
+export function zerosLike(b: GraphBuilder, value: Value): Value {
   const shape = concreteShape(value.type.shape);
   return b.constant({ dtype: value.type.dtype, shape, data: new Float64Array(elementCount(shape)) });
 }

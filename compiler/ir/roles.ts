@@ -15,6 +15,7 @@ export type TensorRole =
   | DrawRole
   | ScalarRole
   | FigureRole
+  | GramRole
   | PredictionRole;
 
 export type RoleName = TensorRole["role"];
@@ -33,6 +34,8 @@ export interface AccumulatorRole {
   readonly role: "accumulator";
   /** The parameter whose gradients are summed. */
   readonly of: string;
+  /** Where each of these tasks has a gradient of its own: one for each along a first axis, in this order. */
+  readonly tasks?: readonly string[];
   /** Of an output: name of the accumulator that takes this value once the micro-batch is done. */
   readonly replaces?: string;
 }
@@ -186,6 +189,17 @@ export interface FigureRole {
   readonly task: string;
   /** Of classes: loss_sum (cross-entropy of the labelled rows, unweighted), count (of these), correct. */
   readonly figure: string;
+}
+
+/**
+ * What a step found of the gradients of the parameters that tasks share, of the whole logical batch; tasks
+ * without a label in it have zeros. Not finite where a step overflowed.
+ * - gram: float32 [T,T], products of two tasks' gradients, of the objective without the loss scale
+ * - gradient_weights: float32 [T], what each task's gradient was weighed with
+ */
+export interface GramRole {
+  readonly role: "gram" | "gradient_weights";
+  readonly tasks: readonly string[];
 }
 
 /** What the network says of each row for a task, float32 [N, ...]. */

@@ -105,6 +105,8 @@ export interface Objective {
   readonly total: Value;
   /** Of each task the mean over its labelled rows, unweighted: 0 without any. */
   readonly means: ReadonlyMap<Task, Value>;
+  /** Of each task its part of the total: weight * mean. */
+  readonly terms: ReadonlyMap<Task, Value>;
 }
 
 /**
@@ -120,7 +122,7 @@ export function buildObjective(
   source: ParameterSource,
 ): Objective {
   const means = new Map<Task, Value>();
-  const terms = [...losses].map(([task, { objective }], i) => {
+  const terms = [...losses].map(([task, { objective }], i): [Task, Value] => {
     const { name, certainty = 1 } = task;
     const term = (): Value => {
       const mean = b.mul(objective, inverseCountInput(b, spec, task));
@@ -131,9 +133,10 @@ export function buildObjective(
       const learned = b.emit("Exp", [b.neg(source(b, logVariance(name, least)))]);
       return b.mul(certainty === 1 ? learned : b.mul(learned, b.scalar(certainty)), mean);
     };
-    return b.within(`tasks.${name}.loss`, term, regionOf(name));
+    return [task, b.within(`tasks.${name}.loss`, term, regionOf(name))];
   });
-  return { total: b.within("objective", () => terms.reduce((sum, term) => b.add(sum, term))), means };
+  const add = (): Value => terms.map(([, term]) => term).reduce((sum, term) => b.add(sum, term));
+  return { total: b.within("objective", add), means, terms: new Map(terms) };
 }
 
 /** Weight of a task by its place in the spec: learned, or a fixed number. */

@@ -4,15 +4,11 @@
 import { need } from "../diagnostics.ts";
 import { GraphBuilder } from "../ir/builder.ts";
 import type { Graph } from "../ir/types.ts";
-import {
-  type GradientGraph,
-  gradientName,
-  statisticName,
-  type TrainingModel,
-} from "../step/gradientGraph.ts";
+import { type GradientGraph, statisticName, type TrainingModel } from "../step/gradientGraph.ts";
 import { optimizedParameters } from "../step/graphs.ts";
 import { withinOptimizer } from "../step/lossScaling.ts";
 import { emitStatistics } from "../step/statistics.ts";
+import { gradientName } from "../step/taskGradients.ts";
 import { completeGradient, presenceOf } from "../step/update.ts";
 import { gradientOf } from "./artifactNames.ts";
 import { declareUserOutputs, fedParameters, inlinePass } from "./stepParts.ts";

@@ -2,7 +2,8 @@
 // statistics and metrics out. train and grad are both made from it, so they cannot differ.
 import { emitAugmentation } from "../augment/augmentGraph.ts";
 import { settingsOf, splitAugmentation } from "../augment/augmentSplit.ts";
-import { appendGradients } from "../autodiff/reverse.ts";
+import type { Combination } from "../combine/combiners.ts";
+import { need } from "../diagnostics.ts";
 import { GraphBuilder } from "../ir/builder.ts";
 import type { OpTable } from "../ir/op.ts";
 import type { MaskRole } from "../ir/roles.ts";
@@ -23,6 +24,7 @@ import {
   buildTaskLoss,
   classWeightsOf,
   figureName,
+  inverseCountInput,
   lossChoicesOf,
   type Objective,
 } from "../model/objective.ts";
@@ -32,8 +34,9 @@ import { whiteLevel } from "../spec/pixelRange.ts";
 import type { Spec } from "../spec/schema.ts";
 import type { Task, TaskLoss } from "../tasks/task.ts";
 import { averageName, isAveraged } from "./averages.ts";
-import { lossScaleInput } from "./lossScaling.ts";
+import { type CombinedTask, combinedTasks } from "./combination.ts";
 import { stateInput } from "./stateTensors.ts";
+import { emitGradients, type SharedParameters } from "./taskGradients.ts";
 import type { Joining } from "./updateGroups.ts";
 
 /** What a training graph is made from. */
@@ -53,6 +56,8 @@ export interface TrainingModel {
   readonly augmentsForCpu?: boolean;
   /** Whether gradients are those of the loss times the state `optimizer.loss_scale` (lossScaling.ts). */
   readonly scalesLoss?: boolean;
+  /** How gradients by task become one, where they do not by themselves. */
+  readonly combination?: Combination | undefined;
   /** Which small tensors are updated together; none by default. */
   readonly joinsUpdates?: Joining;
   /** Processes that each take their share of the rows; default 1. */
@@ -75,10 +80,8 @@ export interface GradientGraph {
   readonly parameters: readonly Parameter[];
   /** Running statistics, each with the momentum of its norm; the batch's are outputs. */
   readonly statistics: readonly Omit<BatchStatistic, "batch">[];
-}
-
-export function gradientName(parameter: string): string {
-  return `gradient/${parameter}`;
+  /** Parameters of which there is a gradient by task; absent where nothing is left to combine. */
+  readonly shared?: SharedParameters | undefined;
 }
 
 /** Name of the output that holds the batch's own value of a running statistic. */
@@ -146,24 +149,34 @@ export function buildGradientGraph(
   const objective = distilled ? b.add(supervised.total, distilled.objective) : supervised.total;
 
   const trained = parameters.filter((parameter) => parameter.trained && !isStatistic(parameter));
-  const values = inputsByName(b, trained);
-  const scaled = model.scalesLoss ? b.mul(objective, lossScaleInput(b)) : objective;
-  const gradients = appendGradients(b, scaled, [...values.values()]);
-  for (const [name, value] of values) b.output(gradientName(name), gradients.get(value) ?? value);
+  const terms = termsByTask(b, spec, supervised);
+  const objectives = { total: objective, terms, rest: distilled?.objective };
+  const shared = emitGradients(b, model, objectives, inputsByName(b, trained));
   for (const { parameter, batch } of statistics) b.output(statisticName(parameter.name), batch);
   for (const [{ name: task }, { figures }] of losses)
     for (const [figure, value] of Object.entries(figures))
       b.output(figureName(figure, task), value, { role: "figure", task, figure });
-  declareResults(b, { total: objective, means: supervised.means }, heads);
+  declareResults(b, { ...supervised, total: objective }, heads);
   for (const [task, value] of distilled?.divergences ?? [])
     b.output(figureName(DISTILLATION, task), value, { role: "figure", task, figure: DISTILLATION });
-  return { graph: b.build(), parameters, statistics };
+  return { graph: b.build(), parameters, statistics, shared };
+}
+
+function termsByTask(
+  b: GraphBuilder,
+  spec: Spec,
+  { terms }: Pick<Objective, "terms">,
+): ReadonlyMap<CombinedTask, Value> {
+  const byName = new Map([...terms.keys()].map((task) => [task.name, task]));
+  const inverseCount = (task: string): Value => inverseCountInput(b, spec, need(byName.get(task), task));
+  const combined = combinedTasks(spec, [...byName.keys()], inverseCount);
+  return new Map([...terms.values()].map((term, i) => [need(combined[i], `task ${i}`), term]));
 }
 
 /** Declares RESULTS: no host is told of them, graphs that are made from this one may use them. */
 export function declareResults(
   b: GraphBuilder,
-  { total, means }: Objective,
+  { total, means }: Pick<Objective, "total" | "means">,
   heads: ReadonlyMap<Task, Value>,
 ): void {
   b.output(RESULTS.objective, total);

@@ -9,13 +9,13 @@ import { emitStatisticAverages } from "./averages.ts";
 import {
   buildGradientGraph,
   type GradientGraph,
-  gradientName,
   statisticName,
   type TrainingModel,
 } from "./gradientGraph.ts";
 import { emitAllFinite, withinOptimizer } from "./lossScaling.ts";
-import { accumulatorInput, accumulatorOutput, stateInput } from "./stateTensors.ts";
+import { type Accumulator, accumulatorInput, accumulatorOutput, stateInput } from "./stateTensors.ts";
 import { emitStatistics } from "./statistics.ts";
+import { gradientName } from "./taskGradients.ts";
 import { emitUpdate } from "./update.ts";
 
 /** Whether it is one of train and grad, on images or features: what mixed precision is for. */
@@ -26,6 +26,16 @@ export function computesGradients({ purpose }: Graph): boolean {
 /** Parameters that the optimizer updates, in the order of the network. */
 export function optimizedParameters(gradients: GradientGraph): Parameter[] {
   return gradients.parameters.filter((parameter) => parameter.trained && !isStatistic(parameter));
+}
+
+/** What is summed of the gradients: of parameters that tasks share, where these are combined, by task. */
+function accumulatorsOf(gradients: GradientGraph): (Accumulator & Pick<Parameter, "part">)[] {
+  const { shared } = gradients;
+  return optimizedParameters(gradients).flatMap(({ name, shape, part }) => {
+    const plain = { name, shape, part };
+    if (!shared?.names.has(name)) return [plain];
+    return [{ ...plain, tasks: shared.tasks }, ...(shared.hasRest ? [plain] : [])];
+  });
 }
 
 /** state + batch -> next state + metrics; the counts of labels are taken from the batch itself. */
@@ -47,6 +57,10 @@ export function buildTrainGraph(model: TrainingModel, gradients: GradientGraph, 
     parameters: optimizedParameters(gradients),
     gradientOf: ({ name }) => find(outputs, gradientName(name)),
     inverseCount: (task) => find(inverseCounts, task),
+    shared: gradients.shared && {
+      ...gradients.shared,
+      byTaskOf: ({ name }) => find(outputs, gradientName(name, true)),
+    },
   });
   const batchOf = (name: string): Value => find(outputs, statisticName(name));
   const statistics = emitStatistics(b, model, gradients, { batchOf, isApplied });
@@ -77,38 +91,39 @@ export function buildWholeStep(
 export function buildGradGraph(model: TrainingModel, gradients: GradientGraph, name = "grad"): Graph {
   const b = new GraphBuilder(name, model.ops, "grad");
   const outputs = b.inline(gradients.graph, new Map());
-  const parameters = optimizedParameters(gradients);
+  const accumulators = accumulatorsOf(gradients);
+  const gradientOf = ({ name, tasks }: Accumulator): Value =>
+    find(outputs, gradientName(name, tasks !== undefined));
   const isApplied = model.scalesLoss
-    ? withinOptimizer(b, () =>
-        emitAllFinite(
-          b,
-          parameters.map(({ name }) => find(outputs, gradientName(name))),
-        ),
-      )
+    ? withinOptimizer(b, () => emitAllFinite(b, accumulators.map(gradientOf)))
     : undefined;
-  for (const { name, shape, part } of parameters) {
+  for (const accumulator of accumulators) {
     const accumulate = (): void =>
-      accumulatorOutput(b, name, b.add(accumulatorInput(b, name, shape), find(outputs, gradientName(name))));
-    b.within(`accumulated(${name})`, accumulate, { part, isFloat32: true });
+      accumulatorOutput(b, accumulator, b.add(accumulatorInput(b, accumulator), gradientOf(accumulator)));
+    b.within(`accumulated(${accumulator.name})`, accumulate, { part: accumulator.part, isFloat32: true });
   }
   emitStatistics(b, model, gradients, { batchOf: (name) => find(outputs, statisticName(name)), isApplied });
   declareFigures(b, gradients.graph, outputs);
   return b.build();
 }
 
-/** What of the gradient graph's results is told to the host; the others are the step's own. */
+/** What of the gradient graph's results is told to the host: those with a role. */
 function declareFigures(b: GraphBuilder, { outputs }: Graph, results: ReadonlyMap<string, Value>): void {
-  for (const { name, role } of outputs)
-    if (role?.role === "figure") b.output(name, find(results, name), role);
+  for (const { name, role } of outputs) if (role) b.output(name, find(results, name), role);
 }
 
 /** state + accumulated gradients -> next state. */
 export function buildApplyGraph(model: TrainingModel, gradients: GradientGraph): Graph {
   const b = new GraphBuilder("apply", model.ops, "apply");
   const { spec } = model;
+  const { shared } = gradients;
   const { averaging } = emitUpdate(b, model, {
     parameters: optimizedParameters(gradients),
-    gradientOf: ({ name, shape }) => accumulatorInput(b, name, shape),
+    gradientOf: ({ name, shape }) => accumulatorInput(b, { name, shape }),
+    shared: shared && {
+      ...shared,
+      byTaskOf: ({ name, shape }) => accumulatorInput(b, { name, shape, tasks: shared.tasks }),
+    },
     inverseCount: (name) =>
       inverseCountInput(
         b,

@@ -32,23 +32,34 @@ function stateRole(of: string | undefined): StateRole {
   return of === undefined ? { role: "state" } : { role: "state", of };
 }
 
-/** Name of the sum of a parameter's gradients between micro-batches. */
-export function accumulatorName(parameter: string): string {
-  return `accumulated/${parameter}`;
+/** A sum of a parameter's gradients between micro-batches, float32. */
+export interface Accumulator {
+  /** The parameter. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Where each of these tasks has a gradient of its own: float32 [tasks, ...shape]. */
+  readonly tasks?: readonly string[] | undefined;
 }
 
-/** The input of a parameter's accumulator, declared once; float32 of the parameter's shape. */
-export function accumulatorInput(b: GraphBuilder, parameter: string, shape: readonly number[]): Value {
-  const name = accumulatorName(parameter);
-  return b.findInput(name) ?? b.input(name, "float32", shape, accumulatorRole(parameter));
+/** Its name. */
+export function accumulatorName({ name, tasks }: Pick<Accumulator, "name" | "tasks">): string {
+  return `accumulated/${name}${tasks ? "/tasks" : ""}`;
 }
 
-/** Declares the output that holds the next value of a parameter's accumulator. */
-export function accumulatorOutput(b: GraphBuilder, parameter: string, next: Value): void {
-  const name = accumulatorName(parameter);
-  b.output(nextName(name), next, { ...accumulatorRole(parameter), replaces: name });
+/** The input of an accumulator, declared once. */
+export function accumulatorInput(b: GraphBuilder, accumulator: Accumulator): Value {
+  const { shape, tasks } = accumulator;
+  const name = accumulatorName(accumulator);
+  const whole = tasks ? [tasks.length, ...shape] : shape;
+  return b.findInput(name) ?? b.input(name, "float32", whole, accumulatorRole(accumulator));
 }
 
-function accumulatorRole(of: string): AccumulatorRole {
-  return { role: "accumulator", of };
+/** Declares the output that holds the next value of an accumulator. */
+export function accumulatorOutput(b: GraphBuilder, accumulator: Accumulator, next: Value): void {
+  const name = accumulatorName(accumulator);
+  b.output(nextName(name), next, { ...accumulatorRole(accumulator), replaces: name });
+}
+
+function accumulatorRole({ name, tasks }: Accumulator): AccumulatorRole {
+  return { role: "accumulator", of: name, ...(tasks && { tasks }) };
 }

@@ -3,10 +3,11 @@
 // train and apply both end with it.
 import { InternalError, need } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
-import type { Value } from "../ir/types.ts";
+import { concreteShape, type Value } from "../ir/types.ts";
 import { isDecayed, type Parameter } from "../model/parameters.ts";
 import type { StepSpec } from "../spec/schema.ts";
 import { type Averaging, averagingShare, emitAverages, isAveraged } from "./averages.ts";
+import { asRows, combinedTasks, emitCombination, weighedSum } from "./combination.ts";
 import type { TrainingModel } from "./gradientGraph.ts";
 import { emitClipFactor } from "./gradientNorm.ts";
 import { layerRate } from "./layerRates.ts";
@@ -14,6 +15,7 @@ import { emitLossScaling, withinOptimizer } from "./lossScaling.ts";
 import { OPTIMIZERS, type StepScalars } from "./optimizers.ts";
 import { type ScheduleSpec, scheduleOf } from "./schedules.ts";
 import { stateInput, stateOutput } from "./stateTensors.ts";
+import type { SharedParameters } from "./taskGradients.ts";
 import { join, part, updateGroups } from "./updateGroups.ts";
 
 /** Name of the state tensor that counts applied steps, int64 scalar. */
@@ -26,13 +28,23 @@ export function slotName(parameter: string, slot: string): string {
 /** Where an update finds what it works on. */
 export interface UpdateSources {
   readonly parameters: readonly Parameter[];
-  /** Complete gradient of a parameter, times the loss scale where the model scales its loss. */
+  /**
+   * Complete gradient of a parameter, times the loss scale where the model scales its loss; of what tasks
+   * share, where their gradients are combined, what is no task's.
+   */
   readonly gradientOf: (parameter: Parameter) => Value;
   /** Float32 scalar 1/labelled rows (0: none) of a task. */
   readonly inverseCount: (task: string) => Value;
+  /** Of which parameters gradients are combined, where any are. */
+  readonly shared?: SharedGradients | undefined;
 }
 
-type UpdatedModel = Pick<TrainingModel, "spec" | "scalesLoss" | "joinsUpdates">;
+interface SharedGradients extends SharedParameters {
+  /** A parameter's gradients by task, [T, ...shape], as `gradientOf` gives them. */
+  readonly byTaskOf: (parameter: Parameter) => Value;
+}
+
+type UpdatedModel = Pick<TrainingModel, "spec" | "scalesLoss" | "joinsUpdates" | "combination">;
 
 /** What a step's statistics and averages need to know of its update. */
 export interface AppliedUpdate {
@@ -43,18 +55,15 @@ export interface AppliedUpdate {
 }
 
 /** Emits the update of all parameters and declares the outputs `next/<name>`, those of averages too. */
-export function emitUpdate(
-  b: GraphBuilder,
-  model: UpdatedModel,
-  { parameters, gradientOf, inverseCount }: UpdateSources,
-): AppliedUpdate {
+export function emitUpdate(b: GraphBuilder, model: UpdatedModel, sources: UpdateSources): AppliedUpdate {
   const { spec } = model;
   const optimizer = OPTIMIZERS[spec.optimizer];
   const rateOf = (parameter: Parameter): number => layerRate(spec, parameter);
-  const { isPerTensor } = optimizer;
-  const groups = updateGroups(parameters, model.joinsUpdates ?? "nothing", { isPerTensor, rateOf });
-  const gradients = groups.map((group) => withinGroup(b, group, () => join(b, group.map(gradientOf))));
-  const scaling = model.scalesLoss ? emitLossScaling(b, gradients) : undefined;
+  const isApart = ({ name }: Parameter): boolean => sources.shared?.names.has(name) ?? false;
+  const kinds = { isPerTensor: optimizer.isPerTensor, rateOf, isApart };
+  const groups = updateGroups(sources.parameters, model.joinsUpdates ?? "nothing", kinds);
+  const scaled = groups.map((group) => withinGroup(b, group, () => gradientsOf(b, group, sources)));
+  const scaling = model.scalesLoss ? emitLossScaling(b, scaled.flatMap(valuesOf)) : undefined;
   const isApplied = scaling?.isApplied;
   const { scalars, share } = withinOptimizer(b, () => {
     const counted = isApplied ? b.cast(isApplied, "int64") : b.scalar(1, "int64");
@@ -65,9 +74,11 @@ export function emitUpdate(
     return { scalars: ofStep, share: averagingShare(b, spec, step) };
   });
   const averaging = share && { share, isApplied };
-  const reading = { spec, inverseCount, unscale: scaling?.unscale };
-  const read = (index: number): ReadGroup =>
-    readGroup(b, groups[index] ?? [], need(gradients[index], `gradient ${index}`), reading);
+  const gradientAt = combinedGradients(b, model, sources, scaled, scaling?.unscale);
+  const read = (index: number): ReadGroup => {
+    const gradient = (shape: readonly number[]): Value => gradientAt(index, shape);
+    return readGroup(b, groups[index] ?? [], gradient, { spec, inverseCount: sources.inverseCount });
+  };
   // A norm of all gradients needs all of them before the first update; else each is read where it is used.
   const all = spec.clip_norm === null ? undefined : groups.map((_, index) => read(index));
   const clip =
@@ -89,6 +100,57 @@ export function emitUpdate(
   return { isApplied, averaging };
 }
 
+/** Gradients of parameters that are updated together, times the loss scale where there is one. */
+interface ScaledGradients {
+  /** As joined values; absent of what has gradients by task alone. */
+  readonly whole?: Value | undefined;
+  /** Of what tasks share: float32 [T,n], a row for each. */
+  readonly rows?: Value | undefined;
+}
+
+function valuesOf({ rows, whole }: ScaledGradients): readonly Value[] {
+  return [rows, whole].filter((value) => value !== undefined);
+}
+
+function gradientsOf(
+  b: GraphBuilder,
+  group: readonly Parameter[],
+  { gradientOf, shared }: UpdateSources,
+): ScaledGradients {
+  const whole = (): Value => join(b, group.map(gradientOf));
+  if (!shared?.names.has((group[0] ?? absent()).name)) return { whole: whole() };
+  const each = group.map((parameter) => asRows(b, shared.byTaskOf(parameter)));
+  const rows = each.length === 1 ? each[0] : b.emit("Concat", each, { axis: 1 });
+  return { rows, whole: shared.hasRest ? whole() : undefined };
+}
+
+/** The gradient of a group, by its place, without the loss scale; of what tasks share, combined. */
+function combinedGradients(
+  b: GraphBuilder,
+  { spec, combination }: UpdatedModel,
+  { shared, inverseCount }: UpdateSources,
+  scaled: readonly ScaledGradients[],
+  unscale: Value | undefined,
+): (index: number, shape: readonly number[]) => Value {
+  const unscaled = (value: Value): Value => (unscale ? b.mul(value, unscale) : value);
+  const stacks = withinOptimizer(b, () => scaled.map(({ rows }) => rows && unscaled(rows)));
+  const given = stacks.filter((stack) => stack !== undefined);
+  const weigh = (): Value => {
+    const tasks = combinedTasks(spec, shared?.tasks ?? [], inverseCount);
+    return emitCombination(b, combination ?? absent(), tasks, given);
+  };
+  const weights = given.length > 0 ? withinOptimizer(b, weigh) : undefined;
+  return (index, shape) => {
+    const { whole } = need(scaled[index], `gradient ${index}`);
+    const rows = stacks[index];
+    const parts = [
+      ...(rows && weights ? [weighedSum(b, weights, rows, shape)] : []),
+      ...(whole ? [unscaled(whole)] : []),
+    ];
+    return parts.length > 0 ? parts.reduce((sum, part) => b.add(sum, part)) : absent();
+  };
+}
+
 /** Parameters that are updated together, as one value each. */
 interface ReadGroup {
   readonly value: Value;
@@ -102,12 +164,8 @@ interface ReadGroup {
 function readGroup(
   b: GraphBuilder,
   group: readonly Parameter[],
-  scaled: Value,
-  {
-    spec,
-    inverseCount,
-    unscale,
-  }: Pick<UpdateSources, "inverseCount"> & Pick<TrainingModel, "spec"> & { unscale: Value | undefined },
+  gradientOf: (shape: readonly number[]) => Value,
+  { spec, inverseCount }: Pick<UpdateSources, "inverseCount"> & Pick<TrainingModel, "spec">,
 ): ReadGroup {
   const parameter = group[0] ?? absent();
   return withinGroup(b, group, () => {
@@ -119,7 +177,7 @@ function readGroup(
     const value = inputs((name) => name);
     const slots = OPTIMIZERS[spec.optimizer].slots.map((slot) => inputs((name) => slotName(name, slot)));
     const presence = parameter.role === "log_variance" ? presenceOf(b, parameter, inverseCount) : undefined;
-    const raw = unscale ? b.mul(scaled, unscale) : scaled;
+    const raw = gradientOf(concreteShape(value.type.shape));
     return { value, slots, presence, gradient: completeGradient(b, spec, parameter, value, raw, presence) };
   });
 }

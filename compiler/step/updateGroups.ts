@@ -24,6 +24,8 @@ export interface UpdateKinds {
   readonly isPerTensor: boolean;
   /** Factor of a parameter's learning rate. */
   readonly rateOf: (parameter: Parameter) => number;
+  /** Whether a parameter's gradient comes by task, where others' do not. */
+  readonly isApart?: (parameter: Parameter) => boolean;
 }
 
 const PLAIN: UpdateKinds = { isPerTensor: false, rateOf: () => 1 };
@@ -32,12 +34,12 @@ const PLAIN: UpdateKinds = { isPerTensor: false, rateOf: () => 1 };
 export function updateGroups(
   parameters: readonly Parameter[],
   joining: Joining,
-  { isPerTensor, rateOf }: UpdateKinds = PLAIN,
+  { isPerTensor, rateOf, isApart }: UpdateKinds = PLAIN,
 ): readonly Parameter[][] {
   const kind = (each: Parameter): string | undefined => {
     // A log variance depends on whether its task is present.
     if (each.role === "log_variance" || (isPerTensor && isDecayed(each))) return undefined;
-    return `${isDecayed(each) ? "decayed" : ""} at ${rateOf(each)}`;
+    return `${isDecayed(each) ? "decayed" : ""} at ${rateOf(each)}${isApart?.(each) ? " by task" : ""}`;
   };
   return groupsOf(parameters, joining, kind);
 }

@@ -28,8 +28,10 @@ const borderTensor = z.discriminatedUnion("role", [
   z.looseObject({ ...tensor, role: z.literal("augment"), operations: z.array(z.looseObject({})) }),
   z.looseObject({ ...tensor, role: z.literal("label"), task, encoding: z.string() }),
   z.looseObject({ ...tensor, role: z.literal("mask"), rate: z.number(), stream: z.string() }),
+  z.looseObject({ ...tensor, role: z.literal("draw"), draw: z.literal("task_orders"), stream: z.string() }),
   z.looseObject({ ...tensor, role: z.literal("scalar"), scalar: z.string(), value }),
   z.looseObject({ ...tensor, role: z.literal("figure"), task, figure: z.string() }),
+  z.looseObject({ ...tensor, role: z.enum(["gram", "gradient_weights"]), tasks: z.array(task) }),
   z.looseObject({ ...tensor, role: z.literal("prediction"), task, prediction: z.string() }),
 ]);
 const fileName = z.string().regex(/^[^/\\]+$/);

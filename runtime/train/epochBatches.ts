@@ -22,7 +22,7 @@ import {
   labelTensor,
   type TaskLabels,
 } from "../labels/taskLabels.ts";
-import { countedTasks, type MicroBatch, masksOf, type StepScalars } from "./microBatch.ts";
+import { countedTasks, type MicroBatch, masksOf, type StepScalars, stepDraws } from "./microBatch.ts";
 
 /** What the batches of an epoch are made of; a training session has all of it. */
 export interface EpochSources {
@@ -112,7 +112,8 @@ export class EpochBatches implements AsyncDisposable {
    */
   scalars(step: number, plannedSteps: number): StepScalars {
     const { spec } = this.#sources.experiment;
-    const learningRate = learningRateAt(this.#schedule, (this.#epoch - 1) * this.steps + step, plannedSteps);
+    const ofRun = (this.#epoch - 1) * this.steps + step;
+    const learningRate = learningRateAt(this.#schedule, ofRun, plannedSteps);
     const { classWeights } = this.#sources.labels;
     const rows = this.#order.subarray(step * spec.batch_size, (step + 1) * spec.batch_size);
     const counts = new Map<string, number>();
@@ -121,7 +122,8 @@ export class EpochBatches implements AsyncDisposable {
     const weights = this.#sources.manifest.tasks.flatMap(({ name, weight }) =>
       weight === "adaptive" ? [] : [[name, weight] as const],
     );
-    return { learningRate, taskWeights: new Map(weights), counts, classWeights };
+    const draws = stepDraws(this.#sources.manifest, spec.seed, ofRun);
+    return { learningRate, taskWeights: new Map(weights), counts, classWeights, draws };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -10,6 +10,7 @@ import {
 } from "../../compiler/bundle/manifest.ts";
 import { need } from "../../compiler/diagnostics.ts";
 import type { ScalarRole } from "../../compiler/ir/roles.ts";
+import { drawTaskOrders } from "../draws/taskOrders.ts";
 import type { LabelTensor } from "../labels/taskLabels.ts";
 
 /** What a batch shows the network: uint8 NHWC images, or float32 features computed of them once. */
@@ -34,6 +35,21 @@ export interface StepScalars {
   readonly counts: ReadonlyMap<string, number>;
   /** Weights of the classes, [classes], where the spec has any; `counts` then holds sums of weights. */
   readonly classWeights?: ReadonlyMap<string, Float32Array>;
+  /** What is drawn for the step alone, by input (stepDraws). */
+  readonly draws?: ReadonlyMap<string, BigInt64Array>;
+}
+
+/** What the host draws for step `step` of a run beside its batch, by name of the graphs' inputs. */
+export function stepDraws(
+  { graphs }: Pick<Manifest, "graphs">,
+  seed: number,
+  step: number,
+): ReadonlyMap<string, BigInt64Array> {
+  const entries = Object.values(graphs).flatMap(({ inputs }) => withRole(inputs, "draw"));
+  const byName = new Map(entries.map((entry) => [entry.name, entry]));
+  return new Map(
+    [...byName].map(([name, entry]) => [name, drawTaskOrders(seed, step, Number(entry.shape[0]), entry)]),
+  );
 }
 
 /** The tasks whose labelled rows the host counts: in train.onnx of a whole batch the graph does. */
@@ -79,9 +95,13 @@ export function masksOf(
 
 /** The numbers beside it that the graph takes, each in a buffer of its own. */
 export function scalarData({ inputs }: GraphEntry, scalars: StepScalars): InputData {
-  return inputs.flatMap((entry) =>
-    entry.role === "scalar" ? [{ entry, data: numbersFor(entry, scalars) }] : [],
-  );
+  return inputs.flatMap((entry): InputData => {
+    if (entry.role === "draw") {
+      const data = need(scalars.draws?.get(entry.name)?.slice(), entry.name);
+      return [{ entry, data }];
+    }
+    return entry.role === "scalar" ? [{ entry, data: numbersFor(entry, scalars) }] : [];
+  });
 }
 
 /** Whether an input holds images or features. */

@@ -9,6 +9,7 @@ import { AUGMENT_NAMES } from "../../compiler/spec/augmentKeys.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
 import { compileExperiment } from "../step/experiment.ts";
+import { ORDERED } from "../step/testCombiners.ts";
 import { contractVectors } from "./contractVectors.ts";
 
 const PAGE = join(import.meta.dirname, "..", "..", "compiler", "bundle", "CONTRACT.md");
@@ -59,6 +60,7 @@ describe("the contract", () => {
         compileExperiment({ lr_decay: 9, decay_type, warmup: 3 }, CLASSES),
       ),
       compileExperiment({ warmup: 3, optimizer: "lars" }, CLASSES),
+      compileExperiment({}, { a: 3, b: 2, c: 2 }, undefined, "cpu", { combination: ORDERED }),
       {
         bundle: compile(NUMBER_SPEC, [{ task: "n", kind: "number", mean: [2], deviation: [3], loss: "l2" }]),
       },
@@ -78,6 +80,9 @@ describe("the contract", () => {
       "features",
       "purpose",
       "replaces",
+      "task_orders",
+      "gram",
+      "gradient_weights",
     ])
       expect(words).toContain(known);
   });

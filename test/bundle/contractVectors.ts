@@ -7,6 +7,7 @@ import { learningRateAt, type ScheduleSpec, scheduleOf } from "../../compiler/st
 import { drawAugmentRows } from "../../runtime/augment/augmentRows.ts";
 import { drawDropoutMask } from "../../runtime/draws/dropoutMasks.ts";
 import { RandomStream } from "../../runtime/draws/randomStream.ts";
+import { drawTaskOrders } from "../../runtime/draws/taskOrders.ts";
 import { epochOrder, sampleProbabilities } from "../../runtime/labels/sampler.ts";
 import type { TaskLabels } from "../../runtime/labels/taskLabels.ts";
 
@@ -17,8 +18,26 @@ export function contractVectors(): Readonly<Record<string, string>> {
     streams: [philoxTable(), hashTable(), streamTable()].join("\n\n"),
     order: orderTables(),
     masks: maskTable(),
+    orders: taskOrderTable(),
     augment: augmentTable(),
   };
+}
+
+function taskOrderTable(): string {
+  const cases = [
+    [0, 0, 3],
+    [4, 41, 3],
+    [4, 41, 5],
+  ] as const;
+  const stream = "combine pcgrad order";
+  const rows = cases.map(([seed, step, tasks]) => {
+    const orders = [...drawTaskOrders(seed, step, tasks, { stream })];
+    const byTask = Array.from({ length: tasks }, (_, task) =>
+      orders.slice(task * (tasks - 1), (task + 1) * (tasks - 1)).join(" "),
+    );
+    return [seed, `\`${stream}\``, step, tasks, byTask.join("; ")];
+  });
+  return table(["seed", "`stream`", "s", "T", "orders of each task"], rows);
 }
 
 function table(columns: readonly string[], rows: readonly (readonly unknown[])[]): string {

@@ -119,8 +119,8 @@ export function nextState(state: Tensors, outputs: Tensors): Map<string, NDArray
 }
 
 /**
- * The accumulators after grad has seen the batch in `parts` micro-batches, by parameter: the batch's
- * gradients.
+ * The accumulators after grad has seen the batch in `parts` micro-batches, by parameter (`<parameter>/tasks`
+ * where they are by task): the batch's gradients.
  */
 export function gradientsOf(
   run: GraphRunner,
@@ -138,7 +138,12 @@ export function gradientsOf(
   );
   for (const micro of microBatches(batch, parts))
     sums = nextState(sums, run("grad", new Map([...state, ...micro, ...scalars, ...sums])));
-  return new Map(accumulatorsOf(bundle).map(({ name, of }) => [of, tensorOf(sums, name)]));
+  return new Map(accumulatorsOf(bundle).map(({ name }) => [ofAccumulator(name), tensorOf(sums, name)]));
+}
+
+/** `<parameter>`, or `<parameter>/tasks` where gradients are summed by task. */
+function ofAccumulator(name: string): string {
+  return name.replace(/^accumulated\//, "");
 }
 
 /** What grad adds gradients to. */
