@@ -288,3 +288,7 @@ export const COMBINE_WEIGHTS = 1e-6;
  * gradients (the issue's bound).
  */
 export const COMBINE_ALONE = 1e-9;
+/** What a combination of gradients may fall short of the best one, whose Gram matrix has a trace of 1. */
+export const COMBINE_OPTIMALITY = 1e-8;
+/** The same where gradients are multiples of each other: what keeps their matrix invertible is felt. */
+export const COMBINE_DEPENDENT = 1e-6;
