@@ -40,6 +40,7 @@ export const RUNTIME_STAGES: readonly (readonly string[])[] = [
   ["checks"],
   ["packs"],
   ["labelling"],
+  ["ort/ffi.ts"],
   ["ranks"],
   ["ort"],
   ["setup"],

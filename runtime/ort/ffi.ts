@@ -3,7 +3,7 @@
 // it. The API is one struct of function pointers whose order never changes; a row gives a function's index in
 // the released header of 1.29 (API version 29), its result and its arguments. Pointers are addresses
 // (bigint), null is null.
-import koffi from "koffi";
+import koffi, { type LibraryHandle } from "koffi";
 
 /** Address of something that ORT owns. */
 export type Pointer = bigint;
@@ -33,6 +33,8 @@ interface Kinds {
   outPointer: Out<Pointer | null>;
   outInt: Out<number>;
   outSize: Out<number>;
+  /** Words of the machine's size that are read and written where they lie: handles of MPI. */
+  words: BigUint64Array;
 }
 type Kind = keyof Kinds;
 type Row = readonly [index: number, result: "void" | "status" | "text", ...args: Kind[]];
@@ -167,6 +169,45 @@ export function openSymbols<Rows extends Record<string, SymbolRow>>(
   rows: Rows,
 ): { readonly handle: object; readonly functions: SymbolFunctions<Rows> } {
   const library = koffi.load(path);
+  return { handle: library, functions: bindSymbols(library, rows) };
+}
+
+/** A library that stays loaded until the process ends. */
+export interface LastingLibrary {
+  /** Functions that it exports; throws koffi's error for one that it does not. */
+  bind<Rows extends Record<string, SymbolRow>>(rows: Rows): SymbolFunctions<Rows>;
+  /** Where data that it exports lies; null where it exports nothing of the name. */
+  addressOf(symbol: string): Pointer | null;
+}
+
+/** RTLD_NOW of dlopen(3), the same number on Linux and macOS. */
+const RESOLVE_NOW = 2;
+
+/**
+ * Loads a library for good, its symbols to be seen by those that are loaded later: plug-ins of MPI look for
+ * MPI's there, and its threads live on when whoever opened it has gone. Throws the loader's own error.
+ */
+export function openLastingLibrary(path: string): LastingLibrary {
+  const library = koffi.load(path, { global: true });
+  // What dlopen counts once more is not unloaded when koffi lets go of it.
+  koffi.load(null).func("dlopen", "void *", ["str", "int"])(path, RESOLVE_NOW);
+  return {
+    bind: (rows) => bindSymbols(library, rows),
+    addressOf: (symbol) => {
+      try {
+        return koffi.address(library.symbol(symbol));
+      } catch {
+        // koffi throws for a name that is not there, and for nothing else.
+        return null;
+      }
+    },
+  };
+}
+
+function bindSymbols<Rows extends Record<string, SymbolRow>>(
+  library: LibraryHandle,
+  rows: Rows,
+): SymbolFunctions<Rows> {
   const types = nativeTypes();
   const functions = Object.entries(rows).map(([name, [result, ...args]]) => [
     name,
@@ -176,7 +217,23 @@ export function openSymbols<Rows extends Record<string, SymbolRow>>(
       args.map((kind) => types[kind]),
     ),
   ]);
-  return { handle: library, functions: Object.fromEntries(functions) };
+  return Object.fromEntries(functions);
+}
+
+/** Memory that does not move and that JavaScript's garbage collector does not own. */
+export class NativeMemory {
+  readonly address: Pointer;
+  /** The memory itself, not a copy: not to be used after `Symbol.dispose`. */
+  readonly bytes: Uint8Array;
+
+  constructor(sizeBytes: number) {
+    this.address = koffi.alloc("uint8", sizeBytes);
+    this.bytes = new Uint8Array(viewMemory(this.address, sizeBytes));
+  }
+
+  [Symbol.dispose](): void {
+    koffi.free(this.address);
+  }
 }
 
 function bindFunctions(api: Pointer): OrtFunctions {
@@ -219,6 +276,7 @@ function nativeTypes(): Record<Kind, Untyped> {
     outPointer: koffi.out(koffi.pointer("void *")),
     outInt: koffi.out(koffi.pointer("int")),
     outSize: koffi.out(koffi.pointer("size_t")),
+    words: "void *",
   };
 }
 

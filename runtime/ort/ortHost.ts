@@ -2,6 +2,7 @@
 // the event loop and the loader go on while a graph runs. Calls are carried out in the order in which they
 // are made.
 import { MttcError } from "../../compiler/diagnostics.ts";
+import type { JoinOptions, RankPlace } from "../ranks/rankEngine.ts";
 import { builtFile } from "../threads/builtFile.ts";
 import { transferableBuffers } from "../threads/callProtocol.ts";
 import { WorkerCalls } from "../threads/workerCalls.ts";
@@ -21,6 +22,7 @@ import type { Placement } from "./placement.ts";
 import type { Provider } from "./provider.ts";
 import type { ModelSource, SessionOptions } from "./session.ts";
 
+export type { EngineRequest, JoinOptions, RankPlace } from "../ranks/rankEngine.ts";
 export type { HostTensor } from "./hostTensor.ts";
 export type * from "./ortProtocol.ts";
 export type { Placement } from "./placement.ts";
@@ -140,6 +142,40 @@ export class OrtHost {
     wanted?: readonly string[],
   ): Promise<Map<string, HostTensor>> {
     return this.#calls.call("run", [graph, feeds, wanted]);
+  }
+
+  /**
+   * Joins the processes that were started together, once in a process; resolves when all of them have come.
+   * E_MPI_LIBRARY where there is no usable library, E_RANKS where it and the launcher do not belong
+   * together, E_MPI.
+   */
+  joinRanks(options: JoinOptions): Promise<RankPlace> {
+    return this.#calls.call("joinRanks", [options]);
+  }
+
+  /**
+   * Sums float32 tensors over all ranks, in place: all ranks name the same tensors in the same order, and
+   * have the same bits afterwards. E_ORT_BINDING for other types. This call and the next three: E_RANK_LOST
+   * once another rank is lost (`abort` of JoinOptions) and for every later one, E_MPI; graphs and tensors
+   * stay usable.
+   */
+  allReduce(ids: readonly string[]): Promise<void> {
+    return this.#calls.call("allReduce", [ids]);
+  }
+
+  /** Copies rank 0's tensors, of any type, into those of the other ranks, which have the same sizes. */
+  broadcastTensors(ids: readonly string[]): Promise<void> {
+    return this.#calls.call("broadcastTensors", [ids]);
+  }
+
+  /** Rank 0's bytes, on all ranks; what other ranks give is not looked at. */
+  broadcastBytes(bytes: Uint8Array): Promise<Uint8Array> {
+    return this.#calls.call("broadcastBytes", [bytes]);
+  }
+
+  /** Ends what joinRanks began, on all ranks together; does nothing where a rank is lost. */
+  leaveRanks(): Promise<void> {
+    return this.#calls.call("leaveRanks", []);
   }
 
   /** Releases everything and ends the thread, after the calls made before; calling it again is harmless. */

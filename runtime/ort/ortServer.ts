@@ -2,6 +2,8 @@
 // Lives on one worker thread and is never used from another. Order of disposal: bindings, graphs, tensors,
 // library.
 import { type ErrorCode, InternalError, MttcError, suggestName } from "../../compiler/diagnostics.ts";
+import { joinRanks } from "../ranks/joinRanks.ts";
+import type { JoinOptions, RankEngine, RankPlace } from "../ranks/rankEngine.ts";
 import { transferableBuffers } from "../threads/callProtocol.ts";
 import { checkBinding } from "./bindingRules.ts";
 import { OrtDevice } from "./device.ts";
@@ -22,6 +24,7 @@ import type {
 import type { Placement } from "./placement.ts";
 import type { Provider } from "./provider.ts";
 import { locateForProvider, openProvider } from "./providerChoice.ts";
+import { floatParts, rankParts } from "./rankTensors.ts";
 import { type ModelSource, OrtSession, type SessionOptions } from "./session.ts";
 import { OrtTensor } from "./tensor.ts";
 
@@ -30,6 +33,7 @@ export class OrtServer implements OrtService {
   #library: OrtLibrary | null = null;
   #device: OrtDevice | null = null;
   #defaults: SessionOptions = {};
+  #ranks: RankEngine | null = null;
   readonly #graphs = new Map<string, OrtSession>();
   readonly #tensors = new Map<string, OrtTensor>();
   readonly #bindings = new Map<string, OrtBinding>();
@@ -175,11 +179,44 @@ export class OrtServer implements OrtService {
     }
   }
 
+  joinRanks(options: JoinOptions): RankPlace {
+    if (this.#ranks !== null) throw new InternalError("the ranks are joined already");
+    this.#ranks = joinRanks(options);
+    return this.#ranks.place;
+  }
+
+  allReduce(ids: readonly string[]): void {
+    this.#joined().allReduce(floatParts(this.#all(ids)));
+  }
+
+  broadcastTensors(ids: readonly string[]): void {
+    this.#joined().broadcast(rankParts(this.#all(ids)));
+  }
+
+  broadcastBytes(bytes: Uint8Array): Uint8Array {
+    return this.#joined().broadcastBytes(bytes);
+  }
+
+  leaveRanks(): void {
+    this.#joined().leave();
+  }
+
+  #joined(): RankEngine {
+    if (this.#ranks === null) throw new InternalError("ranks are used before they are joined");
+    return this.#ranks;
+  }
+
+  #all(ids: readonly string[]): OrtTensor[] {
+    return ids.map((id) => lookUp(this.#tensors, "tensor", id));
+  }
+
   close(): void {
     for (const held of [this.#bindings, this.#graphs, this.#tensors]) {
       for (const item of held.values()) item[Symbol.dispose]();
       held.clear();
     }
+    this.#ranks?.[Symbol.dispose]();
+    this.#ranks = null;
     this.#device?.[Symbol.dispose]();
     this.#device = null;
     this.#library?.[Symbol.dispose]();

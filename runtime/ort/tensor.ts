@@ -103,6 +103,15 @@ export class OrtTensor implements DeviceTensor {
     return this.#living().value;
   }
 
+  /** Where the elements lie, in the host's memory or in the device's; 0 where there are none. */
+  get address(): Pointer {
+    const { value } = this.#living();
+    if (this.sizeBytes === 0) return 0n;
+    return this.#library.make(`tensor "${this.name}"`, (out) =>
+      this.#library.functions.GetTensorMutableData(value, out),
+    );
+  }
+
   /** The elements in place, without a copy, of a tensor on the host: do not keep it beyond its life. */
   get cpuView(): TensorArray {
     return arrayOver(this.dtype, this.#hostBuffer);

@@ -1,0 +1,168 @@
+// Ranks over MPI: each call is begun without blocking and waited for by testing, so that a lost rank ends it.
+// All calls come from the thread that joined.
+import { InternalError, MttcError } from "../../../compiler/diagnostics.ts";
+import { NativeMemory, type Out, type Pointer } from "../../ort/ffi.ts";
+import type { RankEngine, RankPart, RankPlace } from "../rankEngine.ts";
+import { inPieces, type Piece } from "../rankPieces.ts";
+import { RankWait } from "../rankWait.ts";
+import type { MpiLibrary } from "./mpiLibrary.ts";
+
+/** What is summed at once. */
+const PIECE_BYTES = 4 * 2 ** 20;
+const FLOAT_BYTES = 4;
+/** The rank whose data broadcasts carry. */
+const ROOT = 0;
+
+/**
+ * How long it looks for others without a pause: who comes late may come much later, but what has begun on all
+ * ranks goes on while all of them look.
+ */
+const MEETING_MS = 1;
+const MOVING_MS = 50;
+
+const COPYING = "a copy from rank 0";
+
+/** A member of MPI_COMM_WORLD. */
+export class MpiEngine implements RankEngine {
+  readonly place: RankPlace;
+  readonly #mpi: MpiLibrary;
+  readonly #wait: RankWait;
+  readonly #scratch = new NativeMemory(PIECE_BYTES);
+  readonly #request = new BigUint64Array(1);
+  /** "lost" after a fault: MPI may still hold addresses of ours, and nobody may be there to answer. */
+  #state: "joined" | "lost" | "left" = "joined";
+
+  private constructor(mpi: MpiLibrary, place: RankPlace, wait: RankWait) {
+    this.#mpi = mpi;
+    this.place = place;
+    this.#wait = wait;
+  }
+
+  /**
+   * Starts MPI, which waits for all processes of the same start; a process that was started alone is a world
+   * of one. Once in a process. E_MPI.
+   */
+  static join(mpi: MpiLibrary, abort?: SharedArrayBuffer): MpiEngine {
+    const { functions, constants } = mpi;
+    const doing = "starting MPI";
+    if (mpi.number(doing, (out) => functions.MPI_Initialized(out)) !== 0)
+      throw new InternalError("MPI was started in this process before: it can be started once only");
+    mpi.number(doing, (out) => functions.MPI_Init_thread(null, null, constants.threads.funneled, out));
+    // From here on faults are told; before, MPI ends the process with words of its own.
+    mpi.check(doing, functions.MPI_Comm_set_errhandler(constants.world, constants.errorsReturn));
+    const rank = mpi.number(doing, (out) => functions.MPI_Comm_rank(constants.world, out));
+    const size = mpi.number(doing, (out) => functions.MPI_Comm_size(constants.world, out));
+    const local = localPlace(mpi);
+    const place = { rank, size, ...local, engine: "mpi", library: mpi.file, version: mpi.version } as const;
+    return new MpiEngine(mpi, place, new RankWait(abort));
+  }
+
+  allReduce(parts: readonly RankPart[]): void {
+    const { MPI_Iallreduce } = this.#mpi.functions;
+    const { inPlace, float, sum, world } = this.#mpi.constants;
+    const doing = "a sum over ranks";
+    this.#meet(doing);
+    inPieces(parts, this.#scratch, ({ address, sizeBytes }) =>
+      this.#carryOut(doing, MOVING_MS, () =>
+        MPI_Iallreduce(inPlace, address, sizeBytes / FLOAT_BYTES, float, sum, world, this.#request),
+      ),
+    );
+  }
+
+  allGather(from: Pointer, to: Pointer, count: number): void {
+    const { MPI_Iallgather } = this.#mpi.functions;
+    const { float, world } = this.#mpi.constants;
+    this.#carryOut("gathering from all ranks", MEETING_MS, () =>
+      MPI_Iallgather(from, count, float, to, count, float, world, this.#request),
+    );
+  }
+
+  broadcast(parts: readonly RankPart[]): void {
+    this.#meet(COPYING);
+    inPieces(parts, this.#scratch, (piece) => this.#broadcastPiece(piece));
+  }
+
+  broadcastBytes(bytes: Uint8Array): Uint8Array {
+    this.#meet(COPYING);
+    const length = new Uint32Array([bytes.length]);
+    this.#broadcastCopied(new Uint8Array(length.buffer));
+    const copy = this.place.rank === ROOT ? bytes.slice() : new Uint8Array(length[0] ?? 0);
+    this.#broadcastCopied(copy);
+    return copy;
+  }
+
+  leave(): void {
+    if (this.#state !== "joined") return;
+    const doing = "leaving the other ranks";
+    this.#meet(doing);
+    this.#state = "left";
+    this.#mpi.check(doing, this.#mpi.functions.MPI_Finalize());
+  }
+
+  /** Bytes in JavaScript's memory go through the scratch memory, which does not move. */
+  #broadcastCopied(bytes: Uint8Array): void {
+    const { address, bytes: scratch } = this.#scratch;
+    for (let start = 0; start < bytes.length; start += scratch.length) {
+      const part = bytes.subarray(start, start + scratch.length);
+      scratch.set(part);
+      this.#broadcastPiece({ address, sizeBytes: part.length });
+      part.set(scratch.subarray(0, part.length));
+    }
+  }
+
+  #broadcastPiece({ address, sizeBytes }: Piece): void {
+    const { MPI_Ibcast } = this.#mpi.functions;
+    const { byte, world } = this.#mpi.constants;
+    this.#carryOut(COPYING, MOVING_MS, () =>
+      MPI_Ibcast(address, sizeBytes, byte, ROOT, world, this.#request),
+    );
+  }
+
+  /** Waits until every rank has come here, so that what follows is waited for without a pause. */
+  #meet(doing: string): void {
+    const { MPI_Ibarrier } = this.#mpi.functions;
+    this.#carryOut(doing, MEETING_MS, () => MPI_Ibarrier(this.#mpi.constants.world, this.#request));
+  }
+
+  /** Begins a call and waits until it is done; a fault ends the use of MPI. */
+  #carryOut(doing: string, spinMs: number, begin: () => number): void {
+    if (this.#state === "left") throw new InternalError(`${doing}: this rank has left the others`);
+    if (this.#state === "lost") throw lost(doing);
+    const { MPI_Test } = this.#mpi.functions;
+    const { noStatus } = this.#mpi.constants;
+    const isDone: Out<number> = [0];
+    try {
+      this.#wait.refuseLost(doing);
+      this.#mpi.check(doing, begin());
+      this.#wait.until(doing, spinMs, () => {
+        this.#mpi.check(doing, MPI_Test(this.#request, isDone, noStatus));
+        return Number(isDone[0]) !== 0;
+      });
+    } catch (error) {
+      this.#state = "lost";
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    // What a lost rank's neighbours still write lands in memory that nobody else has got meanwhile.
+    if (this.#state === "left") this.#scratch[Symbol.dispose]();
+  }
+}
+
+function lost(doing: string): MttcError {
+  return new MttcError({ code: "E_RANK_LOST", message: `${doing}: the ranks have lost each other before` });
+}
+
+/** Place and number among the ranks that can share memory with this one. */
+function localPlace(mpi: MpiLibrary): { readonly localRank: number; readonly localSize: number } {
+  const { functions, constants } = mpi;
+  const doing = "looking for ranks on the same machine";
+  const local = new BigUint64Array(1);
+  const split = functions.MPI_Comm_split_type;
+  mpi.check(doing, split(constants.world, constants.sameMachine, 0, constants.noInfo, local));
+  const localRank = mpi.number(doing, (out) => functions.MPI_Comm_rank(local[0] ?? 0n, out));
+  const localSize = mpi.number(doing, (out) => functions.MPI_Comm_size(local[0] ?? 0n, out));
+  mpi.check(doing, functions.MPI_Comm_free(local));
+  return { localRank, localSize };
+}

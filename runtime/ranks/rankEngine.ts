@@ -1,0 +1,60 @@
+// What moves numbers between the processes of a run, the ranks: sums over all of them, copies from rank 0. An
+// engine lives on the ONNX Runtime thread and works on memory where it lies. All ranks make the same calls in
+// the same order; a call returns when its own rank's part is done.
+import type { Pointer } from "../ort/ffi.ts";
+
+/** What can be asked for: one engine by name, or NCCL where every rank can use it and else MPI. */
+export type EngineRequest = "mpi" | "nccl" | "auto";
+
+/** How a process joins the others. */
+export interface JoinOptions {
+  readonly engine: EngineRequest;
+  /** MPI's library, a file or a name that the system's loader knows; else what mpiLibraries() names. */
+  readonly library?: string | undefined;
+  /**
+   * Four bytes, an Int32: once it is not 0, because a rank is lost, what waits for other ranks ends with
+   * E_RANK_LOST, and so does every later call.
+   */
+  readonly abort?: SharedArrayBuffer | undefined;
+}
+
+/** Where a process stands among the others. */
+export interface RankPlace {
+  /** From 0 on. */
+  readonly rank: number;
+  readonly size: number;
+  /** Place and number among the ranks of the same machine. */
+  readonly localRank: number;
+  readonly localSize: number;
+  readonly engine: Exclude<EngineRequest, "auto">;
+  /** MPI's library, as it was opened. */
+  readonly library: string;
+  /** What MPI's library calls itself: "MPICH 5.0.2". */
+  readonly version: string;
+}
+
+/** Memory that takes part in a call. */
+export interface RankPart {
+  /** For messages. */
+  readonly name: string;
+  readonly address: Pointer;
+  readonly sizeBytes: number;
+  /** The same memory where it is the host's; null where it lies on a device. */
+  readonly memory: Uint8Array | null;
+}
+
+/** What an engine does; E_MPI and E_RANK_LOST from every call, after which no further one is begun. */
+export interface RankEngine {
+  readonly place: RankPlace;
+  /** Float32 sums over all ranks, in place; every rank has the same bits afterwards. */
+  allReduce(parts: readonly RankPart[]): void;
+  /** `count` float32 of every rank, in the order of ranks, one after the other at `to`; host memory. */
+  allGather(from: Pointer, to: Pointer, count: number): void;
+  /** Rank 0's bytes to all, in place. */
+  broadcast(parts: readonly RankPart[]): void;
+  /** Rank 0's bytes; what others give is not looked at. */
+  broadcastBytes(bytes: Uint8Array): Uint8Array;
+  /** Takes leave of the others, who do so too; nothing after a loss, since it would wait for the lost. */
+  leave(): void;
+  [Symbol.dispose](): void;
+}
