@@ -1,9 +1,10 @@
 // The methods that `combine` may name, in the order in which they are listed. A method is one file and one
 // line here.
 import type { CombineMethod, Combiner } from "./combiner.ts";
+import { GRADIENT_METHODS } from "./gradientMethods.ts";
 import { sum } from "./sum.ts";
 
-const METHODS = [sum] as const satisfies readonly CombineMethod[];
+const METHODS: readonly CombineMethod[] = [sum, ...GRADIENT_METHODS];
 
 /** The methods by name. */
 export const COMBINE_METHODS: ReadonlyMap<string, CombineMethod> = new Map(
