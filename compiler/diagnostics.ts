@@ -64,6 +64,7 @@ export const ERROR_CODES = {
   E_SINK: "what a run logs does not arrive where it is sent to",
   E_RANKS: "the processes of a run do not come together",
   E_RANK_LOST: "another process of the run has ended or does not answer",
+  E_RANK_STATE: "the processes of a run hold different weights",
   E_INTERRUPTED: "the user interrupted the work",
   E_USAGE: "the command line is not usable",
 } as const;

@@ -6,12 +6,13 @@ import { tasksOf } from "../../compiler/bundle/manifestTasks.ts";
 import { InternalError } from "../../compiler/diagnostics.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
 import type { FeatureBatch, FeatureBatches } from "../batches/featureBatches.ts";
-import type { ImageStreams } from "../batches/imageStreams.ts";
+import { type BatchShare, type ImageStreams, WHOLE_BATCH } from "../batches/imageStreams.ts";
 import { type Batch, evaluationBatches } from "../batches/loader.ts";
 import { type ImageReader, imageBytes } from "../images/images.ts";
 import { type LabelledRows, labelsByTask } from "../labels/classes.ts";
 import { gatherLabels } from "../labels/taskLabels.ts";
 import type { ImageRows } from "../tables/imageRows.ts";
+import { NO_ROW } from "../tables/rowOrder.ts";
 import type { EvaluationReport } from "./evaluationReport.ts";
 
 /** What a batch shows the network: bytes of [batch,H,W,C] numbers, or features computed of them once. */
@@ -55,10 +56,22 @@ export interface Scoring {
   readonly features?:
     | { evaluation(rows: ImageRows, batchSize: number): FeatureBatches | undefined }
     | undefined;
+  /** Other processes with the same weights, which evaluate some of the batches. */
+  readonly peers?:
+    | { evaluation(rows: ImageRows, wanted: WantedOutput): PeerEvaluation | undefined }
+    | undefined;
+}
+
+/** The batches of a table, dealt out between this process and others: whole ones, in turn. */
+export interface PeerEvaluation extends AsyncDisposable {
+  /** Those that this process has. */
+  readonly share: BatchShare;
+  /** What the others' batches of the next turn gave, in order; undefined where there is none left. */
+  turn(): Promise<readonly (ReadonlyMap<string, Float32Array> | undefined)[]>;
 }
 
 /** Takes the outputs of one batch in. */
-type Take = (batch: Batch | FeatureBatch, outputs: ReadonlyMap<string, Float32Array>) => void;
+type Take = (batch: Pick<Batch, "rows" | "filled">, outputs: ReadonlyMap<string, Float32Array>) => void;
 
 /**
  * Evaluates the model as it is now on the labelled rows, in the tasks that they have; stops early, with what
@@ -159,12 +172,31 @@ async function forEachBatch(
   },
 ): Promise<void> {
   const { batchSize } = scoring.manifest;
+  const { reader, parallel } = scoring;
+  await using peers = scoring.peers?.evaluation(rows, wanted);
+  const share = peers?.share ?? WHOLE_BATCH;
   await using loader =
     scoring.features?.evaluation(rows, batchSize) ??
-    evaluationBatches({ rows, batchSize, reader: scoring.reader, parallel: scoring.parallel });
+    evaluationBatches({ rows, batchSize, reader, parallel, share });
+  let turn = peers?.turn();
   for (let batch = await loader.next(); batch && !signal?.aborted; batch = await loader.next()) {
+    const [others, following] = [turn, peers?.turn()];
+    turn = following;
     const { outputs, inputBuffer } = await scoring.device.evaluate(batch, wanted);
     if (inputBuffer) loader.release(inputBuffer);
     take(batch, outputs);
+    for (const [i, ofOther] of ((await others) ?? []).entries()) {
+      const first = (batch.index * share.size + i + 1) * batchSize;
+      if (ofOther) take(rowsFrom(first, batchSize, rows.paths.length), ofOther);
+    }
   }
+}
+
+/** The batch whose first row it is, as evaluationOrder has it. */
+function rowsFrom(first: number, batchSize: number, count: number): Pick<Batch, "rows" | "filled"> {
+  const row = (place: number): number => (first + place < count ? first + place : NO_ROW);
+  return {
+    rows: Int32Array.from({ length: batchSize }, (_, place) => row(place)),
+    filled: Math.min(batchSize, count - first),
+  };
 }

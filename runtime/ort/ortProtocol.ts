@@ -68,6 +68,8 @@ export interface StepIo {
    * does not use: those of the next step. TRANSFERRED and returned likewise, after the buffers of `writes`.
    */
   readonly staged?: Writes;
+  /** Tensors that are summed over all ranks after the run, in place: float32, the same on every rank. */
+  readonly sums?: readonly string[] | undefined;
   /** Tensors to read after the run. */
   readonly reads?: readonly string[];
 }

@@ -127,7 +127,7 @@ export class OrtServer implements OrtService {
     this.#bindings.delete(binding);
   }
 
-  step(binding: string, { writes = {}, staged = {}, reads = [] }: StepIo): StepResult {
+  step(binding: string, { writes = {}, staged = {}, sums = [], reads = [] }: StepIo): StepResult {
     const bound = lookUp(this.#bindings, "binding", binding);
     for (const id of Object.keys(staged))
       if (bound.refersTo(lookUp(this.#tensors, "tensor", id)))
@@ -144,6 +144,7 @@ export class OrtServer implements OrtService {
     }
     this.#device?.copies.settle();
     const runMs = performance.now() - started;
+    if (sums.length > 0) this.allReduce(sums);
     return { outputs: this.read(reads), runMs, returned: transferableBuffers([writes, staged]) };
   }
 

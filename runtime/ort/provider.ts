@@ -112,6 +112,11 @@ export function providerTraits(provider: Provider): ProviderTraits {
   return traits(provider);
 }
 
+/** The same device, rounding the factors of float32 products or not, where it can. */
+export function roundingProvider(provider: Provider, tf32: boolean): Provider {
+  return "tf32" in provider ? { ...provider, tf32 } : provider;
+}
+
 /** A line for the user where graphs run on a device; undefined where they run on the processor. */
 export function deviceNote(provider: Provider): string | undefined {
   const { memory, title } = providerTraits(provider);

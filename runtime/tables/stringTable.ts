@@ -106,9 +106,17 @@ export class StringTable implements PathList {
 /** A table that this or another thread has shared. */
 class SharedTable implements PathList {
   readonly #strings: Strings;
+  readonly #shared: SharedPaths;
 
-  constructor({ blocks, blockOf, ends }: SharedPaths) {
+  constructor(shared: SharedPaths) {
+    const { blocks, blockOf, ends } = shared;
     this.#strings = { blocks: blocks.map((block) => Buffer.from(block)), blockOf, ends };
+    this.#shared = { ...shared, folder: null };
+  }
+
+  /** For a further thread. */
+  share(): SharedPaths {
+    return this.#shared;
   }
 
   get length(): number {
@@ -150,9 +158,9 @@ export class FolderPaths implements PathList {
 
 /** A list for another thread: string tables and the paths of a folder are not copied, other lists are. */
 export function sharePaths(list: PathList): SharedPaths {
-  if (list instanceof StringTable) return list.share();
-  if (list instanceof FolderPaths && list.list instanceof StringTable)
-    return { ...list.list.share(), folder: list.folder };
+  const isTable = (each: PathList) => each instanceof StringTable || each instanceof SharedTable;
+  if (isTable(list)) return list.share();
+  if (list instanceof FolderPaths && isTable(list.list)) return { ...list.list.share(), folder: list.folder };
   const copy = new StringTable();
   for (const path of list) copy.push(path);
   return copy.share();

@@ -6,7 +6,7 @@ import { batchesPerEpoch } from "../tables/rowOrder.ts";
 import { type LastCheckpoint, refuseLosses } from "./divergence.ts";
 import { EpochBatches, type EpochSources } from "./epochBatches.ts";
 import type { StepEvent } from "./events.ts";
-import type { MicroBatch } from "./microBatch.ts";
+import { type Taken, takeMicroBatch } from "./stepTaking.ts";
 import type { StepFigures } from "./stepWeights.ts";
 import type { TrainingDevice } from "./trainingDevice.ts";
 import type { WeightWatch } from "./weightWatch.ts";
@@ -26,6 +26,8 @@ export const FRESH_EPOCH: EpochState = { step: 0, sums: {}, seconds: 0, waitedSe
 /** What an epoch is trained with; a training session has all of it. */
 export interface EpochRun extends EpochSources {
   readonly device: EpochDevice;
+  /** Where this process leads others: tells them that an epoch begins at a step. */
+  readonly leader?: { beginEpoch(epoch: number, step: number): void } | undefined;
 }
 
 /** What an epoch asks of a training device. */
@@ -56,6 +58,7 @@ export async function trainEpoch(sources: EpochRun, options: EpochOptions): Prom
   const { spec } = sources.experiment;
   const { epoch, start, signal, last } = options;
   const began = performance.now();
+  sources.leader?.beginEpoch(epoch, start.step);
   await using batches = new EpochBatches(sources, epoch, start.step);
   const { steps } = batches;
   const sums = new Map(Object.entries(start.sums));
@@ -65,21 +68,14 @@ export async function trainEpoch(sources: EpochRun, options: EpochOptions): Prom
   let waitedMs = performance.now() - began;
   while (step < steps && !signal?.aborted) {
     const scalars = batches.scalars(step, options.plannedSteps);
-    for (let micro = 0; micro < spec.accumulate && upcoming; micro++) {
-      const running = device.microBatch(upcoming, micro, scalars, batches.readAhead());
-      let idleFrom = 0;
-      const [result, next]: [Awaited<typeof running>, MicroBatch | undefined] = await Promise.all([
-        running.then((done) => {
-          for (const buffer of done.inputBuffers) batches.release(buffer);
-          idleFrom = performance.now();
-          return done;
-        }),
-        batches.next(),
-      ]);
+    for (let index = 0; index < spec.accumulate && upcoming; index++) {
+      const taken: Taken = takeMicroBatch({ device, batches, batch: upcoming, index, scalars });
+      const { tasks } = await taken.result;
+      const idleFrom = performance.now();
+      upcoming = await taken.next;
       waitedMs += performance.now() - idleFrom;
-      upcoming = next;
-      addSums(sums, result.tasks);
-      refuseLosses(result.tasks, { epoch, step: step + 1, last });
+      addSums(sums, tasks);
+      refuseLosses(tasks, { epoch, step: step + 1, last });
     }
     await device.finishStep(scalars);
     step += 1;

@@ -31,6 +31,7 @@ import { proveCaptureOf } from "./captureProof.ts";
 import { type EpochReport, EventHub, type TrainerEvents } from "./events.ts";
 import { type Experiment, experimentFromRun } from "./experiment.ts";
 import { parameterValues, readProgress } from "./progress.ts";
+import type { RankGroup } from "./ranks.ts";
 import { SittingLog } from "./sittingLog.ts";
 import {
   refuseFit,
@@ -68,6 +69,11 @@ export interface FitOptions extends ProbeOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How to run, and the processes that train together, of which this is rank 0. */
+export interface TrainerRuntime extends RuntimeOptions {
+  readonly ranks?: RankGroup | undefined;
+}
+
 /** How to adopt. */
 export interface AdoptOptions {
   /** Epochs that are finished, of a file that does not say. */
@@ -78,7 +84,7 @@ export interface AdoptOptions {
 
 export class MultiTaskTrainer implements AsyncDisposable {
   #experiment: Experiment;
-  readonly #runtime: RuntimeOptions;
+  readonly #runtime: TrainerRuntime;
   readonly #events = new EventHub();
   readonly #loop = new TrainingLoop(this.#events);
   /** Reports of the epochs that are finished, those before a resume included. */
@@ -93,7 +99,7 @@ export class MultiTaskTrainer implements AsyncDisposable {
    * Checks the options (E_CONFIG with all faults; E_USAGE for what holds none, such as a path); files are
    * read by the first method that needs them.
    */
-  constructor(options: TrainerOptions | Experiment, runtime: RuntimeOptions = {}) {
+  constructor(options: TrainerOptions | Experiment, runtime: TrainerRuntime = {}) {
     refuseNoOptions(options);
     this.#experiment = "spec" in options ? options : experimentFromOptions(options, runtime);
     this.#runtime = runtime;
@@ -108,7 +114,7 @@ export class MultiTaskTrainer implements AsyncDisposable {
    * The trainer of a run that exists, at its newest checkpoint. Until `fit` goes on with it the run is only
    * read: nothing in its folder changes, and another process may train it. Errors as TrainedRun.open's.
    */
-  static async fromRun(logdir: string, runtime: RuntimeOptions = {}): Promise<MultiTaskTrainer> {
+  static async fromRun(logdir: string, runtime: TrainerRuntime = {}): Promise<MultiTaskTrainer> {
     refuseNoText("fromRun", "the folder of a run", logdir);
     const run = await TrainedRun.open(logdir, runtime, { checkpoint: "newest" });
     try {
@@ -156,6 +162,8 @@ export class MultiTaskTrainer implements AsyncDisposable {
     const sitting = new SittingLog(this.#events);
     try {
       return await this.#train(epochs, options, sitting);
+    } catch (error) {
+      throw (await this.#runtime.ranks?.explained(error)) ?? error;
     } finally {
       this.#isFitting = false;
       await sitting.end();
@@ -203,6 +211,8 @@ export class MultiTaskTrainer implements AsyncDisposable {
     refuseNoText("adopt", "the file of a trained state", file);
     refuseInterrupt(signal);
     if (this.spec.logdir === null) throw usageError("adopt writes a run: the spec needs a logdir");
+    if (this.#runtime.ranks)
+      throw usageError("adopt is for one process", "the run that it makes is for any number");
     if (this.#run || this.#session)
       throw usageError("adopt begins a run: this trainer has one", "open another");
     const adoption = Adoption.of(await readForeignState(file), this.#experiment, epoch);

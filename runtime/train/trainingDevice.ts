@@ -18,11 +18,13 @@ import { AUGMENTED_TRUNK, onFeatures } from "../../compiler/step/featureGraphs.t
 import type { Task } from "../../compiler/tasks/task.ts";
 import { type WantedOutput, wantedOutputs } from "../infer/scoring.ts";
 import { arrayOver } from "../ort/hostTensor.ts";
-import type { BufferSpec, HostTensor, OrtHost } from "../ort/ortHost.ts";
+import type { HostTensor, OrtHost, SessionOptions } from "../ort/ortHost.ts";
 import { fallenNodes } from "../ort/placement.ts";
 import { providerTraits } from "../ort/provider.ts";
 import { transferableBuffers } from "../threads/callProtocol.ts";
-import { Alternation, type Group, replacedBy } from "./alternation.ts";
+import { Alternation, type BoundTensors, type Group } from "./alternation.ts";
+import { type DeviceGroup, DeviceRanks } from "./deviceRanks.ts";
+import { deviceTensors } from "./deviceTensors.ts";
 import {
   type BatchInput,
   batchData,
@@ -41,6 +43,10 @@ export interface DeviceOptions {
   readonly capturable?: boolean | undefined;
   /** Writes ORT's profile of each graph, on closing, to a file whose path begins so and with its name. */
   readonly profilePrefix?: string | undefined;
+  /** How its graphs are run, in place of the host's own ways. */
+  readonly session?: Pick<SessionOptions, "intraOpThreads" | "allowSpinning" | "provider"> | undefined;
+  /** The processes that it trains together with. */
+  readonly group?: DeviceGroup | undefined;
 }
 
 export class TrainingDevice implements AsyncDisposable {
@@ -51,6 +57,8 @@ export class TrainingDevice implements AsyncDisposable {
   captures = false;
   readonly #host: OrtHost;
   readonly #profilePrefix: string | undefined;
+  readonly #session: DeviceOptions["session"];
+  readonly #ranks: DeviceRanks | undefined;
   #isCapturable: boolean;
   /** Why open graphs cannot be captured. */
   readonly #captureFaults = new Map<string, MttcError>();
@@ -68,7 +76,11 @@ export class TrainingDevice implements AsyncDisposable {
     this.#directory = directory;
     this.#isCapturable = options.capturable ?? false;
     this.#profilePrefix = options.profilePrefix;
-    this.#alternation = new Alternation(manifest, this.stagesInputs);
+    this.#session = options.session;
+    const alternation = new Alternation(manifest, this.stagesInputs);
+    this.#alternation = alternation;
+    const { group } = options;
+    this.#ranks = group && new DeviceRanks(host, group, manifest, (name) => alternation.current(name));
     this.manifest = manifest;
     this.#tasks = tasksOf(manifest);
   }
@@ -188,11 +200,24 @@ export class TrainingDevice implements AsyncDisposable {
       writes[this.#alternation.current(name)] = data;
     }
     await this.#host.write(writes);
+    await this.shareState();
+  }
+
+  /** Takes over rank 0's state; rank 0 itself gives it. Nothing to do for a process alone. */
+  async shareState(): Promise<void> {
+    await this.#ranks?.shareState();
+  }
+
+  /** Makes running statistics that ranks keep each for itself the means over all. */
+  async settleStatistics(): Promise<void> {
+    await this.#ranks?.settle();
   }
 
   /** Copies of the state tensors as they are now, by name; `wanted` limits them. */
   async readState(wanted?: (entry: StateEntry) => boolean): Promise<Map<string, HostTensor>> {
     const entries = this.manifest.state.filter((entry) => wanted?.(entry) ?? true);
+    if (entries.some(({ group }) => group === "statistic" || group === "average"))
+      await this.settleStatistics();
     const current = (name: string): string => this.#alternation.current(name);
     const read = await this.#host.read(entries.map(({ name }) => current(name)));
     return new Map(entries.map(({ name }) => [name, need(read.get(current(name)), name)]));
@@ -212,11 +237,11 @@ export class TrainingDevice implements AsyncDisposable {
     const graph = stepGraph(this.manifest, "features" in batch ? "features" : "image");
     const isThere = this.#staged === batch;
     this.#staged = undefined;
+    if (index === 0) this.#ranks?.beginStep(scalars);
     const entry = this.#graph(graph);
     const writes = [...(isThere ? [] : batchData(entry, batch)), ...scalarData(entry, scalars)];
     const ahead = this.stagesInputs ? following : undefined;
-    const fromZero = this.#accumulates && index === 0;
-    const result = await this.#run(graph, writes, ahead ? batchData(entry, ahead) : [], fromZero);
+    const result = await this.#run(graph, writes, { index, staged: ahead ? batchData(entry, ahead) : [] });
     this.#staged = ahead;
     const changed: readonly Group[] = this.#accumulates
       ? ["statistics", "accumulators"]
@@ -238,8 +263,9 @@ export class TrainingDevice implements AsyncDisposable {
     input: BatchInput,
     wanted: WantedOutput = "scored",
   ): Promise<{ outputs: Map<string, Float32Array>; inputBuffer: ArrayBuffer | undefined }> {
+    await this.settleStatistics();
     const graph = "features" in input ? onFeatures("evaluate") : "evaluate";
-    const binding = await this.#bind(graph, false);
+    const { binding } = await this.#bind(graph, false);
     const entry = this.#graph(graph);
     const writes = this.#named(graph, batchData(entry, input));
     const idOf = (output: TensorEntry): string => this.#alternation.output(graph, output);
@@ -251,22 +277,24 @@ export class TrainingDevice implements AsyncDisposable {
     return { outputs: new Map(found), inputBuffer: returned[0] };
   }
 
+  /** Runs a step's graph; `micro` is given where it takes a micro-batch, and the one that goes ahead with it. */
   async #run(
     graph: string,
     data: InputData,
-    following: InputData = [],
-    fromZero = false,
+    micro?: { readonly index: number; readonly staged: InputData },
   ): Promise<StepResult> {
-    const binding = await this.#bind(graph, fromZero);
+    const { index = -1, staged: following = [] } = micro ?? {};
+    const { binding, outputs: ids } = await this.#bind(graph, this.#accumulates && index === 0);
     const writes = this.#named(graph, data);
     const staged = this.#named(graph, following, "after");
+    const sums = micro ? this.#ranks?.sumsOf(graph, index, ids) : undefined;
     const figures = withRole(this.#graph(graph).outputs, "figure");
     const figureId = (figure: TensorEntry): string => this.#alternation.output(graph, figure);
     const reads = figures.map(figureId);
     // Buffers come back in the order of the writes, and images or features stand first in a batch's data.
     const firstStaged = transferableBuffers(writes).length;
     const inputs = [hasShown(data) ? [0] : [], hasShown(following) ? [firstStaged] : []].flat();
-    const { outputs, returned, runMs } = await this.#host.step(binding, { writes, staged, reads });
+    const { outputs, returned, runMs } = await this.#host.step(binding, { writes, staged, sums, reads });
     return {
       inputBuffers: inputs.flatMap((index) => returned[index] ?? []),
       runMs,
@@ -281,21 +309,25 @@ export class TrainingDevice implements AsyncDisposable {
   }
 
   /** Binds a graph to the tensors of its next run, once for each combination of them. */
-  async #bind(graph: string, fromZero: boolean): Promise<string> {
+  async #bind(
+    graph: string,
+    fromZero: boolean,
+  ): Promise<Pick<BoundTensors, "outputs"> & { binding: string }> {
     const captures = this.captures && this.#isStep(graph);
     const { name, inputs, outputs } = this.#alternation.bindingOf(graph, fromZero);
     const binding = captures ? `${name}, captured` : name;
-    if (this.#bound.has(binding)) return binding;
-    await this.#host.bind(binding, graph, { inputs, outputs, captures });
-    this.#bound.add(binding);
-    return binding;
+    if (!this.#bound.has(binding)) {
+      await this.#host.bind(binding, graph, { inputs, outputs, captures });
+      this.#bound.add(binding);
+    }
+    return { binding, outputs };
   }
 
   async #open(graph: string): Promise<void> {
     const onDevice = providerTraits(this.#host.provider).memory !== null;
     const path = join(this.#directory, this.#graph(graph).file);
     const profile = this.#profilePrefix && { profilePrefix: `${this.#profilePrefix}${graph}` };
-    const options = { recordPlacement: onDevice, ...profile };
+    const options = { recordPlacement: onDevice, ...profile, ...this.#session };
     const capturable = this.#isCapturable && this.#isStep(graph);
     try {
       await this.#host.openGraph(graph, { path }, { ...options, capturable });
@@ -334,25 +366,7 @@ export class TrainingDevice implements AsyncDisposable {
    * those that only closed graphs have used.
    */
   async #allocate(): Promise<void> {
-    const place = "device";
-    const buffers = new Map<string, BufferSpec>();
-    const add = (
-      ids: readonly string[],
-      dtype: HostTensor["dtype"],
-      shape: readonly (number | string)[],
-    ): void => {
-      for (const id of ids) buffers.set(id, { id, dtype, shape: shape.map(Number), place });
-    };
-    for (const { name, dtype, shape } of this.manifest.state)
-      add(this.#alternation.idsOfState(name), dtype, shape);
-    for (const graph of this.#graphs) {
-      const { inputs, outputs } = this.#graph(graph);
-      for (const input of inputs)
-        if (input.role !== "state") add(this.#alternation.idsOfInput(graph, input), input.dtype, input.shape);
-      for (const output of outputs)
-        if (replacedBy(output) === undefined)
-          add([this.#alternation.output(graph, output)], output.dtype, output.shape);
-    }
+    const buffers = deviceTensors(this.manifest, this.#graphs, this.#alternation);
     const unused = [...this.#tensors].filter((id) => !buffers.has(id));
     await this.#host.free(unused);
     for (const id of unused) this.#tensors.delete(id);

@@ -195,6 +195,7 @@ export class TrainingLoop {
     await this.#saver.settled();
     const tensors = await storedState(session);
     refuseState(tensors, epoch, last);
+    await session.leader?.compareState(tensors);
     if (signal?.aborted) await this.#interrupt(session, tensors);
     const evaluation = session.labels.val && (await evaluateRows(session, session.labels.val, signal));
     if (signal?.aborted) await this.#interrupt(session, tensors);

@@ -1,14 +1,11 @@
 // Everything that is open while a run trains: labels, compiled bundle, ONNX Runtime's worker, device tensors,
 // loader thread. Opening goes through the stages in order; closing undoes it.
 import { rm } from "node:fs/promises";
-import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { StoredManifest } from "../../compiler/bundle/manifest.ts";
 import { tasksOf } from "../../compiler/bundle/manifestTasks.ts";
 import type { ImportedTrunk } from "../../compiler/model/importedTrunk.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";
-import { augmentSettings } from "../../compiler/spec/augmentKeys.ts";
-import type { Spec } from "../../compiler/spec/schema.ts";
 import { specWarnings } from "../../compiler/spec/specWarnings.ts";
 import { openTasks } from "../../compiler/tasks/openTask.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
@@ -18,9 +15,10 @@ import { imageFormat } from "../images/images.ts";
 import type { PreparedLabels } from "../labels/classes.ts";
 import { conflictWarnings } from "../labels/labelConflicts.ts";
 import { readForeignModels } from "../models/foreignModels.ts";
-import { OrtHost } from "../ort/ortHost.ts";
+import type { OrtHost } from "../ort/ortHost.ts";
 import { deviceNote, providerTraits } from "../ort/provider.ts";
-import { ortOptions, type RuntimeOptions } from "../ort/runtimeOptions.ts";
+import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
+import type { PackHandle } from "../packs/packedImages.ts";
 import { imageKind } from "../packs/packKind.ts";
 import { readDownstream } from "../probes/downstreamTable.ts";
 import type { ProbeLabels } from "../probes/probeLabels.ts";
@@ -35,11 +33,14 @@ import type { Adoption } from "./adoption.ts";
 import type { Experiment } from "./experiment.ts";
 import { FeatureCache } from "./featureCache.ts";
 import { InitialWeights } from "./initialWeights.ts";
+import type { RankLeader } from "./rankLeader.ts";
+import type { RankGroup } from "./ranks.ts";
 import { openRunBundle, type RunBundleParts } from "./runBundle.ts";
 import { RunClaim } from "./runClaim.ts";
 import { checkRunImages, type ImagesOptions } from "./runImages.ts";
 import { judgeOfRun } from "./runJudge.ts";
 import { openPack } from "./runPack.ts";
+import { deviceWarnings, ledBy, openFollowers, startOrt } from "./sessionRanks.ts";
 import { type RunLabels, readLabels } from "./trainerOptions.ts";
 import { TrainingDevice } from "./trainingDevice.ts";
 
@@ -65,6 +66,8 @@ export interface SessionOptions extends RuntimeOptions {
   readonly lr?: number | undefined;
   /** What a run that begins is made of, in place of its first epochs. */
   readonly adoption?: Adoption | undefined;
+  /** The processes that train together; a session that is not trained is this one's alone. */
+  readonly ranks?: RankGroup | undefined;
 }
 
 /** What a session is opened of. */
@@ -72,7 +75,9 @@ type SessionParts = Pick<
   TrainingSession,
   "experiment" | "labels" | "manifest" | "device" | "host" | "reader" | "directory" | "trains"
 > &
-  Pick<TrainingSession, "fingerprint" | "warnings" | "downstream" | "frozen" | "changedAt">;
+  Pick<TrainingSession, "fingerprint" | "warnings" | "downstream" | "frozen" | "changedAt" | "leader"> & {
+    readonly ranks: RankGroup | undefined;
+  };
 
 export class TrainingSession implements AsyncDisposable {
   /** Of a run that is gone on with, with its own values of keys that were not written. */
@@ -96,6 +101,9 @@ export class TrainingSession implements AsyncDisposable {
   readonly frozen: ReadonlyMap<string, Float32Array>;
   /** Finished epochs when the learning rate was changed last. */
   readonly changedAt: number;
+  /** Where several processes train: rank 0's word to the others. */
+  readonly leader: RankLeader | undefined;
+  readonly #ranks: RankGroup | undefined;
   readonly #closers: (() => Promise<void>)[];
   #labels: RunLabels;
   #isTrainingChecked: boolean;
@@ -120,6 +128,8 @@ export class TrainingSession implements AsyncDisposable {
     this.warnings = parts.warnings;
     this.frozen = parts.frozen;
     this.changedAt = parts.changedAt;
+    this.leader = parts.leader;
+    this.#ranks = parts.ranks;
     this.#closers = closers;
   }
 
@@ -140,12 +150,13 @@ export class TrainingSession implements AsyncDisposable {
       const claim = options.trains ? await RunClaim.look(given, options.existing, options) : undefined;
       const experiment = claim?.experiment ?? given;
       const { spec } = experiment;
+      const ranks = options.trains ? ledBy(options.ranks, spec) : undefined;
       const labels = await openLabels(experiment, claim, options.trains);
       const classes = labels.tasks;
       if (options.trains) judgeOfRun(spec, labels.val, openTasks(classes));
       const downstream = options.trains ? await readDownstream(experiment) : undefined;
       const changed = await claim?.compareLabels(labels, options.acceptNewLabels ?? false);
-      const starting = startOrt(spec, options, closers);
+      const starting = startOrt(spec, options, ranks, closers);
       const models = await readForeignModels(spec, experiment.baseDirectory, classes);
       claim?.compareModels(models);
       const fingerprint = fingerprintOf(spec, models, labels);
@@ -154,15 +165,17 @@ export class TrainingSession implements AsyncDisposable {
       const host = await starting;
       const openIt = () =>
         openDirectory(claim, labels, { fingerprint, init: begin.initial?.record }, closers);
-      const parts = { host, spec, classes, models, claim, openDirectory: openIt, ...begin };
+      const cut = { ranks: ranks?.size };
+      const parts = { host, spec, classes, models, claim, openDirectory: openIt, ...begin, ...cut };
       const { manifest, directory, initial, notes, lockNotes } = await openRunBundle(parts, options);
       const reader = new LoaderThread({ format: imageFormat(spec) });
       closers.push(() => reader.close());
-      const { title, canCapture, reducesPrecision } = providerTraits(host.provider);
-      const capturable = options.cudaGraph === true && canCapture;
-      const device = await TrainingDevice.open(host, join(directory, BUNDLE_FOLDER), manifest, {
-        capturable,
-      });
+      const { canCapture } = providerTraits(host.provider);
+      const capturable = options.cudaGraph === true && canCapture && !ranks;
+      const bundle = join(directory, BUNDLE_FOLDER);
+      const led = ranks && (await openFollowers(ranks, spec, { directory: bundle, manifest }, closers));
+      const device = await TrainingDevice.open(host, bundle, manifest, { ...led?.options, capturable });
+      if (ranks) closers.push(() => device[Symbol.asyncDispose]());
       if (initial) await device.startFrom(initial);
       const warnings = [...lockNotes, ...models.notes, ...specWarnings(spec), ...labels.warnings, ...notes];
       warnings.push(...(downstream?.notes ?? []));
@@ -172,15 +185,11 @@ export class TrainingSession implements AsyncDisposable {
       if (host.note !== undefined) warnings.unshift(host.note);
       const onDevice = deviceNote(host.provider);
       if (onDevice !== undefined) warnings.unshift(onDevice);
-      if (!reducesPrecision && spec.precision !== "fp32")
-        warnings.push(`precision: ${spec.precision} is for CUDA; ${title} trains in fp32`);
-      if (options.cudaGraph === true && !canCapture)
-        warnings.push(`CUDA graphs: off: the run is on ${title}`);
-      warnings.push(...device.fallbacks);
+      warnings.push(...deviceWarnings(host.provider, spec, options, ranks), ...device.fallbacks);
       return new TrainingSession(
         {
           ...{ experiment, labels, manifest, device, host, reader, directory, fingerprint, warnings },
-          downstream,
+          ...{ downstream, ranks, leader: led?.leader },
           trains: options.trains || spec.logdir === null,
           frozen: begin.initial?.values.frozen ?? begin.frozen ?? new Map(),
           changedAt: claim?.changedAt ?? 0,
@@ -218,7 +227,18 @@ export class TrainingSession implements AsyncDisposable {
 
   /** Images decoded at the same time; -1 chooses by the machine. */
   get parallel(): number {
-    return this.experiment.spec.num_parallel_calls;
+    const { num_parallel_calls: wanted } = this.experiment.spec;
+    return wanted === -1 ? (this.#ranks?.parallel ?? wanted) : wanted;
+  }
+
+  /** Which rows of every micro-batch this process takes, where it is one of several. */
+  get share(): RankLeader["share"] | undefined {
+    return this.leader?.share;
+  }
+
+  /** Other processes that evaluate some of the batches. */
+  get peers(): RankLeader | undefined {
+    return this.leader;
   }
 
   /**
@@ -250,21 +270,36 @@ export class TrainingSession implements AsyncDisposable {
    */
   async prepareInputs(options: PrepareOptions): Promise<void> {
     if (this.#features || options.epochsLeft < 1) return;
+    if (this.leader) return await this.#prepareAll(this.leader, options);
     // With features no epoch reads an image: they are packed then only where the spec asks for it.
     const { pack, pack_format: packFormat } = this.experiment.spec;
     if (pack !== "auto" || packFormat === "jpeg") await this.#packImages(options);
     const { reader } = this;
     const { recipe: pixels } = imageKind(reader.format, packFormat);
     this.#features = await FeatureCache.open(this, { ...options, reader, pixels });
-    if (!this.#features) return await this.#packImages(options);
+    if (!this.#features) {
+      await this.#packImages(options);
+      return;
+    }
     const features = this.#features;
     await reader.forget();
     this.#closers.push(() => features[Symbol.asyncDispose]());
     await this.device.useFeatures();
   }
 
-  async #packImages({ log, signal }: PrepareOptions): Promise<void> {
-    if (this.#isPacked) return;
+  /** The same where several processes train: no features, and the others read what this one reads. */
+  async #prepareAll(leader: RankLeader, options: PrepareOptions): Promise<void> {
+    const pack = await this.#packImages(options);
+    const isTold = leader.useTables(this.labels);
+    if (pack) leader.usePack(pack);
+    if (isTold && this.manifest.features)
+      options.log(
+        "the frozen part of the network runs in every epoch: features are kept by one process alone",
+      );
+  }
+
+  async #packImages({ log, signal }: PrepareOptions): Promise<PackHandle | undefined> {
+    if (this.#isPacked) return undefined;
     const pack = await openPack(this, log, signal);
     this.#isPacked = true;
     const { train, val } = this.labels;
@@ -273,6 +308,7 @@ export class TrainingSession implements AsyncDisposable {
         pack,
         [train, ...(val ? [val] : [])].map(({ paths }) => paths),
       );
+    return pack;
   }
 
   async close(): Promise<void> {
@@ -282,26 +318,6 @@ export class TrainingSession implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
-}
-
-/**
- * ONNX Runtime's library is loaded on a thread of its own while models are read on this one. What keeps it
- * from starting is thrown to whoever awaits the host.
- */
-function startOrt(spec: Spec, options: SessionOptions, closers: (() => Promise<void>)[]): Promise<OrtHost> {
-  const starting = OrtHost.start({
-    ...ortOptions(options, spec.precision !== "fp32"),
-    intraOpThreads: options.threads ?? availableParallelism(),
-    // Threads that spin take the core on which the loader warps: steps took 1.4 times as long and more.
-    // Without warps beside them they gain a tenth.
-    allowSpinning: augmentSettings(spec.augment) === undefined,
-  });
-  const close = starting.then(
-    (host) => () => host.close(),
-    () => () => Promise.resolve(),
-  );
-  closers.push(async () => await (await close)());
-  return starting;
 }
 
 /** What a run begins with beside drawn values; one that is gone on with has it in its folder. */

@@ -1,0 +1,222 @@
+// The life of a rank that follows: it is told of a run, mirrors rank 0's device on its own rows of every
+// batch, evaluates batches, and closes what it opened. It reads no spec and no labels, and writes nothing but
+// the bundle in a temporary folder.
+import { rm, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import type { Manifest } from "../../compiler/bundle/manifest.ts";
+import { need } from "../../compiler/diagnostics.ts";
+import type { BatchShare } from "../batches/imageStreams.ts";
+import { type BatchLoader, evaluationBatches } from "../batches/loader.ts";
+import { LoaderThread } from "../batches/loaderThread.ts";
+import { fileError } from "../files/fileSystem.ts";
+import { temporaryFolder } from "../files/temporaryFolder.ts";
+import { imageFormat } from "../images/images.ts";
+import type { WantedOutput } from "../infer/scoring.ts";
+import type { LabelledRows } from "../labels/classes.ts";
+import type { OrtHost } from "../ort/ortHost.ts";
+import { roundingProvider } from "../ort/provider.ts";
+import { EpochBatches } from "./epochBatches.ts";
+import type { MicroBatch, StepScalars } from "./microBatch.ts";
+import { stateDigest } from "./rankLeader.ts";
+import { type BatchOutputs, type RankMessage, receivedRows, type TableName } from "./rankMessages.ts";
+import { takeMicroBatch } from "./stepTaking.ts";
+import { TrainingDevice } from "./trainingDevice.ts";
+
+/** What is open of a run. */
+interface OpenRun {
+  readonly manifest: Manifest;
+  readonly device: TrainingDevice;
+  readonly reader: LoaderThread;
+}
+
+/** Where a follower stands in an epoch. */
+interface OpenEpoch {
+  readonly batches: EpochBatches;
+  upcoming: Promise<MicroBatch | undefined>;
+}
+
+export interface FollowerOptions {
+  readonly host: OrtHost;
+  readonly share: BatchShare;
+  /** Images decoded at the same time, where the spec leaves it open. */
+  readonly parallel: number;
+}
+
+export class RankFollower implements AsyncDisposable {
+  readonly #options: FollowerOptions;
+  readonly #closers: (() => Promise<unknown>)[] = [];
+  #folder: Promise<string> | undefined;
+  #run: OpenRun | undefined;
+  #tables = new Map<TableName, LabelledRows>();
+  #epoch: OpenEpoch | undefined;
+  #evaluation: { readonly loader: BatchLoader; readonly wanted: WantedOutput } | undefined;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(options: FollowerOptions) {
+    this.#options = options;
+  }
+
+  /** Carries a message out once those before it have been; after a fault nothing more. Gives the reply. */
+  handle(message: RankMessage): Promise<unknown> {
+    const done = this.#last.then(() => this.#carryOut(message));
+    this.#last = done;
+    // Whoever awaits `done` is told.
+    done.catch(() => undefined);
+    return done;
+  }
+
+  /** Closes everything that was opened, whatever came in between. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#last.catch(() => undefined);
+    await this.#close();
+  }
+
+  async #carryOut(message: RankMessage): Promise<unknown> {
+    switch (message.kind) {
+      case "file":
+        return await this.#write(message);
+      case "open":
+        return await this.#open(message);
+      case "tables":
+        await this.#leaveEpoch();
+        this.#tables = new Map(
+          Object.entries(message.tables).map(([name, rows]) => [name as TableName, receivedRows(rows)]),
+        );
+        return undefined;
+      case "pack": {
+        const paths = [...this.#tables.values()].map((table) => table.paths);
+        return await this.#opened().reader.usePacked(message.handle, paths);
+      }
+      case "state":
+        return await this.#opened().device.shareState();
+      case "means":
+        return await this.#opened().device.settleStatistics();
+      case "epoch":
+        return await this.#beginEpoch(message.epoch, message.step);
+      case "step":
+        return await this.#step(message.scalars);
+      case "evaluation":
+        return await this.#beginEvaluation(message.table, message.wanted);
+      case "turn":
+        return await this.#evaluateNext();
+      case "evaluated":
+        return await this.#endEvaluation();
+      case "digest":
+        return await this.#digest();
+      case "close":
+        return await this.#close();
+      case "leave":
+        return await this.#options.host.leaveRanks();
+    }
+  }
+
+  #opened(): OpenRun {
+    return need(this.#run, "run that is open");
+  }
+
+  #temporary(): Promise<string> {
+    this.#folder ??= temporaryFolder("mttc-rank-").then((folder) => {
+      this.#closers.push(() => rm(folder, { recursive: true, force: true }));
+      return folder;
+    });
+    return this.#folder;
+  }
+
+  async #write({ name, bytes }: Extract<RankMessage, { kind: "file" }>): Promise<void> {
+    const file = join(await this.#temporary(), basename(name));
+    await writeFile(file, bytes).catch((error: unknown) => {
+      throw fileError(error, file, "write");
+    });
+  }
+
+  async #open({ manifest, allowSpinning, tf32 }: Extract<RankMessage, { kind: "open" }>): Promise<void> {
+    const { host, share } = this.#options;
+    const reader = new LoaderThread({ format: imageFormat(manifest.spec) });
+    this.#closers.push(() => reader.close());
+    const device = await TrainingDevice.open(host, await this.#temporary(), manifest, {
+      session: { allowSpinning, provider: roundingProvider(host.provider, tf32) },
+      group: { size: share.size, tell: () => undefined },
+    });
+    this.#closers.push(() => device[Symbol.asyncDispose]());
+    this.#run = { manifest, device, reader };
+  }
+
+  async #beginEpoch(epoch: number, step: number): Promise<void> {
+    await this.#leaveEpoch();
+    const { manifest, device, reader } = this.#opened();
+    const { share } = this.#options;
+    const train = need(this.#tables.get("train"), "training table");
+    // Counts, and the weights of classes in them, come with every step.
+    const labels = { train, classWeights: new Map<string, Float32Array>() };
+    const experiment = { spec: manifest.spec };
+    const sources = { experiment, manifest, labels, reader, device, share, parallel: this.#parallel() };
+    const batches = new EpochBatches(sources, epoch, step);
+    this.#epoch = { batches, upcoming: batches.next() };
+    this.#epoch.upcoming.catch(() => undefined);
+  }
+
+  async #step(scalars: StepScalars): Promise<void> {
+    const { device, manifest } = this.#opened();
+    const epoch = need(this.#epoch, "epoch");
+    const { batches } = epoch;
+    for (let index = 0; index < manifest.accumulate; index++) {
+      const batch = need(await epoch.upcoming, "micro-batch");
+      const taken = takeMicroBatch({ device, batches, batch, index, scalars });
+      epoch.upcoming = taken.next;
+      await taken.result;
+    }
+    await device.finishStep(scalars);
+  }
+
+  async #beginEvaluation(table: TableName, wanted: WantedOutput): Promise<void> {
+    await this.#leaveEpoch();
+    await this.#endEvaluation();
+    const { manifest, reader } = this.#opened();
+    const { share } = this.#options;
+    const rows = need(this.#tables.get(table), "table");
+    const { batchSize } = manifest;
+    const loader = evaluationBatches({ rows, batchSize, reader, parallel: this.#parallel(), share });
+    this.#evaluation = { loader, wanted };
+  }
+
+  async #evaluateNext(): Promise<BatchOutputs | null> {
+    const { loader, wanted } = need(this.#evaluation, "evaluation");
+    const batch = await loader.next();
+    if (!batch || batch.filled === 0) return null;
+    const { outputs, inputBuffer } = await this.#opened().device.evaluate(batch, wanted);
+    if (inputBuffer) loader.release(inputBuffer);
+    return outputs;
+  }
+
+  async #digest(): Promise<string> {
+    const { manifest, device } = this.#opened();
+    const state = await device.readState();
+    return stateDigest(manifest.state.map(({ name }) => need(state.get(name), name).data));
+  }
+
+  #parallel(): number {
+    const { num_parallel_calls: wanted } = this.#opened().manifest.spec;
+    return wanted === -1 ? this.#options.parallel : wanted;
+  }
+
+  async #leaveEpoch(): Promise<void> {
+    const epoch = this.#epoch;
+    this.#epoch = undefined;
+    await epoch?.batches[Symbol.asyncDispose]();
+  }
+
+  async #endEvaluation(): Promise<void> {
+    const evaluation = this.#evaluation;
+    this.#evaluation = undefined;
+    await evaluation?.loader.close();
+  }
+
+  async #close(): Promise<void> {
+    await this.#leaveEpoch();
+    await this.#endEvaluation();
+    this.#tables.clear();
+    this.#run = undefined;
+    this.#folder = undefined;
+    for (const close of this.#closers.splice(0).toReversed()) await close();
+  }
+}

@@ -1,0 +1,192 @@
+// The processes that train one run together. Each joins; those after the first follow until rank 0 says how
+// it ends. Rank 0 gives its Ranks to a MultiTaskTrainer, which then trains with all of them:
+//   const ranks = await Ranks.join();
+//   if (ranks.rank > 0) await ranks.follow();
+//   else { await using leading = ranks; await new MultiTaskTrainer(options, { ranks }).fit(10); }
+import { availableParallelism } from "node:os";
+import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
+import { OrtHost } from "../ort/ortHost.ts";
+import { ortOptions, type RuntimeOptions } from "../ort/runtimeOptions.ts";
+import type { ChannelOptions, RankEnd } from "../ranks/channelProtocol.ts";
+import type { EngineRequest, RankPlace } from "../ranks/rankEngine.ts";
+import { type RankEnvironment, rankEnvironment } from "../ranks/rankEnvironment.ts";
+import { RankHub } from "../ranks/rankHub.ts";
+import { RankLink } from "../ranks/rankLink.ts";
+import { RankFollower } from "./rankFollower.ts";
+import type { RankMessage } from "./rankMessages.ts";
+
+/** Images that are read at a time for each thread. */
+const IMAGES_PER_THREAD = 4;
+/** How long the reason of a collective that was ended may be on its way. */
+const REASON_MS = 5000;
+
+/** How a process joins. */
+export interface JoinOptions extends Omit<RuntimeOptions, "baseDirectory"> {
+  /** What sums gradients: the spec's `strategy`; default: auto. */
+  readonly strategy?: EngineRequest | undefined;
+  /** MPI's library, a file or its folder; default: what `mttc doctor` shows. */
+  readonly library?: string | undefined;
+  readonly channel?: Partial<ChannelOptions> | undefined;
+}
+
+/** What of a group trainers use. */
+export interface RankGroup extends Pick<RankPlace, "rank" | "size"> {
+  readonly host: OrtHost;
+  readonly hub: Pick<RankHub, "send" | "request" | "failed">;
+  /** Images read at a time where the spec leaves it open. */
+  readonly parallel: number;
+  /** The fault behind an error: why a collective was ended. */
+  explained(error: unknown): Promise<unknown>;
+}
+
+export class Ranks implements RankGroup, AsyncDisposable {
+  readonly place: RankPlace;
+  readonly host: OrtHost;
+  /** Threads of ONNX Runtime: this rank's share of the machine's. */
+  readonly threads: number;
+  readonly #side: RankHub | RankLink;
+  #closing: Promise<void> | undefined;
+
+  private constructor(place: RankPlace, host: OrtHost, threads: number, side: RankHub | RankLink) {
+    this.place = place;
+    this.host = host;
+    this.threads = threads;
+    this.#side = side;
+  }
+
+  /**
+   * Joins the processes that a launcher (mpiexec, srun) started together; returns when all of them have come.
+   * E_RANKS without a launcher, or where they do not find each other; E_MPI_LIBRARY, E_MPI; as OrtHost.start.
+   */
+  static async join(options: JoinOptions = {}, environment = process.env): Promise<Ranks> {
+    const launched = rankEnvironment(environment);
+    if (!launched) throw notLaunched();
+    const { strategy: engine = "auto", library, channel } = options;
+    const threads = options.threads ?? threadsOf(launched);
+    const host = await OrtHost.start({
+      ...ortOptions(deviceOf(options, launched), false),
+      intraOpThreads: threads,
+    });
+    try {
+      if (launched.rank === 0) return await Ranks.#lead(host, { engine, library, channel, threads });
+      const link = new RankLink(channel);
+      const place = await host.joinRanks({ engine, library, abort: link.abort });
+      const address = new TextDecoder().decode(await host.broadcastBytes(new Uint8Array()));
+      await link.connect(address, { rank: place.rank, size: place.size });
+      return new Ranks(place, host, threads, link);
+    } catch (error) {
+      await host.close();
+      throw error;
+    }
+  }
+
+  static async #lead(host: OrtHost, { engine, library, channel, threads }: Parts): Promise<Ranks> {
+    const hub = await RankHub.open(channel);
+    try {
+      const place = await host.joinRanks({ engine, library, abort: hub.abort });
+      await host.broadcastBytes(new TextEncoder().encode(hub.address));
+      await hub.accepted(place.size);
+      return new Ranks(place, host, threads, hub);
+    } catch (error) {
+      await hub.close({ kind: "failed", error });
+      throw error;
+    }
+  }
+
+  get rank(): number {
+    return this.place.rank;
+  }
+
+  get size(): number {
+    return this.place.size;
+  }
+
+  get parallel(): number {
+    return IMAGES_PER_THREAD * this.threads;
+  }
+
+  /** Rank 0's connection to the others. */
+  get hub(): RankHub {
+    if (this.#side instanceof RankHub) return this.#side;
+    throw new InternalError("a rank that follows has no followers");
+  }
+
+  /**
+   * Follows rank 0 until it says how the run ends, and leaves. Rejects with E_RANK_LOST where rank 0 is lost;
+   * a run that failed is for rank 0 to report, and returned.
+   */
+  async follow(): Promise<RankEnd> {
+    const link = this.#side;
+    if (!(link instanceof RankLink)) throw new InternalError("rank 0 follows nobody");
+    const { host, parallel, rank, size } = this;
+    const follower = new RankFollower({ host, parallel, share: { rank, size } });
+    try {
+      return await link.serve((message) => follower.handle(message as RankMessage));
+    } finally {
+      await follower[Symbol.asyncDispose]().catch(() => undefined);
+      await host.close();
+      await link.close();
+    }
+  }
+
+  /** Why a collective ended, where that is what the error tells; else the error. */
+  async explained(error: unknown): Promise<unknown> {
+    if (!(error instanceof MttcError) || error.code !== "E_RANK_LOST") return error;
+    const { failed } = this.#side;
+    if (!failed.aborted)
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, REASON_MS);
+        failed.addEventListener("abort", () => {
+          clearTimeout(timer);
+          resolve();
+        });
+      });
+    return failed.aborted ? failed.reason : error;
+  }
+
+  /** Rank 0: ends the run for all ranks, and leaves. May be repeated. */
+  close(end: RankEnd = { kind: "done" }): Promise<void> {
+    this.#closing ??= this.#close(end);
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(end: RankEnd): Promise<void> {
+    const { hub, host } = this;
+    if (end.kind !== "failed" && !hub.failed.aborted) {
+      // All at once: leaving MPI waits for the others.
+      const left = [hub.request({ kind: "leave" } satisfies RankMessage), host.leaveRanks()];
+      await Promise.all(left).catch(() => undefined);
+    }
+    await hub.close(end);
+    await host.close();
+  }
+}
+
+/** What rank 0 joins with. */
+type Parts = Pick<JoinOptions, "library" | "channel"> & {
+  readonly engine: EngineRequest;
+  readonly threads: number;
+};
+
+/** A rank's share of the machine's threads: at least one. */
+function threadsOf({ local }: RankEnvironment): number {
+  return Math.max(1, Math.floor(availableParallelism() / (local?.size ?? 1)));
+}
+
+/** Of several devices each rank takes its own. */
+function deviceOf(options: JoinOptions, { local }: RankEnvironment): JoinOptions {
+  const { executionProvider: name } = options;
+  return name === "cuda" && local ? { ...options, executionProvider: `cuda:${local.rank}` } : options;
+}
+
+function notLaunched(): MttcError {
+  return new MttcError({
+    code: "E_RANKS",
+    message: "this process was started alone",
+    hint: "start several by a launcher: mpiexec -n 2 node train.js",
+  });
+}

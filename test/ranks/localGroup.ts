@@ -1,0 +1,123 @@
+// Several ranks in this process, for fast tests without MPI: an ONNX Runtime thread for each, whose tensors
+// are summed in this thread's memory, and messages that are cloned as a channel clones them. What training
+// does with them is what it does among processes; batch norms over all ranks alone need MPI.
+import { OrtHost, type StepIo, type StepResult } from "../../runtime/ort/ortHost.ts";
+import { RankFollower } from "../../runtime/train/rankFollower.ts";
+import type { RankMessage } from "../../runtime/train/rankMessages.ts";
+import type { RankGroup } from "../../runtime/train/ranks.ts";
+
+type Values = ReadonlyMap<string, ArrayBufferView>;
+
+/** Where all ranks meet: each gives what it has and gets what is made of all. */
+class Meeting {
+  readonly #size: number;
+  #given: (Values | undefined)[] = [];
+  #resolve: (all: Values[]) => void = () => undefined;
+  #all = this.#fresh();
+
+  constructor(size: number) {
+    this.#size = size;
+  }
+
+  #fresh(): Promise<Values[]> {
+    this.#given = [];
+    return new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  async all(rank: number, values: Values): Promise<Values[]> {
+    const meeting = this.#all;
+    this.#given[rank] = values;
+    if (this.#given.filter((each) => each !== undefined).length === this.#size) {
+      this.#resolve(this.#given as Values[]);
+      this.#all = this.#fresh();
+    }
+    return await meeting;
+  }
+}
+
+/** A host whose collective calls meet those of other hosts of this process. */
+function meetingHost(host: OrtHost, meeting: Meeting, rank: number): OrtHost {
+  const valuesOf = async (ids: readonly string[]): Promise<Values> =>
+    new Map([...(await host.read(ids))].map(([id, { data }]) => [id, data]));
+  const allReduce = async (ids: readonly string[]): Promise<void> => {
+    const all = await meeting.all(rank, await valuesOf(ids));
+    await host.write(Object.fromEntries(ids.map((id) => [id, sumOf(all, id)])));
+  };
+  const collective = {
+    allReduce,
+    broadcastTensors: async (ids: readonly string[]) => {
+      const [first] = await meeting.all(rank, await valuesOf(ids));
+      if (rank > 0 && first) await host.write(Object.fromEntries(first));
+    },
+    leaveRanks: async () => undefined,
+    step: async (binding: string, { sums = [], reads = [], ...io }: StepIo): Promise<StepResult> => {
+      if (sums.length === 0) return await host.step(binding, { ...io, reads });
+      const result = await host.step(binding, io);
+      await allReduce(sums);
+      return { ...result, outputs: await host.read(reads) };
+    },
+  };
+  return new Proxy(host, {
+    get: (target, key) => {
+      const own: unknown = Reflect.get(collective, key) ?? Reflect.get(target, key);
+      return typeof own === "function" ? own.bind(target) : own;
+    },
+  });
+}
+
+function sumOf(all: readonly Values[], id: string): Float32Array {
+  const parts = all.map((values) => values.get(id) as Float32Array);
+  return Float32Array.from(parts[0] ?? [], (_, i) => parts.reduce((sum, part) => sum + (part[i] ?? 0), 0));
+}
+
+/** Several ranks; `told` is what rank 0 said, kinds only. Close it. */
+export interface LocalGroup extends RankGroup, AsyncDisposable {
+  readonly told: readonly RankMessage["kind"][];
+  /** Slows a rank down: its handler waits so long before every message. */
+  delayMs: (rank: number) => number;
+}
+
+/** A group of `size` ranks of one thread each. */
+export async function openLocalGroup(size: number): Promise<LocalGroup> {
+  const meeting = new Meeting(size);
+  const hosts = await Promise.all(Array.from({ length: size }, () => OrtHost.start({ intraOpThreads: 1 })));
+  const joined = hosts.map((host, rank) => meetingHost(host, meeting, rank));
+  const followers = joined.slice(1).map((host, i) => {
+    return new RankFollower({ host, parallel: 4, share: { rank: i + 1, size } });
+  });
+  const told: RankMessage["kind"][] = [];
+  const failure = new AbortController();
+  const group: LocalGroup = {
+    ...{ rank: 0, size, host: joined[0]!, parallel: 4, told },
+    delayMs: () => 0,
+    explained: async (error) => (failure.signal.aborted ? failure.signal.reason : error),
+    hub: {
+      failed: failure.signal,
+      send: async (message) => void (await deliver(message)),
+      request: async <R>(message: unknown) => (await deliver(message)) as R[],
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const follower of followers) await follower[Symbol.asyncDispose]();
+      for (const host of hosts) await host.close();
+    },
+  };
+  const deliver = async (message: unknown): Promise<unknown[]> => {
+    failure.signal.throwIfAborted();
+    told.push((message as RankMessage).kind);
+    const replies = followers.map(async (follower, i) => {
+      const copy = structuredClone(message) as RankMessage;
+      const wait = group.delayMs(i + 1);
+      if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+      return structuredClone(await follower.handle(copy));
+    });
+    try {
+      return await Promise.all(replies);
+    } catch (error) {
+      failure.abort(error);
+      throw error;
+    }
+  };
+  return group;
+}
