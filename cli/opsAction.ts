@@ -25,7 +25,9 @@ function listRows(
   terminal: Terminal,
 ): void {
   terminal.out(rowsText(terminal, table.standard));
-  terminal.out("\nOperators of our own, lowered to ONNX's before a graph is written:\n");
+  terminal.out(
+    "\nOperators of our own, lowered to ONNX's before a graph is written, or, between processes, computed by mttc:\n",
+  );
   terminal.out(rowsText(terminal, table.own));
   terminal.out("\nOperators of ONNX Runtime, which only the lowering for CUDA emits:\n");
   terminal.out(rowsText(terminal, table.extensions));

@@ -29,7 +29,7 @@ export function opsMarkdown(table: OpsTable = opsTable(), imports = importRows()
   return [
     `${opsSummary(table)} ${PROOF}`,
     markdownTable(head, table.standard.map(cells)),
-    "Operators of our own, lowered to ONNX's before a graph is written:",
+    "Operators of our own, lowered to ONNX's before a graph is written, or, between processes, computed by mttc:",
     markdownTable(head, table.own.map(cells)),
     "Operators of ONNX Runtime, which only the lowering for CUDA emits:",
     markdownTable(head, table.extensions.map(cells)),

@@ -1,7 +1,7 @@
 // The float64 reference: runs a graph, operator by operator, with each op's `evaluate`. Slow and exact; it is
 // what derivatives, lowerings and ONNX Runtime are compared with. Arrays in, arrays out, nothing kept.
 import { InternalError, need } from "../diagnostics.ts";
-import { inferTypes, type NDArray, readAttrs } from "./op.ts";
+import { type EvaluateContext, inferTypes, type NDArray, readAttrs } from "./op.ts";
 import { type Graph, type Node, type TensorData, typeText, type Value } from "./types.ts";
 
 /**
@@ -9,19 +9,39 @@ import { type Graph, type Node, type TensorData, typeText, type Value } from "./
  * feed that is missing, or of another type than its input, is an InternalError.
  */
 export function interpret(graph: Graph, feeds: ReadonlyMap<string, NDArray>): Map<string, NDArray> {
-  const known = new Map<Value, NDArray>();
+  return need(interpretTogether(graph, [feeds])[0], graph.name);
+}
+
+/** The same for processes that run the graph together, each on its own feeds: the outputs of each, by rank. */
+export function interpretTogether(
+  graph: Graph,
+  feedsOf: readonly ReadonlyMap<string, NDArray>[],
+): readonly Map<string, NDArray>[] {
   const constants = new Map<Value, TensorData>(graph.constants);
-  for (const input of graph.inputs) known.set(input, feedOf(input, feeds));
-  for (const [value, data] of graph.constants) known.set(value, toArray(data));
+  const knownOf = feedsOf.map((feeds) => {
+    const known = new Map<Value, NDArray>();
+    for (const input of graph.inputs) known.set(input, feedOf(input, feeds));
+    for (const [value, data] of graph.constants) known.set(value, toArray(data));
+    return known;
+  });
   const lastUse = lastUses(graph);
   graph.nodes.forEach((node, position) => {
-    const results = evaluateNode(node, (value) => need(known.get(value), value.name), constants);
-    node.outputs.forEach((output, i) => {
-      known.set(output, need(results[i], output.name));
+    const contexts = knownOf.map((known) =>
+      evaluation(node, (value) => need(known.get(value), value.name), constants),
+    );
+    const { evaluate, evaluateTogether } = node.op;
+    const together = contexts.length > 1 ? evaluateTogether : undefined;
+    const results = together?.(contexts) ?? contexts.map(evaluate);
+    knownOf.forEach((known, rank) => {
+      node.outputs.forEach((output, i) => {
+        known.set(output, need(results[rank]?.[i], output.name));
+      });
+      for (const value of lastUse.get(position) ?? []) known.delete(value);
     });
-    for (const value of lastUse.get(position) ?? []) known.delete(value);
   });
-  return new Map(graph.outputs.map(({ name, value }) => [name, need(known.get(value), name)]));
+  return knownOf.map(
+    (known) => new Map(graph.outputs.map(({ name, value }) => [name, need(known.get(value), name)])),
+  );
 }
 
 function feedOf({ name, type }: Value, feeds: ReadonlyMap<string, NDArray>): NDArray {
@@ -40,6 +60,15 @@ export function evaluateNode(
   read: (value: Value) => NDArray,
   constants: ReadonlyMap<Value, TensorData>,
 ): readonly NDArray[] {
+  return node.op.evaluate(evaluation(node, read, constants));
+}
+
+/** What a node is evaluated with. */
+function evaluation(
+  node: Node,
+  read: (value: Value) => NDArray,
+  constants: ReadonlyMap<Value, TensorData>,
+): EvaluateContext {
   const inputs = node.inputs.map((input) => input && read(input));
   const outputs = inferTypes(
     node.op,
@@ -48,12 +77,12 @@ export function evaluateNode(
     node.attrs,
     node.outputs[0]?.origin ?? node.op.name,
   );
-  return node.op.evaluate({
+  return {
     inputs,
     outputs,
     attrs: readAttrs(node.op, node.attrs),
     input: (index) => need(inputs[index], node.op.name),
-  });
+  };
 }
 
 export function toArray(data: TensorData): NDArray {

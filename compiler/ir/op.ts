@@ -99,9 +99,10 @@ export interface Op<Form extends string = string> extends OpTraits {
   readonly name: OpName;
   /**
    * "" is ai.onnx at opset 18; "mttc" marks our own, which never reaches a file; "com.microsoft" is ONNX
-   * Runtime's, at version 1, which only lowerings emit, and so is "com.microsoft.nchwc".
+   * Runtime's, at version 1, which only lowerings emit, and so is "com.microsoft.nchwc"; "com.mttc" is what our
+   * runtime computes itself, at version 1.
    */
-  readonly domain: "" | "mttc" | "com.microsoft" | "com.microsoft.nchwc";
+  readonly domain: "" | "mttc" | "com.mttc" | "com.microsoft" | "com.microsoft.nchwc";
   /** The operator's name in a file, where that is not `name`: several of ours may be one there. */
   readonly opType?: string;
   readonly doc: string;
@@ -115,17 +116,25 @@ export interface Op<Form extends string = string> extends OpTraits {
   readonly vjp: Vjp | NotDifferentiable;
   readonly evaluate: (ctx: EvaluateContext) => readonly NDArray[];
   /**
+   * Of what depends on other processes: the results of each process by what all of them have, by rank.
+   * `evaluate` is then the case that all have the same.
+   */
+  readonly evaluateTogether: EvaluateTogether | undefined;
+  /**
    * Named forms in standard ops, for our own ops and for those that a target may have in another spelling;
    * its table (lower/) chooses among them.
    */
   readonly lower: Forms<Form>;
 }
 
+/** The results of processes that run a node together. */
+export type EvaluateTogether = (processes: readonly EvaluateContext[]) => readonly (readonly NDArray[])[];
+
 /** Lowerings by the form's name. */
 export type Forms<Form extends string = string> = Readonly<Record<Form, Lowering>>;
 
 /** What an entry may leave out. */
-type Defaulted = "domain" | "attrs" | "traits" | "outputs" | keyof OptionalTraits;
+type Defaulted = "domain" | "attrs" | "traits" | "outputs" | "evaluateTogether" | keyof OptionalTraits;
 
 export type OpTable = ReadonlyMap<string, Op>;
 
@@ -135,6 +144,7 @@ const DEFAULTS: Pick<Op, Defaulted> = {
   attrs: {},
   traits: [],
   outputs: ["y"],
+  evaluateTogether: undefined,
   hostInputs: [],
   flops: undefined,
   identity: undefined,

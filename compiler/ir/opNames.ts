@@ -21,7 +21,7 @@ export const OP_NAMES = [
   "Sum", "Tan", "Tanh", "ThresholdedRelu", "Tile", "TopK", "Transpose", "Trilu", "Unsqueeze", "Where",
   "Xor",
   // our own
-  "AdamUpdate", "BatchNormTraining", "BatchNormTrainingGrad", "ConvInputGrad", "ConvWeightGrad",
+  "AdamUpdate", "AllGather", "BatchNormTraining", "BatchNormTrainingGrad", "ConvInputGrad", "ConvWeightGrad",
   "MaskGrad", "MaskedCrossEntropy", "MaskedCrossEntropyGrad", "MaxPoolGrad", "MomentumUpdate", "PieceGrad",
   "ReluGrad",
   // ONNX Runtime

@@ -10,6 +10,7 @@ import type { Node, Shape, Value } from "./types.ts";
  * - random: results differ between runs (never folded, never merged)
  * - pools: takes the largest, or a mean, of the pixels in a window
  * - convolves: input 1 is filters [.., .., R, S]
+ * - collective: exchanges numbers with other processes, all of which must come to it in the same order
  * - scalarParameters: all inputs but the first must be scalars
  */
 export type Trait =
@@ -19,6 +20,7 @@ export type Trait =
   | "runningStatistics"
   | "pools"
   | "convolves"
+  | "collective"
   | "scalarParameters";
 
 /**

@@ -94,7 +94,7 @@ function nodeAlone(node: Node, ops: OpTable): Measured {
 
 /**
  * The batch norm of a gradient node and that gradient; y is the sum of both results. Inputs: x, dy, scale
- * and, of its type, bias.
+ * and, of its type, bias. What several processes exchange is left out: nobody answers in a measurement.
  */
 function normBothWays(gradient: Node, ops: OpTable): Measured {
   const b = new GraphBuilder("candidate", ops);
@@ -102,16 +102,21 @@ function normBothWays(gradient: Node, ops: OpTable): Measured {
     const { dtype, shape } = gradient.inputs[index]!.type;
     return b.input(`input${i}`, dtype, shape);
   }) as [Value, Value, Value, Value];
-  const { epsilon } = gradient.attrs;
-  const attrs = epsilon === undefined ? {} : { epsilon };
+  const { ranks: _, ...attrs } = gradient.attrs;
   const [y, mean, variance] = b.emitAll("BatchNormTraining", [x, scale, bias], attrs, 3);
-  const [dx] = b.emitAll(gradient.op.name, [x, dy, scale, mean, variance], gradient.attrs, 3);
+  const [dx] = b.emitAll(gradient.op.name, [x, dy, scale, mean, variance], attrs, 3);
   b.output("y", b.add(y!, dx!));
   const alone = b.build();
-  const norm = shapeKey(alone.nodes.find(({ op }) => op.name === "BatchNormTraining")!);
+  const [norm, ownGradient] = alone.nodes as [Node, Node];
+  const ranked = { ...norm, attrs: gradient.attrs };
+  const keys = (nodes: readonly Node[]) => [...new Set(nodes.map(shapeKey))];
   return {
     alone,
-    choicesOf: (form) => new Map([[shapeKey(gradient), form], ...normChoice(norm, form)]),
+    choicesOf: (form) =>
+      new Map([
+        ...keys([gradient, ownGradient]).map((key) => [key, form] as const),
+        ...keys([norm, ranked]).flatMap((key) => normChoice(key, form)),
+      ]),
   };
 }
 

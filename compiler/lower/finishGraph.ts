@@ -13,6 +13,7 @@ import { deadValues } from "../passes/deadValues.ts";
 import { identities } from "../passes/identities.ts";
 import { mixedPrecision } from "../passes/mixedPrecision.ts";
 import { type Pass, runPasses, type Trace } from "../passes/pass.ts";
+import { orderCollectives } from "./collectiveOrder.ts";
 import type { FormChoices } from "./forms.ts";
 import { lowerGraph } from "./lower.ts";
 import { TARGET_TRAITS } from "./targets.ts";
@@ -82,11 +83,12 @@ export function finishGraph(graph: Graph, options: FinishOptions = {}): Graph {
   options.ready?.(typed);
   const lowered = lowerGraph(typed, target, OPS, { ...options, checked });
   trace?.(`${graph.name}/3-lowered`, lowered);
-  const final = runPasses(lowered, simplify, {
+  const simplified = runPasses(lowered, simplify, {
     ...passes,
     allowOwnOps: false,
     stage: `${graph.name}/4-simplify`,
   });
+  const final = orderCollectives(simplified, OPS);
   trace?.(`${graph.name}/5-final`, final);
   const { kernelFaults } = TARGET_TRAITS[target];
   if (kernelFaults && options.warn) for (const fault of kernelFaults(final)) options.warn(fault);

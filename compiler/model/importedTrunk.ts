@@ -7,7 +7,7 @@ import { readAttrs } from "../ir/op.ts";
 import { sourceOf, type TensorSources } from "../ir/tensorSource.ts";
 import type { Graph, Node, Value } from "../ir/types.ts";
 import type { ImportedFcn, NetworkSpec } from "../spec/schema.ts";
-import type { LayerContext } from "./layers.ts";
+import { type LayerContext, normAttrs } from "./layers.ts";
 import { FCN, isStatistic, type Parameter } from "./parameters.ts";
 import { replayGraph } from "./replay.ts";
 import { judgeTensors, type TensorJudgement } from "./trunkTensors.ts";
@@ -126,7 +126,7 @@ function trainedNorm(
   const attrs = readAttrs(node.op, node.attrs);
   const momentum = attrs.float("momentum");
   const epsilon = attrs.float("epsilon");
-  const outputs = ctx.b.emitAll("BatchNormTraining", inputs.slice(0, 3), { epsilon }, 3);
+  const outputs = ctx.b.emitAll("BatchNormTraining", inputs.slice(0, 3), normAttrs(ctx, epsilon), 3);
   [3, 4].forEach((index, i) => {
     const statistic = node.inputs[index];
     const parameter = statistic && plan.parameters.get(statistic);

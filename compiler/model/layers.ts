@@ -2,7 +2,7 @@
 // (training or inference, where parameters come from, whether there are dropout masks) comes in as a
 // LayerContext.
 import type { GraphBuilder } from "../ir/builder.ts";
-import { concreteDim, type Dim, type Value } from "../ir/types.ts";
+import { type Attrs, concreteDim, type Dim, type Value } from "../ir/types.ts";
 import type { LayerEntry, ModelSpec } from "../spec/schema.ts";
 import type { ImportedTrunk } from "./importedTrunk.ts";
 import { FCN, type Parameter, type ParameterRole, type ParameterSource, partOfTask } from "./parameters.ts";
@@ -20,6 +20,8 @@ export interface LayerContext {
   readonly mask?: (layer: string, shape: readonly [Dim, number, 1, 1]) => Value;
   /** The imported network that the spec's fcn names, where it names one. */
   readonly trunk?: ImportedTrunk | undefined;
+  /** Processes whose images batch norms in training form take together; default 1. */
+  readonly normRanks?: number | undefined;
   /** Is told of the batch's statistics by each batch norm in training form. */
   readonly onStatistic?: (statistic: BatchStatistic) => void;
 }
@@ -131,10 +133,15 @@ function batchNorm(ctx: PartContext, x: Value, origin: string): Value {
   const running = [ctx.source(b, meanParameter), ctx.source(b, varParameter)];
   const { epsilon, momentum } = BATCH_NORM;
   if (!ctx.training) return b.emit("BatchNormalization", [x, scale, bias, ...running], { epsilon });
-  const [y, mean, variance] = b.emitAll("BatchNormTraining", [x, scale, bias], { epsilon }, 3);
+  const [y, mean, variance] = b.emitAll("BatchNormTraining", [x, scale, bias], normAttrs(ctx, epsilon), 3);
   if (mean) ctx.onStatistic?.({ parameter: meanParameter, batch: mean, momentum });
   if (variance) ctx.onStatistic?.({ parameter: varParameter, batch: variance, momentum });
   return y ?? x;
+}
+
+/** Attributes of a batch norm in training form. */
+export function normAttrs({ normRanks: ranks = 1 }: LayerContext, epsilon: number): Attrs {
+  return { epsilon, ...(ranks > 1 ? { ranks } : {}) };
 }
 
 /** Names of the parameters of the dense layer that ends a task's head: [C, width] and [width]. */

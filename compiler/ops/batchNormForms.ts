@@ -4,6 +4,7 @@
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Forms, LowerContext, Lowering } from "../ir/op.ts";
 import { concreteShape, type Value } from "../ir/types.ts";
+import { momentsOverRanks, sumOverRanks } from "./allGather.ts";
 import { imageRowProducts, imageRows, imageRowsGradient } from "./batchNormRows.ts";
 import { channelsFirst, pixelsPerChannel } from "./channels.ts";
 
@@ -48,28 +49,44 @@ const twoPass: Lowering = (ctx) => {
   const { b } = ctx;
   const x = ctx.input(0);
   const share = b.scalar(1 / pixelsPerChannel(x.type.shape), x.type.dtype);
-  const mean = b.mul(channelSum(b, x), share);
-  const around = centred(b, x, mean);
-  const variance = b.mul(channelSum(b, b.mul(around, around)), share);
+  const own = b.mul(channelSum(b, x), share);
+  const around = centred(b, x, own);
+  const spread = b.mul(channelSum(b, b.mul(around, around)), share);
+  const { mean, variance } = momentsOverRanks(b, { mean: own, variance: spread }, ctx.attrs.int("ranks"));
   const gain = b.mul(ctx.input(1), inverseDeviation(ctx, variance));
-  return [scaleAndShift(b, around, gain, ctx.input(2)), mean, variance];
+  const shift = mean === own ? ctx.input(2) : b.add(b.mul(b.sub(own, mean), gain), ctx.input(2));
+  return [scaleAndShift(b, around, gain, shift), mean, variance];
 };
 
 /**
  * ONNX's own training form, with momentum 0 so that its two statistics are the batch's (twice as fast as
  * twoPass). ONNX Runtime's kernel writes them INTO the buffers of inputs 3 and 4 when they are not graph
- * outputs; so it gets tensors that nobody else reads, one each.
+ * outputs; so it gets tensors that nobody else reads, one each. With several processes it normalises by the
+ * moments of its own images, h = (x - m_r) / s_r, and y = (scale s_r / s) h + (scale (m_r - mean) / s + bias).
  */
 const trainingMode: Lowering = (ctx) => {
   const { b } = ctx;
+  const [x, scale, bias] = [ctx.input(0), ctx.input(1), ctx.input(2)];
+  const ranks = ctx.attrs.int("ranks");
   const scratch = [1, 2].map((i) => b.sub(ctx.input(i), ctx.input(i)));
   const attrs = { epsilon: ctx.attrs.float("epsilon"), momentum: 0, training_mode: 1 };
-  return b.emitAll("BatchNormalization", [ctx.input(0), ctx.input(1), ctx.input(2), ...scratch], attrs, 3);
+  const normalise = (by: Value, to: Value): readonly Value[] =>
+    b.emitAll("BatchNormalization", [x, by, to, ...scratch], attrs, 3);
+  if (ranks === 1) return normalise(scale, bias);
+  const { shape } = scale.type;
+  const filled = (value: number): Value => b.expand(b.scalar(value, scale.type.dtype), concreteShape(shape));
+  const [h, own, spread] = normalise(filled(1), filled(0)) as [Value, Value, Value];
+  const { mean, variance } = momentsOverRanks(b, { mean: own, variance: spread }, ranks);
+  const gain = b.mul(scale, inverseDeviation(ctx, variance));
+  const deviation = b.emit("Sqrt", [b.add(spread, b.scalar(attrs.epsilon, spread.type.dtype))]);
+  const shift = b.add(b.mul(b.sub(own, mean), gain), bias);
+  return [scaleAndShift(b, h, b.mul(gain, deviation), shift), mean, variance];
 };
 
 /**
  * With z = x - mean: dbias = sum dy, dscale = inv_std sum dy z, and dx = a dy + (q z + r) by channel, where
- * a = scale inv_std, q = -a inv_std dscale / m, r = -a dbias / m. Sums over centred values do not cancel.
+ * a = scale inv_std, q = -a inv_std dscale / m, r = -a dbias / m. Sums over centred values do not cancel. With
+ * several processes q and r hold the sums over all of them, and m counts all their elements.
  */
 const channelAffine: Lowering = (ctx) => {
   const { b } = ctx;
@@ -79,8 +96,10 @@ const channelAffine: Lowering = (ctx) => {
   const dbias = channelSum(b, dy);
   const dscale = b.mul(invStd, channelSum(b, b.mul(dy, around)));
   const gain = b.mul(scale, invStd);
-  const share = b.mul(gain, b.scalar(-1 / pixelsPerChannel(x.type.shape), x.type.dtype));
-  const correction = scaleAndShift(b, around, b.mul(share, b.mul(invStd, dscale)), b.mul(share, dbias));
+  const ranks = ctx.attrs.int("ranks");
+  const share = b.mul(gain, b.scalar(-1 / (ranks * pixelsPerChannel(x.type.shape)), x.type.dtype));
+  const [ofScale, ofBias] = sumOverRanks(b, [dscale, dbias], ranks) as [Value, Value];
+  const correction = scaleAndShift(b, around, b.mul(share, b.mul(invStd, ofScale)), b.mul(share, ofBias));
   const direct = b.mul(dy, b.reshape(gain, channelsFirst(x.type.shape)));
   return [b.add(direct, correction), dscale, dbias];
 };

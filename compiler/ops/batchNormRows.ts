@@ -8,10 +8,11 @@
 //   mean_c = mean_n m_nc,   d_nc = m_nc - mean_c,   s_c^2 = mean_n (r_nc^2 + d_nc^2) = var_c + epsilon
 // (Chan et al. 1979: no difference of large squares), and (x - mean_c) / s_c = (r_nc h + d_nc) / s_c. h is of
 // magnitude 1, so float16 loses no more by scaling it than by rounding the result; x itself may have a mean
-// that float16 has no digits for.
+// that float16 has no digits for. With several processes mean and s are those of all their images.
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { LowerContext, Lowering } from "../ir/op.ts";
 import { concreteShape, type DType, type Value } from "../ir/types.ts";
+import { type Moments, momentsOverRanks, sumOverRanks } from "./allGather.ts";
 import { channelsFirst, pixelsPerChannel } from "./channels.ts";
 
 /** Statistics of an x [N,C,...]. */
@@ -29,8 +30,11 @@ interface Rows {
   readonly squaredDeviation: Value;
 }
 
-/** The gradient emits what the forward pass does, so that common subexpressions leaves one of both. */
-function rowStatistics({ b, attrs }: LowerContext, x: Value): Rows {
+/**
+ * The gradient emits what the forward pass does, so that common subexpressions leaves one of both; with
+ * several processes it goes by what the forward pass found of `all`.
+ */
+function rowStatistics({ b, attrs }: LowerContext, x: Value, all?: Moments): Rows {
   const [n = 1, c = 1, ...rest] = concreteShape(x.type.shape);
   const pixels = rest.reduce((count, dim) => count * dim, 1);
   const [h, means, inverses] = b.emitAll(
@@ -40,6 +44,11 @@ function rowStatistics({ b, attrs }: LowerContext, x: Value): Rows {
     3,
   ) as [Value, Value, Value];
   const r = b.emit("Reciprocal", [inverses]);
+  if (all) {
+    const d = b.sub(means, b.reshape(all.mean, [c, 1]));
+    const squaredDeviation = b.add(all.variance, b.scalar(attrs.float("epsilon"), all.variance.type.dtype));
+    return { h, table: b.emit("Concat", [r, d], { axis: 0 }), r, d, mean: all.mean, squaredDeviation };
+  }
   const mean = b.reduceMean(means, [0], 0);
   const d = b.sub(means, mean);
   const table = b.emit("Concat", [r, d], { axis: 0 });
@@ -85,10 +94,23 @@ function affineRows(b: GraphBuilder, x: Value, h: Value, factor: Value, shift: V
 export const imageRows: Lowering = (ctx) => {
   const { b } = ctx;
   const [x, scale, bias] = [ctx.input(0), ctx.input(1), ctx.input(2)];
-  const { h, r, d, mean, squaredDeviation: variance } = rowStatistics(ctx, x);
+  const ranks = ctx.attrs.int("ranks");
+  const own = rowStatistics(ctx, x);
+  const {
+    h,
+    r,
+    d,
+    mean,
+    squaredDeviation: variance,
+  } = ranks === 1 ? own : rowStatistics(ctx, x, momentsOverRanks(b, withoutEpsilon(ctx, own), ranks));
   const y = affineRows(b, x, h, scaled(b, r, { variance, scale }), scaled(b, d, { variance, scale, bias }));
-  return [y, mean, b.sub(variance, b.scalar(ctx.attrs.float("epsilon"), variance.type.dtype))];
+  return [y, mean, withoutEpsilon(ctx, { mean, squaredDeviation: variance }).variance];
 };
+
+function withoutEpsilon({ b, attrs }: LowerContext, rows: Pick<Rows, "mean" | "squaredDeviation">): Moments {
+  const { mean, squaredDeviation: of } = rows;
+  return { mean, variance: b.sub(of, b.scalar(attrs.float("epsilon"), of.type.dtype)) };
+}
 
 /**
  * With the rows' sums S = sum dy and T = sum dy h (in the type of dy, as convolutions' gradients sum) and
@@ -99,7 +121,9 @@ function rowsGradient(productsOf: (b: GraphBuilder, dy: Value, h: Value) => Valu
   return (ctx) => {
     const { b } = ctx;
     const [x, dy, scale] = [ctx.input(0), ctx.input(1), ctx.input(2)];
-    const { h, table, r, d, squaredDeviation: variance } = rowStatistics(ctx, x);
+    const ranks = ctx.attrs.int("ranks");
+    const given = ranks === 1 ? undefined : { mean: ctx.input(3), variance: ctx.input(4) };
+    const { h, table, r, d, squaredDeviation: variance } = rowStatistics(ctx, x, given);
     const { dtype } = variance.type;
     const dyRows = b.reshape(dy, concreteShape(h.type.shape));
     const sums = b.cast(b.reduceSum(dyRows, [2], 1), dtype);
@@ -107,8 +131,11 @@ function rowsGradient(productsOf: (b: GraphBuilder, dy: Value, h: Value) => Valu
     const terms = b.mul(table, b.emit("Concat", [products, sums], { axis: 0 }));
     const dscale = dividedVector(b, b.reduceSum(terms, [0], 0), variance);
     const dbias = b.reshape(b.reduceSum(sums, [0], 0), concreteShape(scale.type.shape));
-    const share = b.scalar(1 / pixelsPerChannel(x.type.shape), dtype);
-    const [ofScale, ofBias] = [b.mul(dscale, share), b.mul(dbias, share)];
+    const share = b.scalar(1 / (ranks * pixelsPerChannel(x.type.shape)), dtype);
+    const [ofScale, ofBias] = sumOverRanks(b, [dscale, dbias], ranks).map((sum) => b.mul(sum, share)) as [
+      Value,
+      Value,
+    ];
     const factor = scaled(b, r, { variance, scale: ofScale });
     const shift = scaled(b, d, { variance, scale: ofScale, bias: ofBias });
     const rest = b.sub(dy, affineRows(b, x, h, factor, shift));

@@ -25,8 +25,8 @@ export interface OpRow {
 }
 
 /**
- * All operators: ONNX's; apart, and not counted, our own, which never reach a file, and ONNX Runtime's,
- * which only lowerings emit.
+ * All operators: ONNX's; apart, and not counted, our own, which never reach a file that another runtime reads,
+ * and ONNX Runtime's, which only lowerings emit.
  */
 export interface OpsTable {
   readonly standard: readonly OpRow[];
@@ -51,7 +51,7 @@ export function opsTable(families: Readonly<Record<string, readonly Op[]>> = OP_
   const standard = of("");
   return {
     standard,
-    own: of("mttc"),
+    own: [...of("mttc"), ...of("com.mttc")],
     extensions: [...of("com.microsoft"), ...of("com.microsoft.nchwc")],
     differentiable: standard.filter(({ derivative }) => derivative === "proved").length,
   };

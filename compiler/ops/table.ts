@@ -1,6 +1,7 @@
 // The table of operators, by family: one line for each file of ops. Frozen; handed to builders, never reached
 // for by shared code.
 import type { Op, OpTable } from "../ir/op.ts";
+import { COLLECTIVES } from "./allGather.ts";
 import { ARG_EXTREMES } from "./argMax.ts";
 import { ARITHMETIC } from "./arithmetic.ts";
 import { AVERAGE_POOLING } from "./averagePooling.ts";
@@ -91,6 +92,7 @@ export const OP_FAMILIES: Readonly<Record<string, readonly Op[]>> = {
   sequence: SEQUENCES,
   dropout: DROPOUT,
   generator: GENERATORS,
+  "exchange between processes": COLLECTIVES,
   loss: [...CLASS_LOSSES, MaskedCrossEntropy, MaskedCrossEntropyGrad],
   "optimizer update": [AdamUpdate, MomentumUpdate],
 };

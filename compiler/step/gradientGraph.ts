@@ -119,7 +119,7 @@ export function buildGradientGraph(
   batch: number,
   features?: readonly Dim[],
 ): GradientGraph {
-  const { spec, tasks, ops } = model;
+  const { spec, tasks, ops, ranks = 1 } = model;
   const b = new GraphBuilder("gradients", ops);
   const parameters: Parameter[] = [];
   const statistics: BatchStatistic[] = [];
@@ -130,6 +130,7 @@ export function buildGradientGraph(
     trunk: model.trunk,
     training: true,
     mask: (layer, shape) => b.input(`mask/${layer}`, "float32", shape, maskRole(spec, layer)),
+    normRanks: spec.sync_batchnorm ? ranks : 1,
     onStatistic: (statistic) => statistics.push(statistic),
   };
   // A teacher sees the images that its student sees.

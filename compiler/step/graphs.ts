@@ -5,6 +5,7 @@ import { GraphBuilder } from "../ir/builder.ts";
 import type { Dim, Graph, Value } from "../ir/types.ts";
 import { classWeightName, inverseCountInput, inverseCountName, labelName } from "../model/objective.ts";
 import { isStatistic, type Parameter, partOfTask } from "../model/parameters.ts";
+import { everywhere, meanOverRanks } from "../ops/allGather.ts";
 import { emitStatisticAverages } from "./averages.ts";
 import {
   buildGradientGraph,
@@ -92,19 +93,38 @@ export function buildGradGraph(model: TrainingModel, gradients: GradientGraph, n
   const b = new GraphBuilder(name, model.ops, "grad");
   const outputs = b.inline(gradients.graph, new Map());
   const accumulators = accumulatorsOf(gradients);
+  const { ranks = 1 } = model;
   const gradientOf = ({ name, tasks }: Accumulator): Value =>
     find(outputs, gradientName(name, tasks !== undefined));
+  const areFinite = (): Value => emitAllFinite(b, accumulators.map(gradientOf));
   const isApplied = model.scalesLoss
-    ? withinOptimizer(b, () => emitAllFinite(b, accumulators.map(gradientOf)))
+    ? withinOptimizer(b, () => everywhere(b, areFinite(), ranks))
     : undefined;
   for (const accumulator of accumulators) {
     const accumulate = (): void =>
       accumulatorOutput(b, accumulator, b.add(accumulatorInput(b, accumulator), gradientOf(accumulator)));
     b.within(`accumulated(${accumulator.name})`, accumulate, { part: accumulator.part, isFloat32: true });
   }
-  emitStatistics(b, model, gradients, { batchOf: (name) => find(outputs, statisticName(name)), isApplied });
+  const batches = batchStatistics(b, model, gradients, outputs);
+  emitStatistics(b, model, gradients, { batchOf: (name) => find(batches, name), isApplied });
   declareFigures(b, gradients.graph, outputs);
   return b.build();
+}
+
+/**
+ * What running statistics go towards, by their names: the batch's own. Of norms that know the images of one
+ * process alone it is the mean over the processes, whose running statistics so stay the same.
+ */
+function batchStatistics(
+  b: GraphBuilder,
+  { spec, ranks = 1 }: TrainingModel,
+  { statistics }: Pick<GradientGraph, "statistics">,
+  outputs: ReadonlyMap<string, Value>,
+): ReadonlyMap<string, Value> {
+  const names = statistics.map(({ parameter }) => parameter.name);
+  const own = names.map((name) => find(outputs, statisticName(name)));
+  const means = spec.sync_batchnorm ? own : b.within("statistics", () => meanOverRanks(b, own, ranks));
+  return new Map(names.map((name, i) => [name, need(means[i], name)]));
 }
 
 /** What of the gradient graph's results is told to the host: those with a role. */

@@ -40,6 +40,7 @@ type Kind = keyof Kinds;
 type Row = readonly [index: number, result: "void" | "status" | "text", ...args: Kind[]];
 
 const FUNCTIONS = {
+  CreateStatus: [0, "status", "int", "text"],
   GetErrorMessage: [2, "text", "pointer"],
   CreateEnv: [3, "status", "int", "text", "outPointer"],
   DisableTelemetryEvents: [6, "status", "pointer"],
@@ -50,6 +51,9 @@ const FUNCTIONS = {
   EnableProfiling: [14, "status", "pointer", "path"],
   SetSessionGraphOptimizationLevel: [23, "status", "pointer", "int"],
   SetIntraOpNumThreads: [24, "status", "pointer", "int"],
+  CreateCustomOpDomain: [26, "status", "text", "outPointer"],
+  CustomOpDomain_Add: [27, "status", "pointer", "pointer"],
+  AddCustomOpDomain: [28, "status", "pointer", "pointer"],
   SessionGetInputCount: [30, "status", "pointer", "outSize"],
   SessionGetOutputCount: [31, "status", "pointer", "outSize"],
   SessionGetInputTypeInfo: [33, "status", "pointer", "size", "outPointer"],
@@ -69,6 +73,9 @@ const FUNCTIONS = {
   MemoryInfoGetName: [71, "status", "pointer", "outPointer"],
   AllocatorFree: [76, "status", "pointer", "pointer"],
   GetAllocatorWithDefaultOptions: [78, "status", "outPointer"],
+  KernelInfoGetAttribute_int64: [86, "status", "pointer", "text", "outInt64s"],
+  KernelContext_GetInput: [90, "status", "pointer", "size", "outPointer"],
+  KernelContext_GetOutput: [91, "status", "pointer", "size", "int64s", "size", "outPointer"],
   ReleaseEnv: [92, "void", "pointer"],
   ReleaseStatus: [93, "void", "pointer"],
   ReleaseMemoryInfo: [94, "void", "pointer"],
@@ -78,6 +85,7 @@ const FUNCTIONS = {
   ReleaseTypeInfo: [98, "void", "pointer"],
   ReleaseTensorTypeAndShapeInfo: [99, "void", "pointer"],
   ReleaseSessionOptions: [100, "void", "pointer"],
+  ReleaseCustomOpDomain: [101, "void", "pointer"],
   SessionEndProfiling: [110, "status", "pointer", "pointer", "outPointer"],
   AddSessionConfigEntry: [130, "status", "pointer", "text", "text"],
   CreateAllocator: [131, "status", "pointer", "pointer", "outPointer"],
@@ -88,6 +96,7 @@ const FUNCTIONS = {
   BindInput: [136, "status", "pointer", "text", "pointer"],
   BindOutput: [137, "status", "pointer", "text", "pointer"],
   AddRunConfigEntry: [165, "status", "pointer", "text", "text"],
+  KernelContext_GetGPUComputeStream: [193, "status", "pointer", "outPointer"],
   SessionOptionsAppendExecutionProvider_CUDA_V2: [204, "status", "pointer", "pointer"],
   CreateCUDAProviderOptions: [205, "status", "outPointer"],
   UpdateCUDAProviderOptions: [206, "status", "pointer", "texts", "texts", "size"],
@@ -294,4 +303,46 @@ export function readText(address: Pointer): string {
 /** `bytes` bytes of native memory as an ArrayBuffer, without a copy: invalid once that memory is released. */
 export function viewMemory(address: Pointer, bytes: number): ArrayBuffer {
   return koffi.view(address, bytes);
+}
+
+/** Numbers and addresses that native code gives a callback, and takes of it. */
+type PlainKind = "void" | "pointer" | "size" | "int";
+
+/** Result and arguments of a callback. */
+export type CallbackRow = readonly [result: PlainKind, ...args: Exclude<PlainKind, "void">[]];
+
+/**
+ * A JavaScript function as native code calls it, on the thread that is in a call of native code, until
+ * `release`. An exception must not leave `body`: native code would go on with whatever is in its registers.
+ */
+export function nativeCallback<Row extends CallbackRow>(
+  [result, ...args]: Row,
+  body: JsFunction<readonly [number, ...Row]>,
+): { readonly address: Pointer; readonly release: () => void } {
+  const types = nativeTypes();
+  const proto = koffi.proto(
+    types[result],
+    args.map((kind) => types[kind]),
+  );
+  const address = koffi.register(body, koffi.pointer(proto));
+  return { address, release: () => koffi.unregister(address) };
+}
+
+/** Native memory of 8-byte words, each a number or an address, null being 0; until `release`. */
+export function nativeWords(words: readonly (Pointer | null)[]): {
+  readonly address: Pointer;
+  readonly release: () => void;
+} {
+  const memory = koffi.alloc("uint64_t", words.length);
+  koffi.encode(
+    memory,
+    koffi.array("uint64_t", words.length),
+    words.map((word) => word ?? 0n),
+  );
+  return { address: koffi.address(memory), release: () => koffi.free(memory) };
+}
+
+/** Writes an address to where native code wants one. */
+export function writePointer(at: Pointer, value: Pointer): void {
+  koffi.encode(at, "void *", value);
 }

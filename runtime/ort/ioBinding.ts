@@ -85,8 +85,7 @@ export class OrtBinding {
         `binding graph "${name}"`,
         library.functions.BindInput(this.#binding, input, tensor.value),
       );
-    const status = library.functions.RunWithBinding(pointer, this.#settings.next(), this.#binding);
-    library.check(`running graph "${name}"`, status);
+    this.session.checkRun(library.functions.RunWithBinding(pointer, this.#settings.next(), this.#binding));
   }
 
   /** Whether the binding reads or writes a tensor. */

@@ -8,6 +8,7 @@ import type { OrtLibrary } from "./library.ts";
 import { type Placement, readPlacements } from "./placement.ts";
 import { type Provider, providerTraits } from "./provider.ts";
 import { appendProvider } from "./providerOptions.ts";
+import type { RankOperators } from "./rankOperators.ts";
 import { OrtTensor } from "./tensor.ts";
 import { listTensors, type TensorInfo, takeText } from "./tensorInfo.ts";
 
@@ -74,10 +75,18 @@ export class OrtSession {
   readonly library: OrtLibrary;
   #session: Pointer | null;
   readonly #options: SessionOptions;
+  readonly #operators: RankOperators | null;
   #capturedBindings = 0;
   #plainRuns = 0;
 
-  private constructor(library: OrtLibrary, name: string, session: Pointer, options: SessionOptions) {
+  private constructor(
+    library: OrtLibrary,
+    name: string,
+    session: Pointer,
+    options: SessionOptions,
+    operators: RankOperators | null,
+  ) {
+    this.#operators = operators;
     this.library = library;
     this.name = name;
     this.#session = session;
@@ -88,14 +97,15 @@ export class OrtSession {
   }
 
   /**
-   * Loads a graph. E_ORT when ORT refuses it, E_MODEL_OP when its inputs or outputs are not tensors that mttc
-   * uses.
+   * Loads a graph, which may ask other processes by `operators`. E_ORT when ORT refuses it, E_MODEL_OP when
+   * its inputs or outputs are not tensors that mttc uses, E_RANKS when it is for another number of processes.
    */
   static open(
     library: OrtLibrary,
     name: string,
     model: ModelSource,
     options: SessionOptions = {},
+    operators: RankOperators | null = null,
   ): OrtSession {
     const { functions, env } = library;
     const doing = `loading graph "${name}"`;
@@ -103,16 +113,19 @@ export class OrtSession {
     let session: Pointer;
     try {
       applyOptions(library, settings, doing, options);
+      if (operators) library.check(doing, functions.AddCustomOpDomain(settings, operators.domain));
       session = library.make(doing, (out) =>
         "path" in model
           ? functions.CreateSession(env, model.path, settings, out)
           : functions.CreateSessionFromArray(env, model.bytes, model.bytes.length, settings, out),
       );
+    } catch (error) {
+      throw operators?.takeFault() ?? error;
     } finally {
       functions.ReleaseSessionOptions(settings);
     }
     try {
-      return new OrtSession(library, name, session, options);
+      return new OrtSession(library, name, session, options, operators);
     } catch (error) {
       functions.ReleaseSession(session);
       throw error;
@@ -148,6 +161,15 @@ export class OrtSession {
     return this.#plainRuns++;
   }
 
+  /** Throws for a run that failed: what an exchange with other processes threw, or E_ORT with the node. */
+  checkRun(status: Pointer | null): void {
+    try {
+      this.library.check(`running graph "${this.name}"`, status);
+    } catch (error) {
+      throw this.#operators?.takeFault() ?? error;
+    }
+  }
+
   /**
    * Runs on `feeds` and returns the `wanted` outputs, which the caller disposes. E_ORT names the failing
    * node.
@@ -157,8 +179,7 @@ export class OrtSession {
     const doing = `running graph "${this.name}"`;
     const values: (Pointer | null)[] = wanted.map(() => null);
     const given = [...feeds.values()].map((tensor) => tensor.value);
-    this.library.check(
-      doing,
+    this.checkRun(
       functions.Run(
         this.pointer,
         null,

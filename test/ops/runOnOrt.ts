@@ -6,10 +6,12 @@ import type { DType, Graph } from "../../compiler/ir/types.ts";
 import { type LowerOptions, lowerGraph } from "../../compiler/lower/lower.ts";
 import { arrayOver, elementBytes, type TensorArray } from "../../runtime/ort/hostTensor.ts";
 import type { OrtLibrary } from "../../runtime/ort/library.ts";
+import type { RankOperators } from "../../runtime/ort/rankOperators.ts";
 import { OrtSession } from "../../runtime/ort/session.ts";
 import { OrtTensor } from "../../runtime/ort/tensor.ts";
+import { alikeRanks } from "../ort/alikeRanks.ts";
 
-/** Outputs of `graph` by name, on the CPU with one thread. */
+/** Outputs of `graph` by name, on the CPU with one thread; other processes that it asks have the same. */
 export function runOnOrt(
   library: OrtLibrary,
   graph: Graph,
@@ -17,12 +19,19 @@ export function runOnOrt(
   ops: OpTable,
   options: LowerOptions = {},
 ): Map<string, NDArray> {
-  const bytes = encodeGraph(lowerGraph(graph, "cpu", ops, options));
-  return runBytesOnOrt(
-    library,
-    { name: graph.name, bytes, outputs: graph.outputs.map(({ name }) => name) },
-    feeds,
-  );
+  const lowered = lowerGraph(graph, "cpu", ops, options);
+  const exchange = lowered.nodes.find(({ op }) => op.traits.includes("collective"));
+  const ranks = exchange && alikeRanks(library, Number(exchange.attrs.ranks));
+  try {
+    return runBytesOnOrt(
+      library,
+      { name: graph.name, bytes: encodeGraph(lowered), outputs: graph.outputs.map(({ name }) => name) },
+      feeds,
+      ranks,
+    );
+  } finally {
+    ranks?.[Symbol.dispose]();
+  }
 }
 
 /** Outputs, in their order, of a model that is a file already. */
@@ -30,9 +39,11 @@ export function runBytesOnOrt(
   library: OrtLibrary,
   model: { readonly name: string; readonly bytes: Uint8Array; readonly outputs: readonly string[] },
   feeds: ReadonlyMap<string, NDArray>,
+  ranks?: RankOperators,
 ): Map<string, NDArray> {
   const { name, bytes, outputs } = model;
-  const session = OrtSession.open(library, name, { bytes }, { intraOpThreads: 1, allowSpinning: false });
+  const options = { intraOpThreads: 1, allowSpinning: false };
+  const session = OrtSession.open(library, name, { bytes }, options, ranks ?? null);
   const given = new Map<string, OrtTensor>();
   let results: OrtTensor[] = [];
   try {

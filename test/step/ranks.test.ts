@@ -9,14 +9,55 @@ import {
 } from "../../compiler/bundle/manifest.ts";
 import { compile } from "../../compiler/compile.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
+import { interpretTogether } from "../../compiler/ir/interpret.ts";
+import type { NDArray } from "../../compiler/ir/op.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
 import { parseManifest } from "../../runtime/runs/manifestReading.ts";
 import { countedTasks, stepGraph } from "../../runtime/train/microBatch.ts";
-import { numberedClasses } from "../training/tracedGraphs.ts";
-import { compileExperiment } from "./experiment.ts";
+import { SUM_ORDER_FLOAT64 } from "../tolerances.ts";
+import { numberedClasses, type TracedBundle } from "../training/tracedGraphs.ts";
+import {
+  accumulatorsOf,
+  type Batch,
+  compileExperiment,
+  gradientsOf,
+  initialState,
+  microBatches,
+  nextState,
+  randomBatch,
+  scalarsOf,
+  tensorOf,
+  train,
+} from "./experiment.ts";
+import { type Tensors, withRunner } from "./graphRunner.ts";
+import { relativeDistance } from "./tensors.ts";
 
 const CLASSES = { a: 3, b: 2 };
+const RATE = 0.01;
+
+/** What the processes give together, each from its rows of the batch: outputs of grad by rank. */
+function together(ranked: TracedBundle, single: TracedBundle, batch: Batch, stage: string, state: Tensors) {
+  const { ranks = 1 } = ranked.bundle.manifest;
+  const sums = accumulatorsOf(ranked.bundle).map(({ name, shape }): [string, NDArray] => {
+    const count = shape.reduce((product, dim) => product * dim, 1);
+    return [name, { dtype: "float32", shape, data: new Float64Array(count) }];
+  });
+  const shared = [...state, ...scalarsOf(single.bundle, batch, RATE), ...sums];
+  const graph = ranked.stages.get(stage)!;
+  return interpretTogether(
+    graph,
+    microBatches(batch, ranks).map((rows) => new Map([...shared, ...rows])),
+  );
+}
+
+/** Element by element. */
+function sum(arrays: readonly NDArray[]): Float64Array {
+  return arrays.reduce(
+    (total, { data }) => total.map((value, i) => value + data[i]!),
+    new Float64Array(arrays[0]!.data.length),
+  );
+}
 
 describe("what is compiled for several processes", () => {
   const { manifest } = compileExperiment({ batch_size: 8, accumulate: 2 }, CLASSES, undefined, "cpu", {
@@ -74,6 +115,48 @@ describe("what is compiled for several processes", () => {
       expect((error as MttcError).faults).toMatchObject([
         { code: "E_CONFIG", at: { path: "batch_size" }, hint },
       ]);
+    }
+  });
+});
+
+describe("several processes compute what one does, on the float64 reference", () => {
+  const NORMED: Partial<SpecInput> = {
+    ...{ fcn: { layers: [4, "p"] }, shared_layers: [4, "r", "d"], task_layers: [3] },
+    ...{ batchnorm: true, batch_size: 8, weight_decay: 0.01, optimizer: "momentum" },
+  };
+
+  test.each([
+    ["cpu", 2, {}],
+    ["cpu", 4, {}],
+    ["cuda", 2, {}],
+    ["cuda", 4, {}],
+    ["cpu", 2, { batchnorm: false, task_weights: "adaptive" }],
+    ["cpu", 8, { batchnorm: true }],
+  ] as const)("for %s, %i processes: gradients and running statistics", (target, ranks, more) => {
+    const spec = { ...NORMED, ...more } as Partial<SpecInput>;
+    const single = compileExperiment(spec, CLASSES, undefined, target);
+    const ranked = compileExperiment(spec, CLASSES, undefined, target, { ranks });
+    const batch = randomBatch(single.bundle, `ranks ${ranks}`);
+    const state = initialState(single.bundle);
+    const expected = withRunner("the float64 reference", single, (run) => ({
+      gradients: gradientsOf(run, single.bundle, state, batch),
+      state: nextState(state, train(run, single.bundle, state, batch, RATE)),
+    }));
+    const statistics = single.bundle.manifest.state.filter(({ group }) => group === "statistic");
+    expect(statistics.length).toBe(spec.batchnorm ? 12 : 0);
+    for (const stage of ["grad/1-built", "grad/5-final"]) {
+      const found = together(ranked, single, batch, stage, state);
+      for (const [parameter, { data }] of expected.gradients) {
+        const parts = found.map((outputs) => tensorOf(outputs, `next/accumulated/${parameter}`));
+        expect(relativeDistance(sum(parts), data), parameter).toBeLessThan(SUM_ORDER_FLOAT64);
+      }
+      for (const { name } of statistics)
+        for (const outputs of found) {
+          const moved = tensorOf(outputs, `next/${name}`).data;
+          expect(relativeDistance(moved, tensorOf(expected.state, name).data), name).toBeLessThan(
+            SUM_ORDER_FLOAT64,
+          );
+        }
     }
   });
 });

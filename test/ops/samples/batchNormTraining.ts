@@ -1,4 +1,5 @@
-// Samples of batch norm in training form and its gradient, which is given the statistics of its x.
+// Samples of batch norm in training form and its gradient, which is given the statistics of its x, and of the
+// exchange between processes, which all have the same here.
 import { randomFrom } from "../sampleGraph.ts";
 import type { Sample } from "./sample.ts";
 
@@ -39,6 +40,12 @@ export const BATCH_NORM_TRAINING_SAMPLES: Readonly<Record<string, readonly Sampl
       inputs: [{ shape: [1, 3, 4, 4] }, { shape: [3] }, { shape: [3] }],
       outputs: 3,
     },
+    {
+      title: "three processes",
+      inputs: [{ shape: [3, 2, 3, 4] }, { shape: [2] }, { shape: [2] }],
+      attrs: { ranks: 3 },
+      outputs: 3,
+    },
   ],
   BatchNormTrainingGrad: [
     { title: "images", inputs: gradientInputs([3, 2, 3, 4]), outputs: 3 },
@@ -50,5 +57,11 @@ export const BATCH_NORM_TRAINING_SAMPLES: Readonly<Record<string, readonly Sampl
     },
     { title: "rows without pixels", inputs: gradientInputs([5, 3]), outputs: 3 },
     { title: "a single image", inputs: gradientInputs([1, 3, 4, 4]), outputs: 3 },
+    { title: "three processes", inputs: gradientInputs([3, 2, 3, 4]), attrs: { ranks: 3 }, outputs: 3 },
+  ],
+  AllGather: [
+    { title: "a vector", inputs: [{ shape: [4] }], attrs: { ranks: 2 } },
+    { title: "behind another exchange", inputs: [{ shape: [2, 3] }, { shape: [2, 1] }], attrs: { ranks: 3 } },
+    { title: "a scalar", inputs: [{ shape: [] }], attrs: { ranks: 2 } },
   ],
 };
