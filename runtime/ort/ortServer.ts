@@ -24,6 +24,7 @@ import type {
 import type { Placement } from "./placement.ts";
 import type { Provider } from "./provider.ts";
 import { locateForProvider, openProvider } from "./providerChoice.ts";
+import { type RankExchange, RankOperators } from "./rankOperators.ts";
 import { floatParts, rankParts } from "./rankTensors.ts";
 import { type ModelSource, OrtSession, type SessionOptions } from "./session.ts";
 import { OrtTensor } from "./tensor.ts";
@@ -34,6 +35,8 @@ export class OrtServer implements OrtService {
   #device: OrtDevice | null = null;
   #defaults: SessionOptions = {};
   #ranks: RankEngine | null = null;
+  /** What graphs ask the other ranks by, once these have been joined. */
+  #operators: RankOperators | null = null;
   readonly #graphs = new Map<string, OrtSession>();
   readonly #tensors = new Map<string, OrtTensor>();
   readonly #bindings = new Map<string, OrtBinding>();
@@ -50,7 +53,8 @@ export class OrtServer implements OrtService {
 
   openGraph(graph: string, model: ModelSource, options: SessionOptions): GraphTensors {
     refuseTaken(this.#graphs, "graph", graph);
-    const session = OrtSession.open(this.#opened(), graph, model, { ...this.#defaults, ...options });
+    const own = { ...this.#defaults, ...options };
+    const session = OrtSession.open(this.#opened(), graph, model, own, this.#operators);
     this.#graphs.set(graph, session);
     return { inputs: session.inputs, outputs: session.outputs };
   }
@@ -182,8 +186,13 @@ export class OrtServer implements OrtService {
 
   joinRanks(options: JoinOptions): RankPlace {
     if (this.#ranks !== null) throw new InternalError("the ranks are joined already");
-    this.#ranks = joinRanks(options);
-    return this.#ranks.place;
+    const library = this.#opened();
+    const engine = joinRanks(options);
+    const { size } = engine.place;
+    const allGather: RankExchange["allGather"] = (from, to, count) => engine.allGather(from, to, count);
+    this.#ranks = engine;
+    this.#operators = new RankOperators(library, { size, memory: "host", allGather });
+    return engine.place;
   }
 
   allReduce(ids: readonly string[]): void {
@@ -216,6 +225,8 @@ export class OrtServer implements OrtService {
       for (const item of held.values()) item[Symbol.dispose]();
       held.clear();
     }
+    this.#operators?.[Symbol.dispose]();
+    this.#operators = null;
     this.#ranks?.[Symbol.dispose]();
     this.#ranks = null;
     this.#device?.[Symbol.dispose]();
