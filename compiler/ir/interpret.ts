@@ -12,7 +12,7 @@ export function interpret(graph: Graph, feeds: ReadonlyMap<string, NDArray>): Ma
   return need(interpretTogether(graph, [feeds])[0], graph.name);
 }
 
-/** The same for processes that run the graph together, each on its own feeds: the outputs of each, by rank. */
+/** The same for processes that run it together, each on its own feeds: the outputs of each, by rank. */
 export function interpretTogether(
   graph: Graph,
   feedsOf: readonly ReadonlyMap<string, NDArray>[],

@@ -99,8 +99,8 @@ export interface Op<Form extends string = string> extends OpTraits {
   readonly name: OpName;
   /**
    * "" is ai.onnx at opset 18; "mttc" marks our own, which never reaches a file; "com.microsoft" is ONNX
-   * Runtime's, at version 1, which only lowerings emit, and so is "com.microsoft.nchwc"; "com.mttc" is what our
-   * runtime computes itself, at version 1.
+   * Runtime's, at version 1, which only lowerings emit, and so is "com.microsoft.nchwc"; "com.mttc" is what
+   * our runtime computes itself, at version 1.
    */
   readonly domain: "" | "mttc" | "com.mttc" | "com.microsoft" | "com.microsoft.nchwc";
   /** The operator's name in a file, where that is not `name`: several of ours may be one there. */

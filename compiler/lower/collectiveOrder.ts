@@ -1,6 +1,6 @@
-// The order of a graph's exchanges with other processes. ONNX Runtime may run nodes that do not depend on each
-// other in any order, and not the same one on every machine: two processes would take each other's numbers
-// for something else. So each exchange waits for the one before it.
+// The order of a graph's exchanges with other processes. ONNX Runtime may run nodes that do not depend on
+// each other in any order, and not the same one on every machine: two processes would take each other's
+// numbers for something else. So each exchange waits for the one before it.
 import type { OpTable } from "../ir/op.ts";
 import { rewriteGraph } from "../ir/rewrite.ts";
 import type { Graph, Value } from "../ir/types.ts";

@@ -61,8 +61,8 @@ const twoPass: Lowering = (ctx) => {
 /**
  * ONNX's own training form, with momentum 0 so that its two statistics are the batch's (twice as fast as
  * twoPass). ONNX Runtime's kernel writes them INTO the buffers of inputs 3 and 4 when they are not graph
- * outputs; so it gets tensors that nobody else reads, one each. With several processes it normalises by the
- * moments of its own images, h = (x - m_r) / s_r, and y = (scale s_r / s) h + (scale (m_r - mean) / s + bias).
+ * outputs; so it gets tensors that nobody else reads, one each. With several processes it normalises
+ * by the moments of its own images, h = (x - m_r) / s_r: y = (scale s_r / s) h + (scale (m_r - mean) / s + bias).
  */
 const trainingMode: Lowering = (ctx) => {
   const { b } = ctx;
@@ -85,8 +85,8 @@ const trainingMode: Lowering = (ctx) => {
 
 /**
  * With z = x - mean: dbias = sum dy, dscale = inv_std sum dy z, and dx = a dy + (q z + r) by channel, where
- * a = scale inv_std, q = -a inv_std dscale / m, r = -a dbias / m. Sums over centred values do not cancel. With
- * several processes q and r hold the sums over all of them, and m counts all their elements.
+ * a = scale inv_std, q = -a inv_std dscale / m, r = -a dbias / m. Sums over centred values do not cancel.
+ * With several processes q and r hold the sums over all of them, and m counts all their elements.
  */
 const channelAffine: Lowering = (ctx) => {
   const { b } = ctx;

@@ -25,8 +25,8 @@ export interface OpRow {
 }
 
 /**
- * All operators: ONNX's; apart, and not counted, our own, which never reach a file that another runtime reads,
- * and ONNX Runtime's, which only lowerings emit.
+ * All operators: ONNX's; apart, and not counted, our own, which reach no file that another runtime reads, and
+ * ONNX Runtime's, which only lowerings emit.
  */
 export interface OpsTable {
   readonly standard: readonly OpRow[];

@@ -1,7 +1,7 @@
 // The operators that ONNX Runtime asks the other processes for (domain com.mttc: compiler/ops/allGather.ts),
 // as custom operators of its C API: a struct of function pointers, each a JavaScript function that runs on
-// the thread that is in RunWithBinding. Layout and rules: OrtCustomOp in onnxruntime_c_api.h of 1.29. A struct
-// and its functions must outlive every session that was opened with them.
+// the thread that is in RunWithBinding. Layout and rules: OrtCustomOp in onnxruntime_c_api.h of 1.29. A
+// struct and its functions must outlive every session that was opened with them.
 
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { elementCount } from "../../compiler/ir/types.ts";

@@ -1,5 +1,5 @@
-// Operators that ask other processes, in ONNX Runtime itself: a JavaScript function as a kernel, on the thread
-// that runs the graph; and what happens where it throws, or the graph is for other processes.
+// Operators that ask other processes, in ONNX Runtime itself: a JavaScript function as a kernel, on the
+// thread that runs the graph; and what happens where it throws, or the graph is for other processes.
 import { afterAll, describe, expect, test } from "vitest";
 import { encodeGraph } from "../../compiler/codec/encodeGraph.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
