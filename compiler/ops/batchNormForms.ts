@@ -62,7 +62,8 @@ const twoPass: Lowering = (ctx) => {
  * ONNX's own training form, with momentum 0 so that its two statistics are the batch's (twice as fast as
  * twoPass). ONNX Runtime's kernel writes them INTO the buffers of inputs 3 and 4 when they are not graph
  * outputs; so it gets tensors that nobody else reads, one each. With several processes it normalises
- * by the moments of its own images, h = (x - m_r) / s_r: y = (scale s_r / s) h + (scale (m_r - mean) / s + bias).
+ * by the moments of its own images, h = (x - m_r) / s_r, and with g = scale / s it is
+ * y = (g s_r) h + (g (m_r - mean) + bias).
  */
 const trainingMode: Lowering = (ctx) => {
   const { b } = ctx;
