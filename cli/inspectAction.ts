@@ -3,6 +3,7 @@
 import { DEFAULT_TARGET, type Target } from "../compiler/bundle/manifest.ts";
 import { compile } from "../compiler/compile.ts";
 import { MttcError } from "../compiler/diagnostics.ts";
+import type { CombineFacts } from "../compiler/inspect/combineFacts.ts";
 import { inspectModel, type LayerFacts, type ModelFacts } from "../compiler/inspect/modelFacts.ts";
 import { type ScheduleFacts, scheduleFacts } from "../compiler/inspect/scheduleFacts.ts";
 import { graphText, StageLog } from "../compiler/inspect/stages.ts";
@@ -115,6 +116,9 @@ function factsText(spec: Spec, facts: ShownFacts, terminal: Terminal): string {
       ? [["Learning rate", scheduleText(facts.learningRate, terminal)] as [string, string]]
       : []),
     ["Which task's loss trains what", reachTable(facts, terminal)],
+    ...(facts.combine
+      ? [["Combining gradients", combineTable(facts.combine, terminal)] as [string, string]]
+      : []),
     ...(facts.checkpoints
       ? [["Checkpoints", checkpointTable(facts.checkpoints, terminal)] as [string, string]]
       : []),
@@ -219,6 +223,20 @@ function reachTable({ reach }: ModelFacts, terminal: Terminal): string {
     parts.join(", ") || "nothing",
   ]);
   return renderTable(terminal, ["task", "outputs", "loss", "weight", "trains"], rows, [1]);
+}
+
+function combineTable(facts: CombineFacts, terminal: Terminal): string {
+  const { method, atFeatures, tasks, stepFlops, sumFlops, sharedNumbers, gradientBytes } = facts;
+  const times = sumFlops > 0 ? ` (${(stepFlops / sumFlops).toFixed(2)} of sum's ${scaled(sumFlops)})` : "";
+  const rows = [
+    ["method", atFeatures ? `${method}, at the shared features` : method],
+    ["tasks", tasks.join(", ")],
+    ["FLOPs of a step", `${scaled(stepFlops)}${times}`],
+    ...(atFeatures
+      ? []
+      : [[`gradients by task of ${count(sharedNumbers)} shared numbers`, bytes(gradientBytes)]]),
+  ];
+  return renderTable(terminal, ["what", "value"], rows);
 }
 
 function nothingThere({ stage, at }: InspectFlags): MttcError {

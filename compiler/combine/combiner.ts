@@ -54,6 +54,8 @@ export interface Combiner extends MethodFacts {
 /** A method that leaves the gradient that of a sum of losses: no gradient by task is computed. */
 export interface LinearMethod extends MethodFacts {
   readonly weights?: undefined;
+  /** The same by gradients of tasks, where a spec may ask for it to see their Gram matrix. */
+  readonly measured?: Combiner;
 }
 
 export type CombineMethod = Combiner | LinearMethod;

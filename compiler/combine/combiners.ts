@@ -11,7 +11,7 @@ export const COMBINE_METHODS: ReadonlyMap<string, CombineMethod> = new Map(
   METHODS.map((method) => [method.name, method]),
 );
 
-/** The value of `combine` in a resolved spec: a method, its numbers and, of one of gradients, `features`. */
+/** The value of `combine` in a resolved spec: a method, its numbers, `features` or `measure`. */
 export type ResolvedCombine = Readonly<Record<string, string | number | boolean>> & {
   readonly method: string;
 };
@@ -24,14 +24,18 @@ export interface Combination {
   readonly atFeatures: boolean;
 }
 
-/** Undefined for methods that are linear in the losses, `sum` among them, and for a single task. */
+/**
+ * Undefined for methods that are linear in the losses, `sum` among them unless it is to be measured, and for a
+ * single task.
+ */
 export function combinationOf(spec: {
   readonly combine: ResolvedCombine;
   readonly tasks: readonly string[];
 }): Combination | undefined {
-  const { method, features, ...rest } = spec.combine;
-  const combiner = COMBINE_METHODS.get(method);
-  if (!combiner?.weights || spec.tasks.length < 2) return undefined;
+  const { method: name, features, measure, ...rest } = spec.combine;
+  const method = COMBINE_METHODS.get(name);
+  const combiner = method?.weights ? method : measure === true ? method?.measured : undefined;
+  if (!combiner || spec.tasks.length < 2) return undefined;
   const settings = Object.fromEntries(Object.entries(rest).map(([name, value]) => [name, Number(value)]));
   return { combiner, settings, atFeatures: features === true };
 }

@@ -1,9 +1,14 @@
 // The sum of the tasks' gradients, which is the gradient of the sum of their losses.
-import type { LinearMethod } from "./combiner.ts";
+import type { LinearMethod, MethodFacts } from "./combiner.ts";
 
-export const sum: LinearMethod = {
+const facts: MethodFacts = {
   name: "sum",
   doc: "the gradient of the sum of the weighted losses",
   source: "the usual objective",
   settings: {},
+};
+
+export const sum: LinearMethod = {
+  ...facts,
+  measured: { ...facts, weights: (_b, { present }) => present },
 };

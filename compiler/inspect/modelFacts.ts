@@ -2,6 +2,7 @@
 // task's loss trains which part. Spec and classes in, plain data out.
 import { type Manifest, withRole } from "../bundle/manifest.ts";
 import { taskOfEntry } from "../bundle/manifestTasks.ts";
+import { combinationOf } from "../combine/combiners.ts";
 import { type CompileOptions, compile } from "../compile.ts";
 import { InternalError } from "../diagnostics.ts";
 import type { Dim, Graph, Output } from "../ir/types.ts";
@@ -11,6 +12,7 @@ import { FCN, partOfTask, SHARED_LAYERS } from "../model/parameters.ts";
 import { networkChannels } from "../spec/pixelRange.ts";
 import type { LayerEntry, Spec } from "../spec/schema.ts";
 import { specWarnings } from "../spec/specWarnings.ts";
+import { type CombineFacts, combineFacts } from "./combineFacts.ts";
 import { countFlops, inputsReached, NO_PART, peakActivationBytes, valueBytes } from "./graphCosts.ts";
 import { StageLog } from "./stages.ts";
 import { type TrunkFacts, trunkFacts } from "./trunkFacts.ts";
@@ -70,6 +72,8 @@ export interface ModelFacts {
   readonly layers: readonly LayerFacts[];
   readonly memory: MemoryFacts;
   readonly reach: readonly ReachFacts[];
+  /** Where gradients are combined by task. */
+  readonly combine?: CombineFacts;
   /** Of an imported fcn. */
   readonly trunk?: TrunkFacts;
   readonly warnings: readonly string[];
@@ -87,6 +91,7 @@ export function inspectModel(
   const evaluate = graphOf(log, "evaluate/1-");
   // Before lowering, where a gradient of a convolution is still one node, whatever form the target gives it.
   const train = graphOf(log, "train/2-", "train/1-");
+  const combine = combining(spec, classes, models, { manifest, train });
   const step = graphOf(log, spec.accumulate === 1 ? "train/5-" : "grad/5-");
   return {
     batchSize: spec.batch_size,
@@ -95,9 +100,28 @@ export function inspectModel(
     layers: layerFacts(spec, evaluate),
     memory: memoryFacts(manifest, step),
     reach: reachFacts(manifest, train),
+    ...(combine && { combine }),
     ...(trunk && { trunk }),
     warnings: specWarnings(spec),
   };
+}
+
+/** Facts of a step that combines gradients, beside the step of the sum. */
+function combining(
+  spec: Spec,
+  classes: TaskClasses,
+  models: Pick<CompileOptions, "trunk" | "teacher">,
+  { manifest, train }: { readonly manifest: Manifest; readonly train: Graph },
+): CombineFacts | undefined {
+  const combination = combinationOf(spec);
+  if (!combination) return undefined;
+  const log = new StageLog();
+  const plain: Spec = { ...spec, combine: { method: "sum" } };
+  compile(plain, classes, { ...models, trace: log.trace, graphs: (name) => name === "train" });
+  const sum = graphOf(log, "train/2-", "train/1-");
+  const flopsOf = (graph: Graph): number =>
+    [...countFlops(graph).values()].reduce((all, flops) => all + flops, 0);
+  return combineFacts(combination, manifest, { own: train, sum }, flopsOf);
 }
 
 function graphOf(log: StageLog, ...prefixes: readonly string[]): Graph {

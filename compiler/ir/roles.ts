@@ -16,6 +16,7 @@ export type TensorRole =
   | ScalarRole
   | FigureRole
   | GramRole
+  | GradientWeightsRole
   | PredictionRole;
 
 export type RoleName = TensorRole["role"];
@@ -192,13 +193,18 @@ export interface FigureRole {
 }
 
 /**
- * What a step found of the gradients of the parameters that tasks share, of the whole logical batch; tasks
- * without a label in it have zeros. Not finite where a step overflowed.
- * - gram: float32 [T,T], products of two tasks' gradients, of the objective without the loss scale
- * - gradient_weights: float32 [T], what each task's gradient was weighed with
+ * Products of two tasks' gradients of the parameters that they share, float32 [T,T], of the whole logical
+ * batch and of the objective without the loss scale. Tasks without a label in it have zeros; not finite where
+ * a step overflowed.
  */
 export interface GramRole {
-  readonly role: "gram" | "gradient_weights";
+  readonly role: "gram";
+  readonly tasks: readonly string[];
+}
+
+/** What each task's gradient was weighed with, float32 [T]; 0 of tasks without a label. */
+export interface GradientWeightsRole {
+  readonly role: "gradient_weights";
   readonly tasks: readonly string[];
 }
 

@@ -33,12 +33,14 @@ function optimizerFaults(spec: Spec): RuleFault[] {
   const refuse = (path: RuleFault["path"], message: string, hint: string): void => {
     faults.push({ path, message: `${message} [--target ort-training]`, hint });
   };
-  const { optimizer, ema, max_task_weight: most, task_weights: weights, one_cycle: cycle } = spec;
+  const { optimizer, ema, max_task_weight: most, task_weights: weights, one_cycle: cycle, combine } = spec;
   if (!EXPRESSED.includes(optimizer))
     refuse(["optimizer"], `ONNX Runtime Training has no ${optimizer}`, `one of: ${EXPRESSED.join(", ")}`);
   if (!hasOneRate(spec))
     refuse(["layer_lr"], "its optimizer updates all parameters at one rate", "take the line out");
   if (ema > 0) refuse(["ema"], "its optimizer keeps no average of the weights", "take the line out");
+  if (combine.method !== "sum" || combine.measure === true)
+    refuse(["combine"], "its step goes back once, from the sum of the losses", "take the line out");
   if (most !== null && weights === "adaptive")
     refuse(["max_task_weight"], "its optimizer bounds no weight", "take the line out, or fix task_weights");
   if (cycle === true)

@@ -11,8 +11,9 @@ export const COMBINE_NAMES: readonly string[] = [...COMBINE_METHODS.keys()];
 const namesPhrase = `one of ${COMBINE_NAMES.map((name) => `"${name}"`).join(", ")}`;
 const methodPhrase = `${namesPhrase}, or a map of method and its settings`;
 
-/** A method as a map: its own numbers and, where it weighs gradients, `features`. */
-function schemaOf({ name, settings, weights }: CombineMethod) {
+/** A method as a map: its own numbers; `features` where it weighs gradients, `measure` where it need not. */
+function schemaOf(method: CombineMethod) {
+  const { name, settings, weights } = method;
   const numbers = Object.entries(settings).map(([setting, { least, most, default: usual, doc }]) => {
     const expected = phrase(`a number from ${least} to ${most}`);
     return [
@@ -25,10 +26,14 @@ function schemaOf({ name, settings, weights }: CombineMethod) {
     .describe(
       "Work on the gradient at the shared features: one further backward pass in place of one by task.",
     );
+  const measure = flag
+    .default(false)
+    .describe("Compute gradients by task all the same, to log how far they agree.");
   return z.strictObject({
     method: z.enum([name], phrase(namesPhrase)),
     ...Object.fromEntries(numbers),
     ...(weights ? { features } : {}),
+    ...(!weights && method.measured ? { measure } : {}),
   });
 }
 

@@ -56,6 +56,35 @@ test("parameters and operations of each part are those of the formulas", () => {
   });
 });
 
+test("combining gradients costs a backward pass of the shared part for each task, and their gradients", () => {
+  const [plain, found] = [facts(), facts({ combine: "imtl" })];
+  expect(plain.combine).toBeUndefined();
+  const trunk = 2 * 2 * 64 * 4 * 27;
+  const shared = 2 * 2 * 16 * 6 * 36;
+  // Beside the sum's: a filters' gradient of each part, and the shared layer's input gradient, once more.
+  for (const [name, more] of [
+    ["fcn", trunk],
+    ["shared_layers", 2 * shared],
+  ] as const)
+    expect((part(found, name)?.stepFlops ?? 0) - (part(plain, name)?.stepFlops ?? 0)).toBeGreaterThanOrEqual(
+      more,
+    );
+  expect(part(found, "tasks.a")).toEqual(part(plain, "tasks.a"));
+  const numbers = 4 * 27 + 4 + 6 * 36 + 6;
+  const { stepFlops, sumFlops, ...rest } = found.combine ?? { stepFlops: 0, sumFlops: 1 };
+  expect(rest).toEqual({
+    ...{ method: "imtl", atFeatures: false, tasks: ["a", "b"], sharedNumbers: numbers },
+    gradientBytes: 2 * 4 * numbers,
+  });
+  expect(stepFlops - sumFlops).toBeGreaterThanOrEqual(trunk + 2 * shared);
+  const featured = facts({ combine: { method: "imtl", features: true } }).combine;
+  expect(featured?.atFeatures).toBe(true);
+  expect(featured?.stepFlops).toBeLessThan(stepFlops);
+  expect(facts({ combine: "imtl", accumulate: 2 }).memory.accumulators).toBeGreaterThan(
+    facts({ accumulate: 2 }).memory.accumulators,
+  );
+});
+
 test("a frozen trunk has no trained parameters, no backward pass, and no task's loss reaches it", () => {
   const found = facts({ train_fcn: false, batchnorm: true });
   const trunk = 2 * 64 * 4 * 27;

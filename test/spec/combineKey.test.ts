@@ -1,6 +1,7 @@
 // The key `combine`: a name or a map, what is refused, and what of it decides.
 import { describe, expect, it } from "vitest";
 import { COMBINE_METHODS, combinationOf } from "../../compiler/combine/combiners.ts";
+import { sum } from "../../compiler/combine/sum.ts";
 import { changedKeys } from "../../compiler/spec/decisiveKeys.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
@@ -15,10 +16,10 @@ function resolved(combine: unknown, more: Partial<SpecInput> = {}) {
 
 describe("combine", () => {
   it("is sum where nothing is said, and the same as a name and as a map", () => {
-    expect(resolveSpec(base).combine).toEqual({ method: "sum" });
-    expect(resolved("sum").combine).toEqual({ method: "sum" });
-    expect(resolved({ method: "sum" }).combine).toEqual({ method: "sum" });
-    expect(resolved("Sum").combine).toEqual({ method: "sum" });
+    expect(resolveSpec(base).combine).toEqual({ method: "sum", measure: false });
+    expect(resolved("sum").combine).toEqual({ method: "sum", measure: false });
+    expect(resolved({ method: "sum" }).combine).toEqual({ method: "sum", measure: false });
+    expect(resolved("Sum").combine).toEqual({ method: "sum", measure: false });
   });
 
   it.each([...COMBINE_METHODS.keys()])("a spec of %s as it is stored is read as the same", (name) => {
@@ -40,6 +41,8 @@ describe("combine", () => {
       expect(Object.keys(method.settings)).not.toEqual(expect.arrayContaining(["method", "features"]));
       expect(method.doc).not.toMatch(/[.]$/);
       expect(combinationOf(resolved(method.name)) === undefined).toBe(method.weights === undefined);
+      const measured = combinationOf(resolved({ method: "sum", measure: true }));
+      expect(measured?.combiner).toBe(sum.measured);
       expect(combinationOf(resolved(method.name, { tasks: ["a"] }))).toBeUndefined();
     },
   );
@@ -65,7 +68,28 @@ describe("combine", () => {
     const { combine: _, ...older } = spec;
     expect(changedKeys(older, spec)).toEqual([]);
     const changed = changedKeys({ ...spec, combine: { method: "other", c: 1 } }, spec);
-    expect(changed.map(({ key }) => key)).toEqual(["combine.method", "combine.c"]);
+    expect(changed.map(({ key }) => key)).toEqual(["combine.method", "combine.c", "combine.measure"]);
+  });
+
+  it("sum is measured where it is asked for", () => {
+    expect(combinationOf(resolved({ method: "sum", measure: true }))?.combiner).toBe(sum.measured);
+    expect(sum.measured).toBeDefined();
+  });
+
+  it("at the features needs whole batches", () => {
+    const faults = faultsOf(() => resolved({ method: "upgrad", features: true }, { accumulate: 2 }));
+    expect(faults.map(({ at }) => at?.path)).toEqual(["combine.features"]);
+    expect(faults[0]?.message).toMatch(/accumulate 2/);
+    expect(resolved({ method: "upgrad", features: true }).combine.features).toBe(true);
+  });
+
+  it.each<[Partial<SpecInput>, RegExp]>([
+    [{ tasks: ["a"] }, /there is a single task, so mgda is sum/],
+    [{ train_fcn: false }, /nothing trained is shared, so mgda is sum/],
+  ])("warns where there is nothing to combine: %o", (more, message) => {
+    expect(specWarnings(resolved("mgda", more))).toEqual(
+      expect.arrayContaining([expect.stringMatching(message)]),
+    );
   });
 
   it("says nothing of sum where nothing is shared", () => {

@@ -55,7 +55,7 @@ describe("a good spec", () => {
       warmup: null,
       one_cycle: false,
       weight_decay: 0,
-      combine: { method: "sum" },
+      combine: { method: "sum", measure: false },
       clip_norm: null,
       ema: 0,
       layer_lr: 1,

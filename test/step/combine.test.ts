@@ -2,11 +2,31 @@
 // parts, with adaptive weights; on the float64 reference and on ONNX Runtime.
 import { describe, expect, test } from "vitest";
 import type { Combination } from "../../compiler/combine/combiners.ts";
+import { GRADIENT_METHODS } from "../../compiler/combine/gradientMethods.ts";
+import { GraphBuilder } from "../../compiler/ir/builder.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
+import type { Teacher } from "../../compiler/model/distillation.ts";
+import { OPS } from "../../compiler/ops/table.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
+import { LOSS_SCALE } from "../../compiler/step/lossScaling.ts";
 import { stepDraws } from "../../runtime/train/microBatch.ts";
-import { GRAD_APPLY, GRADIENT_CHECK, MICRO_BATCHES, SUM_ORDER_FLOAT32 } from "../tolerances.ts";
+import { randomFrom } from "../ops/sampleGraph.ts";
+import { GRAD_APPLY, GRADIENT_CHECK, MICRO_BATCHES, PASS_FLOAT64, SUM_ORDER_FLOAT32 } from "../tolerances.ts";
 import type { TracedBundle } from "../training/tracedGraphs.ts";
+import {
+  ADAPTIVE,
+  compiled,
+  distances,
+  expectedStep,
+  gramOf,
+  hiding,
+  NAMES,
+  RATE,
+  rounding,
+  SPEC,
+  sharedRows,
+  TASKS,
+} from "./combinedSteps.ts";
 import {
   accumulatorsOf,
   compileExperiment,
@@ -19,7 +39,7 @@ import {
   train,
   withoutLabels,
 } from "./experiment.ts";
-import { type GraphRunner, RUNTIMES, type RuntimeName, type Tensors, withRunner } from "./graphRunner.ts";
+import { type GraphRunner, RUNTIMES, type Tensors, withRunner } from "./graphRunner.ts";
 import { relativeDistance, sameBits } from "./tensors.ts";
 import {
   CORRELATED,
@@ -30,66 +50,6 @@ import {
   ONES_FEATURES,
   ORDERED,
 } from "./testCombiners.ts";
-
-const TASKS = { a: 3, b: 2, c: 4 };
-const NAMES = Object.keys(TASKS);
-const SPEC: Partial<SpecInput> = { shared_layers: [4, "r"], task_layers: [3], optimizer: "momentum" };
-const ADAPTIVE: Partial<SpecInput> = { ...SPEC, task_weights: "adaptive", weight_decay: 0.01 };
-const RATE = 0.1;
-
-function compiled(spec: Partial<SpecInput>, combination: Combination | undefined): TracedBundle {
-  return compileExperiment(spec, TASKS, undefined, "cpu", { combination });
-}
-
-/** The rows of a tensor stacked over tasks. */
-function rowsOf({ shape, data }: NDArray): Float64Array[] {
-  const [count = 1] = shape;
-  const size = data.length / count;
-  return Array.from({ length: count }, (_, i) => data.slice(i * size, (i + 1) * size));
-}
-
-/** Gradients of the shared parameters by name, a row for each task. */
-function sharedRows(gradients: Tensors): Map<string, Float64Array[]> {
-  const byTask = [...gradients].filter(([name]) => name.endsWith("/tasks"));
-  return new Map(byTask.map(([name, tensor]) => [name.replace(/\/tasks$/, ""), rowsOf(tensor)]));
-}
-
-function gramOf(shared: ReadonlyMap<string, readonly Float64Array[]>): number[][] {
-  const dot = (x: Float64Array, y: Float64Array) =>
-    x.reduce((sum, number, i) => sum + number * (y[i] ?? 0), 0);
-  return NAMES.map((_, i) =>
-    NAMES.map((_, j) => [...shared.values()].reduce((sum, rows) => sum + dot(rows[i]!, rows[j]!), 0)),
-  );
-}
-
-function weighed(rows: readonly Float64Array[], weights: readonly number[]): Float64Array {
-  return Float64Array.from(rows[0]!, (_, i) => rows.reduce((sum, row, t) => sum + weights[t]! * row[i]!, 0));
-}
-
-/** What plain gradient descent makes of the shared parameters, from their gradients by task. */
-function expectedStep(state: Tensors, gradients: Tensors, weights: readonly number[], decay = 0): Tensors {
-  return new Map(
-    [...sharedRows(gradients)].map(([name, rows]) => {
-      const before = tensorOf(state, name);
-      const combined = weighed(rows, weights);
-      const rate = (value: number) => (name.endsWith("kernel") ? decay * value : 0);
-      const data = before.data.map((value, i) => value - RATE * (combined[i]! + rate(value)));
-      return [name, { ...before, data }];
-    }),
-  );
-}
-
-function distances(actual: Tensors, expected: Tensors): number {
-  return Math.max(...[...expected].map(([name, { data }]) => relativeDistance(actual.get(name)?.data, data)));
-}
-
-function rounding(runtime: RuntimeName): number {
-  return runtime === "ONNX Runtime" ? MICRO_BATCHES : SUM_ORDER_FLOAT32;
-}
-
-function hiding(batch: Tensors, tasks: readonly string[]): Tensors {
-  return tasks.reduce((left, task) => withoutLabels(left, task), batch);
-}
 
 /** The mean of the labelled rows' losses of a task, in float64, with the state as given. */
 function lossOf(
@@ -223,6 +183,127 @@ describe.each(RUNTIMES)("on %s", (runtime) => {
     });
   });
 });
+
+describe.each(RUNTIMES)("with a teacher, on %s", (runtime) => {
+  test("distillation is no task's gradient, and is added to the combined one", () => {
+    const spec: Partial<SpecInput> = { ...SPEC, teacher: "teacher.onnx", distill_weight: 2 };
+    const byTask = compiledWith(spec, CORRELATED);
+    const state = initialState(byTask.bundle);
+    const batch = withoutLabels(randomBatch(byTask.bundle, "taught"), "c");
+    withRunner(runtime, byTask, (run) => {
+      const gradients = gradientsOf(run, byTask.bundle, state, batch);
+      const outputs = train(run, byTask.bundle, state, batch, RATE);
+      const shared = sharedRows(gradients);
+      const weights = correlatedWeights(gramOf(shared), [true, true, false]);
+      expect(tensorOf(outputs, "gradient_weights").data[2]).toBe(0);
+      const without = expectedStep(state, gradients, weights);
+      const expected = new Map(
+        [...without].map(([name, tensor]) => {
+          const rest = tensorOf(gradients, name).data;
+          expect(rest.some((value) => value !== 0)).toBe(true);
+          return [name, { ...tensor, data: tensor.data.map((value, i) => value - RATE * rest[i]!) }];
+        }),
+      );
+      expect(expected.size).toBe(shared.size);
+      expect(distances(nextState(state, outputs), expected)).toBeLessThan(rounding(runtime));
+    });
+    const steps = [undefined, ONES, ONES_FEATURES].map((combination) => {
+      const traced = compiledWith(spec, combination);
+      return withRunner(runtime, traced, (run) =>
+        nextState(state, train(run, traced.bundle, state, batch, RATE)),
+      );
+    });
+    for (const step of steps.slice(1)) expect(distances(step, steps[0]!)).toBeLessThan(rounding(runtime));
+  });
+});
+
+/** With a teacher of one dense layer on the first pixel, which knows tasks a and b. */
+function compiledWith(spec: Partial<SpecInput>, combination: Combination | undefined): TracedBundle {
+  return compileExperiment(spec, TASKS, undefined, "cpu", { combination, teacher: teacher() });
+}
+
+function teacher(): Teacher {
+  const b = new GraphBuilder("teacher", OPS);
+  const image = b.input("image", "float32", ["N", 3, 6, 6]);
+  const pixels = b.emit("ReduceMean", [image, b.ints([2, 3])], { keepdims: 0 });
+  const outputs = (["a", "b"] as const).map((task) => {
+    const random = randomFrom(`teacher ${task}`);
+    const data = Float64Array.from({ length: 3 * TASKS[task] }, () => 4 * random() - 2);
+    const kernel = b.constant({ dtype: "float32", shape: [3, TASKS[task]], data });
+    b.output(task, b.emit("Softmax", [b.emit("MatMul", [pixels, kernel])], { axis: 1 }));
+    return [task, task] as const;
+  });
+  return { graph: b.build(), layout: "NCHW", outputs: new Map(outputs), hash: "" };
+}
+
+describe("in float16 with a scaled loss", () => {
+  const spec: Partial<SpecInput> = { ...SPEC, precision: "fp16" };
+  const scaled = (state: Tensors, scale: number): Tensors =>
+    new Map(state).set(LOSS_SCALE, { dtype: "float32", shape: [], data: Float64Array.of(scale) });
+  test.each([
+    ["after the gradients", CORRELATED],
+    ["at the features", CORRELATED_FEATURES],
+  ])("the Gram matrix knows no scale: %s", (_, combination) => {
+    const mixed = compileExperiment(spec, TASKS, undefined, "cuda", { combination });
+    const plain = compileExperiment(SPEC, TASKS, undefined, "cuda", { combination });
+    const state = initialState(mixed.bundle);
+    const batch = randomBatch(mixed.bundle, "scaled");
+    const expected = withRunner("the float64 reference", plain, (run) =>
+      train(run, plain.bundle, state, batch, RATE),
+    );
+    const told = new Map(["gram", "gradient_weights"].map((name) => [name, tensorOf(expected, name)]));
+    withRunner("the float64 reference", mixed, (run) => {
+      for (const scale of [1, 2 ** 12, 2 ** 20]) {
+        const outputs = train(run, mixed.bundle, scaled(state, scale), batch, RATE);
+        expect(distances(outputs, told)).toBeLessThan(PASS_FLOAT64);
+        expect(distances(nextState(state, outputs), nextStateOf(state, expected))).toBeLessThan(PASS_FLOAT64);
+      }
+    });
+  });
+
+  test("a step that overflows is not applied, and says that its Gram matrix is none", () => {
+    const mixed = compileExperiment(spec, TASKS, undefined, "cuda", { combination: CORRELATED });
+    withRunner("ONNX Runtime", mixed, (run) => {
+      const state = scaled(initialState(mixed.bundle), 2 ** 120);
+      const outputs = train(run, mixed.bundle, state, randomBatch(mixed.bundle, "overflow"), RATE);
+      expect(tensorOf(outputs, "gram").data.every(Number.isFinite)).toBe(false);
+      for (const [name, before] of state)
+        if (!name.startsWith("optimizer."))
+          expect(sameBits(outputs.get(`next/${name}`), before), name).toBe(true);
+    });
+  });
+});
+
+/** What a step changes beside the scaling. */
+function nextStateOf(state: Tensors, outputs: Tensors): Tensors {
+  return new Map([...nextState(state, outputs)].filter(([name]) => !name.startsWith("optimizer.")));
+}
+
+test.each(GRADIENT_METHODS.map(({ name }) => name))("a spec of %s is a step by its weights", (combine) => {
+  const traced = compileExperiment({ ...SPEC, combine }, TASKS);
+  withRunner("ONNX Runtime", traced, (run) => {
+    const state: Tensors = new Map([...initialState(traced.bundle), ...ordersOf(traced)]);
+    for (const hidden of [[], ["b"], ["a", "c"]]) {
+      const batch = hiding(randomBatch(traced.bundle, "method"), hidden);
+      const gradients = gradientsOf(run, traced.bundle, state, batch);
+      const outputs = train(run, traced.bundle, state, batch, RATE);
+      const weights = [...tensorOf(outputs, "gradient_weights").data];
+      expect(weights.map((weight) => weight === 0)).toEqual(NAMES.map((task) => hidden.includes(task)));
+      if (hidden.length === 2) expect(weights).toEqual([0, 1, 0]);
+      expect(distances(nextState(state, outputs), expectedStep(state, gradients, weights))).toBeLessThan(
+        MICRO_BATCHES,
+      );
+    }
+  });
+});
+
+/** What the host would draw. */
+function ordersOf({ bundle }: TracedBundle): [string, NDArray][] {
+  return [...stepDraws(bundle.manifest, 7, 0)].map(([name, order]) => [
+    name,
+    { dtype: "int64", shape: [3, 2], data: Float64Array.from(order, Number) },
+  ]);
+}
 
 test("what the host draws is an input of the step that combines, and drawn by seed and step alone", () => {
   const traced = compiled(SPEC, ORDERED);

@@ -6,6 +6,7 @@ import { faultsOf } from "../spec/faultsOf.ts";
 import { accumulatorsOf, compileExperiment, initialState, randomBatch, tensorOf } from "./experiment.ts";
 import { RUNTIMES, type Tensors, withRunner } from "./graphRunner.ts";
 import { sameBits } from "./tensors.ts";
+import { CORRELATED, CORRELATED_FEATURES } from "./testCombiners.ts";
 
 const FROZEN: Partial<SpecInput> = {
   train_fcn: false,
@@ -35,8 +36,13 @@ function zeroSums(bundle: ReturnType<typeof compileExperiment>["bundle"]): Tenso
 }
 
 describe.each(RUNTIMES)("features computed once, on %s", (runtime) => {
-  test.each(["train", "grad", "evaluate"])("%s gives the same bits on them", (graph) => {
-    const traced = compileExperiment(FROZEN, CLASSES);
+  const combinations = [undefined, CORRELATED, CORRELATED_FEATURES];
+  const cases = combinations.flatMap((combination) =>
+    ["train", "grad", "evaluate"].map((graph) => ({ graph, combination })),
+  );
+  test.each(cases)("$graph gives the same bits on them, $combination.combiner.name", (each) => {
+    const { graph, combination } = each;
+    const traced = compileExperiment(FROZEN, CLASSES, undefined, "cpu", { combination });
     const { bundle } = traced;
     withRunner(runtime, traced, (run) => {
       const batch = randomBatch(bundle, "features");
