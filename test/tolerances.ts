@@ -6,6 +6,8 @@
  * away.
  */
 export const DRAW_STANDARD_ERRORS = 4;
+/** K softmax of K <= 40 float64 numbers: some roundings of 1.1e-16 of weights up to 40. */
+export const WEIGHT_FLOAT64 = 1e-12;
 /** Sums of a few float64 numbers below 1, each rounded to 1.1e-16. */
 export const SUM_FLOAT64 = 1e-15;
 /** A whole run in float64 against float64 PyTorch: only the order of sums differs (the bound). */

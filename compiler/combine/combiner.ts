@@ -2,7 +2,7 @@
 // the shared part only their Gram matrix and answers with a weight for each task, so that it is a small graph
 // of its own, whatever the network is.
 import type { GraphBuilder } from "../ir/builder.ts";
-import type { StepDraw } from "../ir/roles.ts";
+import type { StepDraw, TaskWeight } from "../ir/roles.ts";
 import type { Value } from "../ir/types.ts";
 
 /** A number of a method that the spec may give. */
@@ -51,9 +51,16 @@ export interface Combiner extends MethodFacts {
   weights(b: GraphBuilder, inputs: CombineInputs): Value;
 }
 
-/** A method that leaves the gradient that of a sum of losses: no gradient by task is computed. */
+/**
+ * A method that leaves the gradient that of a sum of losses, each with a factor: no gradient by task is
+ * computed. Without `factor` it is the spec's own weight.
+ */
 export interface LinearMethod extends MethodFacts {
   readonly weights?: undefined;
+  /** The formula that the host makes a task's factor by, where it does; `value` is the spec's own weight. */
+  readonly factor?: (value: number, settings: Readonly<Record<string, number>>) => TaskWeight;
+  /** Whether its factors are made of the losses of epochs before, which a state alone does not hold. */
+  readonly readsEarlierLosses?: boolean;
   /** The same by gradients of tasks, where a spec may ask for it to see their Gram matrix. */
   readonly measured?: Combiner;
 }

@@ -125,7 +125,7 @@ export type StepDraw = "task_orders";
 /** Numbers beside the batch, the same for all micro-batches of a logical batch. */
 export type ScalarRole = { readonly role: "scalar" } & (
   | { readonly scalar: "learning_rate"; readonly value: Schedule }
-  | { readonly scalar: "task_weight"; readonly task: string; readonly value: Schedule }
+  | { readonly scalar: "task_weight"; readonly task: string; readonly value: TaskWeight }
   | { readonly scalar: "inverse_count"; readonly task: string; readonly value: InverseCount }
   | { readonly scalar: "class_weights"; readonly task: string; readonly value: ClassWeights }
 );
@@ -161,6 +161,21 @@ interface Decay {
   readonly steps: number;
   readonly warmup: number;
 }
+
+/**
+ * The factor of a task's loss, `value` times, with K tasks of the same formula that take part and e_t of
+ * each:
+ * - constant: 1
+ * - dynamic_average: K e_t / sum(e), e_t = exp(L_1 / L_2 / temperature), with L_1 and L_2 the task's mean
+ *   losses over the last epoch and the one before. Tasks whose ratio is finite take part; 1 for others, and
+ *   for all in the first two epochs
+ * - random_softmax: K e_t / sum(e), e_t = exp(n), n a normal number of the random stream (seed, stream, step,
+ *   place of the task in the list). Tasks with a label in the logical batch take part; 0 for others
+ */
+export type TaskWeight =
+  | { readonly formula: "constant"; readonly value: number }
+  | { readonly formula: "dynamic_average"; readonly value: number; readonly temperature: number }
+  | { readonly formula: "random_softmax"; readonly value: number; readonly stream: string };
 
 /**
  * Of a task in the whole logical batch, 0 where it has no label there:

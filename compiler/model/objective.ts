@@ -1,8 +1,10 @@
 // The loss: that of each task over its labelled rows, weighted and summed. Counts of the whole logical batch
 // come in as `inv_count/<task>` (1 / labelled rows, 0 if none), so that micro-batches and ranks add up
 // exactly.
+
+import { taskFactor } from "../combine/combiners.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
-import type { ClassWeights, InverseCount } from "../ir/roles.ts";
+import type { ClassWeights, InverseCount, TaskWeight } from "../ir/roles.ts";
 import type { Dim, Region, Value } from "../ir/types.ts";
 import { classKey } from "../spec/classKey.ts";
 import type { LabelSpec, StepSpec } from "../spec/schema.ts";
@@ -11,7 +13,8 @@ import { type LossChoices, PLAIN_LOSS, type Task, type TaskLoss } from "../tasks
 import { type Parameter, type ParameterSource, partOfTask } from "./parameters.ts";
 
 /** The keys of a spec that weigh tasks and classes in the loss. */
-export type LossSpec = Pick<StepSpec, "task_weights" | "class_weights" | "max_task_weight">;
+export type LossSpec = Pick<StepSpec, "task_weights" | "class_weights" | "max_task_weight" | "combine"> &
+  Pick<LabelSpec, "tasks">;
 
 /** Start of s = log sigma^2 of an adaptive task weight (patchwork's). */
 export const INITIAL_LOG_VARIANCE = 1.0;
@@ -128,7 +131,7 @@ export function buildObjective(
       const mean = b.mul(objective, inverseCountInput(b, spec, task));
       means.set(task, mean);
       const weight = taskWeight(spec, i);
-      if (weight !== "adaptive") return b.mul(taskWeightInput(b, name, weight), mean);
+      if (weight !== "adaptive") return b.mul(taskWeightInput(b, name, taskFactor(spec, weight)), mean);
       const least = leastLogVariance(spec, certainty);
       const learned = b.emit("Exp", [b.neg(source(b, logVariance(name, least)))]);
       return b.mul(certainty === 1 ? learned : b.mul(learned, b.scalar(certainty)), mean);
@@ -144,8 +147,7 @@ export function taskWeight({ task_weights: weights }: LossSpec, place: number): 
   return weights === "adaptive" ? "adaptive" : (weights?.[place] ?? 1);
 }
 
-function taskWeightInput(b: GraphBuilder, task: string, weight: number): Value {
-  const value = { formula: "constant", value: weight } as const;
+function taskWeightInput(b: GraphBuilder, task: string, value: TaskWeight): Value {
   return b.input(taskWeightName(task), "float32", [], { role: "scalar", scalar: "task_weight", task, value });
 }
 

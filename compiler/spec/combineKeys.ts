@@ -59,6 +59,19 @@ type CombineMap = { readonly method: string } & Readonly<Record<string, string |
 /** The key, which stands behind the weights of tasks. */
 export const COMBINE_KEYS = { combine };
 
+/** What others call it, and what says it here. */
+const OTHER_NAMES: ReadonlyMap<string, string> = new Map([
+  ...["uncertainty", "uw", "kendall", "adaptive"].map(
+    (name) => [name, "weights learned by uncertainty are `task_weights: adaptive`"] as const,
+  ),
+  ...["ew", "equal", "none", "linear"].map((name) => [name, "that is `sum`, the default"] as const),
+]);
+
+/** What to write in place of a method's name that another library has. */
+export function combineHint(name: string): string | undefined {
+  return OTHER_NAMES.get(name.toLowerCase());
+}
+
 /** Which form of the key a map means: that of its method, any where there is no such method. */
 export function combineVariant(value: object): number {
   return 1 + Math.max(0, COMBINE_NAMES.indexOf(methodOf(value)));

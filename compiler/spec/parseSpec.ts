@@ -7,7 +7,7 @@ import { type Fault, type Location, MttcError, suggestName } from "../diagnostic
 import { kindNamed } from "../tasks/openTask.ts";
 import { TASK_KINDS } from "../tasks/taskTable.ts";
 import { AUGMENT_NAMES } from "./augmentKeys.ts";
-import { COMBINE_NAMES, combineKeys, combineVariant, methodIssues } from "./combineKeys.ts";
+import { COMBINE_NAMES, combineHint, combineKeys, combineVariant, methodIssues } from "./combineKeys.ts";
 import { kindKeys, SPLIT_NAMES } from "./labelKeys.ts";
 import { inKnownCase, unknownKeyHint, weightsInOrder } from "./meant.ts";
 import { IMPORTED_FCN_KEYS } from "./networkKeys.ts";
@@ -271,6 +271,8 @@ function issueFaults(key: SpecKey, issue: z.core.$ZodIssue, value: unknown, repo
 /** The nearest of the words that a value may be, for text that is none of them. */
 function meantWord(key: SpecKey, issue: z.core.$ZodIssue, found: unknown): string | undefined {
   if (typeof found !== "string") return undefined;
+  const elsewhere = key === "combine" ? combineHint(found) : undefined;
+  if (elsewhere !== undefined) return elsewhere;
   const hint = suggestName(found, wordsOf(key, issue));
   // Where none is near the words stand in the message already.
   return hint.startsWith("did you mean") ? hint : undefined;

@@ -5,6 +5,7 @@ import { settingColumns } from "../tasks/columnGroups.ts";
 import { kindNamed } from "../tasks/openTask.ts";
 import { uncachedReason } from "./cacheFeatures.ts";
 import { classKey } from "./classKey.ts";
+import { factorFaults } from "./combineRules.ts";
 import { isTrackingUri, sinkOf, TRACKING_URI } from "./logKeys.ts";
 import { probeFaults } from "./probeRules.ts";
 import type { LayerEntry, Spec } from "./schema.ts";
@@ -46,6 +47,7 @@ export function crossFaults(spec: PartialSpec): RuleFault[] {
     ...sizeFaults(spec),
     ...batchFaults(spec),
     ...combineFaults(spec),
+    ...factorFaults(spec),
     ...scheduleFaults(spec),
     ...packFaults(spec),
     ...augmentFaults(spec),

@@ -1,4 +1,5 @@
 // What is legal in a spec but probably not meant: found from the spec alone, before any data is read.
+import { combineTraits } from "../combine/combiners.ts";
 import type { LayerEntry, Spec } from "./schema.ts";
 import { placeLayers } from "./specRules.ts";
 
@@ -34,7 +35,9 @@ export function specWarnings(spec: Spec, ranks = 1): string[] {
   }
   if (spec.combine.method !== "sum" && (spec.tasks.length === 1 || !sharesTraining)) {
     const why = spec.tasks.length === 1 ? "there is a single task" : "nothing trained is shared";
-    warnings.push(`combine: ${why}, so ${spec.combine.method} is sum`);
+    const rescales = spec.tasks.length > 1 && combineTraits(spec.combine).weighsLosses;
+    const what = rescales ? "can only rescale the heads' learning rates" : "is sum";
+    warnings.push(`combine: ${why}, so ${spec.combine.method} ${what}`);
   }
   if (Array.isArray(spec.task_weights)) {
     for (const [index, weight] of spec.task_weights.entries()) {

@@ -2,6 +2,7 @@
 // the tasks' kinds by name; no kind is known here.
 import { figureOf } from "../../compiler/tasks/report.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
+import { combineWeightName } from "../logs/gradientFigures.ts";
 import type { EpochReport } from "../train/events.ts";
 import { BASELINE, type ChartLine, lookOf, TRAIN, VALIDATION } from "./charts.ts";
 
@@ -94,10 +95,16 @@ export function runCurves(
     "factor of each task's loss",
     ({ name }, report) => report.taskWeights[name],
   );
+  const combined = each(
+    "weights of the combination",
+    "what each task's gradient or loss was multiplied with, mean over the epoch's steps",
+    ({ name }, { scalars }) => scalars?.[combineWeightName(name)],
+  );
   const isWeighted = weights.lines.some(({ points }) => points.some(([, weight]) => weight !== 1));
   return [
     gainCurves(history, tasks),
     ...(isWeighted ? [weights] : []),
+    combined,
     ...scalarCurves(history),
     one("speed", (report) => imagesPerSecond(report, batchSize), "images per second of training"),
     one("waiting for images", ({ waitShare }) => 100 * waitShare, "percent of the epoch's time"),
@@ -144,11 +151,12 @@ function gainCurves(history: readonly EpochReport[], tasks: readonly ReportedTas
 }
 
 /** Scalars that have charts of their own, or none. */
-const SHOWN_ELSEWHERE = /^(gain(\/|$)|images_per_second$|wait_share$|weight\/)/;
+const SHOWN_ELSEWHERE =
+  /^(gain(\/|$)|images_per_second$|wait_share$|weight\/|cosine\/|gradient_norm\/|combine_weight\/)/;
 /** What scalars of the usual names are called. */
 const TITLES: Readonly<Record<string, readonly [title: string, note?: string]>> = {
   lr: ["learning rate", "at the end of the epoch"],
-  "train/loss": ["total loss", "what training minimises"],
+  "train/loss": ["total loss", "the tasks' by their weights, and what is added to them"],
   "train/weight_decay": ["weight decay", "its part of the total loss"],
   "train/distillation": ["distillation", "its part of the total loss"],
 };

@@ -3,6 +3,7 @@
 // kind at once, before anything is written.
 import { isDeepStrictEqual } from "node:util";
 import type { Manifest, StateEntry } from "../../compiler/bundle/manifest.ts";
+import { combineTraits } from "../../compiler/combine/combiners.ts";
 import { type ErrorCode, type Fault, MttcError, nearestName } from "../../compiler/diagnostics.ts";
 import { openTasks } from "../../compiler/tasks/openTask.ts";
 import type { Task, TaskDescription } from "../../compiler/tasks/task.ts";
@@ -44,6 +45,7 @@ export class Adoption {
   static of(state: ForeignState, experiment: Experiment, epochs: number | undefined): Adoption {
     const { origin, file } = state;
     refuseNoEpochs(state, epochs);
+    refuseEarlierLosses(state, experiment);
     if (!origin) return new Adoption(state, experiment, epochs);
     const { values } = withHint(() => settleSpec(resumption(state, experiment), experiment.given));
     const spec = { ...experiment.spec, ...values };
@@ -193,6 +195,17 @@ function refuseNoEpochs({ origin, file }: ForeignState, epochs: number | undefin
       : "the file does not say how far it was trained",
     at: { file },
     ...(origin ? {} : { hint: "--epoch N (API: epoch) says how many epochs are finished" }),
+  });
+}
+
+/** The losses of its epochs are part of what such a run goes on with, and no state has them. */
+function refuseEarlierLosses({ file }: ForeignState, { spec }: Experiment): void {
+  if (!combineTraits(spec.combine).readsEarlierLosses) return;
+  throw new MttcError({
+    code: "E_CKPT_MISMATCH",
+    message: `${spec.combine.method} weighs losses by those of the epochs before, which no such file holds`,
+    at: { file, path: "combine" },
+    hint: "train it with mttc, or with another method",
   });
 }
 

@@ -18,11 +18,13 @@ import { type BatchSpec, epochOrder } from "../labels/sampler.ts";
 import {
   countLabelled,
   gatherLabels,
+  hasLabel,
   type LabelTensor,
   labelTensor,
   type TaskLabels,
 } from "../labels/taskLabels.ts";
 import { countedTasks, type MicroBatch, masksOf, type StepScalars, stepDraws } from "./microBatch.ts";
+import { TaskWeights, type WeightSources } from "./taskWeights.ts";
 
 /** What the batches of an epoch are made of; a training session has all of it. */
 export interface EpochSources {
@@ -65,12 +67,20 @@ export class EpochBatches implements AsyncDisposable {
   readonly #counted: ReadonlySet<string>;
   readonly #loader: BatchLoader | FeatureBatches;
   readonly #schedule: Schedule;
+  readonly #weights: TaskWeights;
   #following: number;
   #ahead: Preparation | undefined;
 
-  constructor(sources: EpochSources, epoch: number, startStep: number) {
+  /** `history`: the finished epochs, where weights of tasks are made of their losses. */
+  constructor(
+    sources: EpochSources,
+    epoch: number,
+    startStep: number,
+    history: WeightSources["history"] = [],
+  ) {
     const { spec } = sources.experiment;
     const { train } = sources.labels;
+    this.#weights = new TaskWeights(sources.manifest, { seed: spec.seed, epoch, history });
     this.#sources = sources;
     this.#epoch = epoch;
     this.#labels = labelsByTask(train);
@@ -119,11 +129,13 @@ export class EpochBatches implements AsyncDisposable {
     const counts = new Map<string, number>();
     for (const [task, labels] of this.#labels)
       if (this.#counted.has(task)) counts.set(task, countLabelled(labels, rows, classWeights.get(task)));
-    const weights = this.#sources.manifest.tasks.flatMap(({ name, weight }) =>
-      weight === "adaptive" ? [] : [[name, weight] as const],
-    );
+    const weightFactors = this.#weights.factors(ofRun, (task) => {
+      const labels = this.#labels.get(task);
+      return labels !== undefined && rows.some((row) => hasLabel(labels, row));
+    });
+    const taskWeights = this.#weights.weights(weightFactors);
     const draws = stepDraws(this.#sources.manifest, spec.seed, ofRun);
-    return { learningRate, taskWeights: new Map(weights), counts, classWeights, draws };
+    return { learningRate, taskWeights, weightFactors, counts, classWeights, draws };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -2,12 +2,15 @@
 // one micro-batch, the next is read; a device with memory of its own is given it meanwhile, and the one after
 // it is read. Everything is a pure function of (seed, epoch, step), so an epoch may begin in its middle.
 import type { TaskSums } from "../../compiler/tasks/report.ts";
+import { type FigureSums, GradientFigures } from "../logs/gradientFigures.ts";
+import { isEntryDue } from "../logs/stepMeans.ts";
 import { batchesPerEpoch } from "../tables/rowOrder.ts";
 import { type LastCheckpoint, refuseLosses } from "./divergence.ts";
 import { EpochBatches, type EpochSources } from "./epochBatches.ts";
 import type { StepEvent } from "./events.ts";
 import { type Taken, takeMicroBatch } from "./stepTaking.ts";
 import type { StepFigures } from "./stepWeights.ts";
+import type { WeightSources } from "./taskWeights.ts";
 import type { TrainingDevice } from "./trainingDevice.ts";
 import type { WeightWatch } from "./weightWatch.ts";
 
@@ -19,6 +22,8 @@ export interface EpochState {
   readonly seconds: number;
   /** Seconds of these in which the device had no input. */
   readonly waitedSeconds: number;
+  /** Sums of what steps told of their tasks' gradients; absent in checkpoints of earlier versions. */
+  readonly gradients?: FigureSums | undefined;
 }
 
 export const FRESH_EPOCH: EpochState = { step: 0, sums: {}, seconds: 0, waitedSeconds: 0 };
@@ -41,10 +46,14 @@ export interface EpochOptions {
   readonly plannedSteps: number;
   readonly signal?: AbortSignal | undefined;
   readonly onStep: (event: StepEvent) => void;
+  /** The finished epochs, where weights of tasks are made of their losses. */
+  readonly history?: WeightSources["history"];
   /** Looks at the learned weights of tasks. */
   readonly weights?: WeightWatch;
   /** Further figures of a step. */
   readonly figures?: StepFigures | undefined;
+  /** Steps between two entries of the log by step; none where it is 0 or absent. */
+  readonly logEvery?: number;
   /** The newest checkpoint, for messages. */
   readonly last?: LastCheckpoint;
 }
@@ -59,9 +68,11 @@ export async function trainEpoch(sources: EpochRun, options: EpochOptions): Prom
   const { epoch, start, signal, last } = options;
   const began = performance.now();
   sources.leader?.beginEpoch(epoch, start.step);
-  await using batches = new EpochBatches(sources, epoch, start.step);
+  await using batches = new EpochBatches(sources, epoch, start.step, options.history);
   const { steps } = batches;
   const sums = new Map(Object.entries(start.sums));
+  const names = sources.manifest.tasks.map(({ name }) => name);
+  const gradients = new GradientFigures(names, start.gradients);
   let step = start.step;
   let upcoming = await batches.next();
   // Only while the device has nothing to do: reading behind its back costs no time.
@@ -79,16 +90,18 @@ export async function trainEpoch(sources: EpochRun, options: EpochOptions): Prom
     }
     await device.finishStep(scalars);
     step += 1;
+    gradients.add({ weights: scalars.weightFactors });
     await options.weights?.afterStep(device, { epoch, step, last });
     const seconds = (performance.now() - began) / 1000;
     const imagesPerSecond = ((step - start.step) * spec.batch_size) / seconds;
     const { learningRate } = scalars;
     const losses = meanLosses(sums);
-    const figures = await options.figures?.(device, step, steps);
+    const entry = isEntryDue(step, steps, options.logEvery ?? 0) ? gradients.takeEntry() : {};
+    const figures = { ...(await options.figures?.(device, step, steps)), ...entry };
     options.onStep({
       ...{ epoch, step, steps, losses, imagesPerSecond, learningRate },
       sums: Object.fromEntries(sums),
-      ...(figures ? { scalars: figures } : {}),
+      ...(Object.keys(figures).length > 0 ? { scalars: figures } : {}),
     });
   }
   return {
@@ -96,6 +109,7 @@ export async function trainEpoch(sources: EpochRun, options: EpochOptions): Prom
     sums: Object.fromEntries(sums),
     seconds: start.seconds + (performance.now() - began) / 1000,
     waitedSeconds: start.waitedSeconds + waitedMs / 1000,
+    gradients: gradients.sums,
   };
 }
 

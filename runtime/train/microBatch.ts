@@ -31,6 +31,8 @@ export interface StepScalars {
   readonly learningRate: number;
   /** Used where weights are not learned. */
   readonly taskWeights: ReadonlyMap<string, number>;
+  /** What a formula made of weights, of the tasks that took part; for logs. */
+  readonly weightFactors?: ReadonlyMap<string, number>;
   /** Labelled rows of the whole logical batch, of the tasks whose graphs take that (countedTasks). */
   readonly counts: ReadonlyMap<string, number>;
   /** Weights of the classes, [classes], where the spec has any; `counts` then holds sums of weights. */

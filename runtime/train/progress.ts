@@ -40,6 +40,7 @@ const progressSchema = z.object({
     step: z.int().nonnegative(),
     sums: z.record(z.string(), z.record(z.string(), sum).transform(withNames)),
     ...{ seconds: sum, waitedSeconds: sum },
+    gradients: z.record(z.string(), z.tuple([z.number(), z.number()])).optional(),
   }),
   plannedSteps: z.int().positive().optional(),
 });

@@ -4,6 +4,7 @@ import { basename, join } from "node:path";
 import type { StoredTensor } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { evaluateRows } from "../infer/scoring.ts";
+import { meansOf } from "../logs/gradientFigures.ts";
 import { appendLog, reconcileLog } from "../logs/runLog.ts";
 import type { EpochProbes } from "../probes/epochProbes.ts";
 import { loadNewestCheckpoint } from "../runs/checkpoints.ts";
@@ -184,11 +185,13 @@ export class TrainingLoop {
     const state = await trainEpoch(session, {
       epoch,
       start: this.#epochState,
+      history: this.#history,
       plannedSteps: this.#schedule.plannedSteps,
       signal: signal ? AbortSignal.any([signal, failed]) : failed,
       onStep: (event) => this.#events.emit("step", event),
       weights: this.#watchWeights(session),
       figures: isLogged ? learnedWeights(session.manifest, logEvery) : undefined,
+      logEvery,
       last,
     });
     this.#epochState = state;
@@ -207,6 +210,7 @@ export class TrainingLoop {
       lr: this.#schedule.rateOfEpoch(scheduled(session), epoch),
       ...speedScalars(state, spec.batch_size),
       ...decayScalars(spec, session.manifest, tensors),
+      ...meansOf(state.gradients ?? {}),
       ...probed,
     };
     const report = await epochReport(session, { epoch, state, evaluation, scalars, spec });

@@ -61,6 +61,7 @@ describe("the contract", () => {
       ),
       compileExperiment({ warmup: 3, optimizer: "lars" }, CLASSES),
       compileExperiment({}, { a: 3, b: 2, c: 2 }, undefined, "cpu", { combination: ORDERED }),
+      ...(["dwa", "rlw"] as const).map((combine) => compileExperiment({ combine }, CLASSES)),
       {
         bundle: compile(NUMBER_SPEC, [{ task: "n", kind: "number", mean: [2], deviation: [3], loss: "l2" }]),
       },
@@ -77,6 +78,8 @@ describe("the contract", () => {
       "average",
       "cosine_restarts",
       "one_cycle",
+      "dynamic_average",
+      "random_softmax",
       "features",
       "purpose",
       "replaces",

@@ -2,10 +2,12 @@
 // give for some inputs, as tables in Markdown. A driver in another language is checked against them.
 import { AUGMENT_OPERATIONS } from "../../compiler/augment/augmentTable.ts";
 import { hashName, philox4x32 } from "../../compiler/codec/philox.ts";
+import { dynamicAverage, randomSoftmax } from "../../compiler/combine/lossWeights.ts";
 import { AUGMENT_KEYS, AUGMENT_NAMES, type AugmentName } from "../../compiler/spec/augmentKeys.ts";
 import { learningRateAt, type ScheduleSpec, scheduleOf } from "../../compiler/step/schedules.ts";
 import { drawAugmentRows } from "../../runtime/augment/augmentRows.ts";
 import { drawDropoutMask } from "../../runtime/draws/dropoutMasks.ts";
+import { normalNumber } from "../../runtime/draws/normalNumbers.ts";
 import { RandomStream } from "../../runtime/draws/randomStream.ts";
 import { drawTaskOrders } from "../../runtime/draws/taskOrders.ts";
 import { epochOrder, sampleProbabilities } from "../../runtime/labels/sampler.ts";
@@ -15,6 +17,7 @@ import type { TaskLabels } from "../../runtime/labels/taskLabels.ts";
 export function contractVectors(): Readonly<Record<string, string>> {
   return {
     schedules: scheduleTable(),
+    weights: weightTable(),
     streams: [philoxTable(), hashTable(), streamTable()].join("\n\n"),
     order: orderTables(),
     masks: maskTable(),
@@ -147,6 +150,30 @@ function scheduleTable(): string {
     return [`\`${JSON.stringify(schedule)}\``, rates.map(Number).join(" ")];
   });
   return `Rates of s = 0 to 13 in nine digits, in a run of 8 steps:\n\n${table(["`value`", "rates"], rows)}`;
+}
+
+/** Factors of three tasks, of which one may take no part. */
+function weightTable(): string {
+  const losses = new Map([
+    ["a", { last: 0.9, before: 1 }],
+    ["b", { last: 0.6, before: 1.2 }],
+    ["c", { last: 0.3, before: 0.4 }],
+  ]);
+  const averages = (of: typeof losses): string => [...dynamicAverage(of, 2).values()].map(shortest).join(" ");
+  const draws = (step: number, places: readonly number[]): string => {
+    const drawn = new Map(places.map((t) => [String(t), normalNumber(7, "combine rlw", step, t)]));
+    const factors = randomSoftmax(drawn);
+    return [0, 1, 2].map((t) => shortest(factors.get(String(t)) ?? 0)).join(" ");
+  };
+  const unknown = new Map(losses).set("b", { last: Number.NaN, before: 1.2 });
+  const rows = [
+    ["`dynamic_average`", "`temperature` 2; L_1 0.9 0.6 0.3, L_2 1 1.2 0.4", averages(losses)],
+    ["`dynamic_average`", "the same, L_1 of the second is no number", averages(unknown)],
+    ["`random_softmax`", "seed 7, `stream` `combine rlw`, s 0", draws(0, [0, 1, 2])],
+    ["`random_softmax`", "the same, s 41", draws(41, [0, 1, 2])],
+    ["`random_softmax`", "the same, the second has no label in the batch", draws(41, [0, 2])],
+  ];
+  return `Factors of three tasks in nine digits:\n\n${table(["`formula`", "given", "factors"], rows)}`;
 }
 
 const SIZE = { height: 40, width: 48, channels: 3 };

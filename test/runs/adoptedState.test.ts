@@ -181,6 +181,10 @@ const REFUSED: Readonly<Record<string, Refused>> = {
     spec: (text) => `${text}lr: 0.5\nseed: 3\n`,
     said: /: lr, seed \[E_CKPT_MISMATCH\]\n.*lr: was 0.001, is 0.5.*\n.*seed: was 0, is 3.*\n {2}adopt it/,
   },
+  "whose losses would be weighed by those of epochs that it does not know": {
+    spec: (text) => text.replace("task_weights: adaptive", "combine: dwa"),
+    said: /: combine: dwa weighs losses by those of the epochs before.*\[E_CKPT_MISMATCH\]\n {2}train it/,
+  },
   "of another network": {
     spec: (text) => text.replace("shared_layers: [6]", "shared_layers: [7]"),
     said: /shared_layers \[E_CKPT_MISMATCH\]/,

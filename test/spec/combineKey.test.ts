@@ -63,6 +63,34 @@ describe("combine", () => {
     expect(faults.flatMap(({ hint = "" }) => (hint.startsWith("did you mean") ? [hint] : []))).toEqual(hints);
   });
 
+  it.each([
+    ["uncertainty", "weights learned by uncertainty are `task_weights: adaptive`"],
+    [{ method: "UW" }, "weights learned by uncertainty are `task_weights: adaptive`"],
+    ["ew", "that is `sum`, the default"],
+  ])("%j, which others have, is told what it is here", (combine, hint) => {
+    const faults = faultsOf(() => resolved(combine));
+    expect(faults.map((fault) => fault.hint)).toEqual([hint]);
+  });
+
+  it.each(["dwa", "rlw"])("%s beside learned weights is refused, beside fixed ones not", (method) => {
+    const faults = faultsOf(() => resolved(method, { task_weights: "adaptive" }));
+    expect(faults.map(({ at, hint }) => [at?.path, hint])).toEqual([["combine", "leave one of them out"]]);
+    expect(faults[0]?.message).toContain(`${method} weighs the losses`);
+    expect(resolved(method, { task_weights: [1, 2] }).combine.method).toBe(method);
+    expect(resolved("sum", { task_weights: "adaptive" }).combine.method).toBe("sum");
+  });
+
+  it("of factors that can do nothing but rescale, or nothing, it is told", () => {
+    const told = (more: Partial<SpecInput>): string[] =>
+      specWarnings(resolved("dwa", more)).filter((warning) => warning.startsWith("combine"));
+    expect(told({})).toEqual([]);
+    expect(told({ tasks: ["a"] })).toEqual(["combine: there is a single task, so dwa is sum"]);
+    const frozen = { train_fcn: false, shared_layers: [] };
+    expect(told(frozen)).toEqual([
+      "combine: nothing trained is shared, so dwa can only rescale the heads' learning rates",
+    ]);
+  });
+
   it("decides what training computes; a run of before the key goes on with sum", () => {
     const spec = resolved("sum");
     const { combine: _, ...older } = spec;

@@ -46,6 +46,15 @@ const BUNDLE_FAULTS: readonly TrainerFault[] = [
   inputFault("an unknown formula of a rate", /magic/, "scalar", (input) => {
     return input.scalar === "learning_rate" ? { ...input, value: { formula: "magic", value: 1 } } : input;
   }),
+  inputFault(
+    "a task's weight of a formula that no trainer here has",
+    /dynamic_average/,
+    "scalar",
+    (input) => {
+      const value = { formula: "dynamic_average", value: 1, temperature: 2 };
+      return input.scalar === "task_weight" ? { ...input, value } : input;
+    },
+  ),
   inputFault("an unknown formula of a count", /magic/, "scalar", (input) => {
     return input.scalar === "inverse_count" ? { ...input, value: { formula: "magic" } } : input;
   }),
