@@ -103,6 +103,8 @@ export const MICRO_BATCHES = 1e-5;
  */
 export const SUM_ORDER_FLOAT32 = 1e-6;
 /** The same in float64. */
+/** Gradients of several processes summed, beside those of one: other orders, through several norms. */
+export const RANKS_FLOAT32 = 1e-5;
 export const SUM_ORDER_FLOAT64 = 1e-12;
 /** Reference numbers that are given with nine digits after the point. */
 export const REFERENCE_DIGITS = 1e-9;

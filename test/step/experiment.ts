@@ -92,7 +92,7 @@ const weightOf = (label: number): number => 0.5 + label;
  * Scalars of a step: learning rate, fixed task weights, 1 / labelled rows of the whole batch; with class
  * weights those too, and 1 / the sum of the rows' weights.
  */
-export function scalarsOf({ manifest }: Bundle, batch: Batch, learningRate: number): Map<string, NDArray> {
+function scalarsOf({ manifest }: Bundle, batch: Batch, learningRate: number): Map<string, NDArray> {
   const scalar = (value: number): NDArray => ({ dtype: "float32", shape: [], data: Float64Array.of(value) });
   const scalars = new Map([["learning_rate", scalar(learningRate)]]);
   const inputs = manifest.graphs.train?.inputs ?? [];
@@ -144,6 +144,23 @@ export function gradientsOf(
 /** `<parameter>`, or `<parameter>/tasks` where gradients are summed by task. */
 function ofAccumulator(name: string): string {
   return name.replace(/^accumulated\//, "");
+}
+
+/**
+ * All that grad takes beside rows of the batch; accumulators are zeros. `single` is the same model for one
+ * process.
+ */
+export function gradFeeds(
+  traced: TracedBundle,
+  single: TracedBundle,
+  batch: Batch,
+  state: Tensors,
+): Map<string, NDArray> {
+  const sums = accumulatorsOf(traced.bundle).map(({ name, shape }): [string, NDArray] => {
+    const count = shape.reduce((product, dim) => product * dim, 1);
+    return [name, { dtype: "float32", shape, data: new Float64Array(count) }];
+  });
+  return new Map([...state, ...scalarsOf(single.bundle, batch, 0), ...sums]);
 }
 
 /** What grad adds gradients to. */

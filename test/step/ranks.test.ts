@@ -1,6 +1,7 @@
 // Several processes that train one model, each on its share of the rows: what compile() makes for them, and
 // that together they compute what one process does.
 import { describe, expect, test } from "vitest";
+import { appendGradients } from "../../compiler/autodiff/reverse.ts";
 import {
   accumulates,
   BUNDLE_VERSION,
@@ -9,41 +10,44 @@ import {
 } from "../../compiler/bundle/manifest.ts";
 import { compile } from "../../compiler/compile.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
-import { interpretTogether } from "../../compiler/ir/interpret.ts";
+import { GraphBuilder } from "../../compiler/ir/builder.ts";
+import { interpret, interpretTogether } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
+import type { Value } from "../../compiler/ir/types.ts";
+import { range } from "../../compiler/ops/axes.ts";
+import { OPS } from "../../compiler/ops/table.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
 import { parseManifest } from "../../runtime/runs/manifestReading.ts";
 import { countedTasks, stepGraph } from "../../runtime/train/microBatch.ts";
-import { SUM_ORDER_FLOAT64 } from "../tolerances.ts";
+import { assertClose } from "../assertClose.ts";
+import { GRADIENT_CHECK, SUM_ORDER_FLOAT64 } from "../tolerances.ts";
 import { numberedClasses, type TracedBundle } from "../training/tracedGraphs.ts";
 import {
-  accumulatorsOf,
   type Batch,
   compileExperiment,
+  gradFeeds,
   gradientsOf,
   initialState,
   microBatches,
   nextState,
   randomBatch,
-  scalarsOf,
   tensorOf,
   train,
 } from "./experiment.ts";
 import { type Tensors, withRunner } from "./graphRunner.ts";
-import { relativeDistance } from "./tensors.ts";
+import { randomFeeds } from "./randomFeeds.ts";
+import { relativeDistance, sameBits } from "./tensors.ts";
 
 const CLASSES = { a: 3, b: 2 };
 const RATE = 0.01;
 
+type Feeds = Map<string, NDArray>;
+
 /** What the processes give together, each from its rows of the batch: outputs of grad by rank. */
 function together(ranked: TracedBundle, single: TracedBundle, batch: Batch, stage: string, state: Tensors) {
   const { ranks = 1 } = ranked.bundle.manifest;
-  const sums = accumulatorsOf(ranked.bundle).map(({ name, shape }): [string, NDArray] => {
-    const count = shape.reduce((product, dim) => product * dim, 1);
-    return [name, { dtype: "float32", shape, data: new Float64Array(count) }];
-  });
-  const shared = [...state, ...scalarsOf(single.bundle, batch, RATE), ...sums];
+  const shared = gradFeeds(ranked, single, batch, state);
   const graph = ranked.stages.get(stage)!;
   return interpretTogether(
     graph,
@@ -159,4 +163,118 @@ describe("several processes compute what one does, on the float64 reference", ()
         }
     }
   });
+});
+
+describe("without sync_batchnorm each process normalises by its own images", () => {
+  const spec: Partial<SpecInput> = {
+    batchnorm: true,
+    batch_size: 8,
+    sync_batchnorm: false,
+    shared_layers: [3],
+  };
+  const RANKS = 4;
+
+  test("as micro-batches are normalised, and running statistics go towards the mean of all", () => {
+    const single = compileExperiment(spec, CLASSES);
+    // The same, but for the number of rows that grad takes at once.
+    const parts = compileExperiment({ ...spec, accumulate: RANKS }, CLASSES);
+    const ranked = compileExperiment(spec, CLASSES, undefined, "cpu", { ranks: RANKS });
+    const batch = randomBatch(single.bundle, "own norms");
+    const state = initialState(single.bundle);
+    const expected = withRunner("the float64 reference", parts, (run) =>
+      gradientsOf(run, parts.bundle, state, batch, RANKS),
+    );
+    const found = together(ranked, single, batch, "grad/5-final", state);
+    for (const [parameter, { data }] of expected) {
+      const sums = found.map((outputs) => tensorOf(outputs, `next/accumulated/${parameter}`));
+      expect(relativeDistance(sum(sums), data), parameter).toBeLessThan(SUM_ORDER_FLOAT64);
+    }
+    const alone = microBatches(batch, RANKS).map((rows) => {
+      const feeds = gradFeeds(parts, single, batch, state);
+      return interpret(parts.stages.get("grad/5-final")!, new Map([...feeds, ...rows]));
+    });
+    const statistics = single.bundle.manifest.state.filter(({ group }) => group === "statistic");
+    expect(statistics.length).toBe(4);
+    for (const { name } of statistics) {
+      const mean = sum(alone.map((outputs) => tensorOf(outputs, `next/${name}`))).map(
+        (value) => value / RANKS,
+      );
+      for (const outputs of found)
+        expect(relativeDistance(tensorOf(outputs, `next/${name}`).data, mean)).toBeLessThan(
+          SUM_ORDER_FLOAT64,
+        );
+    }
+  });
+});
+
+test("where one process overflows in float16, all leave their running statistics as they were", () => {
+  const spec: Partial<SpecInput> = { batchnorm: true, batch_size: 4, precision: "fp16" };
+  const single = compileExperiment(spec, CLASSES, undefined, "cuda");
+  const ranked = compileExperiment(spec, CLASSES, undefined, "cuda", { ranks: 2 });
+  const gathers = ranked.stages.get("grad/5-final")!.nodes.filter(({ op }) => op.name === "AllGather");
+  expect(gathers.map(({ inputs }) => inputs[0]?.type.dtype)).toEqual(["float32", "float32", "float32"]);
+  const state = initialState(single.bundle);
+  const [name] = single.bundle.manifest.state.flatMap(({ group, name }) =>
+    group === "statistic" ? [name] : [],
+  );
+  const moves = (batch: Batch) =>
+    together(ranked, single, batch, "grad/5-final", state).map(
+      (outputs) => !sameBits(tensorOf(outputs, `next/${name}`), state.get(name!)),
+    );
+  const batch = randomBatch(single.bundle, "overflow");
+  expect(moves(batch)).toEqual([true, true]);
+  const weights = state.get("tasks.a.dense.kernel")!;
+  state.set("tasks.a.dense.kernel", { ...weights, data: weights.data.map(() => Number.POSITIVE_INFINITY) });
+  // The second process has no label of that task: its own gradients are finite.
+  const labels = batch.get("label/a")!;
+  const half = labels.data.map((label, i) => (i < labels.data.length / 2 ? Math.max(label, 0) : -1));
+  expect(moves(new Map(batch).set("label/a", { ...labels, data: half }))).toEqual([false, false]);
+});
+
+test("derivatives through norms of two processes agree with central differences of both their losses", () => {
+  const b = new GraphBuilder("two norms", OPS);
+  const x = b.input("x", "float32", [2, 3, 2, 2]);
+  const [scale, bias] = [b.input("scale", "float32", [3]), b.input("bias", "float32", [3])];
+  const [y, mean, variance] = b.emitAll("BatchNormTraining", [x, scale, bias], { ranks: 2 }, 3) as [
+    Value,
+    Value,
+    Value,
+  ];
+  const weighted = (value: Value, name: string): Value => {
+    const product = b.mul(value, b.input(name, "float32", value.type.shape));
+    return b.reduceSum(product, range(value.type.shape.length), 0);
+  };
+  // A loss that reads the statistics too.
+  const terms = [weighted(b.mul(y, y), "wy"), weighted(mean, "wm"), weighted(variance, "wv")] as const;
+  const loss = b.add(b.add(terms[0], terms[1]), terms[2]);
+  const gradients = appendGradients(b, loss, [x, scale, bias]);
+  b.output("loss", loss);
+  for (const value of [x, scale, bias]) b.output(`d${value.name}`, gradients.get(value)!);
+  const graph = b.build();
+  const [first, second] = ["rank 0", "rank 1"].map((seed) => randomFeeds(graph, seed)) as [Feeds, Feeds];
+  for (const name of ["scale", "bias"]) second.set(name, first.get(name)!);
+  const found = interpretTogether(graph, [first, second]);
+  const total = (feeds: readonly Feeds[]): number =>
+    interpretTogether(graph, feeds).reduce((all, outputs) => all + outputs.get("loss")!.data[0]!, 0);
+  const moved = (feeds: Feeds, name: string, i: number, by: number): Feeds => {
+    const { data, ...type } = feeds.get(name)!;
+    return new Map(feeds).set(name, { ...type, data: data.with(i, data[i]! + by) });
+  };
+  const h = 1e-5;
+  const slope = (move: (by: number) => readonly Feeds[]): number =>
+    (total(move(h)) - total(move(-h))) / (2 * h);
+  for (let i = 0; i < 24; i++) {
+    const [ofFirst, ofSecond] = [
+      slope((by) => [moved(first, "x", i, by), second]),
+      slope((by) => [first, moved(second, "x", i, by)]),
+    ];
+    const own = found.map((outputs) => outputs.get("dx")!.data[i]!);
+    assertClose(own, [ofFirst, ofSecond], { tolerance: GRADIENT_CHECK, what: `dx ${i}` });
+  }
+  for (const name of ["scale", "bias"])
+    for (let i = 0; i < 3; i++) {
+      const both = slope((by) => [moved(first, name, i, by), moved(second, name, i, by)]);
+      const summed = found.reduce((all, outputs) => all + outputs.get(`d${name}`)!.data[i]!, 0);
+      assertClose([summed], [both], { tolerance: GRADIENT_CHECK, what: `d${name} ${i}` });
+    }
 });
