@@ -45,6 +45,7 @@ export const ERROR_CODES = {
   E_MPI_SETUP: "the libraries that several processes need cannot be brought here",
   E_MPI_LIBRARY: "MPI's library is missing or cannot be used",
   E_MPI: "MPI reported an error",
+  E_NCCL: "NCCL reported an error",
   E_CUDA_LIBRARY: "a library that training on CUDA needs is missing",
   E_CUDA_DEVICE: "there is no usable CUDA device",
   E_DEVICE_MEMORY: "the device has too little memory",

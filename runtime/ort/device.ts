@@ -3,8 +3,9 @@
 import { encodeModelProto } from "../../compiler/codec/protobuf.ts";
 import { ONNX_DTYPES } from "../../compiler/codec/tensorBytes.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
+import type { CollectiveDevice } from "../ranks/rankEngine.ts";
 import { CudaCopies } from "./cudaCopies.ts";
-import { missingProviderFiles, requireCudaLibraries } from "./cudaLibraries.ts";
+import { CUDA_RUNTIME, missingProviderFiles, requireCudaLibraries } from "./cudaLibraries.ts";
 import { type DeviceCopies, type DeviceMemory, OrtCopies } from "./deviceMemory.ts";
 import type { Pointer } from "./ffi.ts";
 import type { OrtLibrary } from "./library.ts";
@@ -21,16 +22,19 @@ interface ProviderCode {
   readonly prepare: (library: OrtLibrary) => readonly object[];
   /** Copies to and from a device, by its number. */
   readonly copiesOf: (library: OrtLibrary, device: number) => DeviceCopies;
+  /** The runtime library of devices whose memory NCCL reaches. */
+  readonly collectives: string | null;
 }
 
 const CODE: Readonly<Record<ProviderTraits["library"], ProviderCode>> = {
-  core: { prepare: () => [], copiesOf: (library) => new OrtCopies(library) },
+  core: { prepare: () => [], copiesOf: (library) => new OrtCopies(library), collectives: null },
   cuda: {
     prepare: ({ path }) => {
       refuseWithoutProvider(path);
       return requireCudaLibraries();
     },
     copiesOf: (library, device) => new CudaCopies(library, device),
+    collectives: CUDA_RUNTIME,
   },
 };
 
@@ -86,6 +90,13 @@ export class OrtDevice implements DeviceMemory {
       anchor[Symbol.dispose]();
       throw error;
     }
+  }
+
+  /** How NCCL reaches its memory; null where it does not. */
+  get collectives(): CollectiveDevice | null {
+    const { memory, library } = providerTraits(this.provider);
+    const { collectives: runtime } = CODE[library];
+    return runtime === null || memory === null ? null : { device: memory.device, runtime };
   }
 
   [Symbol.dispose](): void {

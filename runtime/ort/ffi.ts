@@ -35,6 +35,8 @@ interface Kinds {
   outSize: Out<number>;
   /** Words of the machine's size that are read and written where they lie: handles of MPI. */
   words: BigUint64Array;
+  /** 128 bytes by value: NCCL's unique id. */
+  id128: { readonly bytes: Uint8Array };
 }
 type Kind = keyof Kinds;
 type Row = readonly [index: number, result: "void" | "status" | "text", ...args: Kind[]];
@@ -286,6 +288,7 @@ function nativeTypes(): Record<Kind, Untyped> {
     outInt: koffi.out(koffi.pointer("int")),
     outSize: koffi.out(koffi.pointer("size_t")),
     words: "void *",
+    id128: koffi.struct({ bytes: koffi.array("uint8", 128, "Typed") }),
   };
 }
 

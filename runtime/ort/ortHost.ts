@@ -31,6 +31,9 @@ export type { ProviderRequest } from "./providerName.ts";
 export type { ModelSource, SessionOptions } from "./session.ts";
 export type { TensorInfo } from "./tensorInfo.ts";
 
+/** How long joinRanks waits: processes of one start come apart by as much as the slowest machine is slow. */
+const JOIN_MS = 120_000;
+
 const THREAD = { name: "the ONNX Runtime thread", death: { code: "E_ORT" } } as const;
 
 /**
@@ -147,10 +150,24 @@ export class OrtHost {
   /**
    * Joins the processes that were started together, once in a process; resolves when all of them have come.
    * E_MPI_LIBRARY where there is no usable library, E_RANKS where it and the launcher do not belong
-   * together, E_MPI.
+   * together, E_MPI. E_RANK_LOST where the others have not come in `timeoutMs`: the thread is then inside MPI
+   * for ever and given up, so that only a hard end ends the process.
    */
-  joinRanks(options: JoinOptions): Promise<RankPlace> {
-    return this.#calls.call("joinRanks", [options]);
+  async joinRanks(options: JoinOptions): Promise<RankPlace> {
+    const { timeoutMs = JOIN_MS } = options;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => {
+        const message = `the other processes have not come within ${timeoutMs / 1000} s`;
+        reject(new MttcError({ code: "E_RANK_LOST", message }));
+        this.#calls.abandon();
+      }, timeoutMs);
+    });
+    try {
+      return await Promise.race([this.#calls.call("joinRanks", [options]), late]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /**

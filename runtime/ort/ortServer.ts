@@ -25,7 +25,7 @@ import type { Placement } from "./placement.ts";
 import type { Provider } from "./provider.ts";
 import { locateForProvider, openProvider } from "./providerChoice.ts";
 import { type RankExchange, RankOperators } from "./rankOperators.ts";
-import { floatParts, rankParts } from "./rankTensors.ts";
+import { RankTensors, refuseOtherTypes } from "./rankTensors.ts";
 import { type ModelSource, OrtSession, type SessionOptions } from "./session.ts";
 import { OrtTensor } from "./tensor.ts";
 
@@ -37,6 +37,7 @@ export class OrtServer implements OrtService {
   #ranks: RankEngine | null = null;
   /** What graphs ask the other ranks by, once these have been joined. */
   #operators: RankOperators | null = null;
+  readonly #rankTensors = new RankTensors();
   readonly #graphs = new Map<string, OrtSession>();
   readonly #tensors = new Map<string, OrtTensor>();
   readonly #bindings = new Map<string, OrtBinding>();
@@ -187,7 +188,7 @@ export class OrtServer implements OrtService {
   joinRanks(options: JoinOptions): RankPlace {
     if (this.#ranks !== null) throw new InternalError("the ranks are joined already");
     const library = this.#opened();
-    const engine = joinRanks(options);
+    const engine = joinRanks(options, this.#device?.collectives);
     const { size } = engine.place;
     const allGather: RankExchange["allGather"] = (from, to, count) => engine.allGather(from, to, count);
     this.#ranks = engine;
@@ -196,11 +197,15 @@ export class OrtServer implements OrtService {
   }
 
   allReduce(ids: readonly string[]): void {
-    this.#joined().allReduce(floatParts(this.#all(ids)));
+    const engine = this.#joined();
+    const tensors = this.#all(ids);
+    refuseOtherTypes(tensors);
+    this.#rankTensors.share(tensors, engine.reachesDevices, (parts) => engine.allReduce(parts));
   }
 
   broadcastTensors(ids: readonly string[]): void {
-    this.#joined().broadcast(rankParts(this.#all(ids)));
+    const engine = this.#joined();
+    this.#rankTensors.share(this.#all(ids), engine.reachesDevices, (parts) => engine.broadcast(parts));
   }
 
   broadcastBytes(bytes: Uint8Array): Uint8Array {
@@ -229,6 +234,7 @@ export class OrtServer implements OrtService {
     this.#operators = null;
     this.#ranks?.[Symbol.dispose]();
     this.#ranks = null;
+    this.#rankTensors[Symbol.dispose]();
     this.#device?.[Symbol.dispose]();
     this.#device = null;
     this.#library?.[Symbol.dispose]();

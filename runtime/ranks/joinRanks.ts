@@ -1,25 +1,47 @@
 // How a process comes to its engine: library, launcher, engine. Called on the ONNX Runtime thread.
+
+import { MttcError } from "../../compiler/diagnostics.ts";
 import { setNativeVariable } from "../ort/ffi.ts";
 import { MpiEngine } from "./mpi/mpiEngine.ts";
 import { refuseForeignLauncher, refuseOtherWorld } from "./mpi/mpiLaunch.ts";
 import { MpiLibrary } from "./mpi/mpiLibrary.ts";
-import { mpiLibraries } from "./mpiFolder.ts";
-import type { JoinOptions, RankEngine } from "./rankEngine.ts";
+import { mpiLibraries, ncclLibraries } from "./mpiFolder.ts";
+import { NcclEngine } from "./nccl/ncclEngine.ts";
+import { NcclLibrary } from "./nccl/ncclLibrary.ts";
+import type { CollectiveDevice, JoinOptions, RankEngine } from "./rankEngine.ts";
 import { rankEnvironment } from "./rankEnvironment.ts";
+import { RankWait } from "./rankWait.ts";
 
 /**
- * Joins the processes that were started together: returns when all of them have come. E_MPI_LIBRARY,
- * E_RANKS, E_MPI.
+ * Joins the processes that were started together: returns when all of them have come. `device` is what this
+ * process computes on, null for the CPU. E_MPI_LIBRARY, E_RANKS, E_MPI; where NCCL is asked for by name and
+ * cannot be, E_CUDA_DEVICE, E_CUDA_LIBRARY or E_NCCL, on all ranks.
  */
-export function joinRanks({ library, abort }: JoinOptions, environment = process.env): RankEngine {
+export function joinRanks(
+  { engine, library, abort }: JoinOptions,
+  device: CollectiveDevice | null = null,
+  environment = process.env,
+): RankEngine {
+  const wait = new RankWait(abort);
+  const mpi = joinMpi(library, wait, environment);
+  try {
+    return engine === "mpi" ? mpi : joinNccl(mpi, wait, { engine, device, environment });
+  } catch (error) {
+    mpi[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function joinMpi(library: string | undefined, wait: RankWait, environment: NodeJS.ProcessEnv): MpiEngine {
   const launch = rankEnvironment(environment);
-  const isOpenMpi = launch?.launcher === "openmpi";
   const places =
-    library === undefined ? mpiLibraries(isOpenMpi, environment) : [{ path: library, from: "the option" }];
-  keepSignals(environment);
+    library === undefined
+      ? mpiLibraries(launch?.launcher === "openmpi", environment)
+      : [{ path: library, from: "the option" }];
+  tameUcx(environment);
   const mpi = MpiLibrary.open(places);
   refuseForeignLauncher(mpi, launch, environment);
-  const engine = MpiEngine.join(mpi, abort);
+  const engine = MpiEngine.join(mpi, wait);
   try {
     refuseOtherWorld(mpi, engine.place.size, launch);
   } catch (error) {
@@ -30,7 +52,58 @@ export function joinRanks({ library, abort }: JoinOptions, environment = process
   return engine;
 }
 
-/** UCX, which MPI may talk through, would catch SIGHUP from the moment that it is loaded. */
-function keepSignals(environment: NodeJS.ProcessEnv): void {
-  if (environment.UCX_DEBUG_SIGNO === undefined) setNativeVariable("UCX_DEBUG_SIGNO", "0");
+/** All ranks use NCCL, or none: what one of them lacks is known to all before any of them begins. */
+function joinNccl(
+  mpi: MpiEngine,
+  wait: RankWait,
+  { engine, device, environment }: NcclRequest,
+): MpiEngine | NcclEngine {
+  let opened: { readonly library: NcclLibrary; readonly device: number } | null = null;
+  let fault: MttcError | null = null;
+  try {
+    opened = openNccl(device, environment);
+  } catch (error) {
+    if (!(error instanceof MttcError)) throw error;
+    fault = error;
+  }
+  const lacking = mpi.place.size - mpi.count(opened !== null);
+  if (lacking === 0 && opened !== null) return NcclEngine.join(mpi, opened.library, opened.device, wait);
+  if (engine === "auto") return mpi;
+  mpi.leave();
+  throw (
+    fault ??
+    new MttcError({
+      code: "E_RANKS",
+      message: `NCCL is asked for, and ${lacking} of ${mpi.place.size} ranks cannot use it`,
+      hint: "their own messages say why; strategy: auto takes MPI then",
+    })
+  );
+}
+
+interface NcclRequest {
+  readonly engine: JoinOptions["engine"];
+  readonly device: CollectiveDevice | null;
+  readonly environment: NodeJS.ProcessEnv;
+}
+
+function openNccl(device: CollectiveDevice | null, environment: NodeJS.ProcessEnv) {
+  if (device === null)
+    throw new MttcError({
+      code: "E_CUDA_DEVICE",
+      message: "NCCL sums on CUDA devices, and this process computes on none",
+      hint: "--ep cuda, or strategy: mpi",
+    });
+  const library = NcclLibrary.open(ncclLibraries(environment), device.runtime);
+  return { library, device: device.device };
+}
+
+/**
+ * UCX, which MPI may talk through, reads these when it is loaded. It would catch SIGHUP, and overwrite the
+ * first instructions of mmap and munmap in memory, which other threads of Node.js may be running just then.
+ */
+const UCX_SETTINGS = { UCX_DEBUG_SIGNO: "0", UCX_MEM_EVENTS: "n" } as const;
+
+function tameUcx(environment: NodeJS.ProcessEnv): void {
+  for (const [name, value] of Object.entries(UCX_SETTINGS))
+    if (environment[name] === undefined) setNativeVariable(name, value);
 }

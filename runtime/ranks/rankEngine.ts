@@ -16,6 +16,16 @@ export interface JoinOptions {
    * E_RANK_LOST, and so does every later call.
    */
   readonly abort?: SharedArrayBuffer | undefined;
+  /** How long the others are waited for; two minutes by default. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** A device whose memory NCCL can reach. */
+export interface CollectiveDevice {
+  /** Its ordinal. */
+  readonly device: number;
+  /** CUDA's runtime library, as it is loaded already. */
+  readonly runtime: string;
 }
 
 /** Where a process stands among the others. */
@@ -46,6 +56,8 @@ export interface RankPart {
 /** What an engine does; E_MPI and E_RANK_LOST from every call, after which no further one is begun. */
 export interface RankEngine {
   readonly place: RankPlace;
+  /** Whether it takes memory of a device; else that goes through copies in the host's. */
+  readonly reachesDevices: boolean;
   /** Float32 sums over all ranks, in place; every rank has the same bits afterwards. */
   allReduce(parts: readonly RankPart[]): void;
   /** `count` float32 of every rank, in the order of ranks, one after the other at `to`; host memory. */

@@ -36,9 +36,13 @@ export class RankWait {
     }
   }
 
+  get isLost(): boolean {
+    return Atomics.load(this.#flag, 0) !== 0;
+  }
+
   /** E_RANK_LOST where the flag is set. */
   refuseLost(doing: string): void {
-    if (Atomics.load(this.#flag, 0) === 0) return;
+    if (!this.isLost) return;
     throw new MttcError({ code: "E_RANK_LOST", message: `${doing}: another rank is lost` });
   }
 }

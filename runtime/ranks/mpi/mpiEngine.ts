@@ -4,7 +4,7 @@ import { InternalError, MttcError } from "../../../compiler/diagnostics.ts";
 import { NativeMemory, type Out, type Pointer } from "../../ort/ffi.ts";
 import type { RankEngine, RankPart, RankPlace } from "../rankEngine.ts";
 import { inPieces, type Piece } from "../rankPieces.ts";
-import { RankWait } from "../rankWait.ts";
+import type { RankWait } from "../rankWait.ts";
 import type { MpiLibrary } from "./mpiLibrary.ts";
 
 /** What is summed at once. */
@@ -24,6 +24,7 @@ const COPYING = "a copy from rank 0";
 
 /** A member of MPI_COMM_WORLD. */
 export class MpiEngine implements RankEngine {
+  readonly reachesDevices = false;
   readonly place: RankPlace;
   readonly #mpi: MpiLibrary;
   readonly #wait: RankWait;
@@ -42,7 +43,7 @@ export class MpiEngine implements RankEngine {
    * Starts MPI, which waits for all processes of the same start; a process that was started alone is a world
    * of one. Once in a process. E_MPI.
    */
-  static join(mpi: MpiLibrary, abort?: SharedArrayBuffer): MpiEngine {
+  static join(mpi: MpiLibrary, wait: RankWait): MpiEngine {
     const { functions, constants } = mpi;
     const doing = "starting MPI";
     if (mpi.number(doing, (out) => functions.MPI_Initialized(out)) !== 0)
@@ -54,7 +55,7 @@ export class MpiEngine implements RankEngine {
     const size = mpi.number(doing, (out) => functions.MPI_Comm_size(constants.world, out));
     const local = localPlace(mpi);
     const place = { rank, size, ...local, engine: "mpi", library: mpi.file, version: mpi.version } as const;
-    return new MpiEngine(mpi, place, new RankWait(abort));
+    return new MpiEngine(mpi, place, wait);
   }
 
   allReduce(parts: readonly RankPart[]): void {
@@ -91,8 +92,16 @@ export class MpiEngine implements RankEngine {
     return copy;
   }
 
+  /** How many ranks say yes. */
+  count(isYes: boolean): number {
+    const words = new Float32Array([isYes ? 1 : 0]);
+    const memory = new Uint8Array(words.buffer);
+    this.allReduce([{ name: "count", address: 0n, sizeBytes: memory.length, memory }]);
+    return words[0] ?? 0;
+  }
+
   leave(): void {
-    if (this.#state !== "joined") return;
+    if (this.#state !== "joined" || this.#wait.isLost) return;
     const doing = "leaving the other ranks";
     this.#meet(doing);
     this.#state = "left";
