@@ -1,5 +1,6 @@
 // What `mttc doctor` does: looks, and says what it found and what mends it.
-import { examine, type Finding } from "../runtime/diagnosis/findings.ts";
+import type { Finding } from "../runtime/diagnosis/finding.ts";
+import { examine } from "../runtime/diagnosis/findings.ts";
 import { renderTable } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
 

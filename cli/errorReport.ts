@@ -5,12 +5,24 @@ import { CommanderError } from "commander";
 import { formatFault, MttcError } from "../compiler/diagnostics.ts";
 import type { Terminal } from "./terminal.ts";
 
-const INTERNAL_EXIT = 70;
+export const INTERNAL_EXIT = 70;
+export const INTERRUPTED_EXIT = 130;
 const USAGE_EXIT = 2;
+
+/** Ends the program with a code; another process has said why. */
+export class AlreadySaid extends Error {
+  override readonly name = "AlreadySaid";
+  readonly exitCode: number;
+  constructor(exitCode: number) {
+    super("said by another process");
+    this.exitCode = exitCode;
+  }
+}
 
 /** Prints the error to stderr and returns the exit code. */
 export function reportError(error: unknown, terminal: Terminal): number {
   const { red, dim } = terminal.noteColours;
+  if (error instanceof AlreadySaid) return error.exitCode;
   if (error instanceof CommanderError) {
     // Commander has printed its message already; help and version are no errors.
     return error.exitCode === 0 ? 0 : USAGE_EXIT;

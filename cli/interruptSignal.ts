@@ -1,8 +1,8 @@
 // Ctrl-C as an AbortSignal, for commands that have something to put in order before they end; and what else
 // ends a program from outside: SIGTERM, a terminal that is closed (SIGHUP), a reader that has gone.
+import { INTERRUPTED_EXIT } from "./errorReport.ts";
 import type { Terminal } from "./terminal.ts";
 
-const INTERRUPTED_EXIT = 130;
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 /**
  * A second signal sooner than this is the first one again: a terminal sends Ctrl-C to npx and to mttc, and

@@ -19,6 +19,7 @@ import { addImportCommand } from "./importCommand.ts";
 import { addInitCommand } from "./initCommand.ts";
 import { addInspectCommand } from "./inspectCommand.ts";
 import { addLabelsCommand } from "./labelsCommand.ts";
+import { obeyLauncher, placeIfKnown, refuseInSeveral, reportOfRank, silentTerminal } from "./launchedRank.ts";
 import { addLogCommand } from "./logCommand.ts";
 import { addOpsCommand } from "./opsCommand.ts";
 import { addPredictCommand } from "./predictCommand.ts";
@@ -62,7 +63,11 @@ const COMMANDS = [
 
 /** Runs the command line `args` (without node and script) and returns the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
-  const terminal = processTerminal();
+  const own = processTerminal();
+  const place = placeIfKnown();
+  if (place) obeyLauncher(place);
+  const isFollower = place !== undefined && place.rank > 0;
+  const terminal = isFollower ? silentTerminal(own) : own;
   const program = new Command("mttc")
     .description("Multi-task image models, compiled to ONNX and trained with ONNX Runtime.")
     .version(packageVersion())
@@ -73,11 +78,12 @@ export async function main(args: readonly string[]): Promise<number> {
     })
     .showHelpAfterError("(--help shows what there is)");
   for (const add of COMMANDS) add(program, terminal);
+  if (place) program.hook("preAction", (_, command) => refuseInSeveral(command, place));
   try {
     await program.parseAsync(args, { from: "user" });
     return 0;
   } catch (error) {
-    return reportError(error, terminal);
+    return isFollower ? reportOfRank(error, place, own) : reportError(error, terminal);
   }
 }
 

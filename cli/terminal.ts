@@ -67,7 +67,7 @@ export function processTerminal(): Terminal {
     });
   const isFile = isPlainOutput(process.stdout.fd);
   const stdout: Sink = {
-    isTTY: process.stdout.isTTY === true,
+    isTTY: process.stdout.isTTY === true && !isSeemingTerminal(process.stdout, process.env),
     write: (text) => {
       if (isFile) writeWhole(process.stdout.fd, text);
       else if (!gone.has(process.stdout)) process.stdout.write(text);
@@ -103,6 +103,14 @@ export function terminalOn(stdout: Sink, stderr: Sink, coloured: boolean): Termi
     colours: gate.sign(pc.createColors(isTerminal && coloured)),
     noteColours: gate.sign(pc.createColors(drawsProgress && coloured)),
   };
+}
+
+/** Open MPI gives its processes a terminal of no width for stdout, whoever or whatever reads it. */
+export function isSeemingTerminal(
+  { columns }: Pick<NodeJS.WriteStream, "columns">,
+  { OMPI_COMM_WORLD_SIZE: size }: NodeJS.ProcessEnv,
+): boolean {
+  return size !== undefined && !(columns > 0);
 }
 
 /** A file or a device, which take what is written at once; not a pipe, a socket or a terminal. */

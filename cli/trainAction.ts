@@ -7,10 +7,12 @@ import type { SinkName } from "../compiler/spec/sinkNames.ts";
 import type { Task } from "../compiler/tasks/task.ts";
 import { RUN_SHEET } from "../runtime/augment/runSheet.ts";
 import { PROBES_FOLDER } from "../runtime/probes/epochProbes.ts";
+import type { RankEnd } from "../runtime/ranks/channelProtocol.ts";
 import { RUN_FILE } from "../runtime/runs/runFile.ts";
 import type { EpochReport } from "../runtime/train/events.ts";
 import type { Experiment } from "../runtime/train/experiment.ts";
 import { MultiTaskTrainer } from "../runtime/train/multiTaskTrainer.ts";
+import type { Ranks } from "../runtime/train/ranks.ts";
 import type { KeepingSpec } from "../runtime/train/runJudge.ts";
 import { interruptSignal } from "./interruptSignal.ts";
 import { shownPath } from "./pathText.ts";
@@ -32,14 +34,16 @@ export interface TrainFlags extends RuntimeFlags {
   readonly logTo?: readonly SinkName[];
   readonly json?: boolean;
   readonly report?: boolean;
+  readonly ranks?: number;
 }
 
-/** Trains the experiment that `file` names. */
+/** Trains the experiment that `file` names, with several processes where `ranks` are given, which it closes. */
 export async function trainExperiment(
   file: string,
   experiment: Experiment,
   flags: TrainFlags,
   terminal: Terminal,
+  ranks?: Ranks,
 ): Promise<void> {
   const { spec } = experiment;
   if (spec.logdir === null)
@@ -51,8 +55,9 @@ export async function trainExperiment(
     });
   const { signal, stop } = interruptSignal(terminal, "stopping: what is under way is finished and saved");
   try {
-    const trained = await train(experiment, flags, terminal, signal);
+    const trained = await train(experiment, flags, terminal, signal, ranks);
     const { directory, failure } = trained;
+    await ranks?.close(endOf(failure));
     const isWanted = flags.report !== false && existsSync(join(directory, RUN_FILE));
     // The trainer is closed: its device is free for the model that the report asks.
     const report = isWanted ? await reportTrained(directory, flags, terminal, signal) : undefined;
@@ -67,12 +72,18 @@ export async function trainExperiment(
 /** Ends of training after which a run has something to show. */
 const SHOWN_ENDS: readonly ErrorCode[] = ["E_INTERRUPTED", "E_DIVERGED"];
 
+/** How the run ends for the other ranks. Of numbers that are not finite they have nothing to say. */
+function endOf(failure: MttcError | undefined): RankEnd {
+  return { kind: failure?.code === "E_INTERRUPTED" ? "interrupted" : "done" };
+}
+
 /** Trains, and says how that ended: with what failed where a run is left that has something to show. */
 async function train(
   experiment: Experiment,
   flags: TrainFlags,
   terminal: Terminal,
   signal: AbortSignal,
+  ranks: Ranks | undefined,
 ): Promise<TrainedEpochs> {
   const epochs = flags.epochs ?? experiment.spec.epochs;
   const { spec } = experiment;
@@ -81,6 +92,7 @@ async function train(
     { ...experiment, spec: { ...spec, log_to } },
     {
       ...runtimeOptions(flags),
+      ...(ranks === undefined ? {} : { ranks }),
       ...(flags.autotune === undefined ? {} : { autotune: flags.autotune }),
       ...(flags.cudaGraph ? { cudaGraph: true } : {}),
     },

@@ -36,17 +36,11 @@ export function addTrainCommand(program: Command, terminal: Terminal): void {
       "log to tensorboard, mlflow or both, too (as the spec's log_to)",
       parseSinkNames,
     )
+    .option("--ranks <n>", "train with so many processes on this machine, started by mpiexec", parsePositive)
     .option("--no-report", "write no report.html at the end")
     .option("--json", "print each epoch's report as a line of JSON");
   withProviderOption(withRuntimeOptions(command)).action(async (file: string, flags: TrainFlags) => {
-    const { loadSpecOrRun } = await import("./specFile.ts");
-    const experiment = await loadSpecOrRun(file);
-    if (flags.findLr) {
-      const { findRate } = await import("./findRateAction.ts");
-      await findRate(file, experiment, flags, terminal);
-      return;
-    }
-    const { trainExperiment } = await import("./trainAction.ts");
-    await trainExperiment(file, experiment, flags, terminal);
+    const { startTraining } = await import("./trainStart.ts");
+    await startTraining(file, flags, terminal);
   });
 }

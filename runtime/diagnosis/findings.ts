@@ -1,11 +1,10 @@
 // What this machine has for training: ONNX Runtime, its CUDA provider, NVIDIA's driver, devices and
-// libraries, and whether a step of training runs on each provider. Everything that is missing is a finding,
-// never an error. For `mttc doctor`.
+// libraries, whether a step of training runs on each provider, and what several processes need. Everything
+// that is missing is a finding, never an error. For `mttc doctor`.
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { type Fault, MttcError } from "../../compiler/diagnostics.ts";
 import { readCudaDriver } from "../ort/cudaDriver.ts";
 import {
   CUDA_LIBRARIES,
@@ -16,18 +15,9 @@ import {
 import { OrtHost, type Provider } from "../ort/ortHost.ts";
 import { locateForProvider } from "../ort/providerChoice.ts";
 import { CUDA_PROVIDER } from "../setup/providerPackages.ts";
+import { type Finding, faultFinding } from "./finding.ts";
+import { rankFindings } from "./rankFindings.ts";
 import { runTrial, type TrialOptions } from "./trialRun.ts";
-
-/** One thing that was looked at. */
-export interface Finding {
-  readonly what: string;
-  /** ok: there and working; absent: not there; fault: there, and does not work. */
-  readonly state: "ok" | "absent" | "fault";
-  /** What was found, or why not. */
-  readonly found: string;
-  /** What mends it. */
-  readonly hint?: string | undefined;
-}
 
 export interface DoctorOptions {
   /** A libonnxruntime or its folder, in place of the one that training would find. */
@@ -59,6 +49,7 @@ export async function examine(options: DoctorOptions = {}): Promise<Finding[]> {
     lacks.length === 0
       ? await trial(onCuda, { kind: "cuda", device: 0, tf32: false })
       : { what: onCuda, state: "absent", found: `not tried without ${lacks.join(", ")}` },
+    ...(await rankFindings(driver.filter(({ what }) => what.startsWith("device")).length)),
   ];
 }
 
@@ -69,7 +60,7 @@ async function coreFinding(libraryPath: string): Promise<Finding> {
     await host.close();
     return { what, state: "ok", found: `${host.version}, ${host.libraryPath}` };
   } catch (error) {
-    return fault(what, error);
+    return faultFinding(what, error);
   }
 }
 
@@ -145,7 +136,7 @@ async function trialFinding(what: string, options: TrialOptions): Promise<Findin
       hint: falls ? undefined : "the loss should fall: please report this with the lines above",
     };
   } catch (error) {
-    return fault(what, error);
+    return faultFinding(what, error);
   }
 }
 
@@ -153,14 +144,6 @@ function attempt<T>(what: string, body: () => T): { readonly value: T } | { read
   try {
     return { value: body() };
   } catch (error) {
-    return { finding: fault(what, error) };
+    return { finding: faultFinding(what, error) };
   }
-}
-
-/** What a typed error says, as a finding; anything else is a fault of mttc and goes on. */
-function fault(what: string, error: unknown): Finding {
-  if (!(error instanceof MttcError)) throw error;
-  const hints = new Set(error.faults.flatMap(({ hint }: Fault) => (hint === undefined ? [] : [hint])));
-  const found = error.faults.map(({ message }) => message).join("; ");
-  return { what, state: "fault", found, hint: hints.size > 0 ? [...hints].join("; ") : undefined };
 }

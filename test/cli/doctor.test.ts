@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import type { Finding } from "../../runtime/diagnosis/findings.ts";
+import type { Finding } from "../../runtime/diagnosis/finding.ts";
 import { examine } from "../../runtime/diagnosis/findings.ts";
 import { CUDA_LIBRARIES } from "../../runtime/ort/cudaLibraries.ts";
 import { runCli } from "./runCli.ts";
@@ -19,6 +19,10 @@ const LINES = [
   ...CUDA_LIBRARIES.map(({ file }) => file),
   "training on the CPU",
   "training on CUDA",
+  "MPI",
+  "mpiexec",
+  "NCCL",
+  "ranks",
 ];
 
 test("names every thing that training needs, and what mends what is missing", async () => {
@@ -36,6 +40,21 @@ test("names every thing that training needs, and what mends what is missing", as
   }
   const provider = findings.find(({ what }) => what === "CUDA provider");
   if (provider?.state === "absent") expect(provider.hint).toContain("mttc setup-cuda");
+});
+
+test("without MPI it says so, and what brings it; with a folder that holds none it names the folder", async () => {
+  const bare = { XDG_CACHE_HOME: join(folder, "none"), PATH: folder, LD_LIBRARY_PATH: "" };
+  const findingsIn = async (env: Readonly<Record<string, string>>) => {
+    const { stdout, code } = await runCli(folder, ["doctor", "--json"], { env: { ...bare, ...env } });
+    expect(code).toBe(0);
+    const findings = JSON.parse(stdout) as Finding[];
+    return (name: string) => findings.find(({ what }) => what === name);
+  };
+  const without = await findingsIn({ MTTC_MPI_DIR: "" });
+  expect(without("mpiexec")).toMatchObject({ state: "absent", hint: expect.stringContaining("setup-mpi") });
+  expect(without("ranks")).toMatchObject({ state: "absent", found: expect.stringContaining("mpiexec") });
+  const wrong = await findingsIn({ MTTC_MPI_DIR: folder });
+  expect(wrong("MPI")).toMatchObject({ state: "fault", found: expect.stringContaining(folder) });
 });
 
 test("as text: one line each, where training runs, and the commands", async () => {

@@ -47,10 +47,10 @@ function loadedBy(...args: readonly string[]) {
 
 /** Files of ours beyond the declarations of commands. */
 function beyond(files: readonly string[], allowed: readonly string[]): string[] {
-  const start = /^cli\/(main|errorReport|terminal|runtimeOptions|\w+Command)\.js$/;
+  const start = /^cli\/(main|errorReport|launchedRank|terminal|runtimeOptions|\w+Command)\.js$/;
   const base =
     /^compiler\/(bundle\/manifest|diagnostics|visibleText|spec\/sinkNames|ortTraining\/ortVersions)\.js$/;
-  const lower = /^runtime\/(files\/\w+|ort\/providerName)\.js$/;
+  const lower = /^runtime\/(files\/\w+|ort\/providerName|ranks\/(rankEnvironment|mpiexecCommand))\.js$/;
   const known = [start, base, lower];
   return files.filter(
     (file) => !known.some((names) => names.test(file)) && !allowed.some((path) => file.startsWith(path)),
@@ -61,7 +61,7 @@ const HELP_PACKAGES = ["commander", "fastest-levenshtein", "picocolors"];
 const SPEC_PACKAGES = [...HELP_PACKAGES, "yaml", "zod"];
 const SPEC_FILES = [
   // A kind of task says itself what a spec may ask of it.
-  ...["cli/specFile.js", "cli/pathText.js", "compiler/spec/", "compiler/tasks/"],
+  ...["cli/specFile.js", "cli/pathText.js", "cli/trainStart.js", "compiler/spec/", "compiler/tasks/"],
   ...["runtime/tables/tableText.js", "runtime/runs/runFile.js", "runtime/train/experiment.js"],
 ];
 
