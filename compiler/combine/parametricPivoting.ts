@@ -23,16 +23,20 @@ export interface Problems {
    * Whether an exchange at `lambda` ([K,1,1]) is not to be done any more, bool [K,1,1]; from the state
    * before it.
    */
-  readonly isPast?: (state: PivotState, lambda: Value) => Value;
+  readonly isPast?: (state: PivotValues, lambda: Value) => Value;
 }
 
-/** A tableau on its way. */
-export interface PivotState {
+/** What a tableau on its way says of z and w. */
+export interface PivotValues {
   /** [K,T,1] 1 for components of z that are not held at 0. */
   readonly basic: Value;
   /** [K,T,1] and [K,T,1]: z (where basic, else w) is `level` + lambda `slope`. */
   readonly level: Value;
   readonly slope: Value;
+}
+
+/** Where the paths end. */
+export interface PivotState extends PivotValues {
   /** [K,T,T] of the exchanged tableau; among basic rows and columns the inverse of theirs in A. */
   readonly tableau: Value;
 }
@@ -51,7 +55,6 @@ export function exchangesFor(tasks: number): number {
 /** Follows the paths of all problems and returns where they end. */
 export function emitPivoting(b: GraphBuilder, problems: Problems): PivotState {
   const [count, tasks] = concreteShape(problems.d.type.shape) as [number, number];
-  const unit = extendedUnit(b, tasks);
   const places = b.constant({
     ...{ dtype: "int64", shape: [1, tasks, 1] },
     data: Float64Array.from({ length: tasks }, (_, t) => t),
@@ -64,8 +67,8 @@ export function emitPivoting(b: GraphBuilder, problems: Problems): PivotState {
     data: new Float64Array(count * tasks),
   });
   for (let step = 0; step < exchangesFor(tasks); step++) {
-    const state = stateOf(b, table, basic, tasks);
-    const pivots = b.reduceSum(b.mul(table, unit), [2], 1);
+    const state = valuesOf(b, table, basic, tasks);
+    const pivots = diagonalOf(b, table);
     const canLeave = b.emit("Greater", [b.emit("Min", [state.slope, pivots]), number(b, TINY)]);
     const divisor = b.where(canLeave, state.slope, number(b, 1));
     const reached = b.where(canLeave, b.neg(b.div(state.level, divisor)), floor);
@@ -74,22 +77,23 @@ export function emitPivoting(b: GraphBuilder, problems: Problems): PivotState {
     let isTaken = b.emit("And", [b.emit("Equal", [places, first]), b.emit("Greater", [lambda, floor])]);
     if (problems.isPast) isTaken = b.emit("And", [isTaken, b.emit("Not", [problems.isPast(state, lambda)])]);
     const taken = b.cast(isTaken, "float64");
-    table = exchange(b, { table, pivots, taken, isTaken, unit });
+    table = exchange(b, { table, pivots, taken, isTaken });
     basic = b.emit("Abs", [b.sub(basic, taken)]);
   }
-  return stateOf(b, table, basic, tasks);
+  const tableau = b.slice(table, [0], [tasks], [2]);
+  return { ...valuesOf(b, table, basic, tasks), tableau };
 }
 
-function stateOf(b: GraphBuilder, table: Value, basic: Value, tasks: number): PivotState {
-  const [tableau, level, slope] = b.emitAll("Split", [table, b.ints([tasks, 1, 1])], { axis: 2 }, 3);
-  return { basic, level: level!, slope: slope!, tableau: tableau! };
+function valuesOf(b: GraphBuilder, table: Value, basic: Value, tasks: number): PivotValues {
+  const column = (at: number): Value => b.slice(table, [at], [at + 1], [2]);
+  return { basic, level: column(tasks), slope: column(tasks + 1) };
 }
 
-/** [1,T,T+2]: the unit matrix and two columns of 0. */
-function extendedUnit(b: GraphBuilder, tasks: number): Value {
-  const data = new Float64Array(tasks * (tasks + 2));
-  for (let t = 0; t < tasks; t++) data[t * (tasks + 2) + t] = 1;
-  return b.constant({ dtype: "float64", shape: [1, tasks, tasks + 2], data });
+/** The pivots, [K,T,1], of a table [K,T,T+2]. */
+function diagonalOf(b: GraphBuilder, table: Value): Value {
+  const [count, tasks, columns] = concreteShape(table.type.shape) as [number, number, number];
+  const flat = b.reshape(table, [count, tasks * columns]);
+  return b.reshape(b.slice(flat, [0], [tasks * columns], [1], [columns + 1]), [count, tasks, 1]);
 }
 
 /**
@@ -98,18 +102,15 @@ function extendedUnit(b: GraphBuilder, tasks: number): Value {
  */
 function exchange(
   b: GraphBuilder,
-  {
-    table,
-    pivots,
-    taken,
-    isTaken,
-    unit,
-  }: Readonly<Record<"table" | "pivots" | "taken" | "isTaken" | "unit", Value>>,
+  { table, pivots, taken, isTaken }: Readonly<Record<"table" | "pivots" | "taken" | "isTaken", Value>>,
 ): Value {
+  const [count, tasks, columns] = concreteShape(table.type.shape) as [number, number, number];
   const inverse = b.div(taken, b.where(isTaken, pivots, number(b, 1)));
-  const unitRow = b.reduceSum(b.mul(unit, taken), [1], 1);
-  const row = b.reduceSum(b.mul(table, taken), [1], 1);
-  const column = b.reduceSum(b.mul(table, unitRow), [2], 1);
+  const takenRow = b.reshape(taken, [count, 1, tasks]);
+  const noTask = b.constant({ dtype: "float64", shape: [count, 1, 2], data: new Float64Array(2 * count) });
+  const unitRow = b.emit("Concat", [takenRow, noTask], { axis: 2 });
+  const row = b.emit("MatMul", [takenRow, table]);
+  const column = b.emit("MatMul", [table, b.reshape(unitRow, [count, columns, 1])]);
   const scaled = b.mul(b.sub(row, unitRow), b.reduceSum(inverse, [1], 1));
   return b.sub(table, b.mul(b.add(column, taken), scaled));
 }
