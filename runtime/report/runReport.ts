@@ -10,6 +10,7 @@ import type { RuntimeOptions } from "../ort/runtimeOptions.ts";
 import { REPORT_FILE, REPORT_MARK } from "../runs/reportMark.ts";
 import { numberText } from "./chartAxes.ts";
 import { ChartDrawer } from "./chartDrawer.ts";
+import { conflictSection } from "./conflictSection.ts";
 import { gainOf, imagesPerSecond, runCurves } from "./curves.ts";
 import { type Html, html } from "./html.ts";
 import { type LookedRows, type LookOptions, lookAtRows } from "./lookedRows.ts";
@@ -103,8 +104,11 @@ async function reportPage(drawer: ChartDrawer, facts: RunFacts, read: Read): Pro
       return { jpeg: await thumbnailOf(file, format), path: shownPath(folder.baseDirectory, file) };
     },
   };
+  const names = tasks.map((task) => task.name);
+  const conflict = conflictSection(drawer, history, names);
   const sections: PageSection[] = [
     section("summary", "Summary", summaryOf(drawer, facts, sources)),
+    ...(conflict ? [conflict] : []),
     ...(await taskSections(drawer, sources)),
     ...(await runSections(facts, read)),
   ];

@@ -81,16 +81,17 @@ export async function trainEpoch(sources: EpochRun, options: EpochOptions): Prom
     const scalars = batches.scalars(step, options.plannedSteps);
     for (let index = 0; index < spec.accumulate && upcoming; index++) {
       const taken: Taken = takeMicroBatch({ device, batches, batch: upcoming, index, scalars });
-      const { tasks } = await taken.result;
+      const { tasks, gradients: told } = await taken.result;
       const idleFrom = performance.now();
       upcoming = await taken.next;
       waitedMs += performance.now() - idleFrom;
       addSums(sums, tasks);
+      gradients.add(told ?? {});
       refuseLosses(tasks, { epoch, step: step + 1, last });
     }
-    await device.finishStep(scalars);
-    step += 1;
+    gradients.add(await device.finishStep(scalars));
     gradients.add({ weights: scalars.weightFactors });
+    step += 1;
     await options.weights?.afterStep(device, { epoch, step, last });
     const seconds = (performance.now() - began) / 1000;
     const imagesPerSecond = ((step - start.step) * spec.batch_size) / seconds;

@@ -1,6 +1,7 @@
 // What a step tells: the figures of each task, summed over the rows of a micro-batch.
-import type { EntryOf } from "../../compiler/bundle/manifest.ts";
+import { type EntryOf, type GraphEntry, type TensorEntry, withRole } from "../../compiler/bundle/manifest.ts";
 import type { TaskSums } from "../../compiler/tasks/report.ts";
+import type { GradientMeasures } from "../logs/gradientFigures.ts";
 import type { HostTensor } from "../ort/ortHost.ts";
 
 export interface StepResult {
@@ -9,6 +10,30 @@ export interface StepResult {
   readonly inputBuffers: readonly ArrayBuffer[];
   /** Milliseconds of the run, and of giving the device the next micro-batch meanwhile. */
   readonly runMs: number;
+  /** What the run told of its tasks' gradients, where it combined them. */
+  readonly gradients?: GradientMeasures;
+}
+
+/** What a graph tells of gradients, in the order in which it is read. */
+export function gradientOutputs({ outputs }: Pick<GraphEntry, "outputs">): readonly TensorEntry[] {
+  return [...withRole(outputs, "gram"), ...withRole(outputs, "gradient_weights")];
+}
+
+/** The Gram matrix, and the weights of the tasks that took part: absent ones have rows of 0. */
+export function gradientMeasures(
+  { outputs }: Pick<GraphEntry, "outputs">,
+  read: (entry: TensorEntry) => HostTensor | undefined,
+): GradientMeasures {
+  const [gramEntry] = withRole(outputs, "gram");
+  const [weightsEntry] = withRole(outputs, "gradient_weights");
+  const gram = gramEntry && read(gramEntry)?.data;
+  const weights = weightsEntry && read(weightsEntry)?.data;
+  if (!gram || !gramEntry) return {};
+  const { tasks } = gramEntry;
+  const present = tasks.flatMap((task, t): [string, number][] =>
+    weights && Number(gram[t * tasks.length + t]) > 0 ? [[task, Number(weights[t])]] : [],
+  );
+  return { gram: Array.from(gram, Number), weights: new Map(present) };
 }
 
 /** A graph's outputs of figures with what was read of them. */

@@ -17,6 +17,7 @@ import { InternalError, MttcError, need } from "../../compiler/diagnostics.ts";
 import { AUGMENTED_TRUNK, onFeatures } from "../../compiler/step/featureGraphs.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
 import { type WantedOutput, wantedOutputs } from "../infer/scoring.ts";
+import type { GradientMeasures } from "../logs/gradientFigures.ts";
 import { arrayOver } from "../ort/hostTensor.ts";
 import type { HostTensor, OrtHost, SessionOptions } from "../ort/ortHost.ts";
 import { fallenNodes } from "../ort/placement.ts";
@@ -35,7 +36,7 @@ import {
   scalarData,
   stepGraph,
 } from "./microBatch.ts";
-import { type StepResult, taskSums } from "./stepResult.ts";
+import { gradientMeasures, gradientOutputs, type StepResult, taskSums } from "./stepResult.ts";
 
 /** How a device is opened. */
 export interface DeviceOptions {
@@ -250,12 +251,15 @@ export class TrainingDevice implements AsyncDisposable {
     return result;
   }
 
-  /** Ends a logical batch: applies accumulated gradients; nothing is left to do after a whole step. */
-  async finishStep(scalars: StepScalars): Promise<number> {
-    if (!this.#accumulates) return 0;
-    const { runMs } = await this.#run("apply", scalarData(this.#graph("apply"), scalars));
+  /**
+   * Ends a logical batch: applies accumulated gradients, and tells what of them it combined; nothing is left
+   * to do after a whole step.
+   */
+  async finishStep(scalars: StepScalars): Promise<GradientMeasures> {
+    if (!this.#accumulates) return {};
+    const { gradients = {} } = await this.#run("apply", scalarData(this.#graph("apply"), scalars));
     this.#alternation.flip("weights");
-    return runMs;
+    return gradients;
   }
 
   /** What is scored or served of each task, float32 [batch, width], of one batch. */
@@ -290,7 +294,7 @@ export class TrainingDevice implements AsyncDisposable {
     const sums = micro ? this.#ranks?.sumsOf(graph, index, ids) : undefined;
     const figures = withRole(this.#graph(graph).outputs, "figure");
     const figureId = (figure: TensorEntry): string => this.#alternation.output(graph, figure);
-    const reads = figures.map(figureId);
+    const reads = [...figures, ...gradientOutputs(this.#graph(graph))].map(figureId);
     // Buffers come back in the order of the writes, and images or features stand first in a batch's data.
     const firstStaged = transferableBuffers(writes).length;
     const inputs = [hasShown(data) ? [0] : [], hasShown(following) ? [firstStaged] : []].flat();
@@ -299,6 +303,7 @@ export class TrainingDevice implements AsyncDisposable {
       inputBuffers: inputs.flatMap((index) => returned[index] ?? []),
       runMs,
       tasks: taskSums(figures.map((entry) => ({ entry, tensor: outputs.get(figureId(entry)) }))),
+      gradients: gradientMeasures(this.#graph(graph), (entry) => outputs.get(figureId(entry))),
     };
   }
 

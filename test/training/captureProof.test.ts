@@ -73,7 +73,7 @@ class FakeDevice implements CapturingDevice {
       runMs: 0,
     };
   };
-  finishStep = () => Promise.resolve(0);
+  finishStep = () => Promise.resolve({});
   giveUpCapture = async () => {
     this.givenUp++;
     this.captures = false;

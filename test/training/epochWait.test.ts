@@ -83,7 +83,7 @@ async function course(stepMs: number, readMs: number, stagesInputs = false): Pro
         const given = [...(isStaged ? [] : [images]), ...(following ? [following] : [])];
         return { tasks, inputBuffers: given.map(({ buffer }) => buffer as ArrayBuffer), runMs: stepMs };
       },
-      finishStep: () => Promise.resolve(0),
+      finishStep: () => Promise.resolve({}),
       readState: () => Promise.resolve(new Map()),
     },
   };
