@@ -5,6 +5,7 @@ import { compile } from "../compiler/compile.ts";
 import { MttcError } from "../compiler/diagnostics.ts";
 import type { CombineFacts } from "../compiler/inspect/combineFacts.ts";
 import { inspectModel, type LayerFacts, type ModelFacts } from "../compiler/inspect/modelFacts.ts";
+import { type RankFacts, rankFacts } from "../compiler/inspect/rankFacts.ts";
 import { type ScheduleFacts, scheduleFacts } from "../compiler/inspect/scheduleFacts.ts";
 import { graphText, StageLog } from "../compiler/inspect/stages.ts";
 import type { TrunkFacts } from "../compiler/inspect/trunkFacts.ts";
@@ -35,6 +36,7 @@ export interface InspectFlags extends RuntimeFlags, CheckpointFlags {
   readonly at?: string;
   readonly target: Target;
   readonly placement?: boolean;
+  readonly ranks?: number;
 }
 
 /** Prints facts (of a run with its `checkpoints`), a graph, or where operators run. */
@@ -48,18 +50,22 @@ export async function inspect(
   const models = await readForeignModels(experiment.spec, experiment.baseDirectory, classes);
   if (flags.stage !== undefined) {
     const log = new StageLog();
-    compile(experiment.spec, classes, { ...models, target: flags.target, trace: log.trace });
+    const { target, ranks } = flags;
+    compile(experiment.spec, classes, { ...models, target, ranks, trace: log.trace });
     const text = graphText(log.find(flags.stage), flags.at).trimEnd();
     if (text === "") throw nothingThere(flags);
     terminal.out(text);
     return;
   }
   if (flags.placement) return await showPlacement(experiment.spec, classes, models, flags, terminal);
+  const { ranks = 1 } = flags;
   const facts = inspectModel(experiment.spec, classes, models);
   const rate = scheduleFacts(experiment.spec, rows);
-  const odd = [...facts.warnings, ...(rate?.notes ?? []), ...warnings];
+  const between = ranks > 1 ? rankFacts(experiment.spec, classes, models, ranks) : undefined;
+  const odd = [...(between ?? facts).warnings, ...(rate?.notes ?? []), ...warnings];
   const all = {
     ...{ ...facts, notes: models.notes, warnings: odd, ...(rate && { learningRate: rate }) },
+    ...(between ? { ranks: between } : {}),
     ...(checkpoints ? { checkpoints } : {}),
   };
   terminal.out(flags.json ? JSON.stringify(all, null, 2) : factsText(experiment.spec, all, terminal));
@@ -100,6 +106,8 @@ interface ShownFacts extends ModelFacts {
   /** Where it is not constant. */
   readonly learningRate?: ScheduleFacts;
   readonly checkpoints?: CheckpointFacts;
+  /** Of the processes that --ranks asks about. */
+  readonly ranks?: RankFacts;
 }
 
 function factsText(spec: Spec, facts: ShownFacts, terminal: Terminal): string {
@@ -116,6 +124,7 @@ function factsText(spec: Spec, facts: ShownFacts, terminal: Terminal): string {
       ? [["Learning rate", scheduleText(facts.learningRate, terminal)] as [string, string]]
       : []),
     ["Which task's loss trains what", reachTable(facts, terminal)],
+    ...(facts.ranks ? [["Several processes", rankTable(facts.ranks, terminal)] as [string, string]] : []),
     ...(facts.combine
       ? [["Combining gradients", combineTable(facts.combine, terminal)] as [string, string]]
       : []),
@@ -235,6 +244,19 @@ function combineTable(facts: CombineFacts, terminal: Terminal): string {
     ...(atFeatures
       ? []
       : [[`gradients by task of ${count(sharedNumbers)} shared numbers`, bytes(gradientBytes)]]),
+  ];
+  return renderTable(terminal, ["what", "value"], rows);
+}
+
+function rankTable(facts: RankFacts, terminal: Terminal): string {
+  const { ranks, rows: images, microBatches, gradientBytes, exchanges, exchangedBytes } = facts;
+  const times = microBatches > 1 ? `, ${microBatches} times a step` : "";
+  const rows = [
+    ["processes", count(ranks)],
+    ["images at once, of each", `${count(images)}${times}`],
+    ["gradients that are summed, a step", bytes(gradientBytes)],
+    ["exchanges inside the graphs, a step", count(exchanges)],
+    ...(exchanges > 0 ? [["... of each process, together", bytes(exchangedBytes)]] : []),
   ];
   return renderTable(terminal, ["what", "value"], rows);
 }

@@ -1,6 +1,6 @@
 // `mttc inspect SPEC|RUN|BUNDLE`: what a spec amounts to before (or after) it is trained, a graph of its
 // compilation, or what the graphs of a compiled bundle take and give.
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { targetOption } from "./compileCommand.ts";
 import type { InspectFlags } from "./inspectAction.ts";
 import { withCheckpointOption, withProviderOption, withRuntimeOptions } from "./runtimeOptions.ts";
@@ -15,6 +15,7 @@ export function addInspectCommand(program: Command, terminal: Terminal): void {
     .option("--stage <stage>", "print the graph after a stage instead (train, grad/1-built, ...)")
     .option("--at <origin>", "with --stage: only what comes from this place of the spec")
     .option("--placement", "print which provider (--ep) runs which operator, and what is left to the CPU")
+    .addOption(ranksOption())
     .addOption(targetOption())
     .addHelpText("after", "\nAn unknown --stage lists those that there are.");
   withProviderOption(withRuntimeOptions(withCheckpointOption(command))).action(
@@ -33,4 +34,13 @@ export function addInspectCommand(program: Command, terminal: Terminal): void {
       await inspect(experiment, flags, terminal, checkpoints);
     },
   );
+}
+
+/** `--ranks N`: what N processes exchange. */
+function ranksOption(): Option {
+  return new Option("--ranks <n>", "tell what so many processes exchange in a step too").argParser((text) => {
+    const ranks = Number(text);
+    if (Number.isInteger(ranks) && ranks >= 1 && ranks <= 65_536) return ranks;
+    throw new InvalidArgumentError("expected a number of processes, from 1 to 65536");
+  });
 }

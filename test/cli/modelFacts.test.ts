@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { peakActivationBytes } from "../../compiler/inspect/graphCosts.ts";
 import { inspectModel, type ModelFacts } from "../../compiler/inspect/modelFacts.ts";
+import { rankFacts } from "../../compiler/inspect/rankFacts.ts";
 import { graphText, StageLog } from "../../compiler/inspect/stages.ts";
 import { parseGraph } from "../../compiler/ir/print.ts";
 import { OPS } from "../../compiler/ops/table.ts";
@@ -14,18 +15,18 @@ const CLASSES = [
   { task: "b", classes: ["x", "y"] },
 ];
 
+const BASE: SpecInput = {
+  tasks: ["a", "b"],
+  fcn: { layers: [4, "p"] },
+  train_fcn: true,
+  shared_layers: [6, "d"],
+  task_layers: [],
+  imshape: [8, 8],
+  batch_size: 2,
+};
+
 function facts(changes: Partial<SpecInput> = {}): ModelFacts {
-  const spec = resolveSpec({
-    tasks: ["a", "b"],
-    fcn: { layers: [4, "p"] },
-    train_fcn: true,
-    shared_layers: [6, "d"],
-    task_layers: [],
-    imshape: [8, 8],
-    batch_size: 2,
-    ...changes,
-  });
-  return inspectModel(spec, CLASSES);
+  return inspectModel(resolveSpec({ ...BASE, ...changes }), CLASSES);
 }
 
 function part(found: ModelFacts, name: string): ModelFacts["parts"][number] | undefined {
@@ -54,6 +55,24 @@ test("parameters and operations of each part are those of the formulas", () => {
     forwardFlops: dense,
     stepFlops: 2 * 3 * dense,
   });
+});
+
+test("several processes exchange gradients once a step, and two vectors a norm each way", () => {
+  const of = (changes: Partial<SpecInput>, ranks = 2) =>
+    rankFacts(resolveSpec({ ...BASE, batch_size: 8, accumulate: 2, ...changes }), CLASSES, {}, ranks);
+  const trained = 4 * 27 + 4 + (6 * 36 + 6) + (18 + 3) + (12 + 2);
+  const plain = { ranks: 2, rows: 2, microBatches: 2, gradientBytes: 4 * trained, exchanges: 0 };
+  expect(of({})).toMatchObject({ ...plain, exchangedBytes: 0, warnings: [] });
+  // A norm has scale and bias and no bias of the convolution; of 4 and 6 channels, in two micro-batches.
+  const norms = 2 * (4 + 6);
+  const normed = 4 * (trained - 10 + norms);
+  const exchanged = { exchanges: 2 * 2 * 2, exchangedBytes: 2 * 2 * 4 * norms };
+  expect(of({ batchnorm: true })).toMatchObject({ ...plain, gradientBytes: normed, ...exchanged });
+  // Without, the running statistics alone, all in one.
+  const own = of({ batchnorm: true, sync_batchnorm: false });
+  expect(own).toMatchObject({ exchanges: 2, exchangedBytes: 2 * 4 * norms });
+  expect(own.warnings).toEqual([expect.stringMatching(/each process sees 2 images/)]);
+  expect(() => of({}, 3)).toThrow(/cannot be shared equally by 3 processes and 2 micro-batches/);
 });
 
 test("combining gradients costs a backward pass of the shared part for each task, and their gradients", () => {

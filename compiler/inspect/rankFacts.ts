@@ -1,0 +1,49 @@
+// What several processes that train one model exchange in a step: sums of gradients between grad and apply,
+// and the moments that batch norms ask for inside grad.
+import { accumulates, microBatchRows, withRole } from "../bundle/manifest.ts";
+import { type CompileOptions, compile } from "../compile.ts";
+import { need } from "../diagnostics.ts";
+import type { TaskClasses } from "../model/network.ts";
+import type { Spec } from "../spec/schema.ts";
+import { specWarnings } from "../spec/specWarnings.ts";
+import { valueBytes } from "./graphCosts.ts";
+import { StageLog } from "./stages.ts";
+
+export interface RankFacts {
+  readonly ranks: number;
+  /** Images that a process takes at once, and how often in a step. */
+  readonly rows: number;
+  readonly microBatches: number;
+  /** Bytes of gradients that are summed over the processes, once a step. */
+  readonly gradientBytes: number;
+  /** Exchanges inside the graphs of a step, and the bytes that a process gives in them. */
+  readonly exchanges: number;
+  readonly exchangedBytes: number;
+  readonly warnings: readonly string[];
+}
+
+/** Compiles for `ranks` processes and counts; what compile throws. */
+export function rankFacts(
+  spec: Spec,
+  classes: TaskClasses,
+  models: Pick<CompileOptions, "trunk" | "teacher">,
+  ranks: number,
+): RankFacts {
+  const log = new StageLog();
+  const isGrad = (graph: string): boolean => graph === "grad";
+  const { manifest } = compile(spec, classes, { ...models, ranks, graphs: isGrad, trace: log.trace });
+  const grad = need(log.latest("grad/5-"), "grad");
+  const given = grad.nodes.flatMap(({ op, inputs: [x] }) =>
+    op.traits.includes("collective") && x ? [valueBytes(x.type)] : [],
+  );
+  const summed = accumulates(manifest) ? withRole(manifest.graphs.grad?.inputs ?? [], "accumulator") : [];
+  const { accumulate } = spec;
+  const total = (sizes: readonly number[]): number => sizes.reduce((sum, size) => sum + size, 0);
+  return {
+    ...{ ranks, rows: microBatchRows(manifest), microBatches: accumulate },
+    gradientBytes: total(summed.map((entry) => valueBytes(entry))),
+    exchanges: accumulate * given.length,
+    exchangedBytes: accumulate * total(given),
+    warnings: specWarnings(spec, ranks),
+  };
+}
