@@ -1,6 +1,7 @@
 // Several ranks in this process, for fast tests without MPI: an ONNX Runtime thread for each, whose tensors
 // are summed in this thread's memory, and messages that are cloned as a channel clones them. What training
 // does with them is what it does among processes; batch norms over all ranks alone need MPI.
+import { MttcError } from "../../compiler/diagnostics.ts";
 import { OrtHost, type StepIo, type StepResult } from "../../runtime/ort/ortHost.ts";
 import { RankFollower } from "../../runtime/train/rankFollower.ts";
 import type { RankMessage } from "../../runtime/train/rankMessages.ts";
@@ -11,12 +12,19 @@ type Values = ReadonlyMap<string, ArrayBufferView>;
 /** Where all ranks meet: each gives what it has and gets what is made of all. */
 class Meeting {
   readonly #size: number;
+  readonly #failed: Promise<never>;
   #given: (Values | undefined)[] = [];
   #resolve: (all: Values[]) => void = () => undefined;
   #all = this.#fresh();
 
-  constructor(size: number) {
+  /** Once `failed` is aborted nobody waits any more. */
+  constructor(size: number, failed: AbortSignal) {
     this.#size = size;
+    const lost = { code: "E_RANK_LOST", message: "another rank is lost" } as const;
+    this.#failed = new Promise((_, reject) => {
+      failed.addEventListener("abort", () => reject(new MttcError(lost)));
+    });
+    this.#failed.catch(() => undefined);
   }
 
   #fresh(): Promise<Values[]> {
@@ -33,7 +41,7 @@ class Meeting {
       this.#resolve(this.#given as Values[]);
       this.#all = this.#fresh();
     }
-    return await meeting;
+    return await Promise.race([meeting, this.#failed]);
   }
 }
 
@@ -74,24 +82,29 @@ function sumOf(all: readonly Values[], id: string): Float32Array {
 
 /** Several ranks; `told` is what rank 0 said, kinds only. Close it. */
 export interface LocalGroup extends RankGroup, AsyncDisposable {
+  /** ONNX Runtime of each rank. */
+  readonly hosts: readonly OrtHost[];
   readonly told: readonly RankMessage["kind"][];
   /** Slows a rank down: its handler waits so long before every message. */
   delayMs: (rank: number) => number;
+  /** Changes what a follower is told. */
+  revise: (message: RankMessage) => RankMessage;
 }
 
 /** A group of `size` ranks of one thread each. */
 export async function openLocalGroup(size: number): Promise<LocalGroup> {
-  const meeting = new Meeting(size);
+  const failure = new AbortController();
+  const meeting = new Meeting(size, failure.signal);
   const hosts = await Promise.all(Array.from({ length: size }, () => OrtHost.start({ intraOpThreads: 1 })));
   const joined = hosts.map((host, rank) => meetingHost(host, meeting, rank));
   const followers = joined.slice(1).map((host, i) => {
     return new RankFollower({ host, parallel: 4, share: { rank: i + 1, size } });
   });
   const told: RankMessage["kind"][] = [];
-  const failure = new AbortController();
   const group: LocalGroup = {
-    ...{ rank: 0, size, host: joined[0]!, parallel: 4, told },
+    ...{ rank: 0, size, host: joined[0]!, parallel: 4, told, hosts },
     delayMs: () => 0,
+    revise: (message) => message,
     explained: async (error) => (failure.signal.aborted ? failure.signal.reason : error),
     hub: {
       failed: failure.signal,
@@ -107,7 +120,7 @@ export async function openLocalGroup(size: number): Promise<LocalGroup> {
     failure.signal.throwIfAborted();
     told.push((message as RankMessage).kind);
     const replies = followers.map(async (follower, i) => {
-      const copy = structuredClone(message) as RankMessage;
+      const copy = group.revise(structuredClone(message) as RankMessage);
       const wait = group.delayMs(i + 1);
       if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
       return structuredClone(await follower.handle(copy));
