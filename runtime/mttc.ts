@@ -35,5 +35,6 @@ export {
 export type { LabelRow } from "./tables/labelTable.ts";
 export { type DataStatistics, type DataStatsOptions, dataStats, dataStatsPlot } from "./train/dataStats.ts";
 export type { EpochReport, StepEvent, TrainerEvents } from "./train/events.ts";
-export { type FitOptions, MultiTaskTrainer } from "./train/multiTaskTrainer.ts";
+export { type FitOptions, MultiTaskTrainer, type TrainerRuntime } from "./train/multiTaskTrainer.ts";
+export { type JoinOptions, type RankGroup, Ranks } from "./train/ranks.ts";
 export type { LabelSource, TrainerOptions } from "./train/trainerOptions.ts";

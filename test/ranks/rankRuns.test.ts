@@ -1,5 +1,6 @@
-// Runs of several ranks, in this process without MPI: gone on with by any number of ranks, evaluated, with tasks
-// that some or all ranks have no label of, with a rank that is slow, an image that changed, other weights.
+// Runs of several ranks, in this process without MPI: gone on with by any number of them, evaluated, with
+// tasks that some or all ranks have no label of, with a rank that is slow, an image that changed, and other
+// weights.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -51,7 +52,7 @@ function optionsFor(more: Partial<TrainerOptions> = {}): TrainerOptions & { read
   return { ...base, ...more, logdir: join(folder, `run-${runs++}`) };
 }
 
-async function fit(
+async function trainRun(
   options: TrainerOptions,
   ranks: LocalGroup | undefined,
   epochs = EPOCHS,
@@ -72,14 +73,14 @@ async function fit(
 }
 
 describe("a run of several ranks", () => {
-  test("that stops in mid-epoch is gone on with by three, then by one, and ends as one that never stopped", async () => {
+  test("that stops in mid-epoch is gone on with by three, then by one, to the same end", async () => {
     const more = { augment: { flip_left_right: true, gaussian_noise: 0.3 }, accumulate: 2 };
     const whole = optionsFor(more);
-    await fit(whole, undefined);
+    await trainRun(whole, undefined);
     const parts = optionsFor(more);
-    await fit(parts, group, EPOCHS, { stopAt: 2 });
-    await fit(parts, await open(3), EPOCHS, { resume: true, stopAt: 4 });
-    const { history } = await fit(parts, undefined, EPOCHS, { resume: true });
+    await trainRun(parts, group, EPOCHS, { stopAt: 2 });
+    await trainRun(parts, await open(3), EPOCHS, { resume: true, stopAt: 4 });
+    const { history } = await trainRun(parts, undefined, EPOCHS, { resume: true });
     expect(history.length).toBe(EPOCHS);
     expect(largestDistance(await stateIn(parts.logdir), await stateIn(whole.logdir))).toBeLessThan(
       RANKS_TRAINED,
@@ -88,9 +89,9 @@ describe("a run of several ranks", () => {
 
   test("is gone on with by several where one process began it", async () => {
     const [whole, parts] = [optionsFor(), optionsFor()];
-    await fit(whole, undefined);
-    await fit(parts, undefined, EPOCHS, { stopAt: 6 });
-    await fit(parts, group, EPOCHS, { resume: true });
+    await trainRun(whole, undefined);
+    await trainRun(parts, undefined, EPOCHS, { stopAt: 6 });
+    await trainRun(parts, group, EPOCHS, { resume: true });
     expect(largestDistance(await stateIn(parts.logdir), await stateIn(whole.logdir))).toBeLessThan(
       RANKS_TRAINED,
     );
@@ -98,7 +99,7 @@ describe("a run of several ranks", () => {
 
   test("reports an evaluation that is one process's to the bit", async () => {
     const options = optionsFor();
-    const { history } = await fit(options, await open(3));
+    const { history } = await trainRun(options, await open(3));
     await using run = await TrainedRun.open(options.logdir, { threads: 1 });
     const report = await run.evaluate(await run.labels());
     expect(report).toEqual(history.at(-1)?.evaluation);
@@ -126,8 +127,8 @@ describe("labels that are missing", () => {
     const sparse = rows.map((row, i) => (i >= TRAIN || isLabelled(i) ? row : { ...row, stripes: null }));
     const tables = { train_labels: sparse.slice(0, TRAIN), val_labels: sparse.slice(TRAIN) };
     const [alone, together] = [optionsFor(tables), optionsFor(tables)];
-    await fit(alone, undefined);
-    await fit(together, await open(4));
+    await trainRun(alone, undefined);
+    await trainRun(together, await open(4));
     expect(largestDistance(await stateIn(together.logdir), await stateIn(alone.logdir))).toBeLessThan(
       RANKS_TRAINED,
     );
@@ -137,10 +138,10 @@ describe("labels that are missing", () => {
 describe("where a rank is not like the others", () => {
   test("one that is slow changes no bit", async () => {
     const [fast, slow] = [optionsFor(), optionsFor()];
-    await fit(fast, group, 1);
+    await trainRun(fast, group, 1);
     const late = await open(2);
     late.delayMs = () => 20;
-    await fit(slow, late, 1);
+    await trainRun(slow, late, 1);
     expect(largestDistance(await stateIn(slow.logdir), await stateIn(fast.logdir))).toBe(0);
   });
 
@@ -150,7 +151,9 @@ describe("where a rank is not like the others", () => {
       const { train } = message.tables;
       return { ...message, tables: train ? { train: { ...train, stamps: train.stamps?.fill(1) } } : {} };
     };
-    await expect(fit(optionsFor({ val_labels: null }), group)).rejects.toThrow(/\.png.*changed/s);
+    await expect(trainRun(optionsFor({ val_labels: null }), group)).rejects.toThrow(
+      /\.png: .*E_DATA_CHANGED/,
+    );
   });
 
   test("other weights on one are an error that says so", async () => {
@@ -171,7 +174,7 @@ describe("where a rank is not like the others", () => {
 describe("what several ranks do not do", () => {
   test("features that are asked for are refused by name, before anything is written", async () => {
     const options = optionsFor({ train_fcn: false, cache_features: true });
-    await expect(fit(options, group)).rejects.toThrow(
+    await expect(trainRun(options, group)).rejects.toThrow(
       /cache_features: features are not kept where 2 processes/,
     );
     await expect(stateIn(options.logdir)).rejects.toThrow();
@@ -179,7 +182,7 @@ describe("what several ranks do not do", () => {
 
   test("a batch that they do not share equally is refused with the nearest that they do", async () => {
     const options = optionsFor({ batch_size: 10 });
-    await expect(fit(options, await open(4))).rejects.toThrow(/batch_size.*nearest that can: 8 or 12/s);
+    await expect(trainRun(options, await open(4))).rejects.toThrow(/batch_size.*nearest that can: 8 or 12/s);
   });
 
   test("a state of another program is not adopted", async () => {
