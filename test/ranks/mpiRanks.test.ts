@@ -83,6 +83,14 @@ describe.skipIf(mpichHere() === undefined)("a lost rank", () => {
   });
 });
 
+describe.skipIf(mpichHere() === undefined)("a rank that never comes", () => {
+  test("is given up after a while, and the thread that waits with it", async () => {
+    const mpi = mpichHere() as MpiHere;
+    const { reports } = await runRanks({ mpi, size: 2, program: PROGRAM, args: ["absent"] });
+    expect(reports[0]).toEqual({ code: "E_RANK_LOST", later: "E_ORT" });
+  });
+});
+
 describe.skipIf(mpichHere() === undefined)("launchers and libraries", () => {
   const alone = (environment: Readonly<Record<string, string>>) =>
     runRanks({ mpi: null, size: 1, program: PROGRAM, args: ["sums"], environment });

@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { OrtHost, type RankPlace } from "../../runtime/ort/ortHost.ts";
 import { freshAbortFlag, raiseFlag } from "../../runtime/ranks/abortFlag.ts";
+import { endHard } from "../../runtime/ranks/hardEnd.ts";
 import { report } from "./mpiPrograms.ts";
 
 interface Scene {
@@ -174,12 +175,29 @@ const SCENARIOS: Readonly<Record<string, (scene: Scene) => Promise<unknown>>> = 
   },
 };
 
+/** Rank 1 never comes to joinRanks. */
+async function meetNobody(): Promise<void> {
+  if (process.env.PMI_RANK === "1") {
+    await new Promise((resolve) => setTimeout(resolve, 8000));
+    return;
+  }
+  const host = await OrtHost.start({ intraOpThreads: 1 });
+  const joining = host.joinRanks({ engine: "mpi", timeoutMs: 1500 });
+  report(0, { code: await joining.then(() => "joined", codeOf), later: await codeOfLater(host) });
+  endHard("given up");
+}
+
+function codeOfLater(host: OrtHost): Promise<string> {
+  return host.leaveRanks().then(() => "left", codeOf);
+}
+
 function codeOf(error: unknown): string {
   return error instanceof MttcError ? error.code : String(error);
 }
 
 async function main(): Promise<void> {
   const [name = "", library] = process.argv.slice(2);
+  if (name === "absent") return await meetNobody();
   const scenario = SCENARIOS[name];
   if (scenario === undefined) throw new RangeError(`no scenario ${name}`);
   const host = await OrtHost.start({ intraOpThreads: 1 });
