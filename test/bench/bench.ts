@@ -1,6 +1,7 @@
 // `npm run bench`: mttc's training step beside the first prototype's, side by side in one process, and
 // compile times; `npm run bench -- data`: the loader's rates instead (dataRates.ts); `-- features`: epochs
 // on features computed once (featureRates.ts); `-- peers`: steps beside PyTorch's (peers/peers.ts);
+// `-- combine`: steps of methods that combine gradients beside the sum's (combineRates.ts);
 // `-- profile`: where a step's time goes (profile/profile.ts). Blocks of steps alternate, so that both meet
 // the same neighbours on a shared machine; medians and their ratio.
 import { mkdtemp, readFile, rm } from "node:fs/promises";
@@ -17,6 +18,7 @@ import { type MicroBatch, masksOf } from "../../runtime/train/microBatch.ts";
 import { TrainingDevice } from "../../runtime/train/trainingDevice.ts";
 import { median } from "../median.ts";
 import { compareAugmentRates } from "./augmentRates.ts";
+import { compareCombiners } from "./combineRates.ts";
 import { compareDataRates } from "./dataRates.ts";
 import { compareEpochs } from "./epochs/epochs.ts";
 import { compareFeatureEpochs } from "./featureRates.ts";
@@ -150,6 +152,7 @@ const BENCHES: Readonly<Record<string, () => Promise<boolean>>> = {
   features: compareFeatureEpochs,
   epochs: () => compareEpochs(process.argv.slice(3)),
   peers: () => comparePeers(process.argv.slice(3)),
+  combine: () => compareCombiners(process.argv.slice(3)),
   profile: () => profileNet(process.argv.slice(3)),
 };
 const isGood = await (BENCHES[process.argv[2] ?? ""] ?? benchTraining)();
