@@ -1,5 +1,6 @@
 // Several processes that train one model, each on its share of the rows: what compile() makes for them, and
 // that together they compute what one process does.
+import { resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 import { appendGradients } from "../../compiler/autodiff/reverse.ts";
 import {
@@ -18,11 +19,12 @@ import { range } from "../../compiler/ops/axes.ts";
 import { OPS } from "../../compiler/ops/table.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
+import { readForeignModels } from "../../runtime/models/foreignModels.ts";
 import { parseManifest } from "../../runtime/runs/manifestReading.ts";
 import { countedTasks, stepGraph } from "../../runtime/train/microBatch.ts";
 import { assertClose } from "../assertClose.ts";
 import { GRADIENT_CHECK, SUM_ORDER_FLOAT64 } from "../tolerances.ts";
-import { numberedClasses, type TracedBundle } from "../training/tracedGraphs.ts";
+import { compileTraced, numberedClasses, type TracedBundle } from "../training/tracedGraphs.ts";
 import {
   type Batch,
   compileExperiment,
@@ -277,4 +279,22 @@ test("derivatives through norms of two processes agree with central differences 
       const summed = found.reduce((all, outputs) => all + outputs.get(`d${name}`)!.data[i]!, 0);
       assertClose([summed], [both], { tolerance: GRADIENT_CHECK, what: `d${name} ${i}` });
     }
+});
+
+test("trained norms of an imported network ask the other processes too, frozen ones nobody", async () => {
+  const path = resolve("test/fixtures/import/residual-17-training.onnx");
+  const exchanges = async (batchnorm: "train" | "frozen") => {
+    const fcn = { path, batchnorm };
+    const spec = resolveSpec({ tasks: ["a"], fcn, train_fcn: true, imshape: [32, 32], batch_size: 4 });
+    const classes = numberedClasses({ a: 2 });
+    const models = await readForeignModels(spec, ".", classes);
+    const { stages } = compileTraced(spec, classes, { ...models, ranks: 2 });
+    const built = stages
+      .get("grad/1-built")!
+      .nodes.filter(({ op }) => op.name.startsWith("BatchNormTraining"));
+    const gathers = stages.get("grad/5-final")!.nodes.filter(({ op }) => op.traits.includes("collective"));
+    return [built.map(({ attrs }) => attrs.ranks), gathers.length];
+  };
+  expect(await exchanges("train")).toEqual([[2, 2, 2, 2], 4]);
+  expect(await exchanges("frozen")).toEqual([[], 0]);
 });
