@@ -1,6 +1,14 @@
 // The end of a process whose main thread does not come to it: from another thread there is no gentle way.
 import { writeSync } from "node:fs";
-import koffi from "koffi";
+import { createRequire } from "node:module";
+
+/**
+ * C's own functions. Loaded where they are called, which hardly ever is: no other thread is disturbed by it.
+ */
+function ownLibrary(): ReturnType<typeof import("koffi")["load"]> {
+  const koffi = createRequire(import.meta.url)("koffi") as typeof import("koffi");
+  return koffi.load(null);
+}
 
 /** Exit code of the input's and the machine's faults. */
 const EXIT_CODE = 2;
@@ -16,7 +24,7 @@ export function endHard(line: string): void {
     // Nobody reads it.
   }
   try {
-    koffi.load(null).func("void _exit(int)")(EXIT_CODE);
+    ownLibrary().func("void _exit(int)")(EXIT_CODE);
   } catch {
     // A system whose C library names it otherwise.
   }
@@ -30,7 +38,7 @@ export function endHard(line: string): void {
 export function armAlarm(waitMs: number): void {
   try {
     const seconds = waitMs === 0 ? 0 : Math.ceil(waitMs / 1000) + SYSTEM_GRACE_S;
-    koffi.load(null).func("unsigned int alarm(unsigned int)")(seconds);
+    ownLibrary().func("unsigned int alarm(unsigned int)")(seconds);
   } catch {
     // `endHard` is left.
   }

@@ -17,8 +17,8 @@ const MAX_BYTES = 2 ** 36;
 export interface MessageListener {
   /** A message, in the order in which they were sent. */
   readonly onMessage: (message: unknown) => void;
-  /** The connection is at its end: closed by the other side, cut, or not understood (`why`). Once. */
-  readonly onEnd: (why: string) => void;
+  /** The connection is at its end: "has ended", or what is wrong with it. Once. */
+  readonly onEnd: (how: string) => void;
 }
 
 /** A connection that is known to be of the run. */
@@ -34,12 +34,13 @@ export class MessageSocket {
     this.#listener = listener;
     socket.setNoDelay(true);
     socket.on("data", (chunk) => this.#take(chunk));
-    socket.on("error", (error: NodeJS.ErrnoException) => this.#end(error.code ?? error.message));
-    socket.on("end", () => this.#end("closed"));
-    socket.on("close", () => this.#end("closed"));
+    // The close that follows an error says it: a killed process resets some connections and closes others.
+    socket.on("error", () => undefined);
+    socket.on("end", () => this.#end("has ended"));
+    socket.on("close", () => this.#end("has ended"));
     // The handshake read it piece by piece.
     socket.resume();
-    if (socket.destroyed) queueMicrotask(() => this.#end("closed"));
+    if (socket.destroyed) queueMicrotask(() => this.#end("has ended"));
   }
 
   /**

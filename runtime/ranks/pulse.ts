@@ -29,8 +29,10 @@ export class Pulse {
       worker.on("message", (news: PulseNews) => {
         if (news.kind === "listening") resolve(news.port);
         else if (news.kind === "failed") reject(unpackError(news.error));
-        else if (news.kind === "lost") events.onLost(lostRank(news.seat, news.how), news.seat.rank);
-        else {
+        else if (news.kind === "lost") {
+          this.#order({ kind: "heard" });
+          events.onLost(lostRank(news.seat, news.how), news.seat.rank);
+        } else {
           resolve(0);
           events.onJoined?.(news.rank);
         }

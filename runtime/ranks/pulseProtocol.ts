@@ -17,7 +17,10 @@ export interface PulseTimes {
   readonly pulseMs: number;
   /** Without any: the peer is lost. */
   readonly limitMs: number;
-  /** For the main thread to end the run once a peer is lost; then the process is ended. */
+  /**
+   * For the main thread to hear of a lost peer, and twice that for it to end the run; then the process is
+   * ended.
+   */
   readonly endMs: number;
 }
 
@@ -43,6 +46,8 @@ export type PulseNews =
 export type PulseOrder =
   /** The run failed: others must not wait in a collective. */
   | { readonly kind: "abort" }
+  /** The loss is known: the main thread is on its way to the end. */
+  | { readonly kind: "heard" }
   /** While held, the process is not ended: the main thread saves what there is. */
   | { readonly kind: "hold"; readonly isHeld: boolean }
   /** The run is at its end here. */

@@ -17,6 +17,8 @@ import { type RankSeat, seatText } from "./rankFaults.ts";
 /** For a main thread that saves, at most. */
 const HOLD_MS = 300_000;
 
+/** Times `endMs` that a main thread has which knows that it is to end. */
+const ENDING = 2;
 /** For a bye to arrive. */
 const LEAVE_MS = 1000;
 
@@ -29,6 +31,8 @@ export class PulseWatch {
   /** Who was lost first. */
   #lost: { readonly seat: RankSeat; readonly how: string } | undefined;
   #stopEnd: (() => void) | undefined;
+  /** Whether the main thread knows that a peer is lost. */
+  #isHeard = false;
   #isHeld = false;
   #isLeaving = false;
 
@@ -58,8 +62,9 @@ export class PulseWatch {
 
   obey(order: PulseOrder): void {
     if (order.kind === "abort") this.#abortOthers();
-    else if (order.kind === "hold") {
-      this.#isHeld = order.isHeld;
+    else if (order.kind === "heard" || order.kind === "hold") {
+      this.#isHeard = true;
+      if (order.kind === "hold") this.#isHeld = order.isHeld;
       if (this.#lost) this.#guardEnd();
     } else this.#leave();
   }
@@ -118,7 +123,8 @@ export class PulseWatch {
   /** From here on the main thread has so long to come to its end. */
   #guardEnd(): void {
     this.#stopEnd?.();
-    const waitMs = this.#isHeld ? HOLD_MS : this.#start.endMs;
+    const { endMs } = this.#start;
+    const waitMs = this.#isHeld ? HOLD_MS : this.#isHeard ? ENDING * endMs : endMs;
     armAlarm(waitMs);
     const lost = this.#lost;
     this.#stopEnd = patientTimer(waitMs, () => {

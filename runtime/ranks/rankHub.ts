@@ -1,9 +1,8 @@
 // Rank 0's side of the channel between the processes of a run: it listens, knows its followers by a key that
 // only they were given, and tells them what to do. All of it is evented: nobody spins while waiting. Tensors
 // do not travel here but by MPI or NCCL.
-import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
-import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
+import { InternalError, type MttcError } from "../../compiler/diagnostics.ts";
 import { packError, unpackError } from "../threads/faultTransfer.ts";
 import { freshAbortFlag, raiseFlag } from "./abortFlag.ts";
 import {
@@ -22,10 +21,6 @@ import { patientTimer } from "./patientTimer.ts";
 import { Pulse } from "./pulse.ts";
 import { faultOfRank, lostRank, type RankSeat, rankStartFault } from "./rankFaults.ts";
 
-/** Codes that do not say who failed. */
-const VAGUE: ReadonlySet<string> = new Set(["E_RANK_LOST", "E_MPI"]);
-/** For the news of it to arrive. */
-const REASON_MS = 2000;
 /** Of the time to end, what the others have of it. */
 const CLOSE_SHARE = 0.6;
 
@@ -144,20 +139,6 @@ export class RankHub {
     return reply as R;
   }
 
-  /**
-   * Why a step or a call failed: where it only says that another rank is lost, or that the engine between
-   * ranks failed, the channel knows who it was, at once or very soon.
-   */
-  async reasonOf(error: unknown): Promise<unknown> {
-    if (!(error instanceof MttcError) || !VAGUE.has(error.code)) return error;
-    if (!this.failed.aborted)
-      await Promise.race([
-        once(this.failed, "abort"),
-        new Promise((resolve) => setTimeout(resolve, REASON_MS)),
-      ]);
-    return this.failed.aborted ? this.failed.reason : error;
-  }
-
   /** While held, this process is not ended although a rank is lost: rank 0 saves what there is. */
   hold(isHeld: boolean): void {
     this.#pulse?.hold(isHeld);
@@ -274,9 +255,9 @@ export class RankHub {
         this.#followers.set(rank, follower);
         this.#arrived();
       },
-      onEnd: (why) => {
+      onEnd: (how) => {
         const seat = follower?.seat ?? { rank, host: String(socket.remoteAddress) };
-        this.#fail(lostRank(seat, why === "closed" ? "has ended" : `is lost: ${why}`));
+        this.#fail(lostRank(seat, how));
       },
     });
   }

@@ -50,8 +50,7 @@ export class RankLink {
     const { acceptMs: waitMs } = this.#options;
     const socket = await dialHub({ hosts, key }, port, who, waitMs);
     const host = String(socket.remoteAddress);
-    const lose = (why: string): void =>
-      this.#lose(lostRank({ rank: 0, host }, why === "closed" ? "has ended" : `is lost: ${why}`));
+    const lose = (how: string): void => this.#lose(lostRank({ rank: 0, host }, how));
     this.#socket = new MessageSocket(socket, {
       onMessage: (message) => this.#onMessage(message as HubMessage),
       onEnd: lose,

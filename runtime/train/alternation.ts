@@ -30,6 +30,7 @@ export class Alternation {
   /** Groups of the state tensors. */
   readonly #groups: ReadonlyMap<string, Group>;
   readonly #doublesInputs: boolean;
+  #isWhole = true;
 
   /** `doublesInputs`: a micro-batch's inputs alternate, too. */
   constructor({ graphs, state }: Pick<Manifest, "graphs" | "state">, doublesInputs: boolean) {
@@ -92,8 +93,16 @@ export class Alternation {
     };
   }
 
+  /** Whether the state is what a finished step left: statistics of none after it are in it. */
+  get isWhole(): boolean {
+    return this.#isWhole;
+  }
+
   /** What was written is from now on what is read. */
   flip(...groups: readonly Group[]): void {
+    if (groups.includes("weights")) this.#isWhole = true;
+    else if (groups.includes("statistics"))
+      this.#isWhole = ![...this.#groups.values()].includes("statistics");
     for (const group of groups)
       if (group !== "inputs" || this.#doublesInputs) this.#sides[group] = other(this.#sides[group]);
   }

@@ -53,6 +53,11 @@ export class DeviceRanks {
     this.#hasOwnStatistics = this.#ownStatistics.length > 0;
   }
 
+  /** Whether statistics are this rank's alone, and not yet those of all. */
+  get hasOwnStatistics(): boolean {
+    return this.#hasOwnStatistics;
+  }
+
   /**
    * Ids of what is summed over all ranks after a run of the step's graph: its figures, and after the last
    * micro-batch of a step the gradients. `outputs` are the ids of the graph's outputs by name.

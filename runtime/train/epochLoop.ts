@@ -48,6 +48,8 @@ export interface EpochOptions {
   readonly onStep: (event: StepEvent) => void;
   /** The finished epochs, where weights of tasks are made of their losses. */
   readonly history?: WeightSources["history"];
+  /** Told where training stands after each step. */
+  readonly onReached?: (state: EpochState) => void;
   /** Looks at the learned weights of tasks. */
   readonly weights?: WeightWatch;
   /** Further figures of a step. */
@@ -77,6 +79,10 @@ export async function trainEpoch(sources: EpochRun, options: EpochOptions): Prom
   let upcoming = await batches.next();
   // Only while the device has nothing to do: reading behind its back costs no time.
   let waitedMs = performance.now() - began;
+  const reached = (): EpochState => {
+    const state = { step, sums: Object.fromEntries(sums), gradients: gradients.sums };
+    return { ...state, ...timesAfter(start, performance.now() - began, waitedMs) };
+  };
   while (step < steps && !signal?.aborted) {
     const scalars = batches.scalars(step, options.plannedSteps);
     for (let index = 0; index < spec.accumulate && upcoming; index++) {
@@ -92,6 +98,7 @@ export async function trainEpoch(sources: EpochRun, options: EpochOptions): Prom
     gradients.add(await device.finishStep(scalars));
     gradients.add({ weights: scalars.weightFactors });
     step += 1;
+    options.onReached?.(reached());
     await options.weights?.afterStep(device, { epoch, step, last });
     const seconds = (performance.now() - began) / 1000;
     const imagesPerSecond = ((step - start.step) * spec.batch_size) / seconds;
@@ -105,12 +112,14 @@ export async function trainEpoch(sources: EpochRun, options: EpochOptions): Prom
       ...(Object.keys(figures).length > 0 ? { scalars: figures } : {}),
     });
   }
+  return reached();
+}
+
+/** Seconds of an epoch's sittings up to now, `ms` after this one began. */
+function timesAfter(start: EpochState, ms: number, waitedMs: number) {
   return {
-    step,
-    sums: Object.fromEntries(sums),
-    seconds: start.seconds + (performance.now() - began) / 1000,
+    seconds: start.seconds + ms / 1000,
     waitedSeconds: start.waitedSeconds + waitedMs / 1000,
-    gradients: gradients.sums,
   };
 }
 

@@ -7,6 +7,7 @@ import type { StoredTensor } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { LOSS_SCALE, LOSS_SCALING, SCALED_STEPS } from "../../compiler/step/lossScaling.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
+import type { HostTensor } from "../ort/ortHost.ts";
 import type { LoadedCheckpoint } from "../runs/checkpoints.ts";
 import { refuseOtherTensors } from "../runs/checkpointTensors.ts";
 import { type Fingerprint, readFingerprint } from "../runs/fingerprint.ts";
@@ -67,7 +68,11 @@ export interface StateOfRun {
 
 /** The state on the device as tensors to store, in the manifest's order. */
 export async function storedState({ device }: StateOfRun): Promise<StoredTensor[]> {
-  const state = await device.readState();
+  return storedTensors(await device.readState());
+}
+
+/** State tensors as a checkpoint holds them. */
+export function storedTensors(state: ReadonlyMap<string, HostTensor>): StoredTensor[] {
   return [...state].map(([name, { dtype, shape, data }]) => ({
     name,
     dtype,

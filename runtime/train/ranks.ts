@@ -20,6 +20,9 @@ const IMAGES_PER_THREAD = 4;
 /** How long the reason of a collective that was ended may be on its way. */
 const REASON_MS = 5000;
 
+/** Codes of calls that were ended or failed because another rank did: over a network MPI notices it, too. */
+const VAGUE: ReadonlySet<string> = new Set(["E_RANK_LOST", "E_MPI"]);
+
 /** How a process joins. */
 export interface JoinOptions extends Omit<RuntimeOptions, "baseDirectory"> {
   /** What sums gradients: the spec's `strategy`; default: auto. */
@@ -32,7 +35,7 @@ export interface JoinOptions extends Omit<RuntimeOptions, "baseDirectory"> {
 /** What of a group trainers use. */
 export interface RankGroup extends Pick<RankPlace, "rank" | "size"> {
   readonly host: OrtHost;
-  readonly hub: Pick<RankHub, "send" | "request" | "failed">;
+  readonly hub: Pick<RankHub, "send" | "request" | "failed" | "hold">;
   /** Images read at a time where the spec leaves it open. */
   readonly parallel: number;
   /** The fault behind an error: why a collective was ended. */
@@ -69,11 +72,7 @@ export class Ranks implements RankGroup, AsyncDisposable {
     });
     try {
       if (launched.rank === 0) return await Ranks.#lead(host, { engine, library, channel, threads });
-      const link = new RankLink(channel);
-      const place = await host.joinRanks({ engine, library, abort: link.abort });
-      const address = new TextDecoder().decode(await host.broadcastBytes(new Uint8Array()));
-      await link.connect(address, { rank: place.rank, size: place.size });
-      return new Ranks(place, host, threads, link);
+      return await Ranks.#enter(host, { engine, library, channel, threads });
     } catch (error) {
       await host.close();
       throw error;
@@ -89,6 +88,19 @@ export class Ranks implements RankGroup, AsyncDisposable {
       return new Ranks(place, host, threads, hub);
     } catch (error) {
       await hub.close({ kind: "failed", error });
+      throw error;
+    }
+  }
+
+  static async #enter(host: OrtHost, { engine, library, channel, threads }: Parts): Promise<Ranks> {
+    const link = new RankLink(channel);
+    try {
+      const place = await host.joinRanks({ engine, library, abort: link.abort });
+      const address = new TextDecoder().decode(await host.broadcastBytes(new Uint8Array()));
+      await link.connect(address, { rank: place.rank, size: place.size });
+      return new Ranks(place, host, threads, link);
+    } catch (error) {
+      await link.close();
       throw error;
     }
   }
@@ -131,8 +143,10 @@ export class Ranks implements RankGroup, AsyncDisposable {
 
   /** Why a collective ended, where that is what the error tells; else the error. */
   async explained(error: unknown): Promise<unknown> {
-    if (!(error instanceof MttcError) || error.code !== "E_RANK_LOST") return error;
+    if (!(error instanceof MttcError) || !VAGUE.has(error.code)) return error;
     const { failed } = this.#side;
+    // It says more already.
+    if (failed.aborted && error.cause === failed.reason) return error;
     if (!failed.aborted)
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, REASON_MS);

@@ -224,6 +224,11 @@ export class TrainingDevice implements AsyncDisposable {
     return new Map(entries.map(({ name }) => [name, need(read.get(current(name)), name)]));
   }
 
+  /** The state of the last finished step, if this process alone has it whole; asks no other rank. */
+  async readLastStep(): Promise<Map<string, HostTensor> | undefined> {
+    return this.#alternation.isWhole && !this.#ranks?.hasOwnStatistics ? await this.readState() : undefined;
+  }
+
   /**
    * Takes one micro-batch in. With `accumulate: 1` and one process that is a whole step; otherwise its
    * gradients are added to those of the logical batch (`index` 0 starts one), which `finishStep` then

@@ -19,8 +19,9 @@ import { epochReport } from "./epochReport.ts";
 import type { EpochReport, EventHub } from "./events.ts";
 import type { Judge } from "./judgement.ts";
 import { logLines, withLogs } from "./loggedTraining.ts";
+import { withSaved } from "./lostRank.ts";
 import { nothingLeft, outOfPatience, stoppedText } from "./patience.ts";
-import { type Progress, readCheckpointState, storedState } from "./progress.ts";
+import { type Progress, readCheckpointState, storedState, storedTensors } from "./progress.ts";
 import { dropOldDetails, storedHistory } from "./runHistory.ts";
 import { judgeOfRun } from "./runJudge.ts";
 import { RunSchedule, type ScheduledRun } from "./runSchedule.ts";
@@ -62,8 +63,8 @@ export class TrainingLoop {
   }
 
   /**
-   * Trains until `epochs` epochs are finished in all, or patience is at its end; errors as the trainer's `fit`.
-   * A schedule over the whole run spans `plannedEpochs`.
+   * Trains until `epochs` epochs are finished in all, or patience is at its end; errors as the trainer's
+   * `fit`. A schedule over the whole run spans `plannedEpochs`.
    */
   async run(
     session: TrainingSession,
@@ -182,6 +183,10 @@ export class TrainingLoop {
     if (session.leftOut !== undefined) this.#log(`epoch ${epoch}: ${session.leftOut}`);
     const { logdir, log_every: logEvery } = session.experiment.spec;
     const isLogged = logdir !== null;
+    let reached = this.#epochState;
+    const { step: begun } = reached;
+    const orLost = (error: unknown): Promise<never> =>
+      this.#endByLoss(session, error, reached.step > begun ? reached : undefined);
     const state = await trainEpoch(session, {
       epoch,
       start: this.#epochState,
@@ -193,14 +198,18 @@ export class TrainingLoop {
       figures: isLogged ? learnedWeights(session.manifest, logEvery) : undefined,
       logEvery,
       last,
-    });
+      onReached: (at) => {
+        reached = at;
+      },
+    }).catch(orLost);
     this.#epochState = state;
     await this.#saver.settled();
     const tensors = await storedState(session);
     refuseState(tensors, epoch, last);
-    await session.leader?.compareState(tensors);
+    await session.leader?.compareState(tensors).catch(orLost);
     if (signal?.aborted) await this.#interrupt(session, tensors);
-    const evaluation = session.labels.val && (await evaluateRows(session, session.labels.val, signal));
+    const { val } = session.labels;
+    const evaluation = val && (await evaluateRows(session, val, signal).catch(orLost));
     if (signal?.aborted) await this.#interrupt(session, tensors);
     if (evaluation) refuseEvaluation(evaluation, epoch, last);
     const probed = await probes?.after(epoch, signal);
@@ -238,6 +247,33 @@ export class TrainingLoop {
     });
   }
 
+  /**
+   * Where another rank is lost, saves the last step that is finished, of which this rank has all; rejects
+   * with the error in any case, which says what is saved.
+   */
+  async #endByLoss(
+    session: TrainingSession,
+    error: unknown,
+    reached: EpochState | undefined,
+  ): Promise<never> {
+    const lost = await session.lostRank(error);
+    if (lost === undefined) throw error;
+    const epoch = this.#history.length + 1;
+    let path: string | undefined;
+    await session.beforeTheEnd(async () => {
+      await this.#saver.settled();
+      // Nothing is new, or it lies on all ranks together.
+      const state = reached && (await session.device.readLastStep());
+      if (!reached || !state) return;
+      const tensors = storedTensors(state);
+      refuseState(tensors, epoch, this.#saver.last);
+      this.#epochState = reached;
+      path = await this.#save(session, tensors, undefined);
+      await this.#saver.settled();
+    });
+    throw path === undefined ? lost : withSaved(lost, path, `epoch ${epoch}, step ${reached?.step}`);
+  }
+
   /** The watch of the session's learned weights, the same in every epoch. */
   #watchWeights(session: TrainingSession): WeightWatch {
     this.#weights ??= new WeightWatch(
@@ -250,8 +286,8 @@ export class TrainingLoop {
   }
 
   /**
-   * Begins to save where training stands, at the end of the epoch of `report` or in the middle of one; `saved`
-   * follows when that is done, or when nothing is saved.
+   * Begins to save where training stands, at the end of the epoch of `report` or in the middle of one;
+   * `saved` follows when that is done, or when nothing is saved.
    */
   async #save(
     session: TrainingSession,

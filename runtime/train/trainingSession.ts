@@ -4,6 +4,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { StoredManifest } from "../../compiler/bundle/manifest.ts";
 import { tasksOf } from "../../compiler/bundle/manifestTasks.ts";
+import { MttcError } from "../../compiler/diagnostics.ts";
 import type { ImportedTrunk } from "../../compiler/model/importedTrunk.ts";
 import type { TaskClasses } from "../../compiler/model/network.ts";
 import { specWarnings } from "../../compiler/spec/specWarnings.ts";
@@ -234,6 +235,22 @@ export class TrainingSession implements AsyncDisposable {
   /** Which rows of every micro-batch this process takes, where it is one of several. */
   get share(): RankLeader["share"] | undefined {
     return this.leader?.share;
+  }
+
+  /** Of several processes, why one of them is lost, where that is what an error comes from. */
+  async lostRank(error: unknown): Promise<MttcError | undefined> {
+    const cause = await this.#ranks?.explained(error);
+    return cause instanceof MttcError && cause.code === "E_RANK_LOST" ? cause : undefined;
+  }
+
+  /** Does what takes its time although a rank is lost: until it is done this process is not ended for it. */
+  async beforeTheEnd(work: () => Promise<void>): Promise<void> {
+    this.#ranks?.hub.hold(true);
+    try {
+      await work();
+    } finally {
+      this.#ranks?.hub.hold(false);
+    }
   }
 
   /** Other processes that evaluate some of the batches. */

@@ -108,6 +108,7 @@ export async function openLocalGroup(size: number): Promise<LocalGroup> {
     explained: async (error) => (failure.signal.aborted ? failure.signal.reason : error),
     hub: {
       failed: failure.signal,
+      hold: () => undefined,
       send: async (message) => void (await deliver(message)),
       request: async <R>(message: unknown) => (await deliver(message)) as R[],
     },

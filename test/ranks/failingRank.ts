@@ -1,0 +1,90 @@
+// One process of a run that goes wrong, for tests: node failingRank.js JOB. It joins, trains or follows,
+// writes down what happens to it, and ends with the exit code that the command line would give.
+import { appendFileSync, readFileSync } from "node:fs";
+import { MttcError } from "../../compiler/diagnostics.ts";
+import type { ChannelOptions } from "../../runtime/ranks/channelProtocol.ts";
+import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
+import { Ranks } from "../../runtime/train/ranks.ts";
+import type { TrainerOptions } from "../../runtime/train/trainerOptions.ts";
+
+/** What a process is told to do. */
+export interface FailingJob {
+  /** Lines of FailingNews are added to it. */
+  readonly log: string;
+  readonly options: TrainerOptions;
+  readonly epochs: number;
+  readonly resume: boolean;
+  readonly channel: Partial<ChannelOptions>;
+  /** What each step of a rank takes longer, by rank, in milliseconds. */
+  readonly delays: readonly number[];
+}
+
+/** What happens. */
+export type FailingNews = { readonly rank: number; readonly pid: number } & (
+  | { readonly kind: "joined" }
+  | { readonly kind: "step"; readonly epoch: number; readonly step: number }
+  | { readonly kind: "epoch"; readonly epoch: number }
+  | { readonly kind: "checkpoint"; readonly path: string }
+  | { readonly kind: "ended"; readonly how: string }
+  | { readonly kind: "fault"; readonly code: string; readonly message: string }
+);
+
+type Told = FailingNews extends infer N ? (N extends unknown ? Omit<N, "rank" | "pid"> : never) : never;
+
+const job = JSON.parse(readFileSync(process.argv[2] ?? "", "utf8")) as FailingJob;
+const stop = new AbortController();
+// Followers end when rank 0 says so; mpiexec tells of processes that ended by SIGUSR1.
+for (const signal of ["SIGINT", "SIGTERM", "SIGUSR1"] as const)
+  process.on(signal, () => signal !== "SIGUSR1" && stop.abort());
+const ranks = await Ranks.join({ channel: job.channel, threads: 1 });
+
+function tell(told: Told): void {
+  const line = JSON.stringify({ rank: ranks.rank, pid: process.pid, ...told });
+  appendFileSync(job.log, `${line}\n`);
+}
+
+function pause(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
+function tellFault(error: unknown): void {
+  const code = error instanceof MttcError ? error.code : "";
+  tell({ kind: "fault", code, message: String(error) });
+  process.exitCode = error instanceof MttcError ? error.exitCode : 70;
+}
+
+async function lead(): Promise<void> {
+  const { options, epochs, resume, delays } = job;
+  const trainer = new MultiTaskTrainer(options, { ranks });
+  trainer.on("step", ({ epoch, step }) => {
+    tell({ kind: "step", epoch, step });
+    pause(delays[0] ?? 0);
+  });
+  trainer.on("epoch", ({ epoch }) => void tell({ kind: "epoch", epoch }));
+  trainer.on("checkpoint", ({ path }) => void tell({ kind: "checkpoint", path }));
+  let failure: unknown;
+  try {
+    await trainer.fit(epochs, { resume, signal: stop.signal });
+    tell({ kind: "ended", how: "done" });
+  } catch (error) {
+    failure = error;
+    tellFault(error);
+  }
+  await trainer.close();
+  const isInterrupted = failure instanceof MttcError && failure.code === "E_INTERRUPTED";
+  if (isInterrupted) await ranks.close({ kind: "interrupted" });
+  else await ranks.close(failure === undefined ? { kind: "done" } : { kind: "failed", error: failure });
+}
+
+async function follow(): Promise<void> {
+  try {
+    const end = await ranks.follow();
+    tell({ kind: "ended", how: end.kind });
+    process.exitCode = { done: 0, interrupted: 130, failed: 2 }[end.kind];
+  } catch (error) {
+    tellFault(error);
+  }
+}
+
+tell({ kind: "joined" });
+await (ranks.rank === 0 ? lead() : follow());

@@ -1,0 +1,175 @@
+// Ranks that are killed, stopped, slow, interrupted, or cannot read or write: real processes. All of a run
+// ends soon and says why; what was trained is saved; a resume ends where an undisturbed run does, to the bit.
+import { readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import type { TrainerOptions } from "../../runtime/train/trainerOptions.ts";
+import { makeFolder } from "../images/imageFixtures.ts";
+import { patternOptions, writePatternImages } from "../training/patternImages.ts";
+import { FailingRun, type FailingStart, HASTY } from "./failingJob.ts";
+import { mpichHere } from "./mpiPrograms.ts";
+
+const mpi = mpichHere();
+const EPOCHS = 6;
+
+describe.skipIf(mpi === undefined)("where setup-mpi has been", () => {
+  let folder = "";
+  let base: TrainerOptions;
+  /** State of an undisturbed run of two ranks. */
+  let undisturbed: Buffer;
+  const started: FailingRun[] = [];
+
+  function start(options: TrainerOptions, more: Partial<FailingStart> = {}): FailingRun {
+    const run = new FailingRun({ mpi: mpi!, size: 2, options, folder, epochs: EPOCHS, ...more });
+    started.push(run);
+    return run;
+  }
+
+  function optionsOf(name: string): TrainerOptions {
+    return { ...base, logdir: join(folder, name) };
+  }
+
+  /** Goes on with a run by two ranks; its state at the end is that of the undisturbed one. */
+  async function expectResumed(options: TrainerOptions): Promise<void> {
+    const resumed = start(options, { resume: true, delays: [] });
+    await resumed.hears("ended", { rank: 0 });
+    await resumed.gone([0, 1]);
+    expect(await resumed.ends()).toBe(0);
+    expect(resumed.newestState().equals(undisturbed)).toBe(true);
+    expect(resumed.locks()).toEqual([]);
+  }
+
+  beforeAll(async () => {
+    folder = await makeFolder();
+    const rows = await writePatternImages(join(folder, "images"), 72);
+    base = { ...patternOptions(rows, 48), strategy: "mpi", batchnorm: false };
+    const run = start(optionsOf("undisturbed"), { delays: [] });
+    await run.hears("ended", { rank: 0 });
+    expect(await run.ends()).toBe(0);
+    undisturbed = run.newestState();
+  }, 60_000);
+
+  afterEach(async () => {
+    for (const run of started.splice(0)) await run.cleanUp();
+  });
+
+  it("a killed follower: rank 0 says who, saves the last step, and the run goes on", async () => {
+    const options = optionsOf("killed");
+    const run = start(options);
+    await run.hears("step", { epoch: 2, step: 3 });
+    await run.kill(1, "SIGKILL");
+    const { code, message } = await run.hears("fault", { rank: 0 });
+    expect(code).toBe("E_RANK_LOST");
+    expect(message).toMatch(
+      /rank 1 on \S+ has ended; saved as it was at epoch \d, step \d, in .*epoch-000\d\.\d/,
+    );
+    await run.gone([0, 1], 10_000);
+    await expectResumed(options);
+  }, 60_000);
+
+  it("a follower that is stopped: the same after the limit, and it ends once it goes on", async () => {
+    const options = optionsOf("stopped");
+    const run = start(options);
+    await run.hears("step", { epoch: 2, step: 2 });
+    await run.kill(1, "SIGSTOP");
+    const { message } = await run.hears("fault", { rank: 0 });
+    expect(message, run.said).toMatch(/rank 1 on \S+ does not answer since 1 s; saved as it was at epoch/);
+    await run.gone([0], 10_000);
+    await run.kill(1, "SIGCONT");
+    expect(await run.hears("fault", { rank: 1 })).toMatchObject({ code: "E_RANK_LOST" });
+    await run.gone([1], 10_000);
+    await expectResumed(options);
+  }, 60_000);
+
+  it("rank 0 killed: the others end, the newest checkpoint is whole, nothing is locked", async () => {
+    const options = optionsOf("headless");
+    const run = start(options);
+    await run.hears("epoch", { epoch: 2 });
+    await run.kill(0, "SIGKILL");
+    expect((await run.hears("fault", { rank: 1 })).message).toMatch(
+      /rank 0 on \S+ has ended \[E_RANK_LOST\]/,
+    );
+    await run.gone([0, 1], 10_000);
+    await expectResumed(options);
+  }, 60_000);
+
+  it("before the first step: nothing is saved, and the same command begins", async () => {
+    const options = optionsOf("early");
+    const run = start(options);
+    await run.hears("joined", { rank: 0 });
+    await run.kill(1, "SIGKILL");
+    const { code, message } = await run.hears("fault", { rank: 0 });
+    expect([code, /saved/.test(message.split("\n")[0] ?? "")]).toEqual(["E_RANK_LOST", false]);
+    await run.gone([0, 1], 10_000);
+    rmSync(join(folder, "early"), { recursive: true, force: true });
+  }, 60_000);
+
+  it("killed while an epoch is evaluated and saved: the run goes on from there", async () => {
+    for (const [i, ms] of [0, 8].entries()) {
+      const options = optionsOf(`evaluated-${i}`);
+      const run = start(options, { delays: [] });
+      await run.hears("step", { epoch: 2, step: 6 });
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      await run.kill(1, "SIGKILL");
+      expect(await run.hears("fault", { rank: 0 })).toMatchObject({ code: "E_RANK_LOST" });
+      await run.gone([0, 1], 10_000);
+      const leftovers = run.checkpoints().filter((name) => !/^epoch-\d{4}(\.\d+)?$/.test(name));
+      expect(leftovers).toEqual([]);
+      await expectResumed(options);
+    }
+  }, 120_000);
+
+  it("Ctrl-C, to rank 0 or to all: saved once, all end as interrupted, and the run goes on", async () => {
+    for (const ranks of [[0], [0, 1]]) {
+      const options = optionsOf(`interrupted-${ranks.length}`);
+      const run = start(options);
+      await run.hears("step", { epoch: 2, step: 2 });
+      for (const rank of ranks) await run.kill(rank, "SIGINT");
+      expect(await run.hears("fault", { rank: 0 })).toMatchObject({ code: "E_INTERRUPTED" });
+      expect(await run.hears("ended", { rank: 1 })).toMatchObject({ how: "interrupted" });
+      await run.gone([0, 1], 10_000);
+      expect(await run.ends()).toBe(130);
+      expect(run.checkpoints().filter((name) => name.includes("."))).toHaveLength(1);
+      await expectResumed(options);
+    }
+  }, 120_000);
+
+  it("one rank slower, rank 0 or the other: the numbers are the same", async () => {
+    const options = optionsOf("slow");
+    const run = start(options, { delays: [3, 25] });
+    await run.hears("ended", { rank: 0 });
+    expect(await run.ends()).toBe(0);
+    expect(run.newestState().equals(undisturbed)).toBe(true);
+  }, 60_000);
+
+  it("more silence than the limit because everything is stopped: it goes on", async () => {
+    const options = optionsOf("suspended");
+    const run = start(options);
+    await run.hears("step", { epoch: 2, step: 2 });
+    for (const rank of [1, 0]) await run.kill(rank, "SIGSTOP");
+    await new Promise((resolve) => setTimeout(resolve, 3 * HASTY.limitMs));
+    for (const rank of [0, 1]) await run.kill(rank, "SIGCONT");
+    await run.hears("ended", { rank: 0 });
+    expect(await run.ends()).toBe(0);
+    expect(run.newestState().equals(undisturbed)).toBe(true);
+  }, 60_000);
+
+  it.skipIf(process.getuid?.() !== 0)(
+    "images that a follower cannot see (needs root): told once, with the rank",
+    async () => {
+      const options = optionsOf("unseen");
+      const images = join(folder, "images");
+      const hidden = `mount -t tmpfs none ${images} && exec "$@"`;
+      const wrap = (rank: number) => (rank === 1 ? ["unshare", "-m", "sh", "-c", hidden, "sh"] : []);
+      const run = start(options, { wrap });
+      const { code, message } = await run.hears("fault", { rank: 0 });
+      expect(code).toBe("E_FILE");
+      expect(message).toMatch(/images\/\d+\.png: rank 1 on \S+: .*\[E_FILE\]/);
+      expect(await run.hears("ended", { rank: 1 })).toMatchObject({ how: "failed" });
+      await run.gone([0, 1], 10_000);
+      expect(await run.ends()).toBe(2);
+      expect(readdirSync(images)).toHaveLength(72);
+    },
+    60_000,
+  );
+});
