@@ -17,7 +17,7 @@ export interface TrainerFault {
 /** The experiment that the faults are planted in. */
 export const FAULTY_SPEC = {
   ...{ batchnorm: "true", shared_layers: "[6, d]", accumulate: "2", class_weights: "balanced" },
-  ...{ augment: "{flip_left_right: true, mask: 0.5}", lr_decay: "3", epochs: "1" },
+  ...{ augment: "{flip_left_right: true, mask: 0.5}", lr_decay: "3", epochs: "1", task_weights: "[1, 0.5]" },
 };
 
 type Json = Record<string, unknown>;
