@@ -1,9 +1,10 @@
 // `npm run bench`: mttc's training step beside the first prototype's, side by side in one process, and
 // compile times; `npm run bench -- data`: the loader's rates instead (dataRates.ts); `-- features`: epochs
 // on features computed once (featureRates.ts); `-- peers`: steps beside PyTorch's (peers/peers.ts);
-// `-- combine`: steps of methods that combine gradients beside the sum's (combineRates.ts);
-// `-- profile`: where a step's time goes (profile/profile.ts). Blocks of steps alternate, so that both meet
-// the same neighbours on a shared machine; medians and their ratio.
+// `-- combine`: steps of methods that combine gradients beside the sum's (combineRates.ts); `-- ranks`: one
+// process beside several ranks (rankRates.ts); `-- profile`: where a step's time goes (profile/profile.ts).
+// Blocks of steps alternate, so that both meet the same neighbours on a shared machine; medians and their
+// ratio.
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { availableParallelism, cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -25,6 +26,7 @@ import { compareFeatureEpochs } from "./featureRates.ts";
 import { PEER_NETS, type PeerNet, peerSpec } from "./peers/peerNets.ts";
 import { comparePeers } from "./peers/peers.ts";
 import { profileNet } from "./profile/profile.ts";
+import { compareRankRates } from "./rankRates.ts";
 
 type Step = () => Promise<number>;
 type PrototypeStep = (net: PeerNet & { readonly threads: number }) => Promise<Step>;
@@ -150,6 +152,7 @@ const BENCHES: Readonly<Record<string, () => Promise<boolean>>> = {
     return (await compareAugmentRates()) && isRead;
   },
   features: compareFeatureEpochs,
+  ranks: compareRankRates,
   epochs: () => compareEpochs(process.argv.slice(3)),
   peers: () => comparePeers(process.argv.slice(3)),
   combine: () => compareCombiners(process.argv.slice(3)),

@@ -60,8 +60,9 @@ function beyond(files: readonly string[], allowed: readonly string[]): string[] 
 const HELP_PACKAGES = ["commander", "fastest-levenshtein", "picocolors"];
 const SPEC_PACKAGES = [...HELP_PACKAGES, "yaml", "zod"];
 const SPEC_FILES = [
-  // A kind of task says itself what a spec may ask of it.
-  ...["cli/specFile.js", "cli/pathText.js", "cli/trainStart.js", "compiler/spec/", "compiler/tasks/"],
+  ...["cli/specFile.js", "cli/pathText.js", "cli/trainStart.js", "compiler/spec/"],
+  // A kind of task, and a method that combines gradients, say themselves what a spec may ask of them.
+  ...["compiler/tasks/", "compiler/combine/", "compiler/ir/types.js"],
   ...["runtime/tables/tableText.js", "runtime/runs/runFile.js", "runtime/train/experiment.js"],
 ];
 
