@@ -109,6 +109,13 @@ export class FailingRun {
     return await this.#exited;
   }
 
+  /** A rank's own exit code: that of mpiexec may be of a shell that it killed where another rank failed. */
+  async exitOf(rank: number): Promise<number> {
+    const file = `${this.#log}-end${rank}`;
+    await until(() => existsSync(file) && readFileSync(file, "utf8") !== "", START_MS);
+    return Number(readFileSync(file, "utf8"));
+  }
+
   /** Ends whatever is left. */
   async cleanUp(): Promise<void> {
     for (const { kind, pid } of this.news)
@@ -145,7 +152,7 @@ export class FailingRun {
 function mourning(ends: string, rank: number, size: number): string[] {
   const all = Array.from({ length: size }, (_, other) => `-e ${ends}${other}`).join(" -a ");
   const wait = `while ! [ ${all} ] && [ $left -gt 0 ]; do sleep 0.1; left=$((left - 1)); done`;
-  const script = `trap "" INT; "$@"; code=$?; : > ${ends}${rank}; left=300; ${wait}; exit $code`;
+  const script = `trap "" INT; "$@"; code=$?; echo $code > ${ends}${rank}; left=300; ${wait}; exit $code`;
   return ["sh", "-c", script, "sh"];
 }
 

@@ -128,7 +128,7 @@ describe.skipIf(mpi === undefined)("where setup-mpi has been", () => {
       expect(await run.hears("fault", { rank: 0 })).toMatchObject({ code: "E_INTERRUPTED" });
       expect(await run.hears("ended", { rank: 1 })).toMatchObject({ how: "interrupted" });
       await run.gone([0, 1], 10_000);
-      expect(await run.ends()).toBe(130);
+      for (const rank of [0, 1]) expect(await run.exitOf(rank)).toBe(130);
       expect(run.checkpoints().filter((name) => name.includes("."))).toHaveLength(1);
       await expectResumed(options);
     }
@@ -167,7 +167,7 @@ describe.skipIf(mpi === undefined)("where setup-mpi has been", () => {
       expect(message).toMatch(/images\/\d+\.png: rank 1 on \S+: .*\[E_FILE\]/);
       expect(await run.hears("ended", { rank: 1 })).toMatchObject({ how: "failed" });
       await run.gone([0, 1], 10_000);
-      expect(await run.ends()).toBe(2);
+      for (const rank of [0, 1]) expect(await run.exitOf(rank)).toBe(2);
       expect(readdirSync(images)).toHaveLength(72);
     },
     60_000,
