@@ -101,10 +101,11 @@ export class RankLeader implements DeviceGroup {
     return {
       share: this.share,
       turn: () => {
-        const outputs = this.#ask<BatchOutputs | null>({ kind: "turn" });
+        const asked = this.#ask<BatchOutputs | null>({ kind: "turn" });
+        const outputs = asked.then((all) => all.map((each) => each ?? undefined));
         // Of a turn that is no longer waited for.
         outputs.catch(() => undefined);
-        return outputs.then((all) => all.map((each) => each ?? undefined));
+        return outputs;
       },
       [Symbol.asyncDispose]: async () => this.tell({ kind: "evaluated" }),
     };

@@ -8,6 +8,7 @@ import { makeFolder } from "../images/imageFixtures.ts";
 import { patternOptions, writePatternImages } from "../training/patternImages.ts";
 import { FailingRun, type FailingStart, HASTY } from "./failingJob.ts";
 import { mpichHere } from "./mpiPrograms.ts";
+import { RankNetwork } from "./rankNetwork.ts";
 
 const mpi = mpichHere();
 const EPOCHS = 6;
@@ -42,7 +43,7 @@ describe.skipIf(mpi === undefined)("where setup-mpi has been", () => {
   beforeAll(async () => {
     folder = await makeFolder();
     const rows = await writePatternImages(join(folder, "images"), 72);
-    base = { ...patternOptions(rows, 48), strategy: "mpi", batchnorm: false };
+    base = { ...patternOptions(rows, 48), strategy: "mpi" };
     const run = start(optionsOf("undisturbed"), { delays: [] });
     await run.hears("ended", { rank: 0 });
     expect(await run.ends()).toBe(0);
@@ -105,7 +106,7 @@ describe.skipIf(mpi === undefined)("where setup-mpi has been", () => {
   }, 60_000);
 
   it("killed while an epoch is evaluated and saved: the run goes on from there", async () => {
-    for (const [i, ms] of [0, 8].entries()) {
+    for (const [i, ms] of [0, 4, 8].entries()) {
       const options = optionsOf(`evaluated-${i}`);
       const run = start(options, { delays: [] });
       await run.hears("step", { epoch: 2, step: 6 });
@@ -172,4 +173,29 @@ describe.skipIf(mpi === undefined)("where setup-mpi has been", () => {
     },
     60_000,
   );
+
+  it("a link that is cut: four ranks in network namespaces end within 30 s, and the run goes on", async (test) => {
+    const network = RankNetwork.of(4);
+    if (typeof network === "string") return test.skip(network);
+    using machines = network;
+    const options = optionsOf("cut");
+    const hosts = [0, 1, 2, 3].map((machine) => machines.host(machine)).join(",");
+    const shell = ["-launcher", "ssh", "-launcher-exec", machines.shell()];
+    const launch = [...shell, "-hosts", hosts, "-iface", "eth0"];
+    const run = start(options, { size: 4, channel: {}, launch, on: machines.on(0) });
+    await run.hears("step", { epoch: 2, step: 3 });
+    machines.cut(2);
+    await run.gone([0, 1, 2, 3], 30_000);
+    const { code, message } = await run.hears("fault", { rank: 0 });
+    expect(code).toBe("E_RANK_LOST");
+    expect(message).toMatch(/rank 2 on \S+ does not answer since 14 s; saved as it was at epoch 2, step \d/);
+    expect((await run.hears("fault", { rank: 2 })).message).toMatch(
+      /rank 0 on \S+ does not answer since 14 s/,
+    );
+    for (const rank of [1, 3]) expect(await run.hears("ended", { rank })).toMatchObject({ how: "failed" });
+    expect(run.locks()).toEqual([]);
+    const resumed = start(options, { resume: true, delays: [] });
+    await resumed.hears("ended", { rank: 0 });
+    expect(await resumed.ends()).toBe(0);
+  }, 120_000);
 });
