@@ -19,10 +19,8 @@ import { INTERRUPTED_EXIT } from "./errorReport.ts";
 import type { Terminal } from "./terminal.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-/** When rank 0 has ended, the others have so long to notice. */
-const END_MS = 45_000;
-/** When it was stopped by a signal. */
-const STOP_MS = 10_000;
+/** When rank 0 has ended, the others notice at once, but for one that is stopped: it is ended after so long. */
+const END_MS = 8_000;
 /** What was asked twice to stop at once has so long to do it; `SAME_MS` as in interruptSignal.ts. */
 const HASTE_MS = 3_000;
 const SAME_MS = 500;
@@ -84,7 +82,7 @@ async function standFor(child: ChildProcess, end: string, killedBy: NodeJS.Signa
   const watch = setInterval(() => {
     if (!existsSync(end)) return;
     clearInterval(watch);
-    killLater(stoppedAt === undefined ? END_MS : STOP_MS);
+    killLater(END_MS);
   }, POLL_MS);
   try {
     const status = await endOf(child);
