@@ -28,7 +28,7 @@ import { OrtLibrary } from "../../runtime/ort/library.ts";
 import { assertClose } from "../assertClose.ts";
 import { classesOf } from "../golden/goldenCases.ts";
 import { processorBlock } from "../ops/processorBlock.ts";
-import { runBytesOnOrt } from "../ops/runOnOrt.ts";
+import { runLoweredOnOrt } from "../ops/runOnOrt.ts";
 import { drawSample, forwardGraph, randomFrom } from "../ops/sampleGraph.ts";
 import { SAMPLES } from "../ops/samples/allSamples.ts";
 import { compileExperiment, initialState, nextState, randomBatch, train } from "../step/experiment.ts";
@@ -53,11 +53,6 @@ const COMPARED = [
   ...["BatchNormTraining", "BatchNormTrainingGrad"],
 ];
 
-function onOrt(graph: Graph, feeds: ReadonlyMap<string, NDArray>): Map<string, NDArray> {
-  const outputs = graph.outputs.map(({ name }) => name);
-  return runBytesOnOrt(library, { name: graph.name, bytes: encodeGraph(graph), outputs }, feeds);
-}
-
 describe.each(COMPARED)("%s on ONNX Runtime", (name) => {
   const op = OPS.get(name)!;
   test.each(Object.keys(statedForms(op)).filter(isOfThisProcessor))("as %s equals the reference", (form) => {
@@ -66,7 +61,7 @@ describe.each(COMPARED)("%s on ONNX Runtime", (name) => {
       const drawn = drawSample(op, sample);
       const graph = forwardGraph(drawn, OPS);
       if (!statedForms(op)[form]!(nodeOf(graph, op))) continue;
-      const found = onOrt(lowerTo(graph, op, form), drawn.feeds);
+      const found = runLoweredOnOrt(library, lowerTo(graph, op, form), drawn.feeds);
       for (const [name, { data, shape }] of interpret(graph, drawn.feeds)) {
         expect(found.get(name)?.shape).toEqual(shape);
         const what = `${form}, ${sample.title}: ${name}`;
@@ -124,7 +119,7 @@ describe("a sum over pixels in parts", () => {
         tolerance: FORM_FLOAT64,
         what: form,
       });
-      assertClose(onOrt(lowered, feeds).get("dw")!.data, expected, {
+      assertClose(runLoweredOnOrt(library, lowered, feeds).get("dw")!.data, expected, {
         tolerance: LONG_SUM_FLOAT32,
         what: form,
       });

@@ -19,16 +19,21 @@ export function runOnOrt(
   ops: OpTable,
   options: LowerOptions = {},
 ): Map<string, NDArray> {
-  const lowered = lowerGraph(graph, "cpu", ops, options);
+  return runLoweredOnOrt(library, lowerGraph(graph, "cpu", ops, options), feeds);
+}
+
+/** The same of a graph that is lowered. */
+export function runLoweredOnOrt(
+  library: OrtLibrary,
+  lowered: Graph,
+  feeds: ReadonlyMap<string, NDArray>,
+): Map<string, NDArray> {
+  const { name } = lowered;
+  const outputs = lowered.outputs.map((output) => output.name);
   const exchange = lowered.nodes.find(({ op }) => op.traits.includes("collective"));
   const ranks = exchange && alikeRanks(library, Number(exchange.attrs.ranks));
   try {
-    return runBytesOnOrt(
-      library,
-      { name: graph.name, bytes: encodeGraph(lowered), outputs: graph.outputs.map(({ name }) => name) },
-      feeds,
-      ranks,
-    );
+    return runBytesOnOrt(library, { name, bytes: encodeGraph(lowered), outputs }, feeds, ranks);
   } finally {
     ranks?.[Symbol.dispose]();
   }
