@@ -1,6 +1,6 @@
 // How a process comes to its engine: library, launcher, engine. Called on the ONNX Runtime thread.
 
-import { MttcError } from "../../compiler/diagnostics.ts";
+import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { setNativeVariable } from "../ort/ffi.ts";
 import { MpiEngine } from "./mpi/mpiEngine.ts";
 import { refuseForeignLauncher, refuseOtherWorld } from "./mpi/mpiLaunch.ts";
@@ -8,14 +8,20 @@ import { MpiLibrary } from "./mpi/mpiLibrary.ts";
 import { mpiLibraries, ncclLibraries } from "./mpiFolder.ts";
 import { NcclEngine } from "./nccl/ncclEngine.ts";
 import { NcclLibrary } from "./nccl/ncclLibrary.ts";
-import type { CollectiveDevice, JoinOptions, RankEngine } from "./rankEngine.ts";
+import {
+  type CollectiveDevice,
+  ENGINES,
+  type EngineRequest,
+  type JoinOptions,
+  type RankEngine,
+} from "./rankEngine.ts";
 import { rankEnvironment } from "./rankEnvironment.ts";
 import { RankWait } from "./rankWait.ts";
 
 /**
  * Joins the processes that were started together: returns when all of them have come. `device` is what this
- * process computes on, null for the CPU. E_MPI_LIBRARY, E_RANKS, E_MPI; where NCCL is asked for by name and
- * cannot be, E_CUDA_DEVICE, E_CUDA_LIBRARY or E_NCCL, on all ranks.
+ * process computes on, null for the CPU; the engine is the one that rank 0 asks for. E_MPI_LIBRARY, E_RANKS,
+ * E_MPI; where NCCL is asked for by name and cannot be, E_CUDA_DEVICE, E_CUDA_LIBRARY or E_NCCL, on all.
  */
 export function joinRanks(
   { engine, library, abort }: JoinOptions,
@@ -25,11 +31,20 @@ export function joinRanks(
   const wait = new RankWait(abort);
   const mpi = joinMpi(library, wait, environment);
   try {
-    return engine === "mpi" ? mpi : joinNccl(mpi, wait, { engine, device, environment });
+    const agreed = ofRank0(mpi, engine);
+    return agreed === "mpi" ? mpi : joinNccl(mpi, wait, { engine: agreed, device, environment });
   } catch (error) {
     mpi[Symbol.dispose]();
     throw error;
   }
+}
+
+/** What rank 0 asks for: it alone may know the spec, and all must go the same way from here. */
+function ofRank0(mpi: MpiEngine, engine: EngineRequest): EngineRequest {
+  const asked = new TextDecoder().decode(mpi.broadcastBytes(new TextEncoder().encode(engine)));
+  const known = ENGINES.find((each) => each === asked);
+  if (known === undefined) throw new InternalError(`rank 0 asks for the engine ${asked}`);
+  return known;
 }
 
 function joinMpi(library: string | undefined, wait: RankWait, environment: NodeJS.ProcessEnv): MpiEngine {

@@ -4,7 +4,8 @@
 import type { Pointer } from "../ort/ffi.ts";
 
 /** What can be asked for: one engine by name, or NCCL where every rank can use it and else MPI. */
-export type EngineRequest = "mpi" | "nccl" | "auto";
+export const ENGINES = ["mpi", "nccl", "auto"] as const;
+export type EngineRequest = (typeof ENGINES)[number];
 
 /** How a process joins the others. */
 export interface JoinOptions {

@@ -98,15 +98,18 @@ describe.skipIf(!existsSync(MPIEXEC))("with MPICH (not here: `mttc setup-mpi` br
     expect(ours("two")).toEqual(ours("one"));
   });
 
-  test("mpiexec with strategy: auto trains; without, it is refused once, and ends with 2", async () => {
-    const auto = await byMpiexec(
-      "train",
-      specFile("auto", { strategy: "auto" }),
-      "--ep",
-      "cpu",
-      "--no-report",
-    );
-    expect([auto.code, auto.stderr.match(/epoch 2\/2/g)]).toEqual([0, ["epoch 2/2"]]);
+  test.each(["auto", "mpi"])("mpiexec with strategy: %s trains", async (strategy) => {
+    const spec = specFile(strategy, { strategy });
+    const { code, stderr } = await byMpiexec("train", spec, "--ep", "cpu", "--no-report");
+    expect([code, stderr.match(/epoch 2\/2/g)]).toEqual([0, ["epoch 2/2"]]);
+  });
+
+  test("strategy: nccl without a GPU is refused once, and all end with 2", async () => {
+    const { code, stderr } = await byMpiexec("train", specFile("nccl", { strategy: "nccl" }), "--ep", "cpu");
+    expect([code, stderr.match(/\[E_\w+\]/g)]).toEqual([2, ["[E_CUDA_DEVICE]"]]);
+  });
+
+  test("mpiexec without a strategy is refused once, and ends with 2", async () => {
     const none = await byMpiexec("train", specFile("none", {}), "--ep", "cpu");
     expect(none.code).toBe(2);
     expect(none.stderr.match(/\[E_\w+\]/g)).toEqual(["[E_CONFIG]"]);
