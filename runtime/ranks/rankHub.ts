@@ -139,6 +139,12 @@ export class RankHub {
     return reply as R;
   }
 
+  /** Rank 0 has failed where the others wait for it: their collectives end, and then the run does. */
+  abandon(): void {
+    raiseFlag(this.abort);
+    this.#pulse?.abortOthers();
+  }
+
   /** While held, this process is not ended although a rank is lost: rank 0 saves what there is. */
   hold(isHeld: boolean): void {
     this.#pulse?.hold(isHeld);
@@ -153,10 +159,7 @@ export class RankHub {
     this.#ending = true;
     // The time to end begins here.
     this.#pulse?.hold(false);
-    if (end.kind === "failed") {
-      raiseFlag(this.abort);
-      this.#pulse?.abortOthers();
-    }
+    if (end.kind === "failed") this.abandon();
     const packed = end.kind === "failed" ? { ...end, error: packError(end.error) } : end;
     const followers = [...this.#followers.values()];
     await new Promise<void>((resolve) => {
@@ -274,8 +277,7 @@ export class RankHub {
   /** The run cannot go on; what failed first is why. */
   #fail(error: MttcError | InternalError): void {
     if (this.failed.aborted || this.#ending) return;
-    raiseFlag(this.abort);
-    this.#pulse?.abortOthers();
+    this.abandon();
     this.#failure.abort(error);
     for (const { open } of this.#followers.values()) {
       for (const { reject } of open.values()) reject(error);

@@ -19,6 +19,8 @@ export interface DeviceGroup {
   readonly size: number;
   /** Tells the others what this one begins; of one that follows: nothing. */
   readonly tell: (message: DeviceMessage) => void;
+  /** Hears that the step which the others were told of is done. */
+  readonly stepped: () => void;
 }
 
 /** What it asks of ONNX Runtime. */
@@ -51,6 +53,11 @@ export class DeviceRanks {
   beginStep(scalars: StepScalars): void {
     this.#group.tell({ kind: "step", scalars });
     this.#hasOwnStatistics = this.#ownStatistics.length > 0;
+  }
+
+  /** After the update of a step. */
+  endStep(): void {
+    this.#group.stepped();
   }
 
   /** Whether statistics are this rank's alone, and not yet those of all. */

@@ -135,7 +135,7 @@ export class RankFollower implements AsyncDisposable {
     this.#closers.push(() => reader.close());
     const device = await TrainingDevice.open(host, await this.#temporary(), manifest, {
       session: { allowSpinning, provider: roundingProvider(host.provider, tf32) },
-      group: { size: share.size, tell: () => undefined },
+      group: { size: share.size, tell: () => undefined, stepped: () => undefined },
     });
     this.#closers.push(() => device[Symbol.asyncDispose]());
     this.#run = { manifest, device, reader };

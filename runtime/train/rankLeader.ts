@@ -17,7 +17,7 @@ import type { DeviceGroup } from "./deviceRanks.ts";
 import { type BatchOutputs, type RankMessage, sentRows, type TableName } from "./rankMessages.ts";
 
 /** What rank 0 speaks through. */
-export type LeadingHub = Pick<RankHub, "send" | "request" | "failed">;
+export type LeadingHub = Pick<RankHub, "send" | "request" | "failed" | "abandon">;
 
 /** What followers are opened with. */
 export interface LedRun {
@@ -40,6 +40,8 @@ export class RankLeader implements DeviceGroup {
   readonly #hub: LeadingHub;
   /** The tables that followers have. */
   readonly #tables = new Map<ImageRows, TableName>();
+  /** Whether the others are in a step that this rank has not finished. */
+  #isInStep = false;
 
   private constructor(hub: LeadingHub, size: number) {
     this.#hub = hub;
@@ -65,7 +67,12 @@ export class RankLeader implements DeviceGroup {
 
   /** Tells without waiting: what fails ends the collective that follows, and whatever is asked next. */
   readonly tell = (message: RankMessage): void => {
+    if (message.kind === "step") this.#isInStep = true;
     void this.#hub.send(message).catch(() => undefined);
+  };
+
+  readonly stepped = (): void => {
+    this.#isInStep = false;
   };
 
   async #ask<R>(message: RankMessage): Promise<R[]> {
@@ -130,9 +137,15 @@ export class RankLeader implements DeviceGroup {
     });
   }
 
-  /** Closes the run on the followers; they may be given another. Never rejects: a lost rank has closed it. */
+  /**
+   * Closes the run on the followers, which may be given another; where this rank has failed within a step they
+   * are given up. Never rejects: a lost rank has closed it.
+   */
   async close(): Promise<void> {
-    if (!this.#hub.failed.aborted) await this.#ask({ kind: "close" }).catch(() => undefined);
+    if (this.#hub.failed.aborted) return;
+    // Who waits for this rank's part of a sum hears no message.
+    if (this.#isInStep) this.#hub.abandon();
+    else await this.#ask({ kind: "close" }).catch(() => undefined);
   }
 }
 

@@ -35,7 +35,7 @@ export interface JoinOptions extends Omit<RuntimeOptions, "baseDirectory"> {
 /** What of a group trainers use. */
 export interface RankGroup extends Pick<RankPlace, "rank" | "size"> {
   readonly host: OrtHost;
-  readonly hub: Pick<RankHub, "send" | "request" | "failed" | "hold">;
+  readonly hub: Pick<RankHub, "send" | "request" | "failed" | "abandon" | "hold">;
   /** Images read at a time where the spec leaves it open. */
   readonly parallel: number;
   /** The fault behind an error: why a collective was ended. */

@@ -264,6 +264,7 @@ export class TrainingDevice implements AsyncDisposable {
     if (!this.#accumulates) return {};
     const { gradients = {} } = await this.#run("apply", scalarData(this.#graph("apply"), scalars));
     this.#alternation.flip("weights");
+    this.#ranks?.endStep();
     return gradients;
   }
 

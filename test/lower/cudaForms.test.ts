@@ -6,7 +6,6 @@ import { dirname } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { AUGMENT_INPUT, imageSize } from "../../compiler/augment/augmentGraph.ts";
 import type { Bundle } from "../../compiler/bundle/manifest.ts";
-import { encodeGraph } from "../../compiler/codec/encodeGraph.ts";
 import { decodeModelProto } from "../../compiler/codec/protobuf.ts";
 import { compile } from "../../compiler/compile.ts";
 import { exportModel } from "../../compiler/export/exportModel.ts";

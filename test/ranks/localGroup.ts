@@ -109,6 +109,8 @@ export async function openLocalGroup(size: number): Promise<LocalGroup> {
     hub: {
       failed: failure.signal,
       hold: () => undefined,
+      abandon: () =>
+        failure.abort(new MttcError({ code: "E_RANK_LOST", message: "rank 0 has failed in a step" })),
       send: async (message) => void (await deliver(message)),
       request: async <R>(message: unknown) => (await deliver(message)) as R[],
     },

@@ -156,6 +156,12 @@ describe("where a rank is not like the others", () => {
     );
   });
 
+  test("what fails on rank 0 in the middle of a step ends all with its error", async () => {
+    // The first micro-batch of a later step says so, while the others are in the second.
+    const options = optionsFor({ accumulate: 2, optimizer: "momentum", lr: 1e6, task_weights: null });
+    await expect(trainRun(options, group)).rejects.toThrow(/the loss became .* step [23] .*E_DIVERGED/s);
+  });
+
   test("other weights on one are an error that says so", async () => {
     const options = optionsFor();
     await using trainer = new MultiTaskTrainer(options, { ranks: group });
