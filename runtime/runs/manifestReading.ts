@@ -88,12 +88,12 @@ export function parseManifest(bytes: Uint8Array, path: string): StoredManifest {
   }
   const { format, version } = z.looseObject({}).safeParse(json).data ?? {};
   if (format === BUNDLE_FORMAT && Number(version) > RANKED_VERSION) throw ofTheFuture(path, Number(version));
-  const parsed =
-    schemas[version === 1 || version === RANKED_VERSION ? version : BUNDLE_VERSION].safeParse(json);
+  const known = version === 1 || version === RANKED_VERSION ? version : BUNDLE_VERSION;
+  const parsed = schemas[known].safeParse(json);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     const place = issue?.path.join(".");
-    const expected = `is not a ${BUNDLE_FORMAT} of version ${BUNDLE_VERSION}`;
+    const expected = `is not a ${BUNDLE_FORMAT} of version ${known}`;
     throw damaged(path, `${expected}: ${place}: ${issue?.message}`, parsed.error);
   }
   if (version !== 1) return json as StoredManifest;

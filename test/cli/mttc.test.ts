@@ -127,11 +127,11 @@ test("inspect of a bundle shows what its graphs take and give, by role", async (
   const staged = await mttc("inspect", "shown", "--stage", "train");
   expect([staged.code, staged.stderr]).toEqual([2, expect.stringContaining("E_USAGE")]);
   const manifest = join(data.folder, "shown", "manifest.json");
-  await writeFile(manifest, (await readFile(manifest, "utf8")).replace('"version": 2', '"version": 3'));
+  await writeFile(manifest, (await readFile(manifest, "utf8")).replace('"version": 2', '"version": 4'));
   const later = await mttc("inspect", "shown");
   expect([later.code, later.stderr]).toEqual([2, expect.stringContaining("update mttc")]);
   await writeFile(manifest, (await readFile(manifest, "utf8")).replace('"role": "label"', '"role": "lable"'));
-  await writeFile(manifest, (await readFile(manifest, "utf8")).replace('"version": 3', '"version": 2'));
+  await writeFile(manifest, (await readFile(manifest, "utf8")).replace('"version": 4', '"version": 2'));
   const misspelt = await mttc("inspect", "shown");
   expect([misspelt.code, misspelt.stderr]).toEqual([2, expect.stringMatching(/E_BUNDLE/)]);
 });
