@@ -19,7 +19,7 @@ import { INTERRUPTED_EXIT } from "./errorReport.ts";
 import type { Terminal } from "./terminal.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-/** When rank 0 has ended, the others notice at once, but for one that is stopped: it is ended after so long. */
+/** When rank 0 has ended, the others notice at once, but for one that is stopped: it has so long. */
 const END_MS = 8_000;
 /** What was asked twice to stop at once has so long to do it; `SAME_MS` as in interruptSignal.ts. */
 const HASTE_MS = 3_000;

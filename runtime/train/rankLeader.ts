@@ -138,8 +138,8 @@ export class RankLeader implements DeviceGroup {
   }
 
   /**
-   * Closes the run on the followers, which may be given another; where this rank has failed within a step they
-   * are given up. Never rejects: a lost rank has closed it.
+   * Closes the run on the followers, which may be given another; where this rank has failed within a step
+   * they are given up. Never rejects: a lost rank has closed it.
    */
   async close(): Promise<void> {
     if (this.#hub.failed.aborted) return;

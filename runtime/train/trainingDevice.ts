@@ -256,10 +256,7 @@ export class TrainingDevice implements AsyncDisposable {
     return result;
   }
 
-  /**
-   * Ends a logical batch: applies accumulated gradients, and tells what of them it combined; nothing is left
-   * to do after a whole step.
-   */
+  /** Ends a logical batch: applies accumulated gradients, and tells what of them it combined. */
   async finishStep(scalars: StepScalars): Promise<GradientMeasures> {
     if (!this.#accumulates) return {};
     const { gradients = {} } = await this.#run("apply", scalarData(this.#graph("apply"), scalars));
