@@ -97,7 +97,7 @@ test("train is ended as by Ctrl-C where both outputs lose their reader", async (
 });
 
 test.each([
-  ["SIGHUP, twice, as from a terminal that is closed", ["SIGHUP", "SIGHUP"], 1_000],
+  ["SIGHUP, twice, as from a terminal that is closed", ["SIGHUP", "SIGHUP"], 550],
   ["SIGTERM", ["SIGTERM"], 0],
   ["Ctrl-C that npx passes on", ["SIGINT", "SIGINT"], 20],
   ["SIGHUP and SIGTERM together", ["SIGHUP", "SIGTERM"], 0],
