@@ -3,7 +3,7 @@ import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
 import type { Combiner } from "./combiner.ts";
 import { emitLeastEigenvalue, emitProjector, emitRootInverse } from "./matrixFunctions.ts";
-import { asGiven, identity, number, scaleGram, settingOf } from "./scaledGram.ts";
+import { identity, number, scaleGram, settingOf } from "./scaledGram.ts";
 
 /**
  * w = B u, B = sqrt(lambda_R) V diag(1 / sqrt(lambda)) V', from the eigenvectors V and eigenvalues lambda_1
@@ -33,7 +33,7 @@ export const aligned: Combiner = {
     const least = emitLeastEigenvalue(b, root, gram);
     const w = b.mul(b.emit("MatMul", [root, share]), b.emit("Sqrt", [least]));
     const isZero = b.emit("Equal", [b.reduceSum(gram, [0, 1], 0), number(b, 0)]);
-    return asGiven(b, b.where(isZero, share, w), inputs);
+    return b.where(isZero, share, w);
   },
 };
 

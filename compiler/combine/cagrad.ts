@@ -3,7 +3,7 @@ import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
 import type { Combiner } from "./combiner.ts";
 import { emitPivoting, emitRefined, type Problems } from "./parametricPivoting.ts";
-import { asGiven, dot, emitCosines, identity, number, scaleGram, settingOf } from "./scaledGram.ts";
+import { dot, emitCosines, identity, number, scaleGram, settingOf } from "./scaledGram.ts";
 
 /** Keeps the matrix of cosines of dependent gradients invertible. */
 const REGULARIZATION = 1e-9;
@@ -50,7 +50,7 @@ export const cagrad: Combiner = {
     const slope = emitRefined(b, { matrix, rhs: problems.d, value: state.slope, state });
     const end = b.add(level, b.mul(crossing(b, { matrix, level, slope, radius }), slope));
     const x = b.reshape(b.emit("Max", [end, number(b, 0)]), [tasks]);
-    return asGiven(b, b.add(share, b.mul(x, inverseNorm)), inputs);
+    return b.add(share, b.mul(x, inverseNorm));
   },
 };
 

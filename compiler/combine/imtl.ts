@@ -1,7 +1,7 @@
 // IMTL-G: the combination that has the same projection on every task's gradient.
 import type { Combiner } from "./combiner.ts";
 import { emitSolve } from "./linearSolve.ts";
-import { asGiven, emitCosines, identity, number, scaleGram } from "./scaledGram.ts";
+import { emitCosines, identity, number, scaleGram } from "./scaledGram.ts";
 
 /** Keeps the matrix of cosines of dependent gradients invertible. */
 const REGULARIZATION = 1e-9;
@@ -30,6 +30,6 @@ export const imtl: Combiner = {
     const sum = b.reduceSum(v, [0], 1);
     const isSmall = b.emit("Less", [b.emit("Abs", [sum]), number(b, SMALLEST_SUM)]);
     const scale = b.where(isSmall, number(b, 0), b.div(number(b, 1), b.where(isSmall, number(b, 1), sum)));
-    return asGiven(b, b.mul(v, scale), inputs);
+    return b.mul(v, scale);
   },
 };

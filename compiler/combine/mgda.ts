@@ -2,7 +2,7 @@
 import type { Value } from "../ir/types.ts";
 import type { Combiner } from "./combiner.ts";
 import { emitSolution } from "./parametricPivoting.ts";
-import { asGiven, identity, number, scaleGram, settingOf } from "./scaledGram.ts";
+import { identity, number, scaleGram, settingOf } from "./scaledGram.ts";
 
 /** How far apart the starts of the tasks' paths lie, so that equal tasks do not come up at once. */
 const SPREAD = 0.3;
@@ -37,6 +37,6 @@ export const mgda: Combiner = {
     const z = b.reshape(solution, [tasks]);
     const sum = b.reduceSum(z, [0], 1);
     const isEmpty = b.emit("Equal", [sum, number(b, 0)]);
-    return asGiven(b, b.div(z, b.where(isEmpty, number(b, 1), sum)), inputs);
+    return b.div(z, b.where(isEmpty, number(b, 1), sum));
   },
 };

@@ -3,7 +3,7 @@ import type { GraphBuilder } from "../ir/builder.ts";
 import { concreteDim, type Value } from "../ir/types.ts";
 import type { Combiner } from "./combiner.ts";
 import { emitSolve } from "./linearSolve.ts";
-import { asGiven, dot, emitCosines, identity, number, scaleGram, settingOf } from "./scaledGram.ts";
+import { dot, emitCosines, identity, number, scaleGram, settingOf } from "./scaledGram.ts";
 
 /** Keeps the matrix of cosines of dependent gradients positive: opposite ones would bargain without end. */
 const REGULARIZATION = 1e-9;
@@ -43,10 +43,10 @@ export const nash: Combiner = {
     const frobenius = b.emit("Sqrt", [b.reduceSum(b.mul(gram, gram), [0, 1], 0)]);
     const alpha = b.mul(b.mul(beta, inverseNorm), b.mul(active, b.emit("Sqrt", [frobenius])));
     const most = settingOf(inputs, "max_norm");
-    if (most === 0) return asGiven(b, alpha, inputs);
+    if (most === 0) return alpha;
     const square = b.emit("Max", [dot(b, alpha, b.emit("MatMul", [gram, alpha])), number(b, 0)]);
     const norm = b.emit("Sqrt", [b.mul(square, trace)]);
-    return asGiven(b, b.mul(alpha, b.div(number(b, most), b.emit("Max", [norm, number(b, most)]))), inputs);
+    return b.mul(alpha, b.div(number(b, most), b.emit("Max", [norm, number(b, most)])));
   },
 };
 

@@ -2,7 +2,7 @@
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
 import type { CombineInputs, Combiner } from "./combiner.ts";
-import { asGiven, diagonal, identity, number, type ScaledGram, scaleGram } from "./scaledGram.ts";
+import { diagonal, identity, number, type ScaledGram, scaleGram } from "./scaledGram.ts";
 
 /**
  * Each task i begins with v = e_i and goes through the others in a drawn order: v_j -= min((G v)_j, 0) /
@@ -29,7 +29,7 @@ export const pcgrad: Combiner = {
       const conflict = b.emit("Min", [b.reduceSum(b.mul(v, row!), [1], 1), number(b, 0)]);
       v = b.sub(v, b.mul(conflict, unit!));
     }
-    return asGiven(b, b.reduceSum(b.mul(v, b.reshape(present, [tasks, 1])), [0], 0), inputs);
+    return b.reduceSum(b.mul(v, b.reshape(present, [tasks, 1])), [0], 0);
   },
 };
 

@@ -1,4 +1,4 @@
-// What the methods share: the Gram matrix in float64 and free of the gradients' scale, and small vectors made
+// What the methods share: the Gram matrix free of the gradients' scale, and small vectors made
 // of it. T is the number of tasks; all tensors here are float64.
 import { need } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
@@ -21,15 +21,13 @@ export interface ScaledGram {
   readonly share: Value;
 }
 
-/** Brings what a method is given to float64 and to a trace of 1. */
+/** Brings what a method is given to a trace of 1. */
 export function scaleGram(b: GraphBuilder, { gram, present }: CombineInputs): ScaledGram {
   const tasks = concreteDim(gram.type.shape[0]);
-  const given = b.cast(gram, "float64");
-  const there = b.cast(present, "float64");
-  const sum = b.reduceSum(b.mul(given, identity(b, tasks)), [0, 1], 0);
+  const sum = b.reduceSum(b.mul(gram, identity(b, tasks)), [0, 1], 0);
   const trace = b.where(b.emit("Greater", [sum, number(b, 0)]), sum, number(b, 1));
-  const count = b.emit("Max", [b.reduceSum(there, [0], 1), number(b, 1)]);
-  return { tasks, gram: b.div(given, trace), trace, present: there, share: b.div(there, count) };
+  const count = b.emit("Max", [b.reduceSum(present, [0], 1), number(b, 1)]);
+  return { tasks, gram: b.div(gram, trace), trace, present, share: b.div(present, count) };
 }
 
 /** A float64 scalar. */
@@ -78,11 +76,6 @@ export function emitCosines(b: GraphBuilder, { tasks, gram }: ScaledGram): Cosin
   const scaled = b.mul(b.mul(gram, inverseNorm), b.reshape(inverseNorm, [tasks, 1]));
   const idle = b.mul(identity(b, tasks), b.sub(number(b, 1), active));
   return { cosines: b.add(scaled, idle), active, inverseNorm };
-}
-
-/** Weights [T] in the dtype of the Gram matrix that a method was given. */
-export function asGiven(b: GraphBuilder, weights: Value, { gram }: CombineInputs): Value {
-  return b.cast(weights, gram.type.dtype);
 }
 
 /** The number of the spec by that name. */

@@ -1,7 +1,7 @@
 // UPGrad: the mean of the gradients, each projected so that it harms no task.
 import type { Combiner } from "./combiner.ts";
 import { emitSolution } from "./parametricPivoting.ts";
-import { asGiven, identity, scaleGram, settingOf } from "./scaledGram.ts";
+import { identity, scaleGram, settingOf } from "./scaledGram.ts";
 
 /**
  * For each task t: min v' A v over v >= e_t, where A = G / trace G + regularization I; w = mean over
@@ -30,6 +30,6 @@ export const upgrad: Combiner = {
       d: b.expand(b.reshape(present, [1, tasks, 1]), [tasks, tasks, 1]),
     });
     const v = b.add(b.reshape(u, [tasks, tasks]), identity(b, tasks));
-    return asGiven(b, b.reduceSum(b.mul(v, b.reshape(share, [tasks, 1])), [0], 0), inputs);
+    return b.reduceSum(b.mul(v, b.reshape(share, [tasks, 1])), [0], 0);
   },
 };
