@@ -98,7 +98,6 @@ const FUNCTIONS = {
   BindInput: [136, "status", "pointer", "text", "pointer"],
   BindOutput: [137, "status", "pointer", "text", "pointer"],
   AddRunConfigEntry: [165, "status", "pointer", "text", "text"],
-  KernelContext_GetGPUComputeStream: [193, "status", "pointer", "outPointer"],
   SessionOptionsAppendExecutionProvider_CUDA_V2: [204, "status", "pointer", "pointer"],
   CreateCUDAProviderOptions: [205, "status", "outPointer"],
   UpdateCUDAProviderOptions: [206, "status", "pointer", "texts", "texts", "size"],

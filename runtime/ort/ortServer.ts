@@ -192,7 +192,7 @@ export class OrtServer implements OrtService {
     const { size } = engine.place;
     const allGather: RankExchange["allGather"] = (from, to, count) => engine.allGather(from, to, count);
     this.#ranks = engine;
-    this.#operators = new RankOperators(library, { size, memory: "host", allGather });
+    this.#operators = new RankOperators(library, { size, allGather });
     return engine.place;
   }
 

@@ -20,13 +20,11 @@ import type { OrtLibrary } from "./library.ts";
 export interface RankExchange {
   /** Processes. */
   readonly size: number;
-  /** Where it takes numbers from and puts them. */
-  readonly memory: "host" | "device";
   /**
-   * `count` float32 at `from`, of every process, in their order one after the other to `to`; on a device in
-   * the order of its `stream`. Throws E_RANK_LOST where a process does not answer.
+   * `count` float32 at `from`, of every process, in their order one after the other to `to`, in the host's
+   * memory. Throws E_RANK_LOST where a process does not answer.
    */
-  allGather(from: Pointer, to: Pointer, count: number, stream: Pointer | null): void;
+  allGather(from: Pointer, to: Pointer, count: number): void;
 }
 
 const DOMAIN = "com.mttc";
@@ -75,7 +73,6 @@ export class RankOperators {
   /** The OrtCustomOp of AllGather. */
   #allGather(): Pointer {
     const name = this.#text("AllGather");
-    const provider = this.#exchange.memory === "device" ? this.#text("CUDAExecutionProvider") : null;
     const always = (result: "pointer" | "int" | "size", value: Pointer | number | null): Pointer =>
       this.#callback([result, "pointer"], () => value as never);
     const ofIndex = (value: (index: number) => number): Pointer =>
@@ -96,7 +93,7 @@ export class RankOperators {
       BigInt(ORT_API_VERSION),
       null, // CreateKernel: version 2 of it is below
       always("pointer", name),
-      always("pointer", provider),
+      always("pointer", null), // the provider: the CPU's
       ofIndex(() => FLOAT), // types of inputs
       always("size", 2),
       ofIndex(() => FLOAT), // types of outputs
@@ -164,7 +161,6 @@ export class RankOperators {
     const { functions } = this.#library;
     const make = (call: (out: Out<Pointer | null>) => Pointer | null): Pointer =>
       this.#library.make("exchanging numbers with other processes", call);
-    const check = (status: Pointer | null): void => this.#library.check("exchanging numbers", status);
     const x = make((out) => functions.KernelContext_GetInput(context, 0, out));
     const shape = this.#shapeOf(x);
     const whole = BigInt64Array.of(BigInt(this.#exchange.size), ...shape);
@@ -173,10 +169,7 @@ export class RankOperators {
       Pointer,
       Pointer,
     ];
-    const stream: Out<Pointer | null> = [null];
-    if (this.#exchange.memory === "device")
-      check(functions.KernelContext_GetGPUComputeStream(context, stream));
-    this.#exchange.allGather(from, to, elementCount([...shape].map(Number)), stream[0]);
+    this.#exchange.allGather(from, to, elementCount([...shape].map(Number)));
   }
 
   #shapeOf(value: Pointer): BigInt64Array {

@@ -31,13 +31,10 @@ export function ownHosts(): readonly string[] {
   const inner = found.filter(({ internal }) => internal);
   // An IPv6 address of one link (fe80::) means nothing without the name of the other side's interface.
   const outer = found.filter(({ internal, address }) => !internal && !/^fe[89ab]/i.test(address));
-  const ordered = [...outer, ...inner].sort((a, b) => Number(isSix(a.family)) - Number(isSix(b.family)));
+  const ordered = [...outer, ...inner].sort(
+    (a, b) => Number(a.family === "IPv6") - Number(b.family === "IPv6"),
+  );
   return [...new Set([...ordered.map(({ address }) => address), hostname()])];
-}
-
-/** Node 18 gave a number. */
-function isSix(family: string | number): boolean {
-  return family === "IPv6" || family === 6;
 }
 
 /** The text that followers are given. */

@@ -6,7 +6,6 @@ import type { LabelledRows } from "../labels/classes.ts";
 import type { PackHandle } from "../packs/packedImages.ts";
 import { openPaths, type SharedPaths, sharePaths } from "../tables/stringTable.ts";
 import type { DeviceMessage } from "./deviceRanks.ts";
-import type { DeviceOptions } from "./trainingDevice.ts";
 
 /** A table of images as it travels, with labels where steps take them. */
 export interface SentRows {
@@ -51,9 +50,6 @@ export type RankMessage =
 
 /** Outputs of a batch by task, float32 [batch, width]. */
 export type BatchOutputs = ReadonlyMap<string, Float32Array>;
-
-/** What device options say of a run on every rank. */
-export type SharedSession = NonNullable<DeviceOptions["session"]>;
 
 /** A table to be sent; `withLabels` where steps are taken on it. */
 export function sentRows({ paths, stamps, tasks, labels }: LabelledRows, withLabels: boolean): SentRows {

@@ -10,7 +10,6 @@ export function alikeExchange(
 ): RankExchange {
   return {
     size,
-    memory: "host",
     allGather: (from, to, count) => {
       const own = new Float32Array(viewMemory(from, 4 * count)).slice();
       const all = new Float32Array(viewMemory(to, 4 * count * size));

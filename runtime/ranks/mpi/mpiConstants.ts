@@ -16,8 +16,8 @@ export interface MpiConstants {
   readonly inPlace: Pointer;
   /** MPI_STATUS_IGNORE. */
   readonly noStatus: Pointer | null;
-  /** MPI_THREAD_FUNNELED and MPI_THREAD_MULTIPLE. */
-  readonly threads: { readonly funneled: number; readonly multiple: number };
+  /** MPI_THREAD_FUNNELED. */
+  readonly funneled: number;
   /** MPI_COMM_TYPE_SHARED: the ranks that can share memory. */
   readonly sameMachine: number;
 }
@@ -32,7 +32,7 @@ const STANDARD: MpiConstants = {
   noInfo: 0x130n,
   inPlace: 1n,
   noStatus: null,
-  threads: { funneled: 1024, multiple: 4096 },
+  funneled: 1024,
   sameMachine: 221,
 };
 
@@ -46,7 +46,7 @@ const MPICH: MpiConstants = {
   noInfo: 0x1c000000n,
   inPlace: 0xffff_ffff_ffff_ffffn,
   noStatus: 1n,
-  threads: { funneled: 1, multiple: 3 },
+  funneled: 1,
   sameMachine: 1,
 };
 
@@ -54,7 +54,7 @@ const MPICH: MpiConstants = {
 const OPEN_MPI = {
   inPlace: 1n,
   noStatus: null,
-  threads: { funneled: 1, multiple: 3 },
+  funneled: 1,
   sameMachine: 0,
 } as const;
 

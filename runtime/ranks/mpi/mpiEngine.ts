@@ -52,7 +52,7 @@ export class MpiEngine implements RankEngine {
     const doing = "starting MPI";
     if (mpi.number(doing, (out) => functions.MPI_Initialized(out)) !== 0)
       throw new InternalError("MPI was started in this process before: it can be started once only");
-    mpi.number(doing, (out) => functions.MPI_Init_thread(null, null, constants.threads.funneled, out));
+    mpi.number(doing, (out) => functions.MPI_Init_thread(null, null, constants.funneled, out));
     // From here on faults are told; before, MPI ends the process with words of its own.
     mpi.check(doing, functions.MPI_Comm_set_errhandler(constants.world, constants.errorsReturn));
     const rank = mpi.number(doing, (out) => functions.MPI_Comm_rank(constants.world, out));
