@@ -15,6 +15,7 @@ import type { WantedOutput } from "../infer/scoring.ts";
 import type { LabelledRows } from "../labels/classes.ts";
 import type { OrtHost } from "../ort/ortHost.ts";
 import { roundingProvider } from "../ort/provider.ts";
+import { closeAll } from "../threads/closeAll.ts";
 import { EpochBatches } from "./epochBatches.ts";
 import type { MicroBatch, StepScalars } from "./microBatch.ts";
 import { stateDigest } from "./rankLeader.ts";
@@ -217,6 +218,6 @@ export class RankFollower implements AsyncDisposable {
     this.#tables.clear();
     this.#run = undefined;
     this.#folder = undefined;
-    for (const close of this.#closers.splice(0).toReversed()) await close();
+    await closeAll(this.#closers.splice(0));
   }
 }

@@ -29,6 +29,7 @@ import { BUNDLE_FOLDER } from "../runs/runFolder.ts";
 import type { RunInit } from "../runs/runOrigin.ts";
 import { checkSources } from "../runs/runSources.ts";
 import { readTrunkAgain } from "../runs/trunkReading.ts";
+import { closeAll } from "../threads/closeAll.ts";
 import { collectGarbage } from "../threads/garbage.ts";
 import type { Adoption } from "./adoption.ts";
 import type { Experiment } from "./experiment.ts";
@@ -381,11 +382,4 @@ async function openDirectory(
   const directory = await temporaryFolder("mttc-");
   closers.push(() => rm(directory, { recursive: true, force: true }));
   return { directory, lockNotes: [] };
-}
-
-/** Closes in reverse order, all of them, and then throws the first error if there was one. */
-async function closeAll(closers: readonly (() => Promise<void>)[]): Promise<void> {
-  const errors: unknown[] = [];
-  for (const close of closers.toReversed()) await close().catch((error: unknown) => errors.push(error));
-  if (errors.length > 0) throw errors[0];
 }
