@@ -48,7 +48,7 @@ export interface EpochOptions {
   readonly onStep: (event: StepEvent) => void;
   /** The finished epochs, where weights of tasks are made of their losses. */
   readonly history?: WeightSources["history"];
-  /** Told where training stands after each step. */
+  /** Told where training stands after each step that others take part in: one of them may be lost. */
   readonly onReached?: (state: EpochState) => void;
   /** Looks at the learned weights of tasks. */
   readonly weights?: WeightWatch;
@@ -98,7 +98,7 @@ export async function trainEpoch(sources: EpochRun, options: EpochOptions): Prom
     gradients.add(await device.finishStep(scalars));
     gradients.add({ weights: scalars.weightFactors });
     step += 1;
-    options.onReached?.(reached());
+    if (sources.leader) options.onReached?.(reached());
     await options.weights?.afterStep(device, { epoch, step, last });
     const seconds = (performance.now() - began) / 1000;
     const imagesPerSecond = ((step - start.step) * spec.batch_size) / seconds;
