@@ -8,6 +8,8 @@ import type { Terminal } from "./terminal.ts";
 export const INTERNAL_EXIT = 70;
 export const INTERRUPTED_EXIT = 130;
 const USAGE_EXIT = 2;
+/** What ends a program from outside: Ctrl-C, a request, a terminal that is closed. */
+export const ENDING_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** Ends the program with a code; another process has said why. */
 export class AlreadySaid extends Error {

@@ -1,14 +1,13 @@
 // Ctrl-C as an AbortSignal, for commands that have something to put in order before they end; and what else
 // ends a program from outside: SIGTERM, a terminal that is closed (SIGHUP), a reader that has gone.
-import { INTERRUPTED_EXIT } from "./errorReport.ts";
+import { ENDING_SIGNALS, INTERRUPTED_EXIT } from "./errorReport.ts";
 import type { Terminal } from "./terminal.ts";
 
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 /**
  * A second signal sooner than this is the first one again: a terminal sends Ctrl-C to npx and to mttc, and
  * npx passes it on.
  */
-const SAME_MS = 500;
+export const SAME_MS = 500;
 
 /**
  * Aborts at the first signal, or when whoever reads the output has gone, and says `doing`; a second Ctrl-C or
@@ -31,13 +30,13 @@ export function interruptSignal(
     // A closing terminal may hang up more than once: nobody asks for haste by that.
     else if (name !== "SIGHUP" && performance.now() - abortedAt > SAME_MS) process.exit(INTERRUPTED_EXIT);
   };
-  for (const name of SIGNALS) process.on(name, onSignal);
+  for (const name of ENDING_SIGNALS) process.on(name, onSignal);
   const forgetReader = terminal.onReaderGone(() => abort(`the reader of the output has gone: ${doing}`));
   const stop = (): void => {
     forgetReader();
     // After an interruption the program is about to end: the same signal once more must not end it before it
     // has said what was saved.
-    if (!controller.signal.aborted) for (const name of SIGNALS) process.off(name, onSignal);
+    if (!controller.signal.aborted) for (const name of ENDING_SIGNALS) process.off(name, onSignal);
   };
   return { signal: controller.signal, stop };
 }

@@ -15,15 +15,14 @@ import {
   RANKS_END,
 } from "../runtime/ranks/mpiexecCommand.ts";
 import { locateMpiexec } from "../runtime/ranks/mpiFolder.ts";
-import { INTERRUPTED_EXIT } from "./errorReport.ts";
+import { ENDING_SIGNALS, INTERRUPTED_EXIT } from "./errorReport.ts";
+import { SAME_MS } from "./interruptSignal.ts";
 import type { Terminal } from "./terminal.ts";
 
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 /** When rank 0 has ended, the others notice at once, but for one that is stopped: it has so long. */
 const END_MS = 8_000;
-/** What was asked twice to stop at once has so long to do it; `SAME_MS` as in interruptSignal.ts. */
+/** What was asked twice to stop at once has so long to do it. */
 const HASTE_MS = 3_000;
-const SAME_MS = 500;
 const POLL_MS = 250;
 /** Output of an mpiexec that has ended is waited for so long: a rank may still hold its pipes. */
 const OUTPUT_MS = 1_000;
@@ -78,7 +77,7 @@ async function standFor(child: ChildProcess, end: string, killedBy: NodeJS.Signa
     stoppedAt ??= performance.now();
     if (name !== "SIGHUP" && performance.now() - stoppedAt > SAME_MS) killLater(HASTE_MS);
   };
-  for (const name of SIGNALS) process.on(name, onSignal);
+  for (const name of ENDING_SIGNALS) process.on(name, onSignal);
   const watch = setInterval(() => {
     if (!existsSync(end)) return;
     clearInterval(watch);
@@ -92,7 +91,7 @@ async function standFor(child: ChildProcess, end: string, killedBy: NodeJS.Signa
     throw rankGone(status, Buffer.concat(said).toString("utf8"));
   } finally {
     clearInterval(watch);
-    for (const name of SIGNALS) process.off(name, onSignal);
+    for (const name of ENDING_SIGNALS) process.off(name, onSignal);
   }
 }
 

@@ -6,10 +6,9 @@ import { type Command, CommanderError } from "commander";
 import { formatFault, MttcError } from "../compiler/diagnostics.ts";
 import { RANKS_END } from "../runtime/ranks/mpiexecCommand.ts";
 import { type RankEnvironment, rankEnvironment } from "../runtime/ranks/rankEnvironment.ts";
-import { AlreadySaid, INTERRUPTED_EXIT, reportError } from "./errorReport.ts";
+import { AlreadySaid, ENDING_SIGNALS, INTERRUPTED_EXIT, reportError } from "./errorReport.ts";
 import type { Terminal } from "./terminal.ts";
 
-const SIGNALS: readonly string[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 /** Codes of what is so for all processes of a host: one of them says it. */
 const OF_HOST: readonly string[] = ["E_RANKS", "E_MPI_LIBRARY"];
 
@@ -37,12 +36,15 @@ export function placeAmongSeveral(): RankEnvironment | undefined {
 /** Prepares a process among several for its launcher. */
 export function obeyLauncher({ rank }: RankEnvironment): void {
   // Rank 0 says when all end.
-  if (rank > 0) for (const name of SIGNALS) process.on(name, () => undefined);
+  if (rank > 0) for (const name of ENDING_SIGNALS) process.on(name, () => undefined);
   const { [RANKS_END]: end } = process.env;
   if (rank > 0 || !end) return;
   process.on("exit", tellEnd);
   // The launcher writes names of signals; when it has gone, that is a terminal that was closed.
-  const send = (name: string): unknown => SIGNALS.includes(name) && process.kill(process.pid, name);
+  const send = (text: string): void => {
+    const name = ENDING_SIGNALS.find((each) => each === text);
+    if (name) process.kill(process.pid, name);
+  };
   process.stdin.setEncoding("utf8");
   process.stdin.on("data", (text: string) => text.split("\n").forEach(send));
   process.stdin.on("end", () => send("SIGHUP"));
@@ -55,7 +57,7 @@ export function obeyLauncher({ rank }: RankEnvironment): void {
  */
 export function endAtSignals(): () => void {
   const stop = (): void => {
-    for (const name of SIGNALS) process.off(name, onSignal);
+    for (const name of ENDING_SIGNALS) process.off(name, onSignal);
   };
   const onSignal = (name: NodeJS.Signals): void => {
     tellEnd(INTERRUPTED_EXIT);
@@ -63,7 +65,7 @@ export function endAtSignals(): () => void {
     // Not process.exit, which would wait for the thread that waits in MPI.
     process.kill(process.pid, name);
   };
-  for (const name of SIGNALS) process.on(name, onSignal);
+  for (const name of ENDING_SIGNALS) process.on(name, onSignal);
   return stop;
 }
 
