@@ -2,10 +2,12 @@
 // them, NCCL, and how many of them its cores are worth.
 import { availableParallelism } from "node:os";
 import { MttcError } from "../../compiler/diagnostics.ts";
-import { type Out, openLastingLibrary, type SymbolRow } from "../ort/ffi.ts";
+import { type Out, openLastingLibrary } from "../ort/ffi.ts";
 import { MpiLibrary } from "../ranks/mpi/mpiLibrary.ts";
 import { type MpiexecKind, mpiexecKind } from "../ranks/mpiexecCommand.ts";
 import { locateMpiexec, mpiLibraries, ncclLibraries } from "../ranks/mpiFolder.ts";
+import { NCCL_FUNCTIONS } from "../ranks/nccl/ncclFunctions.ts";
+import { ncclVersionText } from "../ranks/nccl/ncclLibrary.ts";
 import { type Finding, faultFinding } from "./finding.ts";
 
 const BROUGHT = "`mttc setup-mpi` brings MPICH (13 MB)";
@@ -73,10 +75,11 @@ function ncclFinding(devices: number): Finding {
   try {
     for (const { path, from } of ncclLibraries())
       try {
-        const { ncclGetVersion } = openLastingLibrary(path).bind(NCCL_FUNCTIONS);
+        const row = { ncclGetVersion: NCCL_FUNCTIONS.ncclGetVersion };
+        const { ncclGetVersion } = openLastingLibrary(path).bind(row);
         const version: Out<number> = [0];
         ncclGetVersion(version);
-        return { what, state: "ok", found: `${ncclVersion(Number(version[0]))}, ${path}` };
+        return { what, state: "ok", found: `${ncclVersionText(Number(version[0]))}, ${path}` };
       } catch (error) {
         if (from !== "the system") {
           const found = `${path} cannot be loaded: ${error instanceof Error ? error.message : error}`;
@@ -87,11 +90,4 @@ function ncclFinding(devices: number): Finding {
     return faultFinding(what, error);
   }
   return { what, state: "absent", found: "not here; it connects several GPUs", hint };
-}
-
-const NCCL_FUNCTIONS = { ncclGetVersion: ["int", "outInt"] } as const satisfies Record<string, SymbolRow>;
-
-/** "2.31.2" of 23102, as NCCL 2.9 and later count. */
-function ncclVersion(code: number): string {
-  return [Math.floor(code / 10_000), Math.floor(code / 100) % 100, code % 100].join(".");
 }

@@ -21,7 +21,7 @@ export class NcclLibrary {
     this.streams = streams;
     const code: Out<number> = [0];
     this.check("asking NCCL's version", nccl.ncclGetVersion(code));
-    this.version = versionText(Number(code[0]));
+    this.version = ncclVersionText(Number(code[0]));
   }
 
   /**
@@ -64,6 +64,6 @@ export class NcclLibrary {
 }
 
 /** 23102 is 2.31.2, as nccl.h composes it: major * 10000 + minor * 100 + patch. */
-function versionText(code: number): string {
+export function ncclVersionText(code: number): string {
   return `${Math.floor(code / 10_000)}.${Math.floor(code / 100) % 100}.${code % 100}`;
 }
