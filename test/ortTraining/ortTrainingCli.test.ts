@@ -103,6 +103,7 @@ describe("mttc compile --target ort-training", () => {
   test.each([
     ["momentum", { optimizer: "momentum" }, /has no momentum/],
     ["gradients combined", { combine: "upgrad" }, /combine: its step goes back once/],
+    ["gradients measured", { combine: "{method: sum, measure: true}" }, /combine: its step goes back once/],
     ["losses weighed", { combine: "dwa", task_weights: "null" }, /combine: its step goes back once/],
     ["rates by part", { layer_lr: "{task_layers: 2}" }, /at one rate/],
   ])("refuses %s", async (_, keys, message) => {

@@ -23,6 +23,7 @@ import { readForeignModels } from "../../runtime/models/foreignModels.ts";
 import { parseManifest } from "../../runtime/runs/manifestReading.ts";
 import { countedTasks, stepGraph } from "../../runtime/train/microBatch.ts";
 import { assertClose } from "../assertClose.ts";
+import { faultsOf } from "../spec/faultsOf.ts";
 import { GRADIENT_CHECK, SUM_ORDER_FLOAT64 } from "../tolerances.ts";
 import { compileTraced, numberedClasses, type TracedBundle } from "../training/tracedGraphs.ts";
 import {
@@ -103,6 +104,21 @@ describe("what is compiled for several processes", () => {
     expect(Object.keys(frozen.graphs).filter((name) => name.startsWith("train"))).toEqual([]);
     const features = frozen.graphs.grad_features?.inputs.find(({ role }) => role === "features");
     expect(features?.shape[0]).toBe(2);
+  });
+
+  test.each(["upgrad", "pcgrad"])("%s at the features is refused, and by task is not", (method) => {
+    const specOf = (features: boolean) =>
+      resolveSpec({
+        ...{ tasks: ["a", "b"], fcn: { layers: [4] }, train_fcn: true, imshape: [8, 8], batch_size: 8 },
+        combine: { method, features },
+      } as SpecInput);
+    const classes = numberedClasses(CLASSES);
+    expect(() => compile(specOf(true), classes, { ranks: 1 })).not.toThrow();
+    expect(() => compile(specOf(false), classes, { ranks: 2 })).not.toThrow();
+    const [fault] = faultsOf(() => compile(specOf(true), classes, { ranks: 2 }));
+    expect(fault).toMatchObject({ code: "E_CONFIG", at: { path: "combine.features" } });
+    expect(fault?.message).toMatch(/each of 2 processes would weigh its own gradient/);
+    expect(fault?.hint).toBe("take the line out: gradients by task add up over processes exactly");
   });
 
   test.each<[Partial<SpecInput>, number, string]>([
