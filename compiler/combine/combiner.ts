@@ -65,6 +65,12 @@ export interface LinearMethod extends MethodFacts {
   readonly measured?: Combiner;
 }
 
+/** What a linear method is by gradients of tasks: each of a present task once, whatever its loss was given. */
+export function measuredSum(facts: MethodFacts): Combiner {
+  const { name, doc, source, settings } = facts;
+  return { name, doc, source, settings, weights: (_b, { present }) => present };
+}
+
 export type CombineMethod = Combiner | LinearMethod;
 
 /**

@@ -1,8 +1,8 @@
 // Dynamic Weight Average: a factor of each loss by how fast it fell lately. The host knows the losses of the
 // epochs.
-import type { LinearMethod } from "./combiner.ts";
+import { type LinearMethod, type MethodFacts, measuredSum } from "./combiner.ts";
 
-export const dwa: LinearMethod = {
+const facts: MethodFacts = {
   name: "dwa",
   doc:
     "weighs losses by how slowly they fall: K softmax(L(t-1) / L(t-2) / temperature) of the epochs' mean losses, 1 " +
@@ -16,6 +16,11 @@ export const dwa: LinearMethod = {
       doc: "Of the softmax: more makes weights more alike.",
     },
   },
+};
+
+export const dwa: LinearMethod = {
+  ...facts,
   readsEarlierLosses: true,
   factor: (value, { temperature = 2 }) => ({ formula: "dynamic_average", value, temperature }),
+  measured: measuredSum(facts),
 };

@@ -1,5 +1,5 @@
 // The sum of the tasks' gradients, which is the gradient of the sum of their losses.
-import type { LinearMethod, MethodFacts } from "./combiner.ts";
+import { type LinearMethod, type MethodFacts, measuredSum } from "./combiner.ts";
 
 const facts: MethodFacts = {
   name: "sum",
@@ -8,7 +8,4 @@ const facts: MethodFacts = {
   settings: {},
 };
 
-export const sum: LinearMethod = {
-  ...facts,
-  measured: { ...facts, weights: (_b, { present }) => present },
-};
+export const sum: LinearMethod = { ...facts, measured: measuredSum(facts) };

@@ -2,12 +2,13 @@
 // one micro-batch, the next is read; a device with memory of its own is given it meanwhile, and the one after
 // it is read. Everything is a pure function of (seed, epoch, step), so an epoch may begin in its middle.
 import type { TaskSums } from "../../compiler/tasks/report.ts";
-import { type FigureSums, GradientFigures } from "../logs/gradientFigures.ts";
+import { type FigureSums, GradientFigures, type GradientMeasures } from "../logs/gradientFigures.ts";
 import { isEntryDue } from "../logs/stepMeans.ts";
 import { batchesPerEpoch } from "../tables/rowOrder.ts";
 import { type LastCheckpoint, refuseLosses } from "./divergence.ts";
 import { EpochBatches, type EpochSources } from "./epochBatches.ts";
 import type { StepEvent } from "./events.ts";
+import type { StepScalars } from "./microBatch.ts";
 import { type Taken, takeMicroBatch } from "./stepTaking.ts";
 import type { StepFigures } from "./stepWeights.ts";
 import type { WeightSources } from "./taskWeights.ts";
@@ -92,10 +93,10 @@ export async function trainEpoch(sources: EpochRun, options: EpochOptions): Prom
       upcoming = await taken.next;
       waitedMs += performance.now() - idleFrom;
       addSums(sums, tasks);
-      gradients.add(told ?? {});
+      gradients.add(besideFactors(scalars, told));
       refuseLosses(tasks, { epoch, step: step + 1, last });
     }
-    gradients.add(await device.finishStep(scalars));
+    gradients.add(besideFactors(scalars, await device.finishStep(scalars)));
     gradients.add({ weights: scalars.weightFactors });
     step += 1;
     if (sources.leader) options.onReached?.(reached());
@@ -113,6 +114,14 @@ export async function trainEpoch(sources: EpochRun, options: EpochOptions): Prom
     });
   }
   return reached();
+}
+
+/** What a graph tells: where losses have factors the gradients' own weights are 1, and the factors are told. */
+function besideFactors(
+  { weightFactors }: Pick<StepScalars, "weightFactors">,
+  told: GradientMeasures = {},
+): GradientMeasures {
+  return weightFactors && weightFactors.size > 0 ? { gram: told.gram } : told;
 }
 
 /** Seconds of an epoch's sittings up to now, `ms` after this one began. */

@@ -1,6 +1,7 @@
 // The key `combine`: a name or a map, what is refused, and what of it decides.
 import { describe, expect, it } from "vitest";
-import { COMBINE_METHODS, combinationOf } from "../../compiler/combine/combiners.ts";
+import type { CombineMethod, LinearMethod } from "../../compiler/combine/combiner.ts";
+import { COMBINE_METHODS, combinationOf, taskFactor } from "../../compiler/combine/combiners.ts";
 import { sum } from "../../compiler/combine/sum.ts";
 import { changedKeys } from "../../compiler/spec/decisiveKeys.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
@@ -9,6 +10,10 @@ import { specWarnings } from "../../compiler/spec/specWarnings.ts";
 import { faultsOf } from "./faultsOf.ts";
 
 const base: SpecInput = { tasks: ["a", "b"], fcn: { layers: [8] }, train_fcn: true };
+
+const isLinear = (method: CombineMethod): method is LinearMethod => method.weights === undefined;
+const linear = [...COMBINE_METHODS.values()].filter(isLinear);
+const gradientMethods = [...COMBINE_METHODS.values()].filter((method) => !isLinear(method));
 
 function resolved(combine: unknown, more: Partial<SpecInput> = {}) {
   return resolveSpec({ ...base, ...more, combine } as SpecInput);
@@ -99,9 +104,20 @@ describe("combine", () => {
     expect(changed.map(({ key }) => key)).toEqual(["combine.method", "combine.c", "combine.measure"]);
   });
 
-  it("sum is measured where it is asked for", () => {
-    expect(combinationOf(resolved({ method: "sum", measure: true }))?.combiner).toBe(sum.measured);
-    expect(sum.measured).toBeDefined();
+  it.each(linear)("$name is measured where it is asked for", (method) => {
+    const { name: asked } = method;
+    const spec = resolved({ method: asked, measure: true });
+    expect(combinationOf(spec)?.combiner).toBe(method.measured);
+    expect(method.measured).toBeDefined();
+    expect(combinationOf(resolved(asked))).toBeUndefined();
+    // Its factors are what they are without.
+    expect(taskFactor(spec, 3)).toEqual(taskFactor(resolved(asked), 3));
+    expect(combinationOf(resolved({ method: asked, measure: true }, { tasks: ["a"] }))).toBeUndefined();
+  });
+
+  it.each(gradientMethods)("$name has no measure: it tells what it weighs always", ({ name: asked }) => {
+    const faults = faultsOf(() => resolved({ method: asked, measure: true }));
+    expect(faults.map(({ at }) => at?.path)).toEqual(["combine.measure"]);
   });
 
   it("at the features needs whole batches", () => {

@@ -112,3 +112,33 @@ test("micro-batches tell the gradients of their whole batch", async () => {
   for (const [task, loss] of Object.entries(whole.history[1]?.trainLoss ?? {}))
     expect(Math.abs(loss - (plain.history[1]?.trainLoss[task] ?? 0))).toBeLessThan(FLOAT32_STEP_LOSS);
 }, 240_000);
+
+test.each(["dwa", "rlw"] as const)(
+  "%s measured tells gradients beside its factors, and trains the same",
+  async (method) => {
+    const measured = { combine: { method, measure: true } } as const;
+    const [whole, parts, plain] = [
+      await trainTo(`measured-${method}`, measured),
+      await trainTo(`measured-${method}-parts`, { ...measured, accumulate: 2 }),
+      await trainTo(`plain-${method}`, { combine: method }),
+    ];
+    expect(whole.events.length).toBe(plain.events.length);
+    for (const [i, event] of whole.events.entries()) {
+      const [cosine = 2, ...norms] = figuresOf(event, NAMES);
+      expect(Math.abs(cosine)).toBeLessThanOrEqual(1);
+      for (const norm of norms) expect(norm).toBeGreaterThan(0);
+      // The host's, and not the 1 that gradients are added with.
+      for (const other of [plain, parts])
+        expect(figuresOf(event, WEIGHTS)).toEqual(figuresOf(other.events[i] ?? {}, WEIGHTS));
+      for (const [k, value] of figuresOf(event, NAMES).entries())
+        expect(Math.abs((figuresOf(parts.events[i] ?? {}, NAMES)[k] ?? 0) - value)).toBeLessThan(
+          FLOAT32_STEP_LOSS * Math.max(1, Math.abs(value)),
+        );
+    }
+    if (method === "rlw") expect(figuresOf(whole.events[0] ?? {}, WEIGHTS)).not.toEqual([1, 1]);
+    expect(NAMES.filter((name) => name in (plain.history[1]?.scalars ?? {}))).toEqual([]);
+    for (const [task, loss] of Object.entries(whole.history[1]?.trainLoss ?? {}))
+      expect(Math.abs(loss - (plain.history[1]?.trainLoss[task] ?? 0))).toBeLessThan(FLOAT32_STEP_LOSS);
+  },
+  240_000,
+);
