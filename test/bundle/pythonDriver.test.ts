@@ -17,6 +17,9 @@ const MAX_LABEL_LINES = 40;
 /** Reads and writes states for the driver. */
 const STATE = join(dirname(DRIVER), "state.py");
 const MAX_STATE_LINES = 25;
+/** Random numbers, and numbers by formulas. */
+const NUMBERS = ["streams.py", "formulas.py"].map((name) => join(dirname(DRIVER), name));
+const MAX_NUMBER_LINES = 50;
 const python = pythonWith("onnxruntime", "numpy", "PIL");
 
 /** Skips the test where there is no Python for the driver. */
@@ -38,10 +41,13 @@ test(`the driver has at most ${MAX_LINES} lines and three packages`, () => {
   expect(driver.length).toBeLessThanOrEqual(MAX_LINES);
   expect(labels.length).toBeLessThanOrEqual(MAX_LABEL_LINES);
   expect(state.length).toBeLessThanOrEqual(MAX_STATE_LINES);
-  const imported = [...driver, ...labels, ...state].flatMap(
+  const numbers = NUMBERS.map(linesOf);
+  for (const lines of numbers) expect(lines.length).toBeLessThanOrEqual(MAX_NUMBER_LINES);
+  const imported = [...driver, ...labels, ...state, ...numbers.flat()].flatMap(
     (line) => /^(?:from|import) (.+)/.exec(line)?.[1]?.split(/ import .*|, /) ?? [],
   );
-  const own = ["csv", "json", "math", "sys", "pathlib", "labels", "state"];
+  const standard = ["collections", "csv", "json", "math", "sys", "pathlib"];
+  const own = [...standard, "labels", "state", "streams", "formulas"];
   const others = new Set(imported.filter((name) => name !== "" && !own.includes(name)));
   expect([...others]).toEqual(["numpy as np", "onnxruntime", "PIL"]);
 });

@@ -5,32 +5,15 @@ says: what a tensor is for stands in manifest.json, and no name is taken apart. 
     mttc adopt spec.yml trained.safetensors
 """
 import csv, json, math, sys
+from collections import Counter
 from pathlib import Path
 import numpy as np
 from onnxruntime import InferenceSession, __version__ as runtime
 from PIL import Image
+from formulas import average_factors, random_factors, scheduled
 from labels import groups_of, label_column
 from state import read_state, write_state
-
-WORD = 0xFFFFFFFF
-
-def words(count, seed, purpose, time, index=0):
-    """The first words, of 32 bits, of the stream (seed, purpose, time, index) of Philox4x32-10."""
-    name = 0x811C9DC5
-    for byte in purpose.encode("utf-16-le"):
-        name = (name ^ byte) * 0x01000193 & WORD
-    a, k, m = np.arange(-(-count // 4), dtype=np.uint64), seed & WORD, seed >> 32
-    b, c, d = (np.full(len(a), word, np.uint64) for word in (index, time, name))
-    for _ in range(10):
-        left, right = a * 0xD2511F53, c * 0xCD9E8D57
-        a, b, c, d = right >> 32 ^ b ^ k, right & WORD, left >> 32 ^ d ^ m, left & WORD
-        k, m = k + 0x9E3779B9 & WORD, m + 0xBB67AE85 & WORD
-    return np.stack([a, b, c, d], axis=1).reshape(-1)[:count]
-
-def uniforms(count, *stream):
-    """The first numbers in [0, 1) of a stream, each of two words."""
-    pairs = words(2 * count, *stream).reshape(-1, 2)
-    return ((pairs[:, 0] >> 5) * 2.0**26 + (pairs[:, 1] >> 6)) / 2.0**53
+from streams import shuffled, task_orders, uniforms, words
 
 def draw_columns(operation, stream, height, width):
     """The parameters of one operation of augmentation for one image."""
@@ -80,21 +63,6 @@ def draw_columns(operation, stream, height, width):
         "pixel_mask": lambda: [*noise(1), 0.5244005127080407] if chance() else [0, 0, 0, 0, -1],
     }[operation["name"]]()
 
-def scheduled(value, step, run):
-    """A number as a function of the step, by its formula, in a run of so many steps."""
-    formula, v, warmup, d = value["formula"], value["value"], value.get("warmup", 0), value.get("steps", 1)
-    t, d, half = step - warmup, run if d == "run" else d, lambda share: (1 + math.cos(math.pi * share)) / 2
-    if t < 0: return v * step / warmup
-    if formula in ("constant", "warmup"): return v
-    if formula in ("exponential", "staircase"): return v * value["rate"] ** (t // d if formula[0] == "s" else t / d)
-    if formula == "cosine": return v * (value["least"] + (1 - value["least"]) * half(min(t / d, 1)))
-    while formula == "cosine_restarts" and t >= d: t, d = t - d, d * value["growth"]
-    if formula == "cosine_restarts": return v * half(t / d)
-    if formula != "one_cycle": sys.exit(f"this driver does not know the formula {formula}")
-    low, peak = 1 / value["start"], value["rise"] * d - 1
-    if t <= peak: return v * (1 + (low - 1) * half(t / peak))
-    return v * (low / value["end"] + (1 - low / value["end"]) * half(min((t - peak) / (d - 1 - peak), 1)))
-
 def read_image(path, form):
     """uint8 [H,W,C] of an image that needs no conversion but to repeat grey; any other is refused."""
     size, modes = (form["width"], form["height"]), ["L"] if form["greyscale"] else ["L", "RGB"]
@@ -123,16 +91,12 @@ class Trainer:
         self.labels = {n: label_column(task, rows, absent, missing[n]) for n, task in tasks.items()}
         self.groups = {n: groups_of(column, missing[n]) for n, column in self.labels.items()}
         self.images = [read_image(table.parent / row[self.spec["filepaths"]], form) for row in rows]
-        self.steps = -(-len(rows) // self.manifest["batchSize"])
+        self.steps, self.losses = -(-len(rows) // self.manifest["batchSize"]), []
     def epoch_order(self, epoch, places):
         """Row numbers: balanced draws with replacement, or a permutation, wrapped round."""
         rows, stream = len(self.images), (self.spec["seed"], "epoch order", epoch)
         if not self.spec["balance_probs"]:
-            order = np.arange(rows)
-            for last, number in zip(range(rows - 1, 0, -1), uniforms(rows - 1, *stream)):
-                chosen = math.floor(number * (last + 1))
-                order[[last, chosen]] = order[[chosen, last]]
-            return np.resize(order, places)
+            return np.resize(shuffled(list(range(rows)), iter(uniforms(rows, *stream))), places)
         weights = np.zeros(rows)
         for column in self.groups.values():
             keys = column if self.spec["balance_classes"] else np.minimum(column, 0)
@@ -141,6 +105,17 @@ class Trainer:
         sums = np.cumsum(weights / np.cumsum(weights)[-1])
         drawn = np.searchsorted(sums, uniforms(places, *stream) * sums[-1], side="right")
         return np.minimum(drawn, np.flatnonzero(weights)[-1])
+    def task_factor(self, task, value, rows, step):
+        """What a task's weight is multiplied with."""
+        if value["formula"] == "constant": return 1
+        if value["formula"] == "random_softmax":
+            present = [(groups[rows] >= 0).any() for groups in self.groups.values()]
+            factors = random_factors(present, self.spec["seed"], value["stream"], step)
+        elif value["formula"] == "dynamic_average":
+            known = self.losses if len(self.losses) > 1 else [dict.fromkeys(self.groups, math.nan)] * 2
+            factors = average_factors([(known[-1][t], known[-2][t]) for t in self.groups], value["temperature"])
+        else: sys.exit(f"this driver does not know the formula {value['formula']}")
+        return factors[list(self.groups).index(task)]
     def scalar(self, tensor, rows, step):
         """A number of a logical batch, by its formula."""
         value, labels = tensor["value"], self.groups.get(tensor.get("task"))
@@ -150,6 +125,8 @@ class Trainer:
         if value["formula"] == "balanced":
             counts = np.bincount(labels[labels >= 0], minlength=tensor["shape"][0])
             return np.where(counts > 0, counts.sum() / ((counts > 0).sum() * np.maximum(counts, 1)), 1)
+        if tensor["scalar"] == "task_weight":
+            return value["value"] * self.task_factor(tensor["task"], value, rows, step)
         if value["formula"] not in ("inverse_labelled", "inverse_weight"):
             return scheduled(value, step, self.spec["epochs"] * self.steps)
         present = labels[rows][labels[rows] >= 0]
@@ -162,6 +139,8 @@ class Trainer:
         if role == "state" or (role == "accumulator" and part > 0): return self.state[tensor["name"]]
         if role == "accumulator": return np.zeros(shape)
         if role == "scalar": return self.scalar(tensor, rows, step)
+        if role == "draw" and tensor["draw"] == "task_orders":
+            return task_orders(len(self.labels), seed, tensor["stream"], step)
         mine = np.arange(part * shape[0], (part + 1) * shape[0])
         if role == "image": return [self.images[row] for row in rows[mine]]
         if role == "label": return self.labels[tensor["task"]][rows[mine]]
@@ -169,6 +148,7 @@ class Trainer:
             drawn = words(len(rows) * math.prod(shape[1:]), seed, tensor["stream"], step)
             drops = drawn.reshape(-1, *shape[1:])[mine] < tensor["rate"] * 2**32
             return np.where(drops, 0, 1 / (1 - tensor["rate"]))
+        if role != "augment": sys.exit(f"this driver does not know the role {role} of {tensor['name']}")
         size = [self.manifest["preprocessing"][side] for side in ("height", "width")]
         columns = lambda drawn, i: draw_columns(drawn, (seed, drawn["stream"], epoch, place + i), *size)
         return [sum((columns(operation, i) for operation in tensor["operations"]), []) for i in mine]
@@ -183,12 +163,14 @@ class Trainer:
     def train(self, epochs):
         size, parts = self.manifest["batchSize"], self.manifest["accumulate"]
         for epoch in range(1, epochs + 1):
-            order, figures = self.epoch_order(epoch, self.steps * size), []
+            order, sums = self.epoch_order(epoch, self.steps * size), Counter()
             for place in range(0, len(order), size):
                 at = epoch, (epoch - 1) * self.steps + place // size, place, order[place:][:size]
-                figures += [self.run("grad" if parts > 1 else "train", *at, part) for part in range(parts)]
+                for part in range(parts): sums.update(self.run("grad" if parts > 1 else "train", *at, part))
                 if parts > 1: self.run("apply", *at, parts)
-            print(f"epoch {epoch}:", {" ".join(key): sum(f[key] for f in figures) for key in figures[0]})
+            print(f"epoch {epoch}:", {" ".join(key): sum for key, sum in sums.items()})
+            mean = lambda task: sums[task, "loss_sum"] / (sums[task, "count"] or math.nan)
+            self.losses.append({task: mean(task) for task in self.groups})
 
 if __name__ == "__main__":
     bundle, table, output = map(Path, sys.argv[1:])

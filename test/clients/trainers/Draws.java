@@ -12,6 +12,8 @@ import mttc.train.EpochOrder;
 import mttc.train.Operation;
 import mttc.train.RandomStream;
 import mttc.train.Schedule;
+import mttc.train.TaskFactors;
+import mttc.train.TaskOrders;
 
 class Draws {
   public static void main(String[] arguments) throws Exception {
@@ -22,6 +24,9 @@ class Draws {
     drawn.set("schedules", each(cases.get("schedules"), Draws::rates));
     drawn.set("masks", each(cases.get("masks"), Draws::mask));
     drawn.set("orders", each(cases.get("orders"), Draws::order));
+    drawn.set("taskOrders", each(cases.get("taskOrders"), Draws::taskOrders));
+    drawn.set("averages", each(cases.get("averages"), Draws::averages));
+    drawn.set("randomFactors", each(cases.get("randomFactors"), Draws::randomFactors));
     System.out.println(drawn);
   }
 
@@ -96,5 +101,30 @@ class Draws {
     int places = (groups.get(0).length + batch - 1) / batch * batch;
     var order = new EpochOrder(entry.get("seed").asLong(), groups, isBalanced, byClass);
     return order.of(entry.get("epoch").asInt(), places);
+  }
+
+  private static Object taskOrders(JsonNode entry) {
+    var orders = new TaskOrders(entry.get("stream").asText());
+    return orders.draw(
+        entry.get("seed").asLong(), entry.get("step").asLong(), entry.get("tasks").asInt());
+  }
+
+  private static Object averages(JsonNode entry) {
+    var losses = entry.get("losses");
+    double temperature = entry.get("temperature").asDouble();
+    return TaskFactors.averages(lossesOf(losses, 0), lossesOf(losses, 1), temperature);
+  }
+
+  private static double[] lossesOf(JsonNode pairs, int which) {
+    return IntStream.range(0, pairs.size())
+        .mapToDouble(t -> pairs.get(t).get(which).asDouble(Double.NaN))
+        .toArray();
+  }
+
+  private static Object randomFactors(JsonNode entry) {
+    boolean[] present = new boolean[entry.get("present").size()];
+    for (int t = 0; t < present.length; t++) present[t] = entry.get("present").get(t).asBoolean();
+    return TaskFactors.random(
+        entry.get("seed").asLong(), entry.get("stream").asText(), entry.get("step").asLong(), present);
   }
 }

@@ -4,6 +4,11 @@ import { drawColumns } from "../../../examples/clients/browser/train/augment.js"
 import { dropoutMask, epochOrder } from "../../../examples/clients/browser/train/order.js";
 import { rateAt } from "../../../examples/clients/browser/train/schedule.js";
 import { Stream } from "../../../examples/clients/browser/train/streams.js";
+import {
+  averageFactors,
+  randomFactors,
+  taskOrders,
+} from "../../../examples/clients/browser/train/taskWeights.js";
 
 const cases = JSON.parse(readFileSync(process.argv[2] ?? "", "utf8"));
 const times = (length, of) => Array.from({ length }, (_, i) => of(i));
@@ -32,4 +37,18 @@ const orders = cases.orders.map(({ groups, batchSize, epoch, ...spec }) => {
   const places = Math.ceil(rows / batchSize) * batchSize;
   return [...epochOrder(groups, spec, { rows, places, epoch })];
 });
-console.log(JSON.stringify({ streams, augment, schedules, masks, orders }));
+const tasks = {
+  taskOrders: cases.taskOrders.map(({ seed, stream, step, tasks }) =>
+    taskOrders([seed, stream, step], tasks),
+  ),
+  averages: cases.averages.map(({ temperature, losses }) =>
+    averageFactors(
+      losses.map((pair) => pair.map((loss) => loss ?? Number.NaN)),
+      temperature,
+    ),
+  ),
+  randomFactors: cases.randomFactors.map(({ seed, stream, step, present }) =>
+    randomFactors([seed, stream, step], present),
+  ),
+};
+console.log(JSON.stringify({ streams, augment, schedules, masks, orders, ...tasks }));

@@ -1,11 +1,14 @@
 // What CONTRACT.md has a driver draw or compute, as cases in JSON and what mttc itself gives for them:
-// streams, rows of augmentation, rates, masks of dropout, orders of epochs.
+// streams, rows of augmentation, rates, masks of dropout, orders of epochs and of tasks, factors of losses.
+import { dynamicAverage, randomSoftmax } from "../../../compiler/combine/lossWeights.ts";
 import type { Schedule } from "../../../compiler/ir/roles.ts";
 import { AUGMENT_KEYS, AUGMENT_NAMES } from "../../../compiler/spec/augmentKeys.ts";
 import { learningRateAt } from "../../../compiler/step/schedules.ts";
 import { drawAugmentRows } from "../../../runtime/augment/augmentRows.ts";
 import { drawDropoutMask } from "../../../runtime/draws/dropoutMasks.ts";
+import { normalNumber } from "../../../runtime/draws/normalNumbers.ts";
 import { RandomStream } from "../../../runtime/draws/randomStream.ts";
+import { drawTaskOrders } from "../../../runtime/draws/taskOrders.ts";
 import { epochOrder } from "../../../runtime/labels/sampler.ts";
 
 /** Cases of each sort. Seeds are below 2^53: numbers of JSON in float64 hold them. */
@@ -50,6 +53,25 @@ export interface DrawCases {
     readonly seed: number;
     readonly epoch: number;
   }[];
+  /** Orders of `tasks` tasks. */
+  readonly taskOrders: readonly {
+    readonly seed: number;
+    readonly stream: string;
+    readonly step: number;
+    readonly tasks: number;
+  }[];
+  /** Factors by `dynamic_average`; `losses`: of each task L_1 and L_2, null where there is none. */
+  readonly averages: readonly {
+    readonly temperature: number;
+    readonly losses: readonly (readonly [number | null, number | null])[];
+  }[];
+  /** Factors by `random_softmax`; `present`: of each task whether it has a label in the batch. */
+  readonly randomFactors: readonly {
+    readonly seed: number;
+    readonly stream: string;
+    readonly step: number;
+    readonly present: readonly boolean[];
+  }[];
 }
 
 /** The answers, in the order of the cases; numbers in full, as JSON. */
@@ -61,6 +83,10 @@ export interface Drawn {
   /** float32. */
   readonly masks: readonly (readonly number[])[];
   readonly orders: readonly (readonly number[])[];
+  /** Row-major. */
+  readonly taskOrders: readonly (readonly number[])[];
+  readonly averages: readonly (readonly number[])[];
+  readonly randomFactors: readonly (readonly number[])[];
 }
 
 const SIZES = [
@@ -83,7 +109,14 @@ export function drawCases(): DrawCases {
       }),
     );
   });
-  return { streams: streamCases(), augment, ...formulaCases(), masks: maskCases(), orders: orderCases() };
+  return {
+    streams: streamCases(),
+    augment,
+    ...formulaCases(),
+    masks: maskCases(),
+    orders: orderCases(),
+    ...taskCases(),
+  };
 }
 
 function streamCases(): DrawCases["streams"] {
@@ -131,6 +164,44 @@ function orderCases(): DrawCases["orders"] {
   );
 }
 
+function taskCases(): Pick<DrawCases, "taskOrders" | "averages" | "randomFactors"> {
+  const stream = "combine größe";
+  const [seeds, steps] = [[0, 2 ** 53 - 1] as const, [0, 2 ** 31 + 5] as const];
+  const at = seeds.flatMap((seed) => steps.map((step) => ({ seed, stream, step })));
+  const losses = [
+    [[0.9, 1]],
+    [
+      [0.9, 1],
+      [0.6, 1.2],
+      [0.3, 0.4],
+    ],
+    // Without a number, or with none that is finite: 1.
+    [
+      [0.9, 1],
+      [null, 1.2],
+      [0.3, null],
+      [0.3, 0],
+      [0, 0],
+      [0, 2],
+    ],
+    [
+      [null, null],
+      [null, null],
+    ],
+    // exp would overflow.
+    [
+      [9e3, 1],
+      [9e3, 0.999],
+    ],
+  ] as const;
+  const present = [[true], [true, true, true], [false, true, false, true], [false, false], [false, true]];
+  return {
+    taskOrders: [2, 3, 7].flatMap((tasks) => at.map((each) => ({ ...each, tasks }))),
+    averages: [2, 0.5].flatMap((temperature) => losses.map((each) => ({ temperature, losses: each }))),
+    randomFactors: at.flatMap((each) => present.map((tasks) => ({ ...each, present: tasks }))),
+  };
+}
+
 /** What mttc draws for the cases. */
 export function drawnByMttc(cases: DrawCases): Drawn {
   return {
@@ -155,6 +226,28 @@ export function drawnByMttc(cases: DrawCases): Drawn {
     orders: cases.orders.map(({ groups, balance_probs, balance_classes, ...at }) => {
       const labels = groups.map((column) => ({ values: Int32Array.from(column), width: 1 }));
       return [...epochOrder({ labels, balanced: balance_probs, byClass: balance_classes, ...at })];
+    }),
+    ...tasksByMttc(cases),
+  };
+}
+
+function tasksByMttc(cases: DrawCases): Pick<Drawn, "taskOrders" | "averages" | "randomFactors"> {
+  return {
+    taskOrders: cases.taskOrders.map(({ seed, step, tasks, stream }) =>
+      Array.from(drawTaskOrders(seed, step, tasks, { stream }), Number),
+    ),
+    averages: cases.averages.map(({ losses, temperature }) => {
+      const pairs = losses.map(([last, before], t) => {
+        return [`${t}`, { last: last ?? Number.NaN, before: before ?? Number.NaN }] as const;
+      });
+      return [...dynamicAverage(new Map(pairs), temperature).values()];
+    }),
+    randomFactors: cases.randomFactors.map(({ seed, stream, step, present }) => {
+      const drawn = present.flatMap((isThere, t) =>
+        isThere ? [[`${t}`, normalNumber(seed, stream, step, t)] as const] : [],
+      );
+      const factors = randomSoftmax(new Map(drawn));
+      return present.map((_, t) => factors.get(`${t}`) ?? 0);
     }),
   };
 }

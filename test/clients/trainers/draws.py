@@ -2,16 +2,18 @@
 import json, math, sys
 from types import SimpleNamespace
 
+import formulas
 import numpy as np
+import streams
 import train
 
 cases = json.load(open(sys.argv[1], encoding="utf-8"))
 
 
-def stream(case):
+def opened(case):
     at = case["seed"], case["purpose"], case["time"], case["index"]
-    numbers = train.uniforms(case["numbers"], *at).tolist()
-    return {"words": train.words(case["words"], *at).tolist(), "numbers": numbers}
+    numbers = streams.uniforms(case["numbers"], *at).tolist()
+    return {"words": streams.words(case["words"], *at).tolist(), "numbers": numbers}
 
 
 def rows(case):
@@ -36,11 +38,23 @@ def order(case):
     return train.Trainer.epoch_order(driver, case["epoch"], places).tolist()
 
 
+def at(case):
+    return case["seed"], case["stream"], case["step"]
+
+
+def averages(case):
+    losses = [[math.nan if loss is None else loss for loss in pair] for pair in case["losses"]]
+    return formulas.average_factors(losses, case["temperature"])
+
+
 print(json.dumps({
-    "streams": [stream(case) for case in cases["streams"]],
+    "streams": [opened(case) for case in cases["streams"]],
     "augment": [rows(case) for case in cases["augment"]],
-    "schedules": [[train.scheduled(case["value"], step, case["run"]) for step in range(case["steps"])]
+    "schedules": [[formulas.scheduled(case["value"], step, case["run"]) for step in range(case["steps"])]
                   for case in cases["schedules"]],
     "masks": [mask(case) for case in cases["masks"]],
     "orders": [order(case) for case in cases["orders"]],
+    "taskOrders": [sum(streams.task_orders(case["tasks"], *at(case)), []) for case in cases["taskOrders"]],
+    "averages": [averages(case) for case in cases["averages"]],
+    "randomFactors": [formulas.random_factors(case["present"], *at(case)) for case in cases["randomFactors"]],
 }))

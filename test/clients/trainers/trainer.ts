@@ -6,7 +6,7 @@ import { type ProgramResult, runProgram } from "../../cli/runCli.ts";
 import type { DrawCases, Drawn } from "./drawCases.ts";
 
 /** Parts of the contract that a trainer may do without, as long as it says so. */
-export type TrainerPart = "images" | "features" | "accumulate" | "augment" | "tags" | "number";
+export type TrainerPart = "images" | "features" | "accumulate" | "augment" | "tags" | "number" | "combine";
 
 /** A program that trains bundles. */
 export interface Trainer {

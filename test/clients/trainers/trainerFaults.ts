@@ -17,7 +17,10 @@ export interface TrainerFault {
 /** The experiment that the faults are planted in. */
 export const FAULTY_SPEC = {
   ...{ batchnorm: "true", shared_layers: "[6, d]", accumulate: "2", class_weights: "balanced" },
-  ...{ augment: "{flip_left_right: true, mask: 0.5}", lr_decay: "3", epochs: "1", task_weights: "[1, 0.5]" },
+  ...{ augment: "{flip_left_right: true, mask: 0.5}", lr_decay: "3", epochs: "1" },
+  // Orders are drawn of three tasks and more.
+  ...{ combine: "pcgrad", task_weights: "[1, 0.5, 2]" },
+  tasks: '[colour, "its shape", {name: size, kind: number}]',
 };
 
 type Json = Record<string, unknown>;
@@ -46,15 +49,18 @@ const BUNDLE_FAULTS: readonly TrainerFault[] = [
   inputFault("an unknown formula of a rate", /magic/, "scalar", (input) => {
     return input.scalar === "learning_rate" ? { ...input, value: { formula: "magic", value: 1 } } : input;
   }),
-  inputFault(
-    "a task's weight of a formula that no trainer here has",
-    /dynamic_average/,
-    "scalar",
-    (input) => {
-      const value = { formula: "dynamic_average", value: 1, temperature: 2 };
-      return input.scalar === "task_weight" ? { ...input, value } : input;
-    },
-  ),
+  inputFault("an unknown draw of a step", /class_orders/, "draw", (input) => {
+    return { ...input, draw: "class_orders" };
+  }),
+  inputFault("orders of other tasks", /shape/, "draw", (input) => ({ ...input, shape: [2, 1] })),
+  inputFault("orders of no stream", /stream/, "draw", (input) => ({ ...input, stream: 7 })),
+  weightFault("an unknown formula of a task's weight", /magic/, { formula: "magic", value: 1 }),
+  weightFault("a task's weight by a schedule", /cosine/, { formula: "cosine", value: 1, steps: 3, least: 0 }),
+  weightFault("a temperature of nothing", /temperature/, {
+    ...{ formula: "dynamic_average", value: 1, temperature: 0 },
+  }),
+  weightFault("a factor of no stream", /stream/, { formula: "random_softmax", value: 1 }),
+  weightFault("a factor of no number", /value/, { formula: "random_softmax", value: "a", stream: "rlw" }),
   inputFault("an unknown formula of a count", /magic/, "scalar", (input) => {
     return input.scalar === "inverse_count" ? { ...input, value: { formula: "magic" } } : input;
   }),
@@ -143,6 +149,12 @@ function inputFault(name: string, names: RegExp, role: string, change: (input: J
       const inputs = graph.inputs as readonly Json[];
       return { ...graph, inputs: inputs.map((input) => (input.role === role ? change(input) : input)) };
     }),
+  );
+}
+
+function weightFault(name: string, names: RegExp, value: Json): TrainerFault {
+  return inputFault(name, names, "scalar", (input) =>
+    input.scalar === "task_weight" ? { ...input, value } : input,
   );
 }
 

@@ -7,7 +7,7 @@ import { afterAll, describe, expect, type TestContext, test } from "vitest";
 import { renameBundle } from "../../bundle/renamedBundle.ts";
 import { runCli } from "../../cli/runCli.ts";
 import { PROJECT_ROOT } from "../../projectRoot.ts";
-import { DRIVER_MOVED, DRIVER_WEIGHTS, SCHEDULE_FLOAT64 } from "../../tolerances.ts";
+import { DRIVER_MOVED, DRIVER_WEIGHTS, SCHEDULE_FLOAT64, WEIGHT_FLOAT64 } from "../../tolerances.ts";
 import { drawCases, drawnByMttc } from "./drawCases.ts";
 import type { BuiltTrainer, Trainer } from "./trainer.ts";
 import { FAULTY_SPEC, TRAINER_FAULTS } from "./trainerFaults.ts";
@@ -39,7 +39,8 @@ describe.for(trainers().map((trainer) => [trainer.language, trainer] as const))(
     await using data = await caseData({});
     const cases = drawCases();
     const [found, wanted] = [await draw(cases, data.folder), drawnByMttc(cases)];
-    for (const key of ["streams", "masks", "orders"] as const) expect(found[key], key).toEqual(wanted[key]);
+    for (const key of ["streams", "masks", "orders", "taskOrders"] as const)
+      expect(found[key], key).toEqual(wanted[key]);
     expect(found.augment.length).toBe(cases.augment.length);
     for (const [i, { name, strength, height, width }] of cases.augment.entries())
       expect(found.augment[i], `${name} ${strength} of ${height}x${width}`).toEqual(wanted.augment[i]);
@@ -47,6 +48,12 @@ describe.for(trainers().map((trainer) => [trainer.language, trainer] as const))(
       for (let step = 0; step < steps; step++) {
         const difference = Number(found.schedules[i]?.[step]) - Number(wanted.schedules[i]?.[step]);
         expect(Math.abs(difference), `${value.formula} at ${step}`).toBeLessThan(SCHEDULE_FLOAT64);
+      }
+    for (const key of ["averages", "randomFactors"] as const)
+      for (const [i, factors] of wanted[key].entries()) {
+        expect(found[key][i]?.length, `${key} ${i}`).toBe(factors.length);
+        for (const [t, factor] of factors.entries())
+          expect(Math.abs(Number(found[key][i]?.[t]) - factor), `${key} ${i}`).toBeLessThan(WEIGHT_FLOAT64);
       }
   });
 
@@ -94,6 +101,26 @@ describe.for(trainers().map((trainer) => [trainer.language, trainer] as const))(
     }
     expect(tell[1]).toContain("epochs trained: 4\n");
     expect(existsSync(join(folder, run, "export", "model.onnx"))).toBe(true);
+  });
+
+  test("saves no losses of epochs: mttc adopts no state that is weighed by them", {
+    timeout: BUILD_MS,
+  }, async (context) => {
+    const { train } = await ready(context);
+    const weighed = TRAINING_CASES.find(({ spec }) => spec.combine?.includes("dwa"));
+    if (!weighed || weighed.parts.some((part) => trainer.refuses?.[part]))
+      return context.skip("it trains none");
+    const { folder } = await prepared(weighed);
+    const out = `${trainer.language}-kept.safetensors`;
+    expect((await train(folder, "bundle", "train.csv", out)).stderr).toBe("");
+    const run = `adopted-${trainer.language}`;
+    const { code, stderr } = await runCli(folder, ["adopt", "spec.yml", out, "-o", run]);
+    expect([code, stderr]).toEqual([
+      2,
+      expect.stringMatching(/dwa weighs losses by those of the epochs before/),
+    ]);
+    expect(stderr).toContain("E_CKPT_MISMATCH");
+    expect(existsSync(join(folder, run))).toBe(false);
   });
 
   test("reads no name: of a bundle with others it makes the same bits", async (context) => {

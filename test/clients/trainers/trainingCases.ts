@@ -15,6 +15,8 @@ import type { TrainerPart } from "./trainer.ts";
 const EXACT = ["flip_left_right", "flip_up_down", "rot90"];
 /** Every operation; with `shear` among them a run's own loader does nothing but flips and quarter turns. */
 const ALL_OPERATIONS = `{${AUGMENT_NAMES.map((name) => `${name}: true`).join(", ")}}`;
+const THREE_TASKS =
+  "[colour, {name: marks, kind: tags}, {name: place, kind: number, columns: [x, y], loss: huber}]";
 /** Of three steps each: more than ten steps. */
 const EPOCHS = 4;
 
@@ -92,6 +94,39 @@ export const TRAINING_CASES: readonly TrainingCase[] = [
       tasks: "[{name: place, kind: number, columns: [x, y]}, {name: marks, kind: tags}, colour]",
       ...{ train_fcn: "false", cache_features: "true", accumulate: "2", class_weights: "balanced" },
       ...{ balance_classes: "true", shared_layers: "[6, d]", lr_decay: "2", decay_type: "exponential" },
+    },
+  },
+  {
+    name: "of three tasks' gradients in drawn orders, in micro-batches",
+    parts: ["images", "tags", "number", "accumulate", "combine"],
+    spec: {
+      tasks: THREE_TASKS,
+      ...{ combine: "pcgrad", accumulate: "3", class_weights: "balanced", task_weights: "[1, 2, 0.5]" },
+      ...{ weight_decay: "0.001", clip_norm: "1", ema: "0.8", optimizer: "momentum" },
+    },
+  },
+  {
+    name: "of three tasks' gradients at the features, beside adaptive weights",
+    parts: ["images", "tags", "number", "combine"],
+    spec: { tasks: THREE_TASKS, combine: "{method: pcgrad, features: true}", optimizer: "momentum" },
+  },
+  {
+    name: "by losses of earlier epochs, whatever loss is trained",
+    parts: ["images", "tags", "number", "combine"],
+    spec: {
+      tasks:
+        "[{name: colour, kind: classes, loss: focal}, {name: marks, kind: tags}, " +
+        "{name: place, kind: number, columns: [x, y]}]",
+      ...{ combine: "{method: dwa, temperature: 0.2}", task_weights: "[1, 2, 0.5]", label_smoothing: "0.1" },
+    },
+  },
+  {
+    name: "by chance in each step, on a frozen trunk's features, in micro-batches",
+    parts: ["features", "tags", "number", "accumulate", "combine"],
+    spec: {
+      tasks: THREE_TASKS,
+      ...{ combine: "rlw", task_weights: "[1, 2, 0.5]", accumulate: "3", seed: "8589934597" },
+      ...{ train_fcn: "false", cache_features: "true", class_weights: "{colour: {red: 3}}" },
     },
   },
 ];

@@ -23,7 +23,7 @@ import { readState } from "./stateFile.js";
  * @property {string} [draw]
  * @property {string} [stream]
  * @property {string} [scalar]
- * @property {Schedule & { weights?: string, value: number | number[] }} [value]
+ * @property {Schedule & { weights?: string, value: any, temperature?: number, stream?: string }} [value]
  * @property {{ name: string, strength: number, columns: string[], stream: string }[]} [operations]
  * @typedef {{ file: string, purpose: string, inputs: Tensor[], outputs: Tensor[] }} Graph
  * @typedef {object} Task
@@ -65,7 +65,8 @@ import { readState } from "./stateFile.js";
 const VERSION = 2;
 const KINDS = ["classes", "number", "tags"];
 const ENCODINGS = { class_index: "classes", number: "number", flags: "tags" };
-const ROLES = ["state", "accumulator", "image", "features", "augment", "label", "mask", "scalar"];
+const ROLES = ["state", "accumulator", "image", "features", "augment", "label", "mask", "draw", "scalar"];
+const FACTORS = ["constant", "dynamic_average", "random_softmax"];
 const COUNTS = ["inverse_labelled", "inverse_weight", "balanced", "balanced_positives"];
 const MOST_NUMBERS = 2 ** 28;
 const MOST_TASKS = 1000;
@@ -231,6 +232,7 @@ function checkGraph({ state, tasks, batchSize, accumulate }, { inputs, file }) {
       (input.draw !== "scaled_bernoulli" || !(Number(input.rate) >= 0) || !(Number(input.rate) < 1))
     )
       throw refused(`${where} is drawn by ${shown(input.draw)}, which this program does not know`);
+    if (role === "draw") checkDraw(input, tasks.length, where);
     if (role === "scalar") checkScalar(input, where);
     if (role === "augment") checkOperations(input, where);
   }
@@ -247,10 +249,32 @@ function checkLabel({ encoding = "", missing }, task, where) {
 }
 
 /** @param {Tensor} input @param {string} where */
-function checkScalar({ value }, where) {
+function checkScalar({ scalar, value }, where) {
   const formula = value?.formula ?? "";
+  if (scalar === "task_weight") return checkTaskWeight(value, where);
   if (!isSchedule(formula) && !COUNTS.includes(formula))
     throw refused(`${where} has the formula ${shown(formula)}, which this program does not know`);
+}
+
+/** @param {Tensor["value"]} value @param {string} where */
+function checkTaskWeight(value, where) {
+  const { formula = "", value: weight, temperature, stream } = value ?? {};
+  if (!FACTORS.includes(formula))
+    throw refused(`${where} has the formula ${shown(formula)}, which this program does not know`);
+  if (!Number.isFinite(weight)) throw refused(`${where} has the value ${shown(weight)}`);
+  if (formula === "dynamic_average" && !(Number(temperature) > 0))
+    throw refused(`${where} has the temperature ${shown(temperature)}`);
+  if (formula === "random_softmax" && typeof stream !== "string")
+    throw refused(`${where} has the stream ${shown(stream)}`);
+}
+
+/** @param {Tensor} input @param {number} tasks @param {string} where */
+function checkDraw({ draw, stream, dtype, shape }, tasks, where) {
+  if (draw !== "task_orders")
+    throw refused(`${where} is drawn by ${shown(draw)}, which this program does not know`);
+  if (typeof stream !== "string") throw refused(`${where} has the stream ${shown(stream)}`);
+  if (dtype !== "int64" || String(shape) !== String([tasks, tasks - 1]))
+    throw refused(`${where} has the shape ${shown(shape)} of ${dtype}`);
 }
 
 /** @param {Tensor} input @param {string} where */

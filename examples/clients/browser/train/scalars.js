@@ -1,7 +1,8 @@
 // @ts-check
-// The numbers of a step that formulas give: rates, weights of classes, counts of labels (CONTRACT.md,
-// Scalars). Computed in float64.
+// The numbers of a step that formulas give: rates, weights of tasks and classes, counts of labels
+// (CONTRACT.md, Scalars). Computed in float64.
 import { rateAt } from "./schedule.js";
+import { averageFactors, randomFactors } from "./taskWeights.js";
 
 /**
  * @typedef {import("./bundle.js").Tensor} Tensor
@@ -10,16 +11,22 @@ import { rateAt } from "./schedule.js";
  * @property {ReadonlyMap<string, Labels>} labels by task
  * @property {ReadonlyMap<string, Tensor>} inputs of all graphs, by name
  * @property {number} runSteps steps of the whole run
+ * @property {number} seed
+ * @property {import("./taskWeights.js").EpochLosses} losses of the epochs before
+ * @typedef {{ rows: Int32Array, step: number, epoch: number }} StepPlace
  */
 
 /**
  * The value of a scalar for the logical batch of `rows`, in a step.
  * @param {Tensor} tensor
- * @param {{ rows: Int32Array, step: number }} at
+ * @param {StepPlace} at
  * @param {ScalarSources} sources
  * @returns {readonly number[]}
  */
-export function scalarValue({ value, task = "", shape }, { rows, step }, { labels, inputs, runSteps }) {
+export function scalarValue(input, at, sources) {
+  const { value, task = "", shape } = input;
+  const { rows, step } = at;
+  const { labels, inputs, runSteps } = sources;
   if (!value) return [];
   const of = labels.get(task);
   const { formula, weights: named } = value;
@@ -28,8 +35,7 @@ export function scalarValue({ value, task = "", shape }, { rows, step }, { label
   if (formula === "inverse_labelled" || formula === "inverse_weight") {
     const tensor = named === undefined ? undefined : inputs.get(named);
     // As the graph has them: rounded.
-    const weights =
-      tensor && Float32Array.from(scalarValue(tensor, { rows, step }, { labels, inputs, runSteps }));
+    const weights = tensor && Float32Array.from(scalarValue(tensor, at, sources));
     let total = 0;
     for (const row of rows) {
       const group = of?.groups[row] ?? -1;
@@ -38,7 +44,31 @@ export function scalarValue({ value, task = "", shape }, { rows, step }, { label
     return [total > 0 ? 1 / total : 0];
   }
   if (Array.isArray(value.value)) return value.value;
+  if (formula === "dynamic_average" || formula === "random_softmax")
+    return [value.value * taskFactor(input, at, sources)];
   return [rateAt(value, step, runSteps)];
+}
+
+/**
+ * The factor of a task's loss.
+ * @param {Tensor} input
+ * @param {StepPlace} at
+ * @param {ScalarSources} sources
+ */
+function taskFactor({ value, task = "" }, { rows, step, epoch }, { labels, seed, losses }) {
+  const tasks = [...labels.keys()];
+  const { formula, temperature = 1, stream = "" } = value ?? {};
+  const factors =
+    formula === "dynamic_average"
+      ? averageFactors(
+          tasks.map((name) => losses.pair(name, epoch)),
+          temperature,
+        )
+      : randomFactors(
+          [seed, stream, step],
+          [...labels.values()].map(({ groups }) => rows.some((row) => (groups[row] ?? -1) >= 0)),
+        );
+  return factors[tasks.indexOf(task)] ?? 1;
 }
 
 /** n / (C n_c) of each class. @param {Int32Array} groups @param {number} classes */

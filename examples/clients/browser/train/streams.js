@@ -58,6 +58,13 @@ export class Stream {
   }
 }
 
+/** A stream's first normal number. @param {StreamName} name */
+export function normalNumber(name) {
+  const stream = new Stream(name);
+  const [u, v] = [stream.uniform(), stream.uniform()];
+  return Math.sqrt(-2 * Math.log(1 - u)) * Math.cos(2 * Math.PI * v);
+}
+
 /**
  * Four words of four words of counter and two of key.
  * @param {readonly number[]} counter

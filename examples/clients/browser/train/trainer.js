@@ -7,6 +7,7 @@ import { readLabels } from "./labels.js";
 import { dropoutMask, epochOrder } from "./order.js";
 import { scalarValue } from "./scalars.js";
 import { writeState } from "./stateFile.js";
+import { EpochLosses, taskOrders } from "./taskWeights.js";
 
 /**
  * @typedef {import("./bundle.js").Bundle} Bundle
@@ -62,6 +63,7 @@ export class Trainer {
   /** @type {readonly Float32Array[] | undefined} */
   #features;
   #rows;
+  #losses = new EpochLosses();
   /** @type {{ epoch: number, rows: Int32Array }} */
   #order = { epoch: 0, rows: new Int32Array() };
 
@@ -144,6 +146,7 @@ export class Trainer {
     for (let part = 0; part < accumulate && batch; part++) await this.#run(batch, { ...at, part }, figures);
     if (accumulate > 1 && apply) await this.#run(apply, { ...at, part: accumulate }, figures);
     this.steps += 1;
+    this.#losses.add(epoch, figures);
     return figures;
   }
 
@@ -213,9 +216,11 @@ export class Trainer {
     const length = shape.reduce((/** @type {number} */ product, size) => product * Number(size), 1);
     if (role === "accumulator") return (part > 0 && this.#sums.get(name)?.data) || new Float32Array(length);
     if (role === "scalar") {
-      const sources = { labels: this.#labels, inputs: this.#inputs, runSteps: epochs * this.stepsPerEpoch };
-      return scalarValue(input, { rows, step }, sources);
+      const sources = { labels: this.#labels, inputs: this.#inputs, seed, losses: this.#losses };
+      const runSteps = epochs * this.stepsPerEpoch;
+      return scalarValue(input, { rows, step, epoch }, { ...sources, runSteps });
     }
+    if (role === "draw") return taskOrders([seed, stream, step], manifest.tasks.length);
     const count = rows.length / manifest.accumulate;
     const [first, end] = [part * count, (part + 1) * count];
     if (role === "mask") {

@@ -3,6 +3,7 @@
 use super::augment::Operation;
 use super::roles::input;
 use super::schedule::Schedule;
+use super::task_weights::Factor;
 use crate::check::Checked;
 use crate::fault::{Fault, Result, read_text};
 use crate::reader::Form;
@@ -108,8 +109,18 @@ pub enum Role {
     Image,
     Features,
     Augment(Vec<Operation>),
-    Label { task: usize, missing: Missing },
-    Mask { stream: String, rate: f64 },
+    Label {
+        task: usize,
+        missing: Missing,
+    },
+    Mask {
+        stream: String,
+        rate: f64,
+    },
+    /// Of each task an order of the others.
+    TaskOrders {
+        stream: String,
+    },
     Scalar(Scalar),
 }
 
@@ -123,6 +134,7 @@ pub enum Missing {
 
 pub enum Scalar {
     Schedule(Schedule),
+    TaskWeight { value: f64, task: usize, factor: Factor },
     Weights(Weights, usize),
     InverseLabelled(usize),
     InverseWeight { task: usize, weights: Weights },

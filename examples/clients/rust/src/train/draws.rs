@@ -4,6 +4,7 @@ use super::augment::{OPERATIONS, Operation, columns};
 use super::order::{Balance, epoch_order};
 use super::schedule::Schedule;
 use super::stream::Stream;
+use super::task_weights::{average_factors, random_factors, task_orders};
 use super::trainer::draw_mask;
 use crate::check::Checked;
 use crate::fault::{Fault, Result};
@@ -25,6 +26,9 @@ pub fn draw_cases(text: &str) -> Result<Value> {
         "schedules": each("schedules", schedules)?,
         "masks": each("masks", masks)?,
         "orders": each("orders", orders)?,
+        "taskOrders": each("taskOrders", orders_of_tasks)?,
+        "averages": each("averages", averages)?,
+        "randomFactors": each("randomFactors", factors)?,
     }))
 }
 
@@ -83,4 +87,22 @@ fn orders(case: &Checked) -> Result<Value> {
     let balance = Balance { probs: flag("balance_probs")?, classes: flag("balance_classes")? };
     let places = columns[0].len().next_multiple_of(int(case, "batchSize")? as usize);
     Ok(json!(epoch_order(&groups, balance, int(case, "seed")?, int(case, "epoch")? as u32, places)))
+}
+
+fn orders_of_tasks(case: &Checked) -> Result<Value> {
+    let (step, tasks) = (int(case, "step")? as u32, int(case, "tasks")? as usize);
+    Ok(json!(task_orders(int(case, "seed")?, case.get("stream").string()?, step, tasks)))
+}
+
+fn averages(case: &Checked) -> Result<Value> {
+    let loss = |loss: &Checked| loss.raw().and_then(Value::as_f64).unwrap_or(f64::NAN);
+    let pair = |pair: &Checked| pair.list(2, 2).map(|pair| (loss(&pair[0]), loss(&pair[1])));
+    let losses = case.get("losses").list(1, MANY)?.iter().map(pair).collect::<Result<Vec<_>>>()?;
+    Ok(json!(average_factors(&losses, case.get("temperature").number(0.0, 1e9)?)))
+}
+
+fn factors(case: &Checked) -> Result<Value> {
+    let present = case.get("present").list(1, MANY)?.iter().map(Checked::bool).collect::<Result<Vec<_>>>()?;
+    let (seed, step) = (int(case, "seed")?, int(case, "step")? as u32);
+    Ok(json!(random_factors(seed, case.get("stream").string()?, step, &present)))
 }

@@ -10,6 +10,7 @@ mod schedule;
 mod state;
 mod stream;
 mod table;
+mod task_weights;
 mod trainer;
 
 pub use draws::draw_cases;

@@ -2,10 +2,12 @@
 use super::augment::{OPERATIONS, Operation};
 use super::bundle::{Bundle, Input, Missing, Role, Scalar, TaskKind, Weights, input_shape};
 use super::schedule::Schedule;
+use super::task_weights::Factor;
 use crate::check::Checked;
 use crate::fault::Result;
 
-const ROLES: [&str; 8] = ["state", "accumulator", "image", "features", "augment", "label", "mask", "scalar"];
+const ROLES: [&str; 9] =
+    ["state", "accumulator", "image", "features", "augment", "label", "mask", "draw", "scalar"];
 const SCALARS: [&str; 4] = ["learning_rate", "task_weight", "class_weights", "inverse_count"];
 
 /// An input; `every` are the inputs of all graphs, which it may name.
@@ -22,6 +24,14 @@ pub fn input(entry: &Checked, every: &[Checked], bundle: &Bundle) -> Result<Inpu
             entry.get("draw").word(&["scaled_bernoulli"])?;
             let stream = entry.get("stream").string()?.to_owned();
             typed(entry, "float32", Role::Mask { stream, rate: entry.get("rate").number(0.0, 0.999_999)? })?
+        }
+        "draw" => {
+            entry.get("draw").word(&["task_orders"])?;
+            let tasks = bundle.tasks.len();
+            if shape != [tasks, tasks - 1] {
+                return Err(entry.get("shape").refuse(&format!("[{tasks}, {}]", tasks - 1)));
+            }
+            typed(entry, "int64", Role::TaskOrders { stream: entry.get("stream").string()?.to_owned() })?
         }
         _ => typed(entry, "float32", Role::Scalar(scalar(entry, &shape, every, bundle)?))?,
     };
@@ -85,6 +95,11 @@ fn label(entry: &Checked, bundle: &Bundle) -> Result<Role> {
 fn scalar(entry: &Checked, shape: &[usize], every: &[Checked], bundle: &Bundle) -> Result<Scalar> {
     let value = entry.get("value");
     match entry.get("scalar").word(&SCALARS)? {
+        "task_weight" => Ok(Scalar::TaskWeight {
+            value: value.get("value").number(-1e30, 1e30)?,
+            task: task_of(entry, bundle)?,
+            factor: factor(&value)?,
+        }),
         "class_weights" => Ok(Scalar::Weights(weights(entry, shape)?, task_of(entry, bundle)?)),
         "inverse_count" => {
             let task = task_of(entry, bundle)?;
@@ -98,6 +113,14 @@ fn scalar(entry: &Checked, shape: &[usize], every: &[Checked], bundle: &Bundle) 
         }
         _ => Ok(Scalar::Schedule(Schedule::parse(&value)?)),
     }
+}
+
+fn factor(value: &Checked) -> Result<Factor> {
+    Ok(match value.get("formula").word(&["constant", "dynamic_average", "random_softmax"])? {
+        "constant" => Factor::Constant,
+        "dynamic_average" => Factor::Average { temperature: value.get("temperature").number(1e-9, 1e9)? },
+        _ => Factor::Random { stream: value.get("stream").string()?.to_owned() },
+    })
 }
 
 fn weights(entry: &Checked, shape: &[usize]) -> Result<Weights> {

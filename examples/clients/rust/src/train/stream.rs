@@ -31,6 +31,12 @@ impl Stream {
         (f64::from(x) * f64::from(1 << 26) + f64::from(y)) / (1u64 << 53) as f64
     }
 
+    /// The next normal number, of two uniform ones.
+    pub fn normal(&mut self) -> f64 {
+        let (u, v) = (self.uniform(), self.uniform());
+        (-2.0 * (1.0 - u).ln()).sqrt() * (2.0 * std::f64::consts::PI * v).cos()
+    }
+
     /// The next whole number from 0 to `end` - 1.
     pub fn below(&mut self, end: usize) -> usize {
         (self.uniform() * end as f64) as usize

@@ -5,6 +5,7 @@ use super::order::{Balance, epoch_order};
 use super::state::{State, read_state, tensor_of, write_state};
 use super::stream::Stream;
 use super::table::{Labels, Table, read_table};
+use super::task_weights::{Factor, LossPair, average_factors, random_factors, task_orders};
 use crate::fault::{Fault, Result, check_file, read_file};
 use crate::reader::read_image;
 use ort::environment::Environment;
@@ -28,6 +29,8 @@ pub struct Trainer {
     steps_per_epoch: u64,
     /// Steps that are done.
     done: u64,
+    /// Of each epoch that is done the mean loss of each task; NaN where none was labelled.
+    losses: Vec<Vec<f64>>,
 }
 
 enum Rows {
@@ -71,7 +74,7 @@ impl Trainer {
             None => Rows::Images(images),
         };
         let steps_per_epoch = table.paths.len().div_ceil(bundle.batch) as u64;
-        Ok(Self { bundle, table, state, steps, inputs, steps_per_epoch, done: 0 })
+        Ok(Self { bundle, table, state, steps, inputs, steps_per_epoch, done: 0, losses: vec![] })
     }
 
     /// Epochs that the experiment asks for.
@@ -93,6 +96,11 @@ impl Trainer {
             self.step(&place, &mut report)?;
             self.done += 1;
         }
+        let mean = |name: &String| {
+            let sum = |figure: &str| report.get(name).and_then(|of| of.get(figure)).copied().unwrap_or(0.0);
+            sum("loss_sum") / sum("count")
+        };
+        self.losses.push(self.bundle.tasks.iter().map(|task| mean(&task.name)).collect());
         Ok(report)
     }
 
@@ -116,10 +124,10 @@ impl Trainer {
     /// Runs a graph, takes its next state over and adds its figures up.
     fn run(&mut self, which: usize, place: &Place, part: usize, report: &mut Report) -> Result<()> {
         let failed = |error: ort::Error| Fault::new("E_ORT", error);
-        let Self { bundle, table, state, steps, inputs, steps_per_epoch, .. } = self;
+        let Self { bundle, table, state, steps, inputs, steps_per_epoch, losses, .. } = self;
         let (graph, session) = &mut steps[which];
-        let feeder =
-            Feeder { bundle, table, inputs, place, part, run_steps: bundle.spec.epochs * *steps_per_epoch };
+        let run_steps = bundle.spec.epochs * *steps_per_epoch;
+        let feeder = Feeder { bundle, table, inputs, losses, place, part, run_steps };
         let mut feeds: Vec<(Cow<str>, SessionInputValue)> = Vec::with_capacity(graph.inputs.len());
         for input in &graph.inputs {
             let kept =
@@ -199,6 +207,7 @@ struct Feeder<'a> {
     bundle: &'a Bundle,
     table: &'a Table,
     inputs: &'a Rows,
+    losses: &'a [Vec<f64>],
     place: &'a Place<'a>,
     /// The micro-batch.
     part: usize,
@@ -221,6 +230,10 @@ impl Feeder<'_> {
                     self.size_of(&shape),
                 );
                 tensor_of(shape.clone(), all.skip(self.part * size(&shape)).take(size(&shape)).collect())
+            }
+            Role::TaskOrders { stream } => {
+                let step = self.place.step as u32;
+                tensor_of(shape, task_orders(self.bundle.spec.seed, stream, step, self.bundle.tasks.len()))
             }
             Role::Scalar(scalar) => tensor_of(
                 shape,
@@ -287,6 +300,7 @@ impl Feeder<'_> {
         let inverse = |total: f64| vec![if total > 0.0 { 1.0 / total } else { 0.0 }];
         match scalar {
             Scalar::Schedule(schedule) => vec![schedule.at(self.place.step, self.run_steps)],
+            Scalar::TaskWeight { value, task, factor } => vec![value * self.factor(factor, *task)],
             Scalar::Weights(weights, task) => weights.of(&self.table.labels[*task]),
             Scalar::InverseLabelled(task) => inverse(groups(*task).count() as f64),
             Scalar::InverseWeight { task, weights } => {
@@ -294,6 +308,31 @@ impl Feeder<'_> {
                 let weights: Vec<f32> =
                     weights.of(&self.table.labels[*task]).into_iter().map(|weight| weight as f32).collect();
                 inverse(groups(*task).map(|class| weights.get(class).copied().map_or(0.0, f64::from)).sum())
+            }
+        }
+    }
+}
+
+impl Feeder<'_> {
+    /// What the weight of a task is multiplied with.
+    fn factor(&self, factor: &Factor, task: usize) -> f64 {
+        let tasks = 0..self.bundle.tasks.len();
+        match factor {
+            Factor::Constant => 1.0,
+            Factor::Average { temperature } => {
+                let loss = |task: usize, earlier: usize| {
+                    let epoch = self.losses.len().checked_sub(earlier);
+                    epoch.map_or(f64::NAN, |epoch| self.losses[epoch][task])
+                };
+                let pairs: Vec<LossPair> = tasks.map(|task| (loss(task, 1), loss(task, 2))).collect();
+                average_factors(&pairs, *temperature)[task]
+            }
+            Factor::Random { stream } => {
+                let has_label = |task: usize| {
+                    self.place.rows.iter().any(|&row| self.table.labels[task].groups[row].is_some())
+                };
+                let present: Vec<bool> = tasks.map(has_label).collect();
+                random_factors(self.bundle.spec.seed, stream, self.place.step as u32, &present)[task]
             }
         }
     }

@@ -33,21 +33,28 @@ final class Feeds {
   private final Map<String, Labels> labels;
   private final Images images;
   private final float[][] features;
-  private final long steps;
-  private final Map<String, Port> scalars = new LinkedHashMap<>();
+  private final Scalar.Sources sources;
 
   /**
    * @param features of each row, where the graphs take such in place of images; else null
    * @param steps of the whole run
+   * @param losses of the epochs that are done, as they come
    */
-  Feeds(Bundle bundle, Map<String, Labels> labels, Images images, float[][] features, long steps) {
+  Feeds(
+      Bundle bundle,
+      Map<String, Labels> labels,
+      Images images,
+      float[][] features,
+      long steps,
+      EpochLosses losses) {
     this.bundle = bundle;
     this.labels = labels;
     this.images = images;
     this.features = features;
-    this.steps = steps;
+    var scalars = new LinkedHashMap<String, Port>();
     for (var graph : bundle.graphs().values())
       for (var input : graph.inputs()) if (input.role().equals("scalar")) scalars.put(input.name(), input);
+    sources = new Scalar.Sources(labels, steps, scalars, bundle.spec().seed(), losses);
   }
 
   /** Feeds by input, of all but state and accumulators. E_BUNDLE for what is not known. */
@@ -65,8 +72,9 @@ final class Feeds {
       case "augment" -> augment(input, count);
       case "label" -> label(input, count);
       case "mask" -> mask(input, count);
+      case "draw" -> draw(input);
       case "scalar" -> {
-        var scalar = Scalar.of(input, labels, steps, scalars);
+        var scalar = Scalar.of(input, sources);
         yield place -> input.tensor().of(scalar.at(place.step(), place.rows()));
       }
       default ->
@@ -122,6 +130,15 @@ final class Feeds {
       float[] whole = mask.draw(bundle.spec().seed(), place.step(), size * (bundle.batch() / count));
       return input.tensor().of(Arrays.copyOfRange(whole, place.part() * size, (place.part() + 1) * size));
     };
+  }
+
+  private Feed draw(Port input) {
+    input.json().at("draw").oneOf(List.of("task_orders"));
+    input.json().at("dtype").oneOf(List.of("int64"));
+    int tasks = labels.size();
+    expect(input, tasks, tasks - 1);
+    var orders = new TaskOrders(input.json().at("stream").text());
+    return place -> input.tensor().of(orders.draw(bundle.spec().seed(), place.step(), tasks));
   }
 
   private Feed augment(Port input, int count) {

@@ -51,6 +51,13 @@ public final class RandomStream {
     return (high * 0x1p26 + low) / 0x1p53;
   }
 
+  /** The next normal number, of two uniform ones. */
+  public double nextNormal() {
+    double u = nextUniform();
+    double v = nextUniform();
+    return Math.sqrt(-2 * Math.log(1 - u)) * Math.cos(2 * Math.PI * v);
+  }
+
   private static int[] philox(int[] counter, int[] key) {
     int[] c = counter.clone();
     int[] k = key.clone();

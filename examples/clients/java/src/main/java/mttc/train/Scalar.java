@@ -13,27 +13,30 @@ interface Scalar {
   double[] at(long step, int[] rows);
 
   /**
-   * Reads the formula of an input. E_BUNDLE for one that is not known.
+   * What scalars are made of.
    *
+   * @param labels by task, in their order
    * @param steps of the whole run
    * @param inputs all scalars by name: a formula may name another
    */
-  static Scalar of(Port port, Map<String, Labels> labels, long steps, Map<String, Port> inputs) {
+  record Sources(
+      Map<String, Labels> labels, long steps, Map<String, Port> inputs, long seed, EpochLosses losses) {}
+
+  /** Reads the formula of an input. E_BUNDLE for one that is not known. */
+  static Scalar of(Port port, Sources sources) {
+    var labels = sources.labels();
     var json = port.json();
     var value = json.objectAt("value");
     var kind =
         json.at("scalar").oneOf(List.of("learning_rate", "task_weight", "class_weights", "inverse_count"));
     if (kind.equals("learning_rate")) {
       var schedule = Schedule.of(value);
-      return (step, rows) -> new double[] {schedule.at(step, steps)};
-    }
-    if (kind.equals("task_weight")) {
-      value.at("formula").oneOf(List.of("constant"));
-      return always(value.at("value").number());
+      return (step, rows) -> new double[] {schedule.at(step, sources.steps())};
     }
     var of = labels.get(json.at("task").text());
     if (of == null) throw json.at("task").wrong("one of " + labels.keySet());
-    if (kind.equals("inverse_count")) return inverseCount(port, of, steps, inputs, labels);
+    if (kind.equals("task_weight")) return taskWeight(port, sources);
+    if (kind.equals("inverse_count")) return inverseCount(port, of, sources);
     int count = Math.toIntExact(port.tensor().count());
     return switch (value.at("formula").oneOf(List.of("constant", "balanced", "balanced_positives"))) {
       case "constant" -> {
@@ -53,16 +56,44 @@ interface Scalar {
     return (step, rows) -> numbers;
   }
 
-  private static Scalar inverseCount(
-      Port port, Labels labels, long steps, Map<String, Port> inputs, Map<String, Labels> all) {
+  private static Scalar taskWeight(Port port, Sources sources) {
+    var json = port.json().objectAt("value");
+    double value = json.at("value").number();
+    var names = List.copyOf(sources.labels().keySet());
+    int place = names.indexOf(port.json().at("task").text());
+    return switch (json.at("formula").oneOf(List.of("constant", "dynamic_average", "random_softmax"))) {
+      case "dynamic_average" -> {
+        double temperature = json.at("temperature").above(0);
+        yield (step, rows) -> {
+          double[] last = names.stream().mapToDouble(name -> sources.losses().mean(name, 1)).toArray();
+          double[] before = names.stream().mapToDouble(name -> sources.losses().mean(name, 2)).toArray();
+          return new double[] {value * TaskFactors.averages(last, before, temperature)[place]};
+        };
+      }
+      case "random_softmax" -> {
+        var stream = json.at("stream").text();
+        yield (step, rows) -> {
+          boolean[] present = new boolean[names.size()];
+          for (int t = 0; t < present.length; t++) {
+            int[] groups = sources.labels().get(names.get(t)).groups();
+            present[t] = Arrays.stream(rows).anyMatch(row -> groups[row] >= 0);
+          }
+          return new double[] {value * TaskFactors.random(sources.seed(), stream, step, present)[place]};
+        };
+      }
+      default -> always(value);
+    };
+  }
+
+  private static Scalar inverseCount(Port port, Labels labels, Sources sources) {
     var value = port.json().objectAt("value");
     int[] groups = labels.groups();
     if (value.at("formula").oneOf(List.of("inverse_labelled", "inverse_weight")).equals("inverse_labelled"))
       return (step, rows) -> inverse(Arrays.stream(rows).filter(row -> groups[row] >= 0).count());
-    var named = inputs.get(value.at("weights").text());
+    var named = sources.inputs().get(value.at("weights").text());
     if (named == null || !named.json().at("scalar").node().asText().equals("class_weights"))
       throw value.at("weights").wrong("an input of class weights");
-    var weights = of(named, all, steps, inputs);
+    var weights = of(named, sources);
     return (step, rows) -> {
       double[] ofClasses = weights.at(step, rows);
       double sum = 0;

@@ -26,6 +26,10 @@ import mttc.train.Feeds.Place;
 public final class Trainer implements AutoCloseable {
   private static final String DRIVER = "mttc examples Java, ONNX Runtime ";
 
+  /** Roles of outputs; those for reports alone are left. */
+  private static final List<String> OUTPUTS =
+      List.of("state", "accumulator", "figure", "prediction", "gram", "gradient_weights");
+
   private final OrtEnvironment environment =
       OrtEnvironment.getEnvironment(OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR);
   private final Bundle bundle;
@@ -34,6 +38,7 @@ public final class Trainer implements AutoCloseable {
   private final Map<String, OnnxTensor> state = new HashMap<>();
   private final Map<String, OnnxTensor> zeros = new HashMap<>();
   private final EpochOrder order;
+  private final EpochLosses losses = new EpochLosses();
   private final int stepsPerEpoch;
   private final int epochs;
   private long steps;
@@ -74,7 +79,7 @@ public final class Trainer implements AutoCloseable {
         bundle.spec().byClass());
     var images = new Images(paths(tableFile, table), bundle.images());
     float[][] features = takesFeatures ? new Trunk(bundle, this::open).features(images) : null;
-    var feeds = new Feeds(bundle, labels, images, features, (long) this.epochs * stepsPerEpoch);
+    var feeds = new Feeds(bundle, labels, images, features, (long) this.epochs * stepsPerEpoch, losses);
     int rows = bundle.batch() / bundle.accumulate();
     for (var graph : graphs) {
       var made = feeds.of(graph, graph.purpose().equals("apply") ? bundle.batch() : rows);
@@ -96,7 +101,7 @@ public final class Trainer implements AutoCloseable {
       if (input.role().equals("state") && !bundle.state().containsKey(input.name()))
         throw input.json().at("name").wrong("a tensor of the state");
     for (var output : graph.outputs()) {
-      output.json().at("role").oneOf(List.of("state", "accumulator", "figure", "prediction"));
+      output.json().at("role").oneOf(OUTPUTS);
       if (output.role().equals("state") && !bundle.state().containsKey(replaced(output)))
         throw output.json().at("replaces").wrong("a tensor of the state");
     }
@@ -157,6 +162,7 @@ public final class Trainer implements AutoCloseable {
         run(parts.get(0), new Place(epoch, steps, first, rows, part), figures);
       if (parts.size() > 1) run(parts.get(1), new Place(epoch, steps, first, rows, 0), figures);
     }
+    losses.add(figures);
     return figures;
   }
 
