@@ -18,7 +18,7 @@ import { averageFactors, randomFactors } from "./taskWeights.js";
 
 /**
  * The value of a scalar for the logical batch of `rows`, in a step.
- * @param {Tensor} tensor
+ * @param {Tensor} input
  * @param {StepPlace} at
  * @param {ScalarSources} sources
  * @returns {readonly number[]}
