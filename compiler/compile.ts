@@ -3,7 +3,7 @@
 import { buildAugmentGraph, imageSize } from "./augment/augmentGraph.ts";
 import { type Bundle, DEFAULT_TARGET, type Target } from "./bundle/manifest.ts";
 import { writeBundle } from "./bundle/writeBundle.ts";
-import { type Combination, combinationOf } from "./combine/combiners.ts";
+import { type Combination, combinationOf, type Learning, learningOf } from "./combine/combiners.ts";
 import { type FinishOptions, finishGraph } from "./lower/finishGraph.ts";
 import { TARGET_TRAITS } from "./lower/targets.ts";
 import type { Teacher } from "./model/distillation.ts";
@@ -15,7 +15,7 @@ import { augmentSettings } from "./spec/augmentKeys.ts";
 import type { Spec } from "./spec/schema.ts";
 import { buildFeatureGraphs } from "./step/featureGraphs.ts";
 import { buildGradientGraph, type TrainingModel } from "./step/gradientGraph.ts";
-import { buildApplyGraph, buildGradGraph, buildWholeStep, computesGradients } from "./step/graphs.ts";
+import { buildStepParts, buildWholeStep, computesGradients } from "./step/graphs.ts";
 import { buildEvaluateGraph } from "./step/inferenceGraphs.ts";
 import { rowsPerRank } from "./step/rankRows.ts";
 import { openTasks } from "./tasks/openTask.ts";
@@ -34,6 +34,8 @@ export interface CompileOptions
   readonly teacher?: Teacher | undefined;
   /** How gradients by task become one, in place of what the spec says. */
   readonly combination?: Combination | undefined;
+  /** The same of factors of the losses, where the spec has a step learn them. */
+  readonly learning?: Learning | undefined;
   /** Which graphs are wanted; all by default. */
   readonly graphs?: ((name: string) => boolean) | undefined;
   /**
@@ -58,15 +60,14 @@ export function compile(spec: Spec, classes: TaskClasses, options: CompileOption
   const model: TrainingModel = {
     ...{ spec, tasks: openTasks(classes), ops: OPS, frozenValue: initialOf, trunk, teacher },
     ...{ scalesLoss: mixed, combination: options.combination ?? combinationOf(spec) },
-    ...{ joinsUpdates, augmentsForCpu, ranks },
+    ...{ joinsUpdates, augmentsForCpu, ranks, learning: options.learning ?? learningOf(spec) },
     loaderWarps: spec.bit_depth === 8 && (options.loaderWarps ?? false), // The loader warps bytes.
   };
   const micro = buildGradientGraph(model, rowsPerRank(spec, ranks));
   const augment = augmentSettings(spec.augment);
   const graphs = [
     ...buildWholeStep(model, micro),
-    buildGradGraph(model, micro),
-    buildApplyGraph(model, micro),
+    ...buildStepParts(model, micro),
     buildEvaluateGraph(model, spec.batch_size),
     ...buildFeatureGraphs(model),
     ...(augment ? [buildAugmentGraph(OPS, augment, imageSize(spec))] : []),

@@ -45,6 +45,7 @@ export interface GraphEntry {
  * - parameter: trained weights; log_variance: the s of an adaptive task weight
  * - slot: what the optimizer remembers of a parameter; counter: of applied steps (int64 scalar)
  * - loss_scale: factor of the loss in mixed precision (float32 scalar)
+ * - factor: what a step keeps to make factors of the losses (float32, one number for each task)
  * - statistic: running mean and variance of a batch norm
  * - average: moving average of a parameter or a statistic, which evaluations take in its place
  */
@@ -55,7 +56,8 @@ export type StateGroup =
   | "statistic"
   | "average"
   | "counter"
-  | "loss_scale";
+  | "loss_scale"
+  | "factor";
 
 /** A tensor that training changes. Graphs that change it have an output `next/<name>`. */
 export interface StateEntry {

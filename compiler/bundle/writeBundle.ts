@@ -16,6 +16,7 @@ import { imageDtype } from "../spec/pixelRange.ts";
 import type { ImageSpec, ModelSpec, RunSpec } from "../spec/schema.ts";
 import { averageName, isAveraged } from "../step/averages.ts";
 import type { GradientGraph, TrainingModel } from "../step/gradientGraph.ts";
+import { factorStateName } from "../step/lossFactors.ts";
 import { LOSS_SCALE, LOSS_SCALING, SCALED_STEPS } from "../step/lossScaling.ts";
 import { OPTIMIZERS } from "../step/optimizers.ts";
 import { STEP_COUNTER, slotName } from "../step/update.ts";
@@ -194,6 +195,10 @@ function stateEntries({
     push({ name: LOSS_SCALE, group: "loss_scale", part: OPTIMIZER }, { dtype: "float32", shape: [], data });
     count(SCALED_STEPS);
   }
+  const { length } = model.tasks;
+  const none = { dtype: "float32", shape: [length], data: new Float32Array(length) } as const;
+  for (const name of model.learning?.factors.state ?? [])
+    push({ name: factorStateName(name), group: "factor", part: OPTIMIZER }, none);
   return list;
 }
 

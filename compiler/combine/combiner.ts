@@ -53,7 +53,7 @@ export interface Combiner extends MethodFacts {
 
 /**
  * A method that leaves the gradient that of a sum of losses, each with a factor: no gradient by task is
- * computed. Without `factor` it is the spec's own weight.
+ * computed. Without `factor` and `learned` it is the spec's own weight.
  */
 export interface LinearMethod extends MethodFacts {
   readonly weights?: undefined;
@@ -63,6 +63,36 @@ export interface LinearMethod extends MethodFacts {
   readonly readsEarlierLosses?: boolean;
   /** The same by gradients of tasks, where a spec may ask for it to see their Gram matrix. */
   readonly measured?: Combiner;
+  /** Factors that the step makes of its losses and of state of its own, where it does. */
+  readonly learned?: LearnedFactors;
+}
+
+/** Factors that lie in the state and move with each step. */
+export interface LearnedFactors {
+  /** Names of the state tensors, float32 [T], zeros in the beginning. */
+  readonly state: readonly string[];
+  /** The factors of the tasks' gradients, float64 [T]; 0 of absent tasks. */
+  readonly weights: (b: GraphBuilder, inputs: LossInputs) => Value;
+  /** The next state, float64, in the order of `state`. */
+  readonly moved: (b: GraphBuilder, inputs: MovedLosses) => readonly Value[];
+}
+
+/** Of T tasks, float64 [T]. */
+export interface LossInputs {
+  /** Mean losses over the labelled rows of the batch; 0 of absent tasks. */
+  readonly losses: Value;
+  /** 1 for tasks with a label in the batch, else 0. */
+  readonly present: Value;
+  /** In the order of the method's names. */
+  readonly state: readonly Value[];
+  readonly settings: Readonly<Record<string, number>>;
+}
+
+export interface MovedLosses extends LossInputs {
+  /** The losses of the same batch, by the parameters after the step. */
+  readonly after: Value;
+  /** Steps applied up to this one, int64 scalar: 1 in the first. */
+  readonly step: Value;
 }
 
 /** What a linear method is by gradients of tasks: each of a present task once, whatever its loss was given. */

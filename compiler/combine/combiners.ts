@@ -1,13 +1,14 @@
 // The methods that `combine` may name, in the order in which they are listed. A method is one file and one
 // line here.
 import type { TaskWeight } from "../ir/roles.ts";
-import type { CombineMethod, Combiner } from "./combiner.ts";
+import type { CombineMethod, Combiner, LearnedFactors, LinearMethod } from "./combiner.ts";
 import { dwa } from "./dwa.ts";
+import { famo } from "./famo.ts";
 import { GRADIENT_METHODS } from "./gradientMethods.ts";
 import { rlw } from "./rlw.ts";
 import { sum } from "./sum.ts";
 
-const METHODS: readonly CombineMethod[] = [sum, ...GRADIENT_METHODS, dwa, rlw];
+const METHODS: readonly CombineMethod[] = [sum, ...GRADIENT_METHODS, dwa, rlw, famo];
 
 /** The methods by name. */
 export const COMBINE_METHODS: ReadonlyMap<string, CombineMethod> = new Map(
@@ -44,27 +45,48 @@ export function combinationOf({ combine, tasks }: CombineSpec): Combination | un
   return { combiner, settings: settingsOf(combine), atFeatures: combine.features === true };
 }
 
+/** What a spec asks for whose factors of the losses a step learns. */
+export interface Learning {
+  readonly method: string;
+  readonly factors: LearnedFactors;
+  readonly settings: Readonly<Record<string, number>>;
+}
+
+/** Undefined for other methods, and for a single task. */
+export function learningOf({ combine, tasks }: CombineSpec): Learning | undefined {
+  const factors = linearMethod(combine)?.learned;
+  if (!factors || tasks.length < 2) return undefined;
+  return { method: combine.method, factors, settings: settingsOf(combine) };
+}
+
 /** What rules of the spec ask of a method. */
 export interface CombineTraits {
   /** Whether each loss has a factor of the method's making. */
   readonly weighsLosses: boolean;
   /** Whether the factors are made of the losses of epochs before. */
   readonly readsEarlierLosses: boolean;
+  /** Whether a step learns the factors: it looks at the losses of its batch once more, after the update. */
+  readonly learnsFactors: boolean;
 }
 
-export function combineTraits({ method: name }: ResolvedCombine): CombineTraits {
-  const method = COMBINE_METHODS.get(name);
-  const linear = method?.weights === undefined ? method : undefined;
+export function combineTraits(combine: ResolvedCombine): CombineTraits {
+  const linear = linearMethod(combine);
+  const learnsFactors = linear?.learned !== undefined;
   return {
-    weighsLosses: linear?.factor !== undefined,
+    weighsLosses: learnsFactors || linear?.factor !== undefined,
     readsEarlierLosses: linear?.readsEarlierLosses ?? false,
+    learnsFactors,
   };
+}
+
+function linearMethod({ method: name }: ResolvedCombine): LinearMethod | undefined {
+  const method = COMBINE_METHODS.get(name);
+  return method?.weights === undefined ? method : undefined;
 }
 
 /** The formula of a task's factor, which the host feeds; `value` is the spec's own weight. */
 export function taskFactor({ combine, tasks }: CombineSpec, value: number): TaskWeight {
-  const method = COMBINE_METHODS.get(combine.method);
-  const factor = method?.weights === undefined ? method?.factor : undefined;
+  const factor = linearMethod(combine)?.factor;
   if (!factor || tasks.length < 2) return { formula: "constant", value };
   return factor(value, settingsOf(combine));
 }

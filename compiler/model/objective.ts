@@ -2,7 +2,7 @@
 // come in as `inv_count/<task>` (1 / labelled rows, 0 if none), so that micro-batches and ranks add up
 // exactly.
 
-import { taskFactor } from "../combine/combiners.ts";
+import { learningOf, taskFactor } from "../combine/combiners.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { ClassWeights, InverseCount, TaskWeight } from "../ir/roles.ts";
 import type { Dim, Region, Value } from "../ir/types.ts";
@@ -116,7 +116,7 @@ export interface Objective {
  * total = sum over tasks of weight * mean, mean = objective sum * inv_count (class weights: inv_count is 1 /
  * sum of the labelled rows' weights). The weight is c exp(-s), c being the kind's `certainty`,
  * where weights are adaptive (Kendall et al., arXiv 1705.07115; the step adds the s/2 terms once per logical
- * batch), else the input `task_weight/<task>`.
+ * batch), else the input `task_weight/<task>`; 1 where the step learns factors, which come to the gradients.
  */
 export function buildObjective(
   b: GraphBuilder,
@@ -131,6 +131,7 @@ export function buildObjective(
       const mean = b.mul(objective, inverseCountInput(b, spec, task));
       means.set(task, mean);
       const weight = taskWeight(spec, i);
+      if (learningOf(spec)) return mean;
       if (weight !== "adaptive") return b.mul(taskWeightInput(b, name, taskFactor(spec, weight)), mean);
       const least = leastLogVariance(spec, certainty);
       const learned = b.emit("Exp", [b.neg(source(b, logVariance(name, least)))]);

@@ -41,7 +41,7 @@ export function buildFeatureGraphs(model: TrainingModel): Graph[] {
     trunk,
     ...(augmented ? [augmented] : []),
     ...buildWholeStep(model, micro, { name: onFeatures("train"), features: shape }),
-    buildGradGraph(model, micro, onFeatures("grad")),
+    ...(model.learning ? [] : [buildGradGraph(model, micro, onFeatures("grad"))]),
     buildEvaluateGraph(model, spec.batch_size, shape),
   ];
 }

@@ -2,7 +2,7 @@
 // statistics and metrics out. train and grad are both made from it, so they cannot differ.
 import { emitAugmentation } from "../augment/augmentGraph.ts";
 import { settingsOf, splitAugmentation } from "../augment/augmentSplit.ts";
-import type { Combination } from "../combine/combiners.ts";
+import type { Combination, Learning } from "../combine/combiners.ts";
 import { need } from "../diagnostics.ts";
 import { GraphBuilder } from "../ir/builder.ts";
 import type { OpTable } from "../ir/op.ts";
@@ -35,6 +35,7 @@ import type { Spec } from "../spec/schema.ts";
 import type { Task, TaskLoss } from "../tasks/task.ts";
 import { averageName, isAveraged } from "./averages.ts";
 import { type CombinedTask, combinedTasks } from "./combination.ts";
+import { emitFactoredGradients } from "./lossFactors.ts";
 import { stateInput } from "./stateTensors.ts";
 import { emitGradients, type SharedParameters } from "./taskGradients.ts";
 import type { Joining } from "./updateGroups.ts";
@@ -58,6 +59,8 @@ export interface TrainingModel {
   readonly scalesLoss?: boolean;
   /** How gradients by task become one, where they do not by themselves. */
   readonly combination?: Combination | undefined;
+  /** How the factors of the losses are learned, where the step learns them. */
+  readonly learning?: Learning | undefined;
   /** Which small tensors are updated together; none by default. */
   readonly joinsUpdates?: Joining;
   /** Processes that each take their share of the rows; default 1. */
@@ -150,9 +153,8 @@ export function buildGradientGraph(
   const objective = distilled ? b.add(supervised.total, distilled.objective) : supervised.total;
 
   const trained = parameters.filter((parameter) => parameter.trained && !isStatistic(parameter));
-  const terms = termsByTask(b, spec, supervised);
-  const objectives = { total: objective, terms, rest: distilled?.objective };
-  const shared = emitGradients(b, model, objectives, inputsByName(b, trained));
+  const objectives = { ...supervised, total: objective, rest: distilled?.objective };
+  const shared = differentiate(b, model, objectives, inputsByName(b, trained));
   for (const { parameter, batch } of statistics) b.output(statisticName(parameter.name), batch);
   for (const [{ name: task }, { figures }] of losses)
     for (const [figure, value] of Object.entries(figures))
@@ -161,6 +163,26 @@ export function buildGradientGraph(
   for (const [task, value] of distilled?.divergences ?? [])
     b.output(figureName(DISTILLATION, task), value, { role: "figure", task, figure: DISTILLATION });
   return { graph: b.build(), parameters, statistics, shared };
+}
+
+/** Declares the gradients of `parameters`: of the total, by task, or with factors that the step learns. */
+function differentiate(
+  b: GraphBuilder,
+  model: TrainingModel,
+  objective: Objective & { readonly rest: Value | undefined },
+  parameters: ReadonlyMap<string, Value>,
+): SharedParameters | undefined {
+  const { spec, learning, scalesLoss } = model;
+  const { total, means, rest } = objective;
+  if (!learning)
+    return emitGradients(b, model, { total, terms: termsByTask(b, spec, objective), rest }, parameters);
+  const losses = {
+    tasks: [...means.keys()].map(({ name }) => name),
+    means: [...means.values()],
+    inverseCounts: [...means.keys()].map((task) => inverseCountInput(b, spec, task)),
+  };
+  emitFactoredGradients(b, { learning, scalesLoss }, losses, rest, parameters);
+  return undefined;
 }
 
 function termsByTask(

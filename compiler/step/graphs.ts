@@ -10,14 +10,17 @@ import { emitStatisticAverages } from "./averages.ts";
 import {
   buildGradientGraph,
   type GradientGraph,
+  RESULTS,
   statisticName,
   type TrainingModel,
 } from "./gradientGraph.ts";
+import { emitMovedFactors, nextValues } from "./lossFactors.ts";
 import { emitAllFinite, withinOptimizer } from "./lossScaling.ts";
+import { emitRepeated, repeatedPart } from "./secondForward.ts";
 import { type Accumulator, accumulatorInput, accumulatorOutput, stateInput } from "./stateTensors.ts";
 import { emitStatistics } from "./statistics.ts";
 import { gradientName } from "./taskGradients.ts";
-import { emitUpdate } from "./update.ts";
+import { emitUpdate, STEP_COUNTER } from "./update.ts";
 
 /** Whether it is one of train and grad, on images or features: what mixed precision is for. */
 export function computesGradients({ purpose }: Graph): boolean {
@@ -53,7 +56,11 @@ export function buildTrainGraph(model: TrainingModel, gradients: GradientGraph, 
     inverseCounts.set(name, b.within(`tasks.${name}.loss`, inverseCount, { part: partOfTask(name) }));
   }
   const feeds = new Map([...inverseCounts].map(([task, value]) => [inverseCountName(task), value]));
-  const outputs = b.inline(gradients.graph, feeds);
+  const names = optimizedParameters(gradients).map(({ name }) => name);
+  const means = new Set(model.tasks.map(({ name }) => RESULTS.mean(name)));
+  const again = model.learning && repeatedPart(gradients.graph, new Set(names), means);
+  const all = [...gradients.graph.outputs, ...(again?.kept ?? [])];
+  const outputs = b.inline({ ...gradients.graph, outputs: all }, feeds);
   const { isApplied, averaging } = emitUpdate(b, model, {
     parameters: optimizedParameters(gradients),
     gradientOf: ({ name }) => find(outputs, gradientName(name)),
@@ -69,6 +76,15 @@ export function buildTrainGraph(model: TrainingModel, gradients: GradientGraph, 
     ...{ parameters: gradients.parameters, joining: model.joinsUpdates ?? "nothing", averaging },
     nextOf: ({ name }) => find(statistics, name),
   });
+  if (model.learning && again) {
+    const next = nextValues(b, [...names, STEP_COUNTER]);
+    const lossesIn = (results: ReadonlyMap<string, Value>): Value[] =>
+      [...means].map((name) => find(results, name));
+    const losses = { means: lossesIn(outputs), inverseCounts: [...inverseCounts.values()] };
+    const after = lossesIn(emitRepeated(b, again, next, outputs));
+    const done = { after, step: find(next, STEP_COUNTER), isApplied };
+    emitMovedFactors(b, model.learning, { tasks: [...inverseCounts.keys()], ...losses }, done);
+  }
   declareFigures(b, gradients.graph, outputs);
   return b.build();
 }
@@ -86,6 +102,11 @@ export function buildWholeStep(
   if (ranks > 1) return [];
   const whole = spec.accumulate === 1 ? micro : buildGradientGraph(model, spec.batch_size, features);
   return [buildTrainGraph(model, whole, name)];
+}
+
+/** The same step in two, grad and apply; none where a step has to look at its whole batch again. */
+export function buildStepParts(model: TrainingModel, micro: GradientGraph): Graph[] {
+  return model.learning ? [] : [buildGradGraph(model, micro), buildApplyGraph(model, micro)];
 }
 
 /** state + micro-batch + accumulated gradients -> next accumulated gradients, next statistics, metrics. */

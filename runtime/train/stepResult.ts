@@ -19,7 +19,7 @@ export function gradientOutputs({ outputs }: Pick<GraphEntry, "outputs">): reado
   return [...withRole(outputs, "gram"), ...withRole(outputs, "gradient_weights")];
 }
 
-/** The Gram matrix, and the weights of the tasks that took part: absent ones have rows of 0. */
+/** The Gram matrix, and the weights of the tasks that took part: absent ones have rows, or weights, of 0. */
 export function gradientMeasures(
   { outputs }: Pick<GraphEntry, "outputs">,
   read: (entry: TensorEntry) => HostTensor | undefined,
@@ -28,12 +28,16 @@ export function gradientMeasures(
   const [weightsEntry] = withRole(outputs, "gradient_weights");
   const gram = gramEntry && read(gramEntry)?.data;
   const weights = weightsEntry && read(weightsEntry)?.data;
-  if (!gram || !gramEntry) return {};
-  const { tasks } = gramEntry;
+  const tasks = weightsEntry?.tasks ?? [];
+  // A weight made of losses is never 0; one made of gradients may be.
+  const tookPart = (t: number): boolean => Number(gram ? gram[t * tasks.length + t] : weights?.[t]) > 0;
   const present = tasks.flatMap((task, t): [string, number][] =>
-    weights && Number(gram[t * tasks.length + t]) > 0 ? [[task, Number(weights[t])]] : [],
+    weights && tookPart(t) ? [[task, Number(weights[t])]] : [],
   );
-  return { gram: Array.from(gram, Number), weights: new Map(present) };
+  return {
+    ...(gram && { gram: Array.from(gram, Number) }),
+    ...(weights && { weights: new Map(present) }),
+  };
 }
 
 /** A graph's outputs of figures with what was read of them. */
