@@ -1,6 +1,7 @@
 // The compiled bundle on ONNX Runtime, driven as the trainer drives it, against float64 PyTorch over 50
 // steps: every tensor within 1e-5 of its norm for nets without batch norm. With batch norm float32 itself
-// wanders, so ORT is held to a multiple of the distance that PyTorch's own float32 run has.
+// wanders, as learned factors of losses do, so ORT is held to a multiple of the distance that PyTorch's own
+// float32 run has.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -45,11 +46,15 @@ describe.each(TRAINING_CASES)("50 steps of %s on ONNX Runtime", (name) => {
     const { device: opened, losses } = await trainOnOrt(name, fixture);
     await using device = opened;
     const state = await device.readState();
+    // Made of differences of losses, which cancel.
+    const made = device.manifest.state.filter(({ group }) => group === "factor");
+    const factors = new Set(made.map(({ name }) => name));
     expect(fixture.final.size).toBeGreaterThan(10);
     for (const [key, { values }] of fixture.final) {
       const distance = relativeDistance(state.get(key)?.data as Float32Array | undefined, values);
       const own = relativeDistance(fixture.final32.get(key)?.values, values);
-      const bound = fixture.spec.batchnorm ? Math.max(FLOAT32_RUN, FLOAT32_GAP_FACTOR * own) : FLOAT32_RUN;
+      const wanders = fixture.spec.batchnorm === true || factors.has(key);
+      const bound = wanders ? Math.max(FLOAT32_RUN, FLOAT32_GAP_FACTOR * own) : FLOAT32_RUN;
       expect(distance, key).toBeLessThan(bound);
     }
     fixture.steps.forEach((step, i) => {
