@@ -235,13 +235,15 @@ function reachTable({ reach }: ModelFacts, terminal: Terminal): string {
 }
 
 function combineTable(facts: CombineFacts, terminal: Terminal): string {
-  const { method, atFeatures, tasks, stepFlops, sumFlops, sharedNumbers, gradientBytes } = facts;
+  const { method, atFeatures, looksAgain, tasks, stepFlops, sumFlops, sharedNumbers, gradientBytes } = facts;
+  const again = looksAgain ? ", which looks at each batch once more after its step" : "";
+  const how = atFeatures ? ", at the shared features" : again;
   const times = sumFlops > 0 ? ` (${(stepFlops / sumFlops).toFixed(2)} of sum's ${scaled(sumFlops)})` : "";
   const rows = [
-    ["method", atFeatures ? `${method}, at the shared features` : method],
+    ["method", `${method}${how}`],
     ["tasks", tasks.join(", ")],
     ["FLOPs of a step", `${scaled(stepFlops)}${times}`],
-    ...(atFeatures
+    ...(atFeatures || looksAgain
       ? []
       : [[`gradients by task of ${count(sharedNumbers)} shared numbers`, bytes(gradientBytes)]]),
   ];

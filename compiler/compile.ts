@@ -3,7 +3,7 @@
 import { buildAugmentGraph, imageSize } from "./augment/augmentGraph.ts";
 import { type Bundle, DEFAULT_TARGET, type Target } from "./bundle/manifest.ts";
 import { writeBundle } from "./bundle/writeBundle.ts";
-import { type Combination, combinationOf, type Learning, learningOf } from "./combine/combiners.ts";
+import { combinationOf, learningOf } from "./combine/combiners.ts";
 import { type FinishOptions, finishGraph } from "./lower/finishGraph.ts";
 import { TARGET_TRAITS } from "./lower/targets.ts";
 import type { Teacher } from "./model/distillation.ts";
@@ -22,7 +22,9 @@ import { openTasks } from "./tasks/openTask.ts";
 
 export interface CompileOptions
   extends GivenValues,
-    Pick<FinishOptions, "channelBlock" | "forms" | "ready" | "warn"> {
+    Pick<FinishOptions, "channelBlock" | "forms" | "ready" | "warn">,
+    // In place of what the spec says; `learning` only where the spec has a step learn.
+    Pick<TrainingModel, "combination" | "learning"> {
   /** What the graphs are spelled for; default "cpu". */
   readonly target?: Target | undefined;
   /**
@@ -32,10 +34,6 @@ export interface CompileOptions
   readonly loaderWarps?: boolean | undefined;
   /** The network that the spec's `teacher` names. */
   readonly teacher?: Teacher | undefined;
-  /** How gradients by task become one, in place of what the spec says. */
-  readonly combination?: Combination | undefined;
-  /** The same of factors of the losses, where the spec has a step learn them. */
-  readonly learning?: Learning | undefined;
   /** Which graphs are wanted; all by default. */
   readonly graphs?: ((name: string) => boolean) | undefined;
   /**

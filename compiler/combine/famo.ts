@@ -1,6 +1,6 @@
 // FAMO (Liu, Feng, Stone, Liu, arXiv 2306.03792): weights of losses that make all of them fall at the same
-// rate. Logits lie in the state; a step weighs by them, looks at the losses of its batch before and after, and
-// moves them. All of it in float64, of [T] tensors; the state itself is float32.
+// rate. Logits lie in the state; a step weighs by them, looks at the losses of its batch before and after,
+// and moves them. All of it in float64, of [T] tensors; the state itself is float32.
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
 import type { LinearMethod, LossInputs, MovedLosses } from "./combiner.ts";

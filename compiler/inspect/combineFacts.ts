@@ -1,6 +1,6 @@
-// What combining gradients costs: the step as it is beside that of the sum, and the gradients that it holds.
+// What combining gradients, or weighing losses by factors that a step learns, costs: the step as it is beside
+// that of the sum, and the gradients that it holds.
 import { type Manifest, withRole } from "../bundle/manifest.ts";
-import type { Combination } from "../combine/combiners.ts";
 import { elementCount, type Graph } from "../ir/types.ts";
 import { valueBytes } from "./graphCosts.ts";
 
@@ -13,7 +13,9 @@ export interface CombineFacts {
   /** Operations of one training step (multiply-add = 2), and what the sum's would be. */
   readonly stepFlops: number;
   readonly sumFlops: number;
-  /** Numbers that tasks share and train; 0 at the features. */
+  /** Whether a step looks at the losses of its batch once more, in a second forward pass. */
+  readonly looksAgain: boolean;
+  /** Numbers that tasks share and train, where gradients of them are held by task; else 0. */
   readonly sharedNumbers: number;
   /** Bytes of their gradients by task, of one set. */
   readonly gradientBytes: number;
@@ -21,17 +23,17 @@ export interface CombineFacts {
 
 /** Undefined where the step combines nothing. `flopsOf`: all operations of a training step's graph. */
 export function combineFacts(
-  { combiner, atFeatures }: Combination,
+  method: Pick<CombineFacts, "method" | "atFeatures" | "looksAgain">,
   { graphs }: Pick<Manifest, "graphs">,
   steps: { readonly own: Graph; readonly sum: Graph },
   flopsOf: (graph: Graph) => number,
 ): CombineFacts | undefined {
-  const gram = Object.values(graphs).flatMap(({ outputs }) => withRole(outputs, "gram"))[0];
-  if (!gram) return undefined;
+  const weights = Object.values(graphs).flatMap(({ outputs }) => withRole(outputs, "gradient_weights"))[0];
+  if (!weights) return undefined;
   const accumulators = withRole(graphs.grad?.inputs ?? [], "accumulator");
   const byTask = accumulators.filter(({ tasks }) => tasks !== undefined);
   return {
-    ...{ method: combiner.name, atFeatures, tasks: gram.tasks },
+    ...{ ...method, tasks: weights.tasks },
     ...{ stepFlops: flopsOf(steps.own), sumFlops: flopsOf(steps.sum) },
     sharedNumbers: byTask.reduce((sum, { shape }) => sum + elementCount(shape.slice(1)), 0),
     gradientBytes: byTask.reduce((sum, entry) => sum + valueBytes(entry), 0),

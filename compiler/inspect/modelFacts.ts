@@ -2,7 +2,7 @@
 // task's loss trains which part. Spec and classes in, plain data out.
 import { type Manifest, withRole } from "../bundle/manifest.ts";
 import { taskOfEntry } from "../bundle/manifestTasks.ts";
-import { combinationOf } from "../combine/combiners.ts";
+import { combinationOf, learningOf } from "../combine/combiners.ts";
 import { type CompileOptions, compile } from "../compile.ts";
 import { InternalError } from "../diagnostics.ts";
 import type { Dim, Graph, Output } from "../ir/types.ts";
@@ -72,7 +72,7 @@ export interface ModelFacts {
   readonly layers: readonly LayerFacts[];
   readonly memory: MemoryFacts;
   readonly reach: readonly ReachFacts[];
-  /** Where gradients are combined by task. */
+  /** Where gradients are combined by task, or losses weighed by factors that the step learns. */
   readonly combine?: CombineFacts;
   /** Of an imported fcn. */
   readonly trunk?: TrunkFacts;
@@ -106,22 +106,25 @@ export function inspectModel(
   };
 }
 
-/** Facts of a step that combines gradients, beside the step of the sum. */
+/** Facts of a step that combines gradients or learns factors, beside the step of the sum. */
 function combining(
   spec: Spec,
   classes: TaskClasses,
   models: Pick<CompileOptions, "trunk" | "teacher">,
   { manifest, train }: { readonly manifest: Manifest; readonly train: Graph },
 ): CombineFacts | undefined {
-  const combination = combinationOf(spec);
-  if (!combination) return undefined;
+  const [combination, learning] = [combinationOf(spec), learningOf(spec)];
+  const method = combination?.combiner.name ?? learning?.method;
+  if (method === undefined) return undefined;
   const log = new StageLog();
   const plain: Spec = { ...spec, combine: { method: "sum" } };
   compile(plain, classes, { ...models, trace: log.trace, graphs: (name) => name === "train" });
   const sum = graphOf(log, "train/2-", "train/1-");
   const flopsOf = (graph: Graph): number =>
     [...countFlops(graph).values()].reduce((all, flops) => all + flops, 0);
-  return combineFacts(combination, manifest, { own: train, sum }, flopsOf);
+  const { atFeatures = false } = combination ?? {};
+  const named = { method, atFeatures, looksAgain: learning !== undefined };
+  return combineFacts(named, manifest, { own: train, sum }, flopsOf);
 }
 
 function graphOf(log: StageLog, ...prefixes: readonly string[]): Graph {

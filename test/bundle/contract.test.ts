@@ -61,7 +61,7 @@ describe("the contract", () => {
       ),
       compileExperiment({ warmup: 3, optimizer: "lars" }, CLASSES),
       compileExperiment({}, { a: 3, b: 2, c: 2 }, undefined, "cpu", { combination: ORDERED }),
-      ...(["dwa", "rlw"] as const).map((combine) => compileExperiment({ combine }, CLASSES)),
+      ...(["dwa", "rlw", "famo"] as const).map((combine) => compileExperiment({ combine }, CLASSES)),
       {
         bundle: compile(NUMBER_SPEC, [{ task: "n", kind: "number", mean: [2], deviation: [3], loss: "l2" }]),
       },
@@ -86,6 +86,7 @@ describe("the contract", () => {
       "task_orders",
       "gram",
       "gradient_weights",
+      "factor",
     ])
       expect(words).toContain(known);
   });

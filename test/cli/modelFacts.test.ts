@@ -92,7 +92,7 @@ test("combining gradients costs a backward pass of the shared part for each task
   const numbers = 4 * 27 + 4 + 6 * 36 + 6;
   const { stepFlops, sumFlops, ...rest } = found.combine ?? { stepFlops: 0, sumFlops: 1 };
   expect(rest).toEqual({
-    ...{ method: "imtl", atFeatures: false, tasks: ["a", "b"], sharedNumbers: numbers },
+    ...{ method: "imtl", atFeatures: false, looksAgain: false, tasks: ["a", "b"], sharedNumbers: numbers },
     gradientBytes: 2 * 4 * numbers,
   });
   expect(stepFlops - sumFlops).toBeGreaterThanOrEqual(trunk + 2 * shared);
@@ -102,6 +102,25 @@ test("combining gradients costs a backward pass of the shared part for each task
   expect(facts({ combine: "imtl", accumulate: 2 }).memory.accumulators).toBeGreaterThan(
     facts({ accumulate: 2 }).memory.accumulators,
   );
+});
+
+test("factors that a step learns cost a second forward pass, of what is trained", () => {
+  for (const train_fcn of [true, false]) {
+    const [plain, found] = [facts({ train_fcn }), facts({ train_fcn, combine: "famo" })];
+    const forward = (name: string): number => 2 * (part(plain, name)?.forwardFlops ?? 0);
+    const more = (name: string): number =>
+      (part(found, name)?.stepFlops ?? 0) - (part(plain, name)?.stepFlops ?? 0);
+    expect(forward("fcn")).toBeGreaterThan(0);
+    expect(more("fcn")).toBe(train_fcn ? forward("fcn") : 0);
+    for (const name of ["shared_layers", "tasks.a", "tasks.b"]) expect(more(name)).toBe(forward(name));
+    const { stepFlops = 0, sumFlops = 0, ...rest } = found.combine ?? {};
+    expect(rest).toEqual({
+      ...{ method: "famo", atFeatures: false, looksAgain: true, tasks: ["a", "b"] },
+      ...{ sharedNumbers: 0, gradientBytes: 0 },
+    });
+    expect(stepFlops).toBeGreaterThan(sumFlops);
+    expect(found.reach).toEqual(plain.reach);
+  }
 });
 
 test("a frozen trunk has no trained parameters, no backward pass, and no task's loss reaches it", () => {

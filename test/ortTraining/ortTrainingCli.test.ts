@@ -105,6 +105,7 @@ describe("mttc compile --target ort-training", () => {
     ["gradients combined", { combine: "upgrad" }, /combine: its step goes back once/],
     ["gradients measured", { combine: "{method: sum, measure: true}" }, /combine: its step goes back once/],
     ["losses weighed", { combine: "dwa", task_weights: "null" }, /combine: its step goes back once/],
+    ["factors learned", { combine: "famo", task_weights: "null" }, /combine: its step goes back once/],
     ["rates by part", { layer_lr: "{task_layers: 2}" }, /at one rate/],
   ])("refuses %s", async (_, keys, message) => {
     await using data = await makeTinyData(keys as Record<string, string>);

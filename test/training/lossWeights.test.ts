@@ -1,6 +1,6 @@
-// Runs on image files with weights of losses by dwa and rlw: the weights of each epoch and step are what the
-// formulas say of the run's own losses and of its stream, tasks without a label take no part, and a run that
-// is cut anywhere ends with the bits of one that was not.
+// Runs on image files with weights of losses by dwa, rlw and famo: the weights of each epoch and step are
+// what the formulas say of the run's own losses and of its stream, tasks without a label take no part, and a
+// run that is cut anywhere ends with the bits of one that was not.
 import { createHash } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -14,7 +14,7 @@ import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import { TaskWeights } from "../../runtime/train/taskWeights.ts";
 import type { TrainerOptions } from "../../runtime/train/trainerOptions.ts";
 import { faultsOfAsync } from "../spec/faultsOf.ts";
-import { WEIGHT_FLOAT64 } from "../tolerances.ts";
+import { BOUND_FLOAT32, WEIGHT_FLOAT64 } from "../tolerances.ts";
 import { patternOptions, writePatternImages } from "./patternImages.ts";
 
 let folder: string;
@@ -177,6 +177,35 @@ describe.each([1, 2])("rlw in %i micro-batches", (accumulate) => {
     expect(rest.hash).toBe(whole.hash);
     expect(rest.history.map(weightsOf)).toEqual(whole.history.map(weightsOf));
     expect(rest.events.map(weightsOf)).toEqual(whole.events.slice(5).map(weightsOf));
+  });
+});
+
+describe("famo", () => {
+  const famo = { combine: { method: "famo", rate: 0.2 }, task_weights: null } as const;
+
+  test("tells weights whose sum is 1, and cut in the middle of an epoch it ends with the same bits", async () => {
+    const whole = await trainTo({ ...famo, logdir: join(folder, "famo") }, 2);
+    expect(whole.events.length).toBe(2 * STEPS);
+    for (const [i, event] of whole.events.entries()) {
+      const [hue, stripes] = weightsOf(event);
+      expect(Math.abs((hue ?? 0) + (stripes ?? 0) - 1)).toBeLessThan(BOUND_FLOAT32);
+      // Weights of the first step are by the losses alone.
+      if (i > 0) expect(hue).not.toBe(weightsOf(whole.events[0] ?? {})[0]);
+    }
+    for (const [i, report] of whole.history.entries()) {
+      const ofEpoch = whole.events.slice(i * STEPS, (i + 1) * STEPS).map(weightsOf);
+      const mean = [0, 1].map((t) => ofEpoch.reduce((sum, weights) => sum + (weights[t] ?? 0), 0) / STEPS);
+      expectNear(weightsOf(report), mean);
+    }
+    const logdir = join(folder, "famo-cut");
+    await trainTo({ ...famo, logdir }, 2, { stopAt: 5 });
+    const rest = await trainTo({ ...famo, logdir }, 2, { resume: true });
+    expect(rest.hash).toBe(whole.hash);
+    expect(rest.history.map(weightsOf)).toEqual(whole.history.map(weightsOf));
+    const { tensors } = await loadNewestCheckpoint(logdir);
+    const logits = tensors.get("combine.logits");
+    expect(logits?.shape).toEqual([2]);
+    expect(logits?.data.some((byte) => byte !== 0)).toBe(true);
   });
 });
 

@@ -1,6 +1,8 @@
 // Whole training runs against an independent implementation (PyTorch, test/fixtures/training): the float64
 // interpreter to 1e-8, for nets with and without batch norm, both as built and as lowered.
 import { describe, expect, test } from "vitest";
+import type { LearnedFactors } from "../../compiler/combine/combiner.ts";
+import { famo } from "../../compiler/combine/famo.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import type { Graph } from "../../compiler/ir/types.ts";
@@ -18,13 +20,55 @@ import { relativeDistance } from "../step/tensors.ts";
 import { FLOAT64_RUN } from "../tolerances.ts";
 import { compileTraced } from "./tracedGraphs.ts";
 
+/** Learned factors with a fault each. */
+const { learned } = famo;
+const FAULTS: readonly (readonly [string, Partial<LearnedFactors>])[] = [
+  ["weights that leave the losses out", { weights: (_b, { present }) => present }],
+  [
+    "losses after the step taken for those before",
+    {
+      moved: (b, inputs) =>
+        learned?.moved(b, { ...inputs, losses: inputs.after, after: inputs.losses }) ?? [],
+    },
+  ],
+  [
+    "absent tasks that move",
+    {
+      moved: (b, inputs) => {
+        const present = b.add(b.mul(inputs.present, b.scalar(0, "float64")), b.scalar(1, "float64"));
+        return learned?.moved(b, { ...inputs, present }) ?? [];
+      },
+    },
+  ],
+  [
+    "a count of steps that begins at 2",
+    {
+      moved: (b, inputs) =>
+        learned?.moved(b, { ...inputs, step: b.add(inputs.step, b.scalar(1, "int64")) }) ?? [],
+    },
+  ],
+];
+
+test.each(FAULTS)("the case famo-mixed sees %s", (_, fault) => {
+  if (!learned) throw new Error("famo learns nothing");
+  const fixture = readFixture("famo-mixed");
+  const spec = resolveSpec(fixture.spec as SpecInput);
+  const settings = { rate: 0.1, decay: 0.01 };
+  const learning = { method: "famo", factors: { ...learned, ...fault }, settings };
+  const { stages } = compileTraced(spec, fixture.tasks, { initialValues: startValues(fixture), learning });
+  const graph = stages.get("train/5-final");
+  if (!graph) throw new Error("no graph");
+  const { state } = trainInFloat64(graph, fixture, spec);
+  const wanted = fixture.final.get("combine.logits")?.values ?? new Float64Array();
+  const distance = relativeDistance(state.get("combine.logits")?.data, wanted);
+  expect(Number.isFinite(distance)).toBe(true);
+  expect(distance).toBeGreaterThan(FLOAT64_RUN);
+});
+
 describe.each(TRAINING_CASES)("50 steps of %s", (name) => {
   const fixture = readFixture(name);
   const spec = resolveSpec(fixture.spec as SpecInput);
-  const initialValues = new Map(
-    [...fixture.init].map(([key, { values }]) => [key, Float32Array.from(values)]),
-  );
-  const { stages } = compileTraced(spec, fixture.tasks, { initialValues });
+  const { stages } = compileTraced(spec, fixture.tasks, { initialValues: startValues(fixture) });
 
   test.each(["train/1-built", "train/5-final"])(
     "the interpreter on %s agrees with float64 PyTorch",
@@ -42,6 +86,10 @@ describe.each(TRAINING_CASES)("50 steps of %s", (name) => {
     },
   );
 });
+
+function startValues({ init }: TrainingFixture): Map<string, Float32Array> {
+  return new Map([...init].map(([key, { values }]) => [key, Float32Array.from(values)]));
+}
 
 /** Runs every step of the fixture and returns the last state and the masked mean loss of each step. */
 function trainInFloat64(graph: Graph, fixture: TrainingFixture, spec: Spec) {
