@@ -18,6 +18,7 @@ import type { SplitKeys } from "../labels/splitTable.ts";
 import { hasRun } from "../runs/runFolder.ts";
 import { readFolds } from "../runs/runSources.ts";
 import type { Experiment } from "../train/experiment.ts";
+import { refuseRanks } from "../train/trainerCalls.ts";
 import { experimentFromOptions, type TrainerOptions } from "../train/trainerOptions.ts";
 import { type MeanDeviation, meanDeviation } from "./meanDeviation.ts";
 import { type SeriesOptions, type SeriesResult, type SeriesRun, trainSeries } from "./runSeries.ts";
@@ -64,6 +65,7 @@ export async function crossValidate(
   given: TrainerOptions | Experiment,
   options: CrossValidationOptions = {},
 ): Promise<CrossValidationReport> {
+  refuseRanks(options.runtime, "crossValidate");
   const experiment = "spec" in given ? given : experimentFromOptions(given, options.runtime ?? {});
   const keys = foldKeys(experiment, options);
   const directory = await ownFolder(experiment);

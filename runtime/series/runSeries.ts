@@ -16,6 +16,7 @@ import { MultiTaskTrainer } from "../train/multiTaskTrainer.ts";
 import { outOfPatience } from "../train/patience.ts";
 import { readProgress } from "../train/progress.ts";
 import { RunClaim } from "../train/runClaim.ts";
+import { refuseRanks } from "../train/trainerCalls.ts";
 
 /** One run of a series; its spec has a logdir. */
 export interface SeriesRun {
@@ -52,6 +53,7 @@ export async function trainSeries(
   runs: readonly SeriesRun[],
   options: SeriesOptions = {},
 ): Promise<SeriesResult[]> {
+  refuseRanks(options.runtime, "a series of runs");
   const results: SeriesResult[] = [];
   for (const run of runs) results.push(await trainOne(run, options));
   return results;

@@ -18,6 +18,7 @@ import type { Experiment } from "../train/experiment.ts";
 import { gainsOf } from "../train/judgement.ts";
 import { MultiTaskTrainer } from "../train/multiTaskTrainer.ts";
 import { bestEpoch } from "../train/runHistory.ts";
+import { refuseRanks } from "../train/trainerCalls.ts";
 import { best, halvingRounds } from "./halving.ts";
 import { givenKeys, gridPoints, pointText, randomPoints, specsOf } from "./points.ts";
 import { scoreOf } from "./scores.ts";
@@ -84,6 +85,7 @@ const SWEEPING: LockPurpose = { activity: "sweeps in this folder", wayOut: "choo
  */
 export async function runSweep(experiment: Experiment, options: SweepOptions): Promise<SweepState> {
   const { directory, tell, signal } = options;
+  refuseRanks(options.runtime, "a sweep");
   refuseUnjudged(experiment);
   const state = await openState(experiment, options);
   const specs = specsOf(

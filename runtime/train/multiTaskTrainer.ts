@@ -163,7 +163,8 @@ export class MultiTaskTrainer implements AsyncDisposable {
     try {
       return await this.#train(epochs, options, sitting);
     } catch (error) {
-      throw (await this.#runtime.ranks?.explained(error)) ?? error;
+      const cause = (await this.#runtime.ranks?.explained(error)) ?? error;
+      throw this.#session?.leader?.located(cause) ?? cause;
     } finally {
       this.#isFitting = false;
       await sitting.end();

@@ -4,7 +4,7 @@
 import { rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Manifest } from "../../compiler/bundle/manifest.ts";
-import { need } from "../../compiler/diagnostics.ts";
+import { MttcError, need } from "../../compiler/diagnostics.ts";
 import type { BatchShare } from "../batches/imageStreams.ts";
 import { type BatchLoader, evaluationBatches } from "../batches/loader.ts";
 import { LoaderThread } from "../batches/loaderThread.ts";
@@ -15,11 +15,19 @@ import type { WantedOutput } from "../infer/scoring.ts";
 import type { LabelledRows } from "../labels/classes.ts";
 import type { OrtHost } from "../ort/ortHost.ts";
 import { roundingProvider } from "../ort/provider.ts";
+import { packDigest } from "../packs/packDigest.ts";
 import { closeAll } from "../threads/closeAll.ts";
 import { EpochBatches } from "./epochBatches.ts";
 import type { MicroBatch, StepScalars } from "./microBatch.ts";
+import { readKernels, refuseOtherKernels } from "./rankKernels.ts";
 import { stateDigest } from "./rankLeader.ts";
-import { type BatchOutputs, type RankMessage, receivedRows, type TableName } from "./rankMessages.ts";
+import {
+  type BatchOutputs,
+  type PackRefusal,
+  type RankMessage,
+  receivedRows,
+  type TableName,
+} from "./rankMessages.ts";
 import { takeMicroBatch } from "./stepTaking.ts";
 import { TrainingDevice } from "./trainingDevice.ts";
 
@@ -84,10 +92,8 @@ export class RankFollower implements AsyncDisposable {
           Object.entries(message.tables).map(([name, rows]) => [name as TableName, receivedRows(rows)]),
         );
         return undefined;
-      case "pack": {
-        const paths = [...this.#tables.values()].map((table) => table.paths);
-        return await this.#opened().reader.usePacked(message.handle, paths);
-      }
+      case "pack":
+        return await this.#usePack(message);
       case "state":
         return await this.#opened().device.shareState();
       case "means":
@@ -130,8 +136,10 @@ export class RankFollower implements AsyncDisposable {
     });
   }
 
-  async #open({ manifest, allowSpinning, tf32 }: Extract<RankMessage, { kind: "open" }>): Promise<void> {
+  async #open(message: Extract<RankMessage, { kind: "open" }>): Promise<void> {
+    const { manifest, allowSpinning, tf32, kernels } = message;
     const { host, share } = this.#options;
+    refuseOtherKernels(await readKernels(host), kernels);
     const reader = new LoaderThread({ format: imageFormat(manifest.spec) });
     this.#closers.push(() => reader.close());
     const device = await TrainingDevice.open(host, await this.#temporary(), manifest, {
@@ -140,6 +148,20 @@ export class RankFollower implements AsyncDisposable {
     });
     this.#closers.push(() => device[Symbol.asyncDispose]());
     this.#run = { manifest, device, reader };
+  }
+
+  /** Reads a pack from now on, if what rank 0 packed is here; else goes on with images. */
+  async #usePack({ handle, digest }: Extract<RankMessage, { kind: "pack" }>): Promise<PackRefusal> {
+    const tables = [...this.#tables.values()].map(({ paths }) => paths);
+    try {
+      if ((await packDigest(handle, tables)) !== digest)
+        return `${handle.folder} holds other images than that of rank 0`;
+      await this.#opened().reader.usePacked(handle, tables);
+      return null;
+    } catch (error) {
+      if (error instanceof MttcError) return error.message;
+      throw error;
+    }
   }
 
   async #beginEpoch(epoch: number, step: number): Promise<void> {

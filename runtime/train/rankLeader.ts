@@ -8,22 +8,35 @@ import type { StoredTensor } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import type { BatchShare } from "../batches/imageStreams.ts";
 import { fileError } from "../files/fileSystem.ts";
+import { listedIn } from "../images/imageFile.ts";
 import type { PeerEvaluation, WantedOutput } from "../infer/scoring.ts";
 import type { LabelledRows } from "../labels/classes.ts";
+import { packDigest } from "../packs/packDigest.ts";
 import type { PackHandle } from "../packs/packedImages.ts";
 import type { RankHub } from "../ranks/rankHub.ts";
 import type { ImageRows } from "../tables/imageRows.ts";
 import type { DeviceGroup } from "./deviceRanks.ts";
-import { type BatchOutputs, type RankMessage, sentRows, type TableName } from "./rankMessages.ts";
+import type { Kernels } from "./rankKernels.ts";
+import {
+  type BatchOutputs,
+  type PackRefusal,
+  type RankMessage,
+  sentRows,
+  type TableName,
+} from "./rankMessages.ts";
 
 /** What rank 0 speaks through. */
 export type LeadingHub = Pick<RankHub, "send" | "request" | "failed" | "abandon">;
+
+/** What a fault begins its hint with that says where its image is listed (listedIn). */
+const LISTED = "listed in ";
 
 /** What followers are opened with. */
 export interface LedRun {
   /** Folder of the bundle. */
   readonly directory: string;
   readonly manifest: StoredManifest;
+  readonly kernels: Kernels;
   readonly allowSpinning: boolean;
   readonly tf32: boolean;
 }
@@ -90,9 +103,34 @@ export class RankLeader implements DeviceGroup {
     return true;
   }
 
-  /** Has the followers read images from a pack. */
-  usePack(handle: PackHandle): void {
-    this.tell({ kind: "pack", handle });
+  /**
+   * Has the followers read images from a pack; returns what is to be told of those that read images instead,
+   * with the same pixels. E_SHARD_META where a pack of JPEGs is not there: its pixels are no image's.
+   */
+  async usePack(handle: PackHandle): Promise<readonly string[]> {
+    const digest = await packDigest(
+      handle,
+      [...this.#tables.keys()].map(({ paths }) => paths),
+    );
+    const refusals = await this.#ask<PackRefusal>({ kind: "pack", handle, digest });
+    const left = refusals.flatMap((why, i) => (why === null ? [] : [{ rank: i + 1, why }]));
+    if (handle.packFormat !== "raw" && left.length > 0)
+      throw new MttcError(
+        left.map(({ rank, why }) => ({
+          code: "E_SHARD_META",
+          message: `rank ${rank} cannot read the packed images, whose pixels are not those of the files: ${why}`,
+          at: { path: "pack" },
+          hint: "`pack: FOLDER` with one that all machines share; or `pack_format: raw`",
+        })),
+      );
+    return left.map(
+      ({ rank, why }) => `rank ${rank} reads the images themselves, not the packed cache: ${why}`,
+    );
+  }
+
+  /** A fault of another rank's that names images, with the places of the tables that list them. */
+  located(error: unknown): unknown {
+    return [...this.#tables.keys()].reduce((told, table) => listedBy(told, table), error);
   }
 
   /** An epoch follows, from step `step` on (counted from 0). */
@@ -147,6 +185,27 @@ export class RankLeader implements DeviceGroup {
     if (this.#isInStep) this.#hub.abandon();
     else await this.#ask({ kind: "close" }).catch(() => undefined);
   }
+}
+
+/** An error with, for each fault of an image of the table, where it is listed, if it does not say so yet. */
+function listedBy(error: unknown, { paths, locate }: ImageRows): unknown {
+  if (!(error instanceof MttcError) || error.faults.every(({ at }) => at?.file === undefined)) return error;
+  const rows = new Map<string, number>();
+  const files = new Set(error.faults.map(({ at }) => at?.file));
+  let row = 0;
+  for (const path of paths) {
+    if (files.has(path) && !rows.has(path)) rows.set(path, row);
+    row += 1;
+  }
+  if (rows.size === 0) return error;
+  const faults = error.faults.map((fault) => {
+    const found = rows.get(fault.at?.file ?? "");
+    const { hint } = found === undefined ? {} : listedIn(locate(found));
+    if (hint === undefined || fault.hint?.startsWith(LISTED)) return fault;
+    return { ...fault, hint: [hint, fault.hint].filter((text) => text !== undefined).join("; ") };
+  });
+  const isChanged = faults.some((fault, i) => fault !== error.faults[i]);
+  return isChanged ? new MttcError(faults, { cause: error }) : error;
 }
 
 /** SHA-256 of the tensors of a state, in its order. */

@@ -6,6 +6,7 @@ import type { LabelledRows } from "../labels/classes.ts";
 import type { PackHandle } from "../packs/packedImages.ts";
 import { openPaths, type SharedPaths, sharePaths } from "../tables/stringTable.ts";
 import type { DeviceMessage } from "./deviceRanks.ts";
+import type { Kernels } from "./rankKernels.ts";
 
 /** A table of images as it travels, with labels where steps take them. */
 export interface SentRows {
@@ -29,11 +30,13 @@ export type RankMessage =
   | {
       readonly kind: "open";
       readonly manifest: Manifest;
+      readonly kernels: Kernels;
       readonly allowSpinning: boolean;
       readonly tf32: boolean;
     }
   | { readonly kind: "tables"; readonly tables: Readonly<Partial<Record<TableName, SentRows>>> }
-  | { readonly kind: "pack"; readonly handle: PackHandle }
+  /** Images may be read from a pack, whose contents have this digest (packDigest). Wants a reply. */
+  | { readonly kind: "pack"; readonly handle: PackHandle; readonly digest: string }
   /** Steps of an epoch follow, from `step` on. */
   | { readonly kind: "epoch"; readonly epoch: number; readonly step: number }
   /** Batches of a table are evaluated, of which `turn` asks for the next of each rank. */
@@ -47,6 +50,9 @@ export type RankMessage =
   | { readonly kind: "close" }
   /** Nothing follows: MPI is left, by all at once. Wants a reply. */
   | { readonly kind: "leave" };
+
+/** Why a follower does not read a pack; null: it does. */
+export type PackRefusal = string | null;
 
 /** Outputs of a batch by task, float32 [batch, width]. */
 export type BatchOutputs = ReadonlyMap<string, Float32Array>;

@@ -4,6 +4,7 @@
 import { EpochBatches } from "./epochBatches.ts";
 import type { EpochRun } from "./epochLoop.ts";
 import type { StepScalars } from "./microBatch.ts";
+import { usageError } from "./trainerCalls.ts";
 
 export interface RateTestOptions {
   readonly low: number;
@@ -52,6 +53,7 @@ const AROUND = 5;
  * many epochs as that takes; ends early where the loss breaks. The session's state is of no use afterwards.
  */
 export async function testRates(sources: EpochRun, options: RateTestOptions): Promise<RateTest> {
+  if (sources.leader) throw usageError("a test of rates is for one process, found ranks");
   const { low, high, steps, signal, onStep } = options;
   const points: { readonly rate: number; readonly loss: number }[] = [];
   let mean = 0;

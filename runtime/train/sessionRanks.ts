@@ -8,6 +8,7 @@ import type { Spec } from "../../compiler/spec/schema.ts";
 import { OrtHost } from "../ort/ortHost.ts";
 import { type Provider, providerTraits, roundingProvider } from "../ort/provider.ts";
 import { ortOptions, type RuntimeOptions } from "../ort/runtimeOptions.ts";
+import { readKernels } from "./rankKernels.ts";
 import { RankLeader } from "./rankLeader.ts";
 import type { RankGroup } from "./ranks.ts";
 import type { DeviceOptions } from "./trainingDevice.ts";
@@ -85,7 +86,8 @@ export async function openFollowers(
 ): Promise<{ readonly leader: RankLeader; readonly options: DeviceOptions }> {
   const allowSpinning = allowsSpinning(spec);
   const tf32 = spec.precision !== "fp32";
-  const leader = await RankLeader.open(ranks.hub, ranks.size, { ...bundle, allowSpinning, tf32 });
+  const kernels = await readKernels(ranks.host);
+  const leader = await RankLeader.open(ranks.hub, ranks.size, { ...bundle, kernels, allowSpinning, tf32 });
   closers.push(() => leader.close());
   const provider = roundingProvider(ranks.host.provider, tf32);
   return { leader, options: { session: { allowSpinning, provider }, group: leader } };

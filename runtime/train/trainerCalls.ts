@@ -36,6 +36,15 @@ export function refuseNoOptions(options: unknown): void {
   );
 }
 
+/** What trains several runs, or none that is kept, is for one process. */
+export function refuseRanks(runtime: object | undefined, call: string): void {
+  if (runtime === undefined || !("ranks" in runtime) || runtime.ranks === undefined) return;
+  throw usageError(
+    `${call} is for one process, found ranks`,
+    "several processes train one run together: new MultiTaskTrainer(options, { ranks })",
+  );
+}
+
 /** Epochs are a whole number from 1 on; options have the keys of FitOptions. */
 export function refuseFit(epochs: unknown, options: unknown): void {
   if (typeof options !== "object" || options === null)

@@ -309,7 +309,7 @@ export class TrainingSession implements AsyncDisposable {
   async #prepareAll(leader: RankLeader, options: PrepareOptions): Promise<void> {
     const pack = await this.#packImages(options);
     const isTold = leader.useTables(this.labels);
-    if (pack) leader.usePack(pack);
+    if (pack) for (const line of await leader.usePack(pack)) options.log(line);
     if (isTold && this.manifest.features)
       options.log(
         "the frozen part of the network runs in every epoch: features are kept by one process alone",
