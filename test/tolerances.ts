@@ -295,6 +295,9 @@ export const RANKS_ALIGNED = 3e-6;
 /**
  * The same with batch norms: a bias behind one that begins at 0 has gradients of both signs that nearly
  * cancel, so that rounding is more of what is left. Measured: 4.4e-6 of one of 6 numbers, 8e-7 of all others.
+ * It is rounding: the same 52 steps in the float64 interpreter, of three seeds, are 3.8e-6, 2.2e-6 and 2.7e-6
+ * from one process at most and 2.9e-6, 2.2e-6 and 2.8e-6 from two ranks (root of the mean square over the
+ * tensors 7.4e-7 and 7.2e-7); of 186 tensors 112 are as near or nearer with two ranks.
  */
 export const RANKS_NORMED = 1e-5;
 

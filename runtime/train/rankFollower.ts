@@ -96,8 +96,6 @@ export class RankFollower implements AsyncDisposable {
         return await this.#usePack(message);
       case "state":
         return await this.#opened().device.shareState();
-      case "means":
-        return await this.#opened().device.settleStatistics();
       case "epoch":
         return await this.#beginEpoch(message.epoch, message.step);
       case "step":

@@ -209,16 +209,9 @@ export class TrainingDevice implements AsyncDisposable {
     await this.#ranks?.shareState();
   }
 
-  /** Makes running statistics that ranks keep each for itself the means over all. */
-  async settleStatistics(): Promise<void> {
-    await this.#ranks?.settle();
-  }
-
   /** Copies of the state tensors as they are now, by name; `wanted` limits them. */
   async readState(wanted?: (entry: StateEntry) => boolean): Promise<Map<string, HostTensor>> {
     const entries = this.manifest.state.filter((entry) => wanted?.(entry) ?? true);
-    if (entries.some(({ group }) => group === "statistic" || group === "average"))
-      await this.settleStatistics();
     const current = (name: string): string => this.#alternation.current(name);
     const read = await this.#host.read(entries.map(({ name }) => current(name)));
     return new Map(entries.map(({ name }) => [name, need(read.get(current(name)), name)]));
@@ -226,7 +219,7 @@ export class TrainingDevice implements AsyncDisposable {
 
   /** The state of the last finished step, if this process alone has it whole; asks no other rank. */
   async readLastStep(): Promise<Map<string, HostTensor> | undefined> {
-    return this.#alternation.isWhole && !this.#ranks?.hasOwnStatistics ? await this.readState() : undefined;
+    return this.#alternation.isWhole ? await this.readState() : undefined;
   }
 
   /**
@@ -270,7 +263,6 @@ export class TrainingDevice implements AsyncDisposable {
     input: BatchInput,
     wanted: WantedOutput = "scored",
   ): Promise<{ outputs: Map<string, Float32Array>; inputBuffer: ArrayBuffer | undefined }> {
-    await this.settleStatistics();
     const graph = "features" in input ? onFeatures("evaluate") : "evaluate";
     const { binding } = await this.#bind(graph, false);
     const entry = this.#graph(graph);

@@ -65,4 +65,19 @@ describe.skipIf(!mpi)(`two processes${here}`, () => {
     const untimed = (all: readonly string[]) => all.map((line) => line.replace(/\d+\.\d+ s/g, "s"));
     expect(untimed(outcome.lines)).toEqual(untimed(lines));
   });
+
+  test("with norms of their own rows end with the weights that as many micro-batches give one", async () => {
+    const own = { ...base, batchnorm: true, sync_batchnorm: false };
+    const [alone, together] = [join(folder, "micro-batches"), join(folder, "own norms")];
+    await using trainer = new MultiTaskTrainer({ ...own, accumulate: 2, logdir: alone });
+    await trainer.fit(1);
+    const outcome = trainRanks({ options: { ...own, logdir: together }, epochs: 1 });
+    expect(outcome.fault).toBeUndefined();
+    const { state } = await trainer.manifest();
+    const weights = new Set(state.flatMap(({ name, group }) => (group === "statistic" ? [] : [name])));
+    expect(weights.size).toBeLessThan(state.length);
+    const weightsIn = async (logdir: string) =>
+      new Map([...(await stateIn(logdir))].filter(([name]) => weights.has(name)));
+    expect(largestDistance(await weightsIn(together), await weightsIn(alone))).toBeLessThan(RANKS_NORMED);
+  });
 });
