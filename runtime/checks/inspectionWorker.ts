@@ -1,7 +1,7 @@
 // The process in which foreign images are decoded for `mttc data check` and for packing: one file at a time, so that whoever
 // watches it knows which file made it grow, hang or crash. In: requests over IPC; out: an Inspection each.
 import { InternalError } from "../../compiler/diagnostics.ts";
-import { restrictImageLibrary } from "../images/images.ts";
+import { restrictImageLibrary } from "../images/imageLibrary.ts";
 import { inspectImage } from "./inspection.ts";
 import type { InspectionRequest } from "./inspectionPool.ts";
 

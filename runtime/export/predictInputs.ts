@@ -3,13 +3,8 @@
 import { availableParallelism } from "node:os";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { readImageFile } from "../images/imageFile.ts";
-import {
-  decodeImage,
-  decodeWhole,
-  type ImageFormat,
-  restrictImageLibrary,
-  type WholeImage,
-} from "../images/images.ts";
+import { restrictImageLibrary } from "../images/imageLibrary.ts";
+import { decodeImage, decodeWhole, type ImageFormat, type WholeImage } from "../images/images.ts";
 
 /**
  * An image to predict: the path of a file, a file under another name in results, or the bytes of a JPEG, PNG,

@@ -17,6 +17,7 @@ import {
   maxPixels,
 } from "./imageFormat.ts";
 import { headerSize } from "./imageLayout.ts";
+import { restrictImageLibrary } from "./imageLibrary.ts";
 import { isTiff } from "./tiff/tiffDirectory.ts";
 import { decodeTiff, tiffSize } from "./tiff/tiffImage.ts";
 
@@ -37,18 +38,6 @@ function inputOptions(format: ImageFormat): SharpOptions {
     pages: 1,
     unlimited: false,
   };
-}
-const LOADERS = ["Jpeg", "Png", "Webp", "Nsgif", "Heif"].map((name) => `VipsForeignLoad${name}Buffer`);
-
-/**
- * Restricts the image library, process-wide: of all its readers only JPEG, PNG, WebP, GIF and AVIF from
- * memory stay, each job runs on one thread, and nothing is cached. SVG, TIFF and every path are refused.
- */
-export function restrictImageLibrary(): void {
-  sharp.block({ operation: ["VipsForeignLoad"] });
-  sharp.unblock({ operation: LOADERS });
-  sharp.concurrency(1);
-  sharp.cache(false);
 }
 
 /**
