@@ -95,7 +95,7 @@ export interface MovedLosses extends LossInputs {
   readonly step: Value;
 }
 
-/** What a linear method is by gradients of tasks: each of a present task once, whatever its loss was given. */
+/** What a linear method is by gradients of tasks: a present one once, whatever its loss was given. */
 export function measuredSum(facts: MethodFacts): Combiner {
   const { name, doc, source, settings } = facts;
   return { name, doc, source, settings, weights: (_b, { present }) => present };

@@ -116,7 +116,7 @@ export async function trainEpoch(sources: EpochRun, options: EpochOptions): Prom
   return reached();
 }
 
-/** What a graph tells: where losses have factors the gradients' own weights are 1, and the factors are told. */
+/** What a graph tells: of losses with factors it is the factors: the gradients have 1 each. */
 function besideFactors(
   { weightFactors }: Pick<StepScalars, "weightFactors">,
   told: GradientMeasures = {},
