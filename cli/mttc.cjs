@@ -3,7 +3,8 @@
 // module is too late to set (image decoding uses that pool).
 "use strict";
 const os = require("node:os");
-process.env.UV_THREADPOOL_SIZE ??= String(os.availableParallelism() + 2);
+const pool = require("./poolSize.cjs").poolSize(process.env, os.availableParallelism(), os.cpus().length);
+if (pool !== undefined) process.env.UV_THREADPOOL_SIZE = pool;
 limitArenas();
 const { build } = require("./build.cjs");
 if (!build()) process.exitCode = 1;

@@ -40,6 +40,34 @@ export function openCudaDriver(): { readonly handle: object; readonly functions:
   return openSymbols(CUDA_DRIVER, DRIVER_FUNCTIONS);
 }
 
+const IDENTITY_FUNCTIONS = {
+  cuInit: ["int", "int"],
+  cuDeviceGetCount: ["int", "outInt"],
+  cuDeviceGet: ["int", "outInt", "int"],
+  cuDeviceGetUuid_v2: ["int", "bytes", "int"],
+} as const satisfies Record<string, SymbolRow>;
+const UUID_BYTES = 16;
+
+/**
+ * UUIDs of the devices that this process sees, by their numbers, of a slice of one (MIG) its own; none where
+ * there is no driver, or it does not answer: opening a device says why.
+ */
+export function visibleDevices(open = () => openSymbols(CUDA_DRIVER, IDENTITY_FUNCTIONS)): readonly string[] {
+  try {
+    const { functions } = open();
+    check("starting it", functions.cuInit(0));
+    const count = number("the number of devices", functions.cuDeviceGetCount);
+    return Array.from({ length: count }, (_, ordinal) => {
+      const uuid = new Uint8Array(UUID_BYTES);
+      const device = number(`device ${ordinal}`, (out) => functions.cuDeviceGet(out, ordinal));
+      check(`the UUID of device ${ordinal}`, functions.cuDeviceGetUuid_v2(uuid, device));
+      return Buffer.from(uuid).toString("hex");
+    });
+  } catch {
+    return [];
+  }
+}
+
 /** Asks the driver. E_CUDA_DEVICE where there is none, or it answers with an error (no device, say). */
 export function readCudaDriver(open = openCudaDriver): CudaDriver {
   let opened: ReturnType<typeof openCudaDriver>;

@@ -5,6 +5,7 @@ import { ONNX_DTYPES } from "../../compiler/codec/tensorBytes.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import type { CollectiveDevice } from "../ranks/rankEngine.ts";
 import { CudaCopies } from "./cudaCopies.ts";
+import { visibleDevices } from "./cudaDriver.ts";
 import { CUDA_RUNTIME, missingProviderFiles, requireCudaLibraries } from "./cudaLibraries.ts";
 import { type DeviceCopies, type DeviceMemory, OrtCopies } from "./deviceMemory.ts";
 import type { Pointer } from "./ffi.ts";
@@ -96,7 +97,9 @@ export class OrtDevice implements DeviceMemory {
   get collectives(): CollectiveDevice | null {
     const { memory, library } = providerTraits(this.provider);
     const { collectives: runtime } = CODE[library];
-    return runtime === null || memory === null ? null : { device: memory.device, runtime };
+    if (runtime === null || memory === null) return null;
+    const { device } = memory;
+    return { device, uuid: visibleDevices()[device] ?? "", runtime };
   }
 
   [Symbol.dispose](): void {

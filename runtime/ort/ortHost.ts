@@ -2,7 +2,7 @@
 // the event loop and the loader go on while a graph runs. Calls are carried out in the order in which they
 // are made.
 import { MttcError } from "../../compiler/diagnostics.ts";
-import type { JoinOptions, RankPlace } from "../ranks/rankEngine.ts";
+import type { JoinedPlace, JoinOptions } from "../ranks/rankEngine.ts";
 import { builtFile } from "../threads/builtFile.ts";
 import { transferableBuffers } from "../threads/callProtocol.ts";
 import { WorkerCalls } from "../threads/workerCalls.ts";
@@ -22,7 +22,7 @@ import type { Placement } from "./placement.ts";
 import type { Provider } from "./provider.ts";
 import type { ModelSource, SessionOptions } from "./session.ts";
 
-export type { EngineRequest, JoinOptions, RankPlace } from "../ranks/rankEngine.ts";
+export type { EngineRequest, JoinedPlace, JoinOptions, RankPlace } from "../ranks/rankEngine.ts";
 export type { HostTensor } from "./hostTensor.ts";
 export type * from "./ortProtocol.ts";
 export type { Placement } from "./placement.ts";
@@ -149,11 +149,12 @@ export class OrtHost {
 
   /**
    * Joins the processes that were started together, once in a process; resolves when all of them have come.
+   * Where no number of threads was asked for, graphs that are opened from then on have this rank's cores.
    * E_MPI_LIBRARY where there is no usable library, E_RANKS where it and the launcher do not belong
    * together, E_MPI. E_RANK_LOST where the others have not come in `timeoutMs`: the thread is then inside MPI
    * for ever and given up, so that only a hard end ends the process.
    */
-  async joinRanks(options: JoinOptions): Promise<RankPlace> {
+  async joinRanks(options: JoinOptions): Promise<JoinedPlace> {
     const { timeoutMs = JOIN_MS } = options;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_resolve, reject) => {

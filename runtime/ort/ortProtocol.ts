@@ -1,7 +1,7 @@
 // What the main thread and the ONNX Runtime thread say to each other: the calls of OrtService, carried out in
 // the order in which they are made.
 import type { DType } from "../../compiler/ir/types.ts";
-import type { JoinOptions, RankPlace } from "../ranks/rankEngine.ts";
+import type { JoinedPlace, JoinOptions } from "../ranks/rankEngine.ts";
 import type { MemoryPlace } from "./deviceMemory.ts";
 import type { HostTensor } from "./hostTensor.ts";
 import type { Placement } from "./placement.ts";
@@ -102,7 +102,7 @@ export interface OrtService {
     feeds: Readonly<Record<string, HostTensor>>,
     wanted?: readonly string[],
   ): Map<string, HostTensor>;
-  joinRanks(options: JoinOptions): RankPlace;
+  joinRanks(options: JoinOptions): JoinedPlace;
   allReduce(ids: readonly string[]): void;
   broadcastTensors(ids: readonly string[]): void;
   broadcastBytes(bytes: Uint8Array): Uint8Array;

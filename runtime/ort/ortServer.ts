@@ -3,7 +3,7 @@
 // library.
 import { type ErrorCode, InternalError, MttcError, suggestName } from "../../compiler/diagnostics.ts";
 import { joinRanks } from "../ranks/joinRanks.ts";
-import type { JoinOptions, RankEngine, RankPlace } from "../ranks/rankEngine.ts";
+import type { JoinedPlace, JoinOptions, RankEngine } from "../ranks/rankEngine.ts";
 import { transferableBuffers } from "../threads/callProtocol.ts";
 import { checkBinding } from "./bindingRules.ts";
 import { OrtDevice } from "./device.ts";
@@ -185,15 +185,17 @@ export class OrtServer implements OrtService {
     }
   }
 
-  joinRanks(options: JoinOptions): RankPlace {
+  joinRanks(options: JoinOptions): JoinedPlace {
     if (this.#ranks !== null) throw new InternalError("the ranks are joined already");
     const library = this.#opened();
-    const engine = joinRanks(options, this.#device?.collectives);
+    const { engine, cores } = joinRanks(options, this.#device?.collectives);
     const { size } = engine.place;
     const allGather: RankExchange["allGather"] = (from, to, count) => engine.allGather(from, to, count);
     this.#ranks = engine;
     this.#operators = new RankOperators(library, { size, allGather });
-    return engine.place;
+    const { intraOpThreads = cores } = this.#defaults;
+    this.#defaults = { ...this.#defaults, intraOpThreads };
+    return { ...engine.place, cores };
   }
 
   allReduce(ids: readonly string[]): void {

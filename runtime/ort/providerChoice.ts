@@ -33,7 +33,7 @@ export interface Chosen<T> {
   readonly note: string | undefined;
 }
 
-/** Opens the provider that is asked for; for `auto` the first of CUDA's device 0 and the CPU that opens. */
+/** Opens the provider that is asked for; for `auto` the first of its CUDA device and the CPU that opens. */
 export function openProvider<T>(
   request: ProviderRequest,
   core: string,
@@ -42,7 +42,7 @@ export function openProvider<T>(
   if (request.kind !== "auto") return { opened: open(request), provider: request, note: undefined };
   const cpu: Provider = { kind: "cpu" };
   if (missingProviderFiles(core).length > 0) return { opened: open(cpu), provider: cpu, note: undefined };
-  const cuda: Provider = { kind: "cuda", device: 0, tf32: request.tf32 };
+  const cuda: Provider = { kind: "cuda", device: request.device ?? 0, tf32: request.tf32 };
   try {
     return { opened: open(cuda), provider: cuda, note: undefined };
   } catch (error) {

@@ -2,8 +2,10 @@
 // loads no native part.
 import type { Provider } from "./provider.ts";
 
-/** A provider, or the best that this machine has. */
-export type ProviderRequest = Provider | { readonly kind: "auto"; readonly tf32: boolean };
+/** A provider, or the best that this machine has: of its CUDA devices the first, or `device`. */
+export type ProviderRequest =
+  | Provider
+  | { readonly kind: "auto"; readonly tf32: boolean; readonly device?: number };
 
 /** A request as it is written: "cpu", "cuda", "cuda:1" or "auto"; "webgpu" for tests. */
 export type ProviderName = "cpu" | "cuda" | `cuda:${number}` | "auto" | "webgpu";

@@ -16,23 +16,36 @@ import {
   type RankEngine,
 } from "./rankEngine.ts";
 import { rankEnvironment } from "./rankEnvironment.ts";
+import { coresOfRank, exchangeFacts, ownFacts, refuseSharedDevices } from "./rankFacts.ts";
 import { RankWait } from "./rankWait.ts";
+
+/** What came of joining. */
+export interface JoinedRanks {
+  readonly engine: RankEngine;
+  /** This rank's share of its machine's cores. */
+  readonly cores: number;
+}
 
 /**
  * Joins the processes that were started together: returns when all of them have come. `device` is what this
  * process computes on, null for the CPU; the engine is the one that rank 0 asks for. E_MPI_LIBRARY, E_RANKS,
- * E_MPI; where NCCL is asked for by name and cannot be, E_CUDA_DEVICE, E_CUDA_LIBRARY or E_NCCL, on all.
+ * E_MPI; where NCCL is asked for by name and cannot be, E_CUDA_DEVICE, E_CUDA_LIBRARY or E_NCCL, on all;
+ * E_RANKS where two ranks have the same device.
  */
 export function joinRanks(
   { engine, library, abort }: JoinOptions,
   device: CollectiveDevice | null = null,
   environment = process.env,
-): RankEngine {
+): JoinedRanks {
   const wait = new RankWait(abort);
   const mpi = joinMpi(library, wait, environment);
   try {
+    const facts = exchangeFacts(mpi, ownFacts(device, rankEnvironment(environment)?.cores));
+    const cores = coresOfRank(facts, mpi.place.rank);
     const agreed = ofRank0(mpi, engine);
-    return agreed === "mpi" ? mpi : joinNccl(mpi, wait, { engine: agreed, device, environment });
+    leavingOnFault(mpi, () => refuseSharedDevices(facts));
+    if (agreed === "mpi") return { engine: mpi, cores };
+    return { engine: joinNccl(mpi, wait, { engine: agreed, device, environment }), cores };
   } catch (error) {
     mpi[Symbol.dispose]();
     throw error;
@@ -58,13 +71,22 @@ function joinMpi(library: string | undefined, wait: RankWait, environment: NodeJ
   refuseForeignLauncher(mpi, launch, environment);
   const engine = MpiEngine.join(mpi, wait);
   try {
-    refuseOtherWorld(mpi, engine.place.size, launch);
+    leavingOnFault(engine, () => refuseOtherWorld(mpi, engine.place.size, launch));
   } catch (error) {
-    engine.leave();
     engine[Symbol.dispose]();
     throw error;
   }
   return engine;
+}
+
+/** What all ranks refuse alike: they take leave of each other then. */
+function leavingOnFault(mpi: MpiEngine, check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    mpi.leave();
+    throw error;
+  }
 }
 
 /** All ranks use NCCL, or none: what one of them lacks is known to all before any of them begins. */

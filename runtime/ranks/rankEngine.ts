@@ -25,6 +25,8 @@ export interface JoinOptions {
 export interface CollectiveDevice {
   /** Its ordinal. */
   readonly device: number;
+  /** Which of all devices everywhere it is; empty where its driver does not say. */
+  readonly uuid: string;
   /** CUDA's runtime library, as it is loaded already. */
   readonly runtime: string;
 }
@@ -42,6 +44,12 @@ export interface RankPlace {
   readonly library: string;
   /** What MPI's library calls itself: "MPICH 5.0.2". */
   readonly version: string;
+}
+
+/** A place, and what of its machine is this process's. */
+export interface JoinedPlace extends RankPlace {
+  /** Its share of the machine's cores, at least one. */
+  readonly cores: number;
 }
 
 /** Memory that takes part in a call. */

@@ -17,6 +17,8 @@ export interface RankEnvironment extends Place {
   readonly launcher: Launcher;
   /** Its place among those on this host, where the launcher says that. */
   readonly local?: Place;
+  /** Cores that the launcher gives each process, where it says that. */
+  readonly cores?: number;
 }
 
 /** Names of variables by what they say, of equal meaning in the order in which they are looked for. */
@@ -79,7 +81,7 @@ function innerPlace(launcher: keyof typeof INNER, environment: Environment): Ran
   if (!isSet(environment, [...names.rank, ...names.size])) return undefined;
   const place = placeOf(environment, names.rank, names.size);
   const local = localPlace(environment, names, place) ?? slurmLocal(environment, place);
-  return { launcher, ...place, ...(local === undefined ? {} : { local }) };
+  return { launcher, ...place, ...(local === undefined ? {} : { local }), ...slurmCores(environment, place) };
 }
 
 /** That of a step of `srun`; a step has variables of its own. */
@@ -88,18 +90,30 @@ function slurmPlace(environment: Environment): RankEnvironment | undefined {
   if (step === undefined || task === undefined) return undefined;
   const place = placeOf(environment, ["SLURM_PROCID"], ["SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"]);
   const local = slurmLocal(environment, place);
-  return { launcher: "slurm", ...place, ...(local === undefined ? {} : { local }) };
+  const cores = slurmCores(environment, place);
+  return { launcher: "slurm", ...place, ...(local === undefined ? {} : { local }), ...cores };
 }
 
 /** Among the tasks on this node, whose numbers SLURM_GTIDS lists ("4,5,6,7"), if this is one of them. */
 function slurmLocal(environment: Environment, { rank, size }: Place): Place | undefined {
-  const { SLURM_STEP_ID: step, SLURM_PROCID: task, SLURM_GTIDS: tasks } = environment;
-  // Inside a step, the tasks may be another launcher's proxies and not its processes.
-  const isTask = task === String(rank) && environment.SLURM_STEP_NUM_TASKS === String(size);
-  if (step === undefined || tasks === undefined || !isTask) return undefined;
+  const { SLURM_PROCID: task, SLURM_GTIDS: tasks } = environment;
+  if (task === undefined || tasks === undefined || !isSlurmTask(environment, { rank, size }))
+    return undefined;
   const numbers = tasks.split(",");
   const place = numbers.indexOf(task);
   return place === -1 ? undefined : { rank: place, size: numbers.length };
+}
+
+/** What `--cpus-per-task` gave each task. */
+function slurmCores(environment: Environment, place: Place): { readonly cores?: number } {
+  const cores = Number(environment.SLURM_CPUS_PER_TASK);
+  return cores >= 1 && isSlurmTask(environment, place) ? { cores: Math.floor(cores) } : {};
+}
+
+/** Inside a step, the tasks may be another launcher's proxies and not its processes. */
+function isSlurmTask(environment: Environment, { rank, size }: Place): boolean {
+  const { SLURM_STEP_ID: step, SLURM_PROCID: task, SLURM_STEP_NUM_TASKS: tasks } = environment;
+  return step !== undefined && task === String(rank) && tasks === String(size);
 }
 
 /** A rank of PMIx alone, as of `prterun`: nothing says of how many. */

@@ -3,12 +3,13 @@
 //   const ranks = await Ranks.join();
 //   if (ranks.rank > 0) await ranks.follow();
 //   else { await using leading = ranks; await new MultiTaskTrainer(options, { ranks }).fit(10); }
-import { availableParallelism } from "node:os";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
+import { visibleDevices } from "../ort/cudaDriver.ts";
 import { OrtHost } from "../ort/ortHost.ts";
+import { deviceOfRank } from "../ort/rankDevice.ts";
 import { ortOptions, type RuntimeOptions } from "../ort/runtimeOptions.ts";
 import type { ChannelOptions, RankEnd } from "../ranks/channelProtocol.ts";
-import type { EngineRequest, RankPlace } from "../ranks/rankEngine.ts";
+import type { EngineRequest, JoinedPlace, RankPlace } from "../ranks/rankEngine.ts";
 import { type RankEnvironment, rankEnvironment } from "../ranks/rankEnvironment.ts";
 import { RankHub } from "../ranks/rankHub.ts";
 import { RankLink } from "../ranks/rankLink.ts";
@@ -43,18 +44,21 @@ export interface RankGroup extends Pick<RankPlace, "rank" | "size"> {
 }
 
 export class Ranks implements RankGroup, AsyncDisposable {
-  readonly place: RankPlace;
+  readonly place: JoinedPlace;
   readonly host: OrtHost;
   /** Threads of ONNX Runtime: this rank's share of the machine's. */
   readonly threads: number;
   readonly #side: RankHub | RankLink;
+  /** Why this rank's device could not be opened. */
+  readonly #refusal: unknown;
   #closing: Promise<void> | undefined;
 
-  private constructor(place: RankPlace, host: OrtHost, threads: number, side: RankHub | RankLink) {
+  private constructor(place: JoinedPlace, host: OrtHost, side: RankHub | RankLink, parts: Parts) {
     this.place = place;
     this.host = host;
-    this.threads = threads;
+    this.threads = parts.threads ?? place.cores;
     this.#side = side;
+    this.#refusal = parts.refusal;
   }
 
   /**
@@ -65,40 +69,42 @@ export class Ranks implements RankGroup, AsyncDisposable {
     const launched = rankEnvironment(environment);
     if (!launched) throw notLaunched();
     const { strategy: engine = "auto", library, channel } = options;
-    const threads = options.threads ?? threadsOf(launched);
-    const host = await OrtHost.start({
-      ...ortOptions(deviceOf(options, launched), false),
-      intraOpThreads: threads,
-    });
+    const { host, refusal } = await startHost(options, launched);
+    const parts = { engine, library, channel, threads: options.threads, refusal };
     try {
-      if (launched.rank === 0) return await Ranks.#lead(host, { engine, library, channel, threads });
-      return await Ranks.#enter(host, { engine, library, channel, threads });
+      if (launched.rank > 0) return await Ranks.#enter(host, parts);
+      const ranks = await Ranks.#lead(host, parts);
+      if (refusal === undefined) return ranks;
+      await ranks.close({ kind: "failed", error: refusal });
+      throw refusal;
     } catch (error) {
       await host.close();
-      throw error;
+      throw refusal ?? error;
     }
   }
 
-  static async #lead(host: OrtHost, { engine, library, channel, threads }: Parts): Promise<Ranks> {
+  static async #lead(host: OrtHost, parts: Parts): Promise<Ranks> {
+    const { engine, library, channel } = parts;
     const hub = await RankHub.open(channel);
     try {
       const place = await host.joinRanks({ engine, library, abort: hub.abort });
       await host.broadcastBytes(new TextEncoder().encode(hub.address));
       await hub.accepted(place.size);
-      return new Ranks(place, host, threads, hub);
+      return new Ranks(place, host, hub, parts);
     } catch (error) {
       await hub.close({ kind: "failed", error });
       throw error;
     }
   }
 
-  static async #enter(host: OrtHost, { engine, library, channel, threads }: Parts): Promise<Ranks> {
+  static async #enter(host: OrtHost, parts: Parts): Promise<Ranks> {
+    const { engine, library, channel } = parts;
     const link = new RankLink(channel);
     try {
       const place = await host.joinRanks({ engine, library, abort: link.abort });
       const address = new TextDecoder().decode(await host.broadcastBytes(new Uint8Array()));
       await link.connect(address, { rank: place.rank, size: place.size });
-      return new Ranks(place, host, threads, link);
+      return new Ranks(place, host, link, parts);
     } catch (error) {
       await link.close();
       throw error;
@@ -133,7 +139,10 @@ export class Ranks implements RankGroup, AsyncDisposable {
     const { host, parallel, rank, size } = this;
     const follower = new RankFollower({ host, parallel, share: { rank, size } });
     try {
-      return await link.serve((message) => follower.handle(message as RankMessage));
+      return await link.serve((message) => {
+        if (this.#refusal !== undefined) throw this.#refusal;
+        return follower.handle(message as RankMessage);
+      });
     } finally {
       await follower[Symbol.asyncDispose]().catch(() => undefined);
       await host.close();
@@ -180,21 +189,31 @@ export class Ranks implements RankGroup, AsyncDisposable {
   }
 }
 
-/** What rank 0 joins with. */
-type Parts = Pick<JoinOptions, "library" | "channel"> & {
+/** What a rank joins with. */
+type Parts = Pick<JoinOptions, "library" | "channel" | "threads"> & {
   readonly engine: EngineRequest;
-  readonly threads: number;
+  /** Why its device could not be opened. */
+  readonly refusal: unknown;
 };
 
-/** A rank's share of the machine's threads: at least one. */
-function threadsOf({ local }: RankEnvironment): number {
-  return Math.max(1, Math.floor(availableParallelism() / (local?.size ?? 1)));
-}
-
-/** Of several devices each rank takes its own. */
-function deviceOf(options: JoinOptions, { local }: RankEnvironment): JoinOptions {
-  const { executionProvider: name } = options;
-  return name === "cuda" && local ? { ...options, executionProvider: `cuda:${local.rank}` } : options;
+/**
+ * ONNX Runtime on the device of this rank; on the CPU, of the package, where that cannot be opened: the
+ * others wait for this rank already, and are told why once they have met.
+ */
+async function startHost(
+  options: JoinOptions,
+  { local }: RankEnvironment,
+): Promise<{ readonly host: OrtHost; readonly refusal: unknown }> {
+  const { provider: asked = { kind: "cpu" }, ...rest } = ortOptions(options, false);
+  try {
+    const provider = deviceOfRank(asked, local?.rank ?? 0, () => visibleDevices().length);
+    return { host: await OrtHost.start({ ...rest, provider }), refusal: undefined };
+  } catch (refusal) {
+    const host = await OrtHost.start({ provider: { kind: "cpu" } }).catch(() => {
+      throw refusal;
+    });
+    return { host, refusal };
+  }
 }
 
 function notLaunched(): MttcError {

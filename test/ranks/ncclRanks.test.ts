@@ -79,6 +79,15 @@ describe.skipIf(mpi === undefined || !hasCompiler())("NCCL's stand-in (needs set
     for (const report of auto.reports) expect(report).toMatchObject({ engine: "mpi", reachesDevices: false });
   });
 
+  test("two ranks on one device are refused before NCCL is asked", async () => {
+    const { reports } = await run(["shared"]);
+    for (const report of reports)
+      expect(report).toMatchObject({
+        code: "E_RANKS",
+        error: expect.stringContaining("would share CUDA device 0: 2 ranks there have one device"),
+      });
+  });
+
   test("a library that is not there, and what NCCL reports, are typed errors", async () => {
     const missing = await run(["none"], { MTTC_NCCL_DIR: join(folder, "elsewhere") });
     for (const report of missing.reports)

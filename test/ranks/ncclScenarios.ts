@@ -82,10 +82,12 @@ function codeOf(call: () => unknown): string {
 async function main(): Promise<void> {
   const [name = "", engine = "nccl", runtime = "", without = ""] = process.argv.slice(2);
   const rank = Number(process.env.PMI_RANK);
-  const device = without === String(rank) ? null : { device: 0, runtime };
+  const shared = name === "shared";
+  const uuid = shared ? "one" : `device ${rank}`;
+  const device = without === String(rank) ? null : { device: shared ? 0 : rank, uuid, runtime };
   const abort = freshAbortFlag();
   try {
-    const joined = joinRanks({ engine: engine as EngineRequest, abort }, device);
+    const { engine: joined } = joinRanks({ engine: engine as EngineRequest, abort }, device);
     const { place, reachesDevices } = joined;
     if (name === "lost") report(rank, await lost(joined, abort));
     else report(rank, name === "place" ? { ...place, reachesDevices } : sums(joined));

@@ -96,6 +96,29 @@ export class MpiEngine implements RankEngine {
     return copy;
   }
 
+  /** Bytes of every rank, in the order of ranks, as many as each gives. */
+  gatherBytes(own: Uint8Array): readonly Uint8Array[] {
+    const { size } = this.place;
+    const lengths = this.#gatherFloats(Float32Array.of(own.length));
+    const longest = Math.ceil(Math.max(...lengths) / FLOAT_BYTES);
+    const padded = new Float32Array(Math.max(1, longest));
+    new Uint8Array(padded.buffer).set(own);
+    const all = new Uint8Array(this.#gatherFloats(padded).buffer);
+    const stride = all.length / size;
+    return [...lengths].map((length, rank) => all.slice(rank * stride, rank * stride + length));
+  }
+
+  #gatherFloats(own: Float32Array): Float32Array {
+    const from = new NativeMemory(own.byteLength);
+    const to = new NativeMemory(own.byteLength * this.place.size);
+    from.bytes.set(new Uint8Array(own.buffer));
+    this.allGather(from.address, to.address, own.length);
+    const all = new Float32Array(to.bytes.slice().buffer);
+    // After a fault MPI may still write there: it is then nobody else's.
+    for (const memory of [from, to]) memory[Symbol.dispose]();
+    return all;
+  }
+
   /** How many ranks say yes. */
   count(isYes: boolean): number {
     const words = new Float32Array([isYes ? 1 : 0]);

@@ -228,9 +228,19 @@ int cudaGetDriverEntryPointByVersion(const char *name, void **function, unsigned
   return SUCCESS;
 }
 
-int cudaGetDevice(int *device) { return give(device, 0); }
-int cudaGetDeviceCount(int *count) { return give(count, 1); }
-int cudaSetDevice(int device) { return device == 0 ? SUCCESS : NO_SUCH_DEVICE; }
+// MTTC_TEST_DEVICES says how many there are: one, where it is not set.
+static int device_count(void) {
+  const char *count = getenv("MTTC_TEST_DEVICES");
+  return count ? atoi(count) : 1;
+}
+static _Thread_local int current_device;
+int cudaGetDevice(int *device) { return give(device, current_device); }
+int cudaGetDeviceCount(int *count) { return give(count, device_count()); }
+int cudaSetDevice(int device) {
+  if (device < 0 || device >= device_count()) return NO_SUCH_DEVICE;
+  current_device = device;
+  return SUCCESS;
+}
 int cudaDriverGetVersion(int *version) { return give(version, 13000); }
 int cudaRuntimeGetVersion(int *version) { return give(version, 13000); }
 // 16 is the count of multiprocessors; 75 and 76 are the compute capability: 9.0.
