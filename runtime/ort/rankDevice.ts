@@ -1,6 +1,6 @@
 // Which device a rank computes on: of those that its process sees, the one at its place among the ranks of
 // its host. A launcher may show each process a device of its own, or all of them all; whether two ranks came
-// to the same one is seen once they have met (ranks/rankFacts.ts).
+// to the same one is seen once they have met (ranks/rankHosts.ts).
 import type { ProviderRequest } from "./providerName.ts";
 
 /**

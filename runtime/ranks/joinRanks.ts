@@ -16,7 +16,7 @@ import {
   type RankEngine,
 } from "./rankEngine.ts";
 import { rankEnvironment } from "./rankEnvironment.ts";
-import { coresOfRank, exchangeFacts, ownFacts, refuseSharedDevices } from "./rankFacts.ts";
+import { coresOfRank, exchangeFacts, ownFacts, refuseSharedDevices } from "./rankHosts.ts";
 import { RankWait } from "./rankWait.ts";
 
 /** What came of joining. */
