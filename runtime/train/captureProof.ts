@@ -48,7 +48,7 @@ export async function proveCaptureOf(
 
 async function firstSteps(sources: EpochSources): Promise<ProofStep[]> {
   const { accumulate, lr } = sources.experiment.spec;
-  await using batches = new EpochBatches(sources, 1, 0);
+  await using batches = new EpochBatches(sources, 1, 0, []);
   const steps: ProofStep[] = [];
   for (let step = 0; step < Math.min(DISTINCT_STEPS, batches.steps); step++) {
     const micros: MicroBatch[] = [];

@@ -71,13 +71,8 @@ export class EpochBatches implements AsyncDisposable {
   #following: number;
   #ahead: Preparation | undefined;
 
-  /** `history`: the finished epochs, where weights of tasks are made of their losses. */
-  constructor(
-    sources: EpochSources,
-    epoch: number,
-    startStep: number,
-    history: WeightSources["history"] = [],
-  ) {
+  /** `history`: the finished epochs; weights of tasks may be made of their losses. */
+  constructor(sources: EpochSources, epoch: number, startStep: number, history: WeightSources["history"]) {
     const { spec } = sources.experiment;
     const { train } = sources.labels;
     this.#weights = new TaskWeights(sources.manifest, { seed: spec.seed, epoch, history });

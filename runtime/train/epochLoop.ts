@@ -9,6 +9,7 @@ import { type LastCheckpoint, refuseLosses } from "./divergence.ts";
 import { EpochBatches, type EpochSources } from "./epochBatches.ts";
 import type { StepEvent } from "./events.ts";
 import type { StepScalars } from "./microBatch.ts";
+import type { StepResult } from "./stepResult.ts";
 import { type Taken, takeMicroBatch } from "./stepTaking.ts";
 import type { StepFigures } from "./stepWeights.ts";
 import type { WeightSources } from "./taskWeights.ts";
@@ -47,10 +48,12 @@ export interface EpochOptions {
   readonly plannedSteps: number;
   readonly signal?: AbortSignal | undefined;
   readonly onStep: (event: StepEvent) => void;
-  /** The finished epochs, where weights of tasks are made of their losses. */
-  readonly history?: WeightSources["history"];
-  /** Told where training stands after each step that others take part in: one of them may be lost. */
-  readonly onReached?: (state: EpochState) => void;
+  /** The finished epochs: weights of tasks may be made of their losses. */
+  readonly history: WeightSources["history"];
+  /**
+   * Told after each step that others take part in how to ask where training stands: one of them may be lost.
+   */
+  readonly onReached?: (now: () => EpochState) => void;
   /** Looks at the learned weights of tasks. */
   readonly weights?: WeightWatch;
   /** Further figures of a step. */
@@ -80,26 +83,32 @@ export async function trainEpoch(sources: EpochRun, options: EpochOptions): Prom
   let upcoming = await batches.next();
   // Only while the device has nothing to do: reading behind its back costs no time.
   let waitedMs = performance.now() - began;
-  const reached = (): EpochState => {
-    const state = { step, sums: Object.fromEntries(sums), gradients: gradients.sums };
-    return { ...state, ...timesAfter(start, performance.now() - began, waitedMs) };
-  };
+  let times = timesAfter(start, 0, 0);
+  const reached = (): EpochState => ({
+    ...{ step, sums: Object.fromEntries(sums), gradients: gradients.sums },
+    ...times,
+  });
   while (step < steps && !signal?.aborted) {
     const scalars = batches.scalars(step, options.plannedSteps);
+    // Summed up when the step is done: of one that is lost in its middle nothing may stay.
+    const parts: StepResult[] = [];
     for (let index = 0; index < spec.accumulate && upcoming; index++) {
       const taken: Taken = takeMicroBatch({ device, batches, batch: upcoming, index, scalars });
-      const { tasks, gradients: told } = await taken.result;
+      const told = await taken.result;
+      parts.push(told);
       const idleFrom = performance.now();
       upcoming = await taken.next;
       waitedMs += performance.now() - idleFrom;
-      addSums(sums, tasks);
-      gradients.add(besideFactors(scalars, told));
-      refuseLosses(tasks, { epoch, step: step + 1, last });
+      refuseLosses(told.tasks, { epoch, step: step + 1, last });
     }
-    gradients.add(besideFactors(scalars, await device.finishStep(scalars)));
+    const combined = await device.finishStep(scalars);
+    for (const { tasks } of parts) addSums(sums, tasks);
+    for (const told of [...parts.map((part) => part.gradients), combined])
+      gradients.add(besideFactors(scalars, told));
     gradients.add({ weights: scalars.weightFactors });
     step += 1;
-    if (sources.leader) options.onReached?.(reached());
+    times = timesAfter(start, performance.now() - began, waitedMs);
+    if (sources.leader) options.onReached?.(reached);
     await options.weights?.afterStep(device, { epoch, step, last });
     const seconds = (performance.now() - began) / 1000;
     const imagesPerSecond = ((step - start.step) * spec.batch_size) / seconds;

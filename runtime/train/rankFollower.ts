@@ -167,11 +167,11 @@ export class RankFollower implements AsyncDisposable {
     const { manifest, device, reader } = this.#opened();
     const { share } = this.#options;
     const train = need(this.#tables.get("train"), "training table");
-    // Counts, and the weights of classes in them, come with every step.
+    // Counts, the weights of classes in them, and the weights of tasks come with every step.
     const labels = { train, classWeights: new Map<string, Float32Array>() };
     const experiment = { spec: manifest.spec };
     const sources = { experiment, manifest, labels, reader, device, share, parallel: this.#parallel() };
-    const batches = new EpochBatches(sources, epoch, step);
+    const batches = new EpochBatches(sources, epoch, step, []);
     this.#epoch = { batches, upcoming: batches.next() };
     this.#epoch.upcoming.catch(() => undefined);
   }

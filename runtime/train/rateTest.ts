@@ -60,7 +60,7 @@ export async function testRates(sources: EpochRun, options: RateTestOptions): Pr
   let least = Number.POSITIVE_INFINITY;
   let broke = false;
   for (let epoch = 1; points.length < steps && !broke; epoch++) {
-    await using batches = new EpochBatches(sources, epoch, 0);
+    await using batches = new EpochBatches(sources, epoch, 0, []);
     for (let step = 0; step < batches.steps && points.length < steps && !broke; step++) {
       if (signal?.aborted) return { points: smoothed(points), broke, proposal: undefined };
       const rate = low * (high / low) ** (points.length / Math.max(1, steps - 1));

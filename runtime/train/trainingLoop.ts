@@ -183,10 +183,8 @@ export class TrainingLoop {
     if (session.leftOut !== undefined) this.#log(`epoch ${epoch}: ${session.leftOut}`);
     const { logdir, log_every: logEvery } = session.experiment.spec;
     const isLogged = logdir !== null;
-    let reached = this.#epochState;
-    const { step: begun } = reached;
-    const orLost = (error: unknown): Promise<never> =>
-      this.#endByLoss(session, error, reached.step > begun ? reached : undefined);
+    let reached: (() => EpochState) | undefined;
+    const orLost = (error: unknown): Promise<never> => this.#endByLoss(session, error, reached?.());
     const state = await trainEpoch(session, {
       epoch,
       start: this.#epochState,
@@ -198,8 +196,8 @@ export class TrainingLoop {
       figures: isLogged ? learnedWeights(session.manifest, logEvery) : undefined,
       logEvery,
       last,
-      onReached: (at) => {
-        reached = at;
+      onReached: (now) => {
+        reached = now;
       },
     }).catch(orLost);
     this.#epochState = state;

@@ -64,7 +64,7 @@ describe("the micro-batches of an epoch", () => {
   it.each([1, 2])(
     "have the labels of the rows whose images they hold, with accumulate %i",
     async (accumulate) => {
-      await using batches = new EpochBatches(sourcesFor({ accumulate }), 1, 0);
+      await using batches = new EpochBatches(sourcesFor({ accumulate }), 1, 0, []);
       const all = await allOf(batches);
       expect(all).toHaveLength(3 * accumulate);
       for (const batch of all) {
@@ -78,8 +78,8 @@ describe("the micro-batches of an epoch", () => {
 
   it("entered in the middle are those of the whole epoch", async () => {
     const sources = sourcesFor({ accumulate: 2 });
-    await using whole = new EpochBatches(sources, 2, 0);
-    await using rest = new EpochBatches(sources, 2, 1);
+    await using whole = new EpochBatches(sources, 2, 0, []);
+    await using rest = new EpochBatches(sources, 2, 1, []);
     expect(await allOf(rest)).toEqual((await allOf(whole)).slice(2));
   });
 });
@@ -100,9 +100,9 @@ describe("the parts of several processes", () => {
     "of %i make up each of %i micro-batches, images, labels, masks and augmentation",
     async (size, parts) => {
       const sources = sourcesFor({ ...augmented, accumulate: parts });
-      await using whole = new EpochBatches(sources, 2, 0);
+      await using whole = new EpochBatches(sources, 2, 0, []);
       const shares = Array.from({ length: size }, (_, rank) => ({ ...sources, share: { rank, size } }));
-      const ranks = shares.map((each) => new EpochBatches(each, 2, 0));
+      const ranks = shares.map((each) => new EpochBatches(each, 2, 0, []));
       const all = await allOf(whole);
       const found = await Promise.all(ranks.map(allOf));
       expect(all.length).toBe(whole.steps * parts);
@@ -127,23 +127,23 @@ describe("the parts of several processes", () => {
 
   it("are counted over the whole batch by each", async () => {
     const sources = sourcesFor({ accumulate: 2 });
-    await using whole = new EpochBatches(sources, 1, 0);
-    await using second = new EpochBatches({ ...sources, share: { rank: 1, size: 2 } }, 1, 0);
+    await using whole = new EpochBatches(sources, 1, 0, []);
+    await using second = new EpochBatches({ ...sources, share: { rank: 1, size: 2 } }, 1, 0, []);
     for (let step = 0; step < whole.steps; step++)
       expect(second.scalars(step, 9)).toEqual(whole.scalars(step, 9));
   });
 
   it("entered in the middle are those of the whole epoch", async () => {
     const sources = { ...sourcesFor({ accumulate: 2 }), share: { rank: 1, size: 2 } };
-    await using whole = new EpochBatches(sources, 2, 0);
-    await using rest = new EpochBatches(sources, 2, 1);
+    await using whole = new EpochBatches(sources, 2, 0, []);
+    await using rest = new EpochBatches(sources, 2, 1, []);
     expect(await allOf(rest)).toEqual((await allOf(whole)).slice(2));
   });
 });
 
 describe("labelled rows", () => {
   it("are not counted where the step's graph counts them itself", async () => {
-    await using batches = new EpochBatches(sourcesFor({ class_weights: "balanced" }), 1, 0);
+    await using batches = new EpochBatches(sourcesFor({ class_weights: "balanced" }), 1, 0, []);
     for (let step = 0; step < batches.steps; step++) expect(batches.scalars(step, 9).counts.size).toBe(0);
   });
 
@@ -152,7 +152,7 @@ describe("labelled rows", () => {
     ["the sum of their classes' weights", new Map([["a", Float32Array.of(1, 0.25, 8)]])],
   ])("of a batch in parts are counted over all of it: %s", async (_, weights) => {
     const more = weights.size > 0 ? { class_weights: { a: { "1": 0.25, "2": 8 } } } : {};
-    await using batches = new EpochBatches(sourcesFor({ accumulate: 2, ...more }, weights), 1, 0);
+    await using batches = new EpochBatches(sourcesFor({ accumulate: 2, ...more }, weights), 1, 0, []);
     const all = await allOf(batches);
     for (let step = 0; step < batches.steps; step++) {
       const labels = (task: string) =>

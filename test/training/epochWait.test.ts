@@ -87,7 +87,7 @@ async function course(stepMs: number, readMs: number, stagesInputs = false): Pro
       readState: () => Promise.resolve(new Map()),
     },
   };
-  const options = { epoch: 1, start: FRESH_EPOCH, plannedSteps: STEPS, onStep: () => undefined };
+  const options = { epoch: 1, start: FRESH_EPOCH, plannedSteps: STEPS, history: [], onStep: () => undefined };
   let isDone = false;
   const training = trainEpoch(sources, options).finally(() => {
     isDone = true;
