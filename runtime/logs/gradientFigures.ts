@@ -1,5 +1,6 @@
-// What steps tell of their tasks' gradients, as named figures: the cosine of each pair, the norm of each task
-// and the weight that it took part with; and the means of these over the steps in which they are known.
+// What steps tell of their tasks' gradients, as named figures: the cosine of each pair and whether it is below 0,
+// the norm of each task and the weight that it took part with; and the means of these over the steps in which
+// they are known.
 
 /** What one step tells. */
 export interface GradientMeasures {
@@ -20,6 +21,11 @@ export function cosineName(a: string, b: string): string {
   return `cosine/${a}/${b}`;
 }
 
+/** Name of the figure that is the share of steps in which a pair's gradients pull apart. */
+export function conflictName(a: string, b: string): string {
+  return `conflict/${a}/${b}`;
+}
+
 export function normName(task: string): string {
   return `gradient_norm/${task}`;
 }
@@ -28,10 +34,18 @@ export function combineWeightName(task: string): string {
   return `combine_weight/${task}`;
 }
 
+/** Two tasks by place, and the names of their figures. */
+interface TaskPlaces {
+  readonly a: number;
+  readonly b: number;
+  readonly cosine: string;
+  readonly conflict: string;
+}
+
 /** Figures of steps of these tasks. */
 export class GradientFigures {
   readonly #tasks: readonly string[];
-  readonly #pairs: readonly { readonly name: string; readonly a: number; readonly b: number }[];
+  readonly #pairs: readonly TaskPlaces[];
   readonly #epoch: FigureMeans;
   #entry = new FigureMeans();
 
@@ -40,7 +54,11 @@ export class GradientFigures {
     this.#tasks = tasks;
     this.#epoch = new FigureMeans(begun);
     this.#pairs = tasks.flatMap((first, a) =>
-      tasks.slice(a + 1).map((second, k) => ({ name: cosineName(first, second), a, b: a + 1 + k })),
+      tasks.slice(a + 1).map((second, k) => ({
+        ...{ a, b: a + 1 + k },
+        cosine: cosineName(first, second),
+        conflict: conflictName(first, second),
+      })),
     );
   }
 
@@ -60,7 +78,7 @@ export class GradientFigures {
     const means = this.#entry.means();
     this.#entry = new FigureMeans();
     if (this.#pairs.length <= MOST_PAIRS_BY_STEP) return means;
-    const pairs = new Set(this.#pairs.map(({ name }) => name));
+    const pairs = new Set(this.#pairs.flatMap(({ cosine, conflict }) => [cosine, conflict]));
     return Object.fromEntries(Object.entries(means).filter(([name]) => !pairs.has(name)));
   }
 
@@ -72,11 +90,12 @@ export class GradientFigures {
     // A task without a label has no gradient, and one whose gradient is 0 no direction.
     for (const [t, task] of this.#tasks.entries())
       if ((norms[t] ?? 0) > 0) this.#addFigure(normName(task), norms[t] ?? 0);
-    for (const { name, a, b } of this.#pairs) {
+    for (const { a, b, ...names } of this.#pairs) {
       const [ofA, ofB] = [norms[a] ?? 0, norms[b] ?? 0];
       if (!(ofA > 0 && ofB > 0)) continue;
       const cosine = (gram[a * count + b] ?? 0) / ofA / ofB;
-      this.#addFigure(name, Math.min(1, Math.max(-1, cosine)));
+      this.#addFigure(names.cosine, Math.min(1, Math.max(-1, cosine)));
+      this.#addFigure(names.conflict, cosine < 0 ? 1 : 0);
     }
   }
 

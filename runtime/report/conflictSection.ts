@@ -8,10 +8,12 @@ import { tableOf } from "./drawnParts.ts";
 import { Html, html } from "./html.ts";
 import { type PageSection, section } from "./page.ts";
 import {
+  conflictCurves,
   conflictSentences,
   cosineCurves,
   cosineText,
   normCurves,
+  shareText,
   type TaskGradients,
   type TaskPair,
   taskGradients,
@@ -19,6 +21,8 @@ import {
 
 /** Up to so many tasks cells say their number, and each has a line for its norm; of more a table has it. */
 const [NUMBERED_TASKS, NORM_LINES] = [20, 12];
+/** Matrices of more tasks are wider than a column of the page. */
+const NARROW_TASKS = 4;
 /** Up to so many tasks there is a matrix; of more only the pairs that are furthest apart. */
 const MATRIX_TASKS = 64;
 /** Pairs in a table in place of a matrix. */
@@ -34,24 +38,54 @@ export function conflictSection(
   if (!found) return undefined;
   const words = conflictSentences(found).map((sentence) => html`<li>${sentence}</li>`);
   const cosines = lineChart(drawer, { ...cosineCurves(found, history), xAxis: "epoch" });
+  const shares = lineChart(drawer, { ...conflictCurves(found, history), xAxis: "epoch" });
   const norms =
     tasks.length <= NORM_LINES
       ? lineChart(drawer, { ...normCurves(found, history), xAxis: "epoch" })
       : undefined;
   const told = figure({ title: "In words" }, html`<ul class="warnings">${words}</ul>`);
-  const matrix = tasks.length <= MATRIX_TASKS ? cosineMatrix(found) : pairTable(found);
+  const isCounted = found.pairs.some(({ conflict }) => Number.isFinite(conflict));
+  const squares = [COSINES, ...(isCounted ? [SHARES] : [])].map((each) => matrixOf(found, each));
+  const matrices = tasks.length > MATRIX_TASKS ? [pairTable(found)] : squares;
+  const isNarrow = tasks.length <= NARROW_TASKS;
+  const placed = isNarrow ? matrices : matrices.map((each) => html`<div class="two">${each}</div>`);
   return section(
     "conflict",
     "Which tasks fight",
-    html`<div class="grid">${told}<div class="two">${matrix}</div>${cosines}${norms}${normTable(found)}</div>`,
+    html`<div class="grid">${told}${placed}${cosines}${shares}${norms}${normTable(found)}</div>`,
   );
 }
 
+/** A square of pairs: what its cells say, how full they are, 0 to 1, and whether for or against each other. */
+interface PairMatrix {
+  readonly title: string;
+  readonly note: string;
+  readonly text: (pair: TaskPair) => string;
+  readonly size: (pair: TaskPair) => number;
+  readonly isApart: (pair: TaskPair) => boolean;
+}
+
 /** Cells are blue where two tasks pull the same way and vermillion where they pull apart. */
-function cosineMatrix({ tasks, pairs }: TaskGradients): Html {
+const COSINES: PairMatrix = {
+  title: "Cosines",
+  note: "mean cosine of each two tasks' gradients of what they share; vermillion: they pull apart, blue: the same way",
+  text: ({ cosine }) => cosineText(cosine),
+  size: ({ cosine }) => Math.abs(cosine),
+  isApart: ({ cosine }) => cosine < 0,
+};
+
+const SHARES: PairMatrix = {
+  title: "Steps that pull apart",
+  note: "percent of the steps in which the cosine is below 0; about half where gradients have nothing to do with each other",
+  text: ({ conflict }) => String(Math.round(100 * conflict)),
+  size: ({ conflict }) => conflict,
+  isApart: () => true,
+};
+
+function matrixOf({ tasks, pairs }: TaskGradients, { title, note, ...shown }: PairMatrix): Html {
   const isNumbered = tasks.length <= NUMBERED_TASKS;
   const byPlace = new Map<number, TaskPair>();
-  for (const pair of pairs) {
+  for (const pair of pairs.filter((each) => Number.isFinite(shown.size(each)))) {
     byPlace.set(pair.a * tasks.length + pair.b, pair);
     byPlace.set(pair.b * tasks.length + pair.a, pair);
   }
@@ -59,13 +93,12 @@ function cosineMatrix({ tasks, pairs }: TaskGradients): Html {
     if (row === column) return html`<td class="diagonal"></td>`;
     const pair = byPlace.get(row * tasks.length + column);
     if (!pair) return html`<td title="${tasks[row]}, ${tasks[column]}: in no batch together"></td>`;
-    const { cosine } = pair;
-    const size = Math.abs(cosine);
-    const dark = size > MOST_COSINE ? " much most" : size > MUCH_COSINE ? " much" : "";
-    const kind = `${cosine < 0 ? "miss" : "hit"}${dark}`;
-    const number = isNumbered ? cosineText(cosine) : undefined;
-    const title = `${tasks[row]}, ${tasks[column]}: ${cosineText(cosine)}`;
-    return html`<td class="${kind}" style="--s:${size.toFixed(2)}" title="${title}">${number}</td>`;
+    const [size, text] = [shown.size(pair), shown.text(pair)];
+    const dark = size > MOST_FULL ? " much most" : size > MUCH_FULL ? " much" : "";
+    const kind = `${shown.isApart(pair) ? "miss" : "hit"}${dark}`;
+    const number = isNumbered ? text : undefined;
+    const words = `${tasks[row]}, ${tasks[column]}: ${text}`;
+    return html`<td class="${kind}" style="--s:${size.toFixed(2)}" title="${words}">${number}</td>`;
   };
   const head = tasks.map((name) => html`<th scope="col"><span>${name}</span></th>`);
   const rows = tasks.map(
@@ -73,26 +106,26 @@ function cosineMatrix({ tasks, pairs }: TaskGradients): Html {
   );
   const size = Html.trusted(isNumbered ? "matrix numbered" : "matrix");
   const table = html`<table class="${size}"><thead><tr><td></td>${head}</tr></thead><tbody>${rows}</tbody></table>`;
-  const note =
-    "mean cosine of each two tasks' gradients of what they share; vermillion: they pull apart, blue: the same way";
-  return figure({ title: "Cosines", note }, html`<div class="scroll">${table}</div>`);
+  return figure({ title, note }, html`<div class="scroll">${table}</div>`);
 }
 
-/** Cosines from which on a cell's number has the other colour: in a dark page, in a light one. */
-const [MUCH_COSINE, MOST_COSINE] = [0.6, 0.85];
+/** Fullness from which on a cell's number has the other colour: in a dark page, in a light one. */
+const [MUCH_FULL, MOST_FULL] = [0.6, 0.85];
 
 function pairTable({ pairs }: TaskGradients): Html {
   return tableOf({
     ...{ title: "Pairs that are furthest apart", note: `${LISTED_PAIRS} of ${pairs.length}` },
-    head: ["task", "task", "mean cosine"],
-    rows: pairs.slice(0, LISTED_PAIRS).map(({ names, cosine }) => [...names, cosineText(cosine)]),
-    ...{ right: [2], empty: "" },
+    head: ["task", "task", "mean cosine", "steps below 0"],
+    rows: pairs
+      .slice(0, LISTED_PAIRS)
+      .map(({ names, cosine, conflict }) => [...names, cosineText(cosine), shareText(conflict)]),
+    ...{ right: [2, 3], empty: "" },
   });
 }
 
 /** Of each task its norm, the weight that it was combined with, and whom it fights most. */
 function normTable({ tasks, pairs, norms, weights }: TaskGradients): Html {
-  const isWeighed = weights.some(Number.isFinite);
+  const isWeighed = weights.some((weight) => Number.isFinite(weight) && weight !== 1);
   const rows = tasks.map((task, t) => {
     const worst = pairs.find(({ a, b }) => a === t || b === t);
     const other = worst?.names[worst.a === t ? 1 : 0];

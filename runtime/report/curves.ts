@@ -100,11 +100,13 @@ export function runCurves(
     "what each task's gradient or loss was multiplied with, mean over the epoch's steps",
     ({ name }, { scalars }) => scalars?.[combineWeightName(name)],
   );
-  const isWeighted = weights.lines.some(({ points }) => points.some(([, weight]) => weight !== 1));
+  // Weights that are all 1, as of a sum that is measured, say nothing.
+  const shown = [weights, combined].filter(({ lines }) =>
+    lines.some(({ points }) => points.some(([, weight]) => weight !== 1 && !Number.isNaN(weight))),
+  );
   return [
     gainCurves(history, tasks),
-    ...(isWeighted ? [weights] : []),
-    combined,
+    ...shown,
     ...scalarCurves(history),
     one("speed", (report) => imagesPerSecond(report, batchSize), "images per second of training"),
     one("waiting for images", ({ waitShare }) => 100 * waitShare, "percent of the epoch's time"),
@@ -152,7 +154,7 @@ function gainCurves(history: readonly EpochReport[], tasks: readonly ReportedTas
 
 /** Scalars that have charts of their own, or none. */
 const SHOWN_ELSEWHERE =
-  /^(gain(\/|$)|images_per_second$|wait_share$|weight\/|cosine\/|gradient_norm\/|combine_weight\/)/;
+  /^(gain(\/|$)|images_per_second$|wait_share$|weight\/|cosine\/|conflict\/|gradient_norm\/|combine_weight\/)/;
 /** What scalars of the usual names are called. */
 const TITLES: Readonly<Record<string, readonly [title: string, note?: string]>> = {
   lr: ["learning rate", "at the end of the epoch"],

@@ -20,11 +20,28 @@ describe("figures of gradients", () => {
     const wanted: Record<string, number> = {
       ...{ "gradient_norm/a": (5 + 1) / 2, "gradient_norm/b/c": 5, "gradient_norm/d": (10 + Math.SQRT2) / 2 },
       ...{ "cosine/a/b/c": 0, "cosine/a/d": (-1 + Math.SQRT1_2) / 2, "cosine/b/c/d": 0 },
+      ...{ "conflict/a/b/c": 0, "conflict/a/d": 1 / 2, "conflict/b/c/d": 0 },
       "combine_weight/a": 2,
     };
     expect(Object.keys(means).toSorted()).toEqual(Object.keys(wanted).toSorted());
     for (const [name, value] of Object.entries(wanted))
       expect(Math.abs((means[name] ?? Number.NaN) - value), name).toBeLessThan(4 * SUM_FLOAT64);
+  });
+
+  test("say in which share of the steps two gradients pull apart, where the mean of cosines hides it", () => {
+    const figures = new GradientFigures(["a", "b"]);
+    for (const away of [1, 1, -0.2, -0.2])
+      figures.add({ gram: gramOf([1, 0], [away, Math.sqrt(1 - away * away)]) });
+    const { "cosine/a/b": cosine, "conflict/a/b": conflict } = meansOf(figures.sums);
+    expect(Math.abs((cosine ?? 0) - 0.4)).toBeLessThan(SUM_FLOAT64);
+    expect(conflict).toBe(0.5);
+    // In a checkpoint of an earlier version cosines are there alone: shares are of the steps since.
+    const rest = new GradientFigures(["a", "b"], { "cosine/a/b": [0.4, 4] });
+    rest.add({ gram: gramOf([1, 0], [-1, 0]) });
+    expect(rest.sums).toEqual({
+      ...{ "cosine/a/b": [-0.6, 5], "conflict/a/b": [1, 1] },
+      ...{ "gradient_norm/a": [1, 1], "gradient_norm/b": [1, 1] },
+    });
   });
 
   test("of an entry begin anew, and leave those of the epoch as they are", () => {
@@ -61,7 +78,7 @@ describe("figures of gradients", () => {
     expect(entry.length).toBe(40);
     expect(entry.every((name) => name.startsWith("gradient_norm/"))).toBe(true);
     const means = meansOf(figures.sums);
-    expect(Object.keys(means).length).toBe(40 + 780);
-    expect(new Set(Object.values(means))).toEqual(new Set([1, 2]));
+    expect(Object.keys(means).length).toBe(40 + 2 * 780);
+    expect(new Set(Object.values(means))).toEqual(new Set([0, 1, 2]));
   });
 });

@@ -16,6 +16,7 @@ import { patternOptions, writePatternImages } from "./patternImages.ts";
 let folder: string;
 let options: TrainerOptions;
 const NAMES = ["cosine/hue/stripes", "gradient_norm/hue", "gradient_norm/stripes"] as const;
+const CONFLICT = "conflict/hue/stripes";
 const WEIGHTS = ["combine_weight/hue", "combine_weight/stripes"] as const;
 
 beforeAll(async () => {
@@ -67,13 +68,14 @@ test("a run by upgrad tells cosines, norms and weights, and goes on with them", 
   for (const event of events) {
     const [cosine = 2, ...norms] = figuresOf(event, NAMES);
     expect(Math.abs(cosine)).toBeLessThanOrEqual(1);
+    expect(figuresOf(event, [CONFLICT])).toEqual([cosine < 0 ? 1 : 0]);
     for (const norm of norms) expect(norm).toBeGreaterThan(0);
     for (const weight of figuresOf(event, WEIGHTS)) expect(weight).toBeGreaterThan(0);
   }
   expect(new Set(events.map((event) => figuresOf(event, NAMES)[0])).size).toBe(events.length);
   for (const [i, report] of history.entries()) {
     const ofEpoch = events.filter(({ epoch }) => epoch === i + 1);
-    for (const name of [...NAMES, ...WEIGHTS]) {
+    for (const name of [...NAMES, CONFLICT, ...WEIGHTS]) {
       const mean =
         ofEpoch.reduce((sum, event) => sum + (event.scalars?.[name] ?? Number.NaN), 0) / ofEpoch.length;
       expect(Math.abs((report.scalars?.[name] ?? Number.NaN) - mean), name).toBeLessThan(WEIGHT_FLOAT64);
@@ -84,13 +86,19 @@ test("a run by upgrad tells cosines, norms and weights, and goes on with them", 
   }
   await trainTo("cut", more, 6);
   const rest = await trainTo("cut", more, 0, true);
-  const all = [...NAMES, ...WEIGHTS];
+  const all = [...NAMES, CONFLICT, ...WEIGHTS];
   expect(rest.history.map((report) => figuresOf(report, all))).toEqual(
     history.map((report) => figuresOf(report, all)),
   );
   const { path } = await writeReport(join(folder, "whole"), { seconds: 0 });
   const page = await readFile(path, "utf8");
-  for (const words of ["Which tasks fight", "hue", "mean cosine", "weights of the combination"])
+  for (const words of [
+    "Which tasks fight",
+    "hue",
+    "mean cosine",
+    "of the steps",
+    "weights of the combination",
+  ])
     expect(page).toContain(words);
 }, 240_000);
 
