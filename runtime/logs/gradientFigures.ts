@@ -1,6 +1,6 @@
-// What steps tell of their tasks' gradients, as named figures: the cosine of each pair and whether it is below 0,
-// the norm of each task and the weight that it took part with; and the means of these over the steps in which
-// they are known.
+// What steps tell of their tasks' gradients, as named figures: the cosine of each pair and whether it is
+// below 0, the norm of each task and the weight that it took part with; and the means of these over the
+// steps in which they are known.
 
 /** What one step tells. */
 export interface GradientMeasures {

@@ -56,7 +56,7 @@ export function conflictSection(
   );
 }
 
-/** A square of pairs: what its cells say, how full they are, 0 to 1, and whether for or against each other. */
+/** A square of pairs: what its cells say, how full they are, 0 to 1, and whether of what pulls apart. */
 interface PairMatrix {
   readonly title: string;
   readonly note: string;

@@ -154,7 +154,7 @@ function gainCurves(history: readonly EpochReport[], tasks: readonly ReportedTas
 
 /** Scalars that have charts of their own, or none. */
 const SHOWN_ELSEWHERE =
-  /^(gain(\/|$)|images_per_second$|wait_share$|weight\/|cosine\/|conflict\/|gradient_norm\/|combine_weight\/)/;
+  /^(gain(\/|$)|images_per_second$|wait_share$|(weight|cosine|conflict|gradient_norm|combine_weight)\/)/;
 /** What scalars of the usual names are called. */
 const TITLES: Readonly<Record<string, readonly [title: string, note?: string]>> = {
   lr: ["learning rate", "at the end of the epoch"],
