@@ -1,6 +1,6 @@
 // What rank 0 and its followers say to each other on the connection of messages.
 import type { PackedError } from "../threads/faultTransfer.ts";
-import type { PulseTimes } from "./pulseProtocol.ts";
+import type { HeartbeatTimes } from "./heartbeatProtocol.ts";
 
 /** How a run ends for all of its ranks. */
 export type RankEnd =
@@ -25,7 +25,7 @@ export type PackedEnd =
   | { readonly kind: "failed"; readonly error: PackedError };
 
 /** How a channel behaves where something is slow or gone; milliseconds. */
-export interface ChannelOptions extends PulseTimes {
+export interface ChannelOptions extends HeartbeatTimes {
   /** For all ranks to come together. */
   readonly acceptMs: number;
   /** Port that rank 0 listens at for messages; 0 takes a free one. */
@@ -36,7 +36,7 @@ export interface ChannelOptions extends PulseTimes {
 export const CHANNEL_DEFAULTS: ChannelOptions = {
   acceptMs: 120_000,
   port: 0,
-  pulseMs: 1000,
+  heartbeatMs: 1000,
   limitMs: 14_000,
   endMs: 4000,
 };

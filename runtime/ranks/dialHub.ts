@@ -3,7 +3,13 @@
 // too). The first one that proves to be the run's rank 0 is kept.
 import { connect, type Socket } from "node:net";
 import type { MttcError } from "../../compiler/diagnostics.ts";
-import { enter, type Knock, knock, StrangerError, VERDICT } from "./handshake.ts";
+import {
+  authenticateHub,
+  completeHandshake,
+  type RankIdentity,
+  StrangerError,
+  VERDICT,
+} from "./handshake.ts";
 import type { HubAddress } from "./hubAddress.ts";
 import { patientTimer } from "./patientTimer.ts";
 import { rankStartFault } from "./rankFaults.ts";
@@ -15,7 +21,7 @@ import { rankStartFault } from "./rankFaults.ts";
 export async function dialHub(
   { hosts, key }: Pick<HubAddress, "hosts" | "key">,
   port: number,
-  who: Knock,
+  who: RankIdentity,
   waitMs: number,
 ): Promise<Socket> {
   const sockets: Socket[] = [];
@@ -27,7 +33,7 @@ export async function dialHub(
     sockets.push(socket);
     try {
       await connected(socket);
-      return { socket, proven: await knock(socket, key, who) };
+      return { socket, proven: await authenticateHub(socket, key, who) };
     } catch (error) {
       failures.push(`${host} (${reasonOf(error)})`);
       throw error;
@@ -41,9 +47,10 @@ export async function dialHub(
     const { socket, proven } = await Promise.any(tries).catch(() => {
       throw unreached(port, failures);
     });
-    const verdict = await enter(socket, proven).catch(() => undefined);
-    if (verdict === VERDICT.taken) throw rankStartFault(`two processes are rank ${who.rank}`, LAUNCH_HINT);
-    if (verdict !== VERDICT.welcome) throw unreached(port, [`${socket.remoteAddress} (it hangs up)`]);
+    const verdict = await completeHandshake(socket, proven).catch(() => undefined);
+    if (verdict === VERDICT.rankTaken)
+      throw rankStartFault(`two processes are rank ${who.rank}`, LAUNCH_HINT);
+    if (verdict !== VERDICT.accepted) throw unreached(port, [`${socket.remoteAddress} (it hangs up)`]);
     kept = socket;
     return socket;
   } finally {

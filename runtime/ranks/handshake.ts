@@ -15,17 +15,21 @@ const PROOF_BYTES = 32;
 const HELLO_BYTES = MAGIC.length + 8 + NONCE_BYTES;
 
 /** What the hub says to one that proved itself. */
-export const VERDICT = { welcome: 1, taken: 2 } as const;
+export const VERDICT = { accepted: 1, rankTaken: 2 } as const;
 export type Verdict = (typeof VERDICT)[keyof typeof VERDICT];
 
-/** Who knocks. */
-export interface Knock {
+/** Who a follower says it is. */
+export interface RankIdentity {
   readonly rank: number;
   readonly size: number;
 }
 
 /** The hub's side: who is there, once that is proven; undefined for anybody else. Never rejects. */
-export async function hearKnock(socket: Socket, key: Uint8Array, waitMs: number): Promise<Knock | undefined> {
+export async function authenticateFollower(
+  socket: Socket,
+  key: Uint8Array,
+  waitMs: number,
+): Promise<RankIdentity | undefined> {
   const stop = patientTimer(waitMs, () => socket.destroy());
   try {
     const hello = await readExactly(socket, HELLO_BYTES);
@@ -43,13 +47,17 @@ export async function hearKnock(socket: Socket, key: Uint8Array, waitMs: number)
   }
 }
 
-/** What the hub answers to a knock. */
-export function sayVerdict(socket: Socket, verdict: Verdict): void {
+/** What the hub answers a follower that has proven itself. */
+export function sendVerdict(socket: Socket, verdict: Verdict): void {
   socket.write(Uint8Array.of(verdict));
 }
 
 /** The follower's side up to the hub's proof; returns its own. Throws where it is not the run's hub. */
-export async function knock(socket: Socket, key: Uint8Array, { rank, size }: Knock): Promise<Uint8Array> {
+export async function authenticateHub(
+  socket: Socket,
+  key: Uint8Array,
+  { rank, size }: RankIdentity,
+): Promise<Uint8Array> {
   const hello = Buffer.alloc(HELLO_BYTES);
   MAGIC.copy(hello);
   hello.writeUInt32LE(rank, MAGIC.length);
@@ -64,7 +72,7 @@ export async function knock(socket: Socket, key: Uint8Array, { rank, size }: Kno
 }
 
 /** The rest of it on the connection that is kept. */
-export async function enter(socket: Socket, proven: Uint8Array): Promise<Verdict | undefined> {
+export async function completeHandshake(socket: Socket, proven: Uint8Array): Promise<Verdict | undefined> {
   socket.write(proven);
   const [verdict] = await readExactly(socket, 1);
   return Object.values(VERDICT).find((known) => known === verdict);

@@ -10,9 +10,9 @@ const KEY_BYTES = 32;
 /** Where rank 0 is to be reached; hosts are addresses and names, all of which may be tried at once. */
 export interface HubAddress {
   readonly hosts: readonly string[];
-  /** TCP ports of messages and of the pulse. */
+  /** TCP ports of messages and of the heartbeat. */
   readonly port: number;
-  readonly pulsePort: number;
+  readonly heartbeatPort: number;
   /** [32] bytes. */
   readonly key: Uint8Array;
 }
@@ -38,18 +38,18 @@ export function ownHosts(): readonly string[] {
 }
 
 /** The text that followers are given. */
-export function addressText({ hosts, port, pulsePort, key }: HubAddress): string {
-  return JSON.stringify({ hosts, port, pulsePort, key: Buffer.from(key).toString("hex") });
+export function addressText({ hosts, port, heartbeatPort, key }: HubAddress): string {
+  return JSON.stringify({ hosts, port, heartbeatPort, key: Buffer.from(key).toString("hex") });
 }
 
 /** The address behind the text, which our own broadcast brought: InternalError for anything else. */
 export function parseAddress(text: string): HubAddress {
   try {
-    const { hosts, port, pulsePort, key } = JSON.parse(text) as Record<string, unknown>;
+    const { hosts, port, heartbeatPort, key } = JSON.parse(text) as Record<string, unknown>;
     const bytes = Uint8Array.from(Buffer.from(String(key), "hex"));
     const isHosts = Array.isArray(hosts) && hosts.every((host) => typeof host === "string");
-    if (isHosts && isPort(port) && isPort(pulsePort) && bytes.length === KEY_BYTES)
-      return { hosts, port, pulsePort, key: bytes };
+    if (isHosts && isPort(port) && isPort(heartbeatPort) && bytes.length === KEY_BYTES)
+      return { hosts, port, heartbeatPort, key: bytes };
   } catch {
     // Said below.
   }

@@ -66,7 +66,7 @@ function joinMpi(library: string | undefined, wait: RankWait, environment: NodeJ
     library === undefined
       ? mpiLibraries(launch?.launcher === "openmpi", environment)
       : [{ path: library, from: "the option" }];
-  tameUcx(environment);
+  setUcxDefaults(environment);
   const mpi = MpiLibrary.open(places);
   refuseForeignLauncher(mpi, launch, environment);
   const engine = MpiEngine.join(mpi, wait);
@@ -140,7 +140,7 @@ function openNccl(device: CollectiveDevice | null, environment: NodeJS.ProcessEn
  */
 const UCX_SETTINGS = { UCX_DEBUG_SIGNO: "0", UCX_MEM_EVENTS: "n" } as const;
 
-function tameUcx(environment: NodeJS.ProcessEnv): void {
+function setUcxDefaults(environment: NodeJS.ProcessEnv): void {
   for (const [name, value] of Object.entries(UCX_SETTINGS))
     if (environment[name] === undefined) setNativeVariable(name, value);
 }

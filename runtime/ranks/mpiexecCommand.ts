@@ -30,7 +30,7 @@ export function kindOf(version: string): MpiexecKind {
 /** Names the file that rank 0 writes its exit code to; set by `mttc train --ranks`. */
 export const RANKS_END = "MTTC_RANKS_END";
 
-/** Seconds for which a rank that failed is mourned; rank 0 notices in less. */
+/** Seconds that the shell of a failed rank waits for rank 0, which notices in less. */
 const HELD_SECONDS = 60;
 
 /**

@@ -13,12 +13,12 @@ import {
   type LinkMessage,
   type RankEnd,
 } from "./channelProtocol.ts";
-import { hearKnock, type Knock, sayVerdict, VERDICT } from "./handshake.ts";
+import { authenticateFollower, type RankIdentity, sendVerdict, VERDICT } from "./handshake.ts";
+import { Heartbeat } from "./heartbeat.ts";
 import { addressText, freshKey, ownHosts } from "./hubAddress.ts";
 import { encodeMessage } from "./messageCodec.ts";
 import { MessageSocket } from "./messageSocket.ts";
 import { patientTimer } from "./patientTimer.ts";
-import { Pulse } from "./pulse.ts";
 import { faultOfRank, lostRank, type RankSeat, rankStartFault } from "./rankFaults.ts";
 
 /** Of the time to end, what the others have of it. */
@@ -34,7 +34,8 @@ interface Follower {
 }
 
 /**
- * Rank 0's side. Close it, however the run ends, and as the last of it: until then its pulse guards the end.
+ * Rank 0's side. Close it, however the run ends, and as the last of it: until then its heartbeat guards the
+ * end.
  */
 export class RankHub {
   /** Raised (Int32 [0] not 0) where a rank is lost or has failed: collectives that wait for it must end. */
@@ -45,13 +46,13 @@ export class RankHub {
   readonly #followers = new Map<number, Follower>();
   /** Ranks that have proven themselves, told who they are or not yet. */
   readonly #taken = new Set<number>();
-  /** Ranks whose pulse is heard. */
-  readonly #pulsing = new Set<number>();
+  /** Ranks whose heartbeat is heard. */
+  readonly #heard = new Set<number>();
   /** Connections of whoever has not proven to be one. */
-  readonly #knocking = new Set<Socket>();
+  readonly #unauthenticated = new Set<Socket>();
   readonly #failure = new AbortController();
   #address = "";
-  #pulse: Pulse | undefined;
+  #heartbeat: Heartbeat | undefined;
   #arrived: () => void = () => undefined;
   #calls = 0;
   #ending = false;
@@ -68,7 +69,7 @@ export class RankHub {
     const server = await listen(all.port);
     try {
       const hub = new RankHub(server, all);
-      await hub.#beginPulse();
+      await hub.#startHeartbeat();
       return hub;
     } catch (error) {
       server.close();
@@ -142,12 +143,12 @@ export class RankHub {
   /** Rank 0 has failed where the others wait for it: their collectives end, and then the run does. */
   abandon(): void {
     raiseFlag(this.abort);
-    this.#pulse?.abortOthers();
+    this.#heartbeat?.abortOthers();
   }
 
   /** While held, this process is not ended although a rank is lost: rank 0 saves what there is. */
   hold(isHeld: boolean): void {
-    this.#pulse?.hold(isHeld);
+    this.#heartbeat?.hold(isHeld);
   }
 
   /**
@@ -158,7 +159,7 @@ export class RankHub {
     if (this.#ending) return;
     this.#ending = true;
     // The time to end begins here.
-    this.#pulse?.hold(false);
+    this.#heartbeat?.hold(false);
     if (end.kind === "failed") this.abandon();
     const packed = end.kind === "failed" ? { ...end, error: packError(end.error) } : end;
     const followers = [...this.#followers.values()];
@@ -173,23 +174,24 @@ export class RankHub {
         resolve();
       });
     });
-    for (const socket of [...followers.map(({ socket }) => socket), ...this.#knocking]) socket.destroy();
+    for (const socket of [...followers.map(({ socket }) => socket), ...this.#unauthenticated])
+      socket.destroy();
     this.#server.close();
-    await this.#pulse?.leave();
+    await this.#heartbeat?.leave();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  async #beginPulse(): Promise<void> {
+  async #startHeartbeat(): Promise<void> {
     const bound = this.#server.address();
     if (bound === null || typeof bound === "string") throw new InternalError("rank 0 does not listen");
-    const { pulse, port } = await Pulse.start(
+    const { heartbeat, port } = await Heartbeat.start(
       { ...this.#options, abort: this.abort, key: this.#key },
       {
         onJoined: (rank) => {
-          this.#pulsing.add(rank);
+          this.#heard.add(rank);
           this.#arrived();
         },
         onLost: (error, rank) => {
@@ -199,13 +201,13 @@ export class RankHub {
         },
       },
     );
-    this.#pulse = pulse;
+    this.#heartbeat = heartbeat;
     const hosts = ownHosts();
-    this.#address = addressText({ hosts, port: bound.port, pulsePort: port, key: this.#key });
+    this.#address = addressText({ hosts, port: bound.port, heartbeatPort: port, key: this.#key });
   }
 
   #isHere(rank: number): boolean {
-    return this.#followers.has(rank) && this.#pulsing.has(rank);
+    return this.#followers.has(rank) && this.#heard.has(rank);
   }
 
   #callOf(message: unknown, wantsReply: boolean): HubMessage {
@@ -228,24 +230,24 @@ export class RankHub {
   async #receive(socket: Socket): Promise<void> {
     // Of a stranger, or told by the connection's end.
     socket.on("error", () => undefined);
-    this.#knocking.add(socket);
-    const knock = await hearKnock(socket, this.#key, HANDSHAKE_MS);
-    this.#knocking.delete(socket);
-    if (!knock || this.#ending) {
+    this.#unauthenticated.add(socket);
+    const identity = await authenticateFollower(socket, this.#key, HANDSHAKE_MS);
+    this.#unauthenticated.delete(socket);
+    if (!identity || this.#ending) {
       socket.destroy();
       return;
     }
-    if (knock.rank === 0 || this.#taken.has(knock.rank)) {
-      sayVerdict(socket, VERDICT.taken);
+    if (identity.rank === 0 || this.#taken.has(identity.rank)) {
+      sendVerdict(socket, VERDICT.rankTaken);
       socket.end();
       return;
     }
-    this.#taken.add(knock.rank);
-    sayVerdict(socket, VERDICT.welcome);
-    this.#greet(socket, knock);
+    this.#taken.add(identity.rank);
+    sendVerdict(socket, VERDICT.accepted);
+    this.#register(socket, identity);
   }
 
-  #greet(socket: Socket, { rank, size }: Knock): void {
+  #register(socket: Socket, { rank, size }: RankIdentity): void {
     let follower: Follower | undefined;
     const connection: MessageSocket = new MessageSocket(socket, {
       onMessage: (message) => {

@@ -12,11 +12,11 @@ import {
   type RankEnd,
 } from "./channelProtocol.ts";
 import { dialHub } from "./dialHub.ts";
-import type { Knock } from "./handshake.ts";
+import type { RankIdentity } from "./handshake.ts";
+import { Heartbeat } from "./heartbeat.ts";
 import { parseAddress } from "./hubAddress.ts";
 import { MessageSocket } from "./messageSocket.ts";
 import { patientTimer } from "./patientTimer.ts";
-import { Pulse } from "./pulse.ts";
 import { lostRank } from "./rankFaults.ts";
 
 /** What a follower does with a message of rank 0; what it returns is the reply where one is wanted. */
@@ -32,7 +32,7 @@ export class RankLink {
   /** What came before `serve`. */
   readonly #waiting: HubMessage[] = [];
   #onMessage: (message: HubMessage) => void = (message) => this.#waiting.push(message);
-  #pulse: Pulse | undefined;
+  #heartbeat: Heartbeat | undefined;
   #ended = false;
 
   constructor(options: Partial<ChannelOptions> = {}) {
@@ -45,8 +45,8 @@ export class RankLink {
   }
 
   /** Connects to the rank 0 of `address` (its RankHub's). E_RANKS where it is not to be reached. */
-  async connect(address: string, who: Knock): Promise<void> {
-    const { hosts, key, port, pulsePort } = parseAddress(address);
+  async connect(address: string, who: RankIdentity): Promise<void> {
+    const { hosts, key, port, heartbeatPort } = parseAddress(address);
     const { acceptMs: waitMs } = this.#options;
     const socket = await dialHub({ hosts, key }, port, who, waitMs);
     const host = String(socket.remoteAddress);
@@ -55,13 +55,13 @@ export class RankLink {
       onMessage: (message) => this.#onMessage(message as HubMessage),
       onEnd: lose,
     });
-    const hub = { hosts, port: pulsePort, waitMs };
+    const hub = { hosts, port: heartbeatPort, waitMs };
     const start = { ...this.#options, abort: this.abort, key, hub, who };
     const onLost = (error: unknown): void => {
       this.#lose(error);
       this.#socket?.destroy();
     };
-    this.#pulse = (await Pulse.start(start, { onLost })).pulse;
+    this.#heartbeat = (await Heartbeat.start(start, { onLost })).heartbeat;
     await this.#tell({ kind: "here", host: hostname() });
   }
 
@@ -93,7 +93,7 @@ export class RankLink {
 
   /**
    * Leaves, as the last of what this process does: rank 0 sees by it that all else is done, and until then
-   * the pulse guards its end.
+   * the heartbeat guards its end.
    */
   async close(): Promise<void> {
     this.#ended = true;
@@ -102,7 +102,7 @@ export class RankLink {
     const stop = patientTimer(this.#options.endMs / 2, () => socket?.destroy());
     await socket?.closed;
     stop();
-    await this.#pulse?.leave();
+    await this.#heartbeat?.leave();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

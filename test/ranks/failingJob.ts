@@ -24,7 +24,7 @@ export interface FailingStart extends Partial<Pick<FailingJob, "epochs" | "resum
 }
 
 /** Times of a channel that has no patience. */
-export const HASTY = { pulseMs: 50, limitMs: 1000, endMs: 6000 };
+export const HASTY = { heartbeatMs: 50, limitMs: 1000, endMs: 6000 };
 const START_MS = 50_000;
 const LOOK_MS = 4;
 
@@ -49,7 +49,7 @@ export class FailingRun {
     const node = [process.execPath, join(PROJECT_ROOT, "dist", "test", "ranks", "failingRank.js"), file];
     const ranks = Array.from({ length: size }, (_, rank) => [
       ...(rank > 0 ? [":"] : []),
-      ...["-n", "1", ...mourning(`${this.#log}-end`, rank, size), ...wrap(rank), ...node],
+      ...["-n", "1", ...heldOpen(`${this.#log}-end`, rank, size), ...wrap(rank), ...node],
     ]);
     const [command = "", ...words] = [...on, mpi.mpiexec, ...mpi.flags, ...launch, ...ranks.flat()];
     this.#mpiexec = spawn(command, words, {
@@ -149,7 +149,7 @@ export class FailingRun {
  * Words before a rank's command: mpiexec kills all others where one fails, so a shell stands in for a rank
  * that has ended until all have.
  */
-function mourning(ends: string, rank: number, size: number): string[] {
+function heldOpen(ends: string, rank: number, size: number): string[] {
   const all = Array.from({ length: size }, (_, other) => `-e ${ends}${other}`).join(" -a ");
   const wait = `while ! [ ${all} ] && [ $left -gt 0 ]; do sleep 0.1; left=$((left - 1)); done`;
   const script = `trap "" INT; "$@"; code=$?; echo $code > ${ends}${rank}; left=300; ${wait}; exit $code`;

@@ -1,27 +1,27 @@
-// One peer of a pulse thread: pulses and words over a TCP connection of their own, which nothing large ever
-// holds up. Silence is counted in ticks of this thread and not by a clock, so that a machine which slept, or
-// processes that were all stopped and go on, take nobody for dead.
+// One peer of a heartbeat thread: heartbeats and words over a TCP connection of their own, which nothing
+// large ever holds up. Silence is counted in ticks of this thread and not by a clock, so that a machine which
+// slept, or processes that were all stopped and go on, take nobody for dead.
 import type { Socket } from "node:net";
-import type { PulseTimes, PulseWord } from "./pulseProtocol.ts";
+import type { HeartbeatTimes, HeartbeatWord } from "./heartbeatProtocol.ts";
 
 /** A line is no longer than this; of more than that, unsent, nothing is added. */
 const MAX_BYTES = 64 * 1024;
 
-export interface PulseListener {
-  readonly onWord: (word: PulseWord) => void;
+export interface HeartbeatListener {
+  readonly onWord: (word: HeartbeatWord) => void;
   /** The peer is gone without a bye: "has ended", "does not answer since 14 s". Once. */
   readonly onLost: (how: string) => void;
 }
 
-export class PulseConnection {
+export class HeartbeatConnection {
   readonly #socket: Socket;
-  readonly #listener: PulseListener;
-  readonly #times: PulseTimes;
+  readonly #listener: HeartbeatListener;
+  readonly #times: HeartbeatTimes;
   #silentTicks = 0;
   #text = "";
   #isOver = false;
 
-  constructor(socket: Socket, times: PulseTimes, listener: PulseListener) {
+  constructor(socket: Socket, times: HeartbeatTimes, listener: HeartbeatListener) {
     this.#socket = socket;
     this.#times = times;
     this.#listener = listener;
@@ -34,17 +34,17 @@ export class PulseConnection {
     if (socket.destroyed) queueMicrotask(() => this.#lose("has ended"));
   }
 
-  /** Once each `pulseMs`. */
+  /** Once each `heartbeatMs`. */
   tick(): void {
     if (this.#isOver) return;
-    const { pulseMs, limitMs } = this.#times;
+    const { heartbeatMs, limitMs } = this.#times;
     this.#silentTicks++;
-    if (this.#silentTicks * pulseMs > limitMs)
+    if (this.#silentTicks * heartbeatMs > limitMs)
       this.#lose(`does not answer since ${Math.round(limitMs / 100) / 10} s`);
     else this.#put("\n");
   }
 
-  say(word: PulseWord): void {
+  say(word: HeartbeatWord): void {
     if (!this.#isOver) this.#put(`${JSON.stringify(word)}\n`);
   }
 
@@ -70,10 +70,10 @@ export class PulseConnection {
     const lines = (this.#text + text).split("\n");
     this.#text = lines.pop() ?? "";
     if (this.#text.length > MAX_BYTES) this.#lose("sends what cannot be read");
-    for (const line of lines) if (line !== "" && !this.#isOver) this.#hear(JSON.parse(line) as PulseWord);
+    for (const line of lines) if (line !== "" && !this.#isOver) this.#hear(JSON.parse(line) as HeartbeatWord);
   }
 
-  #hear(word: PulseWord): void {
+  #hear(word: HeartbeatWord): void {
     if (word.kind === "bye") {
       this.#isOver = true;
       this.#socket.end();

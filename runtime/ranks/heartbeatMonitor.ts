@@ -1,4 +1,4 @@
-// What a pulse thread does, on rank 0 and on a follower: says that its process is alive, hears that the
+// What a heartbeat thread does, on rank 0 and on a follower: says that its process is alive, hears that the
 // others are, and when one is lost raises the process's abort flag, whatever its main thread is at. Where
 // that does not end the run in time, the process is ended.
 import { createServer, type Server } from "node:net";
@@ -7,11 +7,11 @@ import { packError } from "../threads/faultTransfer.ts";
 import { raiseFlag } from "./abortFlag.ts";
 import { HANDSHAKE_MS } from "./channelProtocol.ts";
 import { dialHub } from "./dialHub.ts";
-import { hearKnock, sayVerdict, VERDICT } from "./handshake.ts";
+import { authenticateFollower, sendVerdict, VERDICT } from "./handshake.ts";
 import { armAlarm, endHard } from "./hardEnd.ts";
+import { HeartbeatConnection } from "./heartbeatConnection.ts";
+import type { HeartbeatNews, HeartbeatOrder, HeartbeatStart, HeartbeatWord } from "./heartbeatProtocol.ts";
 import { patientTimer } from "./patientTimer.ts";
-import { PulseConnection } from "./pulseConnection.ts";
-import type { PulseNews, PulseOrder, PulseStart, PulseWord } from "./pulseProtocol.ts";
 import { type RankSeat, seatText } from "./rankFaults.ts";
 
 /** For a main thread that saves, at most. */
@@ -22,10 +22,10 @@ const ENDING = 2;
 /** For a bye to arrive. */
 const LEAVE_MS = 1000;
 
-export class PulseWatch {
-  readonly #start: PulseStart;
-  readonly #tell: (news: PulseNews) => void;
-  readonly #peers = new Map<number, PulseConnection>();
+export class HeartbeatMonitor {
+  readonly #start: HeartbeatStart;
+  readonly #tell: (news: HeartbeatNews) => void;
+  readonly #peers = new Map<number, HeartbeatConnection>();
   readonly #ticking: NodeJS.Timeout;
   #server: Server | undefined;
   /** Who was lost first. */
@@ -36,12 +36,12 @@ export class PulseWatch {
   #isHeld = false;
   #isLeaving = false;
 
-  constructor(start: PulseStart, tell: (news: PulseNews) => void) {
+  constructor(start: HeartbeatStart, tell: (news: HeartbeatNews) => void) {
     this.#start = start;
     this.#tell = tell;
     this.#ticking = setInterval(() => {
       for (const peer of this.#peers.values()) peer.tick();
-    }, start.pulseMs);
+    }, start.heartbeatMs);
   }
 
   /** Listens (rank 0), or connects to rank 0. */
@@ -60,7 +60,7 @@ export class PulseWatch {
     }
   }
 
-  obey(order: PulseOrder): void {
+  obey(order: HeartbeatOrder): void {
     if (order.kind === "abort") this.#abortOthers();
     else if (order.kind === "heard" || order.kind === "hold") {
       this.#isHeard = true;
@@ -73,14 +73,14 @@ export class PulseWatch {
     return new Promise((resolve, reject) => {
       const server = createServer({ noDelay: true }, (socket) => {
         socket.on("error", () => undefined);
-        void hearKnock(socket, this.#start.key, HANDSHAKE_MS).then((knock) => {
-          if (!knock || this.#isLeaving) socket.destroy();
-          else if (this.#peers.has(knock.rank)) {
-            sayVerdict(socket, VERDICT.taken);
+        void authenticateFollower(socket, this.#start.key, HANDSHAKE_MS).then((identity) => {
+          if (!identity || this.#isLeaving) socket.destroy();
+          else if (this.#peers.has(identity.rank)) {
+            sendVerdict(socket, VERDICT.rankTaken);
             socket.end();
           } else {
-            sayVerdict(socket, VERDICT.welcome);
-            this.#watch({ rank: knock.rank, host: String(socket.remoteAddress) }, socket);
+            sendVerdict(socket, VERDICT.accepted);
+            this.#watch({ rank: identity.rank, host: String(socket.remoteAddress) }, socket);
           }
         });
       });
@@ -93,9 +93,9 @@ export class PulseWatch {
     });
   }
 
-  #watch(first: RankSeat, socket: ConstructorParameters<typeof PulseConnection>[0]): void {
+  #watch(first: RankSeat, socket: ConstructorParameters<typeof HeartbeatConnection>[0]): void {
     let seat = first;
-    const onWord = (word: PulseWord): void => {
+    const onWord = (word: HeartbeatWord): void => {
       if (word.kind === "abort") raiseFlag(this.#start.abort);
       if (word.kind !== "here") return;
       seat = { ...seat, host: word.host };
@@ -103,7 +103,7 @@ export class PulseWatch {
       if (this.#server) this.#tell({ kind: "joined", rank: seat.rank });
     };
     const onLost = (how: string): void => this.#lose(seat, how);
-    const peer = new PulseConnection(socket, this.#start, { onWord, onLost });
+    const peer = new HeartbeatConnection(socket, this.#start, { onWord, onLost });
     this.#peers.set(seat.rank, peer);
     peer.say({ kind: "here", host: hostname() });
   }

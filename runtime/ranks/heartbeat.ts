@@ -1,32 +1,32 @@
-// The main thread's side of its process's pulse thread.
+// The main thread's side of its process's heartbeat thread.
 import { Worker } from "node:worker_threads";
 import { InternalError, type MttcError } from "../../compiler/diagnostics.ts";
 import { builtFile } from "../threads/builtFile.ts";
 import { unpackError } from "../threads/faultTransfer.ts";
-import type { PulseNews, PulseOrder, PulseStart } from "./pulseProtocol.ts";
+import type { HeartbeatNews, HeartbeatOrder, HeartbeatStart } from "./heartbeatProtocol.ts";
 import { lostRank } from "./rankFaults.ts";
 
-/** What a pulse tells; whatever is lost has raised the process's abort flag before. */
-export interface PulseEvents {
-  /** A peer's pulse is heard. */
+/** What a heartbeat tells; whatever is lost has raised the process's abort flag before. */
+export interface HeartbeatEvents {
+  /** A peer's heartbeat is heard. */
   readonly onJoined?: (rank: number) => void;
   /** Peer `rank` is lost (E_RANK_LOST), or this thread itself is. */
   readonly onLost: (error: MttcError | InternalError, rank?: number) => void;
 }
 
-export class Pulse {
+export class Heartbeat {
   readonly #worker: Worker;
-  readonly #events: PulseEvents;
+  readonly #events: HeartbeatEvents;
   /** The port that it listens at, or 0 once it has met rank 0. */
   readonly #begun: Promise<number>;
   readonly #exited: Promise<void>;
   #isLeaving = false;
 
-  private constructor(worker: Worker, events: PulseEvents) {
+  private constructor(worker: Worker, events: HeartbeatEvents) {
     this.#worker = worker;
     this.#events = events;
     this.#begun = new Promise((resolve, reject) => {
-      worker.on("message", (news: PulseNews) => {
+      worker.on("message", (news: HeartbeatNews) => {
         if (news.kind === "listening") resolve(news.port);
         else if (news.kind === "failed") reject(unpackError(news.error));
         else if (news.kind === "lost") {
@@ -38,7 +38,7 @@ export class Pulse {
         }
       });
       worker.on("error", (error) => {
-        const failure = new InternalError(`the pulse thread failed: ${error}`, { cause: error });
+        const failure = new InternalError(`the heartbeat thread failed: ${error}`, { cause: error });
         reject(failure);
         events.onLost(failure);
       });
@@ -51,15 +51,18 @@ export class Pulse {
    * Starts the thread and waits until it listens (its port) or, given `hub`, has met rank 0's. E_RANKS where
    * that is not to be reached.
    */
-  static async start(start: PulseStart, events: PulseEvents): Promise<{ pulse: Pulse; port: number }> {
-    const worker = new Worker(builtFile("#pulse-worker", missingThread), { workerData: start });
-    const pulse = new Pulse(worker, events);
+  static async start(
+    start: HeartbeatStart,
+    events: HeartbeatEvents,
+  ): Promise<{ heartbeat: Heartbeat; port: number }> {
+    const worker = new Worker(builtFile("#heartbeat-worker", missingThread), { workerData: start });
+    const heartbeat = new Heartbeat(worker, events);
     // Until there is somebody to watch it is work that is waited for.
     worker.ref();
     try {
-      return { pulse, port: await pulse.#begun };
+      return { heartbeat, port: await heartbeat.#begun };
     } catch (error) {
-      pulse.#isLeaving = true;
+      heartbeat.#isLeaving = true;
       await worker.terminate();
       throw error;
     } finally {
@@ -87,15 +90,15 @@ export class Pulse {
   }
 
   #end(resolve: () => void): void {
-    if (!this.#isLeaving) this.#events.onLost(new InternalError("the pulse thread has ended"));
+    if (!this.#isLeaving) this.#events.onLost(new InternalError("the heartbeat thread has ended"));
     resolve();
   }
 
-  #order(order: PulseOrder): void {
+  #order(order: HeartbeatOrder): void {
     this.#worker.postMessage(order);
   }
 }
 
 function missingThread(cause: unknown): InternalError {
-  return new InternalError("the pulse thread's file is missing: run `npm run build`", { cause });
+  return new InternalError("the heartbeat thread's file is missing: run `npm run build`", { cause });
 }

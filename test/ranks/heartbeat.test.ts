@@ -5,7 +5,7 @@ import type { ChannelOptions } from "../../runtime/ranks/channelProtocol.ts";
 import { ChannelRank } from "./channelRank.ts";
 import { RankNetwork } from "./rankNetwork.ts";
 
-const TIMES = { pulseMs: 50, limitMs: 700, endMs: 900, acceptMs: 20_000 };
+const TIMES = { heartbeatMs: 50, limitMs: 700, endMs: 900, acceptMs: 20_000 };
 
 const started: ChannelRank[] = [];
 afterEach(async () => {
@@ -99,7 +99,7 @@ it("a process whose main thread does not end is ended, with a line that says why
   expect(hub!.stderr).toMatch(
     /^error: rank 1 on \S+ has ended, and this process does not come to its end: .* \[E_RANK_LOST\]\n$/,
   );
-  // Rank 0 is gone now: the other one's own pulse ends it.
+  // Rank 0 is gone now: the other one's own heartbeat ends it.
   expect(await other!.exit()).toBe(2);
   expect(other!.stderr).toMatch(/^error: rank 0 on \S+ has ended, and/);
 });

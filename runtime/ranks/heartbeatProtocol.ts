@@ -1,10 +1,10 @@
-// What the pulse threads of two ranks say to each other, and each to the main thread of its own process.
+// What the heartbeat threads of two ranks say to each other, and each to the main thread of its own process.
 import type { PackedError } from "../threads/faultTransfer.ts";
-import type { Knock } from "./handshake.ts";
+import type { RankIdentity } from "./handshake.ts";
 import type { RankSeat } from "./rankFaults.ts";
 
-/** Between two ranks: a line of JSON each. An empty line is a pulse. */
-export type PulseWord =
+/** Between two ranks: a line of JSON each. An empty line is a heartbeat. */
+export type HeartbeatWord =
   | { readonly kind: "here"; readonly host: string }
   /** Something failed elsewhere: what waits in a collective must end. */
   | { readonly kind: "abort" }
@@ -12,9 +12,9 @@ export type PulseWord =
   | { readonly kind: "bye" };
 
 /** Times in milliseconds. */
-export interface PulseTimes {
-  /** Between two pulses. */
-  readonly pulseMs: number;
+export interface HeartbeatTimes {
+  /** Between two heartbeats. */
+  readonly heartbeatMs: number;
   /** Without any: the peer is lost. */
   readonly limitMs: number;
   /**
@@ -24,26 +24,26 @@ export interface PulseTimes {
   readonly endMs: number;
 }
 
-/** How a pulse thread is started. `abort` is the flag of the process, `key` the run's. */
-export interface PulseStart extends PulseTimes {
+/** How a heartbeat thread is started. `abort` is the flag of the process, `key` the run's. */
+export interface HeartbeatStart extends HeartbeatTimes {
   readonly abort: SharedArrayBuffer;
   readonly key: Uint8Array;
-  /** Of a follower: rank 0's hosts and the port of its pulse; undefined on rank 0, which listens. */
+  /** Of a follower: rank 0's hosts and the port of its heartbeat; undefined on rank 0, which listens. */
   readonly hub?: { readonly hosts: readonly string[]; readonly port: number; readonly waitMs: number };
   /** Of a follower: who it is. */
-  readonly who?: Knock;
+  readonly who?: RankIdentity;
 }
 
 /** To the main thread. */
-export type PulseNews =
+export type HeartbeatNews =
   | { readonly kind: "listening"; readonly port: number }
-  /** A follower's pulse is heard; on a follower: rank 0's. */
+  /** A follower's heartbeat is heard; on a follower: rank 0's. */
   | { readonly kind: "joined"; readonly rank: number }
   | { readonly kind: "lost"; readonly seat: RankSeat; readonly how: string }
   | { readonly kind: "failed"; readonly error: PackedError };
 
 /** From the main thread. */
-export type PulseOrder =
+export type HeartbeatOrder =
   /** The run failed: others must not wait in a collective. */
   | { readonly kind: "abort" }
   /** The loss is known: the main thread is on its way to the end. */
