@@ -35,8 +35,6 @@ export function placeAmongSeveral(): RankEnvironment | undefined {
 
 /** Prepares a process among several for its launcher. */
 export function obeyLauncher({ rank }: RankEnvironment): void {
-  // Rank 0 says when all end.
-  if (rank > 0) for (const name of ENDING_SIGNALS) process.on(name, () => undefined);
   const { [RANKS_END]: end } = process.env;
   if (rank > 0 || !end) return;
   process.on("exit", tellEnd);
@@ -49,6 +47,11 @@ export function obeyLauncher({ rank }: RankEnvironment): void {
   process.stdin.on("data", (text: string) => text.split("\n").forEach(send));
   process.stdin.on("end", () => send("SIGHUP"));
   process.stdin.unref();
+}
+
+/** From here on rank 0, to which this process is connected, says when all end. */
+export function ignoreSignals(): void {
+  for (const name of ENDING_SIGNALS) process.on(name, () => undefined);
 }
 
 /**

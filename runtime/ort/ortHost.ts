@@ -2,6 +2,9 @@
 // the event loop and the loader go on while a graph runs. Calls are carried out in the order in which they
 // are made.
 import { MttcError } from "../../compiler/diagnostics.ts";
+import { raiseFlag } from "../ranks/abortFlag.ts";
+import { endHard } from "../ranks/hardEnd.ts";
+import { patientTimer } from "../ranks/patientTimer.ts";
 import type { JoinedPlace, JoinOptions } from "../ranks/rankEngine.ts";
 import { builtFile } from "../threads/builtFile.ts";
 import { transferableBuffers } from "../threads/callProtocol.ts";
@@ -33,6 +36,13 @@ export type { TensorInfo } from "./tensorInfo.ts";
 
 /** How long joinRanks waits: processes of one start come apart by as much as the slowest machine is slow. */
 const JOIN_MS = 120_000;
+/** How long leaveRanks waits: all ranks are done, and take leave at once. */
+const LEAVE_MS = 15_000;
+/** For a collective call to see that it is ended. */
+const ABORT_MS = 1000;
+
+/** How long other ranks are waited for, and the flag that ends what waits for them. */
+export type WaitLimit = Pick<JoinOptions, "abort" | "timeoutMs">;
 
 const THREAD = { name: "the ONNX Runtime thread", death: { code: "E_ORT" } } as const;
 
@@ -151,24 +161,35 @@ export class OrtHost {
    * Joins the processes that were started together, once in a process; resolves when all of them have come.
    * Where no number of threads was asked for, graphs that are opened from then on have this rank's cores.
    * E_MPI_LIBRARY where there is no usable library, E_RANKS where it and the launcher do not belong
-   * together, E_MPI. E_RANK_LOST where the others have not come in `timeoutMs`: the thread is then inside MPI
-   * for ever and given up, so that only a hard end ends the process.
+   * together, E_MPI. E_RANK_LOST where the others have not come in `timeoutMs`: the thread, if it is inside
+   * MPI for ever, is given up then, and the process, when it comes to its end, is ended hard.
    */
   async joinRanks(options: JoinOptions): Promise<JoinedPlace> {
-    const { timeoutMs = JOIN_MS } = options;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => {
-        const message = `the other processes have not come within ${timeoutMs / 1000} s`;
-        reject(new MttcError({ code: "E_RANK_LOST", message }));
-        this.#calls.abandon();
-      }, timeoutMs);
-    });
-    try {
-      return await Promise.race([this.#calls.call("joinRanks", [options]), late]);
-    } finally {
-      clearTimeout(timer);
+    const limit = { ...options, timeoutMs: options.timeoutMs ?? JOIN_MS };
+    return await this.#inTime(this.#calls.call("joinRanks", [options]), limit, "have not come");
+  }
+
+  /** What `call` gives; E_RANK_LOST, "the other processes `lack`", where it takes too long. */
+  async #inTime<T>(call: Promise<T>, limit: WaitLimit, lack: string): Promise<T> {
+    const { abort, timeoutMs } = limit;
+    if (timeoutMs === undefined) return await call;
+    const found = await within(timeoutMs, call);
+    if (found !== LATE) return found;
+    if (abort) raiseFlag(abort);
+    // What waits by asking again and again sees the flag; what is inside MPI does not.
+    const ended = await within(
+      ABORT_MS,
+      call.then(
+        () => undefined,
+        () => undefined,
+      ),
+    );
+    if (ended === LATE) {
+      this.#calls.abandon();
+      process.once("exit", (code) => endHard(undefined, code));
     }
+    const message = `the other processes ${lack} within ${timeoutMs / 1000} s`;
+    throw new MttcError({ code: "E_RANK_LOST", message });
   }
 
   /**
@@ -186,14 +207,18 @@ export class OrtHost {
     return this.#calls.call("broadcastTensors", [ids]);
   }
 
-  /** Rank 0's bytes, on all ranks; what other ranks give is not looked at. */
-  broadcastBytes(bytes: Uint8Array): Promise<Uint8Array> {
-    return this.#calls.call("broadcastBytes", [bytes]);
+  /** Rank 0's bytes, on all ranks; what others give is not looked at. E_RANK_LOST after `timeoutMs`, too. */
+  broadcastBytes(bytes: Uint8Array, limit: WaitLimit = {}): Promise<Uint8Array> {
+    return this.#inTime(this.#calls.call("broadcastBytes", [bytes]), limit, "have not answered");
   }
 
-  /** Ends what joinRanks began, on all ranks together; does nothing where a rank is lost. */
-  leaveRanks(): Promise<void> {
-    return this.#calls.call("leaveRanks", []);
+  /**
+   * Ends what joinRanks began, on all ranks together; does nothing where a rank is lost. E_RANK_LOST where
+   * the others do not leave in `timeoutMs`; the end of the process is then as joinRanks has it.
+   */
+  leaveRanks(limit: WaitLimit = {}): Promise<void> {
+    const all = { ...limit, timeoutMs: limit.timeoutMs ?? LEAVE_MS };
+    return this.#inTime(this.#calls.call("leaveRanks", []), all, "have not taken leave");
   }
 
   /** Releases everything and ends the thread, after the calls made before; calling it again is harmless. */
@@ -204,6 +229,16 @@ export class OrtHost {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+const LATE = Symbol("late");
+
+/** What `work` gives, or LATE after `ms`. */
+function within<T>(ms: number, work: Promise<T>): Promise<T | typeof LATE> {
+  return new Promise((resolve, reject) => {
+    const stop = patientTimer(ms, () => resolve(LATE));
+    work.then(resolve, reject).finally(stop);
+  });
 }
 
 /** A view of the same kind on a buffer of its own: a message would copy all that lies behind it. */

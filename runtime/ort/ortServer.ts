@@ -96,7 +96,7 @@ export class OrtServer implements OrtService {
           throw misuse(`tensor "${id}" cannot be freed while the binding "${name}" refers to it`);
     }
     for (const id of ids) {
-      this.#tensors.get(id)?.[Symbol.dispose]();
+      if (!this.#isMemoryHeld) this.#tensors.get(id)?.[Symbol.dispose]();
       this.#tensors.delete(id);
     }
   }
@@ -218,6 +218,11 @@ export class OrtServer implements OrtService {
     this.#joined().leave();
   }
 
+  /** What other ranks may still write to stays allocated until the process ends. */
+  get #isMemoryHeld(): boolean {
+    return this.#ranks?.holdsMemory ?? false;
+  }
+
   #joined(): RankEngine {
     if (this.#ranks === null) throw new InternalError("ranks are used before they are joined");
     return this.#ranks;
@@ -228,7 +233,8 @@ export class OrtServer implements OrtService {
   }
 
   close(): void {
-    for (const held of [this.#bindings, this.#graphs, this.#tensors]) {
+    const isHeld = this.#isMemoryHeld;
+    for (const held of [this.#bindings, this.#graphs, ...(isHeld ? [] : [this.#tensors])]) {
       for (const item of held.values()) item[Symbol.dispose]();
       held.clear();
     }
@@ -236,7 +242,7 @@ export class OrtServer implements OrtService {
     this.#operators = null;
     this.#ranks?.[Symbol.dispose]();
     this.#ranks = null;
-    this.#rankTensors[Symbol.dispose]();
+    if (!isHeld) this.#rankTensors[Symbol.dispose]();
     this.#device?.[Symbol.dispose]();
     this.#device = null;
     this.#library?.[Symbol.dispose]();

@@ -1,4 +1,5 @@
-// The end of a process whose main thread does not come to it: from another thread there is no gentle way.
+// The end of a process that does not come to it by itself: from another thread there is no gentle way, nor
+// where a thread is inside a native call for ever, which Node.js would wait for.
 import { writeSync } from "node:fs";
 import { createRequire } from "node:module";
 
@@ -16,15 +17,15 @@ const EXIT_CODE = 2;
 const SYSTEM_GRACE_S = 3;
 const STDERR = 2;
 
-/** Ends the process at once with exit code 2, after one line on stderr. */
-export function endHard(line: string): void {
+/** Ends the process at once, after one line on stderr, if there is anything to say. */
+export function endHard(line?: string, exitCode = EXIT_CODE): void {
   try {
-    writeSync(STDERR, `${line}\n`);
+    if (line !== undefined) writeSync(STDERR, `${line}\n`);
   } catch {
     // Nobody reads it.
   }
   try {
-    ownLibrary().func("void _exit(int)")(EXIT_CODE);
+    ownLibrary().func("void _exit(int)")(exitCode);
   } catch {
     // A system whose C library names it otherwise.
   }

@@ -9,6 +9,8 @@ const MAX_BYTES = 64 * 1024;
 
 export interface HeartbeatListener {
   readonly onWord: (word: HeartbeatWord) => void;
+  /** The peer leaves as agreed. */
+  readonly onBye: () => void;
   /** The peer is gone without a bye: "has ended", "does not answer since 14 s". Once. */
   readonly onLost: (how: string) => void;
 }
@@ -77,6 +79,7 @@ export class HeartbeatConnection {
     if (word.kind === "bye") {
       this.#isOver = true;
       this.#socket.end();
+      this.#listener.onBye();
     } else this.#listener.onWord(word);
   }
 

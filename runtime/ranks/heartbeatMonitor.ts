@@ -63,9 +63,10 @@ export class HeartbeatMonitor {
   obey(order: HeartbeatOrder): void {
     if (order.kind === "abort") this.#abortOthers();
     else if (order.kind === "heard" || order.kind === "hold") {
-      this.#isHeard = true;
       if (order.kind === "hold") this.#isHeld = order.isHeld;
-      if (this.#lost) this.#guardEnd();
+      if (!this.#lost) return;
+      this.#isHeard = true;
+      this.#guardEnd();
     } else this.#leave();
   }
 
@@ -103,7 +104,14 @@ export class HeartbeatMonitor {
       if (this.#server) this.#tell({ kind: "joined", rank: seat.rank });
     };
     const onLost = (how: string): void => this.#lose(seat, how);
-    const peer = new HeartbeatConnection(socket, this.#start, { onWord, onLost });
+    // Rank 0 has said before how the run ends: whoever does not end by that has nobody left to wait for.
+    const onBye = (): void => {
+      if (this.#server || this.#isLeaving) return;
+      this.#lost ??= { seat, how: "has ended the run" };
+      this.#isHeard = true;
+      this.#guardEnd();
+    };
+    const peer = new HeartbeatConnection(socket, this.#start, { onWord, onLost, onBye });
     this.#peers.set(seat.rank, peer);
     peer.say({ kind: "here", host: hostname() });
   }

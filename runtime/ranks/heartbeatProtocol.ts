@@ -48,7 +48,7 @@ export type HeartbeatOrder =
   | { readonly kind: "abort" }
   /** The loss is known: the main thread is on its way to the end. */
   | { readonly kind: "heard" }
-  /** While held, the process is not ended: the main thread saves what there is. */
+  /** While held, the process is not ended, whoever is lost: the main thread saves what there is. */
   | { readonly kind: "hold"; readonly isHeld: boolean }
   /** The run is at its end here. */
   | { readonly kind: "leave" };

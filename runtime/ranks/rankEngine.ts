@@ -67,6 +67,11 @@ export interface RankEngine {
   readonly place: RankPlace;
   /** Whether it takes memory of a device; else that goes through copies in the host's. */
   readonly reachesDevices: boolean;
+  /**
+   * Whether a call that was given up has left addresses of host memory with the library, which may still be
+   * written to: that memory must not become anybody else's.
+   */
+  readonly holdsMemory: boolean;
   /** Float32 sums over all ranks, in place; every rank has the same bits afterwards. */
   allReduce(parts: readonly RankPart[]): void;
   /** `count` float32 of every rank, in the order of ranks, one after the other at `to`; host memory. */

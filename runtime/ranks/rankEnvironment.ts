@@ -55,6 +55,9 @@ const INNER: Readonly<Record<Exclude<Launcher, "slurm">, Variables>> = {
   },
 };
 
+/** A day. */
+const MOST_WAIT_S = 86_400;
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
@@ -72,6 +75,22 @@ export function rankEnvironment(environment: Environment): RankEnvironment | und
   if (first === undefined) return slurmPlace(environment) ?? refuseUnsized(environment);
   for (const other of others) refuseContradiction(first, other, environment);
   return first;
+}
+
+/** Names how many seconds processes wait for each other at their start. */
+const RANKS_WAIT = "MTTC_RANKS_WAIT";
+
+/** How long a channel waits for all ranks, where the environment says that. E_RANKS for what is no time. */
+export function startWaitMs(environment: Environment): { readonly acceptMs?: number } {
+  const text = textOf(environment, [RANKS_WAIT]);
+  if (text === undefined) return {};
+  const seconds = Number(text);
+  if (!(seconds > 0 && seconds <= MOST_WAIT_S))
+    throw refusal(
+      `${shown(environment, [RANKS_WAIT])}, expected seconds, up to ${MOST_WAIT_S}`,
+      "120 is usual",
+    );
+  return { acceptMs: seconds * 1000 };
 }
 
 function innerPlace(launcher: keyof typeof INNER, environment: Environment): RankEnvironment | undefined {

@@ -2,7 +2,7 @@
 // only they were given, and tells them what to do. All of it is evented: nobody spins while waiting. Tensors
 // do not travel here but by MPI or NCCL.
 import { createServer, type Server, type Socket } from "node:net";
-import { InternalError, type MttcError } from "../../compiler/diagnostics.ts";
+import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { packError, unpackError } from "../threads/faultTransfer.ts";
 import { freshAbortFlag, raiseFlag } from "./abortFlag.ts";
 import {
@@ -55,6 +55,7 @@ export class RankHub {
   #heartbeat: Heartbeat | undefined;
   #arrived: () => void = () => undefined;
   #calls = 0;
+  #holds = 0;
   #ending = false;
 
   private constructor(server: Server, options: ChannelOptions) {
@@ -140,15 +141,26 @@ export class RankHub {
     return reply as R;
   }
 
+  /** The run cannot go on, for what rank 0 itself could not do: as if another rank had failed. */
+  fail(error: unknown): void {
+    const isTyped = error instanceof MttcError || error instanceof InternalError;
+    this.#fail(isTyped ? error : new InternalError(String(error), { cause: error }));
+  }
+
   /** Rank 0 has failed where the others wait for it: their collectives end, and then the run does. */
   abandon(): void {
     raiseFlag(this.abort);
     this.#heartbeat?.abortOthers();
   }
 
-  /** While held, this process is not ended although a rank is lost: rank 0 saves what there is. */
+  /**
+   * While held, this process is not ended although a rank is lost: rank 0 saves what there is. As often as it
+   * was held it must be let go.
+   */
   hold(isHeld: boolean): void {
-    this.#heartbeat?.hold(isHeld);
+    const before = this.#holds;
+    this.#holds += isHeld ? 1 : -1;
+    if ((before === 0) !== (this.#holds === 0)) this.#heartbeat?.hold(isHeld);
   }
 
   /**

@@ -35,6 +35,7 @@ export class WorkerCalls<S extends Service<S>> {
   #calls = 0;
   #ended: Error | null = null;
   #closing: Promise<void> | null = null;
+  #isAbandoned = false;
   readonly #exited: Promise<void>;
 
   /** Starts the thread from a built file. */
@@ -84,20 +85,26 @@ export class WorkerCalls<S extends Service<S>> {
     });
   }
 
-  /** Asks the thread to release everything and waits until it has ended; calling it again is harmless. */
+  /**
+   * Asks the thread to release everything and waits until it has ended, but for one that was abandoned;
+   * calling it again is harmless.
+   */
   close(): Promise<void> {
+    if (this.#isAbandoned) return Promise.resolve();
     this.#closing ??= this.#closeOnce();
     return this.#closing;
   }
 
   /**
    * Ends a thread that hangs, without waiting for it: a native job that does not end holds its thread. Open
-   * calls are rejected.
+   * calls are rejected. Node.js waits for it when the process ends, for ever where the job does.
    */
   abandon(): void {
+    this.#isAbandoned = true;
     this.#end(this.#deathOf("was abandoned"));
-    this.#worker.unref();
     void this.#worker.terminate();
+    // Whoever asks a thread to end has the process wait for it.
+    this.#worker.unref();
   }
 
   async #closeOnce(): Promise<void> {

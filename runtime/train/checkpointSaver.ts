@@ -39,24 +39,27 @@ export class CheckpointSaver {
   /**
    * Begins to write a checkpoint of the run in `directory`, whose lock is held, and returns its folder.
    * `tensors` and `progress` must not change any more. `saved` is called when it stands, verified; what that
-   * throws counts as a failure of the save. Errors of the one before, as `settled`.
+   * throws counts as a failure of the save. `guarded` does the work, until it is done. Errors of the one
+   * before, as `settled`.
    */
   async begin(
     directory: string,
     content: CheckpointContent,
     saved: (path: string) => Promise<void>,
+    guarded: (work: () => Promise<void>) => Promise<void> = (work) => work(),
   ): Promise<string> {
     await this.settled();
     await assertRunLock(directory);
     const path = await checkpointPath(directory, content);
     const before = this.last;
     this.last = path;
-    this.#writing = writeCheckpoint(path, content)
-      .catch((error: unknown) => {
+    this.#writing = guarded(async () => {
+      await writeCheckpoint(path, content).catch((error: unknown) => {
         this.last = before;
         throw error;
-      })
-      .then(() => saved(path));
+      });
+      await saved(path);
+    });
     const failure = this.#failure;
     this.#writing.catch((error: unknown) => failure.abort(error));
     return path;

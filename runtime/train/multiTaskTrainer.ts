@@ -45,6 +45,7 @@ import { experimentFromOptions, type TrainerOptions } from "./trainerOptions.ts"
 import { TrainingLoop } from "./trainingLoop.ts";
 import { openProbes } from "./trainingProbes.ts";
 import { type SessionOptions, TrainingSession } from "./trainingSession.ts";
+import { untilLost } from "./untilLost.ts";
 
 /** How to train; keys of probes stand in place of the spec's. */
 export interface FitOptions extends ProbeOptions {
@@ -182,18 +183,18 @@ export class MultiTaskTrainer implements AsyncDisposable {
     await using probes = openProbes(session, options, this.#events, this);
     if (fresh && resumes) await this.#loop.resume(session);
     const log = (message: string): void => void this.#events.emit("log", { message });
-    await session.checkImages({
-      log,
-      signal: options.signal,
-      onProgress: this.#events.progressOf("images read"),
-    });
+    const { signal, plannedEpochs = epochs } = options;
+    const orLost = <T>(work: (stop: AbortSignal | undefined) => Promise<T>): Promise<T> =>
+      untilLost(session.failed, signal, work);
+    const onProgress = this.#events.progressOf("images read");
+    await orLost((stop) => session.checkImages({ log, signal: stop, onProgress }));
     await this.#loop.mendLog(session);
     await this.#loop.compare(session);
     const ends = this.#loop.hasEnded(session, epochs);
-    await this.#drawSheet(session, log);
-    const { signal, plannedEpochs = epochs } = options;
+    await orLost(() => this.#drawSheet(session, log));
     const until = ends ? this.history.length : epochs;
-    await session.prepareInputs({ log, signal, epochsLeft: until - this.history.length });
+    const epochsLeft = until - this.history.length;
+    await orLost((stop) => session.prepareInputs({ log, signal: stop, epochsLeft }));
     if (!ends && session.device.awaitsProof) log(await proveCaptureOf(session, log, signal));
     if (!ends && this.spec.logdir !== null) await sitting.begin(session, this.history.length + 1);
     await this.#loop.run(session, { epochs: until, plannedEpochs, signal, probes });

@@ -120,11 +120,15 @@ export class RankFollower implements AsyncDisposable {
   }
 
   #temporary(): Promise<string> {
-    this.#folder ??= temporaryFolder("mttc-rank-").then((folder) => {
-      this.#closers.push(() => rm(folder, { recursive: true, force: true }));
-      return folder;
-    });
+    this.#folder ??= temporaryFolder("mttc-rank-");
     return this.#folder;
+  }
+
+  /** Removes the bundle's files, if there are any. */
+  async #removeFolder(): Promise<void> {
+    const folder = await this.#folder;
+    this.#folder = undefined;
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
   }
 
   async #write({ name, bytes }: Extract<RankMessage, { kind: "file" }>): Promise<void> {
@@ -145,6 +149,8 @@ export class RankFollower implements AsyncDisposable {
       group: { size: share.size, tell: () => undefined, stepped: () => undefined },
     });
     this.#closers.push(() => device[Symbol.asyncDispose]());
+    // ONNX Runtime has read them, and a process that is killed leaves nothing behind.
+    await this.#removeFolder();
     this.#run = { manifest, device, reader };
   }
 
@@ -212,7 +218,7 @@ export class RankFollower implements AsyncDisposable {
   async #digest(): Promise<string> {
     const { manifest, device } = this.#opened();
     const state = await device.readState();
-    return stateDigest(manifest.state.map(({ name }) => need(state.get(name), name).data));
+    return await stateDigest(manifest.state.map(({ name }) => need(state.get(name), name).data));
   }
 
   #parallel(): number {
@@ -233,11 +239,13 @@ export class RankFollower implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    await this.#leaveEpoch();
-    await this.#endEvaluation();
     this.#tables.clear();
     this.#run = undefined;
-    this.#folder = undefined;
-    await closeAll(this.#closers.splice(0));
+    await closeAll([
+      () => this.#removeFolder(),
+      ...this.#closers.splice(0),
+      () => this.#endEvaluation(),
+      () => this.#leaveEpoch(),
+    ]);
   }
 }

@@ -1,12 +1,12 @@
 // Rank 0's side of training with others: it trains as a process alone does, and tells the others, before it
 // begins something, what their part in it is. What goes wrong on another rank ends rank 0's own calls.
-import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { StoredManifest } from "../../compiler/bundle/manifest.ts";
 import type { StoredTensor } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import type { BatchShare } from "../batches/imageStreams.ts";
+import { describeContent } from "../files/fileContent.ts";
 import { fileError } from "../files/fileSystem.ts";
 import { listedIn } from "../images/imageFile.ts";
 import type { PeerEvaluation, WantedOutput } from "../infer/scoring.ts";
@@ -26,7 +26,7 @@ import {
 } from "./rankMessages.ts";
 
 /** What rank 0 speaks through. */
-export type LeadingHub = Pick<RankHub, "send" | "request" | "failed" | "abandon">;
+export type LeadingHub = Pick<RankHub, "send" | "request" | "failed" | "fail" | "abandon">;
 
 /** What a fault begins its hint with that says where its image is listed (listedIn). */
 const LISTED = "listed in ";
@@ -81,7 +81,8 @@ export class RankLeader implements DeviceGroup {
   /** Tells without waiting: what fails ends the collective that follows, and whatever is asked next. */
   readonly tell = (message: RankMessage): void => {
     if (message.kind === "step") this.#isInStep = true;
-    void this.#hub.send(message).catch(() => undefined);
+    // The others do not know what this rank begins: it ends for all. Where it has ended this changes nothing.
+    this.#hub.send(message).catch((error: unknown) => this.#hub.fail(error));
   };
 
   readonly stepped = (): void => {
@@ -161,9 +162,10 @@ export class RankLeader implements DeviceGroup {
    * would go on with a mixture of both.
    */
   async compareState(tensors: readonly StoredTensor[]): Promise<void> {
-    const asked = this.#ask<string>({ kind: "digest" });
-    const own = stateDigest(tensors.map(({ data }) => data));
-    const others = await asked;
+    const [others, own] = await Promise.all([
+      this.#ask<string>({ kind: "digest" }),
+      stateDigest(tensors.map(({ data }) => data)),
+    ]);
     const rank = others.findIndex((digest) => digest !== own) + 1;
     if (rank === 0) return;
     throw new MttcError({
@@ -177,13 +179,17 @@ export class RankLeader implements DeviceGroup {
 
   /**
    * Closes the run on the followers, which may be given another; where this rank has failed within a step
-   * they are given up. Never rejects: a lost rank has closed it.
+   * they are given up. A lost rank has closed it.
    */
   async close(): Promise<void> {
     if (this.#hub.failed.aborted) return;
     // Who waits for this rank's part of a sum hears no message.
     if (this.#isInStep) this.#hub.abandon();
-    else await this.#ask({ kind: "close" }).catch(() => undefined);
+    else
+      await this.#ask({ kind: "close" }).catch((error: unknown) => {
+        // Of a rank that is lost now, nothing is open any more.
+        if (!this.#hub.failed.aborted) throw error;
+      });
   }
 }
 
@@ -208,9 +214,10 @@ function listedBy(error: unknown, { paths, locate }: ImageRows): unknown {
   return isChanged ? new MttcError(faults, { cause: error }) : error;
 }
 
-/** SHA-256 of the tensors of a state, in its order. */
-export function stateDigest(tensors: Iterable<ArrayBufferView>): string {
-  const hash = createHash("sha256");
-  for (const data of tensors) hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-  return hash.digest("hex");
+/** SHA-256 of the tensors of a state, in its order, in pieces: a lost rank is heard of meanwhile. */
+export async function stateDigest(tensors: readonly ArrayBufferView[]): Promise<string> {
+  const pieces = tensors.map(
+    ({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength),
+  );
+  return (await describeContent(pieces)).sha256;
 }

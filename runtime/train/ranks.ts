@@ -8,9 +8,9 @@ import { visibleDevices } from "../ort/cudaDriver.ts";
 import { OrtHost } from "../ort/ortHost.ts";
 import { deviceOfRank } from "../ort/rankDevice.ts";
 import { ortOptions, type RuntimeOptions } from "../ort/runtimeOptions.ts";
-import type { ChannelOptions, RankEnd } from "../ranks/channelProtocol.ts";
+import { CHANNEL_DEFAULTS, type ChannelOptions, type RankEnd } from "../ranks/channelProtocol.ts";
 import type { EngineRequest, JoinedPlace, RankPlace } from "../ranks/rankEngine.ts";
-import { type RankEnvironment, rankEnvironment } from "../ranks/rankEnvironment.ts";
+import { type RankEnvironment, rankEnvironment, startWaitMs } from "../ranks/rankEnvironment.ts";
 import { RankHub } from "../ranks/rankHub.ts";
 import { RankLink } from "../ranks/rankLink.ts";
 import { RankFollower } from "./rankFollower.ts";
@@ -36,7 +36,7 @@ export interface JoinOptions extends Omit<RuntimeOptions, "baseDirectory"> {
 /** What of a group trainers use. */
 export interface RankGroup extends Pick<RankPlace, "rank" | "size"> {
   readonly host: OrtHost;
-  readonly hub: Pick<RankHub, "send" | "request" | "failed" | "abandon" | "hold">;
+  readonly hub: Pick<RankHub, "send" | "request" | "failed" | "fail" | "abandon" | "hold">;
   /** Images read at a time where the spec leaves it open. */
   readonly parallel: number;
   /** The fault behind an error: why a collective was ended. */
@@ -63,12 +63,14 @@ export class Ranks implements RankGroup, AsyncDisposable {
 
   /**
    * Joins the processes that a launcher (mpiexec, srun) started together; returns when all of them have come.
-   * E_RANKS without a launcher, or where they do not find each other; E_MPI_LIBRARY, E_MPI; as OrtHost.start.
+   * E_RANKS without a launcher, or where they do not find each other; E_RANK_LOST where one does not come
+   * within `acceptMs` of the channel (else MTTC_RANKS_WAIT); E_MPI_LIBRARY, E_MPI; as OrtHost.start.
    */
   static async join(options: JoinOptions = {}, environment = process.env): Promise<Ranks> {
     const launched = rankEnvironment(environment);
     if (!launched) throw notLaunched();
-    const { strategy: engine = "auto", library, channel } = options;
+    const { strategy: engine = "auto", library } = options;
+    const channel = { ...CHANNEL_DEFAULTS, ...startWaitMs(environment), ...options.channel };
     const { host, refusal } = await startHost(options, launched);
     const parts = { engine, library, channel, threads: options.threads, refusal };
     try {
@@ -87,8 +89,9 @@ export class Ranks implements RankGroup, AsyncDisposable {
     const { engine, library, channel } = parts;
     const hub = await RankHub.open(channel);
     try {
-      const place = await host.joinRanks({ engine, library, abort: hub.abort });
-      await host.broadcastBytes(new TextEncoder().encode(hub.address));
+      const limit = { abort: hub.abort, timeoutMs: channel.acceptMs };
+      const place = await host.joinRanks({ engine, library, ...limit });
+      await host.broadcastBytes(new TextEncoder().encode(hub.address), limit);
       await hub.accepted(place.size);
       return new Ranks(place, host, hub, parts);
     } catch (error) {
@@ -101,8 +104,9 @@ export class Ranks implements RankGroup, AsyncDisposable {
     const { engine, library, channel } = parts;
     const link = new RankLink(channel);
     try {
-      const place = await host.joinRanks({ engine, library, abort: link.abort });
-      const address = new TextDecoder().decode(await host.broadcastBytes(new Uint8Array()));
+      const limit = { abort: link.abort, timeoutMs: channel.acceptMs };
+      const place = await host.joinRanks({ engine, library, ...limit });
+      const address = new TextDecoder().decode(await host.broadcastBytes(new Uint8Array(), limit));
       await link.connect(address, { rank: place.rank, size: place.size });
       return new Ranks(place, host, link, parts);
     } catch (error) {
@@ -179,18 +183,24 @@ export class Ranks implements RankGroup, AsyncDisposable {
 
   async #close(end: RankEnd): Promise<void> {
     const { hub, host } = this;
-    if (end.kind !== "failed" && !hub.failed.aborted) {
+    if (end.kind === "failed") hub.abandon();
+    else if (!hub.failed.aborted) {
       // All at once: leaving MPI waits for the others.
       const left = [hub.request({ kind: "leave" } satisfies RankMessage), host.leaveRanks()];
-      await Promise.all(left).catch(() => undefined);
+      // The run is at its end and saved: who is lost now is no fault of it.
+      await Promise.all(left).catch((error: unknown) => {
+        if (!(error instanceof MttcError)) throw error;
+      });
     }
-    await hub.close(end);
+    // Before the channel, whose heartbeat guards it.
     await host.close();
+    await hub.close(end);
   }
 }
 
 /** What a rank joins with. */
-type Parts = Pick<JoinOptions, "library" | "channel" | "threads"> & {
+type Parts = Pick<JoinOptions, "library" | "threads"> & {
+  readonly channel: ChannelOptions;
   readonly engine: EngineRequest;
   /** Why its device could not be opened. */
   readonly refusal: unknown;

@@ -3,6 +3,7 @@
 import { basename, join } from "node:path";
 import type { StoredTensor } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
+import type { EvaluationReport } from "../infer/evaluationReport.ts";
 import { evaluateRows } from "../infer/scoring.ts";
 import { meansOf } from "../logs/gradientFigures.ts";
 import { appendLog, reconcileLog } from "../logs/runLog.ts";
@@ -28,6 +29,7 @@ import { RunSchedule, type ScheduledRun } from "./runSchedule.ts";
 import { learnedWeights } from "./stepWeights.ts";
 import { nothingTrained } from "./trainerCalls.ts";
 import type { TrainingSession } from "./trainingSession.ts";
+import { untilLost } from "./untilLost.ts";
 import { WeightWatch } from "./weightWatch.ts";
 
 /** How far a loop is run. */
@@ -37,6 +39,16 @@ export interface LoopOptions {
   readonly signal?: AbortSignal | undefined;
   /** Looks at the features after an epoch. */
   readonly probes?: EpochProbes | undefined;
+}
+
+/** An epoch that is trained and looked at. */
+interface JudgedEpoch {
+  readonly epoch: number;
+  readonly state: EpochState;
+  readonly tensors: readonly StoredTensor[];
+  readonly evaluation: EvaluationReport | undefined;
+  /** What probes found. */
+  readonly probed: Readonly<Record<string, number>> | undefined;
 }
 
 export class TrainingLoop {
@@ -184,34 +196,48 @@ export class TrainingLoop {
     const { logdir, log_every: logEvery } = session.experiment.spec;
     const isLogged = logdir !== null;
     let reached: (() => EpochState) | undefined;
-    const orLost = (error: unknown): Promise<never> => this.#endByLoss(session, error, reached?.());
-    const state = await trainEpoch(session, {
-      epoch,
-      start: this.#epochState,
-      history: this.#history,
-      plannedSteps: this.#schedule.plannedSteps,
-      signal: signal ? AbortSignal.any([signal, failed]) : failed,
-      onStep: (event) => this.#events.emit("step", event),
-      weights: this.#watchWeights(session),
-      figures: isLogged ? learnedWeights(session.manifest, logEvery) : undefined,
-      logEvery,
-      last,
-      onReached: (now) => {
-        reached = now;
-      },
-    }).catch(orLost);
+    /** Whatever it is at, a rank that is lost ends it, and what is trained is saved. */
+    const orLost = <T>(work: (stop: AbortSignal | undefined) => Promise<T>, stop = signal): Promise<T> =>
+      untilLost(session.failed, stop, work).catch((error: unknown) =>
+        this.#endByLoss(session, error, reached?.()),
+      );
+    const train = (stop: AbortSignal | undefined): Promise<EpochState> =>
+      trainEpoch(session, {
+        epoch,
+        start: this.#epochState,
+        history: this.#history,
+        plannedSteps: this.#schedule.plannedSteps,
+        signal: stop,
+        onStep: (event) => this.#events.emit("step", event),
+        weights: this.#watchWeights(session),
+        figures: isLogged ? learnedWeights(session.manifest, logEvery) : undefined,
+        logEvery,
+        last,
+        onReached: (now) => {
+          reached = now;
+        },
+      });
+    const state = await orLost(train, signal ? AbortSignal.any([signal, failed]) : failed);
     this.#epochState = state;
     await this.#saver.settled();
-    const tensors = await storedState(session);
+    const tensors = await orLost(() => storedState(session));
     refuseState(tensors, epoch, last);
-    await session.leader?.compareState(tensors).catch(orLost);
+    await orLost(async () => session.leader?.compareState(tensors));
     if (signal?.aborted) await this.#interrupt(session, tensors);
     const { val } = session.labels;
-    const evaluation = val && (await evaluateRows(session, val, signal).catch(orLost));
+    const evaluation = val && (await orLost((stop) => evaluateRows(session, val, stop)));
     if (signal?.aborted) await this.#interrupt(session, tensors);
     if (evaluation) refuseEvaluation(evaluation, epoch, last);
-    const probed = await probes?.after(epoch, signal);
+    const probed = probes && (await orLost((stop) => probes.after(epoch, stop)));
     if (signal?.aborted) await this.#interrupt(session, tensors);
+    await this.#finishEpoch(session, { epoch, state, tensors, evaluation, probed });
+  }
+
+  /** Reports an epoch, and begins to save it. */
+  async #finishEpoch(
+    session: TrainingSession,
+    { epoch, state, tensors, evaluation, probed }: JudgedEpoch,
+  ): Promise<void> {
     const { spec } = session.experiment;
     const scalars = {
       lr: this.#schedule.rateOfEpoch(scheduled(session), epoch),
@@ -309,11 +335,12 @@ export class TrainingLoop {
       progress: { ...progress, history: storedHistory(this.#history, session.tasks) },
       ...{ isPartial: report === undefined, best: this.#best.markOf(report) },
     };
-    return await this.#saver.begin(session.directory, content, async (path) => {
+    const stands = async (path: string): Promise<void> => {
       this.#best.stands(basename(path));
       this.#events.emit("checkpoint", { path });
       await saved();
-    });
+    };
+    return await this.#saver.begin(session.directory, content, stands, (work) => session.beforeTheEnd(work));
   }
 }
 

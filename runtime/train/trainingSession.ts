@@ -244,11 +244,16 @@ export class TrainingSession implements AsyncDisposable {
     return cause instanceof MttcError && cause.code === "E_RANK_LOST" ? cause : undefined;
   }
 
+  /** Of several processes: aborted once another one is lost or has failed. */
+  get failed(): AbortSignal | undefined {
+    return this.#ranks?.hub.failed;
+  }
+
   /** Does what takes its time although a rank is lost: until it is done this process is not ended for it. */
-  async beforeTheEnd(work: () => Promise<void>): Promise<void> {
+  async beforeTheEnd<T>(work: () => Promise<T>): Promise<T> {
     this.#ranks?.hub.hold(true);
     try {
-      await work();
+      return await work();
     } finally {
       this.#ranks?.hub.hold(false);
     }

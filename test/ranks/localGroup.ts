@@ -109,6 +109,7 @@ export async function openLocalGroup(size: number): Promise<LocalGroup> {
     hub: {
       failed: failure.signal,
       hold: () => undefined,
+      fail: (error) => failure.abort(error),
       abandon: () =>
         failure.abort(new MttcError({ code: "E_RANK_LOST", message: "rank 0 has failed in a step" })),
       send: async (message) => void (await deliver(message)),

@@ -1,7 +1,7 @@
 // Ranks over MPI: each call is begun without blocking and waited for by testing, so that a lost rank ends it.
 // All calls come from the thread that joined.
 import { InternalError, MttcError } from "../../../compiler/diagnostics.ts";
-import { NativeMemory, type Out, type Pointer } from "../../ort/ffi.ts";
+import { NativeMemory, type Out, type Pointer, viewMemory } from "../../ort/ffi.ts";
 import type { RankEngine, RankPart, RankPlace } from "../rankEngine.ts";
 import { inPieces, type Piece } from "../rankPieces.ts";
 import type { RankWait } from "../rankWait.ts";
@@ -13,6 +13,8 @@ import type { MpiLibrary } from "./mpiLibrary.ts";
  * of 4 MB. Blocking calls take as long (46 and 47 ms in pieces of 4 MB); Open MPI 4.1 takes 64 and 70 ms.
  */
 const PIECE_BYTES = 4 * 2 ** 20;
+/** Room for what is gathered at first. */
+const GATHERING_BYTES = 64 * 2 ** 10;
 const FLOAT_BYTES = 4;
 /** The rank whose data broadcasts carry. */
 const ROOT = 0;
@@ -33,9 +35,12 @@ export class MpiEngine implements RankEngine {
   readonly #mpi: MpiLibrary;
   readonly #wait: RankWait;
   readonly #scratch = new NativeMemory(PIECE_BYTES);
+  #gathering = new NativeMemory(GATHERING_BYTES);
   readonly #request = new BigUint64Array(1);
-  /** "lost" after a fault: MPI may still hold addresses of ours, and nobody may be there to answer. */
+  /** "lost" after a fault: nobody may be there to answer. */
   #state: "joined" | "lost" | "left" = "joined";
+  /** Whether a call was begun and is not done: MPI holds addresses of ours. */
+  #isUnderWay = false;
 
   private constructor(mpi: MpiLibrary, place: RankPlace, wait: RankWait) {
     this.#mpi = mpi;
@@ -52,7 +57,8 @@ export class MpiEngine implements RankEngine {
     const doing = "starting MPI";
     if (mpi.number(doing, (out) => functions.MPI_Initialized(out)) !== 0)
       throw new InternalError("MPI was started in this process before: it can be started once only");
-    mpi.number(doing, (out) => functions.MPI_Init_thread(null, null, constants.funneled, out));
+    const level = mpi.number(doing, (out) => functions.MPI_Init_thread(null, null, constants.funneled, out));
+    if (level < constants.funneled) throw refuseLevel(mpi, level);
     // From here on faults are told; before, MPI ends the process with words of its own.
     mpi.check(doing, functions.MPI_Comm_set_errhandler(constants.world, constants.errorsReturn));
     const rank = mpi.number(doing, (out) => functions.MPI_Comm_rank(constants.world, out));
@@ -74,12 +80,33 @@ export class MpiEngine implements RankEngine {
     );
   }
 
+  get holdsMemory(): boolean {
+    return this.#isUnderWay;
+  }
+
+  /** By way of memory of its own: what graphs hold is theirs to free, also when a rank is lost meanwhile. */
   allGather(from: Pointer, to: Pointer, count: number): void {
     const { MPI_Iallgather } = this.#mpi.functions;
     const { float, world } = this.#mpi.constants;
-    this.#carryOut("gathering from all ranks", MEETING_MS, () =>
-      MPI_Iallgather(from, count, float, to, count, float, world, this.#request),
+    const doing = "gathering from all ranks";
+    this.#refuseEnded(doing);
+    if (count === 0) return;
+    const [ownBytes, allBytes] = [count * FLOAT_BYTES, count * FLOAT_BYTES * this.place.size];
+    const { address, bytes } = this.#gatheringMemory(ownBytes + allBytes);
+    bytes.set(new Uint8Array(viewMemory(from, ownBytes)));
+    const gathered = address + BigInt(ownBytes);
+    this.#carryOut(doing, MEETING_MS, () =>
+      MPI_Iallgather(address, count, float, gathered, count, float, world, this.#request),
     );
+    new Uint8Array(viewMemory(to, allBytes)).set(bytes.subarray(ownBytes, ownBytes + allBytes));
+  }
+
+  #gatheringMemory(sizeBytes: number): NativeMemory {
+    if (this.#gathering.bytes.length < sizeBytes) {
+      this.#gathering[Symbol.dispose]();
+      this.#gathering = new NativeMemory(sizeBytes);
+    }
+    return this.#gathering;
   }
 
   broadcast(parts: readonly RankPart[]): void {
@@ -162,28 +189,46 @@ export class MpiEngine implements RankEngine {
 
   /** Begins a call and waits until it is done; a fault ends the use of MPI. */
   #carryOut(doing: string, spinMs: number, begin: () => number): void {
-    if (this.#state === "left") throw new InternalError(`${doing}: this rank has left the others`);
-    if (this.#state === "lost") throw lost(doing);
+    this.#refuseEnded(doing);
     const { MPI_Test } = this.#mpi.functions;
     const { noStatus } = this.#mpi.constants;
     const isDone: Out<number> = [0];
     try {
       this.#wait.refuseLost(doing);
       this.#mpi.check(doing, begin());
+      this.#isUnderWay = true;
       this.#wait.until(doing, spinMs, () => {
         this.#mpi.check(doing, MPI_Test(this.#request, isDone, noStatus));
         return Number(isDone[0]) !== 0;
       });
+      this.#isUnderWay = false;
     } catch (error) {
       this.#state = "lost";
       throw error;
     }
   }
 
+  #refuseEnded(doing: string): void {
+    if (this.#state === "left") throw new InternalError(`${doing}: this rank has left the others`);
+    if (this.#state === "lost") throw lost(doing);
+  }
+
   [Symbol.dispose](): void {
     // What a lost rank's neighbours still write lands in memory that nobody else has got meanwhile.
-    if (this.#state === "left") this.#scratch[Symbol.dispose]();
+    if (this.#state !== "left") return;
+    this.#scratch[Symbol.dispose]();
+    this.#gathering[Symbol.dispose]();
   }
+}
+
+/** E_MPI: the calls come from a thread that is not the process's first, which an MPI may not allow. */
+function refuseLevel({ functions, file, version }: MpiLibrary, level: number): MttcError {
+  functions.MPI_Finalize();
+  return new MttcError({
+    code: "E_MPI",
+    message: `${version} (${file}) grants thread level ${level}, which is below MPI_THREAD_FUNNELED`,
+    hint: "it was built without threads: `mttc setup-mpi` brings one with them; MTTC_MPI_DIR names another",
+  });
 }
 
 function lost(doing: string): MttcError {

@@ -60,6 +60,11 @@ export class NcclEngine implements RankEngine {
     }
   }
 
+  /** NCCL itself holds nothing of an aborted communicator. */
+  get holdsMemory(): boolean {
+    return this.#mpi.holdsMemory;
+  }
+
   allReduce(parts: readonly RankPart[]): void {
     const { ncclAllReduce } = this.#library.nccl;
     this.#onDevice("a sum over ranks", parts, ({ address, sizeBytes }, communicator) =>

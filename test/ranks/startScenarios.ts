@@ -1,0 +1,83 @@
+// Ranks that wait for others that never come, answer or leave: started by mpiexec with the name of a
+// scenario. Each reports what it saw and comes to its end by itself, as far as it can.
+import { MttcError } from "../../compiler/diagnostics.ts";
+import { OrtHost } from "../../runtime/ort/ortHost.ts";
+import { freshAbortFlag } from "../../runtime/ranks/abortFlag.ts";
+import { joinRanks } from "../../runtime/ranks/joinRanks.ts";
+import { Ranks } from "../../runtime/train/ranks.ts";
+import { report } from "./mpiPrograms.ts";
+
+/** How long is waited for one that does not come. */
+const LIMIT_MS = 1500;
+/** Longer than anybody is waited for. */
+const LONG_MS = 20_000;
+/** Rank 0's own exit code at its end. */
+const END_CODE = 5;
+
+function codeOf(error: unknown): string {
+  return error instanceof MttcError ? error.code : String(error);
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** What came of a call, and how long it took. */
+async function outcome(call: Promise<unknown>): Promise<{ code: string; message: string; ms: number }> {
+  const began = performance.now();
+  const [code, message] = await call.then(
+    () => ["went on", ""],
+    (error: unknown) => [codeOf(error), String(error)],
+  );
+  return { code: code ?? "", message: message ?? "", ms: performance.now() - began };
+}
+
+async function joined(): Promise<{ host: OrtHost; abort: SharedArrayBuffer }> {
+  const host = await OrtHost.start({ intraOpThreads: 1 });
+  const abort = freshAbortFlag();
+  await host.joinRanks({ engine: "mpi", abort });
+  return { host, abort };
+}
+
+/** By scenario what rank 0 does, and what the other one does in place of its part. */
+const SCENARIOS: Readonly<Record<string, readonly [first: () => Promise<unknown>, other: () => unknown]>> = {
+  /** Rank 1 is there and never starts MPI. */
+  absent: [
+    async () => await outcome(Ranks.join({ threads: 1, channel: { acceptMs: LIMIT_MS } })),
+    () => undefined,
+  ],
+
+  /** Rank 1 starts MPI and does not take part in the first call. */
+  silent: [
+    async () => {
+      const { host, abort } = await joined();
+      const found = await outcome(host.broadcastBytes(Uint8Array.of(1), { abort, timeoutMs: LIMIT_MS }));
+      const later = await outcome(host.broadcastBytes(Uint8Array.of(1)));
+      await host.allocate([{ id: "a", dtype: "float32", shape: [1] }]);
+      const read = [...(await host.read(["a"]))].length;
+      await host.close();
+      return { ...found, later: later.code, read };
+    },
+    () => joinRanks({ engine: "mpi" }),
+  ],
+
+  /** Rank 1 says that it leaves and does not: rank 0 is inside MPI_Finalize. */
+  staying: [
+    async () => {
+      const { host, abort } = await joined();
+      const found = await outcome(host.leaveRanks({ abort, timeoutMs: LIMIT_MS }));
+      const closing = await outcome(host.close());
+      return { ...found, closing: closing.code };
+    },
+    () => joinRanks({ engine: "mpi" }).engine.broadcast([]),
+  ],
+};
+
+const [first, other] = SCENARIOS[process.argv[2] ?? ""] ?? [];
+if (process.env.PMI_RANK === "0") {
+  report(0, await first?.());
+  process.exitCode = END_CODE;
+} else {
+  other?.();
+  await sleep(LONG_MS);
+}
