@@ -88,7 +88,9 @@ function longFunctions({ path, lines }: SourceFile): string[] {
     // Parameters on lines of their own: what closes them tells a function from a call.
     const last = line.endsWith("(") ? rest.find((later) => later.startsWith(`${indent})`)) : line;
     if (!last?.endsWith("{")) return [];
-    const length = rest.indexOf(`${indent}}`) + 1;
+    // `});` closes the object that a call is given.
+    const closing = rest.findIndex((later) => later === `${indent}}` || later.startsWith(`${indent}})`));
+    const length = rest[closing] === `${indent}}` ? closing + 1 : 0;
     return length > MAX_FUNCTION_LINES ? [`${path}:${start + 1}: ${length} lines`] : [];
   });
 }

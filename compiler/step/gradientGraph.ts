@@ -172,7 +172,7 @@ function differentiate(
   objective: Objective & { readonly rest: Value | undefined },
   parameters: ReadonlyMap<string, Value>,
 ): SharedParameters | undefined {
-  const { spec, learning, scalesLoss } = model;
+  const { spec, learning, scalesLoss, ranks } = model;
   const { total, means, rest } = objective;
   if (!learning)
     return emitGradients(b, model, { total, terms: termsByTask(b, spec, objective), rest }, parameters);
@@ -181,7 +181,7 @@ function differentiate(
     means: [...means.values()],
     inverseCounts: [...means.keys()].map((task) => inverseCountInput(b, spec, task)),
   };
-  emitFactoredGradients(b, { learning, scalesLoss }, losses, rest, parameters);
+  emitFactoredGradients(b, { learning, scalesLoss, ranks }, losses, rest, parameters);
   return undefined;
 }
 

@@ -16,7 +16,7 @@ import {
 } from "./gradientGraph.ts";
 import { emitMovedFactors, nextValues } from "./lossFactors.ts";
 import { emitAllFinite, withinOptimizer } from "./lossScaling.ts";
-import { emitRepeated, repeatedPart } from "./secondForward.ts";
+import { emitRepeated, type RepeatedPart, repeatedPart } from "./secondForward.ts";
 import { type Accumulator, accumulatorInput, accumulatorOutput, stateInput } from "./stateTensors.ts";
 import { emitStatistics } from "./statistics.ts";
 import { gradientName } from "./taskGradients.ts";
@@ -57,8 +57,7 @@ export function buildTrainGraph(model: TrainingModel, gradients: GradientGraph, 
   }
   const feeds = new Map([...inverseCounts].map(([task, value]) => [inverseCountName(task), value]));
   const names = optimizedParameters(gradients).map(({ name }) => name);
-  const means = new Set(model.tasks.map(({ name }) => RESULTS.mean(name)));
-  const again = model.learning && repeatedPart(gradients.graph, new Set(names), means);
+  const again = model.learning && repeatedPart(gradients.graph, new Set(names), meansOf(model));
   const all = [...gradients.graph.outputs, ...(again?.kept ?? [])];
   const outputs = b.inline({ ...gradients.graph, outputs: all }, feeds);
   const { isApplied, averaging } = emitUpdate(b, model, {
@@ -76,17 +75,42 @@ export function buildTrainGraph(model: TrainingModel, gradients: GradientGraph, 
     ...{ parameters: gradients.parameters, joining: model.joinsUpdates ?? "nothing", averaging },
     nextOf: ({ name }) => find(statistics, name),
   });
-  if (model.learning && again) {
-    const next = nextValues(b, [...names, STEP_COUNTER]);
-    const lossesIn = (results: ReadonlyMap<string, Value>): Value[] =>
-      [...means].map((name) => find(results, name));
-    const losses = { means: lossesIn(outputs), inverseCounts: [...inverseCounts.values()] };
-    const after = lossesIn(emitRepeated(b, again, next, outputs));
-    const done = { after, step: find(next, STEP_COUNTER), isApplied };
-    emitMovedFactors(b, model.learning, { tasks: [...inverseCounts.keys()], ...losses }, done);
-  }
+  if (again) lookAgain(b, model, again, { names, outputs, inverseCounts, isApplied });
   declareFigures(b, gradients.graph, outputs);
   return b.build();
+}
+
+/** Names of the tasks' mean losses among a gradient graph's outputs. */
+function meansOf({ tasks }: TrainingModel): ReadonlySet<string> {
+  return new Set(tasks.map(({ name }) => RESULTS.mean(name)));
+}
+
+/** A step that is done, with what of its batch is needed to look at that again. */
+interface SteppedBatch {
+  /** Of the parameters that were updated. */
+  readonly names: readonly string[];
+  /** Those of the gradient graph, and what its repeated part keeps. */
+  readonly outputs: ReadonlyMap<string, Value>;
+  /** By task. */
+  readonly inverseCounts: ReadonlyMap<string, Value>;
+  readonly isApplied: Value | undefined;
+}
+
+/** Has factors that the step learns move by the losses of its batch before and after it. */
+function lookAgain(b: GraphBuilder, model: TrainingModel, again: RepeatedPart, stepped: SteppedBatch): void {
+  const { learning, ranks } = model;
+  const { names, outputs, inverseCounts, isApplied } = stepped;
+  const next = nextValues(b, [...names, STEP_COUNTER]);
+  const lossesIn = (results: ReadonlyMap<string, Value>): Value[] =>
+    [...meansOf(model)].map((name) => find(results, name));
+  const losses = {
+    tasks: [...inverseCounts.keys()],
+    means: lossesIn(outputs),
+    inverseCounts: [...inverseCounts.values()],
+  };
+  const after = lossesIn(emitRepeated(b, again, next, outputs));
+  const together = { learning: need(learning, "what the step learns"), ranks };
+  emitMovedFactors(b, together, losses, { after, step: find(next, STEP_COUNTER), isApplied });
 }
 
 /**
@@ -104,9 +128,13 @@ export function buildWholeStep(
   return [buildTrainGraph(model, whole, name)];
 }
 
-/** The same step in two, grad and apply; none where a step has to look at its whole batch again. */
+/**
+ * The same step in two, grad and apply. None in one process where a step looks at its batch again: that is
+ * never cut there, and whole in train.
+ */
 export function buildStepParts(model: TrainingModel, micro: GradientGraph): Graph[] {
-  return model.learning ? [] : [buildGradGraph(model, micro), buildApplyGraph(model, micro)];
+  const { learning, ranks = 1 } = model;
+  return learning && ranks === 1 ? [] : [buildGradGraph(model, micro), buildApplyGraph(model, micro)];
 }
 
 /** state + micro-batch + accumulated gradients -> next accumulated gradients, next statistics, metrics. */
@@ -153,33 +181,37 @@ function declareFigures(b: GraphBuilder, { outputs }: Graph, results: ReadonlyMa
   for (const { name, role } of outputs) if (role) b.output(name, find(results, name), role);
 }
 
-/** state + accumulated gradients -> next state. */
+/** state + accumulated gradients -> next state; where a step looks at its batch again, + that. */
 export function buildApplyGraph(model: TrainingModel, gradients: GradientGraph): Graph {
   const b = new GraphBuilder("apply", model.ops, "apply");
-  const { spec } = model;
   const { shared } = gradients;
-  const { averaging } = emitUpdate(b, model, {
-    parameters: optimizedParameters(gradients),
+  const parameters = optimizedParameters(gradients);
+  const inverseCount = (name: string): Value => {
+    const task = model.tasks.find((each) => each.name === name);
+    return inverseCountInput(b, model.spec, need(task, name));
+  };
+  const { isApplied, averaging } = emitUpdate(b, model, {
+    parameters,
     gradientOf: ({ name, shape }) => accumulatorInput(b, { name, shape }),
     shared: shared && {
       ...shared,
       byTaskOf: ({ name, shape }) => accumulatorInput(b, { name, shape, tasks: shared.tasks }),
     },
-    inverseCount: (name) =>
-      inverseCountInput(
-        b,
-        spec,
-        need(
-          model.tasks.find((task) => task.name === name),
-          name,
-        ),
-      ),
+    inverseCount,
   });
   // Statistics have moved with the micro-batches.
   emitStatisticAverages(b, {
     ...{ parameters: gradients.parameters, joining: model.joinsUpdates ?? "nothing", averaging },
     nextOf: ({ name, shape }) => stateInput(b, { name, of: name, shape }),
   });
+  if (model.learning) {
+    const names = parameters.map(({ name }) => name);
+    const again = repeatedPart(gradients.graph, new Set(names), meansOf(model));
+    const wanted = gradients.graph.outputs.filter(({ name }) => meansOf(model).has(name));
+    const outputs = b.inline({ ...gradients.graph, outputs: [...wanted, ...again.kept] }, new Map());
+    const counts = model.tasks.map(({ name }) => [name, inverseCount(name)] as const);
+    lookAgain(b, model, again, { names, outputs, inverseCounts: new Map(counts), isApplied });
+  }
   return b.build();
 }
 

@@ -8,15 +8,22 @@ import type { Learning } from "../combine/combiners.ts";
 import { need } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Value } from "../ir/types.ts";
+import { sumOverRanks } from "../ops/allGather.ts";
 import { GRADIENT_WEIGHTS } from "./combination.ts";
 import { emitAllFinite, lossScaleInput } from "./lossScaling.ts";
 import { stateInput, stateOutput } from "./stateTensors.ts";
 import { gradientName } from "./taskGradients.ts";
 
+/** How factors are learned, and by how many processes that each have their share of the rows; default 1. */
+export interface LearnedTogether {
+  readonly learning: Learning;
+  readonly ranks?: number | undefined;
+}
+
 /** Float32 scalars of each task, in order. */
 export interface WeighedLosses {
   readonly tasks: readonly string[];
-  /** Mean loss over the labelled rows. */
+  /** Mean loss over the labelled rows: what this process's rows add to it. */
   readonly means: readonly Value[];
   /** 1 / labelled rows, 0 without any. */
   readonly inverseCounts: readonly Value[];
@@ -33,13 +40,16 @@ export function factorStateName(name: string): string {
  */
 export function emitFactoredGradients(
   b: GraphBuilder,
-  { learning, scalesLoss }: { readonly learning: Learning; readonly scalesLoss?: boolean | undefined },
+  model: LearnedTogether & { readonly scalesLoss?: boolean | undefined },
   losses: WeighedLosses,
   rest: Value | undefined,
   parameters: ReadonlyMap<string, Value>,
 ): void {
+  const { learning, scalesLoss } = model;
   const seed = withinCombine(b, () => {
-    const factors = b.cast(learning.factors.weights(b, lossInputs(b, learning, losses)), "float32");
+    const whole = overRanks(b, [losses.means], model)[0]!;
+    const inputs = lossInputs(b, learning, losses, whole);
+    const factors = b.cast(learning.factors.weights(b, inputs), "float32");
     b.output(GRADIENT_WEIGHTS, factors, { role: "gradient_weights", tasks: losses.tasks });
     const all = rest ? b.emit("Concat", [factors, b.reshape(b.scalar(1), [1])], { axis: 0 }) : factors;
     return scalesLoss ? b.mul(all, lossScaleInput(b)) : all;
@@ -52,6 +62,7 @@ export function emitFactoredGradients(
 
 /** What moves the factors: the losses by the parameters after the step, and the count of applied steps. */
 export interface StepDone {
+  /** As WeighedLosses' means. */
   readonly after: readonly Value[];
   readonly step: Value;
   /**
@@ -64,14 +75,16 @@ export interface StepDone {
 /** Declares the next state of the factors. */
 export function emitMovedFactors(
   b: GraphBuilder,
-  learning: Learning,
+  together: LearnedTogether,
   losses: WeighedLosses,
   { after, step, isApplied }: StepDone,
 ): void {
+  const { learning } = together;
   withinCombine(b, () => {
-    const inputs = lossInputs(b, learning, losses);
-    const next = learning.factors.moved(b, { ...inputs, after: float64(b, after), step });
-    const moves = isApplied && b.emit("And", [isApplied, emitAllFinite(b, after)]);
+    const [before, wholeAfter] = overRanks(b, [losses.means, after], together) as [Value, Value];
+    const inputs = lossInputs(b, learning, losses, before);
+    const next = learning.factors.moved(b, { ...inputs, after: b.cast(wholeAfter, "float64"), step });
+    const moves = isApplied && b.emit("And", [isApplied, emitAllFinite(b, [wholeAfter])]);
     for (const [i, name] of learning.factors.state.entries()) {
       const tensor = stateTensor(losses, name);
       const moved = b.cast(need(next[i], name), "float32");
@@ -86,19 +99,31 @@ export function nextValues(b: GraphBuilder, names: readonly string[]): ReadonlyM
   return new Map(names.map((name) => [name, need(outputs.get(nextName(name)), name)]));
 }
 
-function lossInputs(b: GraphBuilder, { factors, settings }: Learning, losses: WeighedLosses): LossInputs {
+/** Scalars of the tasks as [T], each summed over the processes in one exchange. */
+function overRanks(
+  b: GraphBuilder,
+  means: readonly (readonly Value[])[],
+  { ranks = 1 }: LearnedTogether,
+): readonly Value[] {
+  const own = means.map((scalars) => stacked(b, scalars));
+  return sumOverRanks(b, own, ranks);
+}
+
+/** `whole`: the means of all processes' rows, float32 [T]. */
+function lossInputs(
+  b: GraphBuilder,
+  { factors, settings }: Learning,
+  losses: WeighedLosses,
+  whole: Value,
+): LossInputs {
   const counts = stacked(b, losses.inverseCounts);
   const present = b.cast(b.emit("Greater", [counts, b.scalar(0)]), "float64");
   const state = factors.state.map((name) => b.cast(stateInput(b, stateTensor(losses, name)), "float64"));
-  return { losses: float64(b, losses.means), present, state, settings };
+  return { losses: b.cast(whole, "float64"), present, state, settings };
 }
 
 function stateTensor({ tasks }: WeighedLosses, name: string): { name: string; shape: number[] } {
   return { name: factorStateName(name), shape: [tasks.length] };
-}
-
-function float64(b: GraphBuilder, scalars: readonly Value[]): Value {
-  return b.cast(stacked(b, scalars), "float64");
 }
 
 /** Scalars as [T]. */

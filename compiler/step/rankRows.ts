@@ -1,12 +1,12 @@
 // How a micro-batch is shared between processes (ranks): in equal parts, so that one graph serves them all.
-import { type CombineSpec, learningOf } from "../combine/combiners.ts";
+import type { CombineSpec } from "../combine/combiners.ts";
 import { MttcError } from "../diagnostics.ts";
 import type { StepSpec } from "../spec/schema.ts";
 
 /**
  * Rows of a micro-batch that each of `ranks` processes takes. E_CONFIG unless they share it equally; the hint
  * has the nearest batch sizes that they would share. E_CONFIG also where gradients are to be combined before
- * those of other processes are known, or a step looks at its whole batch again.
+ * those of other processes are known.
  */
 export function rowsPerRank(
   spec: Pick<StepSpec, "batch_size" | "accumulate"> & Partial<CombineSpec>,
@@ -19,15 +19,6 @@ export function rowsPerRank(
       message: `each of ${ranks} processes would weigh its own gradient at the features, before the others' are known`,
       at: { path: "combine.features" },
       hint: "take the line out: gradients by task add up over processes exactly",
-    });
-  if (ranks > 1 && spec.combine && learningOf({ tasks: [], ...spec, combine: spec.combine }))
-    throw new MttcError({
-      code: "E_CONFIG",
-      message:
-        `${spec.combine.method} looks at the losses of the whole batch once more after its step, ` +
-        `of which each of ${ranks} processes has a part`,
-      at: { path: "combine" },
-      hint: "train it in one process, or choose another method: dwa and rlw weigh losses, too",
     });
   const parts = accumulate * ranks;
   if (batch % parts === 0) return batch / parts;

@@ -46,8 +46,8 @@ export class Alternation {
 
   /** The tensor of a graph's written input that the next run reads, or the one after it. */
   input(graph: string, entry: TensorEntry, run: "next" | "after" = "next"): string {
-    const { inputs } = this.#sides;
-    return this.#inputId(graph, entry, run === "next" ? inputs : other(inputs));
+    const next = this.#inputSide(graph);
+    return this.#inputId(graph, entry, run === "next" ? next : other(next));
   }
 
   /** The tensor of a graph's output that replaces none. */
@@ -85,7 +85,9 @@ export class Alternation {
       return `${other(this.#sides[need(this.#groupOf(graph, entry), replaced)])}:${replaced}`;
     };
     const used = new Set([...inputs, ...outputs].map((entry) => this.#groupOf(graph, entry)));
-    const sides = GROUPS.filter((group) => used.has(group)).map((group) => this.#sides[group]);
+    const sides = GROUPS.filter((group) => used.has(group)).map((group) =>
+      group === "inputs" ? this.#inputSide(graph) : this.#sides[group],
+    );
     return {
       name: `${graph}:${sides.join("")}${fromZero ? ZERO : ""}`,
       inputs: Object.fromEntries(inputs.map((entry) => [entry.name, source(entry)])),
@@ -117,6 +119,12 @@ export class Alternation {
     if (entry.role === "state") return this.#groups.get(entry.replaces ?? entry.name);
     const alternates = this.#doublesInputs && !this.#isEvaluation(graph) && BATCH_ROLES.has(entry.role);
     return alternates ? "inputs" : undefined;
+  }
+
+  /** The set of a micro-batch's inputs that a graph reads: what ends a step looks at the one just taken. */
+  #inputSide(graph: string): Side {
+    const { inputs } = this.#sides;
+    return this.#graph(graph).purpose === "apply" ? other(inputs) : inputs;
   }
 
   #inputId(graph: string, entry: TensorEntry, side: Side): string {

@@ -249,7 +249,10 @@ export class TrainingDevice implements AsyncDisposable {
     return result;
   }
 
-  /** Ends a logical batch: applies accumulated gradients, and tells what of them it combined. */
+  /**
+   * Ends a logical batch: applies accumulated gradients, and tells what of them it combined. A step that
+   * looks at its batch again finds it where `microBatch` has put it.
+   */
   async finishStep(scalars: StepScalars): Promise<GradientMeasures> {
     if (!this.#accumulates) return {};
     const { gradients = {} } = await this.#run("apply", scalarData(this.#graph("apply"), scalars));

@@ -70,23 +70,16 @@ async function expectAlike(size: number, more: Partial<TrainerOptions>, toleranc
 describe("tasks that are combined by", () => {
   const THREE: Partial<TrainerOptions> = { tasks: ["hue", "stripes", "shade"], task_weights: [1, 0.5, 2] };
 
-  test.each([...COMBINE_METHODS.keys()].filter((name) => !["sum", "famo"].includes(name)))(
-    "%s",
-    async (method) => {
-      const tolerance = method === "aligned" ? RANKS_ALIGNED : RANKS_TRAINED;
-      const { alone, together } = await expectAlike(2, { ...THREE, combine: method }, tolerance);
-      const logged = (scalars: Readonly<Record<string, number>>) => {
-        const named = Object.entries(scalars).filter(([name]) => /combine|cosine|norm/.test(name));
-        expect(named.length).toBeGreaterThan(0);
-        return new Map([["logged", Float32Array.from(named, ([, value]) => value)]]);
-      };
-      expect(largestDistance(logged(together.scalars), logged(alone.scalars))).toBeLessThan(RANKS_FLOAT32);
-    },
-  );
-
-  test("famo, which sees the losses of no whole batch, is refused", async () => {
-    const training = train({ ...THREE, task_weights: null, combine: "famo" }, groups.get(2));
-    await expect(training).rejects.toThrow(/combine: famo looks at .* 2 processes .*E_CONFIG/s);
+  // famo gathers losses within its graphs, as batch norms gather moments: rankProcesses.test.ts.
+  test.each([...COMBINE_METHODS.keys()].filter((name) => !/sum|famo/.test(name)))("%s", async (method) => {
+    const tolerance = method === "aligned" ? RANKS_ALIGNED : RANKS_TRAINED;
+    const { alone, together } = await expectAlike(2, { ...THREE, combine: method }, tolerance);
+    const logged = (scalars: Readonly<Record<string, number>>) => {
+      const named = Object.entries(scalars).filter(([name]) => /combine|cosine|norm/.test(name));
+      expect(named.length).toBeGreaterThan(0);
+      return new Map([["logged", Float32Array.from(named, ([, value]) => value)]]);
+    };
+    expect(largestDistance(logged(together.scalars), logged(alone.scalars))).toBeLessThan(RANKS_FLOAT32);
   });
 
   test.each(["pcgrad", "upgrad"])("%s in three ranks of two micro-batches", async (method) => {

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import type { TrainerOptions } from "../../runtime/train/trainerOptions.ts";
 import { PROJECT_ROOT } from "../projectRoot.ts";
-import { RANKS_NORMED, RANKS_TRAINED } from "../tolerances.ts";
+import { RANKS_FACTORED, RANKS_FACTORS, RANKS_NORMED, RANKS_TRAINED } from "../tolerances.ts";
 import { patternOptions, writePatternImages } from "../training/patternImages.ts";
 import { mpichHere } from "./mpiPrograms.ts";
 import { largestDistance, stateIn } from "./stateDistance.ts";
@@ -18,6 +18,7 @@ const mpi = mpichHere();
 const here = mpi ? "" : " (skipped: no MPI is here; `mttc setup-mpi` brings one)";
 const TRAIN = 147;
 const EPOCHS = 4;
+const FAMO = { combine: "famo", task_weights: null } as const;
 
 let folder: string;
 let base: TrainerOptions;
@@ -51,6 +52,8 @@ describe.skipIf(!mpi)(`two processes${here}`, () => {
   test.each<[string, number, Partial<TrainerOptions>]>([
     ["dropout, learned weights and missing labels", RANKS_TRAINED, { batchnorm: false }],
     ["batch norms", RANKS_NORMED, { batchnorm: true }],
+    ["losses weighed by famo", RANKS_FACTORED, { ...FAMO, batchnorm: false }],
+    ["famo, batch norms and augmentation", RANKS_FACTORED, { ...FAMO, augment: { brightness_delta: 0.2 } }],
   ])("with %s end with the weights of one", async (name, tolerance, more) => {
     const [alone, together] = [join(folder, `alone ${name}`), join(folder, `together ${name}`)];
     const lines: string[] = [];
@@ -59,11 +62,20 @@ describe.skipIf(!mpi)(`two processes${here}`, () => {
     await trainer.fit(EPOCHS);
     const outcome = trainRanks({ options: { ...base, ...more, logdir: together }, epochs: EPOCHS });
     expect(outcome.fault).toBeUndefined();
-    expect(largestDistance(await stateIn(together), await stateIn(alone))).toBeLessThan(tolerance);
+    const { state } = await trainer.manifest();
+    const factors = new Set(state.flatMap(({ name, group }) => (group === "factor" ? [name] : [])));
+    const distance = async (isWanted: (name: string) => boolean) => {
+      const wanted = async (logdir: string) =>
+        new Map([...(await stateIn(logdir))].filter(([key]) => isWanted(key)));
+      return largestDistance(await wanted(together), await wanted(alone));
+    };
+    expect(await distance((key) => !factors.has(key))).toBeLessThan(tolerance);
+    if (factors.size > 0) expect(await distance((key) => factors.has(key))).toBeLessThan(RANKS_FACTORS);
     expect(outcome.history.length).toBe(EPOCHS);
-    // The time that looking at images took is another.
-    const untimed = (all: readonly string[]) => all.map((line) => line.replace(/\d+\.\d+ s/g, "s"));
-    expect(untimed(outcome.lines)).toEqual(untimed(lines));
+    // The time that looking at images took is another, and so is the folder.
+    const alike = (all: readonly string[], logdir: string) =>
+      all.map((line) => line.replace(/\d+\.\d+ s/g, "s").replace(logdir, "logdir"));
+    expect(alike(outcome.lines, together)).toEqual(alike(lines, alone));
   });
 
   test("with norms of their own rows end with the weights that as many micro-batches give one", async () => {

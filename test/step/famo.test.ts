@@ -2,15 +2,27 @@
 // passes, steps that overflow, and what is refused; on the float64 reference and on ONNX Runtime.
 import { describe, expect, test } from "vitest";
 import { learningOf } from "../../compiler/combine/combiners.ts";
+import { need } from "../../compiler/diagnostics.ts";
+import { interpretTogether } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
 import { LOSS_SCALE } from "../../compiler/step/lossScaling.ts";
 import { faultsOf } from "../spec/faultsOf.ts";
-import { SUM_ORDER_FLOAT32 } from "../tolerances.ts";
+import { SUM_ORDER_FLOAT32, SUM_ORDER_FLOAT64 } from "../tolerances.ts";
 import type { TracedBundle } from "../training/tracedGraphs.ts";
 import { distances, hiding, NAMES, RATE, rounding, SPEC, TASKS } from "./combinedSteps.ts";
-import { compileExperiment, initialState, nextState, randomBatch, tensorOf, train } from "./experiment.ts";
+import {
+  accumulatorsOf,
+  compileExperiment,
+  gradFeeds,
+  initialState,
+  microBatches,
+  nextState,
+  randomBatch,
+  tensorOf,
+  train,
+} from "./experiment.ts";
 import { RUNTIMES, type Tensors, withRunner } from "./graphRunner.ts";
 import { relativeDistance, sameBits } from "./tensors.ts";
 
@@ -234,14 +246,9 @@ describe("a spec of famo", () => {
     expect(faults[0]?.hint).toBeDefined();
   });
 
-  test("is refused over several processes, and keeps no factors of a single task", () => {
-    const faults = faultsOf(() => compileExperiment(FAMO, TASKS, undefined, "cpu", { ranks: 2 }));
-    expect(faults.map(({ code, at }) => [code, at?.path])).toEqual([["E_CONFIG", "combine"]]);
-    expect(faults[0]?.message).toMatch(/each of 2 processes has a part/);
+  test("keeps no factors of a single task", () => {
     expect(learningOf(resolveSpec({ ...base, tasks: ["a"] }))).toBeUndefined();
-    const { bundle } = compileExperiment({ ...FAMO, accumulate: 2 }, { a: 3 }, undefined, "cpu", {
-      ranks: 2,
-    });
+    const { bundle } = compileExperiment({ ...FAMO, accumulate: 2 }, { a: 3 });
     expect(Object.keys(bundle.manifest.graphs)).toContain("apply");
     expect(bundle.manifest.state.filter(({ group }) => group === "factor")).toEqual([]);
   });
@@ -259,5 +266,53 @@ describe("a spec of famo", () => {
     const fed = graphs.train?.inputs.flatMap(({ name, role }) => (role === "scalar" ? [name] : []));
     expect(fed).toEqual(["learning_rate"]);
     expect(Object.keys(graphs)).toEqual(["train", "evaluate"]);
+  });
+});
+
+describe("over several processes a step is that of one, on the float64 reference", () => {
+  const spec: Partial<SpecInput> = { ...FAMO, batchnorm: true, dropout_rate: 0.3, batch_size: 8 };
+
+  test.each<[number, string[], string]>([
+    [2, [], "built"],
+    [4, ["b"], "final"],
+    [8, ["a", "c"], "final"],
+  ])("%i of them, without labels of %j", (ranks, hidden, stage) => {
+    const single = compileExperiment(spec, TASKS);
+    const ranked = compileExperiment(spec, TASKS, undefined, "cpu", { ranks });
+    const batch = hiding(randomBatch(single.bundle, "famo together"), hidden);
+    const state = started(single);
+    const alone = withRunner("the float64 reference", single, (run) =>
+      train(run, single.bundle, state, batch, RATE),
+    );
+    const graphOf = (name: string) =>
+      need([...ranked.stages].find(([key]) => key.startsWith(`${name}/`) && key.endsWith(stage))?.[1], name);
+    const shared = gradFeeds(ranked, single, batch, state);
+    const rows = microBatches(batch, ranks);
+    const parts = interpretTogether(
+      graphOf("grad"),
+      rows.map((own) => new Map([...shared, ...own])),
+    );
+    const sums = accumulatorsOf(ranked.bundle).map(({ name }): [string, NDArray] => {
+      const all = parts.map((outputs) => tensorOf(outputs, `next/${name}`));
+      const data = all[0]!.data.map((_, i) => sumOf(all.map((part) => part.data[i]!)));
+      return [name, { ...all[0]!, data }];
+    });
+    const rate: NDArray = { dtype: "float32", shape: [], data: Float64Array.of(RATE) };
+    const feeds = new Map([...shared, ...sums, ["learning_rate", rate] as const]);
+    const ends = interpretTogether(
+      graphOf("apply"),
+      rows.map((own) => new Map([...feeds, ...own])),
+    );
+    for (const name of ranked.bundle.manifest.state.map((entry) => entry.name)) {
+      const wanted = tensorOf(alone, `next/${name}`).data;
+      for (const [rank, outputs] of ends.entries()) {
+        const found = outputs.get(`next/${name}`) ?? tensorOf(parts[rank]!, `next/${name}`);
+        expect(relativeDistance(found.data, wanted), name).toBeLessThan(SUM_ORDER_FLOAT64);
+      }
+    }
+    for (const outputs of parts)
+      expect(
+        relativeDistance(numbers(outputs, "gradient_weights"), tensorOf(alone, "gradient_weights").data),
+      ).toBeLessThan(SUM_ORDER_FLOAT64);
   });
 });
