@@ -3,6 +3,7 @@
 // does with them is what it does among processes; batch norms over all ranks alone need MPI.
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { OrtHost, type StepIo, type StepResult } from "../../runtime/ort/ortHost.ts";
+import { lostRank } from "../../runtime/ranks/rankFaults.ts";
 import { RankFollower } from "../../runtime/train/rankFollower.ts";
 import type { RankMessage } from "../../runtime/train/rankMessages.ts";
 import type { RankGroup } from "../../runtime/train/ranks.ts";
@@ -89,6 +90,10 @@ export interface LocalGroup extends RankGroup, AsyncDisposable {
   delayMs: (rank: number) => number;
   /** Changes what a follower is told. */
   revise: (message: RankMessage) => RankMessage;
+  /** Hears what rank 0 begins to say, and `hold` where it must not be ended. */
+  onTold: (kind: RankMessage["kind"] | "hold") => void;
+  /** Loses a rank: nothing comes from it any more. */
+  lose: (rank: number) => void;
 }
 
 /** A group of `size` ranks of one thread each. */
@@ -101,14 +106,23 @@ export async function openLocalGroup(size: number): Promise<LocalGroup> {
     return new RankFollower({ host, parallel: 4, share: { rank: i + 1, size } });
   });
   const told: RankMessage["kind"][] = [];
+  const gone = new Promise<never>((_, reject) => {
+    failure.signal.addEventListener("abort", () => reject(failure.signal.reason));
+  });
+  gone.catch(() => undefined);
   const group: LocalGroup = {
     ...{ rank: 0, size, host: joined[0]!, parallel: 4, told, hosts },
     delayMs: () => 0,
     revise: (message) => message,
-    explained: async (error) => (failure.signal.aborted ? failure.signal.reason : error),
+    onTold: () => undefined,
+    lose: (rank) => failure.abort(lostRank({ rank, host: "here" }, "has ended")),
+    explained: async (error) => {
+      const { aborted, reason } = failure.signal;
+      return aborted && !(error instanceof MttcError && error.cause === reason) ? reason : error;
+    },
     hub: {
       failed: failure.signal,
-      hold: () => undefined,
+      hold: (isHeld) => isHeld && group.onTold("hold"),
       fail: (error) => failure.abort(error),
       abandon: () =>
         failure.abort(new MttcError({ code: "E_RANK_LOST", message: "rank 0 has failed in a step" })),
@@ -122,7 +136,9 @@ export async function openLocalGroup(size: number): Promise<LocalGroup> {
   };
   const deliver = async (message: unknown): Promise<unknown[]> => {
     failure.signal.throwIfAborted();
-    told.push((message as RankMessage).kind);
+    const { kind } = message as RankMessage;
+    told.push(kind);
+    group.onTold(kind);
     const replies = followers.map(async (follower, i) => {
       const copy = group.revise(structuredClone(message) as RankMessage);
       const wait = group.delayMs(i + 1);
@@ -130,7 +146,7 @@ export async function openLocalGroup(size: number): Promise<LocalGroup> {
       return structuredClone(await follower.handle(copy));
     });
     try {
-      return await Promise.all(replies);
+      return await Promise.race([Promise.all(replies), gone]);
     } catch (error) {
       failure.abort(error);
       throw error;
