@@ -1,5 +1,5 @@
 // What several processes that train one model exchange in a step: sums of gradients between grad and apply,
-// and the moments that batch norms ask for inside grad.
+// and inside them the moments that batch norms ask for, and the losses that factors are learned from.
 import { accumulates, microBatchRows, withRole } from "../bundle/manifest.ts";
 import { type CompileOptions, compile } from "../compile.ts";
 import { need } from "../diagnostics.ts";
@@ -30,20 +30,21 @@ export function rankFacts(
   ranks: number,
 ): RankFacts {
   const log = new StageLog();
-  const isGrad = (graph: string): boolean => graph === "grad";
-  const { manifest } = compile(spec, classes, { ...models, ranks, graphs: isGrad, trace: log.trace });
-  const grad = need(log.latest("grad/5-"), "grad");
-  const given = grad.nodes.flatMap(({ op, inputs: [x] }) =>
-    op.traits.includes("collective") && x ? [valueBytes(x.type)] : [],
-  );
+  const isStep = (graph: string): boolean => graph === "grad" || graph === "apply";
+  const { manifest } = compile(spec, classes, { ...models, ranks, graphs: isStep, trace: log.trace });
+  const givenIn = (graph: string): readonly number[] =>
+    need(log.latest(`${graph}/5-`), graph).nodes.flatMap(({ op, inputs: [x] }) =>
+      op.traits.includes("collective") && x ? [valueBytes(x.type)] : [],
+    );
+  const [inGrad, inApply] = [givenIn("grad"), givenIn("apply")];
   const summed = accumulates(manifest) ? withRole(manifest.graphs.grad?.inputs ?? [], "accumulator") : [];
   const { accumulate } = spec;
   const total = (sizes: readonly number[]): number => sizes.reduce((sum, size) => sum + size, 0);
   return {
     ...{ ranks, rows: microBatchRows(manifest), microBatches: accumulate },
     gradientBytes: total(summed.map((entry) => valueBytes(entry))),
-    exchanges: accumulate * given.length,
-    exchangedBytes: accumulate * total(given),
+    exchanges: accumulate * inGrad.length + inApply.length,
+    exchangedBytes: accumulate * total(inGrad) + total(inApply),
     warnings: specWarnings(spec, ranks),
   };
 }

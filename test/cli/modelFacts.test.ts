@@ -71,6 +71,10 @@ test("several processes exchange gradients once a step, and two vectors a norm e
   // Without, the running statistics alone, all in one.
   const own = of({ batchnorm: true, sync_batchnorm: false });
   expect(own).toMatchObject({ exchanges: 2, exchangedBytes: 2 * 4 * norms });
+  // Losses of each task: one in grad, those before and after the update in apply.
+  const famo = of({ combine: "famo", accumulate: 1, task_weights: null });
+  const tasks = Object.keys(CLASSES).length;
+  expect(famo).toMatchObject({ exchanges: 2, exchangedBytes: 4 * (tasks + 2 * tasks) });
   expect(own.warnings).toEqual([expect.stringMatching(/each process sees 2 images/)]);
   expect(() => of({}, 3)).toThrow(/cannot be shared equally by 3 processes and 2 micro-batches/);
 });
