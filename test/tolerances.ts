@@ -316,6 +316,10 @@ export const COMBINE_WEIGHTS = 1e-6;
 export const COMBINE_ALONE = 1e-9;
 /** What a combination of gradients may fall short of the best one, whose Gram matrix has a trace of 1. */
 export const COMBINE_OPTIMALITY = 1e-8;
+/** Results by a Gram matrix that is off by 1e-6, relative to their length, where gradients are well apart. */
+export const COMBINE_INEXACT = 1e-3;
+/** The same of an equation whose solution is restrained for the sake of gradients that cancel. */
+export const COMBINE_RESTRAINED = 1e-6;
 /** The same where gradients are multiples of each other: what keeps their matrix invertible is felt. */
 export const COMBINE_DEPENDENT = 1e-6;
 

@@ -14,6 +14,7 @@ import { identity, number, scaleGram, settingOf } from "./scaledGram.ts";
  * gradient w = u.
  */
 export const aligned: Combiner = {
+  kind: "gradients",
   name: "aligned",
   doc: "the mean of the gradients, made orthogonal and as long as the weakest direction (Aligned-MTL)",
   source: "Senushkin et al. 2023, arXiv 2305.19000",

@@ -42,8 +42,14 @@ export interface MethodFacts {
 
 /** A method that weighs gradients: combined = sum over tasks of w_t g_t in all shared parameters. */
 export interface Combiner extends MethodFacts {
+  readonly kind: "gradients";
   /** Tensors that the host draws for each step, by name. */
   readonly host?: Readonly<Record<string, StepDraw>>;
+  /**
+   * Whether the direction of the result is the same however long the gradients are: fixed weights do not
+   * turn it.
+   */
+  readonly ignoresLengths?: boolean;
   /**
    * w [T], of gram's dtype. Fixed iterations, standard operators. What it says of absent tasks, and where
    * fewer than two tasks are present, is not looked at: emitWeights puts 0 and 1 there.
@@ -56,7 +62,7 @@ export interface Combiner extends MethodFacts {
  * computed. Without `factor` and `learned` it is the spec's own weight.
  */
 export interface LinearMethod extends MethodFacts {
-  readonly weights?: undefined;
+  readonly kind: "losses";
   /** The formula that the host makes a task's factor by, where it does; `value` is the spec's own weight. */
   readonly factor?: (value: number, settings: Readonly<Record<string, number>>) => TaskWeight;
   /** Whether its factors are made of the losses of epochs before, which a state alone does not hold. */
@@ -98,7 +104,7 @@ export interface MovedLosses extends LossInputs {
 /** What a linear method is by gradients of tasks: a present one once, whatever its loss was given. */
 export function measuredSum(facts: MethodFacts): Combiner {
   const { name, doc, source, settings } = facts;
-  return { name, doc, source, settings, weights: (_b, { present }) => present };
+  return { kind: "gradients", name, doc, source, settings, weights: (_b, { present }) => present };
 }
 
 export type CombineMethod = Combiner | LinearMethod;

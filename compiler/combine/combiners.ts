@@ -1,5 +1,7 @@
 // The methods that `combine` may name, in the order in which they are listed. A method is one file and one
 // line here.
+
+import { need } from "../diagnostics.ts";
 import type { TaskWeight } from "../ir/roles.ts";
 import type { CombineMethod, Combiner, LearnedFactors, LinearMethod } from "./combiner.ts";
 import { dwa } from "./dwa.ts";
@@ -35,13 +37,15 @@ export interface CombineSpec {
 }
 
 /**
- * Undefined for methods that are linear in the losses, `sum` among them unless it is to be measured, and for a
- * single task.
+ * Undefined for methods that are linear in the losses, `sum` among them unless it is to be measured, and
+ * for a single task.
  */
 export function combinationOf({ combine, tasks }: CombineSpec): Combination | undefined {
   const method = COMBINE_METHODS.get(combine.method);
-  const combiner = method?.weights ? method : combine.measure === true ? method?.measured : undefined;
-  if (!combiner || tasks.length < 2) return undefined;
+  if (!method || tasks.length < 2) return undefined;
+  const measured = method.kind === "losses" && combine.measure === true ? method.measured : undefined;
+  const combiner = method.kind === "gradients" ? method : measured;
+  if (!combiner) return undefined;
   return { combiner, settings: settingsOf(combine), atFeatures: combine.features === true };
 }
 
@@ -65,23 +69,27 @@ export interface CombineTraits {
   readonly weighsLosses: boolean;
   /** Whether the factors are made of the losses of epochs before. */
   readonly readsEarlierLosses: boolean;
+  /** Whether fixed weights of tasks leave the direction of what they share as it is. */
+  readonly ignoresFixedWeights: boolean;
   /** Whether a step learns the factors: it looks at the losses of its batch once more, after the update. */
   readonly learnsFactors: boolean;
 }
 
 export function combineTraits(combine: ResolvedCombine): CombineTraits {
+  const method = COMBINE_METHODS.get(combine.method);
   const linear = linearMethod(combine);
   const learnsFactors = linear?.learned !== undefined;
   return {
     weighsLosses: learnsFactors || linear?.factor !== undefined,
     readsEarlierLosses: linear?.readsEarlierLosses ?? false,
+    ignoresFixedWeights: method?.kind === "gradients" && method.ignoresLengths === true,
     learnsFactors,
   };
 }
 
 function linearMethod({ method: name }: ResolvedCombine): LinearMethod | undefined {
   const method = COMBINE_METHODS.get(name);
-  return method?.weights === undefined ? method : undefined;
+  return method?.kind === "losses" ? method : undefined;
 }
 
 /** The formula of a task's factor, which the host feeds; `value` is the spec's own weight. */
@@ -91,11 +99,8 @@ export function taskFactor({ combine, tasks }: CombineSpec, value: number): Task
   return factor(value, settingsOf(combine));
 }
 
-function settingsOf({
-  method: _,
-  features: __,
-  measure: ___,
-  ...rest
-}: ResolvedCombine): Record<string, number> {
-  return Object.fromEntries(Object.entries(rest).map(([name, value]) => [name, Number(value)]));
+/** The method's own numbers. */
+function settingsOf(combine: ResolvedCombine): Record<string, number> {
+  const names = Object.keys(COMBINE_METHODS.get(combine.method)?.settings ?? {});
+  return Object.fromEntries(names.map((name) => [name, Number(need(combine[name], name))]));
 }

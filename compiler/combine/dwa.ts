@@ -20,6 +20,7 @@ const facts: MethodFacts = {
 
 export const dwa: LinearMethod = {
   ...facts,
+  kind: "losses",
   readsEarlierLosses: true,
   factor: (value, { temperature = 2 }) => ({ formula: "dynamic_average", value, temperature }),
   measured: measuredSum(facts),

@@ -11,6 +11,7 @@ const EPSILON = 1e-8;
 const ADAM = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
 
 export const famo: LinearMethod = {
+  kind: "losses",
   name: "famo",
   doc:
     "weighs losses such that all fall at the same rate: z_t / L_t by learned z, scaled to the sum 1; takes a second " +

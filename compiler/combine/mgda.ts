@@ -15,22 +15,24 @@ const SPREAD = 0.3;
  * and opposite gradients cancel. Equal gradients share their weight.
  */
 export const mgda: Combiner = {
+  kind: "gradients",
   name: "mgda",
   doc: "the shortest convex combination of the gradients; weights sum to 1, long gradients get little",
   source: "Sener and Koltun 2018, arXiv 1810.04650",
   settings: {
     regularization: {
-      ...{ default: 1e-6, least: 1e-9, most: 1 },
+      ...{ default: 1e-8, least: 1e-12, most: 1 },
       doc: "Added to the diagonal of the tasks' Gram matrix, as a part of its trace.",
     },
   },
   weights: (b, inputs) => {
     const { tasks, gram, present } = scaleGram(b, inputs);
-    const matrix = b.add(gram, identity(b, tasks, settingOf(inputs, "regularization")));
+    const regularization = settingOf(inputs, "regularization");
+    const matrix = b.add(gram, identity(b, tasks, regularization));
     const starts = Float64Array.from({ length: tasks }, (_, t) => 1 + (SPREAD * t) / tasks);
     const column = (value: Value): Value => b.reshape(value, [1, tasks, 1]);
     const solution = emitSolution(b, {
-      matrix: b.reshape(matrix, [1, tasks, tasks]),
+      ...{ matrix: b.reshape(matrix, [1, tasks, tasks]), leastPivot: regularization / 2 },
       q: column(b.sub(number(b, 1), b.mul(number(b, 2), present))),
       d: column(b.mul(present, b.constant({ dtype: "float64", shape: [tasks], data: starts }))),
     });

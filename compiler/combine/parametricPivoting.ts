@@ -17,6 +17,11 @@ export interface Problems {
   readonly q: Value;
   /** [K,T,1] at least 0; a row of 0 takes no part if its `q` is not negative. */
   readonly d: Value;
+  /**
+   * What counts as 0 among pivots: half of what is on the diagonal of `matrix` for its own sake. A row
+   * whose pivot is less depends on those that are taken, but for rounding, and is left out.
+   */
+  readonly leastPivot: number;
   /** Where lambda's way ends; 0 unless it is given. */
   readonly floor?: number;
   /**
@@ -41,12 +46,12 @@ export interface PivotState extends PivotValues {
   readonly tableau: Value;
 }
 
-/** What counts as 0 among slopes and pivots of problems whose numbers are about 1. */
+/** What counts as 0 among slopes of problems whose numbers are about 1. */
 const TINY = 1e-13;
 
 /**
  * Exchanges that T unknowns are given: a path never comes twice to one set of basic rows, of which there are
- * 2^T, and those of gradients are far shorter (test/combine counts them).
+ * 2^T, and those of gradients are far shorter: test/combine finds solutions of up to 40 tasks complete.
  */
 export function exchangesFor(tasks: number): number {
   return Math.min(2 ** tasks - 1, 2 * tasks + 4);
@@ -69,7 +74,10 @@ export function emitPivoting(b: GraphBuilder, problems: Problems): PivotState {
   for (let step = 0; step < exchangesFor(tasks); step++) {
     const state = valuesOf(b, table, basic, tasks);
     const pivots = diagonalOf(b, table);
-    const canLeave = b.emit("Greater", [b.emit("Min", [state.slope, pivots]), number(b, TINY)]);
+    const canLeave = b.emit("And", [
+      b.emit("Greater", [state.slope, number(b, TINY)]),
+      b.emit("Greater", [pivots, number(b, problems.leastPivot)]),
+    ]);
     const divisor = b.where(canLeave, state.slope, number(b, 1));
     const reached = b.where(canLeave, b.neg(b.div(state.level, divisor)), floor);
     const lambda = b.emit("ReduceMax", [reached, b.ints([1])], { keepdims: 1 });

@@ -11,6 +11,7 @@ import { diagonal, identity, number, type ScaledGram, scaleGram } from "./scaled
  * order. A gradient of 0 takes no part in projections; opposite gradients cancel to 0.
  */
 export const pcgrad: Combiner = {
+  kind: "gradients",
   name: "pcgrad",
   doc: "the sum of the gradients, each projected off those that it conflicts with, in a drawn order",
   source: "Yu et al. 2020, arXiv 2001.06782",

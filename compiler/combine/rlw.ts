@@ -12,6 +12,7 @@ const facts: MethodFacts = {
 
 export const rlw: LinearMethod = {
   ...facts,
+  kind: "losses",
   factor: (value) => ({ formula: "random_softmax", value, stream: "combine rlw" }),
   measured: measuredSum(facts),
 };

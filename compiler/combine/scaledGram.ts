@@ -78,6 +78,24 @@ export function emitCosines(b: GraphBuilder, { tasks, gram }: ScaledGram): Cosin
   return { cosines: b.add(scaled, idle), active, inverseNorm };
 }
 
+/**
+ * How far a Gram matrix of these methods may be off, as a part of |g_i| |g_j|, and their results stay
+ * bounded. That of a step is off by some 1e-15; matrices that were kept in float32 are off by 1e-7 and
+ * more, and then those of gradients that depend on each other may say that a vector's square is negative.
+ */
+const MOST_NOISE = 1e-6;
+
+/**
+ * The length of sum x_t g_t / |g_t|, scalar above 0, by the matrix of cosines; at least what it would be
+ * were the matrix off by `noise`. Of well-conditioned matrices it is the length to about 1e-12 of it.
+ */
+export function emitLength(b: GraphBuilder, cosines: Value, x: Value, noise = MOST_NOISE): Value {
+  const square = dot(b, x, b.emit("MatMul", [cosines, x]));
+  const doubt = b.mul(dot(b, x, x), number(b, noise));
+  const both = b.add(b.mul(square, square), b.mul(doubt, doubt));
+  return b.emit("Max", [b.emit("Sqrt", [b.emit("Sqrt", [both])]), number(b, 1e-150)]);
+}
+
 /** The number of the spec by that name. */
 export function settingOf({ settings }: CombineInputs, name: string): number {
   return need(settings[name], `setting ${name}`);

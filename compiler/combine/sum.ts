@@ -8,4 +8,4 @@ const facts: MethodFacts = {
   settings: {},
 };
 
-export const sum: LinearMethod = { ...facts, measured: measuredSum(facts) };
+export const sum: LinearMethod = { ...facts, kind: "losses", measured: measuredSum(facts) };

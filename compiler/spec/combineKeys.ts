@@ -13,7 +13,7 @@ const methodPhrase = `${namesPhrase}, or a map of method and its settings`;
 
 /** A method as a map: its own numbers; `features` where it weighs gradients, `measure` where it need not. */
 function schemaOf(method: CombineMethod) {
-  const { name, settings, weights } = method;
+  const { name, settings } = method;
   const numbers = Object.entries(settings).map(([setting, { least, most, default: usual, doc }]) => {
     const expected = phrase(`a number from ${least} to ${most}`);
     return [
@@ -32,8 +32,8 @@ function schemaOf(method: CombineMethod) {
   return z.strictObject({
     method: z.enum([name], phrase(namesPhrase)),
     ...Object.fromEntries(numbers),
-    ...(weights ? { features } : {}),
-    ...(!weights && method.measured ? { measure } : {}),
+    ...(method.kind === "gradients" ? { features } : {}),
+    ...(method.kind === "losses" && method.measured ? { measure } : {}),
   });
 }
 

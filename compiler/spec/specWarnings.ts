@@ -43,6 +43,12 @@ export function specWarnings(spec: Spec, ranks = 1): string[] {
     for (const [index, weight] of spec.task_weights.entries()) {
       if (weight === 0) warnings.push(`task_weights[${index}]: task "${spec.tasks[index]}" is not trained`);
     }
+    const given = new Set(spec.task_weights.filter((weight) => weight !== 0));
+    if (given.size > 1 && sharesTraining && combineTraits(spec.combine).ignoresFixedWeights)
+      warnings.push(
+        `task_weights: ${spec.combine.method} makes one direction of the gradients' directions, ` +
+          "so fixed weights do not turn it; they count in the heads",
+      );
   }
   warnings.push(...steeringWarnings(spec));
   warnings.push(...normWarnings(spec, ranks));

@@ -6,7 +6,7 @@ import type { Combination } from "../combine/combiners.ts";
 import { need } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { DrawRole } from "../ir/roles.ts";
-import { elementCount, type Value } from "../ir/types.ts";
+import { concreteDim, elementCount, type Value } from "../ir/types.ts";
 import { type LossSpec, taskWeight } from "../model/objective.ts";
 import type { Spec } from "../spec/schema.ts";
 
@@ -37,22 +37,20 @@ export function combinedTasks(
 }
 
 /**
- * The weights of the tasks' gradients, float32 [1,T]. `stacks`: the gradients of the whole logical batch, each
- * float32 [T,n] of some of the numbers, none of them times a loss scale. Declares the outputs of the roles
- * "gram" and "gradient_weights".
+ * The weights of the tasks' gradients, float32 [1,T]. `stacks`: the gradients of the whole logical batch,
+ * each float32 [T,n] of some of the numbers; `unscale`, a float32 scalar, takes off the loss scale that they
+ * have. Declares the outputs of the roles "gram" and "gradient_weights", without it. Products are summed in
+ * float64: float32 sums of millions are off by up to 1e-3, and tf32 would round what goes into them.
  */
 export function emitCombination(
   b: GraphBuilder,
   { combiner, settings }: Combination,
   tasks: readonly CombinedTask[],
   stacks: readonly Value[],
+  unscale?: Value | undefined,
 ): Value {
   const count = tasks.length;
-  const products = stacks.map((stack) => b.cast(b.emit("Gemm", [stack, stack], { transB: 1 }), "float64"));
-  const gram = need(
-    products.reduce((sum: Value | undefined, product) => (sum ? b.add(sum, product) : product), undefined),
-    GRAM,
-  );
+  const gram = gramOf(b, stacks, unscale);
   const counts = tasks.map(({ inverseCount }) => b.reshape(inverseCount ?? b.scalar(0), [1]));
   const isPresent = b.emit("Greater", [b.emit("Concat", counts, { axis: 0 }), b.scalar(0)]);
   const weights = emitWeights(b, combiner, {
@@ -64,6 +62,22 @@ export function emitCombination(
   b.output(GRAM, b.cast(gram, "float32"), { role: "gram", tasks: names });
   b.output(GRADIENT_WEIGHTS, told, { role: "gradient_weights", tasks: names });
   return b.reshape(told, [1, count]);
+}
+
+/** float64 [T,T] */
+function gramOf(b: GraphBuilder, stacks: readonly Value[], unscale: Value | undefined): Value {
+  const products = stacks.map((stack) => {
+    const exact = b.cast(stack, "float64");
+    return b.emit("Gemm", [exact, exact], { transB: 1 });
+  });
+  const sum = products.reduce(
+    (sum: Value | undefined, product) => (sum ? b.add(sum, product) : product),
+    undefined,
+  );
+  const gram = need(sum, GRAM);
+  if (!unscale) return gram;
+  const factor = b.cast(unscale, "float64");
+  return b.mul(gram, b.mul(factor, factor));
 }
 
 /** What the host draws for a step, declared once: int64 [T,T-1]. */
@@ -79,9 +93,21 @@ function hostInput(
   return b.findInput(input) ?? b.input(input, "int64", [tasks, tasks - 1], role);
 }
 
-/** sum over tasks of weight * row: `weights` [1,T], `stack` [T,n]; of the given shape, which has n elements. */
-export function weighedSum(b: GraphBuilder, weights: Value, stack: Value, shape: readonly number[]): Value {
-  return b.reshape(b.emit("MatMul", [weights, stack]), shape);
+/**
+ * sum over tasks of weight * row: `weights` [1,T], `stack` [T,n]; of the given shape, which has n
+ * elements. Where products of matrices may be rounded to tf32 it is none: it would lose digits that the
+ * gradients have.
+ */
+export function weighedSum(
+  b: GraphBuilder,
+  weights: Value,
+  stack: Value,
+  shape: readonly number[],
+  { precision }: Pick<Spec, "precision">,
+): Value {
+  if (precision === "fp32") return b.reshape(b.emit("MatMul", [weights, stack]), shape);
+  const column = b.reshape(weights, [concreteDim(stack.type.shape[0]), 1]);
+  return b.reshape(b.reduceSum(b.mul(stack, column), [0], 0), shape);
 }
 
 /** Gradients by task, [T, ...shape], as rows of numbers, [T,n]. */

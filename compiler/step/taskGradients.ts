@@ -12,6 +12,7 @@ import type { Combination } from "../combine/combiners.ts";
 import { MttcError, need } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import { concreteShape, type Node, type Value } from "../ir/types.ts";
+import type { Spec } from "../spec/schema.ts";
 import { asRows, type CombinedTask, emitCombination, weighedSum } from "./combination.ts";
 import { lossScaleInput } from "./lossScaling.ts";
 
@@ -31,6 +32,7 @@ export interface Objectives {
 
 /** How they are differentiated. */
 export interface CombiningModel {
+  readonly spec: Pick<Spec, "precision">;
   /** How gradients by task become one, where they do not by themselves. */
   readonly combination?: Combination | undefined;
   /** Whether gradients are those of the loss times the state `optimizer.loss_scale` (lossScaling.ts). */
@@ -70,7 +72,7 @@ export function emitGradients(
   const seeded = [...terms.values(), ...(rest ? [rest] : [])].map((value) => seededWith1(b, scaled(value)));
   const all: Differentiated = { parameters, shared, terms, seeded };
   if (!combination.atFeatures) return emitByTask(b, all);
-  emitAtFeatures(b, combination, all, model.scalesLoss ? lossScaleInput(b) : undefined);
+  emitAtFeatures(b, combination, all, model);
   return undefined;
 }
 
@@ -107,17 +109,18 @@ function emitAtFeatures(
   b: GraphBuilder,
   combination: Combination,
   { parameters, shared, terms, seeded }: Differentiated,
-  lossScale: Value | undefined,
+  { spec, scalesLoss }: CombiningModel,
 ): void {
+  const lossScale = scalesLoss ? lossScaleInput(b) : undefined;
   const features = meetingPoint(b.nodes, [...terms.values()], shared);
   const own = [...parameters.values()].filter((value) => !shared.includes(value));
   const sweeps = appendSweeps(b, seeded, [features, ...own]);
   const found = sweeps.map((sweep) => sweep.get(features));
   const combine = (): Value => {
     const stack = asRows(b, stacked(b, features, found.slice(0, terms.size)));
-    const unscaled = lossScale ? b.mul(stack, b.div(b.scalar(1), lossScale)) : stack;
-    const weights = emitCombination(b, combination, [...terms.keys()], [unscaled]);
-    const combined = weighedSum(b, weights, stack, concreteShape(features.type.shape));
+    const unscale = lossScale && b.div(b.scalar(1), lossScale);
+    const weights = emitCombination(b, combination, [...terms.keys()], [stack], unscale);
+    const combined = weighedSum(b, weights, stack, concreteShape(features.type.shape), spec);
     return need(sumOf(b, [combined, ...found.slice(terms.size)]), features.name);
   };
   const seed = b.within("combine", combine, { isFloat32: true });

@@ -133,18 +133,16 @@ function combinedGradients(
   unscale: Value | undefined,
 ): (index: number, shape: readonly number[]) => Value {
   const unscaled = (value: Value): Value => (unscale ? b.mul(value, unscale) : value);
-  const stacks = withinOptimizer(b, () => scaled.map(({ rows }) => rows && unscaled(rows)));
-  const given = stacks.filter((stack) => stack !== undefined);
+  const given = scaled.flatMap(({ rows }) => rows ?? []);
   const weigh = (): Value => {
     const tasks = combinedTasks(spec, shared?.tasks ?? [], inverseCount);
-    return emitCombination(b, combination ?? absent(), tasks, given);
+    return unscaled(emitCombination(b, combination ?? absent(), tasks, given, unscale));
   };
   const weights = given.length > 0 ? withinOptimizer(b, weigh) : undefined;
   return (index, shape) => {
-    const { whole } = need(scaled[index], `gradient ${index}`);
-    const rows = stacks[index];
+    const { whole, rows } = need(scaled[index], `gradient ${index}`);
     const parts = [
-      ...(rows && weights ? [weighedSum(b, weights, rows, shape)] : []),
+      ...(rows && weights ? [weighedSum(b, weights, rows, shape, spec)] : []),
       ...(whole ? [unscaled(whole)] : []),
     ];
     return parts.length > 0 ? parts.reduce((sum, part) => b.add(sum, part)) : absent();

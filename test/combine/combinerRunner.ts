@@ -15,6 +15,8 @@ export interface CombineCase {
   readonly gradients: readonly (readonly number[])[];
   /** 1 or 0 for each task; all present without it. */
   readonly present?: readonly number[];
+  /** Their Gram matrix as a method is told it, row-major; theirs without it. */
+  readonly gram?: readonly number[];
   /** Of each task the others in an order; ascending without it. */
   readonly orders?: readonly (readonly number[])[];
 }
@@ -35,7 +37,7 @@ export function combinerGraph(combiner: Combiner, tasks: number, settings = defa
 }
 
 /** What the graph takes, by name. */
-export function feedsOf({ gradients, present, orders }: CombineCase): Map<string, NDArray> {
+export function feedsOf({ gradients, present, orders, gram }: CombineCase): Map<string, NDArray> {
   const tasks = gradients.length;
   const there = present ?? gradients.map(() => 1);
   const given = orders ?? gradients.map((_, i) => others(tasks, i));
@@ -43,7 +45,7 @@ export function feedsOf({ gradients, present, orders }: CombineCase): Map<string
     return { dtype, shape, data: Float64Array.from(numbers) };
   };
   return new Map([
-    ["gram", array("float64", [tasks, tasks], gramOf(gradients, there))],
+    ["gram", array("float64", [tasks, tasks], gram ?? gramOf(gradients, there))],
     ["present", array("float64", [tasks], there)],
     ["order", array("int64", [tasks, tasks - 1], given.flat())],
   ]);
@@ -92,6 +94,11 @@ export function runnerOf(
     weigh: (given) => numbers(interpret(graphFor(given), feedsOf(given))),
     weighOnOrt: (given, library) => numbers(runOnOrt(library, graphFor(given), feedsOf(given), OPS)),
   };
+}
+
+/** Euclidean. */
+export function lengthOf(x: readonly number[]): number {
+  return Math.sqrt(dot(x, x));
 }
 
 /** The gradients times their weights, added up. */

@@ -11,7 +11,7 @@ import { faultsOf } from "./faultsOf.ts";
 
 const base: SpecInput = { tasks: ["a", "b"], fcn: { layers: [8] }, train_fcn: true };
 
-const isLinear = (method: CombineMethod): method is LinearMethod => method.weights === undefined;
+const isLinear = (method: CombineMethod): method is LinearMethod => method.kind === "losses";
 const linear = [...COMBINE_METHODS.values()].filter(isLinear);
 const gradientMethods = [...COMBINE_METHODS.values()].filter((method) => !isLinear(method));
 /** Their factors are known before the step, so that gradients by task can be taken beside them. */
@@ -47,7 +47,7 @@ describe("combine", () => {
       }
       expect(Object.keys(method.settings)).not.toEqual(expect.arrayContaining(["method", "features"]));
       expect(method.doc).not.toMatch(/[.]$/);
-      expect(combinationOf(resolved(method.name)) === undefined).toBe(method.weights === undefined);
+      expect(combinationOf(resolved(method.name)) === undefined).toBe(isLinear(method));
       const measured = combinationOf(resolved({ method: "sum", measure: true }));
       expect(measured?.combiner).toBe(sum.measured);
       expect(combinationOf(resolved(method.name, { tasks: ["a"] }))).toBeUndefined();
@@ -139,6 +139,23 @@ describe("combine", () => {
       expect.arrayContaining([expect.stringMatching(message)]),
     );
   });
+
+  it.each([
+    ["imtl", [1, 2], true],
+    ["nash", [1, 2], true],
+    ["nash", [2, 2], false],
+    ["upgrad", [1, 2], false],
+    ["imtl", "adaptive", false],
+  ] as const)(
+    "%s with task_weights %o: whether it warns that they do not turn the direction is %o",
+    (...given) => {
+      const [method, weights, isWarned] = given;
+      const task_weights = weights === "adaptive" ? weights : [...weights];
+      const warnings = specWarnings(resolved(method, { tasks: ["a", "b"], task_weights }));
+      const found = warnings.filter((warning) => /^task_weights: .* do not turn it/.test(warning));
+      expect(found.length).toBe(isWarned ? 1 : 0);
+    },
+  );
 
   it("says nothing of sum where nothing is shared", () => {
     const warnings = specWarnings(resolved("sum", { tasks: ["a"] }));

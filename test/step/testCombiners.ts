@@ -3,7 +3,7 @@
 import type { Combiner } from "../../compiler/combine/combiner.ts";
 import type { Combination } from "../../compiler/combine/combiners.ts";
 
-const FACTS = { doc: "a test", source: "here", settings: {} } as const;
+const FACTS = { kind: "gradients", doc: "a test", source: "here", settings: {} } as const;
 
 /** w_i = 2 - sum_j p_j G_ij / (1 + sum_j G_jj) */
 const correlated: Combiner = {
