@@ -39,6 +39,7 @@ export const CHANNEL_DEFAULTS: ChannelOptions = {
   heartbeatMs: 1000,
   limitMs: 14_000,
   endMs: 4000,
+  stallMs: 14_000,
 };
 
 /** For one that connects to prove who it is. */

@@ -4,6 +4,7 @@ import { InternalError, type MttcError } from "../../compiler/diagnostics.ts";
 import { builtFile } from "../threads/builtFile.ts";
 import { unpackError } from "../threads/faultTransfer.ts";
 import type { HeartbeatNews, HeartbeatOrder, HeartbeatStart } from "./heartbeatProtocol.ts";
+import { freshLife, MainBeat } from "./mainThread.ts";
 import { lostRank } from "./rankFaults.ts";
 
 /** What a heartbeat tells; whatever is lost has raised the process's abort flag before. */
@@ -20,10 +21,12 @@ export class Heartbeat {
   /** The port that it listens at, or 0 once it has met rank 0. */
   readonly #begun: Promise<number>;
   readonly #exited: Promise<void>;
+  readonly #beat: MainBeat;
   #isLeaving = false;
 
-  private constructor(worker: Worker, events: HeartbeatEvents) {
+  private constructor(worker: Worker, beat: MainBeat, events: HeartbeatEvents) {
     this.#worker = worker;
+    this.#beat = beat;
     this.#events = events;
     this.#begun = new Promise((resolve, reject) => {
       worker.on("message", (news: HeartbeatNews) => {
@@ -52,11 +55,13 @@ export class Heartbeat {
    * that is not to be reached.
    */
   static async start(
-    start: HeartbeatStart,
+    start: Omit<HeartbeatStart, "life">,
     events: HeartbeatEvents,
   ): Promise<{ heartbeat: Heartbeat; port: number }> {
-    const worker = new Worker(builtFile("#heartbeat-worker", missingThread), { workerData: start });
-    const heartbeat = new Heartbeat(worker, events);
+    const life = freshLife();
+    const workerData: HeartbeatStart = { ...start, life };
+    const worker = new Worker(builtFile("#heartbeat-worker", missingThread), { workerData });
+    const heartbeat = new Heartbeat(worker, new MainBeat(life, start.heartbeatMs), events);
     // Until there is somebody to watch it is work that is waited for.
     worker.ref();
     try {
@@ -68,6 +73,11 @@ export class Heartbeat {
     } finally {
       worker.unref();
     }
+  }
+
+  /** Whether this process is within steps: its main thread must then show that it goes on. */
+  march(isOn: boolean): void {
+    this.#beat.march(isOn);
   }
 
   /** Others must not wait in a collective for this run. */
@@ -90,6 +100,7 @@ export class Heartbeat {
   }
 
   #end(resolve: () => void): void {
+    this.#beat.stop();
     if (!this.#isLeaving) this.#events.onLost(new InternalError("the heartbeat thread has ended"));
     resolve();
   }

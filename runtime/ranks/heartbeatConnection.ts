@@ -57,6 +57,11 @@ export class HeartbeatConnection {
     this.#socket.end();
   }
 
+  /** The peer is lost, as it said itself. */
+  lose(how: string): void {
+    this.#lose(how);
+  }
+
   destroy(): void {
     this.#isOver = true;
     this.#socket.destroy();

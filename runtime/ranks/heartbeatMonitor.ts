@@ -10,15 +10,21 @@ import { dialHub } from "./dialHub.ts";
 import { authenticateFollower, sendVerdict, VERDICT } from "./handshake.ts";
 import { armAlarm, endHard } from "./hardEnd.ts";
 import { HeartbeatConnection } from "./heartbeatConnection.ts";
-import type { HeartbeatNews, HeartbeatOrder, HeartbeatStart, HeartbeatWord } from "./heartbeatProtocol.ts";
+import {
+  type HeartbeatNews,
+  type HeartbeatOrder,
+  type HeartbeatStart,
+  type HeartbeatWord,
+  PATIENCE_MS,
+} from "./heartbeatProtocol.ts";
+import { MainWatch } from "./mainThread.ts";
 import { patientTimer } from "./patientTimer.ts";
 import { type RankSeat, seatText } from "./rankFaults.ts";
 
-/** For a main thread that saves, at most. */
-const HOLD_MS = 300_000;
-
 /** Times `endMs` that a main thread has which knows that it is to end. */
 const ENDING = 2;
+/** For a word to be on its way. */
+const SAY_MS = 200;
 /** For a bye to arrive. */
 const LEAVE_MS = 1000;
 
@@ -27,6 +33,7 @@ export class HeartbeatMonitor {
   readonly #tell: (news: HeartbeatNews) => void;
   readonly #peers = new Map<number, HeartbeatConnection>();
   readonly #ticking: NodeJS.Timeout;
+  readonly #main: MainWatch;
   #server: Server | undefined;
   /** Who was lost first. */
   #lost: { readonly seat: RankSeat; readonly how: string } | undefined;
@@ -39,9 +46,8 @@ export class HeartbeatMonitor {
   constructor(start: HeartbeatStart, tell: (news: HeartbeatNews) => void) {
     this.#start = start;
     this.#tell = tell;
-    this.#ticking = setInterval(() => {
-      for (const peer of this.#peers.values()) peer.tick();
-    }, start.heartbeatMs);
+    this.#main = new MainWatch(start.life, { marching: start.stallMs, elsewhere: PATIENCE_MS });
+    this.#ticking = setInterval(() => this.#tick(), start.heartbeatMs);
   }
 
   /** Listens (rank 0), or connects to rank 0. */
@@ -68,6 +74,23 @@ export class HeartbeatMonitor {
       this.#isHeard = true;
       this.#guardEnd();
     } else this.#leave();
+  }
+
+  #tick(): void {
+    for (const peer of this.#peers.values()) peer.tick();
+    // Once a peer is lost, the time to end guards the main thread.
+    const stillMs = this.#lost ? undefined : this.#main.look(this.#start.heartbeatMs);
+    if (stillMs !== undefined) this.#stall(stillMs);
+  }
+
+  /** The main thread hangs: the others hear why, and this process ends. */
+  #stall(ms: number): void {
+    clearInterval(this.#ticking);
+    raiseFlag(this.#start.abort);
+    for (const peer of this.#peers.values()) peer.say({ kind: "stalled", ms });
+    const seat = { rank: this.#start.who?.rank ?? 0, host: hostname() };
+    const line = `error: ${seatText(seat)} ${stalledText(ms)}: it is ended [E_RANK_LOST]`;
+    setTimeout(() => endHard(line), SAY_MS);
   }
 
   #listen(): Promise<Server> {
@@ -98,6 +121,7 @@ export class HeartbeatMonitor {
     let seat = first;
     const onWord = (word: HeartbeatWord): void => {
       if (word.kind === "abort") raiseFlag(this.#start.abort);
+      if (word.kind === "stalled") peer.lose(stalledText(word.ms));
       if (word.kind !== "here") return;
       seat = { ...seat, host: word.host };
       // Rank 0's word answers ours: it counts both ways.
@@ -132,7 +156,7 @@ export class HeartbeatMonitor {
   #guardEnd(): void {
     this.#stopEnd?.();
     const { endMs } = this.#start;
-    const waitMs = this.#isHeld ? HOLD_MS : this.#isHeard ? ENDING * endMs : endMs;
+    const waitMs = this.#isHeld ? PATIENCE_MS : this.#isHeard ? ENDING * endMs : endMs;
     armAlarm(waitMs);
     const lost = this.#lost;
     this.#stopEnd = patientTimer(waitMs, () => {
@@ -154,4 +178,8 @@ export class HeartbeatMonitor {
     };
     setTimeout(cut, LEAVE_MS).unref();
   }
+}
+
+function stalledText(ms: number): string {
+  return `hangs: its main thread has stood still for ${Math.round(ms / 100) / 10} s`;
 }

@@ -8,6 +8,8 @@ export type HeartbeatWord =
   | { readonly kind: "here"; readonly host: string }
   /** Something failed elsewhere: what waits in a collective must end. */
   | { readonly kind: "abort" }
+  /** This side's main thread hangs: its process ends now. */
+  | { readonly kind: "stalled"; readonly ms: number }
   /** This side leaves as agreed: nothing is lost. */
   | { readonly kind: "bye" };
 
@@ -22,11 +24,18 @@ export interface HeartbeatTimes {
    * ended.
    */
   readonly endMs: number;
+  /** Within steps, without a sign of a main thread: it hangs. */
+  readonly stallMs: number;
 }
+
+/** For a main thread that saves, or computes between steps, at most. */
+export const PATIENCE_MS = 300_000;
 
 /** How a heartbeat thread is started. `abort` is the flag of the process, `key` the run's. */
 export interface HeartbeatStart extends HeartbeatTimes {
   readonly abort: SharedArrayBuffer;
+  /** What the main thread shows that it goes on by (mainThread.ts). */
+  readonly life: SharedArrayBuffer;
   readonly key: Uint8Array;
   /** Of a follower: rank 0's hosts and the port of its heartbeat; undefined on rank 0, which listens. */
   readonly hub?: { readonly hosts: readonly string[]; readonly port: number; readonly waitMs: number };

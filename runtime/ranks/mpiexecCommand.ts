@@ -3,6 +3,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { MttcError } from "../../compiler/diagnostics.ts";
+import { PATIENCE_MS } from "./heartbeatProtocol.ts";
 
 /** Whose mpiexec it is. */
 export type MpiexecKind = "hydra" | "openmpi" | "other";
@@ -30,8 +31,8 @@ export function kindOf(version: string): MpiexecKind {
 /** Names the file that rank 0 writes its exit code to; set by `mttc train --ranks`. */
 export const RANKS_END = "MTTC_RANKS_END";
 
-/** Seconds that the shell of a failed rank waits for rank 0, which notices in less. */
-const HELD_SECONDS = 60;
+/** Seconds that the shell of a failed rank waits for rank 0, which notices in less and may then save for long. */
+const HELD_SECONDS = (PATIENCE_MS + 30_000) / 1000;
 
 /**
  * The shell command that runs the program of a rank. Where one fails, an mpiexec kills all others at once;

@@ -147,6 +147,11 @@ export class RankHub {
     this.#fail(isTyped ? error : new InternalError(String(error), { cause: error }));
   }
 
+  /** Whether rank 0 is within steps, where its main thread must not stand still. */
+  march(isOn: boolean): void {
+    this.#heartbeat?.march(isOn);
+  }
+
   /** Rank 0 has failed where the others wait for it: their collectives end, and then the run does. */
   abandon(): void {
     raiseFlag(this.abort);

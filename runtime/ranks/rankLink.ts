@@ -91,6 +91,11 @@ export class RankLink {
     return packed.kind === "failed" ? { ...packed, error: unpackError(packed.error) } : { kind: packed.kind };
   }
 
+  /** Whether this rank is within steps, where its main thread must not stand still. */
+  march(isOn: boolean): void {
+    this.#heartbeat?.march(isOn);
+  }
+
   /**
    * Leaves, as the last of what this process does: rank 0 sees by it that all else is done, and until then
    * the heartbeat guards its end.

@@ -19,6 +19,7 @@ import type { DeviceGroup } from "./deviceRanks.ts";
 import type { Kernels } from "./rankKernels.ts";
 import {
   type BatchOutputs,
+  isTogether,
   type PackRefusal,
   type RankMessage,
   sentRows,
@@ -26,7 +27,7 @@ import {
 } from "./rankMessages.ts";
 
 /** What rank 0 speaks through. */
-export type LeadingHub = Pick<RankHub, "send" | "request" | "failed" | "fail" | "abandon">;
+export type LeadingHub = Pick<RankHub, "send" | "request" | "failed" | "fail" | "abandon" | "march">;
 
 /** What a fault begins its hint with that says where its image is listed (listedIn). */
 const LISTED = "listed in ";
@@ -81,6 +82,7 @@ export class RankLeader implements DeviceGroup {
   /** Tells without waiting: what fails ends the collective that follows, and whatever is asked next. */
   readonly tell = (message: RankMessage): void => {
     if (message.kind === "step") this.#isInStep = true;
+    this.#hub.march(isTogether(message));
     // The others do not know what this rank begins: it ends for all. Where it has ended this changes nothing.
     this.#hub.send(message).catch((error: unknown) => this.#hub.fail(error));
   };
@@ -90,6 +92,7 @@ export class RankLeader implements DeviceGroup {
   };
 
   async #ask<R>(message: RankMessage): Promise<R[]> {
+    this.#hub.march(isTogether(message));
     return await this.#hub.request<R>(message);
   }
 
@@ -158,8 +161,8 @@ export class RankLeader implements DeviceGroup {
   }
 
   /**
-   * Compares the state of all ranks with rank 0's, `tensors`. E_RANK_STATE where one has other weights: the run
-   * would go on with a mixture of both.
+   * Compares the state of all ranks with rank 0's, `tensors`. E_RANK_STATE where one has other weights: the
+   * run would go on with a mixture of both.
    */
   async compareState(tensors: readonly StoredTensor[]): Promise<void> {
     const [others, own] = await Promise.all([

@@ -51,6 +51,11 @@ export type RankMessage =
   /** Nothing follows: MPI is left, by all at once. Wants a reply. */
   | { readonly kind: "leave" };
 
+/** Whether all ranks do a part of it at the same time, none of which takes a main thread long. */
+export function isTogether({ kind }: RankMessage): boolean {
+  return kind === "step" || kind === "turn";
+}
+
 /** Why a follower does not read a pack; null: it does. */
 export type PackRefusal = string | null;
 

@@ -14,7 +14,7 @@ import { type RankEnvironment, rankEnvironment, startWaitMs } from "../ranks/ran
 import { RankHub } from "../ranks/rankHub.ts";
 import { RankLink } from "../ranks/rankLink.ts";
 import { RankFollower } from "./rankFollower.ts";
-import type { RankMessage } from "./rankMessages.ts";
+import { isTogether, type RankMessage } from "./rankMessages.ts";
 
 /** Images that are read at a time for each thread. */
 const IMAGES_PER_THREAD = 4;
@@ -36,7 +36,7 @@ export interface JoinOptions extends Omit<RuntimeOptions, "baseDirectory"> {
 /** What of a group trainers use. */
 export interface RankGroup extends Pick<RankPlace, "rank" | "size"> {
   readonly host: OrtHost;
-  readonly hub: Pick<RankHub, "send" | "request" | "failed" | "fail" | "abandon" | "hold">;
+  readonly hub: Pick<RankHub, "send" | "request" | "failed" | "fail" | "abandon" | "hold" | "march">;
   /** Images read at a time where the spec leaves it open. */
   readonly parallel: number;
   /** The fault behind an error: why a collective was ended. */
@@ -145,6 +145,7 @@ export class Ranks implements RankGroup, AsyncDisposable {
     try {
       return await link.serve((message) => {
         if (this.#refusal !== undefined) throw this.#refusal;
+        link.march(isTogether(message as RankMessage));
         return follower.handle(message as RankMessage);
       });
     } finally {

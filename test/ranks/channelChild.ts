@@ -17,6 +17,8 @@ export type ChildOrder =
     }
   /** Computes without a break. */
   | { readonly kind: "compute"; readonly ms: number }
+  /** Is within steps, or not any more. */
+  | { readonly kind: "march"; readonly isOn: boolean }
   /** Blocks the main thread for ever. */
   | { readonly kind: "hang" }
   | { readonly kind: "request" }
@@ -72,6 +74,7 @@ let link: RankLink | undefined;
 process.on("message", async (order: ChildOrder) => {
   if (order.kind === "open") hub = await openHub(order.size, order.options);
   else if (order.kind === "connect") link = await openLink(order);
+  else if (order.kind === "march") (hub ?? link)?.march(order.isOn);
   else if (order.kind === "compute") {
     const until = performance.now() + order.ms;
     while (performance.now() < until);

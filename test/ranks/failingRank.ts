@@ -25,7 +25,8 @@ export type FailingNews = { readonly rank: number; readonly pid: number } & (
   | { readonly kind: "step"; readonly epoch: number; readonly step: number }
   | { readonly kind: "epoch"; readonly epoch: number }
   | { readonly kind: "checkpoint"; readonly path: string }
-  | { readonly kind: "ended"; readonly how: string }
+  /** `slowed`: how often this rank was slower than it need have been. */
+  | { readonly kind: "ended"; readonly how: string; readonly slowed: number }
   | { readonly kind: "fault"; readonly code: string; readonly message: string }
 );
 
@@ -36,15 +37,31 @@ const stop = new AbortController();
 // Followers end when rank 0 says so; mpiexec tells of processes that ended by SIGUSR1.
 for (const signal of ["SIGINT", "SIGTERM", "SIGUSR1"] as const)
   process.on(signal, () => signal !== "SIGUSR1" && stop.abort());
+process.on("SIGUSR2", () => {
+  for (;;);
+});
 const ranks = await Ranks.join({ channel: job.channel, threads: 1 });
+
+let slowed = 0;
+const { delays } = job;
+const step = ranks.host.step.bind(ranks.host);
+// Micro-batches of a follower are all that it shows.
+if (ranks.rank > 0)
+  ranks.host.step = (...args) => {
+    slow();
+    return step(...args);
+  };
+
+function slow(): void {
+  const ms = delays[ranks.rank] ?? 0;
+  if (ms === 0) return;
+  slowed += 1;
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
 
 function tell(told: Told): void {
   const line = JSON.stringify({ rank: ranks.rank, pid: process.pid, ...told });
   appendFileSync(job.log, `${line}\n`);
-}
-
-function pause(ms: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
 function tellFault(error: unknown): void {
@@ -54,18 +71,18 @@ function tellFault(error: unknown): void {
 }
 
 async function lead(): Promise<void> {
-  const { options, epochs, resume, delays } = job;
+  const { options, epochs, resume } = job;
   const trainer = new MultiTaskTrainer(options, { ranks });
   trainer.on("step", ({ epoch, step }) => {
     tell({ kind: "step", epoch, step });
-    pause(delays[0] ?? 0);
+    slow();
   });
   trainer.on("epoch", ({ epoch }) => void tell({ kind: "epoch", epoch }));
   trainer.on("checkpoint", ({ path }) => void tell({ kind: "checkpoint", path }));
   let failure: unknown;
   try {
     await trainer.fit(epochs, { resume, signal: stop.signal });
-    tell({ kind: "ended", how: "done" });
+    tell({ kind: "ended", how: "done", slowed });
   } catch (error) {
     failure = error;
     tellFault(error);
@@ -79,7 +96,7 @@ async function lead(): Promise<void> {
 async function follow(): Promise<void> {
   try {
     const end = await ranks.follow();
-    tell({ kind: "ended", how: end.kind });
+    tell({ kind: "ended", how: end.kind, slowed });
     process.exitCode = { done: 0, interrupted: 130, failed: 2 }[end.kind];
   } catch (error) {
     tellFault(error);

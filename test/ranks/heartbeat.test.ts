@@ -42,6 +42,39 @@ it("computing without a break is not taken for being dead, and what was asked me
   for (const rank of ranks) expect(await rank.exit()).toBe(0);
 });
 
+it.each([
+  ["a follower that waits for ever", 1, { kind: "hang" }],
+  ["a follower in an endless loop", 1, { kind: "compute", ms: 60_000 }],
+  ["rank 0 in an endless loop", 0, { kind: "compute", ms: 60_000 }],
+] as const)("within steps: %s is named, and ended", async (_what, which, order) => {
+  const ranks = await job(3, { ...TIMES, stallMs: 700 });
+  const hanging = ranks[which]!;
+  hanging.order({ kind: "march", isOn: true });
+  hanging.order(order);
+  const { message, isRaised } = await ranks[1 - which]!.hears("failed");
+  expect(message).toMatch(
+    which === 0
+      ? /rank 0 on \S+ hangs: its main thread has stood still for 0\.\d+ s \[E_RANK_LOST\]|^flag$/
+      : /rank 1 on \S+ hangs: its main thread has stood still for 0\.\d+ s \[E_RANK_LOST\]/,
+  );
+  expect(isRaised).toBe(true);
+  expect(await hanging.exit()).toBe(2);
+});
+
+it("steps that are over, and a main thread that was busy for less, are no hang", async () => {
+  const [hub, follower] = await job(2, { ...TIMES, stallMs: 700 });
+  follower!.order({ kind: "march", isOn: true });
+  follower!.order({ kind: "compute", ms: 400 });
+  await follower!.hears("computed");
+  follower!.order({ kind: "march", isOn: false });
+  follower!.order({ kind: "compute", ms: 1500 });
+  hub!.order({ kind: "request" });
+  expect((await hub!.hears("replies")).replies).toEqual([1]);
+  hub!.order({ kind: "close" });
+  follower!.order({ kind: "close" });
+  for (const rank of [hub!, follower!]) expect(await rank.exit()).toBe(0);
+});
+
 it("a killed follower is named at once on rank 0, and others' collectives are freed", async () => {
   const [hub, killed, other] = await job(3);
   killed!.child.kill("SIGKILL");

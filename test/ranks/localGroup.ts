@@ -124,6 +124,7 @@ export async function openLocalGroup(size: number): Promise<LocalGroup> {
       failed: failure.signal,
       hold: (isHeld) => isHeld && group.onTold("hold"),
       fail: (error) => failure.abort(error),
+      march: () => undefined,
       abandon: () =>
         failure.abort(new MttcError({ code: "E_RANK_LOST", message: "rank 0 has failed in a step" })),
       send: async (message) => void (await deliver(message)),

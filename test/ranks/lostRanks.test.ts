@@ -136,12 +136,38 @@ describe.skipIf(mpi === undefined)("where setup-mpi has been", () => {
   }, 120_000);
 
   it("one rank slower, rank 0 or the other: the numbers are the same", async () => {
-    const options = optionsOf("slow");
-    const run = start(options, { delays: [3, 25] });
-    await run.hears("ended", { rank: 0 });
-    expect(await run.ends()).toBe(0);
-    expect(run.newestState().equals(undisturbed)).toBe(true);
-  }, 60_000);
+    for (const [slow, delays] of [
+      [0, [25, 0]],
+      [1, [0, 25]],
+    ] as const) {
+      const run = start(optionsOf(`slow-${slow}`), { delays });
+      const ends = [await run.hears("ended", { rank: 0 }), await run.hears("ended", { rank: 1 })];
+      expect(await run.ends()).toBe(0);
+      expect(run.newestState().equals(undisturbed)).toBe(true);
+      // 6 epochs of 6 steps.
+      expect(ends[slow]?.slowed).toBeGreaterThanOrEqual(36);
+      expect(ends[1 - slow]?.slowed).toBe(0);
+    }
+  }, 120_000);
+
+  it("an endless loop on the main thread of a rank: the others say which, and the run goes on", async () => {
+    for (const rank of [1, 0]) {
+      const options = optionsOf(`looping-${rank}`);
+      const run = start(options, { channel: { ...HASTY, stallMs: 1000 } });
+      await run.hears("step", { epoch: 2, step: 2 });
+      await run.kill(rank, "SIGUSR2");
+      const { code, message } = await run.hears("fault", { rank: 1 - rank });
+      expect(code).toBe("E_RANK_LOST");
+      expect(message).toMatch(/rank \d on \S+ hangs: its main thread has stood still for 1(\.\d)? s/);
+      expect(message).toContain(`rank ${rank} on`);
+      if (rank === 1) expect(message).toMatch(/saved as it was at epoch 2, step \d/);
+      await run.gone([0, 1], 10_000);
+      expect(await run.exitOf(rank)).toBe(2);
+      expect(run.said).toMatch(new RegExp(`error: rank ${rank} on \\S+ hangs: .*it is ended`));
+      // What rank 0 leaves is what it leaves when it is killed.
+      if (rank === 1) await expectResumed(options);
+    }
+  }, 120_000);
 
   it("more silence than the limit because everything is stopped: it goes on", async () => {
     const options = optionsOf("suspended");
