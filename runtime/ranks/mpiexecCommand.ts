@@ -31,7 +31,7 @@ export function kindOf(version: string): MpiexecKind {
 /** Names the file that rank 0 writes its exit code to; set by `mttc train --ranks`. */
 export const RANKS_END = "MTTC_RANKS_END";
 
-/** Seconds that the shell of a failed rank waits for rank 0, which notices in less and may then save for long. */
+/** Seconds that the shell of a failed rank waits for rank 0, which notices in less, and may save for long. */
 const HELD_SECONDS = (PATIENCE_MS + 30_000) / 1000;
 
 /**
