@@ -30,7 +30,12 @@ export interface ChannelOptions extends HeartbeatTimes {
   readonly acceptMs: number;
   /** Port that rank 0 listens at for messages; 0 takes a free one. */
   readonly port: number;
+  /** Address that rank 0 listens at; undefined: all that its machine has. */
+  readonly host?: string | undefined;
 }
+
+/** Where ranks of one host meet: nobody else can come there. */
+export const LOOPBACK = "127.0.0.1";
 
 /** A lost rank is noticed within 15 s, and all of its job has ended within 30. */
 export const CHANNEL_DEFAULTS: ChannelOptions = {

@@ -109,7 +109,7 @@ export class HeartbeatMonitor {
         });
       });
       server.once("error", reject);
-      server.listen(0, () => {
+      server.listen({ port: 0, host: this.#start.host }, () => {
         const bound = server.address();
         if (bound !== null && typeof bound !== "string") this.#tell({ kind: "listening", port: bound.port });
         resolve(server);

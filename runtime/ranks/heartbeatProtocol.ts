@@ -37,6 +37,8 @@ export interface HeartbeatStart extends HeartbeatTimes {
   /** What the main thread shows that it goes on by (mainThread.ts). */
   readonly life: SharedArrayBuffer;
   readonly key: Uint8Array;
+  /** Address that rank 0 listens at; undefined: all that its machine has. */
+  readonly host?: string | undefined;
   /** Of a follower: rank 0's hosts and the port of its heartbeat; undefined on rank 0, which listens. */
   readonly hub?: { readonly hosts: readonly string[]; readonly port: number; readonly waitMs: number };
   /** Of a follower: who it is. */

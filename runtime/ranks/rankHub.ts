@@ -64,10 +64,10 @@ export class RankHub {
     server.on("connection", (socket) => void this.#receive(socket));
   }
 
-  /** Listens on all interfaces, IPv6 and IPv4. E_RANKS where the port is not to be had. */
+  /** Listens on all interfaces, IPv6 and IPv4, or at one address. E_RANKS where the port is not to be had. */
   static async open(options: Partial<ChannelOptions> = {}): Promise<RankHub> {
     const all = { ...CHANNEL_DEFAULTS, ...options };
-    const server = await listen(all.port);
+    const server = await listen(all.port, all.host);
     try {
       const hub = new RankHub(server, all);
       await hub.#startHeartbeat();
@@ -219,7 +219,8 @@ export class RankHub {
       },
     );
     this.#heartbeat = heartbeat;
-    const hosts = ownHosts();
+    const { host } = this.#options;
+    const hosts = host === undefined ? ownHosts() : [host];
     this.#address = addressText({ hosts, port: bound.port, heartbeatPort: port, key: this.#key });
   }
 
@@ -305,13 +306,13 @@ export class RankHub {
   }
 }
 
-function listen(port: number): Promise<Server> {
+function listen(port: number, host: string | undefined): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer({ noDelay: true });
     server.once("error", (error) => {
       const hint = "take another port, or none: a free one is taken then";
       reject(rankStartFault(`rank 0 cannot listen at port ${port}: ${error.message}`, hint));
     });
-    server.listen(port, () => resolve(server));
+    server.listen({ port, host }, () => resolve(server));
   });
 }

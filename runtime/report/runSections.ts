@@ -90,13 +90,25 @@ export function sittingsFigure(sittings: readonly Sitting[]): Html {
     const empty = "the run is of a version of mttc that did not keep where it was trained";
     return figure({ title: "Machine and versions" }, html`<p class="empty">${empty}</p>`);
   }
-  const head = ["started", "from epoch", "machine", "memory", "provider", "mttc", "ONNX Runtime", "Node"];
+  const isShared = sittings.some(({ ranks }) => ranks > 1);
+  const shared = (text: string): string[] => (isShared ? [text] : []);
+  const head = [
+    ...["started", "from epoch", ...shared("processes"), "machine"],
+    ...["memory", "provider", "mttc", "ONNX Runtime", "Node"],
+  ];
   const rows = sittings.map((sitting) => [
-    ...[shownDate(sitting.started), String(sitting.epoch), machineText(sitting)],
+    ...[shownDate(sitting.started), String(sitting.epoch), ...shared(String(sitting.ranks))],
+    machineText(sitting),
     ...[`${(sitting.memoryBytes / GIB).toFixed(0)} GiB`, sitting.provider],
     ...[sitting.mttc, sitting.onnxruntime, sitting.node],
   ]);
-  return tableOf({ title: "Machine and versions", head, rows, right: [1, 3], empty: "" });
+  return tableOf({
+    title: "Machine and versions",
+    head,
+    rows,
+    right: isShared ? [1, 2, 4] : [1, 3],
+    empty: "",
+  });
 }
 
 function machineText({ cpu, cores, system }: MachineFacts): string {

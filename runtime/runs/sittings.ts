@@ -31,6 +31,8 @@ const machineSchema = z.object({
   /** ONNX Runtime's version, and the provider that trained. */
   onnxruntime: z.string(),
   provider: z.string(),
+  /** Processes that trained together; the machine is that of the first. */
+  ranks: z.number().default(1),
 });
 const sittingSchema = machineSchema.extend({
   /** The first epoch that it trained or went on with, from 1. */
@@ -46,8 +48,9 @@ const recordSchema = z.object({ format: z.literal(FORMAT), sittings: z.array(sit
 export type MachineFacts = z.output<typeof machineSchema>;
 export type Sitting = z.output<typeof sittingSchema>;
 
-/** What is known of this machine; ONNX Runtime and its provider are the caller's. */
-export function machineFacts({ version, provider }: { version: string; provider: string }): MachineFacts {
+/** What is known of this machine; ONNX Runtime, its provider and the ranks are the caller's. */
+export function machineFacts(by: { version: string; provider: string; ranks: number }): MachineFacts {
+  const { version, provider, ranks } = by;
   const { version: mttc } = z
     .object({ version: z.string() })
     .parse(createRequire(import.meta.url)("#package"));
@@ -56,7 +59,7 @@ export function machineFacts({ version, provider }: { version: string; provider:
     cpu: cpus()[0]?.model.trim() ?? "unknown",
     cores: availableParallelism(),
     memoryBytes: totalmem(),
-    ...{ node: process.versions.node, mttc, onnxruntime: version, provider },
+    ...{ node: process.versions.node, mttc, onnxruntime: version, provider, ranks },
   };
 }
 

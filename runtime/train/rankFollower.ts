@@ -1,14 +1,12 @@
 // The life of a rank that follows: it is told of a run, mirrors rank 0's device on its own rows of every
 // batch, evaluates batches, and closes what it opened. It reads no spec and no labels, and writes nothing but
 // the bundle in a temporary folder.
-import { rm, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { rm } from "node:fs/promises";
 import type { Manifest } from "../../compiler/bundle/manifest.ts";
 import { MttcError, need } from "../../compiler/diagnostics.ts";
 import type { BatchShare } from "../batches/imageStreams.ts";
 import { type BatchLoader, evaluationBatches } from "../batches/loader.ts";
 import { LoaderThread } from "../batches/loaderThread.ts";
-import { fileError } from "../files/fileSystem.ts";
 import { temporaryFolder } from "../files/temporaryFolder.ts";
 import { imageFormat } from "../images/images.ts";
 import type { WantedOutput } from "../infer/scoring.ts";
@@ -17,6 +15,7 @@ import type { OrtHost } from "../ort/ortHost.ts";
 import { roundingProvider } from "../ort/provider.ts";
 import { packDigest } from "../packs/packDigest.ts";
 import { closeAll } from "../threads/closeAll.ts";
+import { writePiece } from "./bundlePieces.ts";
 import { EpochBatches } from "./epochBatches.ts";
 import type { MicroBatch, StepScalars } from "./microBatch.ts";
 import { readKernels, refuseOtherKernels } from "./rankKernels.ts";
@@ -83,7 +82,7 @@ export class RankFollower implements AsyncDisposable {
   async #carryOut(message: RankMessage): Promise<unknown> {
     switch (message.kind) {
       case "file":
-        return await this.#write(message);
+        return await writePiece(await this.#temporary(), message);
       case "open":
         return await this.#open(message);
       case "tables":
@@ -129,13 +128,6 @@ export class RankFollower implements AsyncDisposable {
     const folder = await this.#folder;
     this.#folder = undefined;
     if (folder !== undefined) await rm(folder, { recursive: true, force: true });
-  }
-
-  async #write({ name, bytes }: Extract<RankMessage, { kind: "file" }>): Promise<void> {
-    const file = join(await this.#temporary(), basename(name));
-    await writeFile(file, bytes).catch((error: unknown) => {
-      throw fileError(error, file, "write");
-    });
   }
 
   async #open(message: Extract<RankMessage, { kind: "open" }>): Promise<void> {

@@ -1,13 +1,11 @@
 // Rank 0's side of training with others: it trains as a process alone does, and tells the others, before it
 // begins something, what their part in it is. What goes wrong on another rank ends rank 0's own calls.
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { StoredManifest } from "../../compiler/bundle/manifest.ts";
 import type { StoredTensor } from "../../compiler/codec/safetensors.ts";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import type { BatchShare } from "../batches/imageStreams.ts";
 import { describeContent } from "../files/fileContent.ts";
-import { fileError } from "../files/fileSystem.ts";
 import { listedIn } from "../images/imageFile.ts";
 import type { PeerEvaluation, WantedOutput } from "../infer/scoring.ts";
 import type { LabelledRows } from "../labels/classes.ts";
@@ -15,6 +13,7 @@ import { packDigest } from "../packs/packDigest.ts";
 import type { PackHandle } from "../packs/packedImages.ts";
 import type { RankHub } from "../ranks/rankHub.ts";
 import type { ImageRows } from "../tables/imageRows.ts";
+import { filePieces } from "./bundlePieces.ts";
 import type { DeviceGroup } from "./deviceRanks.ts";
 import type { Kernels } from "./rankKernels.ts";
 import {
@@ -67,14 +66,9 @@ export class RankLeader implements DeviceGroup {
   static async open(hub: LeadingHub, size: number, run: LedRun): Promise<RankLeader> {
     const leader = new RankLeader(hub, size);
     const { directory, ...rest } = run;
-    for (const name of Object.keys(run.manifest.files)) {
-      const file = join(directory, name);
-      const bytes = await readFile(file).catch((error: unknown) => {
-        throw fileError(error, file, "read");
-      });
-      // One at a time: the constants of a large network are hundreds of megabytes.
-      await leader.#hub.send({ kind: "file", name, bytes } satisfies RankMessage);
-    }
+    for (const name of Object.keys(run.manifest.files))
+      for await (const piece of filePieces(join(directory, name)))
+        await leader.#hub.send({ kind: "file", ...piece } satisfies RankMessage);
     await leader.#ask({ kind: "open", ...rest });
     return leader;
   }

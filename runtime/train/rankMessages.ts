@@ -5,6 +5,7 @@ import type { WantedOutput } from "../infer/scoring.ts";
 import type { LabelledRows } from "../labels/classes.ts";
 import type { PackHandle } from "../packs/packedImages.ts";
 import { openPaths, type SharedPaths, sharePaths } from "../tables/stringTable.ts";
+import type { BundlePiece } from "./bundlePieces.ts";
 import type { DeviceMessage } from "./deviceRanks.ts";
 import type { Kernels } from "./rankKernels.ts";
 
@@ -24,8 +25,8 @@ export type TableName = "train" | "val";
 
 export type RankMessage =
   | DeviceMessage
-  /** A file of the bundle, which goes into a folder of the follower's own. */
-  | { readonly kind: "file"; readonly name: string; readonly bytes: Uint8Array }
+  /** A piece of a file of the bundle, which goes into a folder of the follower's own. */
+  | ({ readonly kind: "file" } & BundlePiece)
   /** All files are there: the device is opened. Wants a reply. */
   | {
       readonly kind: "open";

@@ -8,7 +8,8 @@ import { visibleDevices } from "../ort/cudaDriver.ts";
 import { OrtHost } from "../ort/ortHost.ts";
 import { deviceOfRank } from "../ort/rankDevice.ts";
 import { ortOptions, type RuntimeOptions } from "../ort/runtimeOptions.ts";
-import { CHANNEL_DEFAULTS, type ChannelOptions, type RankEnd } from "../ranks/channelProtocol.ts";
+import { CHANNEL_DEFAULTS, type ChannelOptions, LOOPBACK, type RankEnd } from "../ranks/channelProtocol.ts";
+import { RANKS_END } from "../ranks/mpiexecCommand.ts";
 import type { EngineRequest, JoinedPlace, RankPlace } from "../ranks/rankEngine.ts";
 import { type RankEnvironment, rankEnvironment, startWaitMs } from "../ranks/rankEnvironment.ts";
 import { RankHub } from "../ranks/rankHub.ts";
@@ -70,7 +71,8 @@ export class Ranks implements RankGroup, AsyncDisposable {
     const launched = rankEnvironment(environment);
     if (!launched) throw notLaunched();
     const { strategy: engine = "auto", library } = options;
-    const channel = { ...CHANNEL_DEFAULTS, ...startWaitMs(environment), ...options.channel };
+    const ofStart = { ...startWaitMs(environment), ...(environment[RANKS_END] ? { host: LOOPBACK } : {}) };
+    const channel = { ...CHANNEL_DEFAULTS, ...ofStart, ...options.channel };
     const { host, refusal } = await startHost(options, launched);
     const parts = { engine, library, channel, threads: options.threads, refusal };
     try {

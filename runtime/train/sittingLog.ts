@@ -9,6 +9,8 @@ import type { EventHub } from "./events.ts";
 interface SittingPlace {
   readonly directory: string;
   readonly host: Pick<OrtHost, "version" | "provider">;
+  /** Where it leads several processes: how many they are, itself among them. */
+  readonly leader?: { readonly size: number } | undefined;
 }
 
 export class SittingLog {
@@ -25,9 +27,10 @@ export class SittingLog {
   }
 
   /** Adds this sitting, whose first epoch is `epoch`, to those of the run. E_FILE, E_DISK. */
-  async begin({ directory, host }: SittingPlace, epoch: number): Promise<void> {
+  async begin({ directory, host, leader }: SittingPlace, epoch: number): Promise<void> {
     const { title } = providerTraits(host.provider);
-    const machine = machineFacts({ version: host.version, provider: title });
+    const ranks = leader?.size ?? 1;
+    const machine = machineFacts({ version: host.version, provider: title, ranks });
     const sitting = { ...machine, epoch, started: new Date().toISOString(), lines: [] };
     this.#begun = { directory, sittings: [...(await readSittings(directory)), sitting] };
     await this.#write();

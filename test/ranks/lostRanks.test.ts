@@ -3,6 +3,7 @@
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { readSittings } from "../../runtime/runs/sittings.ts";
 import type { TrainerOptions } from "../../runtime/train/trainerOptions.ts";
 import { makeFolder } from "../images/imageFixtures.ts";
 import { patternOptions, writePatternImages } from "../training/patternImages.ts";
@@ -147,6 +148,7 @@ describe.skipIf(mpi === undefined)("where setup-mpi has been", () => {
       // 6 epochs of 6 steps.
       expect(ends[slow]?.slowed).toBeGreaterThanOrEqual(36);
       expect(ends[1 - slow]?.slowed).toBe(0);
+      expect(await readSittings(join(folder, `slow-${slow}`))).toMatchObject([{ epoch: 1, ranks: 2 }]);
     }
   }, 120_000);
 

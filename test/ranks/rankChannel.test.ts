@@ -6,6 +6,7 @@ import { hostname } from "node:os";
 import { describe, expect, it } from "vitest";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { isRaised } from "../../runtime/ranks/abortFlag.ts";
+import { LOOPBACK } from "../../runtime/ranks/channelProtocol.ts";
 import { addressText, freshKey, ownHosts, parseAddress } from "../../runtime/ranks/hubAddress.ts";
 import { RankHub } from "../../runtime/ranks/rankHub.ts";
 import { RankLink } from "../../runtime/ranks/rankLink.ts";
@@ -24,6 +25,20 @@ async function rejection(work: Promise<unknown>): Promise<MttcError> {
   expect(error).toBeInstanceOf(MttcError);
   return error as MttcError;
 }
+
+describe("where rank 0 listens", () => {
+  it("at the loopback alone, where all ranks are on one host: nobody else gets in", async () => {
+    await using peers = await connectedPeers(2, { host: LOOPBACK });
+    const { hosts, port, heartbeatPort } = parseAddress(peers.hub.address);
+    expect(hosts).toEqual([LOOPBACK]);
+    // Another address of the same machine.
+    for (const each of [port, heartbeatPort]) {
+      const socket = connect({ host: "127.0.0.2", port: each });
+      const [error] = (await once(socket, "error")) as [NodeJS.ErrnoException];
+      expect(error.code).toBe("ECONNREFUSED");
+    }
+  });
+});
 
 describe("messages", () => {
   it("go to all, in order, and replies come in the order of the ranks", async () => {
