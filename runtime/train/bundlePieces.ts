@@ -1,5 +1,5 @@
-// Files of a bundle on their way to other ranks: in pieces, since the constants of a large network are more than
-// one message, or one read of a file, may hold.
+// Files of a bundle on their way to other ranks: in pieces, since the constants of a large network are more
+// than one message, or one read of a file, may hold.
 import { createReadStream } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";

@@ -1,5 +1,6 @@
 // `npm run bench -- ranks`: a trained net on one process with all threads beside as many ranks of one thread
-// each, runs of `mttc train` in turn; images a second of the epochs after the first, medians and their ratio.
+// each, runs of `mttc train` in turn; images a second of the epochs after the first, medians and their ratio,
+// and the most memory that all processes of a run took together.
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,6 +8,7 @@ import sharp from "sharp";
 import { runProgram } from "../cli/runCli.ts";
 import { median } from "../median.ts";
 import { PROJECT_ROOT } from "../projectRoot.ts";
+import { PeakMemory } from "./peakMemory.ts";
 
 const MTTC = join(PROJECT_ROOT, "cli", "mttc.cjs");
 const IMAGES = 512;
@@ -27,6 +29,7 @@ export async function compareRankRates(): Promise<boolean> {
     await writeData(folder);
     const ranks = availableParallelism();
     const rates: [number[], number[]] = [[], []];
+    const peaks: [number[], number[]] = [[], []];
     for (let round = 0; round < ROUNDS; round++)
       for (const [i, flags] of [
         ["--threads", `${ranks}`],
@@ -35,21 +38,34 @@ export async function compareRankRates(): Promise<boolean> {
         const name = `run-${round}-${i}`;
         await writeFile(join(folder, `${name}.yml`), specText(name));
         const args = ["train", `${name}.yml`, ...flags, "--ep", "cpu", "--no-report"];
+        using memory = new PeakMemory();
         const { code, stderr } = await runProgram(process.execPath, [MTTC, ...args], { cwd: folder });
+        peaks[i]?.push(memory.bytes);
         if (code !== 0) {
           console.error(stderr);
           return false;
         }
         rates[i]?.push(...(await ratesOf(join(folder, name, "log.jsonl"))));
       }
-    const [one, several] = rates.map(median);
-    console.log(`one process, ${ranks} threads: ${one?.toFixed(0)} images/s`);
-    console.log(`${ranks} ranks, 1 thread each: ${several?.toFixed(0)} images/s`);
-    console.log(`ranks / one process: ${((several ?? 0) / (one ?? 1)).toFixed(2)}`);
+    printTable([`one process, ${ranks} threads`, `${ranks} ranks, 1 thread each`], rates, peaks);
     return true;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+const MIB = 2 ** 20;
+
+/** A row for each way to train, and one of how the second stands to the first. */
+function printTable(names: readonly string[], rates: number[][], peaks: number[][]): void {
+  const [speed, memory] = [rates.map(median), peaks.map(median)];
+  const row = (name: string, rate: string, bytes: string): void =>
+    console.log(`${name.padEnd(26)}${rate.padStart(10)}${bytes.padStart(14)}`);
+  row("", "images/s", "peak memory");
+  for (const [i, name] of names.entries())
+    row(name, `${speed[i]?.toFixed(0)}`, `${((memory[i] ?? 0) / MIB).toFixed(0)} MB`);
+  const ratio = ([first, second]: readonly number[]): string => ((second ?? 0) / (first ?? 1)).toFixed(2);
+  row("second / first", ratio(speed), ratio(memory));
 }
 
 /** Images a second of each epoch after the first. */
