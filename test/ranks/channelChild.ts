@@ -22,13 +22,15 @@ export type ChildOrder =
   /** Blocks the main thread for ever. */
   | { readonly kind: "hang" }
   | { readonly kind: "request" }
+  /** Rank 0 saves, or no more. */
+  | { readonly kind: "hold"; readonly isHeld: boolean }
   /** Ends by itself; `close` and `exit` as a whole. */
   | { readonly kind: "close" };
 
 /** To the parent. */
 export type ChildNews =
   | { readonly kind: "address"; readonly address: string }
-  | { readonly kind: "ready" | "computed" }
+  | { readonly kind: "ready" | "computed" | "holding" }
   | { readonly kind: "replies"; readonly replies: readonly unknown[] }
   | { readonly kind: "failed"; readonly message: string; readonly isRaised: boolean }
   | { readonly kind: "ended"; readonly how: string };
@@ -79,6 +81,9 @@ process.on("message", async (order: ChildOrder) => {
     const until = performance.now() + order.ms;
     while (performance.now() < until);
     tell({ kind: "computed" });
+  } else if (order.kind === "hold") {
+    hub?.hold(order.isHeld);
+    tell({ kind: "holding" });
   } else if (order.kind === "hang") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
   else if (order.kind === "request") tell({ kind: "replies", replies: (await hub?.request("go")) ?? [] });
   else {

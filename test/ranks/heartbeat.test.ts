@@ -137,6 +137,32 @@ it("a process whose main thread does not end is ended, with a line that says why
   expect(other!.stderr).toMatch(/^error: rank 0 on \S+ has ended, and/);
 });
 
+it("while rank 0 saves it is not ended, whoever is lost before or meanwhile, and then it is", async () => {
+  const [hub, killed, other] = await job(3);
+  hub!.order({ kind: "hold", isHeld: true });
+  await hub!.hears("holding");
+  hub!.order({ kind: "hold", isHeld: true });
+  killed!.child.kill("SIGKILL");
+  await hub!.hears("failed");
+  hub!.order({ kind: "hold", isHeld: false });
+  // Held once still: longer than it would have.
+  await new Promise((resolve) => setTimeout(resolve, 4 * TIMES.endMs));
+  expect(hub!.child.exitCode).toBeNull();
+  hub!.order({ kind: "hold", isHeld: false });
+  expect(await hub!.exit()).toBe(2);
+  expect(await other!.hears("failed")).toBeDefined();
+});
+
+it("a follower that does not end when the run has ended is ended", async () => {
+  const [hub, other] = await job(2);
+  other!.order({ kind: "hang" });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  hub!.order({ kind: "close" });
+  expect(await hub!.exit()).toBe(0);
+  expect(await other!.exit()).toBe(2);
+  expect(other!.stderr).toMatch(/^error: rank 0 on \S+ has ended.*, and this process .*\[E_RANK_LOST\]\n$/);
+});
+
 it("a cut link is noticed on both of its sides, within the real times, and all have ended within 30 s", async (test) => {
   const network = RankNetwork.of(4);
   if (typeof network === "string") return test.skip(network);

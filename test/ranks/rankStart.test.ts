@@ -32,6 +32,15 @@ describe.skipIf(mpi === undefined)("a rank (MPICH is not here: `mttc setup-mpi` 
   });
 });
 
+describe.skipIf(mpi === undefined)("memory of a sum that was given up", () => {
+  test("stays until the process ends: MPI may still write to it", async () => {
+    const start = { mpi: mpi as MpiHere, size: 2, program: PROGRAM, args: ["kept"] };
+    const { reports, stderr } = await runRanks(start);
+    const wanted = { code: "E_RANK_LOST", isFreed: true, isKept: true };
+    expect(reports[0], stderr).toMatchObject(wanted);
+  });
+});
+
 describe("how long ranks wait for each other at the start", () => {
   test("is what the environment says", () => {
     expect(startWaitMs({})).toEqual({});

@@ -1,8 +1,9 @@
 // Ranks that wait for others that never come, answer or leave: started by mpiexec with the name of a
 // scenario. Each reports what it saw and comes to its end by itself, as far as it can.
+import { readFileSync } from "node:fs";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { OrtHost } from "../../runtime/ort/ortHost.ts";
-import { freshAbortFlag } from "../../runtime/ranks/abortFlag.ts";
+import { freshAbortFlag, raiseFlag } from "../../runtime/ranks/abortFlag.ts";
 import { joinRanks } from "../../runtime/ranks/joinRanks.ts";
 import { Ranks } from "../../runtime/train/ranks.ts";
 import { report } from "./mpiPrograms.ts";
@@ -39,6 +40,23 @@ async function joined(): Promise<{ host: OrtHost; abort: SharedArrayBuffer }> {
   return { host, abort };
 }
 
+/** Megabytes that this process has mapped. */
+function mappedMb(): number {
+  const [, kilobytes = "0"] = /^VmSize:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8")) ?? [];
+  return Number(kilobytes) / 1024;
+}
+
+const LARGE_MB = 64;
+
+/** Megabytes that come back when a tensor of LARGE_MB is freed after `work` on it. */
+async function freedMb(host: OrtHost, id: string, work: () => Promise<unknown>): Promise<number> {
+  await host.allocate([{ id, dtype: "float32", shape: [LARGE_MB << 18] }]);
+  await work();
+  const before = mappedMb();
+  await host.free([id]);
+  return before - mappedMb();
+}
+
 /** By scenario what rank 0 does, and what the other one does in place of its part. */
 const SCENARIOS: Readonly<Record<string, readonly [first: () => Promise<unknown>, other: () => unknown]>> = {
   /** Rank 1 is there and never starts MPI. */
@@ -59,6 +77,23 @@ const SCENARIOS: Readonly<Record<string, readonly [first: () => Promise<unknown>
       return { ...found, later: later.code, read };
     },
     () => joinRanks({ engine: "mpi" }),
+  ],
+
+  /** Rank 1 takes no part in a sum, which is given up: its memory stays. */
+  kept: [
+    async () => {
+      const { host, abort } = await joined();
+      const freed = await freedMb(host, "free", async () => undefined);
+      let found = {};
+      const kept = await freedMb(host, "summed", async () => {
+        setTimeout(() => raiseFlag(abort), 300);
+        found = await outcome(host.allReduce(["summed"]));
+      });
+      await host.close();
+      return { ...found, isFreed: freed > LARGE_MB / 2, isKept: kept < LARGE_MB / 4 };
+    },
+    // It comes to the sum, and then goes no further.
+    () => joinRanks({ engine: "mpi" }).engine.broadcast([]),
   ],
 
   /** Rank 1 says that it leaves and does not: rank 0 is inside MPI_Finalize. */
