@@ -1,6 +1,7 @@
 // Ctrl-C as an AbortSignal, for commands that have something to put in order before they end; and what else
 // ends a program from outside: SIGTERM, a terminal that is closed (SIGHUP), a reader that has gone.
-import { ENDING_SIGNALS, INTERRUPTED_EXIT } from "./errorReport.ts";
+import { INTERRUPTED_EXIT } from "./errorReport.ts";
+import { heedSignals } from "./programEnd.ts";
 import type { Terminal } from "./terminal.ts";
 
 /**
@@ -25,18 +26,21 @@ export function interruptSignal(
     controller.abort();
     terminal.note(notice);
   };
-  const onSignal = (name: NodeJS.Signals): void => {
+  let isOver = false;
+  const giveBack = heedSignals((name) => {
+    if (isOver) return;
     if (!controller.signal.aborted) abort(`\n${doing}; once more to stop at once`);
     // A closing terminal may hang up more than once: nobody asks for haste by that.
     else if (name !== "SIGHUP" && performance.now() - abortedAt > SAME_MS) process.exit(INTERRUPTED_EXIT);
-  };
-  for (const name of ENDING_SIGNALS) process.on(name, onSignal);
+  });
   const forgetReader = terminal.onReaderGone(() => abort(`the reader of the output has gone: ${doing}`));
   const stop = (): void => {
     forgetReader();
     // After an interruption the program is about to end: the same signal once more must not end it before it
     // has said what was saved.
-    if (!controller.signal.aborted) for (const name of ENDING_SIGNALS) process.off(name, onSignal);
+    if (controller.signal.aborted) return;
+    isOver = true;
+    giveBack();
   };
   return { signal: controller.signal, stop };
 }

@@ -1,8 +1,7 @@
 // `mttc train --ranks N`: starts mpiexec, which starts N processes of the same command, and stands for them:
 // what ends this process ends rank 0 as it would end a run of one process, and its exit code comes out.
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { MttcError } from "../compiler/diagnostics.ts";
@@ -15,8 +14,9 @@ import {
   RANKS_END,
 } from "../runtime/ranks/mpiexecCommand.ts";
 import { locateMpiexec } from "../runtime/ranks/mpiFolder.ts";
-import { ENDING_SIGNALS, INTERRUPTED_EXIT } from "./errorReport.ts";
+import { INTERRUPTED_EXIT } from "./errorReport.ts";
 import { SAME_MS } from "./interruptSignal.ts";
+import { heedSignals } from "./programEnd.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** When rank 0 has ended, the others notice at once, but for one that is stopped: it has so long. */
@@ -60,7 +60,8 @@ export async function launchRanks(
     });
     return await standFor(child, end, KILLED_BY[kind]);
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    // At once, not in a while in which a signal could end this process: it has an exit code to pass on.
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 
@@ -72,12 +73,11 @@ async function standFor(child: ChildProcess, end: string, killedBy: NodeJS.Signa
   child.stdin?.on("error", () => undefined);
   const killLater = (ms: number): unknown => setTimeout(() => child.kill(killedBy), ms).unref();
   let stoppedAt: number | undefined;
-  const onSignal = (name: NodeJS.Signals): void => {
+  const giveBack = heedSignals((name) => {
     child.stdin?.write(`${name}\n`);
     stoppedAt ??= performance.now();
     if (name !== "SIGHUP" && performance.now() - stoppedAt > SAME_MS) killLater(HASTE_MS);
-  };
-  for (const name of ENDING_SIGNALS) process.on(name, onSignal);
+  });
   const watch = setInterval(() => {
     if (!existsSync(end)) return;
     clearInterval(watch);
@@ -91,7 +91,7 @@ async function standFor(child: ChildProcess, end: string, killedBy: NodeJS.Signa
     throw rankGone(status, Buffer.concat(said).toString("utf8"));
   } finally {
     clearInterval(watch);
-    for (const name of ENDING_SIGNALS) process.off(name, onSignal);
+    giveBack();
   }
 }
 

@@ -24,6 +24,7 @@ import { addLogCommand } from "./logCommand.ts";
 import { addOpsCommand } from "./opsCommand.ts";
 import { addPredictCommand } from "./predictCommand.ts";
 import { addProbeCommand } from "./probeCommand.ts";
+import { endProgram } from "./programEnd.ts";
 import { addReportCommand } from "./reportCommand.ts";
 import { addSchemaCommand } from "./schemaCommand.ts";
 import { addSetupCudaCommand } from "./setupCudaCommand.ts";
@@ -93,4 +94,4 @@ function packageVersion(): string {
   return version;
 }
 
-process.exitCode = await main(process.argv.slice(2));
+endProgram(await main(process.argv.slice(2)));

@@ -1,33 +1,18 @@
 // What `mttc train --ranks` does around training, with ranks that only play: exit codes, what a terminal is
 // told, signals, deaths. With MPICH where `mttc setup-mpi` has been; with Open MPI where the system has it.
 import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { kindOf, launchArguments } from "../../runtime/ranks/mpiexecCommand.ts";
-import { locateMpiexec, mpiFolder } from "../../runtime/ranks/mpiFolder.ts";
 import { PROJECT_ROOT } from "../projectRoot.ts";
+import { MPIEXECS } from "./mpiexecs.ts";
 import { runProgram } from "./runCli.ts";
 
 const CHILD = join(PROJECT_ROOT, "dist", "test", "cli", "launchedChild.js");
 const folder = mkdtempSync(join(tmpdir(), "mttc-test-launch-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-const hasMpich = existsSync(join(mpiFolder(), "bin", "mpiexec"));
-const openMpi = locateOpenMpi();
-const ENGINES = [
-  { name: "MPICH of setup-mpi", isHere: hasMpich, env: { MTTC_MPI_DIR: mpiFolder() } },
-  { name: "the system's Open MPI", isHere: openMpi !== undefined, env: { MTTC_MPI_DIR: openMpi ?? "" } },
-] as const;
-
-/** A folder with Open MPI's mpiexec alone, if the system has it. */
-function locateOpenMpi(): string | undefined {
-  const program = locateMpiexec({ PATH: process.env.PATH, XDG_CACHE_HOME: "/none" });
-  if (program === undefined) return undefined;
-  const { stdout } = spawnSync(program, ["--version"], { encoding: "utf8" });
-  return kindOf(stdout ?? "") === "openmpi" ? join(program, "..", "..") : undefined;
-}
 
 describe("whose mpiexec it is, and what it is told", () => {
   test("is read from its version", () => {
@@ -48,11 +33,11 @@ describe("whose mpiexec it is, and what it is told", () => {
   });
 });
 
-describe.each(ENGINES)("by $name", ({ isHere, env, name }) => {
+describe.each(MPIEXECS)("by $name", ({ isHere, env, kind }) => {
   const options = { cwd: folder, env: { ...process.env, ...env } };
   const launch = (ranks: number, ...scene: string[]) =>
     runProgram(process.execPath, [CHILD, "launch", String(ranks), ...scene], options);
-  const isMpich = name.startsWith("MPICH");
+  const isMpich = kind === "hydra";
 
   test.skipIf(!isHere)("rank 0's exit code comes out, whatever the others'", async () => {
     for (const [own, others] of [

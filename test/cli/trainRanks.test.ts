@@ -1,15 +1,15 @@
-// `mttc train` as several real processes, started by --ranks or by mpiexec, where `mttc setup-mpi` has been: it
+// `mttc train` as several real processes, started by --ranks (MPICH, Open MPI) or by mpiexec, where they are: it
 // looks like one process to the user, and writes the run that one process writes.
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { mpiFolder } from "../../runtime/ranks/mpiFolder.ts";
 import { MICRO_BATCHES } from "../tolerances.ts";
+import { MPICH, MPIEXECS } from "./mpiexecs.ts";
 import { CLI_MAIN, runCli, runProgram } from "./runCli.ts";
 import { makeTinyData, type TinyData, tinySpec } from "./tinyData.ts";
 
-const MPIEXEC = join(mpiFolder(), "bin", "mpiexec");
-const env = { MTTC_MPI_DIR: mpiFolder() };
+const { env } = MPICH;
 let data: TinyData;
 beforeAll(async () => {
   data = await makeTinyData();
@@ -25,7 +25,11 @@ function specFile(name: string, changes: Readonly<Record<string, string>>): stri
 /** The command line as two ranks of mpiexec. */
 function byMpiexec(...args: string[]) {
   const options = { cwd: data.folder, env: { ...process.env, ...env } };
-  return runProgram(MPIEXEC, ["-n", "2", process.execPath, CLI_MAIN, ...args], options);
+  return runProgram(
+    join(mpiFolder(), "bin", "mpiexec"),
+    ["-n", "2", process.execPath, CLI_MAIN, ...args],
+    options,
+  );
 }
 
 interface LoggedEpoch {
@@ -76,28 +80,7 @@ test("variables of a launcher that do not fit are refused by train alone", async
   expect((await runCli(data.folder, ["schema"], { env: half })).code).toBe(0);
 });
 
-describe.skipIf(!existsSync(MPIEXEC))("with MPICH (not here: `mttc setup-mpi` brings it)", () => {
-  test("--ranks 2 shows and writes what one process does, once", async () => {
-    const one = await runCli(data.folder, ["train", specFile("one", {}), "--ep", "cpu", "--no-report"]);
-    const args = ["train", specFile("two", {}), "--ranks", "2", "--ep", "cpu", "--no-report"];
-    const two = await runCli(data.folder, args, { env });
-    expect([two.code, one.code]).toEqual([0, 0]);
-    const shape = (text: string): string => text.replace(/[\d.]+ s\b|\d+ %|\(.*per 10,000\)/g, "#");
-    const lines = (text: string): string[] =>
-      shape(text)
-        .split("\n")
-        .filter((line) => !/^gain/.test(line));
-    expect(lines(two.stderr).length).toBe(lines(one.stderr).length);
-    expect(two.stdout.replaceAll("two", "one").split("\n").length).toBe(one.stdout.split("\n").length);
-    const [first, second] = [logOf("one"), logOf("two")];
-    expect(second.map(({ epoch }) => epoch)).toEqual(first.map(({ epoch }) => epoch));
-    for (const [i, { trainLoss }] of first.entries())
-      for (const [task, loss] of Object.entries(trainLoss))
-        expect(Math.abs((second[i]?.trainLoss[task] ?? Number.NaN) - loss)).toBeLessThan(MICRO_BATCHES);
-    const ours = (run: string): string[] => readdirSync(join(data.folder, run)).toSorted();
-    expect(ours("two")).toEqual(ours("one"));
-  });
-
+describe.skipIf(!MPICH.isHere)(MPICH.name, () => {
   test.each(["auto", "mpi"])("mpiexec with strategy: %s trains", async (strategy) => {
     const spec = specFile(strategy, { strategy });
     const { code, stderr } = await byMpiexec("train", spec, "--ep", "cpu", "--no-report");
@@ -133,20 +116,49 @@ describe.skipIf(!existsSync(MPIEXEC))("with MPICH (not here: `mttc setup-mpi` br
       expect(stderr.match(/\[E_\w+\]/g)).toHaveLength(1);
     }
   });
+});
 
-  test("Ctrl-C saves once, and one process goes on from there", async () => {
-    const spec = specFile("long", { epochs: "400" });
+describe.each(MPIEXECS)("--ranks by $name", ({ isHere, env, kind }) => {
+  test.skipIf(!isHere)("--ranks 2 shows and writes what one process does, once", async () => {
+    const one = await runCli(data.folder, [
+      "train",
+      specFile(`one-${kind}`, {}),
+      "--ep",
+      "cpu",
+      "--no-report",
+    ]);
+    const args = ["train", specFile(`two-${kind}`, {}), "--ranks", "2", "--ep", "cpu", "--no-report"];
+    const two = await runCli(data.folder, args, { env });
+    expect([two.code, one.code]).toEqual([0, 0]);
+    const shape = (text: string): string => text.replace(/[\d.]+ s\b|\d+ %|\(.*per 10,000\)/g, "#");
+    const lines = (text: string): string[] =>
+      shape(text)
+        .split("\n")
+        .filter((line) => !/^gain/.test(line));
+    expect(lines(two.stderr).length).toBe(lines(one.stderr).length);
+    expect(two.stdout.replaceAll("two-", "one-").split("\n").length).toBe(one.stdout.split("\n").length);
+    const [first, second] = [logOf(`one-${kind}`), logOf(`two-${kind}`)];
+    expect(second.map(({ epoch }) => epoch)).toEqual(first.map(({ epoch }) => epoch));
+    for (const [i, { trainLoss }] of first.entries())
+      for (const [task, loss] of Object.entries(trainLoss))
+        expect(Math.abs((second[i]?.trainLoss[task] ?? Number.NaN) - loss)).toBeLessThan(MICRO_BATCHES);
+    const ours = (run: string): string[] => readdirSync(join(data.folder, run)).toSorted();
+    expect(ours(`two-${kind}`)).toEqual(ours(`one-${kind}`));
+  });
+
+  test.skipIf(!isHere)("Ctrl-C saves once, and one process goes on from there", async () => {
+    const spec = specFile(`long-${kind}`, { epochs: "400" });
     const args = ["train", spec, "--ranks", "2", "--ep", "cpu", "--no-report"];
     const stopped = await runCli(data.folder, args, { env, interruptAt: "epoch 2/400" });
     expect(stopped.code).toBe(130);
     expect(stopped.stderr.match(/stopping: /g)).toHaveLength(1);
     expect(stopped.stderr.match(/\[E_\w+\]/g)).toEqual(["[E_INTERRUPTED]"]);
-    const epochs = logOf("long").length;
+    const epochs = logOf(`long-${kind}`).length;
     expect(epochs).toBeGreaterThan(1);
     expect(epochs).toBeLessThan(400);
     const more = ["train", spec, "--resume", "--epochs", String(epochs + 1), "--ep", "cpu", "--no-report"];
     const resumed = await runCli(data.folder, more);
     expect(resumed.code).toBe(0);
-    expect(logOf("long")).toHaveLength(epochs + 1);
+    expect(logOf(`long-${kind}`)).toHaveLength(epochs + 1);
   });
 });
