@@ -53,7 +53,7 @@ const TINY = 1e-13;
  * Exchanges that T unknowns are given: a path never comes twice to one set of basic rows, of which there are
  * 2^T, and those of gradients are far shorter: test/combine finds solutions of up to 40 tasks complete.
  */
-export function exchangesFor(tasks: number): number {
+function exchangesFor(tasks: number): number {
   return Math.min(2 ** tasks - 1, 2 * tasks + 4);
 }
 

@@ -43,7 +43,7 @@ function stacked(parts: readonly NDArray[]): NDArray {
 }
 
 /** Vectors [C] of one length, of every process in one exchange: each [ranks, C]. */
-export function gatherVectors(b: GraphBuilder, vectors: readonly Value[], ranks: number): readonly Value[] {
+function gatherVectors(b: GraphBuilder, vectors: readonly Value[], ranks: number): readonly Value[] {
   const lengths = vectors.map(({ type }) => elementCount(type.shape));
   const joined = vectors.length === 1 ? vectors[0]! : b.emit("Concat", vectors, { axis: 0 });
   const all = b.emit("AllGather", [joined], { ranks });

@@ -11,7 +11,7 @@ import { type LossSpec, taskWeight } from "../model/objective.ts";
 import type { Spec } from "../spec/schema.ts";
 
 /** Name of the output of the role "gram". */
-export const GRAM = "gram";
+const GRAM = "gram";
 /** Name of the output of the role "gradient_weights". */
 export const GRADIENT_WEIGHTS = "gradient_weights";
 

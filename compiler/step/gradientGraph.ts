@@ -93,7 +93,7 @@ export function statisticName(parameter: string): string {
 }
 
 /** A source that feeds trained parameters as inputs of their name and holds the others as constants. */
-export function trainingSource(model: TrainingModel, declared: Parameter[] = []): ParameterSource {
+function trainingSource(model: TrainingModel, declared: Parameter[] = []): ParameterSource {
   return (b, parameter) => {
     declared.push(parameter);
     const { name, shape } = parameter;

@@ -43,7 +43,7 @@ function accumulatorsOf(gradients: GradientGraph): (Accumulator & Pick<Parameter
 }
 
 /** state + batch -> next state + metrics; the counts of labels are taken from the batch itself. */
-export function buildTrainGraph(model: TrainingModel, gradients: GradientGraph, name = "train"): Graph {
+function buildTrainGraph(model: TrainingModel, gradients: GradientGraph, name = "train"): Graph {
   const b = new GraphBuilder(name, model.ops, "train");
   const inverseCounts = new Map<string, Value>();
   const computed = new Set(model.tasks.map(({ name }) => inverseCountName(name)));
@@ -182,7 +182,7 @@ function declareFigures(b: GraphBuilder, { outputs }: Graph, results: ReadonlyMa
 }
 
 /** state + accumulated gradients -> next state; where a step looks at its batch again, + that. */
-export function buildApplyGraph(model: TrainingModel, gradients: GradientGraph): Graph {
+function buildApplyGraph(model: TrainingModel, gradients: GradientGraph): Graph {
   const b = new GraphBuilder("apply", model.ops, "apply");
   const { shared } = gradients;
   const parameters = optimizedParameters(gradients);

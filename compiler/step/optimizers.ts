@@ -7,9 +7,9 @@ import type { Spec } from "../spec/schema.ts";
 import { normOf } from "./gradientNorm.ts";
 
 export const ADAM = { beta1: 0.9, beta2: 0.999, epsilon: 1e-7 } as const;
-export const MOMENTUM = { momentum: 0.9 } as const;
+const MOMENTUM = { momentum: 0.9 } as const;
 /** LARS: share of a tensor's norm that a step of learning rate 1 moves it by. */
-export const TRUST = 1e-3;
+const TRUST = 1e-3;
 
 /** Scalars that all updates of a step share. */
 export interface StepScalars {

@@ -15,7 +15,7 @@ const COSINE_LEAST = 0.01;
 /** Steps of warmupcosine's rise where nobody says otherwise (patchwork's build_optimizer). */
 export const COSINE_WARMUP = 5_000;
 /** PyTorch's OneCycleLR: pct_start, div_factor, final_div_factor. */
-export const ONE_CYCLE = { rise: 0.3, start: 25, end: 1e4 } as const;
+const ONE_CYCLE = { rise: 0.3, start: 25, end: 1e4 } as const;
 
 type Formula = Schedule["formula"];
 type Numbers<F extends Formula> = Extract<Schedule, { readonly formula: F }>;

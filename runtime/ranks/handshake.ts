@@ -91,7 +91,7 @@ function proof(key: Uint8Array, side: "hub" | "rank", hello: Uint8Array, nonce: 
  * The next `size` bytes and not one more: what follows them stays in the socket. Rejects where it ends
  * before.
  */
-export function readExactly(socket: Socket, size: number): Promise<Buffer> {
+function readExactly(socket: Socket, size: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const stop = (): void => {
       socket.off("readable", look);

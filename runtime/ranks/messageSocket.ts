@@ -116,7 +116,7 @@ export class MessageSocket {
 }
 
 /** Cuts what arrives into messages; each array has memory of its own. */
-export class MessageReader {
+class MessageReader {
   /** What is being read: the head, the lengths, and then body and parts. */
   #wanted = new Uint8Array(HEAD_BYTES);
   #filled = 0;

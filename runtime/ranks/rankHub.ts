@@ -131,14 +131,15 @@ export class RankHub {
    * Sends to all followers and gives the reply of each, that of rank 1 first. Rejects with the first fault.
    */
   async request<R>(message: unknown): Promise<R[]> {
-    const ranks = [...this.#followers.keys()].sort((a, b) => a - b);
-    return await this.#ask<R>(ranks, message);
-  }
-
-  /** Asks one follower. */
-  async requestOf<R>(rank: number, message: unknown): Promise<R> {
-    const [reply] = await this.#ask<R>([rank], message);
-    return reply as R;
+    this.failed.throwIfAborted();
+    const call = this.#calls;
+    const encoded = encodeMessage(this.#callOf(message, true));
+    const inOrder = [...this.#followers.values()].sort((a, b) => a.seat.rank - b.seat.rank);
+    const replies = inOrder.map(({ socket, open }) => {
+      void socket.sendEncoded(encoded);
+      return new Promise<unknown>((resolve, reject) => open.set(call, { resolve, reject }));
+    });
+    return (await Promise.all(replies)) as R[];
   }
 
   /** The run cannot go on, for what rank 0 itself could not do: as if another rank had failed. */
@@ -230,19 +231,6 @@ export class RankHub {
 
   #callOf(message: unknown, wantsReply: boolean): HubMessage {
     return { kind: "call", call: this.#calls++, wantsReply, message };
-  }
-
-  async #ask<R>(ranks: readonly number[], message: unknown): Promise<R[]> {
-    this.failed.throwIfAborted();
-    const call = this.#calls;
-    const encoded = encodeMessage(this.#callOf(message, true));
-    const replies = ranks.map((rank) => {
-      const follower = this.#followers.get(rank);
-      if (!follower) throw new InternalError(`there is no rank ${rank} to ask`);
-      void follower.socket.sendEncoded(encoded);
-      return new Promise<unknown>((resolve, reject) => follower.open.set(call, { resolve, reject }));
-    });
-    return (await Promise.all(replies)) as R[];
   }
 
   async #receive(socket: Socket): Promise<void> {

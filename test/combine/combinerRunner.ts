@@ -22,7 +22,7 @@ export interface CombineCase {
 }
 
 /** A method's numbers of the spec, where it gives none. */
-export function defaultsOf({ settings }: Combiner): Record<string, number> {
+function defaultsOf({ settings }: Combiner): Record<string, number> {
   return Object.fromEntries(Object.entries(settings).map(([name, setting]) => [name, setting.default]));
 }
 
@@ -37,7 +37,7 @@ export function combinerGraph(combiner: Combiner, tasks: number, settings = defa
 }
 
 /** What the graph takes, by name. */
-export function feedsOf({ gradients, present, orders, gram }: CombineCase): Map<string, NDArray> {
+function feedsOf({ gradients, present, orders, gram }: CombineCase): Map<string, NDArray> {
   const tasks = gradients.length;
   const there = present ?? gradients.map(() => 1);
   const given = orders ?? gradients.map((_, i) => others(tasks, i));

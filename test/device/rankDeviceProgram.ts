@@ -2,13 +2,12 @@
 // the provider's name, ONNX Runtime's folder, the stand-in's folder, and by rank how many devices it sees
 // ("2" or "2,0") and the letter of their UUIDs ("a" or "a,b").
 import path from "node:path";
-import { MttcError } from "../../compiler/diagnostics.ts";
 import { CUDA_DRIVER } from "../../runtime/ort/cudaLibraries.ts";
 import { loadLibrary, setNativeVariable } from "../../runtime/ort/ffi.ts";
 import type { ProviderName } from "../../runtime/ort/providerName.ts";
 import type { RankEnd } from "../../runtime/ranks/channelProtocol.ts";
 import { Ranks } from "../../runtime/train/ranks.ts";
-import { report } from "../ranks/mpiPrograms.ts";
+import { codeOf, report } from "../ranks/rankReport.ts";
 
 const [name = "", ortLibrary, build = "", counts = "", letters = ""] = process.argv.slice(2);
 const rank = Number(process.env.PMI_RANK);
@@ -29,7 +28,7 @@ async function lead(ranks: Ranks): Promise<void> {
 }
 
 function reportFault(error: unknown): void {
-  report(rank, { code: error instanceof MttcError ? error.code : "", error: String(error) });
+  report(rank, { code: codeOf(error), error: String(error) });
 }
 
 try {

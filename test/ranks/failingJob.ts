@@ -1,4 +1,5 @@
-// A run of several processes that a test kills, stops and interrupts: what they tell, and how all of it ends.
+// A run of several processes that a test lets end, kills, stops or interrupts: what they tell, and how all of
+// it ends.
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-// One process of a run that goes wrong, for tests: node failingRank.js JOB. It joins, trains or follows,
+// One process of a run, which may go wrong, for tests: node failingRank.js JOB. It joins, trains or follows,
 // writes down what happens to it, and ends with the exit code that the command line would give.
 import { appendFileSync, readFileSync } from "node:fs";
 import { MttcError } from "../../compiler/diagnostics.ts";
@@ -22,6 +22,8 @@ export interface FailingJob {
 /** What happens. */
 export type FailingNews = { readonly rank: number; readonly pid: number } & (
   | { readonly kind: "joined" }
+  /** A line of the run's log. */
+  | { readonly kind: "log"; readonly text: string }
   | { readonly kind: "step"; readonly epoch: number; readonly step: number }
   | { readonly kind: "epoch"; readonly epoch: number }
   | { readonly kind: "checkpoint"; readonly path: string }
@@ -77,6 +79,7 @@ async function lead(): Promise<void> {
     tell({ kind: "step", epoch, step });
     slow();
   });
+  trainer.on("log", ({ message }) => void tell({ kind: "log", text: message }));
   trainer.on("epoch", ({ epoch }) => void tell({ kind: "epoch", epoch }));
   trainer.on("checkpoint", ({ path }) => void tell({ kind: "checkpoint", path }));
   let failure: unknown;

@@ -6,10 +6,12 @@ import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { readSittings } from "../../runtime/runs/sittings.ts";
 import type { TrainerOptions } from "../../runtime/train/trainerOptions.ts";
 import { makeFolder } from "../images/imageFixtures.ts";
+import { RANKS_NORMED } from "../tolerances.ts";
 import { patternOptions, writePatternImages } from "../training/patternImages.ts";
 import { FailingRun, type FailingStart, HASTY } from "./failingJob.ts";
 import { mpichHere } from "./mpiPrograms.ts";
 import { RankNetwork } from "./rankNetwork.ts";
+import { largestDistance, stateIn } from "./stateDistance.ts";
 
 const mpi = mpichHere();
 const EPOCHS = 6;
@@ -225,5 +227,8 @@ describe.skipIf(mpi === undefined)("where setup-mpi has been", () => {
     const resumed = start(options, { resume: true, delays: [] });
     await resumed.hears("ended", { rank: 0 });
     expect(await resumed.ends()).toBe(0);
+    // Four ranks added up in another order than the two that nothing disturbed.
+    const [found, wanted] = [await stateIn(join(folder, "cut")), await stateIn(join(folder, "undisturbed"))];
+    expect(largestDistance(found, wanted)).toBeLessThan(RANKS_NORMED);
   }, 120_000);
 });

@@ -1,6 +1,6 @@
 // Real ranks for tests: programs of dist/ started by an mpiexec that is here, and what each of them reports.
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { locateMpiexec } from "../../runtime/ranks/mpiFolder.ts";
@@ -104,9 +104,4 @@ export async function runRanks(start: RanksStart): Promise<RanksRun> {
 
 function readReport(file: string): unknown {
   return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : undefined;
-}
-
-/** Says what a rank found, for the test that started it. */
-export function report(rank: number, found: unknown): void {
-  writeFileSync(join(process.env.MTTC_TEST_REPORTS ?? ".", `${rank}.json`), JSON.stringify(found));
 }

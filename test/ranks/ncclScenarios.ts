@@ -1,12 +1,11 @@
 // What each rank does in a test of the NCCL engine: "device" memory is the host's, behind a stand-in library.
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
-import { MttcError } from "../../compiler/diagnostics.ts";
 import { NativeMemory } from "../../runtime/ort/ffi.ts";
 import { freshAbortFlag } from "../../runtime/ranks/abortFlag.ts";
 import { joinRanks } from "../../runtime/ranks/joinRanks.ts";
 import type { EngineRequest, RankEngine, RankPart } from "../../runtime/ranks/rankEngine.ts";
-import { report } from "./mpiPrograms.ts";
+import { codeOf, element, report, wrongCopies, wrongSums } from "./rankReport.ts";
 
 const FLOAT_BYTES = 4;
 
@@ -23,10 +22,6 @@ function tensor(size: number, place: "host" | "device"): Tensor {
   return { name: `${place} ${size}`, address, sizeBytes, memory, floats };
 }
 
-function element(rank: number, i: number): number {
-  return ((i * 7 + rank * 13) % 1001) - 500;
-}
-
 function fill({ floats }: Tensor, rank: number): void {
   for (let i = 0; i < floats.length; i++) floats[i] = element(rank, i);
 }
@@ -39,16 +34,10 @@ function sums(engine: RankEngine): unknown {
   for (let round = 0; round < 3; round++) {
     for (const each of tensors) fill(each, rank);
     engine.allReduce(tensors);
-    for (const { floats } of tensors)
-      for (const [i, found] of floats.entries()) {
-        let sum = 0;
-        for (let other = 0; other < size; other++) sum += element(other, i);
-        if (found !== sum) wrong++;
-      }
+    for (const { floats } of tensors) wrong += wrongSums(floats, size);
     for (const each of tensors) fill(each, rank);
     engine.broadcast(tensors);
-    for (const { floats } of tensors)
-      for (const [i, found] of floats.entries()) if (found !== element(0, i)) wrong++;
+    for (const { floats } of tensors) wrong += wrongCopies(floats);
   }
   const bytes = engine.broadcastBytes(new TextEncoder().encode(rank === 0 ? "of 0" : "another's"));
   engine.leave();
@@ -65,17 +54,17 @@ async function lost(engine: RankEngine, abort: SharedArrayBuffer): Promise<unkno
     setTimeout(() => Atomics.store(new Int32Array(workerData), 0, 1), 300);`;
   await once(new Worker(raise, { eval: true, workerData: abort }), "message");
   const parts = [tensor(100, "device")];
-  const codes = [codeOf(() => engine.allReduce(parts)), codeOf(() => engine.allReduce(parts))];
+  const codes = [outcomeOf(() => engine.allReduce(parts)), outcomeOf(() => engine.allReduce(parts))];
   engine.leave();
   return { codes };
 }
 
-function codeOf(call: () => unknown): string {
+function outcomeOf(call: () => unknown): string {
   try {
     call();
     return "went on";
   } catch (error) {
-    return error instanceof MttcError ? error.code : String(error);
+    return codeOf(error);
   }
 }
 
@@ -93,7 +82,7 @@ async function main(): Promise<void> {
     else report(rank, name === "place" ? { ...place, reachesDevices } : sums(joined));
     joined[Symbol.dispose]();
   } catch (error) {
-    report(rank, { code: error instanceof MttcError ? error.code : "", error: String(error) });
+    report(rank, { code: codeOf(error), error: String(error) });
     // The first to end without leaving MPI has mpiexec kill the others, who have something to report too.
     await new Promise((resolve) => setTimeout(resolve, 1500));
   }

@@ -3,14 +3,13 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { MttcError } from "../../compiler/diagnostics.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import { arrayOver, elementBytes } from "../../runtime/ort/hostTensor.ts";
 import { type HostTensor, OrtHost } from "../../runtime/ort/ortHost.ts";
 import { freshAbortFlag, raiseFlag } from "../../runtime/ranks/abortFlag.ts";
 import { gradFeeds, initialState, microBatches, randomBatch } from "../step/experiment.ts";
-import { report } from "./mpiPrograms.ts";
 import { normedNet } from "./normedNet.ts";
+import { codeOf, report } from "./rankReport.ts";
 
 /** Runs after which the time of one is told. */
 const TIMED = 20;
@@ -57,7 +56,7 @@ async function main(): Promise<void> {
     });
     await host.leaveRanks();
   } catch (error) {
-    report(rank, { code: error instanceof MttcError ? error.code : String(error) });
+    report(rank, { code: codeOf(error) });
   } finally {
     await rm(folder, { recursive: true, force: true });
     await host.close();

@@ -10,7 +10,6 @@ const NORMED: Partial<SpecInput> = {
 };
 
 /** Compiled for so many processes. */
-export function normedNet(ranks: number, sync = true): TracedBundle {
-  const spec = { ...NORMED, sync_batchnorm: sync };
-  return compileExperiment(spec, { a: 3, b: 2 }, undefined, "cpu", { ranks });
+export function normedNet(ranks: number): TracedBundle {
+  return compileExperiment(NORMED, { a: 3, b: 2 }, undefined, "cpu", { ranks });
 }

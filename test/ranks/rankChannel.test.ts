@@ -56,12 +56,7 @@ describe("messages", () => {
     await hub.send("first");
     const replies = await hub.request("second");
     expect(replies).toEqual([1, 2, 3].map((rank) => ({ rank, message: "second" })));
-    expect(await hub.requestOf(2, "third")).toEqual({ rank: 2, message: "third" });
-    expect(heard).toEqual([
-      ["first", "second"],
-      ["first", "second", "third"],
-      ["first", "second"],
-    ]);
+    expect(heard).toEqual(links.map(() => ["first", "second"]));
     void hub.close({ kind: "interrupted" });
     expect(await Promise.all(ends)).toEqual(links.map(() => ({ kind: "interrupted" })));
   });

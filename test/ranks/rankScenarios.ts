@@ -1,21 +1,15 @@
 // What each rank does in a test of the data plane: started by mpiexec as many times as the test says, with
 // the name of one scenario. Every rank checks every element by itself and reports what it found.
 import { spawn } from "node:child_process";
-import { MttcError } from "../../compiler/diagnostics.ts";
 import { OrtHost, type RankPlace } from "../../runtime/ort/ortHost.ts";
 import { freshAbortFlag, raiseFlag } from "../../runtime/ranks/abortFlag.ts";
 import { endHard } from "../../runtime/ranks/hardEnd.ts";
-import { report } from "./mpiPrograms.ts";
+import { codeOf, element, report, wrongCopies, wrongSums } from "./rankReport.ts";
 
 interface Scene {
   readonly host: OrtHost;
   readonly place: RankPlace;
   readonly abort: SharedArrayBuffer;
-}
-
-/** Element `i` of rank `rank`'s tensor: small whole numbers, whose sums float32 holds exactly. */
-function element(rank: number, i: number): number {
-  return ((i * 7 + rank * 13) % 1001) - 500;
 }
 
 function filled(length: number, rank: number): Float32Array {
@@ -29,16 +23,9 @@ async function allocate(host: OrtHost, sizes: readonly number[]): Promise<string
 }
 
 /** Elements that are not the sum over all ranks. */
-async function wrongSums(host: OrtHost, ids: readonly string[], size: number): Promise<number> {
-  const tensors = await host.read(ids);
-  let wrong = 0;
-  for (const { data } of tensors.values())
-    for (let i = 0; i < data.length; i++) {
-      let sum = 0;
-      for (let rank = 0; rank < size; rank++) sum += element(rank, i);
-      if (data[i] !== sum) wrong++;
-    }
-  return wrong;
+async function wrongIn(host: OrtHost, ids: readonly string[], size: number): Promise<number> {
+  const tensors = [...(await host.read(ids)).values()];
+  return tensors.reduce((wrong, { data }) => wrong + wrongSums(data as Float32Array, size), 0);
 }
 
 async function sumOf(scene: Scene, sizes: readonly number[]): Promise<number> {
@@ -46,7 +33,7 @@ async function sumOf(scene: Scene, sizes: readonly number[]): Promise<number> {
   const ids = await allocate(host, sizes);
   await host.write(Object.fromEntries(ids.map((id, i) => [id, filled(sizes[i] ?? 0, place.rank)])));
   await host.allReduce(ids);
-  const wrong = await wrongSums(host, ids, place.size);
+  const wrong = await wrongIn(host, ids, place.size);
   await host.free(ids);
   return wrong;
 }
@@ -132,9 +119,7 @@ const SCENARIOS: Readonly<Record<string, (scene: Scene) => Promise<unknown>>> = 
     });
     await host.broadcastTensors(["f", "i", "b", "n"]);
     const tensors = await host.read(["f", "i", "b"]);
-    const f = tensors.get("f")?.data ?? [];
-    let wrong = 0;
-    for (let i = 0; i < 2_000_003; i++) if (f[i] !== element(0, i)) wrong++;
+    const wrong = wrongCopies(tensors.get("f")?.data as Float32Array);
     const texts: string[] = [];
     for (const text of ["from rank 0", "", "x".repeat(5_000_000)]) {
       const own = place.rank === 0 ? text : "another rank's, and longer than what rank 0 has";
@@ -156,7 +141,7 @@ const SCENARIOS: Readonly<Record<string, (scene: Scene) => Promise<unknown>>> = 
         [ids[1] ?? ""]: filled(3, place.rank),
       });
       await host.allReduce(ids);
-      wrong += await wrongSums(host, ids, place.size);
+      wrong += await wrongIn(host, ids, place.size);
     }
     return { wrong };
   },
@@ -189,10 +174,6 @@ async function meetNobody(): Promise<void> {
 
 function codeOfLater(host: OrtHost): Promise<string> {
   return host.leaveRanks().then(() => "left", codeOf);
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof MttcError ? error.code : String(error);
 }
 
 async function main(): Promise<void> {

@@ -1,12 +1,11 @@
 // Ranks that wait for others that never come, answer or leave: started by mpiexec with the name of a
 // scenario. Each reports what it saw and comes to its end by itself, as far as it can.
 import { readFileSync } from "node:fs";
-import { MttcError } from "../../compiler/diagnostics.ts";
 import { OrtHost } from "../../runtime/ort/ortHost.ts";
 import { freshAbortFlag, raiseFlag } from "../../runtime/ranks/abortFlag.ts";
 import { joinRanks } from "../../runtime/ranks/joinRanks.ts";
 import { Ranks } from "../../runtime/train/ranks.ts";
-import { report } from "./mpiPrograms.ts";
+import { codeOf, report } from "./rankReport.ts";
 
 /** How long is waited for one that does not come. */
 const LIMIT_MS = 1500;
@@ -14,10 +13,6 @@ const LIMIT_MS = 1500;
 const LONG_MS = 20_000;
 /** Rank 0's own exit code at its end. */
 const END_CODE = 5;
-
-function codeOf(error: unknown): string {
-  return error instanceof MttcError ? error.code : String(error);
-}
 
 function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
