@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { kindOf, type MpiexecKind } from "../../runtime/ranks/mpiexecCommand.ts";
 import { locateMpiexec, mpiFolder } from "../../runtime/ranks/mpiFolder.ts";
+import { PROJECT_ROOT } from "../projectRoot.ts";
 
 /** What has `mttc train --ranks` take one of them. */
 export interface MpiexecHere {
@@ -15,12 +16,17 @@ export interface MpiexecHere {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Open MPI's prefix, if its mpiexec is the system's. */
-function openMpiPrefix(): string | undefined {
-  const program = locateMpiexec({ PATH: process.env.PATH, XDG_CACHE_HOME: "/none" });
-  if (program === undefined) return undefined;
+/** As if `mttc setup-mpi` had never been: what the system has is taken. */
+const WITHOUT_SETUP = {
+  MTTC_MPI_DIR: "",
+  XDG_CACHE_HOME: join(PROJECT_ROOT, "node_modules", ".cache", "without-setup"),
+};
+
+function hasOpenMpi(): boolean {
+  const program = locateMpiexec({ ...process.env, ...WITHOUT_SETUP });
+  if (program === undefined) return false;
   const { stdout } = spawnSync(program, ["--version"], { encoding: "utf8" });
-  return kindOf(stdout ?? "") === "openmpi" ? join(program, "..", "..") : undefined;
+  return kindOf(stdout ?? "") === "openmpi";
 }
 
 export const MPICH: MpiexecHere = {
@@ -29,12 +35,11 @@ export const MPICH: MpiexecHere = {
   isHere: existsSync(join(mpiFolder(), "bin", "mpiexec")),
   env: { MTTC_MPI_DIR: mpiFolder() },
 };
-const openMpi = openMpiPrefix();
 const OPEN_MPI: MpiexecHere = {
   name: "Open MPI (the system's package openmpi-bin)",
   kind: "openmpi",
-  isHere: openMpi !== undefined,
-  env: { MTTC_MPI_DIR: openMpi ?? "" },
+  isHere: hasOpenMpi(),
+  env: WITHOUT_SETUP,
 };
 
 export const MPIEXECS: readonly MpiexecHere[] = [MPICH, OPEN_MPI];
