@@ -171,6 +171,7 @@ interface Decay {
  *   for all in the first two epochs
  * - random_softmax: K e_t / sum(e), e_t = exp(n), n a normal number of the random stream (seed, stream, step,
  *   place of the task in the list). Tasks with a label in the logical batch take part; 0 for others
+ * A task whose `value` is 0 never takes part.
  */
 export type TaskWeight =
   | { readonly formula: "constant"; readonly value: number }

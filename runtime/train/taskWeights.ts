@@ -40,14 +40,17 @@ export class TaskWeights {
     );
     this.#formulas = tasks.flatMap(({ name: task }, place) => {
       const value = values.get(task);
-      return value === undefined || value.formula === "constant" ? [] : [{ task, place, value }];
+      // A task that is not trained has no share of the factors.
+      const isFixed = value === undefined || value.formula === "constant" || value.value === 0;
+      return isFixed ? [] : [{ task, place, value }];
     });
     this.#averages = this.#averagesOf(sources);
   }
 
   /**
-   * What formulas make of the weights in step `step` of the whole run, by task: of those that take part.
-   * `isPresent` tells whether a task has a label in the logical batch.
+   * * What formulas make of the weights in step `step` of the whole run, by task: of those that take part,
+   * which a task whose own weight is 0 does not. `isPresent` tells whether a task has a label in the
+   * logical batch.
    */
   factors(step: number, isPresent: (task: string) => boolean): ReadonlyMap<string, number> {
     const draws = new Map<string, number>();

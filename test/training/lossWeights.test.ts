@@ -148,6 +148,31 @@ test("dwa leaves a task without a loss in an epoch out, with weight 1", () => {
   expectNear([...weights.weights(weights.factors(9, () => true)).values()], [2 * a, 2, 2 * c]);
 });
 
+test.each(["dynamic_average", "random_softmax"])(
+  "%s: a task of weight 0 has no share of the factors",
+  (formula) => {
+    const values = { a: 1, idle: 0, c: 2 };
+    const inputs = Object.entries(values).map(([task, value]) => ({
+      ...{ name: `task_weight/${task}`, dtype: "float32", shape: [], role: "scalar" },
+      ...{ scalar: "task_weight", task, value: { formula, value, temperature: 2, stream: "combine rlw" } },
+    }));
+    const manifest = {
+      tasks: Object.entries(values).map(([name, weight]) => ({ name, weight })),
+      graphs: { train: { file: "", purpose: "train", inputs, outputs: [] } },
+    } as unknown as Manifest;
+    const history = [1, 0.5].map((share) => ({ trainLoss: { a: share, idle: 3, c: share ** 2 } }));
+    const weights = new TaskWeights(manifest, { seed: 3, epoch: 3, history });
+    const factors = weights.factors(7, () => true);
+    expect([...factors.keys()]).toEqual(["a", "c"]);
+    const wanted =
+      formula === "dynamic_average"
+        ? pair(0.5 / 2, 0.25 / 2)
+        : pair(normalNumber(3, "combine rlw", 7, 0), normalNumber(3, "combine rlw", 7, 2));
+    expectNear([...factors.values()], wanted);
+    expectNear([...weights.weights(factors).values()], [wanted[0], 0, 2 * wanted[1]]);
+  },
+);
+
 describe.each([1, 2])("rlw in %i micro-batches", (accumulate) => {
   const rlw = { combine: "rlw", accumulate } as const;
 

@@ -108,12 +108,15 @@ class Trainer:
     def task_factor(self, task, value, rows, step):
         """What a task's weight is multiplied with."""
         if value["formula"] == "constant": return 1
+        weights = [each for each in self.inputs.values() if each.get("scalar") == "task_weight"]
+        idle = {each["task"] for each in weights if each["value"]["value"] == 0}
         if value["formula"] == "random_softmax":
-            present = [(groups[rows] >= 0).any() for groups in self.groups.values()]
+            present = [t not in idle and (groups[rows] >= 0).any() for t, groups in self.groups.items()]
             factors = random_factors(present, self.spec["seed"], value["stream"], step)
         elif value["formula"] == "dynamic_average":
             known = self.losses if len(self.losses) > 1 else [dict.fromkeys(self.groups, math.nan)] * 2
-            factors = average_factors([(known[-1][t], known[-2][t]) for t in self.groups], value["temperature"])
+            pairs = [(math.nan if t in idle else known[-1][t], known[-2][t]) for t in self.groups]
+            factors = average_factors(pairs, value["temperature"])
         else: sys.exit(f"this driver does not know the formula {value['formula']}")
         return factors[list(self.groups).index(task)]
     def scalar(self, tensor, rows, step):

@@ -55,18 +55,22 @@ export function scalarValue(input, at, sources) {
  * @param {StepPlace} at
  * @param {ScalarSources} sources
  */
-function taskFactor({ value, task = "" }, { rows, step, epoch }, { labels, seed, losses }) {
+function taskFactor({ value, task = "" }, { rows, step, epoch }, { labels, inputs, seed, losses }) {
   const tasks = [...labels.keys()];
+  const weights = [...inputs.values()].filter(({ scalar }) => scalar === "task_weight");
+  const idle = new Set(weights.filter((each) => each.value?.value === 0).map((each) => each.task));
   const { formula, temperature = 1, stream = "" } = value ?? {};
   const factors =
     formula === "dynamic_average"
       ? averageFactors(
-          tasks.map((name) => losses.pair(name, epoch)),
+          tasks.map((name) => (idle.has(name) ? [Number.NaN, 1] : losses.pair(name, epoch))),
           temperature,
         )
       : randomFactors(
           [seed, stream, step],
-          [...labels.values()].map(({ groups }) => rows.some((row) => (groups[row] ?? -1) >= 0)),
+          [...labels].map(
+            ([name, { groups }]) => !idle.has(name) && rows.some((row) => (groups[row] ?? -1) >= 0),
+          ),
         );
   return factors[tasks.indexOf(task)] ?? 1;
 }

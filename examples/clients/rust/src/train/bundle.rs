@@ -58,6 +58,8 @@ pub struct Task {
     /// Columns of a label table.
     pub columns: Vec<String>,
     pub kind: TaskKind,
+    /// Its weight is 0: it has no share of the factors of losses.
+    pub is_idle: bool,
 }
 
 pub enum TaskKind {
@@ -260,7 +262,8 @@ fn task(entry: &Checked) -> Result<Task> {
             TaskKind::Tags { tags, separator }
         }
     };
-    Ok(Task { name, columns: own, kind })
+    let is_idle = entry.get("weight").raw().and_then(Value::as_f64) == Some(0.0);
+    Ok(Task { name, columns: own, kind, is_idle })
 }
 
 fn form(rules: &Checked) -> Result<Form> {

@@ -317,11 +317,12 @@ impl Feeder<'_> {
     /// What the weight of a task is multiplied with.
     fn factor(&self, factor: &Factor, task: usize) -> f64 {
         let tasks = 0..self.bundle.tasks.len();
+        let is_idle = |task: usize| self.bundle.tasks[task].is_idle;
         match factor {
             Factor::Constant => 1.0,
             Factor::Average { temperature } => {
                 let loss = |task: usize, earlier: usize| {
-                    let epoch = self.losses.len().checked_sub(earlier);
+                    let epoch = self.losses.len().checked_sub(earlier).filter(|_| !is_idle(task));
                     epoch.map_or(f64::NAN, |epoch| self.losses[epoch][task])
                 };
                 let pairs: Vec<LossPair> = tasks.map(|task| (loss(task, 1), loss(task, 2))).collect();
@@ -329,7 +330,8 @@ impl Feeder<'_> {
             }
             Factor::Random { stream } => {
                 let has_label = |task: usize| {
-                    self.place.rows.iter().any(|&row| self.table.labels[task].groups[row].is_some())
+                    let groups = &self.table.labels[task].groups;
+                    !is_idle(task) && self.place.rows.iter().any(|&row| groups[row].is_some())
                 };
                 let present: Vec<bool> = tasks.map(has_label).collect();
                 random_factors(self.bundle.spec.seed, stream, self.place.step as u32, &present)[task]

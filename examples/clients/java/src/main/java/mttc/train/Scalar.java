@@ -65,7 +65,10 @@ interface Scalar {
       case "dynamic_average" -> {
         double temperature = json.at("temperature").above(0);
         yield (step, rows) -> {
-          double[] last = names.stream().mapToDouble(name -> sources.losses().mean(name, 1)).toArray();
+          double[] last =
+              names.stream()
+                  .mapToDouble(name -> isIdle(name, sources) ? Double.NaN : sources.losses().mean(name, 1))
+                  .toArray();
           double[] before = names.stream().mapToDouble(name -> sources.losses().mean(name, 2)).toArray();
           return new double[] {value * TaskFactors.averages(last, before, temperature)[place]};
         };
@@ -76,13 +79,23 @@ interface Scalar {
           boolean[] present = new boolean[names.size()];
           for (int t = 0; t < present.length; t++) {
             int[] groups = sources.labels().get(names.get(t)).groups();
-            present[t] = Arrays.stream(rows).anyMatch(row -> groups[row] >= 0);
+            present[t] =
+                !isIdle(names.get(t), sources) && Arrays.stream(rows).anyMatch(row -> groups[row] >= 0);
           }
           return new double[] {value * TaskFactors.random(sources.seed(), stream, step, present)[place]};
         };
       }
       default -> always(value);
     };
+  }
+
+  /** Whether the task's own weight is 0: it has no share of the factors. */
+  private static boolean isIdle(String task, Sources sources) {
+    return sources.inputs().values().stream()
+        .map(input -> input.json().node())
+        .filter(json -> json.path("scalar").asText().equals("task_weight"))
+        .filter(json -> json.path("task").asText().equals(task))
+        .anyMatch(json -> json.path("value").path("value").asDouble(1) == 0);
   }
 
   private static Scalar inverseCount(Port port, Labels labels, Sources sources) {
