@@ -72,6 +72,19 @@ export function endAtSignals(): () => void {
   return stop;
 }
 
+/**
+ * Rank 0 is lost: there is nobody any more to wait for, and a rank 0 that was stopped would never say how it
+ * ends. The launcher kills what is left.
+ */
+export function tellRank0Lost(): void {
+  const { [RANKS_END]: end } = process.env;
+  try {
+    if (end) writeFileSync(end, "lost", { flag: "wx" });
+  } catch {
+    // Rank 0 has said how it ends, or the launcher has gone: either knows more.
+  }
+}
+
 function tellEnd(code: number): void {
   const { [RANKS_END]: end } = process.env;
   if (end) writeFileSync(end, String(code));

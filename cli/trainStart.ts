@@ -4,7 +4,7 @@ import { MttcError } from "../compiler/diagnostics.ts";
 import type { RankEnvironment } from "../runtime/ranks/rankEnvironment.ts";
 import type { Experiment } from "../runtime/train/experiment.ts";
 import { AlreadySaid, INTERNAL_EXIT, INTERRUPTED_EXIT, reportError } from "./errorReport.ts";
-import { endAtSignals, ignoreSignals, isLaunched, placeAmongSeveral } from "./launchedRank.ts";
+import { endAtSignals, ignoreSignals, isLaunched, placeAmongSeveral, tellRank0Lost } from "./launchedRank.ts";
 import { runtimeOptions } from "./runtimeOptions.ts";
 import { loadSpecOrRun } from "./specFile.ts";
 import type { Terminal } from "./terminal.ts";
@@ -65,7 +65,10 @@ async function follow(flags: TrainFlags): Promise<void> {
   const { Ranks } = await import("../runtime/train/ranks.ts");
   const ranks = await Ranks.join(runtimeOptions(flags));
   ignoreSignals();
-  const end = await ranks.follow();
+  const end = await ranks.follow().catch((error: unknown) => {
+    tellRank0Lost();
+    throw error;
+  });
   if (end.kind === "interrupted") throw new AlreadySaid(INTERRUPTED_EXIT);
   if (end.kind === "done") return;
   throw new AlreadySaid(end.error instanceof MttcError ? end.error.exitCode : INTERNAL_EXIT);
