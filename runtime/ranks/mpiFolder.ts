@@ -3,7 +3,7 @@
 // has. It looks, and opens nothing.
 import { existsSync, statSync } from "node:fs";
 import { homedir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
+import { basename, delimiter, dirname, join } from "node:path";
 import { MttcError } from "../../compiler/diagnostics.ts";
 
 /** The versions that `mttc setup-mpi` brings. */
@@ -73,7 +73,10 @@ export function locateMpiexec(environment = process.env): string | undefined {
   const { MTTC_MPI_DIR: given } = environment;
   if (given) {
     const folder = existsSync(given) && statSync(given).isDirectory() ? given : dirname(given);
-    return firstProgram([join(folder, "bin"), folder, join(dirname(folder), "bin")]);
+    const above = dirname(folder);
+    // Debian's libraries lie two folders below the prefix: /usr/lib/x86_64-linux-gnu.
+    const prefixes = [above, ...(basename(above) === "lib" ? [dirname(above)] : [])];
+    return firstProgram([join(folder, "bin"), folder, ...prefixes.map((prefix) => join(prefix, "bin"))]);
   }
   const path = (environment.PATH ?? "").split(delimiter).filter((folder) => folder !== "");
   return firstProgram([join(mpiFolder(environment), "bin"), ...path]);

@@ -111,20 +111,24 @@ describe.skipIf(!isHere)("a rank of --ranks 2 (MPICH is not here: `mttc setup-mp
   );
 });
 
-test.skipIf(!isHere)("rank 0 that is stopped: the others say so, and it is killed, within 30 s", async () => {
-  const spec = specFile("stopped", { epochs: "2000" });
-  const { said, ended } = begin(process.execPath, [CLI_MAIN, "train", spec, "--ranks", "2", ...FLAGS]);
-  await until(() => said.stderr.includes("epoch 3/"), "the third epoch");
-  const pid = await until(() => pidOf(0, spec), "rank 0");
-  const began = performance.now();
-  process.kill(pid, "SIGSTOP");
-  const { code, stderr } = await ended;
-  expect(performance.now() - began).toBeLessThan(30_000);
-  expect(code).toBe(2);
-  expect(stderr).toMatch(/rank 1 on \S+: rank 0 on \S+ does not answer since 14 s \[E_RANK_LOST\]/);
-  expect(stderr).toMatch(/error: rank 0 ended without a word, .*\[E_RANKS\]/);
-  expect([pidOf(0, spec), pidOf(1, spec)]).toEqual([undefined, undefined]);
-}, 60_000);
+test.skipIf(!isHere)(
+  "rank 0 that is stopped: the others say so, and it is killed, within 30 s",
+  async () => {
+    const spec = specFile("stopped", { epochs: "2000" });
+    const { said, ended } = begin(process.execPath, [CLI_MAIN, "train", spec, "--ranks", "2", ...FLAGS]);
+    await until(() => said.stderr.includes("epoch 3/"), "the third epoch");
+    const pid = await until(() => pidOf(0, spec), "rank 0");
+    const began = performance.now();
+    process.kill(pid, "SIGSTOP");
+    const { code, stderr } = await ended;
+    expect(performance.now() - began).toBeLessThan(30_000);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/rank 1 on \S+: rank 0 on \S+ does not answer since 14 s \[E_RANK_LOST\]/);
+    expect(stderr).toMatch(/error: rank 0 ended without a word, .*\[E_RANKS\]/);
+    expect([pidOf(0, spec), pidOf(1, spec)]).toEqual([undefined, undefined]);
+  },
+  60_000,
+);
 
 describe.skipIf(!isHere)("a rank that never comes", () => {
   /** Two ranks of mpiexec, of which one only sleeps. */

@@ -80,6 +80,16 @@ test("MTTC_MPI_DIR is a prefix, the folder of the library or the library, and le
   expect(locateMpiexec(environment)).toBe(beside);
 });
 
+test("MTTC_MPI_DIR as Debian has it: the library in lib/<machine>/, the program in bin/", () => {
+  const library = write("usr/lib/x86_64-linux-gnu/libmpi.so.40");
+  const program = write("usr/bin/mpiexec");
+  for (const given of [dirname(library), library]) {
+    const environment = { ...cached(), MTTC_MPI_DIR: given };
+    expect(mpiLibraries(true, environment)).toEqual([{ path: library, from: "MTTC_MPI_DIR" }]);
+    expect(locateMpiexec(environment)).toBe(program);
+  }
+});
+
 test("MTTC_MPI_DIR that is not there, or holds no library, is refused by name", () => {
   const empty = dirname(write("empty/notes.txt"));
   for (const given of [join(root, "none"), empty]) {
