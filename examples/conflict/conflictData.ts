@@ -1,5 +1,5 @@
-// Pictures for two tasks that have nothing in common: noise around a colour whose red and blue are drawn
-// independently of each other. In: numbers; out: PNGs and label tables below a folder.
+// Pictures for two tasks that have nothing in common: noise around a colour whose red and blue know nothing
+// of each other. In: numbers; out: PNGs and label tables below a folder.
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import sharp from "sharp";
@@ -11,22 +11,22 @@ const SIZE = 8;
 const [LEAST, RANGE, NOISE] = [38, 180, 40];
 
 /**
- * Writes `count` pictures and their table `<split>.csv` below `folder`; each picture has both labels.
- * E_DISK.
+ * Writes `side` x `side` pictures and their table `<split>.csv` below `folder`: every pair of `side` even
+ * steps of red and of blue, so that the two are exactly uncorrelated. E_DISK.
  */
 export async function writeConflictTable(
   folder: string,
   split: "train" | "val",
-  count: number,
+  side: number,
 ): Promise<void> {
   await mkdir(join(folder, "images"), { recursive: true });
   const lines = ["filepath,red,blue"];
-  for (let i = 0; i < count; i++) {
+  for (let i = 0; i < side * side; i++) {
     const random = new RandomStream(0, `conflict ${split}`, 0, i);
-    const [red, blue] = [random.nextUniform(), random.nextUniform()];
+    const [red, blue] = [(Math.floor(i / side) + 0.5) / side, ((i % side) + 0.5) / side];
     const file = `images/${split}-${i}.png`;
     await writeFileAtomically(join(folder, file), await picture(red, blue, random));
-    lines.push([file, (100 * red).toFixed(1), (100 * blue).toFixed(1)].join(","));
+    lines.push([file, (100 * red).toFixed(2), (100 * blue).toFixed(2)].join(","));
   }
   await writeFileAtomically(join(folder, `${split}.csv`), `${lines.join("\n")}\n`);
 }

@@ -1,6 +1,7 @@
 // `npm run bench -- combine [network] [tasks]`: a training step of each method that combines gradients beside
 // that of the sum, on the same network and batch: milliseconds, operations, and the memory of intermediate
-// values as inspect estimates it. Blocks of steps alternate with the sum's.
+// values as inspect estimates it. Blocks of steps alternate with the sum's. Each row is said as it is known;
+// one to four minutes, by the network.
 import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,7 +19,7 @@ import { stepDraws } from "../../runtime/train/microBatch.ts";
 import { TrainingDevice } from "../../runtime/train/trainingDevice.ts";
 import { median } from "../median.ts";
 
-const BLOCKS = 5;
+const BLOCKS = 3;
 const BLOCK_STEPS = 3;
 const CLASSES = 8;
 const BATCH = 16;
@@ -39,6 +40,7 @@ const METHODS: readonly (readonly [string, SpecInput["combine"]])[] = [
   ["sum, measured", { method: "sum", measure: true }],
   ...GRADIENT_METHODS.map(({ name }) => [name, name] as const),
   ["mgda, features", { method: "mgda", features: true }],
+  ["famo", "famo"],
 ];
 
 interface Stepper extends AsyncDisposable {
@@ -115,11 +117,13 @@ export async function compareCombiners([name = "small", count = "4"]: readonly s
       for (let block = 0; block < BLOCKS; block++)
         pairs.push({ before: await blockOf(sum.step), now: await blockOf(own.step) });
       const { combine: cost, memory } = inspectModel(spec, classes);
+      const ratio = median(pairs.map(({ before, now }) => now / before)).toFixed(2);
+      console.log(`${label}: ${ratio} times the sum's step`);
       table.push([
         label,
         median(pairs.map(({ before }) => before)).toFixed(1),
         median(pairs.map(({ now }) => now)).toFixed(1),
-        median(pairs.map(({ before, now }) => now / before)).toFixed(2),
+        ratio,
         ((cost?.stepFlops ?? 0) / (cost?.sumFlops ?? 1)).toFixed(2),
         ((cost?.gradientBytes ?? 0) / 1e6).toFixed(1),
         (memory.activations / 1e6).toFixed(1),
