@@ -38,6 +38,8 @@ export type { TensorInfo } from "./tensorInfo.ts";
 const JOIN_MS = 120_000;
 /** How long leaveRanks waits: all ranks are done, and take leave at once. */
 const LEAVE_MS = 15_000;
+/** Of ranks that do not come. */
+const WAIT_HINT = "start all of them by one launcher; MTTC_RANKS_WAIT gives them more seconds";
 /** For a collective call to see that it is ended. */
 const ABORT_MS = 1000;
 
@@ -166,11 +168,11 @@ export class OrtHost {
    */
   async joinRanks(options: JoinOptions): Promise<JoinedPlace> {
     const limit = { ...options, timeoutMs: options.timeoutMs ?? JOIN_MS };
-    return await this.#inTime(this.#calls.call("joinRanks", [options]), limit, "have not come");
+    return await this.#inTime(this.#calls.call("joinRanks", [options]), limit, "have not come", WAIT_HINT);
   }
 
   /** What `call` gives; E_RANK_LOST, "the other processes `lack`", where it takes too long. */
-  async #inTime<T>(call: Promise<T>, limit: WaitLimit, lack: string): Promise<T> {
+  async #inTime<T>(call: Promise<T>, limit: WaitLimit, lack: string, hint?: string): Promise<T> {
     const { abort, timeoutMs } = limit;
     if (timeoutMs === undefined) return await call;
     const found = await within(timeoutMs, call);
@@ -189,7 +191,7 @@ export class OrtHost {
       process.once("exit", (code) => endHard(undefined, code));
     }
     const message = `the other processes ${lack} within ${timeoutMs / 1000} s`;
-    throw new MttcError({ code: "E_RANK_LOST", message });
+    throw new MttcError({ code: "E_RANK_LOST", message, ...(hint === undefined ? {} : { hint }) });
   }
 
   /**
@@ -209,7 +211,7 @@ export class OrtHost {
 
   /** Rank 0's bytes, on all ranks; what others give is not looked at. E_RANK_LOST after `timeoutMs`, too. */
   broadcastBytes(bytes: Uint8Array, limit: WaitLimit = {}): Promise<Uint8Array> {
-    return this.#inTime(this.#calls.call("broadcastBytes", [bytes]), limit, "have not answered");
+    return this.#inTime(this.#calls.call("broadcastBytes", [bytes]), limit, "have not answered", WAIT_HINT);
   }
 
   /**

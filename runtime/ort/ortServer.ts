@@ -199,14 +199,14 @@ export class OrtServer implements OrtService {
   }
 
   allReduce(ids: readonly string[]): void {
-    const engine = this.#joined();
+    const engine = this.#together();
     const tensors = this.#all(ids);
     refuseOtherTypes(tensors);
     this.#rankTensors.share(tensors, engine.reachesDevices, (parts) => engine.allReduce(parts));
   }
 
   broadcastTensors(ids: readonly string[]): void {
-    const engine = this.#joined();
+    const engine = this.#together();
     this.#rankTensors.share(this.#all(ids), engine.reachesDevices, (parts) => engine.broadcast(parts));
   }
 
@@ -216,6 +216,13 @@ export class OrtServer implements OrtService {
 
   leaveRanks(): void {
     this.#joined().leave();
+  }
+
+  /** The engine, for tensors: none of those that it may still hold are handed out once more. */
+  #together(): RankEngine {
+    if (!this.#isMemoryHeld) return this.#joined();
+    const message = "tensors of all ranks: the ranks have lost each other before";
+    throw new MttcError({ code: "E_RANK_LOST", message });
   }
 
   /** What other ranks may still write to stays allocated until the process ends. */
