@@ -18,8 +18,8 @@ import { type LocalGroup, openLocalGroup } from "./localGroup.ts";
 import { largestDistance, type StateNumbers, stateIn } from "./stateDistance.ts";
 
 const [TRAIN, EPOCHS, STEPS] = [24, 2, 3];
-/** Of the 8 s that a process has which knows that it is to end. */
-const MOST_MS = 4000;
+/** What a process has that knows that it is to end. */
+const MOST_MS = 8000;
 
 type Logged = TrainerOptions & { readonly logdir: string };
 

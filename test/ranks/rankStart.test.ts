@@ -11,7 +11,7 @@ import { type MpiHere, mpichHere, runRanks } from "./mpiPrograms.ts";
 const mpi = mpichHere();
 const PROGRAM = "test/ranks/startScenarios.js";
 /** Node.js alone takes seconds to start where other tests run. */
-const MOST_MS = 15_000;
+const MOST_MS = 40_000;
 const END_CODE = 5;
 
 describe.skipIf(mpi === undefined)("a rank (MPICH is not here: `mttc setup-mpi` brings it)", () => {
@@ -26,7 +26,7 @@ describe.skipIf(mpi === undefined)("a rank (MPICH is not here: `mttc setup-mpi` 
     expect(reports[0], stderr).toMatchObject({ code: "E_RANK_LOST", ...more });
     const { message, ms } = reports[0] as { message: string; ms: number };
     expect(message).toContain(words);
-    expect(ms).toBeLessThan(8000);
+    expect(ms).toBeLessThan(20_000);
     // mpiexec kills the other one once the first has ended.
     expect([status, performance.now() - began < MOST_MS]).toEqual([END_CODE, true]);
   });

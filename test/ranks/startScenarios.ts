@@ -10,7 +10,7 @@ import { codeOf, report } from "./rankReport.ts";
 /** How long is waited for one that does not come. */
 const LIMIT_MS = 1500;
 /** Longer than anybody is waited for. */
-const LONG_MS = 20_000;
+const LONG_MS = 60_000;
 /** Rank 0's own exit code at its end. */
 const END_CODE = 5;
 
