@@ -48,7 +48,7 @@ export class TaskWeights {
   }
 
   /**
-   * * What formulas make of the weights in step `step` of the whole run, by task: of those that take part,
+   * What formulas make of the weights in step `step` of the whole run, by task: of those that take part,
    * which a task whose own weight is 0 does not. `isPresent` tells whether a task has a label in the
    * logical batch.
    */

@@ -20,6 +20,7 @@ import {
   expectedStep,
   gramOf,
   hiding,
+  methodWeights,
   NAMES,
   RATE,
   rounding,
@@ -287,9 +288,14 @@ test.each(GRADIENT_METHODS.map(({ name }) => name))("a spec of %s is a step by i
       const batch = hiding(randomBatch(traced.bundle, "method"), hidden);
       const gradients = gradientsOf(run, traced.bundle, state, batch);
       const outputs = train(run, traced.bundle, state, batch, RATE);
-      const weights = [...tensorOf(outputs, "gradient_weights").data];
-      expect(weights.map((weight) => weight === 0)).toEqual(NAMES.map((task) => hidden.includes(task)));
-      if (hidden.length === 2) expect(weights).toEqual([0, 1, 0]);
+      const told = [...tensorOf(outputs, "gradient_weights").data];
+      expect(told.map((weight) => weight === 0)).toEqual(NAMES.map((task) => hidden.includes(task)));
+      if (hidden.length === 2) expect(told).toEqual([0, 1, 0]);
+      // the method alone, in float64, by gradients that another graph summed
+      const weights = methodWeights(combine, gradients, hidden, state);
+      expect(relativeDistance(Float64Array.from(told), Float64Array.from(weights))).toBeLessThan(
+        MICRO_BATCHES,
+      );
       expect(distances(nextState(state, outputs), expectedStep(state, gradients, weights))).toBeLessThan(
         MICRO_BATCHES,
       );

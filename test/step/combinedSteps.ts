@@ -1,8 +1,11 @@
 // Steps of three tasks whose gradients are combined, in tests: what is expected of them, from the gradients
 // by task that grad.onnx sums.
 import type { Combination } from "../../compiler/combine/combiners.ts";
+import { GRADIENT_METHODS } from "../../compiler/combine/gradientMethods.ts";
+import { need } from "../../compiler/diagnostics.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
+import { runnerOf } from "../combine/combinerRunner.ts";
 import { MICRO_BATCHES, SUM_ORDER_FLOAT32 } from "../tolerances.ts";
 import type { TracedBundle } from "../training/tracedGraphs.ts";
 import { compileExperiment, tensorOf, withoutLabels } from "./experiment.ts";
@@ -38,6 +41,30 @@ export function gramOf(shared: ReadonlyMap<string, readonly Float64Array[]>): nu
   return NAMES.map((_, i) =>
     NAMES.map((_, j) => [...shared.values()].reduce((sum, rows) => sum + dot(rows[i]!, rows[j]!), 0)),
   );
+}
+
+/** The orders that a state has beside it, of each task the others. */
+function ordersIn(state: Tensors): number[][] | undefined {
+  const order = [...state].find(([name]) => name.startsWith("draw/"))?.[1];
+  return order && rowsOf(order).map((row) => [...row]);
+}
+
+/** The weights by a method of the spec with its defaults, alone, from gradients by task. */
+export function methodWeights(
+  name: string,
+  gradients: Tensors,
+  hidden: readonly string[],
+  state: Tensors,
+): number[] {
+  const combiner = need(
+    GRADIENT_METHODS.find((method) => method.name === name),
+    name,
+  );
+  const rows = [...sharedRows(gradients).values()];
+  const whole = NAMES.map((_, t) => rows.flatMap((each) => [...each[t]!]));
+  const present = NAMES.map((task) => Number(!hidden.includes(task)));
+  const orders = ordersIn(state);
+  return runnerOf(combiner).weigh({ gradients: whole, present, ...(orders ? { orders } : {}) });
 }
 
 export function weighed(rows: readonly Float64Array[], weights: readonly number[]): Float64Array {
