@@ -72,6 +72,8 @@ def read_image(path, form):
             raise SystemExit(f"{path}: expected a plain image of mode {' or '.join(modes)} and size {size}")
         return np.broadcast_to(np.asarray(image).reshape(*size[::-1], -1), (*size[::-1], form["channels"]))
 
+OUTPUTS = {"state", "accumulator", "figure", "prediction", "gram", "gradient_weights"}
+
 class Trainer:
     """A bundle's graphs and state, and the rows that it trains on."""
     def __init__(self, folder, table):
@@ -83,6 +85,8 @@ class Trainer:
         self.inputs = {tensor["name"]: tensor for graph in graphs for tensor in graph["inputs"]}
         reads_features = lambda graph: any(tensor["role"] == "features" for tensor in graph["inputs"])
         used = [g for g in graphs if g["purpose"] in ("train", "grad", "apply") and not reads_features(g)]
+        for strange in {tensor["role"] for graph in used for tensor in graph["outputs"]} - OUTPUTS:
+            raise SystemExit(f"this driver does not know outputs of the role {strange}")
         self.graphs = {g["purpose"]: (g, InferenceSession(str(folder / g["file"]))) for g in used}
         self.header, self.state = read_state(folder / "state.safetensors")
         rows = list(csv.DictReader(table.open(newline="", encoding="utf-8-sig")))

@@ -69,6 +69,14 @@ const BUNDLE_FAULTS: readonly TrainerFault[] = [
     return { ...input, operations: [{ ...operation, name: "swirl" }, ...others] };
   }),
   inputFault("a state that is not there", /nowhere/, "state", (input) => ({ ...input, name: "nowhere" })),
+  outputFault("an output of an unknown role", /oracle/, "figure", (output) => ({
+    ...output,
+    role: "oracle",
+  })),
+  outputFault("a next state of nothing", /nowhere/, "state", (output) => ({
+    ...output,
+    replaces: "nowhere",
+  })),
   inputFault("a label of no task", /nobody/, "label", (input) => ({ ...input, task: "nobody" })),
   manifestFault("a graph outside its folder", /\.\.\/grad\.onnx/, (manifest) =>
     changeGraphs(manifest, (graph) => ({ ...graph, file: `../${graph.file}` })),
@@ -144,12 +152,29 @@ function manifestFault(name: string, names: RegExp, change: (manifest: Json) => 
 
 /** Changes every input of a role. */
 function inputFault(name: string, names: RegExp, role: string, change: (input: Json) => Json): TrainerFault {
-  return manifestFault(name, names, (manifest) =>
-    changeGraphs(manifest, (graph) => {
-      const inputs = graph.inputs as readonly Json[];
-      return { ...graph, inputs: inputs.map((input) => (input.role === role ? change(input) : input)) };
-    }),
-  );
+  return manifestFault(name, names, (manifest) => changePorts(manifest, "inputs", role, change));
+}
+
+/** Changes every output of a role. */
+function outputFault(
+  name: string,
+  names: RegExp,
+  role: string,
+  change: (output: Json) => Json,
+): TrainerFault {
+  return manifestFault(name, names, (manifest) => changePorts(manifest, "outputs", role, change));
+}
+
+function changePorts(
+  manifest: Json,
+  side: "inputs" | "outputs",
+  role: string,
+  change: (port: Json) => Json,
+): Json {
+  return changeGraphs(manifest, (graph) => {
+    const ports = graph[side] as readonly Json[];
+    return { ...graph, [side]: ports.map((port) => (port.role === role ? change(port) : port)) };
+  });
 }
 
 function weightFault(name: string, names: RegExp, value: Json): TrainerFault {

@@ -142,6 +142,15 @@ describe.for(trainers().map((trainer) => [trainer.language, trainer] as const))(
       expect(Buffer.compare(data, expected.get(names.get(name) ?? "")?.data ?? Buffer.of()), name).toBe(0);
   });
 
+  test("refuses an output of a role that it does not know", { timeout: BUILD_MS }, async (context) => {
+    const { train } = await ready(context);
+    await using data = await compiled(FAULTY_SPEC);
+    TRAINER_FAULTS.find(({ name }) => name === "an output of an unknown role")?.plant(data.folder);
+    const { code, stderr } = await train(data.folder, "bundle", "train.csv", "out.safetensors");
+    expect([code === 0, stderr]).toEqual([false, expect.stringContaining("oracle")]);
+    expect(existsSync(join(data.folder, "out.safetensors"))).toBe(false);
+  });
+
   test("refuses in one line, and writes nothing", { timeout: BUILD_MS }, async (context) => {
     if (!trainer.hasTypedErrors) return context.skip(`${trainer.language} promises no typed errors`);
     const { train } = await ready(context);

@@ -66,6 +66,10 @@ const VERSION = 2;
 const KINDS = ["classes", "number", "tags"];
 const ENCODINGS = { class_index: "classes", number: "number", flags: "tags" };
 const ROLES = ["state", "accumulator", "image", "features", "augment", "label", "mask", "draw", "scalar"];
+const OUTPUT_ROLES = [
+  ...["state", "accumulator", "figure", "prediction"],
+  ...["features", "gram", "gradient_weights"],
+];
 const FACTORS = ["constant", "dynamic_average", "random_softmax"];
 const COUNTS = ["inverse_labelled", "inverse_weight", "balanced", "balanced_positives"];
 const MOST_NUMBERS = 2 ** 28;
@@ -209,7 +213,7 @@ function usedGraphs({ graphs, accumulate, features, augment }) {
 }
 
 /** @param {Manifest} manifest @param {Graph} graph */
-function checkGraph({ state, tasks, batchSize, accumulate }, { inputs, file }) {
+function checkGraph({ state, tasks, batchSize, accumulate }, { inputs, outputs, file }) {
   if (typeof file !== "string" || !/^[\w.-]+$/.test(file) || file.startsWith("."))
     throw refused(`graphs: ${shown(file)} is no file of the bundle`);
   const known = new Set(state.map(({ name }) => name));
@@ -235,6 +239,13 @@ function checkGraph({ state, tasks, batchSize, accumulate }, { inputs, file }) {
     if (role === "draw") checkDraw(input, tasks.length, where);
     if (role === "scalar") checkScalar(input, where);
     if (role === "augment") checkOperations(input, where);
+  }
+  for (const { name, role, replaces } of outputs) {
+    const where = `${file}: output ${shown(name)}`;
+    if (!OUTPUT_ROLES.includes(role))
+      throw refused(`${where} has the role ${shown(role)}, which this program does not know`);
+    if (role === "state" && !known.has(replaces ?? ""))
+      throw refused(`${where} replaces ${shown(replaces)}, which is no tensor of the state`);
   }
 }
 

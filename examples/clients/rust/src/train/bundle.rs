@@ -12,6 +12,8 @@ use std::collections::HashSet;
 use std::path::Path;
 
 const BUNDLE: &str = "E_BUNDLE";
+const OUTPUT_ROLES: [&str; 7] =
+    ["state", "accumulator", "figure", "prediction", "features", "gram", "gradient_weights"];
 const VERSION: u64 = 2;
 const MAX_BATCH: u64 = 1 << 20;
 const MAX_SIDE: u64 = 65_536;
@@ -343,8 +345,8 @@ fn graph(entry: &Checked, every: &[Checked], bundle: &Bundle) -> Result<Graph> {
     let outputs = entry.get("outputs").list(1, MAX_ENTRIES)?;
     let inputs = inputs.iter().map(|entry| input(entry, every, bundle));
     let inputs = inputs.collect::<Result<Vec<_>>>()?;
-    let outputs = outputs.iter().map(output).collect::<Result<Vec<_>>>()?;
     let known: HashSet<&str> = bundle.state.iter().map(|state| state.name.as_str()).collect();
+    let outputs = outputs.iter().map(|entry| output(entry, &known)).collect::<Result<Vec<_>>>()?;
     for Input { name, role, .. } in &inputs {
         if matches!(role, Role::State) && !known.contains(name.as_str()) {
             return Err(Fault::new(BUNDLE, format!("{file}: the state {name:?} is not there")));
@@ -353,13 +355,16 @@ fn graph(entry: &Checked, every: &[Checked], bundle: &Bundle) -> Result<Graph> {
     Ok(Graph { file: file.into(), inputs, outputs })
 }
 
-fn output(entry: &Checked) -> Result<Output> {
+fn output(entry: &Checked, known: &HashSet<&str>) -> Result<Output> {
+    let role = entry.get("role").word(&OUTPUT_ROLES)?;
+    if role == "state" && !known.contains(entry.get("replaces").text()?) {
+        return Err(entry.get("replaces").refuse("a tensor of the state"));
+    }
     let text = |key: &str| -> Result<Option<String>> {
         let value = entry.get(key);
         if value.exists() { Ok(Some(value.text()?.into())) } else { Ok(None) }
     };
-    let figure =
-        if entry.get("role").text()? == "figure" { text("task")?.zip(text("figure")?) } else { None };
+    let figure = if role == "figure" { text("task")?.zip(text("figure")?) } else { None };
     Ok(Output { name: entry.get("name").text()?.into(), replaces: text("replaces")?, figure })
 }
 
