@@ -1,6 +1,6 @@
 // The life of a rank that follows: it is told of a run, mirrors rank 0's device on its own rows of every
-// batch, evaluates batches, and closes what it opened. It reads no spec and no labels, and writes nothing but
-// the bundle in a temporary folder.
+// batch, evaluates batches, and closes what it opened. Spec, labels and graphs come from rank 0; of files it
+// reads the images, or a pack of them, and writes nothing but the bundle in a temporary folder.
 import { rm } from "node:fs/promises";
 import type { Manifest } from "../../compiler/bundle/manifest.ts";
 import { MttcError, need } from "../../compiler/diagnostics.ts";
