@@ -64,7 +64,7 @@ function drawPaths(canvas: Canvas, runs: readonly ConflictRun[], shared: readonl
     { title: "loss of blue", ...side },
   );
   canvas.line(...place(0, 1), ...place(1, 0), 1.5, COLOURS.muted);
-  canvas.text("none gets below this line", ...place(0.13, 0.42), { colour: COLOURS.muted, size: 11 });
+  canvas.text("none gets below this line", ...place(0.1, 0.42), { colour: COLOURS.muted, size: 11 });
   const ends = [0, 1].map((task) => {
     const alone = runs.find(({ path }) => path.every((losses) => Number.isNaN(losses[1 - task])));
     return alone?.path.at(-1)?.[task] ?? Number.NaN;

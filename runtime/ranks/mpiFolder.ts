@@ -1,7 +1,7 @@
 // Where the libraries that several processes talk through lie, and the mpiexec that starts those processes:
 // folders of the user's cache that `mttc setup-mpi` fills, folders that the user names, and what the system
 // has. It looks, and opens nothing.
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, delimiter, dirname, join } from "node:path";
 import { MttcError } from "../../compiler/diagnostics.ts";
@@ -101,10 +101,18 @@ function inFolder(given: string, variable: string, names: readonly string[]): st
     });
   if (!existsSync(given)) throw fault(`${variable} is ${given}, which does not exist`);
   if (!statSync(given).isDirectory()) return given;
-  const places = [join(given, "lib"), given, join(given, "lib64")];
+  const lib = join(given, "lib");
+  const places = [lib, given, join(given, "lib64"), ...(existsSync(lib) ? perMachine(lib) : [])];
   const found = places
     .flatMap((folder) => names.map((name) => join(folder, name)))
     .find((path) => existsSync(path));
   if (found === undefined) throw fault(`${variable} is ${given}, where no library of the name is`);
   return found;
+}
+
+/** Debian's folders of libraries below a prefix's lib/: lib/x86_64-linux-gnu. */
+function perMachine(lib: string): string[] {
+  return readdirSync(lib)
+    .filter((name) => name.endsWith("-linux-gnu"))
+    .map((name) => join(lib, name));
 }

@@ -73,6 +73,14 @@ test("MTTC_MPI_DIR is a prefix, the folder of the library or the library, and le
       expect(mpiLibraries(isOpenMpi, environment)).toEqual([{ path: library, from: "MTTC_MPI_DIR" }]);
       expect(locateMpiexec(environment)).toBe(program);
     }
+  // Debian's lie in a folder for each kind of machine.
+  const debian = write("usr/lib/x86_64-linux-gnu/libmpi.so.40");
+  const runs = write("usr/bin/mpiexec");
+  for (const given of ["usr", "usr/lib/x86_64-linux-gnu"]) {
+    const environment = { MTTC_MPI_DIR: join(root, given) };
+    expect(mpiLibraries(true, environment)).toEqual([{ path: debian, from: "MTTC_MPI_DIR" }]);
+    expect(locateMpiexec(environment)).toBe(runs);
+  }
   const flat = write("flat/libmpi_abi.so.1");
   const beside = write("flat/mpiexec");
   const environment = { MTTC_MPI_DIR: join(root, "flat") };
