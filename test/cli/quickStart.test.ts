@@ -47,10 +47,11 @@ function loadedBy(...args: readonly string[]) {
 
 /** Files of ours beyond the declarations of commands. */
 function beyond(files: readonly string[], allowed: readonly string[]): string[] {
-  const start = /^cli\/(main|errorReport|launchedRank|terminal|runtimeOptions|\w+Command)\.js$/;
+  const start = /^cli\/(main|programEnd|errorReport|launchedRank|terminal|runtimeOptions|\w+Command)\.js$/;
   const base =
     /^compiler\/(bundle\/manifest|diagnostics|visibleText|spec\/sinkNames|ortTraining\/ortVersions)\.js$/;
-  const lower = /^runtime\/(files\/\w+|ort\/providerName|ranks\/(rankEnvironment|mpiexecCommand))\.js$/;
+  const lower =
+    /^runtime\/(files\/\w+|ort\/providerName|ranks\/(rankEnvironment|mpiexecCommand|heartbeatProtocol))\.js$/;
   const known = [start, base, lower];
   return files.filter(
     (file) => !known.some((names) => names.test(file)) && !allowed.some((path) => file.startsWith(path)),
