@@ -129,6 +129,11 @@ export const TRAINING_CASES: readonly TrainingCase[] = [
       ...{ train_fcn: "false", cache_features: "true", class_weights: "{colour: {red: 3}}" },
     },
   },
+  {
+    name: "by losses that fall alike, looked at once more after each step",
+    parts: ["tags", "combine"],
+    spec: { tasks: "[colour, {name: marks, kind: tags}]", combine: "famo", task_weights: "null" },
+  },
 ];
 
 /** A case that mttc has compiled and trained. */
