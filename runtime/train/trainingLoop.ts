@@ -20,7 +20,7 @@ import { epochReport } from "./epochReport.ts";
 import type { EpochReport, EventHub } from "./events.ts";
 import type { Judge } from "./judgement.ts";
 import { logLines, withLogs } from "./loggedTraining.ts";
-import { withOlder, withSaved } from "./lostRank.ts";
+import { withSaved } from "./lostRank.ts";
 import { nothingLeft, outOfPatience, stoppedText } from "./patience.ts";
 import { type Progress, readCheckpointState, storedState, storedTensors } from "./progress.ts";
 import { dropOldDetails, storedHistory } from "./runHistory.ts";
@@ -295,8 +295,9 @@ export class TrainingLoop {
       path = await this.#save(session, tensors, undefined);
       await this.#saver.settled();
     });
-    if (path === undefined) throw withOlder(lost, this.#saver.last);
-    throw withSaved(lost, path, `epoch ${epoch}, step ${reached?.step}`);
+    if (path !== undefined) throw withSaved(lost, path, `epoch ${epoch}, step ${reached?.step}`);
+    const { last } = this.#saver;
+    throw last === undefined ? lost : withSaved(lost, last);
   }
 
   /** The watch of the session's learned weights, the same in every epoch. */
