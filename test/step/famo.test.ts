@@ -2,8 +2,6 @@
 // passes, steps that overflow, and what is refused; on the float64 reference and on ONNX Runtime.
 import { describe, expect, test } from "vitest";
 import { learningOf } from "../../compiler/combine/combiners.ts";
-import { need } from "../../compiler/diagnostics.ts";
-import { interpretTogether } from "../../compiler/ir/interpret.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
 import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
@@ -17,13 +15,13 @@ import {
   compileExperiment,
   gradFeeds,
   initialState,
-  microBatches,
   nextState,
   randomBatch,
   tensorOf,
   train,
 } from "./experiment.ts";
 import { RUNTIMES, type Tensors, withRunner } from "./graphRunner.ts";
+import { runTogether, sumOfArrays } from "./rankedSteps.ts";
 import { relativeDistance, sameBits } from "./tensors.ts";
 
 const [LOGITS, M, V] = ["combine.logits", "combine.logits_m", "combine.logits_v"] as const;
@@ -273,9 +271,9 @@ describe("over several processes a step is that of one, on the float64 reference
   const spec: Partial<SpecInput> = { ...FAMO, batchnorm: true, dropout_rate: 0.3, batch_size: 8 };
 
   test.each<[number, string[], string]>([
-    [2, [], "built"],
-    [4, ["b"], "final"],
-    [8, ["a", "c"], "final"],
+    [2, [], "1-built"],
+    [4, ["b"], "5-final"],
+    [8, ["a", "c"], "5-final"],
   ])("%i of them, without labels of %j", (ranks, hidden, stage) => {
     const single = compileExperiment(spec, TASKS);
     const ranked = compileExperiment(spec, TASKS, undefined, "cpu", { ranks });
@@ -284,25 +282,15 @@ describe("over several processes a step is that of one, on the float64 reference
     const alone = withRunner("the float64 reference", single, (run) =>
       train(run, single.bundle, state, batch, RATE),
     );
-    const graphOf = (name: string) =>
-      need([...ranked.stages].find(([key]) => key.startsWith(`${name}/`) && key.endsWith(stage))?.[1], name);
     const shared = gradFeeds(ranked, single, batch, state);
-    const rows = microBatches(batch, ranks);
-    const parts = interpretTogether(
-      graphOf("grad"),
-      rows.map((own) => new Map([...shared, ...own])),
-    );
+    const parts = runTogether(ranked, `grad/${stage}`, batch, shared);
     const sums = accumulatorsOf(ranked.bundle).map(({ name }): [string, NDArray] => {
       const all = parts.map((outputs) => tensorOf(outputs, `next/${name}`));
-      const data = all[0]!.data.map((_, i) => sumOf(all.map((part) => part.data[i]!)));
-      return [name, { ...all[0]!, data }];
+      return [name, { ...all[0]!, data: sumOfArrays(all) }];
     });
     const rate: NDArray = { dtype: "float32", shape: [], data: Float64Array.of(RATE) };
     const feeds = new Map([...shared, ...sums, ["learning_rate", rate] as const]);
-    const ends = interpretTogether(
-      graphOf("apply"),
-      rows.map((own) => new Map([...feeds, ...own])),
-    );
+    const ends = runTogether(ranked, `apply/${stage}`, batch, feeds);
     for (const name of ranked.bundle.manifest.state.map((entry) => entry.name)) {
       const wanted = tensorOf(alone, `next/${name}`).data;
       for (const [rank, outputs] of ends.entries()) {

@@ -40,6 +40,7 @@ import {
 } from "./experiment.ts";
 import { type Tensors, withRunner } from "./graphRunner.ts";
 import { randomFeeds } from "./randomFeeds.ts";
+import { runTogether, sumOfArrays } from "./rankedSteps.ts";
 import { relativeDistance, sameBits } from "./tensors.ts";
 
 const CLASSES = { a: 3, b: 2 };
@@ -49,21 +50,7 @@ type Feeds = Map<string, NDArray>;
 
 /** What the processes give together, each from its rows of the batch: outputs of grad by rank. */
 function together(ranked: TracedBundle, single: TracedBundle, batch: Batch, stage: string, state: Tensors) {
-  const { ranks = 1 } = ranked.bundle.manifest;
-  const shared = gradFeeds(ranked, single, batch, state);
-  const graph = ranked.stages.get(stage)!;
-  return interpretTogether(
-    graph,
-    microBatches(batch, ranks).map((rows) => new Map([...shared, ...rows])),
-  );
-}
-
-/** Element by element. */
-function sum(arrays: readonly NDArray[]): Float64Array {
-  return arrays.reduce(
-    (total, { data }) => total.map((value, i) => value + data[i]!),
-    new Float64Array(arrays[0]!.data.length),
-  );
+  return runTogether(ranked, stage, batch, gradFeeds(ranked, single, batch, state));
 }
 
 describe("what is compiled for several processes", () => {
@@ -170,7 +157,7 @@ describe("several processes compute what one does, on the float64 reference", ()
       const found = together(ranked, single, batch, stage, state);
       for (const [parameter, { data }] of expected.gradients) {
         const parts = found.map((outputs) => tensorOf(outputs, `next/accumulated/${parameter}`));
-        expect(relativeDistance(sum(parts), data), parameter).toBeLessThan(SUM_ORDER_FLOAT64);
+        expect(relativeDistance(sumOfArrays(parts), data), parameter).toBeLessThan(SUM_ORDER_FLOAT64);
       }
       for (const { name } of statistics)
         for (const outputs of found) {
@@ -205,7 +192,7 @@ describe("without sync_batchnorm each process normalises by its own images", () 
     const found = together(ranked, single, batch, "grad/5-final", state);
     for (const [parameter, { data }] of expected) {
       const sums = found.map((outputs) => tensorOf(outputs, `next/accumulated/${parameter}`));
-      expect(relativeDistance(sum(sums), data), parameter).toBeLessThan(SUM_ORDER_FLOAT64);
+      expect(relativeDistance(sumOfArrays(sums), data), parameter).toBeLessThan(SUM_ORDER_FLOAT64);
     }
     const alone = microBatches(batch, RANKS).map((rows) => {
       const feeds = gradFeeds(parts, single, batch, state);
@@ -214,7 +201,7 @@ describe("without sync_batchnorm each process normalises by its own images", () 
     const statistics = single.bundle.manifest.state.filter(({ group }) => group === "statistic");
     expect(statistics.length).toBe(4);
     for (const { name } of statistics) {
-      const mean = sum(alone.map((outputs) => tensorOf(outputs, `next/${name}`))).map(
+      const mean = sumOfArrays(alone.map((outputs) => tensorOf(outputs, `next/${name}`))).map(
         (value) => value / RANKS,
       );
       for (const outputs of found)
