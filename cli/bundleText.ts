@@ -41,6 +41,8 @@ function meaning(entry: TensorEntry): string {
       return `dropout at the rate ${entry.rate}`;
     case "draw":
       return `${entry.draw} by ${entry.stream}`;
+    case "losses":
+      return `sums of the losses of ${entry.tasks.join(", ")}`;
     case "gram":
     case "gradient_weights":
       return `of the gradients of ${entry.tasks.join(", ")}`;

@@ -234,16 +234,22 @@ function reachTable({ reach }: ModelFacts, terminal: Terminal): string {
   return renderTable(terminal, ["task", "outputs", "loss", "weight", "trains"], rows, [1]);
 }
 
+/** Of a step that learns factors of losses: the forward passes that it takes for them. */
+const LOOKS = [
+  "",
+  ", which looks at each batch once more after its step",
+  ", which looks at each batch before its gradients and after its step",
+] as const;
+
 function combineTable(facts: CombineFacts, terminal: Terminal): string {
-  const { method, atFeatures, looksAgain, tasks, stepFlops, sumFlops, sharedNumbers, gradientBytes } = facts;
-  const again = looksAgain ? ", which looks at each batch once more after its step" : "";
-  const how = atFeatures ? ", at the shared features" : again;
+  const { method, atFeatures, looks, tasks, stepFlops, sumFlops, sharedNumbers, gradientBytes } = facts;
+  const how = atFeatures ? ", at the shared features" : LOOKS[looks];
   const times = sumFlops > 0 ? ` (${(stepFlops / sumFlops).toFixed(2)} of sum's ${scaled(sumFlops)})` : "";
   const rows = [
     ["method", `${method}${how}`],
     ["tasks", tasks.join(", ")],
     ["FLOPs of a step", `${scaled(stepFlops)}${times}`],
-    ...(atFeatures || looksAgain
+    ...(atFeatures || looks > 0
       ? []
       : [[`gradients by task of ${count(sharedNumbers)} shared numbers`, bytes(gradientBytes)]]),
   ];

@@ -15,7 +15,7 @@ import { augmentSettings } from "./spec/augmentKeys.ts";
 import type { Spec } from "./spec/schema.ts";
 import { buildFeatureGraphs } from "./step/featureGraphs.ts";
 import { buildGradientGraph, type TrainingModel } from "./step/gradientGraph.ts";
-import { buildStepParts, buildWholeStep, computesGradients } from "./step/graphs.ts";
+import { buildStepParts, buildWholeStep, computesLosses } from "./step/graphs.ts";
 import { buildEvaluateGraph } from "./step/inferenceGraphs.ts";
 import { rowsPerRank } from "./step/rankRows.ts";
 import { openTasks } from "./tasks/openTask.ts";
@@ -72,7 +72,7 @@ export function compile(spec: Spec, classes: TaskClasses, options: CompileOption
   ];
   const finished = graphs
     .filter(({ name }) => options.graphs?.(name) ?? true)
-    .map((graph) => finishGraph(graph, { ...options, mixed: mixed && computesGradients(graph) }));
+    .map((graph) => finishGraph(graph, { ...options, mixed: mixed && computesLosses(graph) }));
   const { forms, channelBlock } = options;
   return writeBundle({ model, gradients: micro, graphs: finished, initialOf, target, forms, channelBlock });
 }

@@ -1,7 +1,7 @@
 // What combining gradients, or weighing losses by factors that a step learns, costs: the step as it is beside
 // that of the sum, and the gradients that it holds.
 import { type Manifest, withRole } from "../bundle/manifest.ts";
-import { elementCount, type Graph } from "../ir/types.ts";
+import { elementCount } from "../ir/types.ts";
 import { valueBytes } from "./graphCosts.ts";
 
 export interface CombineFacts {
@@ -13,20 +13,18 @@ export interface CombineFacts {
   /** Operations of one training step (multiply-add = 2), and what the sum's would be. */
   readonly stepFlops: number;
   readonly sumFlops: number;
-  /** Whether a step looks at the losses of its batch once more, in a second forward pass. */
-  readonly looksAgain: boolean;
+  /** Further forward passes in which a step looks at the losses of its batch: after its update, and before. */
+  readonly looks: 0 | 1 | 2;
   /** Numbers that tasks share and train, where gradients of them are held by task; else 0. */
   readonly sharedNumbers: number;
   /** Bytes of their gradients by task, of one set. */
   readonly gradientBytes: number;
 }
 
-/** Undefined where the step combines nothing. `flopsOf`: all operations of a training step's graph. */
+/** Undefined where the step combines nothing. */
 export function combineFacts(
-  method: Pick<CombineFacts, "method" | "atFeatures" | "looksAgain">,
+  method: Omit<CombineFacts, "tasks" | "sharedNumbers" | "gradientBytes">,
   { graphs }: Pick<Manifest, "graphs">,
-  steps: { readonly own: Graph; readonly sum: Graph },
-  flopsOf: (graph: Graph) => number,
 ): CombineFacts | undefined {
   const weights = Object.values(graphs).flatMap(({ outputs }) => withRole(outputs, "gradient_weights"))[0];
   if (!weights) return undefined;
@@ -34,7 +32,6 @@ export function combineFacts(
   const byTask = accumulators.filter(({ tasks }) => tasks !== undefined);
   return {
     ...{ ...method, tasks: weights.tasks },
-    ...{ stepFlops: flopsOf(steps.own), sumFlops: flopsOf(steps.sum) },
     sharedNumbers: byTask.reduce((sum, { shape }) => sum + elementCount(shape.slice(1)), 0),
     gradientBytes: byTask.reduce((sum, entry) => sum + valueBytes(entry), 0),
   };

@@ -89,9 +89,8 @@ export function inspectModel(
   const log = new StageLog();
   const { manifest } = compile(spec, classes, { ...models, trace: log.trace });
   const evaluate = graphOf(log, "evaluate/1-");
-  // Before lowering, where a gradient of a convolution is still one node, whatever form the target gives it.
-  const train = graphOf(log, "train/2-", "train/1-");
-  const combine = combining(spec, classes, models, { manifest, train });
+  const train = builtGraph(log, "train");
+  const combine = combining(spec, classes, models, { manifest, log });
   const step = graphOf(log, spec.accumulate === 1 ? "train/5-" : "grad/5-");
   return {
     batchSize: spec.batch_size,
@@ -111,20 +110,35 @@ function combining(
   spec: Spec,
   classes: TaskClasses,
   models: Pick<CompileOptions, "trunk" | "teacher">,
-  { manifest, train }: { readonly manifest: Manifest; readonly train: Graph },
+  { manifest, log }: { readonly manifest: Manifest; readonly log: StageLog },
 ): CombineFacts | undefined {
   const [combination, learning] = [combinationOf(spec), learningOf(spec)];
   const method = combination?.combiner.name ?? learning?.method;
   if (method === undefined) return undefined;
-  const log = new StageLog();
+  const ofSum = new StageLog();
   const plain: Spec = { ...spec, combine: { method: "sum" } };
-  compile(plain, classes, { ...models, trace: log.trace, graphs: (name) => name === "train" });
-  const sum = graphOf(log, "train/2-", "train/1-");
-  const flopsOf = (graph: Graph): number =>
-    [...countFlops(graph).values()].reduce((all, flops) => all + flops, 0);
+  compile(plain, classes, { ...models, trace: ofSum.trace, graphs: (name) => name === "train" });
   const { atFeatures = false } = combination ?? {};
-  const named = { method, atFeatures, looksAgain: learning !== undefined };
-  return combineFacts(named, manifest, { own: train, sum }, flopsOf);
+  const { accumulate } = spec;
+  const looks = !learning ? 0 : accumulate === 1 ? 1 : 2;
+  const flopsIn = (all: StageLog, graph: string): number => flopsOf(builtGraph(all, graph));
+  // Of parts the whole step says too little: what it computes once they compute in each round.
+  const stepFlops =
+    looks < 2
+      ? flopsIn(log, "train")
+      : accumulate * (flopsIn(log, "grad") + 2 * flopsIn(log, "losses")) +
+        flopsIn(log, "apply") +
+        flopsIn(log, "factors");
+  return combineFacts({ method, atFeatures, looks, stepFlops, sumFlops: flopsIn(ofSum, "train") }, manifest);
+}
+
+function flopsOf(graph: Graph): number {
+  return [...countFlops(graph).values()].reduce((all, flops) => all + flops, 0);
+}
+
+/** Before lowering, where a gradient of a convolution is still one node, whatever form the target gives it. */
+function builtGraph(log: StageLog, graph: string): Graph {
+  return graphOf(log, `${graph}/2-`, `${graph}/1-`);
 }
 
 function graphOf(log: StageLog, ...prefixes: readonly string[]): Graph {

@@ -1,8 +1,8 @@
 // What several processes that train one model exchange in a step: sums of gradients between grad and apply,
-// and inside them the moments that batch norms ask for, and the losses that factors are learned from.
+// and inside graphs the moments that batch norms ask for, and the losses that factors are learned from.
 import { accumulates, microBatchRows, withRole } from "../bundle/manifest.ts";
+import { learningOf } from "../combine/combiners.ts";
 import { type CompileOptions, compile } from "../compile.ts";
-import { need } from "../diagnostics.ts";
 import type { TaskClasses } from "../model/network.ts";
 import type { Spec } from "../spec/schema.ts";
 import { specWarnings } from "../spec/specWarnings.ts";
@@ -30,21 +30,26 @@ export function rankFacts(
   ranks: number,
 ): RankFacts {
   const log = new StageLog();
-  const isStep = (graph: string): boolean => graph === "grad" || graph === "apply";
+  const isStep = (graph: string): boolean => graph in runs;
+  const { accumulate } = spec;
+  // Of losses the round before the gradients, where there is one, and that after the update.
+  const rounds = learningOf(spec) ? (accumulate > 1 ? 2 : 1) : 0;
+  const runs = { grad: accumulate, apply: 1, losses: rounds * accumulate, factors: 1 };
   const { manifest } = compile(spec, classes, { ...models, ranks, graphs: isStep, trace: log.trace });
-  const givenIn = (graph: string): readonly number[] =>
-    need(log.latest(`${graph}/5-`), graph).nodes.flatMap(({ op, inputs: [x] }) =>
+  const given = Object.entries(runs).flatMap(([graph, times]) => {
+    const nodes = log.latest(`${graph}/5-`)?.nodes ?? [];
+    const sizes = nodes.flatMap(({ op, inputs: [x] }) =>
       op.traits.includes("collective") && x ? [valueBytes(x.type)] : [],
     );
-  const [inGrad, inApply] = [givenIn("grad"), givenIn("apply")];
+    return Array.from({ length: times }, () => sizes).flat();
+  });
   const summed = accumulates(manifest) ? withRole(manifest.graphs.grad?.inputs ?? [], "accumulator") : [];
-  const { accumulate } = spec;
   const total = (sizes: readonly number[]): number => sizes.reduce((sum, size) => sum + size, 0);
   return {
     ...{ ranks, rows: microBatchRows(manifest), microBatches: accumulate },
     gradientBytes: total(summed.map((entry) => valueBytes(entry))),
-    exchanges: accumulate * inGrad.length + inApply.length,
-    exchangedBytes: accumulate * total(inGrad) + total(inApply),
+    exchanges: given.length,
+    exchangedBytes: total(given),
     warnings: specWarnings(spec, ranks),
   };
 }

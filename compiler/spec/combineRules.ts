@@ -4,7 +4,7 @@ import type { Spec } from "./schema.ts";
 
 /** The keys that the rules look at; one that is missing or malformed leaves its rule out. */
 type CombineRuleSpec = {
-  readonly [Key in "combine" | "task_weights" | "accumulate" | "tasks"]?: Spec[Key] | undefined;
+  readonly [Key in "combine" | "task_weights"]?: Spec[Key] | undefined;
 };
 
 /** A broken rule, as specRules.ts lists them. */
@@ -14,12 +14,8 @@ interface CombineFault {
   readonly hint?: string;
 }
 
-/** A method that weighs losses, beside other weights, or where it does not see what it makes them of. */
-export function factorFaults(spec: CombineRuleSpec): CombineFault[] {
-  return [...weightFaults(spec), ...batchFaults(spec)];
-}
-
-function weightFaults({ combine, task_weights: weights }: CombineRuleSpec): CombineFault[] {
+/** A method that weighs losses, beside other weights. */
+export function factorFaults({ combine, task_weights: weights }: CombineRuleSpec): CombineFault[] {
   if (combine === undefined || weights === undefined || weights === null) return [];
   const { weighsLosses, learnsFactors } = combineTraits(combine);
   if (!weighsLosses) return [];
@@ -30,14 +26,4 @@ function weightFaults({ combine, task_weights: weights }: CombineRuleSpec): Comb
   }
   const message = `${combine.method} weighs the losses, and task_weights: adaptive learns other weights of them`;
   return [{ path: ["combine"], message, hint: "leave one of them out" }];
-}
-
-/** A step that looks at the losses of its batch once more, after the update, has all of it at once. */
-function batchFaults({ combine, accumulate = 1, tasks = [] }: CombineRuleSpec): CombineFault[] {
-  if (combine === undefined || accumulate === 1 || tasks.length < 2) return [];
-  if (!combineTraits(combine).learnsFactors) return [];
-  const message =
-    `${combine.method} looks at the losses of the whole batch once more after its step; ` +
-    `expected accumulate 1, found ${accumulate}`;
-  return [{ path: ["combine"], message, hint: "choose another method: dwa and rlw weigh losses, too" }];
 }

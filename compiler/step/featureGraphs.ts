@@ -1,6 +1,6 @@
 // What is computed of images once and for all, and the graphs that go on from there: trunk (images ->
-// features), and, where a run may read features in place of images, train_features, grad_features and
-// evaluate_features, made by the same code as train, grad and evaluate.
+// features), and, where a run may read features in place of images, train_features, grad_features,
+// losses_features and evaluate_features, made by the same code as train, grad, losses and evaluate.
 import { MttcError } from "../diagnostics.ts";
 import { GraphBuilder } from "../ir/builder.ts";
 import type { Graph, Value } from "../ir/types.ts";
@@ -8,7 +8,7 @@ import { buildFrozenPart, FEATURES_INPUT, imageInput } from "../model/network.ts
 import { cachesFeatures, featureDraws } from "../spec/cacheFeatures.ts";
 import type { RunSpec } from "../spec/schema.ts";
 import { buildGradientGraph, type TrainingModel, trainingImage } from "./gradientGraph.ts";
-import { buildGradGraph, buildWholeStep } from "./graphs.ts";
+import { buildMicroGraphs, buildWholeStep } from "./graphs.ts";
 import { buildEvaluateGraph, inferenceContext } from "./inferenceGraphs.ts";
 import { rowsPerRank } from "./rankRows.ts";
 
@@ -16,7 +16,7 @@ import { rowsPerRank } from "./rankRows.ts";
 export const AUGMENTED_TRUNK = "trunk_augmented";
 
 /** Name of the graph that does what `graph` does, on features computed once. */
-export function onFeatures(graph: "train" | "grad" | "evaluate"): string {
+export function onFeatures(graph: "train" | "grad" | "losses" | "evaluate"): string {
   return `${graph}_features`;
 }
 
@@ -41,7 +41,7 @@ export function buildFeatureGraphs(model: TrainingModel): Graph[] {
     trunk,
     ...(augmented ? [augmented] : []),
     ...buildWholeStep(model, micro, { name: onFeatures("train"), features: shape }),
-    ...(model.learning ? [] : [buildGradGraph(model, micro, onFeatures("grad"))]),
+    ...buildMicroGraphs(model, micro, onFeatures),
     buildEvaluateGraph(model, spec.batch_size, shape),
   ];
 }

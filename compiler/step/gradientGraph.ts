@@ -35,7 +35,7 @@ import type { Spec } from "../spec/schema.ts";
 import type { Task, TaskLoss } from "../tasks/task.ts";
 import { averageName, isAveraged } from "./averages.ts";
 import { type CombinedTask, combinedTasks } from "./combination.ts";
-import { emitFactoredGradients } from "./lossFactors.ts";
+import { emitFactoredGradients, type LossSource } from "./lossFactors.ts";
 import { stateInput } from "./stateTensors.ts";
 import { emitGradients, type SharedParameters } from "./taskGradients.ts";
 import type { Joining } from "./updateGroups.ts";
@@ -154,7 +154,9 @@ export function buildGradientGraph(
 
   const trained = parameters.filter((parameter) => parameter.trained && !isStatistic(parameter));
   const objectives = { ...supervised, total: objective, rest: distilled?.objective };
-  const shared = differentiate(b, model, objectives, inputsByName(b, trained));
+  // Of a part of the rows the losses say too little.
+  const source = batch * ranks < spec.batch_size ? "looks" : "batch";
+  const shared = differentiate(b, { ...model, source }, objectives, inputsByName(b, trained));
   for (const { parameter, batch } of statistics) b.output(statisticName(parameter.name), batch);
   for (const [{ name: task }, { figures }] of losses)
     for (const [figure, value] of Object.entries(figures))
@@ -168,11 +170,11 @@ export function buildGradientGraph(
 /** Declares the gradients of `parameters`: of the total, by task, or with factors that the step learns. */
 function differentiate(
   b: GraphBuilder,
-  model: TrainingModel,
+  model: TrainingModel & { readonly source: LossSource },
   objective: Objective & { readonly rest: Value | undefined },
   parameters: ReadonlyMap<string, Value>,
 ): SharedParameters | undefined {
-  const { spec, learning, scalesLoss, ranks } = model;
+  const { spec, learning, scalesLoss, source, ranks } = model;
   const { total, means, rest } = objective;
   if (!learning)
     return emitGradients(b, model, { total, terms: termsByTask(b, spec, objective), rest }, parameters);
@@ -181,7 +183,7 @@ function differentiate(
     means: [...means.values()],
     inverseCounts: [...means.keys()].map((task) => inverseCountInput(b, spec, task)),
   };
-  emitFactoredGradients(b, { learning, scalesLoss, ranks }, losses, rest, parameters);
+  emitFactoredGradients(b, { learning, scalesLoss, source, ranks }, losses, rest, parameters);
   return undefined;
 }
 

@@ -1,5 +1,7 @@
 // The graphs of a bundle that change state: train (a whole step), and its two halves grad and apply. All
-// three are put together from the gradient graph and the update, so train = grad + apply by construction.
+// three are put together from the gradient graph and the update, so train = grad + apply by construction;
+// factorGraphs.ts has what a step of parts needs besides, where it learns factors of the losses.
+import { accumulates } from "../bundle/manifest.ts";
 import { need } from "../diagnostics.ts";
 import { GraphBuilder } from "../ir/builder.ts";
 import type { Dim, Graph, Value } from "../ir/types.ts";
@@ -7,24 +9,25 @@ import { classWeightName, inverseCountInput, inverseCountName, labelName } from 
 import { isStatistic, type Parameter, partOfTask } from "../model/parameters.ts";
 import { everywhere, meanOverRanks } from "../ops/allGather.ts";
 import { emitStatisticAverages } from "./averages.ts";
+import { buildFactorsGraph, buildLossesGraph, meanLosses, meanNames } from "./factorGraphs.ts";
+import { emitRepeated, type RepeatedPart, repeatedPart } from "./forwardParts.ts";
 import {
   buildGradientGraph,
   type GradientGraph,
-  RESULTS,
   statisticName,
   type TrainingModel,
 } from "./gradientGraph.ts";
-import { emitMovedFactors, nextValues } from "./lossFactors.ts";
+import { emitLossSum, emitMovedFactors, nextValues, wholeLosses } from "./lossFactors.ts";
 import { emitAllFinite, withinOptimizer } from "./lossScaling.ts";
-import { emitRepeated, type RepeatedPart, repeatedPart } from "./secondForward.ts";
+
 import { type Accumulator, accumulatorInput, accumulatorOutput, stateInput } from "./stateTensors.ts";
 import { emitStatistics } from "./statistics.ts";
 import { gradientName } from "./taskGradients.ts";
 import { emitUpdate, STEP_COUNTER } from "./update.ts";
 
-/** Whether it is one of train and grad, on images or features: what mixed precision is for. */
-export function computesGradients({ purpose }: Graph): boolean {
-  return purpose === "train" || purpose === "grad";
+/** Whether it trains or looks at what is trained, on images or features: what mixed precision is for. */
+export function computesLosses({ purpose }: Graph): boolean {
+  return purpose === "train" || purpose === "grad" || purpose === "losses";
 }
 
 /** Parameters that the optimizer updates, in the order of the network. */
@@ -57,7 +60,7 @@ function buildTrainGraph(model: TrainingModel, gradients: GradientGraph, name = 
   }
   const feeds = new Map([...inverseCounts].map(([task, value]) => [inverseCountName(task), value]));
   const names = optimizedParameters(gradients).map(({ name }) => name);
-  const again = model.learning && repeatedPart(gradients.graph, new Set(names), meansOf(model));
+  const again = model.learning && repeatedPart(gradients.graph, new Set(names), new Set(meanNames(model)));
   const all = [...gradients.graph.outputs, ...(again?.kept ?? [])];
   const outputs = b.inline({ ...gradients.graph, outputs: all }, feeds);
   const { isApplied, averaging } = emitUpdate(b, model, {
@@ -80,11 +83,6 @@ function buildTrainGraph(model: TrainingModel, gradients: GradientGraph, name = 
   return b.build();
 }
 
-/** Names of the tasks' mean losses among a gradient graph's outputs. */
-function meansOf({ tasks }: TrainingModel): ReadonlySet<string> {
-  return new Set(tasks.map(({ name }) => RESULTS.mean(name)));
-}
-
 /** A step that is done, with what of its batch is needed to look at that again. */
 interface SteppedBatch {
   /** Of the parameters that were updated. */
@@ -98,19 +96,18 @@ interface SteppedBatch {
 
 /** Has factors that the step learns move by the losses of its batch before and after it. */
 function lookAgain(b: GraphBuilder, model: TrainingModel, again: RepeatedPart, stepped: SteppedBatch): void {
-  const { learning, ranks } = model;
   const { names, outputs, inverseCounts, isApplied } = stepped;
   const next = nextValues(b, [...names, STEP_COUNTER]);
-  const lossesIn = (results: ReadonlyMap<string, Value>): Value[] =>
-    [...meansOf(model)].map((name) => find(results, name));
-  const losses = {
-    tasks: [...inverseCounts.keys()],
-    means: lossesIn(outputs),
-    inverseCounts: [...inverseCounts.values()],
-  };
+  const lossesIn = (results: ReadonlyMap<string, Value>): Value =>
+    wholeLosses(
+      b,
+      meanNames(model).map((name) => find(results, name)),
+    );
+  const before = lossesIn(outputs);
   const after = lossesIn(emitRepeated(b, again, next, outputs));
-  const together = { learning: need(learning, "what the step learns"), ranks };
-  emitMovedFactors(b, together, losses, { after, step: find(next, STEP_COUNTER), isApplied });
+  const counted = { tasks: [...inverseCounts.keys()], inverseCounts: [...inverseCounts.values()] };
+  const done = { before, after, step: find(next, STEP_COUNTER), isApplied };
+  emitMovedFactors(b, need(model.learning, "what the step learns"), counted, done);
 }
 
 /**
@@ -129,16 +126,30 @@ export function buildWholeStep(
 }
 
 /**
- * The same step in two, grad and apply. None in one process where a step looks at its batch again: that is
- * never cut there, and whole in train.
+ * The same step in parts. None where a step learns factors of the losses and its batch is never cut: as a whole
+ * it takes fewer looks at it.
  */
 export function buildStepParts(model: TrainingModel, micro: GradientGraph): Graph[] {
-  const { learning, ranks = 1 } = model;
-  return learning && ranks === 1 ? [] : [buildGradGraph(model, micro), buildApplyGraph(model, micro)];
+  const graphs = buildMicroGraphs(model, micro);
+  if (graphs.length === 0) return [];
+  const ends = model.learning ? [buildFactorsGraph(model, accumulatorsOf(micro))] : [];
+  return [...graphs, buildApplyGraph(model, micro), ...ends];
+}
+
+/** Those of the parts that take a micro-batch, by the names that `named` gives. */
+export function buildMicroGraphs(
+  model: TrainingModel,
+  micro: GradientGraph,
+  named: (graph: "grad" | "losses") => string = (graph) => graph,
+): Graph[] {
+  const { spec, learning, ranks = 1 } = model;
+  if (!learning) return [buildGradGraph(model, micro, named("grad"))];
+  if (!accumulates({ accumulate: spec.accumulate, ranks })) return [];
+  return [buildGradGraph(model, micro, named("grad")), buildLossesGraph(model, micro, named("losses"))];
 }
 
 /** state + micro-batch + accumulated gradients -> next accumulated gradients, next statistics, metrics. */
-export function buildGradGraph(model: TrainingModel, gradients: GradientGraph, name = "grad"): Graph {
+function buildGradGraph(model: TrainingModel, gradients: GradientGraph, name: string): Graph {
   const b = new GraphBuilder(name, model.ops, "grad");
   const outputs = b.inline(gradients.graph, new Map());
   const accumulators = accumulatorsOf(gradients);
@@ -154,6 +165,7 @@ export function buildGradGraph(model: TrainingModel, gradients: GradientGraph, n
       accumulatorOutput(b, accumulator, b.add(accumulatorInput(b, accumulator), gradientOf(accumulator)));
     b.within(`accumulated(${accumulator.name})`, accumulate, { part: accumulator.part, isFloat32: true });
   }
+  if (model.learning) emitLossSum(b, "gradients", meanLosses(model, outputs));
   const batches = batchStatistics(b, model, gradients, outputs);
   emitStatistics(b, model, gradients, { batchOf: (name) => find(batches, name), isApplied });
   declareFigures(b, gradients.graph, outputs);
@@ -181,37 +193,26 @@ function declareFigures(b: GraphBuilder, { outputs }: Graph, results: ReadonlyMa
   for (const { name, role } of outputs) if (role) b.output(name, find(results, name), role);
 }
 
-/** state + accumulated gradients -> next state; where a step looks at its batch again, + that. */
+/** state + accumulated gradients -> next state. */
 function buildApplyGraph(model: TrainingModel, gradients: GradientGraph): Graph {
   const b = new GraphBuilder("apply", model.ops, "apply");
+  const tasks = new Map(model.tasks.map((task) => [task.name, task]));
   const { shared } = gradients;
   const parameters = optimizedParameters(gradients);
-  const inverseCount = (name: string): Value => {
-    const task = model.tasks.find((each) => each.name === name);
-    return inverseCountInput(b, model.spec, need(task, name));
-  };
-  const { isApplied, averaging } = emitUpdate(b, model, {
+  const { averaging } = emitUpdate(b, model, {
     parameters,
     gradientOf: ({ name, shape }) => accumulatorInput(b, { name, shape }),
     shared: shared && {
       ...shared,
       byTaskOf: ({ name, shape }) => accumulatorInput(b, { name, shape, tasks: shared.tasks }),
     },
-    inverseCount,
+    inverseCount: (task) => inverseCountInput(b, model.spec, find(tasks, task)),
   });
   // Statistics have moved with the micro-batches.
   emitStatisticAverages(b, {
     ...{ parameters: gradients.parameters, joining: model.joinsUpdates ?? "nothing", averaging },
     nextOf: ({ name, shape }) => stateInput(b, { name, of: name, shape }),
   });
-  if (model.learning) {
-    const names = parameters.map(({ name }) => name);
-    const again = repeatedPart(gradients.graph, new Set(names), meansOf(model));
-    const wanted = gradients.graph.outputs.filter(({ name }) => meansOf(model).has(name));
-    const outputs = b.inline({ ...gradients.graph, outputs: [...wanted, ...again.kept] }, new Map());
-    const counts = model.tasks.map(({ name }) => [name, inverseCount(name)] as const);
-    lookAgain(b, model, again, { names, outputs, inverseCounts: new Map(counts), isApplied });
-  }
   return b.build();
 }
 

@@ -1,5 +1,5 @@
 // Factors of losses that a step learns: they are made before the reverse sweep, of the losses and of state of
-// their own, and moved after the update by what the step did to the losses of its batch, which a second
+// their own, and moved after the update by what the step did to the losses of its batch, which a further
 // forward pass of the same batch tells.
 import { appendCotangents, zerosLike } from "../autodiff/reverse.ts";
 import { nextName } from "../bundle/manifest.ts";
@@ -11,6 +11,7 @@ import type { Value } from "../ir/types.ts";
 import { sumOverRanks } from "../ops/allGather.ts";
 import { GRADIENT_WEIGHTS } from "./combination.ts";
 import { emitAllFinite, lossScaleInput } from "./lossScaling.ts";
+import { addToLossSum, type LossSum, lossSumInput } from "./lossSums.ts";
 import { stateInput, stateOutput } from "./stateTensors.ts";
 import { gradientName } from "./taskGradients.ts";
 
@@ -20,14 +21,23 @@ export interface LearnedTogether {
   readonly ranks?: number | undefined;
 }
 
-/** Float32 scalars of each task, in order. */
-export interface WeighedLosses {
+/** The tasks, in order, and of each 1 / labelled rows of the logical batch, 0 without any: float32 scalars. */
+export interface CountedTasks {
   readonly tasks: readonly string[];
-  /** Mean loss over the labelled rows: what this process's rows add to it. */
-  readonly means: readonly Value[];
-  /** 1 / labelled rows, 0 without any. */
   readonly inverseCounts: readonly Value[];
 }
+
+/** What a micro-batch's rows in this process add to the mean losses of the logical batch: float32 scalars. */
+export interface WeighedLosses extends CountedTasks {
+  readonly means: readonly Value[];
+}
+
+/** Where factors know the losses of the whole batch from. */
+export type LossSource =
+  /** The rows that gradients are of, those of other processes too. */
+  | "batch"
+  /** A look at all micro-batches before the first gradient. */
+  | "looks";
 
 /** Name of a state tensor of the factors, float32 [T]. */
 export function factorStateName(name: string): string {
@@ -40,14 +50,17 @@ export function factorStateName(name: string): string {
  */
 export function emitFactoredGradients(
   b: GraphBuilder,
-  model: LearnedTogether & { readonly scalesLoss?: boolean | undefined },
+  model: LearnedTogether & { readonly scalesLoss?: boolean | undefined; readonly source: LossSource },
   losses: WeighedLosses,
   rest: Value | undefined,
   parameters: ReadonlyMap<string, Value>,
 ): void {
-  const { learning, scalesLoss } = model;
+  const { learning, scalesLoss, source, ranks = 1 } = model;
   const seed = withinCombine(b, () => {
-    const whole = overRanks(b, [losses.means], model)[0]!;
+    const whole =
+      source === "looks"
+        ? lossSumInput(b, "looks", losses.tasks)
+        : need(sumOverRanks(b, [stacked(b, losses.means)], ranks)[0], "the losses");
     const inputs = lossInputs(b, learning, losses, whole);
     const factors = b.cast(learning.factors.weights(b, inputs), "float32");
     b.output(GRADIENT_WEIGHTS, factors, { role: "gradient_weights", tasks: losses.tasks });
@@ -60,10 +73,21 @@ export function emitFactoredGradients(
     b.output(gradientName(name), gradients.get(parameter) ?? zerosLike(b, parameter));
 }
 
-/** What moves the factors: the losses by the parameters after the step, and the count of applied steps. */
+/** Adds a micro-batch's losses to a sum of them. */
+export function emitLossSum(
+  b: GraphBuilder,
+  sum: LossSum,
+  { tasks, means }: Omit<WeighedLosses, "inverseCounts">,
+): void {
+  withinCombine(b, () => addToLossSum(b, sum, tasks, stacked(b, means)));
+}
+
+/** What moves the factors, beside the counts of labels. */
 export interface StepDone {
-  /** As WeighedLosses' means. */
-  readonly after: readonly Value[];
+  /** The mean losses of the logical batch by the parameters before the step, and after it: float32 [T]. */
+  readonly before: Value;
+  readonly after: Value;
+  /** Steps applied up to this one, int64 scalar. */
   readonly step: Value;
   /**
    * Bool scalar where the model scales its loss: a step that overflowed moves nothing, nor do losses that
@@ -75,22 +99,30 @@ export interface StepDone {
 /** Declares the next state of the factors. */
 export function emitMovedFactors(
   b: GraphBuilder,
-  together: LearnedTogether,
-  losses: WeighedLosses,
-  { after, step, isApplied }: StepDone,
+  learning: Learning,
+  counted: CountedTasks,
+  { before, after, step, isApplied }: StepDone,
 ): void {
-  const { learning } = together;
   withinCombine(b, () => {
-    const [before, wholeAfter] = overRanks(b, [losses.means, after], together) as [Value, Value];
-    const inputs = lossInputs(b, learning, losses, before);
-    const next = learning.factors.moved(b, { ...inputs, after: b.cast(wholeAfter, "float64"), step });
-    const moves = isApplied && b.emit("And", [isApplied, emitAllFinite(b, [wholeAfter])]);
+    const inputs = lossInputs(b, learning, counted, before);
+    const next = learning.factors.moved(b, { ...inputs, after: b.cast(after, "float64"), step });
+    const moves = isApplied && b.emit("And", [isApplied, emitAllFinite(b, [after])]);
     for (const [i, name] of learning.factors.state.entries()) {
-      const tensor = stateTensor(losses, name);
+      const tensor = stateTensor(counted, name);
       const moved = b.cast(need(next[i], name), "float32");
       stateOutput(b, tensor, moves ? b.where(moves, moved, stateInput(b, tensor)) : moved);
     }
   });
+}
+
+/** Losses as emitMovedFactors takes them, of a batch that is there as a whole. */
+export function wholeLosses(b: GraphBuilder, means: readonly Value[]): Value {
+  return withinCombine(b, () => stacked(b, means));
+}
+
+/** The same, summed up over its parts. */
+export function summedLosses(b: GraphBuilder, sum: LossSum, tasks: readonly string[]): Value {
+  return withinCombine(b, () => lossSumInput(b, sum, tasks));
 }
 
 /** The output that holds the next value of a state tensor, as far as the graph declares it. */
@@ -99,30 +131,20 @@ export function nextValues(b: GraphBuilder, names: readonly string[]): ReadonlyM
   return new Map(names.map((name) => [name, need(outputs.get(nextName(name)), name)]));
 }
 
-/** Scalars of the tasks as [T], each summed over the processes in one exchange. */
-function overRanks(
-  b: GraphBuilder,
-  means: readonly (readonly Value[])[],
-  { ranks = 1 }: LearnedTogether,
-): readonly Value[] {
-  const own = means.map((scalars) => stacked(b, scalars));
-  return sumOverRanks(b, own, ranks);
-}
-
-/** `whole`: the means of all processes' rows, float32 [T]. */
+/** `whole`: the mean losses of the logical batch, float32 [T]. */
 function lossInputs(
   b: GraphBuilder,
   { factors, settings }: Learning,
-  losses: WeighedLosses,
+  counted: CountedTasks,
   whole: Value,
 ): LossInputs {
-  const counts = stacked(b, losses.inverseCounts);
+  const counts = stacked(b, counted.inverseCounts);
   const present = b.cast(b.emit("Greater", [counts, b.scalar(0)]), "float64");
-  const state = factors.state.map((name) => b.cast(stateInput(b, stateTensor(losses, name)), "float64"));
+  const state = factors.state.map((name) => b.cast(stateInput(b, stateTensor(counted, name)), "float64"));
   return { losses: b.cast(whole, "float64"), present, state, settings };
 }
 
-function stateTensor({ tasks }: WeighedLosses, name: string): { name: string; shape: number[] } {
+function stateTensor({ tasks }: CountedTasks, name: string): { name: string; shape: number[] } {
   return { name: factorStateName(name), shape: [tasks.length] };
 }
 

@@ -24,7 +24,8 @@ const value = z.looseObject({ formula: z.string() });
 const borderTensor = z.discriminatedUnion("role", [
   z.looseObject({ ...tensor, role: z.enum(["image", "features", "augmented"]) }),
   z.looseObject({ ...tensor, role: z.literal("state"), of: z.string().optional(), replaces }),
-  z.looseObject({ ...tensor, role: z.literal("accumulator"), of: z.string(), replaces }),
+  z.looseObject({ ...tensor, role: z.literal("accumulator"), of: z.string().optional(), replaces }),
+  z.looseObject({ ...tensor, role: z.literal("losses"), tasks: z.array(task), replaces }),
   z.looseObject({ ...tensor, role: z.literal("augment"), operations: z.array(z.looseObject({})) }),
   z.looseObject({ ...tensor, role: z.literal("label"), task, encoding: z.string() }),
   z.looseObject({ ...tensor, role: z.literal("mask"), rate: z.number(), stream: z.string() }),

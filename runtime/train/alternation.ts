@@ -1,17 +1,24 @@
 // Which tensors a graph reads and writes in a step. What changes lies in two sets, "a" and "b": a graph reads
-// one and writes the other. The groups flip on their own clocks: weights (with slots and the step counter)
-// once per logical batch; batch-norm statistics, gradient accumulators and, where the next batch is copied
-// while the present one is computed, a micro-batch's inputs once per micro-batch.
-import type { GraphEntry, Manifest, StateEntry, TensorEntry } from "../../compiler/bundle/manifest.ts";
+// one and writes the other. The groups flip on their own clocks: weights (with slots and the step counter), and
+// factors of losses after them, once per logical batch; batch-norm statistics, gradient accumulators, sums of
+// losses and, where the next batch is copied while the present one is computed, a micro-batch's inputs once per
+// micro-batch.
+import type {
+  EntryOf,
+  GraphEntry,
+  Manifest,
+  StateEntry,
+  TensorEntry,
+} from "../../compiler/bundle/manifest.ts";
 import { need } from "../../compiler/diagnostics.ts";
 import type { RoleName } from "../../compiler/ir/roles.ts";
 
 type Side = "a" | "b";
 const SIDES: readonly Side[] = ["a", "b"];
-/** The set of accumulators that is always zero: a logical batch begins with it. */
+/** The set of sums that is always zero: a round over a logical batch begins with it. */
 const ZERO = "zero";
 
-const GROUPS = ["weights", "statistics", "accumulators", "inputs"] as const;
+const GROUPS = ["weights", "factors", "statistics", "accumulators", "losses", "inputs"] as const;
 export type Group = (typeof GROUPS)[number];
 
 /** What differs from one micro-batch to the next as a whole. */
@@ -25,10 +32,12 @@ export interface BoundTensors {
 }
 
 export class Alternation {
-  readonly #sides: Record<Group, Side> = { weights: "a", statistics: "a", accumulators: "a", inputs: "a" };
+  readonly #sides = Object.fromEntries(GROUPS.map((group) => [group, "a"])) as Record<Group, Side>;
   readonly #graphs: Manifest["graphs"];
   /** Groups of the state tensors. */
   readonly #groups: ReadonlyMap<string, Group>;
+  /** Those that there are among the state. */
+  readonly #kept: ReadonlySet<Group>;
   readonly #doublesInputs: boolean;
   #isWhole = true;
 
@@ -37,6 +46,7 @@ export class Alternation {
     this.#graphs = graphs;
     this.#doublesInputs = doublesInputs;
     this.#groups = new Map(state.map((entry) => [entry.name, groupOfState(entry)]));
+    this.#kept = new Set(this.#groups.values());
   }
 
   /** The tensor that holds a state tensor now. */
@@ -46,7 +56,7 @@ export class Alternation {
 
   /** The tensor of a graph's written input that the next run reads, or the one after it. */
   input(graph: string, entry: TensorEntry, run: "next" | "after" = "next"): string {
-    const next = this.#inputSide(graph);
+    const next = this.#sides.inputs;
     return this.#inputId(graph, entry, run === "next" ? next : other(next));
   }
 
@@ -64,19 +74,20 @@ export class Alternation {
   idsOfInput(graph: string, entry: TensorEntry): readonly string[] {
     const { role, name } = entry;
     if (role === "state") return this.idsOfState(name);
-    if (role === "accumulator") return [...this.idsOfState(name), `${ZERO}:${name}`];
+    if (isSum(entry)) return [...this.idsOfState(name), `${ZERO}:${name}`];
     return [...new Set(SIDES.map((side) => this.#inputId(graph, entry, side)))];
   }
 
   /**
-   * What a graph's next run reads and writes; `fromZero` when the accumulators begin anew. The name tells
-   * apart what differs, and nothing else.
+   * What a graph's next run reads and writes; `fromZero` when the sums that it adds to begin anew. The name
+   * tells apart what differs, and nothing else.
    */
   bindingOf(graph: string, fromZero: boolean): BoundTensors {
     const { inputs, outputs } = this.#graph(graph);
+    const added = new Set(outputs.filter(isSum).map(replacedBy));
     const source = (entry: TensorEntry): string => {
       const group = this.#groupOf(graph, entry);
-      if (fromZero && group === "accumulators") return `${ZERO}:${entry.name}`;
+      if (fromZero && added.has(entry.name)) return `${ZERO}:${entry.name}`;
       return isKept(entry) ? this.#read(entry.name, need(group, entry.name)) : this.input(graph, entry);
     };
     const target = (entry: TensorEntry): string => {
@@ -85,11 +96,9 @@ export class Alternation {
       return `${other(this.#sides[need(this.#groupOf(graph, entry), replaced)])}:${replaced}`;
     };
     const used = new Set([...inputs, ...outputs].map((entry) => this.#groupOf(graph, entry)));
-    const sides = GROUPS.filter((group) => used.has(group)).map((group) =>
-      group === "inputs" ? this.#inputSide(graph) : this.#sides[group],
-    );
+    const sides = GROUPS.filter((group) => used.has(group)).map((group) => this.#sides[group]);
     return {
-      name: `${graph}:${sides.join("")}${fromZero ? ZERO : ""}`,
+      name: `${graph}:${sides.join("")}${fromZero && added.size > 0 ? ZERO : ""}`,
       inputs: Object.fromEntries(inputs.map((entry) => [entry.name, source(entry)])),
       outputs: Object.fromEntries(outputs.map((entry) => [entry.name, target(entry)])),
     };
@@ -102,9 +111,9 @@ export class Alternation {
 
   /** What was written is from now on what is read. */
   flip(...groups: readonly Group[]): void {
-    if (groups.includes("weights")) this.#isWhole = true;
-    else if (groups.includes("statistics"))
-      this.#isWhole = ![...this.#groups.values()].includes("statistics");
+    const changed = groups.filter((group) => this.#kept.has(group));
+    if (changed.length > 0)
+      this.#isWhole = changed.includes(this.#kept.has("factors") ? "factors" : "weights");
     for (const group of groups)
       if (group !== "inputs" || this.#doublesInputs) this.#sides[group] = other(this.#sides[group]);
   }
@@ -116,15 +125,10 @@ export class Alternation {
   /** The group that a border tensor alternates with; undefined where it stays where it is. */
   #groupOf(graph: string, entry: TensorEntry): Group | undefined {
     if (entry.role === "accumulator") return "accumulators";
+    if (entry.role === "losses") return "losses";
     if (entry.role === "state") return this.#groups.get(entry.replaces ?? entry.name);
     const alternates = this.#doublesInputs && !this.#isEvaluation(graph) && BATCH_ROLES.has(entry.role);
     return alternates ? "inputs" : undefined;
-  }
-
-  /** The set of a micro-batch's inputs that a graph reads: what ends a step looks at the one just taken. */
-  #inputSide(graph: string): Side {
-    const { inputs } = this.#sides;
-    return this.#graph(graph).purpose === "apply" ? other(inputs) : inputs;
   }
 
   #inputId(graph: string, entry: TensorEntry, side: Side): string {
@@ -150,17 +154,23 @@ export class Alternation {
   }
 }
 
-/** The state tensor or accumulator whose next value an output is; undefined for other outputs. */
+/** The state tensor or sum whose next value an output is; undefined for other outputs. */
 export function replacedBy(entry: TensorEntry): string | undefined {
-  return entry.role === "state" || entry.role === "accumulator" ? entry.replaces : undefined;
+  return isKept(entry) ? entry.replaces : undefined;
 }
 
-function isKept({ role }: TensorEntry): boolean {
-  return role === "state" || role === "accumulator";
+/** What adds up over the micro-batches of a logical batch. */
+function isSum(entry: TensorEntry): entry is EntryOf<"accumulator" | "losses"> {
+  return entry.role === "accumulator" || entry.role === "losses";
 }
 
-function groupOfState(entry: StateEntry): Group {
-  return entry.group === "statistic" ? "statistics" : "weights";
+function isKept(entry: TensorEntry): entry is EntryOf<"state" | "accumulator" | "losses"> {
+  return entry.role === "state" || isSum(entry);
+}
+
+function groupOfState({ group }: StateEntry): Group {
+  if (group === "statistic") return "statistics";
+  return group === "factor" ? "factors" : "weights";
 }
 
 function other(side: Side): Side {

@@ -21,6 +21,15 @@ export interface DeviceGroup {
   readonly stepped: () => void;
 }
 
+/** A run whose figures, if somebody asks for them, and whose sums after the last micro-batch are everyone's. */
+export interface SummedRun {
+  /** Place of the micro-batch in its logical batch. */
+  readonly index: number;
+  readonly isTold: boolean;
+  /** Ids of the graph's outputs by name. */
+  readonly outputs: Readonly<Record<string, string>>;
+}
+
 /** What it asks of ONNX Runtime. */
 type CollectiveHost = Pick<OrtHost, "broadcastTensors">;
 
@@ -53,14 +62,14 @@ export class DeviceRanks {
     this.#group.stepped();
   }
 
-  /**
-   * Ids of what is summed over all ranks after a run of the step's graph: its figures, and after the last
-   * micro-batch of a step the gradients. `outputs` are the ids of the graph's outputs by name.
-   */
-  sumsOf(graph: string, index: number, outputs: Readonly<Record<string, string>>): string[] {
+  /** Ids of what is summed over all ranks after a run that takes a micro-batch. */
+  sumsOf(graph: string, { index, isTold, outputs }: SummedRun): string[] {
     const entries = this.#manifest.graphs[graph]?.outputs ?? [];
     const isLast = index === this.#manifest.accumulate - 1;
-    const summed = [...withRole(entries, "figure"), ...(isLast ? withRole(entries, "accumulator") : [])];
+    const summed = [
+      ...(isTold ? withRole(entries, "figure") : []),
+      ...(isLast ? [...withRole(entries, "accumulator"), ...withRole(entries, "losses")] : []),
+    ];
     return summed.flatMap(({ name }) => outputs[name] ?? []);
   }
 

@@ -1,10 +1,8 @@
 // What a step takes in: a micro-batch and the numbers beside it, as data for a graph's inputs by their roles.
 import {
-  accumulates,
   type EntryOf,
   type GraphEntry,
   type Manifest,
-  type StepCut,
   type TensorEntry,
   withRole,
 } from "../../compiler/bundle/manifest.ts";
@@ -12,6 +10,7 @@ import { need } from "../../compiler/diagnostics.ts";
 import type { ScalarRole } from "../../compiler/ir/roles.ts";
 import { drawTaskOrders } from "../draws/taskOrders.ts";
 import type { LabelTensor } from "../labels/taskLabels.ts";
+import { graphOf, type Shown, type StepManifest, stepRounds } from "./stepRounds.ts";
 
 /** What a batch shows the network: uint8 NHWC images, or float32 features computed of them once. */
 export type BatchInput = { readonly images: Uint8Array } | { readonly features: Float32Array };
@@ -55,16 +54,11 @@ export function stepDraws(
 }
 
 /** The tasks whose labelled rows the host counts: in train.onnx of a whole batch the graph does. */
-export function countedTasks(manifest: StepCut & Pick<Manifest, "graphs">): ReadonlySet<string> {
-  const purpose = purposeOfStep(manifest);
-  const steps = Object.values(manifest.graphs).filter((graph) => graph.purpose === purpose);
+export function countedTasks(manifest: StepManifest): ReadonlySet<string> {
+  const { first } = stepRounds(manifest);
+  const steps = Object.values(manifest.graphs).filter(({ purpose }) => purpose === first);
   const scalars = steps.flatMap(({ inputs }) => withRole(inputs, "scalar"));
   return new Set(scalars.flatMap((each) => (each.scalar === "inverse_count" ? [each.task] : [])));
-}
-
-/** What the graph is for that takes a micro-batch: a whole step, or one of several gradients. */
-function purposeOfStep(cut: StepCut): "train" | "grad" {
-  return accumulates(cut) ? "grad" : "train";
 }
 
 /** Data for inputs of a graph, in the order of writing. */
@@ -77,22 +71,10 @@ export function batchData({ inputs }: GraphEntry, batch: BatchInput & Partial<Mi
   return given.toSorted((a, b) => Number(isShown(b.entry)) - Number(isShown(a.entry)));
 }
 
-/** Name of the graph that takes a micro-batch: train, or grad where a step is runs of that and of apply. */
-export function stepGraph(manifest: StepCut & Pick<Manifest, "graphs">, shown: "image" | "features"): string {
-  const purpose = purposeOfStep(manifest);
-  const takes = (entry: GraphEntry): boolean => entry.inputs.some(({ role }) => role === shown);
-  const found = Object.entries(manifest.graphs).find(
-    ([, entry]) => entry.purpose === purpose && takes(entry),
-  );
-  return need(found?.[0], `${purpose} on ${shown}`);
-}
-
 /** The dropout masks that a micro-batch of images or features takes. */
-export function masksOf(
-  manifest: StepCut & Pick<Manifest, "graphs">,
-  shown: "image" | "features",
-): readonly EntryOf<"mask">[] {
-  return withRole(manifest.graphs[stepGraph(manifest, shown)]?.inputs ?? [], "mask");
+export function masksOf(manifest: StepManifest, shown: Shown): readonly EntryOf<"mask">[] {
+  const graph = graphOf(manifest, stepRounds(manifest).first, shown);
+  return withRole(manifest.graphs[graph]?.inputs ?? [], "mask");
 }
 
 /** The numbers beside it that the graph takes, each in a buffer of its own. */

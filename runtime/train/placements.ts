@@ -2,11 +2,12 @@
 // run. For `mttc inspect --placement` and the report of a GPU.
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { accumulates, type Bundle } from "../../compiler/bundle/manifest.ts";
+import type { Bundle } from "../../compiler/bundle/manifest.ts";
 import { temporaryFolder } from "../files/temporaryFolder.ts";
 import type { OrtHost, Placement } from "../ort/ortHost.ts";
 import { fallenNodes } from "../ort/placement.ts";
 import { writeBundleDirectory } from "../runs/bundleDirectory.ts";
+import { stepGraphs } from "./stepRounds.ts";
 
 /** The nodes of one graph, as ONNX Runtime keeps them after folding and fusing. */
 export interface GraphPlacement {
@@ -44,5 +45,5 @@ export async function placeGraphs(
 }
 
 function openedGraphs({ manifest }: Bundle): string[] {
-  return [...(accumulates(manifest) ? ["grad", "apply"] : ["train"]), "evaluate"];
+  return [...stepGraphs(manifest, "image"), "evaluate"];
 }

@@ -1,11 +1,8 @@
-// The device's side of training: the graphs of a run in ONNX Runtime, the tensors of its state, which stay
-// there from the first step to the last, and the bindings of train, grad, apply and evaluate to them.
-// alternation.ts says which tensor a step reads and which it writes.
-import { join } from "node:path";
+// The device's side of training: the state of a run in ONNX Runtime, which stays there from the first step to
+// the last, and what steps and evaluations run there. deviceGraphs.ts has the graphs themselves, alternation.ts
+// says which tensor a step reads and which it writes, stepRounds.ts in which order a step runs what.
 import {
-  accumulates,
   type Bundle,
-  type GraphEntry,
   type Manifest,
   type StateEntry,
   type TensorEntry,
@@ -13,19 +10,18 @@ import {
 } from "../../compiler/bundle/manifest.ts";
 import { tasksOf } from "../../compiler/bundle/manifestTasks.ts";
 import { dataByName } from "../../compiler/codec/safetensors.ts";
-import { InternalError, MttcError, need } from "../../compiler/diagnostics.ts";
+import { InternalError, type MttcError, need } from "../../compiler/diagnostics.ts";
 import { AUGMENTED_TRUNK, onFeatures } from "../../compiler/step/featureGraphs.ts";
 import type { Task } from "../../compiler/tasks/task.ts";
 import { type WantedOutput, wantedOutputs } from "../infer/scoring.ts";
 import type { GradientMeasures } from "../logs/gradientFigures.ts";
 import { arrayOver } from "../ort/hostTensor.ts";
-import type { HostTensor, OrtHost, SessionOptions } from "../ort/ortHost.ts";
-import { fallenNodes } from "../ort/placement.ts";
+import type { HostTensor, OrtHost } from "../ort/ortHost.ts";
 import { providerTraits } from "../ort/provider.ts";
 import { transferableBuffers } from "../threads/callProtocol.ts";
-import { Alternation, type BoundTensors, type Group } from "./alternation.ts";
+import { Alternation, type Group } from "./alternation.ts";
+import { DeviceGraphs, type GraphOptions } from "./deviceGraphs.ts";
 import { type DeviceGroup, DeviceRanks } from "./deviceRanks.ts";
-import { deviceTensors } from "./deviceTensors.ts";
 import {
   type BatchInput,
   batchData,
@@ -34,55 +30,69 @@ import {
   type MicroBatch,
   type StepScalars,
   scalarData,
-  stepGraph,
 } from "./microBatch.ts";
 import { gradientMeasures, gradientOutputs, type StepResult, taskSums } from "./stepResult.ts";
+import { graphOf, type Shown, type StepRounds, stepGraphs, stepRounds } from "./stepRounds.ts";
 
 /** How a device is opened. */
-export interface DeviceOptions {
-  /** Have the steps' graphs opened such that `captures` may be set. */
-  readonly capturable?: boolean | undefined;
-  /** Writes ORT's profile of each graph, on closing, to a file whose path begins so and with its name. */
-  readonly profilePrefix?: string | undefined;
-  /** How its graphs are run, in place of the host's own ways. */
-  readonly session?: Pick<SessionOptions, "intraOpThreads" | "allowSpinning" | "provider"> | undefined;
+export interface DeviceOptions extends GraphOptions {
   /** The processes that it trains together with. */
   readonly group?: DeviceGroup | undefined;
 }
 
+/** What a run of a graph changes, by its purpose. */
+const CHANGED: Readonly<Record<StepPurpose, readonly Group[]>> = {
+  train: ["weights", "factors", "statistics", "inputs"],
+  grad: ["statistics", "accumulators", "inputs"],
+  losses: ["losses", "inputs"],
+  apply: ["weights"],
+  factors: ["factors"],
+};
+type StepPurpose = NonNullable<StepRounds[keyof StepRounds]>;
+
+/** A micro-batch that a graph takes. */
+interface TakenBatch {
+  readonly batch: MicroBatch;
+  /** Its place in the logical batch. */
+  readonly index: number;
+  readonly scalars: StepScalars;
+  /** What the same graph takes next, where that is known. */
+  readonly following: MicroBatch | undefined;
+  /** Whether anybody asks for figures. */
+  readonly isTold: boolean;
+}
+
+/** What of a micro-batch goes into a run. */
+interface RunInput extends Pick<TakenBatch, "index" | "isTold"> {
+  readonly shown: Shown;
+  /** What of it is not on the device yet. */
+  readonly data: InputData;
+  /** Of the next run, which the device is given meanwhile. */
+  readonly staged: InputData;
+}
+
 export class TrainingDevice implements AsyncDisposable {
   readonly manifest: Manifest;
-  /** What the provider's device leaves to the CPU, a line for each graph. */
-  readonly fallbacks: string[] = [];
-  /** Whether steps are captured as graphs of the device, and replayed. */
-  captures = false;
   readonly #host: OrtHost;
-  readonly #profilePrefix: string | undefined;
-  readonly #session: DeviceOptions["session"];
   readonly #ranks: DeviceRanks | undefined;
-  #isCapturable: boolean;
-  /** Why open graphs cannot be captured. */
-  readonly #captureFaults = new Map<string, MttcError>();
-  readonly #bound = new Set<string>();
   readonly #alternation: Alternation;
-  readonly #directory: string;
+  readonly #graphs: DeviceGraphs;
+  readonly #rounds: StepRounds;
   readonly #tasks: readonly Task[];
-  readonly #graphs = new Set<string>();
-  readonly #tensors = new Set<string>();
   /** The micro-batch that lies in the device's other set of inputs already. */
   #staged: MicroBatch | undefined;
+  /** The micro-batches of the present step, where further rounds take them. */
+  #kept: MicroBatch[] = [];
 
   private constructor(host: OrtHost, directory: string, manifest: Manifest, options: DeviceOptions) {
     this.#host = host;
-    this.#directory = directory;
-    this.#isCapturable = options.capturable ?? false;
-    this.#profilePrefix = options.profilePrefix;
-    this.#session = options.session;
     const alternation = new Alternation(manifest, this.stagesInputs);
     this.#alternation = alternation;
+    this.#graphs = new DeviceGraphs(host, { directory, manifest }, alternation, options);
     const { group } = options;
     this.#ranks = group && new DeviceRanks(host, group, manifest, (name) => alternation.current(name));
     this.manifest = manifest;
+    this.#rounds = stepRounds(manifest);
     this.#tasks = tasksOf(manifest);
   }
 
@@ -94,10 +104,24 @@ export class TrainingDevice implements AsyncDisposable {
     options: DeviceOptions = {},
   ): Promise<TrainingDevice> {
     const device = new TrainingDevice(host, directory, manifest, options);
-    const step = device.#accumulates ? ["grad", "apply"] : ["train"];
-    for (const graph of [...step, "evaluate"]) await device.#open(graph);
-    await device.#allocate();
+    const graphs = device.#graphs;
+    for (const graph of [...stepGraphs(manifest, "image"), "evaluate"]) await graphs.open(graph);
+    await graphs.allocate();
     return device;
+  }
+
+  /** What the provider's device leaves to the CPU, a line for each graph. */
+  get fallbacks(): readonly string[] {
+    return this.#graphs.fallbacks;
+  }
+
+  /** Whether steps are captured as graphs of the device, and replayed. */
+  get captures(): boolean {
+    return this.#graphs.captures;
+  }
+
+  set captures(captures: boolean) {
+    this.#graphs.captures = captures;
   }
 
   /** Whether a micro-batch may go to the device while the one before it is computed. */
@@ -114,13 +138,13 @@ export class TrainingDevice implements AsyncDisposable {
     augment?: Float32Array<ArrayBuffer>,
   ): Promise<Float32Array> {
     const graph = augment ? AUGMENTED_TRUNK : "trunk";
-    if (!this.#graphs.has(graph)) await this.#open(graph);
+    if (!this.#graphs.isOpen(graph)) await this.#graphs.open(graph);
     const { height, width, channels, dtype } = this.manifest.preprocessing;
     const own = images.byteLength === images.buffer.byteLength ? images : images.slice();
     const pixels = arrayOver(dtype, own.buffer);
     const rows = pixels.length / (height * width * channels);
     const image: HostTensor = { dtype, shape: [rows, height, width, channels], data: pixels };
-    const { inputs, outputs } = this.#graph(graph);
+    const { inputs, outputs } = this.#graphs.entry(graph);
     const feeds: Record<string, HostTensor> = {};
     for (const { name } of withRole(inputs, "image")) feeds[name] = image;
     if (augment)
@@ -134,49 +158,38 @@ export class TrainingDevice implements AsyncDisposable {
 
   /** From now on steps take features, and evaluations images or features; does nothing the second time. */
   async useFeatures(): Promise<void> {
-    const step = this.#accumulates ? "grad" : "train";
-    if (this.#graphs.has(onFeatures(step))) return;
-    for (const graph of ["trunk", AUGMENTED_TRUNK, step])
-      if (this.#graphs.has(graph)) await this.#close(graph);
+    const graphs = this.#graphs;
+    const [ofImages, ofFeatures] = (["image", "features"] as const).map((shown) =>
+      stepGraphs(this.manifest, shown),
+    ) as [readonly string[], readonly string[]];
+    const wanted = [...ofFeatures, onFeatures("evaluate")];
+    if (wanted.every((graph) => graphs.isOpen(graph))) return;
+    for (const graph of ["trunk", AUGMENTED_TRUNK, ...ofImages])
+      if (graphs.isOpen(graph) && !wanted.includes(graph)) await graphs.close(graph);
     // What was found of the graph of images says nothing of that of features.
-    this.captures = false;
-    for (const graph of [onFeatures(step), onFeatures("evaluate")]) await this.#open(graph);
-    await this.#allocate();
+    graphs.captures = false;
+    for (const graph of wanted) if (!graphs.isOpen(graph)) await graphs.open(graph);
+    await graphs.allocate();
   }
 
   /** Why the steps' graphs cannot be captured; undefined where they can, or nobody asked. */
   get captureFault(): MttcError | undefined {
-    return this.#captureFaults.values().next().value;
+    return this.#graphs.captureFault;
   }
 
   /** Whether steps might be captured, and nobody has settled yet whether they are. */
   get awaitsProof(): boolean {
-    return this.#isCapturable && !this.captures;
+    return this.#graphs.awaitsProof;
   }
 
   /** Opens the steps' graphs anew, such that nothing can be captured; does nothing where nothing can be. */
   async giveUpCapture(): Promise<void> {
-    if (!this.#isCapturable) return;
-    this.captures = false;
-    this.#isCapturable = false;
-    const lines = [...this.fallbacks];
-    for (const graph of [...this.#graphs].filter((name) => this.#isStep(name))) {
-      await this.#close(graph);
-      await this.#open(graph);
-    }
-    // They were said when the graphs were opened first.
-    this.fallbacks.splice(0, this.fallbacks.length, ...lines);
+    await this.#graphs.giveUpCapture();
   }
 
   /** Gives bindings, tensors and graphs back; the host stays open. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const binding of this.#bound) await this.#host.unbind(binding);
-    await this.#host.free([...this.#tensors]);
-    for (const graph of this.#graphs) await this.#host.closeGraph(graph);
-  }
-
-  get #accumulates(): boolean {
-    return accumulates(this.manifest);
+    await this.#graphs[Symbol.asyncDispose]();
   }
 
   /** Sets the state that a bundle starts from, on a device just opened. */
@@ -225,7 +238,9 @@ export class TrainingDevice implements AsyncDisposable {
   /**
    * Takes one micro-batch in. With `accumulate: 1` and one process that is a whole step; otherwise its
    * gradients are added to those of the logical batch (`index` 0 starts one), which `finishStep` then
-   * applies. `following`, the micro-batch of the next call, goes to the device meanwhile, where it can (`stagesInputs`).
+   * applies. Where a step makes weights of the losses of all of it, they are looked at here, and a copy is kept
+   * for `finishStep`. `following`, the micro-batch of the next call, goes to the device meanwhile, where it can
+   * (`stagesInputs`).
    */
   async microBatch(
     batch: MicroBatch,
@@ -233,32 +248,63 @@ export class TrainingDevice implements AsyncDisposable {
     scalars: StepScalars,
     following?: MicroBatch,
   ): Promise<StepResult> {
-    const graph = stepGraph(this.manifest, "features" in batch ? "features" : "image");
-    const isThere = this.#staged === batch;
-    this.#staged = undefined;
-    if (index === 0) this.#ranks?.beginStep(scalars);
-    const entry = this.#graph(graph);
-    const writes = [...(isThere ? [] : batchData(entry, batch)), ...scalarData(entry, scalars)];
-    const ahead = this.stagesInputs ? following : undefined;
-    const result = await this.#run(graph, writes, { index, staged: ahead ? batchData(entry, ahead) : [] });
-    this.#staged = ahead;
-    const changed: readonly Group[] = this.#accumulates
-      ? ["statistics", "accumulators"]
-      : ["weights", "statistics"];
-    this.#alternation.flip(...changed, "inputs");
-    return result;
+    const { first, look } = this.#rounds;
+    if (index === 0) {
+      this.#kept = [];
+      this.#ranks?.beginStep(scalars);
+    }
+    // Other rounds come before the next step.
+    const isNext = index + 1 < this.manifest.accumulate || !look;
+    const ahead = isNext && this.stagesInputs ? following : undefined;
+    // The device takes the data away.
+    if (look && this.#staged !== batch) this.#kept.push(structuredClone(batch));
+    if (look && ahead) this.#kept.push(structuredClone(ahead));
+    return await this.#take(first, { batch, index, scalars, following: ahead, isTold: true });
   }
 
   /**
-   * Ends a logical batch: applies accumulated gradients, and tells what of them it combined. A step that
-   * looks at its batch again finds it where `microBatch` has put it.
+   * Ends a logical batch: applies accumulated gradients, and tells what of them it combined. What the step
+   * has still to see of its micro-batches it finds in the copies that `microBatch` has kept.
    */
   async finishStep(scalars: StepScalars): Promise<GradientMeasures> {
-    if (!this.#accumulates) return {};
-    const { gradients = {} } = await this.#run("apply", scalarData(this.#graph("apply"), scalars));
-    this.#alternation.flip("weights");
+    const { gradients, update, look, end } = this.#rounds;
+    if (!update) return {};
+    const kept = this.#kept.splice(0);
+    const weighed = gradients && (await this.#round(gradients, structuredClone(kept), scalars));
+    const { gradients: combined } = await this.#run(update, scalars);
+    if (look) await this.#round(look, kept, scalars);
+    if (end) await this.#run(end, scalars);
     this.#ranks?.endStep();
-    return gradients;
+    return { ...combined, ...weighed };
+  }
+
+  /** Has a graph take all micro-batches of the step once more; what the last of them told of gradients. */
+  async #round(
+    purpose: StepPurpose,
+    batches: readonly MicroBatch[],
+    scalars: StepScalars,
+  ): Promise<GradientMeasures> {
+    let told: GradientMeasures = {};
+    for (const [index, batch] of batches.entries()) {
+      const following = batches[index + 1];
+      const { gradients } = await this.#take(purpose, { batch, index, scalars, following, isTold: false });
+      told = gradients ?? {};
+    }
+    return told;
+  }
+
+  async #take(purpose: StepPurpose, { following, ...taken }: TakenBatch): Promise<StepResult> {
+    const { batch, index, isTold, scalars } = taken;
+    const shown: Shown = "features" in batch ? "features" : "image";
+    const entry = this.#graphs.entry(graphOf(this.manifest, purpose, shown));
+    const isThere = this.#staged === batch;
+    this.#staged = undefined;
+    const data = isThere ? [] : batchData(entry, batch);
+    const ahead = this.stagesInputs ? following : undefined;
+    const staged = ahead ? batchData(entry, ahead) : [];
+    const result = await this.#run(purpose, scalars, { shown, index, data, staged, isTold });
+    this.#staged = ahead;
+    return result;
   }
 
   /** What is scored or served of each task, float32 [batch, width], of one batch. */
@@ -267,8 +313,8 @@ export class TrainingDevice implements AsyncDisposable {
     wanted: WantedOutput = "scored",
   ): Promise<{ outputs: Map<string, Float32Array>; inputBuffer: ArrayBuffer | undefined }> {
     const graph = "features" in input ? onFeatures("evaluate") : "evaluate";
-    const { binding } = await this.#bind(graph, false);
-    const entry = this.#graph(graph);
+    const { binding } = await this.#graphs.bind(graph, false);
+    const entry = this.#graphs.entry(graph);
     const writes = this.#named(graph, batchData(entry, input));
     const idOf = (output: TensorEntry): string => this.#alternation.output(graph, output);
     const read = wantedOutputs(entry, this.#tasks, wanted);
@@ -280,28 +326,29 @@ export class TrainingDevice implements AsyncDisposable {
   }
 
   /** Runs a step's graph; `micro` is given where it takes a micro-batch, and the one that goes ahead with it. */
-  async #run(
-    graph: string,
-    data: InputData,
-    micro?: { readonly index: number; readonly staged: InputData },
-  ): Promise<StepResult> {
-    const { index = -1, staged: following = [] } = micro ?? {};
-    const { binding, outputs: ids } = await this.#bind(graph, this.#accumulates && index === 0);
+  async #run(purpose: StepPurpose, scalars: StepScalars, micro?: RunInput): Promise<StepResult> {
+    const graph = graphOf(this.manifest, purpose, micro?.shown ?? "image");
+    const entry = this.#graphs.entry(graph);
+    const { binding, outputs: ids } = await this.#graphs.bind(graph, micro?.index === 0);
+    const data = [...(micro?.data ?? []), ...scalarData(entry, scalars)];
     const writes = this.#named(graph, data);
+    const following = micro?.staged ?? [];
     const staged = this.#named(graph, following, "after");
-    const sums = micro ? this.#ranks?.sumsOf(graph, index, ids) : undefined;
-    const figures = withRole(this.#graph(graph).outputs, "figure");
+    const isTold = micro?.isTold ?? false;
+    const sums = micro && this.#ranks?.sumsOf(graph, { index: micro.index, isTold, outputs: ids });
+    const figures = isTold ? withRole(entry.outputs, "figure") : [];
     const figureId = (figure: TensorEntry): string => this.#alternation.output(graph, figure);
-    const reads = [...figures, ...gradientOutputs(this.#graph(graph))].map(figureId);
+    const reads = [...figures, ...gradientOutputs(entry)].map(figureId);
     // Buffers come back in the order of the writes, and images or features stand first in a batch's data.
     const firstStaged = transferableBuffers(writes).length;
     const inputs = [hasShown(data) ? [0] : [], hasShown(following) ? [firstStaged] : []].flat();
     const { outputs, returned, runMs } = await this.#host.step(binding, { writes, staged, sums, reads });
+    this.#alternation.flip(...CHANGED[purpose]);
     return {
       inputBuffers: inputs.flatMap((index) => returned[index] ?? []),
       runMs,
-      tasks: taskSums(figures.map((entry) => ({ entry, tensor: outputs.get(figureId(entry)) }))),
-      gradients: gradientMeasures(this.#graph(graph), (entry) => outputs.get(figureId(entry))),
+      tasks: taskSums(figures.map((each) => ({ entry: each, tensor: outputs.get(figureId(each)) }))),
+      gradients: gradientMeasures(entry, (each) => outputs.get(figureId(each))),
     };
   }
 
@@ -309,82 +356,6 @@ export class TrainingDevice implements AsyncDisposable {
   #named(graph: string, data: InputData, run: "next" | "after" = "next"): Record<string, ArrayBufferView> {
     const id = (entry: TensorEntry): string => this.#alternation.input(graph, entry, run);
     return Object.fromEntries(data.map(({ entry, data: view }) => [id(entry), view]));
-  }
-
-  /** Binds a graph to the tensors of its next run, once for each combination of them. */
-  async #bind(
-    graph: string,
-    fromZero: boolean,
-  ): Promise<Pick<BoundTensors, "outputs"> & { binding: string }> {
-    const captures = this.captures && this.#isStep(graph);
-    const { name, inputs, outputs } = this.#alternation.bindingOf(graph, fromZero);
-    const binding = captures ? `${name}, captured` : name;
-    if (!this.#bound.has(binding)) {
-      await this.#host.bind(binding, graph, { inputs, outputs, captures });
-      this.#bound.add(binding);
-    }
-    return { binding, outputs };
-  }
-
-  async #open(graph: string): Promise<void> {
-    const onDevice = providerTraits(this.#host.provider).memory !== null;
-    const path = join(this.#directory, this.#graph(graph).file);
-    const profile = this.#profilePrefix && { profilePrefix: `${this.#profilePrefix}${graph}` };
-    const options = { recordPlacement: onDevice, ...profile, ...this.#session };
-    const capturable = this.#isCapturable && this.#isStep(graph);
-    try {
-      await this.#host.openGraph(graph, { path }, { ...options, capturable });
-    } catch (error) {
-      if (!capturable || !(error instanceof MttcError) || error.code !== "E_ORT") throw error;
-      this.#captureFaults.set(graph, error);
-      await this.#host.openGraph(graph, { path }, options);
-    }
-    this.#graphs.add(graph);
-    if (!onDevice) return;
-    const placements = await this.#host.placements(graph);
-    const fallen = fallenNodes(this.#host.provider, placements);
-    if (fallen.length === 0) return;
-    const some = `${fallen.length} of ${placements.length} nodes of ${graph} run on the CPU`;
-    const message = `${some}, with copies to it and back, such as ${fallen[0]?.node}`;
-    this.fallbacks.push(`${message}: mttc inspect --placement lists them`);
-    // ONNX Runtime 1.29 takes some such graphs, and a replay would leave the CPU's nodes out.
-    if (capturable && !this.#captureFaults.has(graph))
-      this.#captureFaults.set(graph, new MttcError({ code: "E_CUDA_KERNEL", message }));
-  }
-
-  async #close(graph: string): Promise<void> {
-    for (const binding of this.#bound)
-      if (binding.startsWith(`${graph}:`)) {
-        await this.#host.unbind(binding);
-        this.#bound.delete(binding);
-      }
-    await this.#host.closeGraph(graph);
-    this.#graphs.delete(graph);
-    this.#captureFaults.delete(graph);
-  }
-
-  /**
-   * Allocates the tensors of the state and of the open graphs that are not there yet, on the provider's
-   * device: there the state stays for the whole run, and only figures that somebody asks for come back. Frees
-   * those that only closed graphs have used.
-   */
-  async #allocate(): Promise<void> {
-    const buffers = deviceTensors(this.manifest, this.#graphs, this.#alternation);
-    const unused = [...this.#tensors].filter((id) => !buffers.has(id));
-    await this.#host.free(unused);
-    for (const id of unused) this.#tensors.delete(id);
-    const added = [...buffers.values()].filter(({ id }) => !this.#tensors.has(id));
-    await this.#host.allocate(added);
-    for (const { id } of added) this.#tensors.add(id);
-  }
-
-  #graph(name: string): GraphEntry {
-    return need(this.manifest.graphs[name], `graph ${name}`);
-  }
-
-  /** Whether steps run a graph again and again: what is worth capturing. */
-  #isStep(graph: string): boolean {
-    return ["train", "grad", "apply"].includes(this.#graph(graph).purpose);
   }
 }
 

@@ -71,10 +71,15 @@ test("several processes exchange gradients once a step, and two vectors a norm e
   // Without, the running statistics alone, all in one.
   const own = of({ batchnorm: true, sync_batchnorm: false });
   expect(own).toMatchObject({ exchanges: 2, exchangedBytes: 2 * 4 * norms });
-  // Losses of each task: one in grad, those before and after the update in apply.
-  const famo = of({ combine: "famo", accumulate: 1, task_weights: null });
+  // A loss of each task in grad; where it comes in parts losses are summed between graphs, and the looks
+  // before the update and after it ask for moments, one way.
+  const famo = { combine: "famo", task_weights: null } as const;
   const tasks = Object.keys(CLASSES).length;
-  expect(famo).toMatchObject({ exchanges: 2, exchangedBytes: 4 * (tasks + 2 * tasks) });
+  expect(of({ ...famo, accumulate: 1 })).toMatchObject({ exchanges: 1, exchangedBytes: 4 * tasks });
+  expect(of({ ...famo, batchnorm: true })).toMatchObject({
+    ...{ exchanges: 2 * exchanged.exchanges, exchangedBytes: 2 * exchanged.exchangedBytes },
+    gradientBytes: normed + 4 * tasks,
+  });
   expect(own.warnings).toEqual([expect.stringMatching(/each process sees 2 images/)]);
   expect(() => of({}, 3)).toThrow(/cannot be shared equally by 3 processes and 2 micro-batches/);
 });
@@ -96,7 +101,7 @@ test("combining gradients costs a backward pass of the shared part for each task
   const numbers = 4 * 27 + 4 + 6 * 36 + 6;
   const { stepFlops, sumFlops, ...rest } = found.combine ?? { stepFlops: 0, sumFlops: 1 };
   expect(rest).toEqual({
-    ...{ method: "imtl", atFeatures: false, looksAgain: false, tasks: ["a", "b"], sharedNumbers: numbers },
+    ...{ method: "imtl", atFeatures: false, looks: 0, tasks: ["a", "b"], sharedNumbers: numbers },
     gradientBytes: 2 * 4 * numbers,
   });
   expect(stepFlops - sumFlops).toBeGreaterThanOrEqual(trunk + 2 * shared);
@@ -119,11 +124,26 @@ test("factors that a step learns cost a second forward pass, of what is trained"
     for (const name of ["shared_layers", "tasks.a", "tasks.b"]) expect(more(name)).toBe(forward(name));
     const { stepFlops = 0, sumFlops = 0, ...rest } = found.combine ?? {};
     expect(rest).toEqual({
-      ...{ method: "famo", atFeatures: false, looksAgain: true, tasks: ["a", "b"] },
+      ...{ method: "famo", atFeatures: false, looks: 1, tasks: ["a", "b"] },
       ...{ sharedNumbers: 0, gradientBytes: 0 },
     });
     expect(stepFlops).toBeGreaterThan(sumFlops);
     expect(found.reach).toEqual(plain.reach);
+  }
+});
+
+test("in micro-batches they cost a pass before the gradients, too, and each pass is of all layers", () => {
+  for (const train_fcn of [true, false]) {
+    const parts = { train_fcn, accumulate: 2 };
+    const [plain, found] = [facts(parts), facts({ ...parts, combine: "famo" })];
+    const forward = ["fcn", "shared_layers", "tasks.a", "tasks.b"].reduce(
+      (sum, name) => sum + 2 * (part(plain, name)?.forwardFlops ?? 0),
+      0,
+    );
+    const { stepFlops = 0, sumFlops = 0, looks } = found.combine ?? {};
+    expect(looks).toBe(2);
+    expect((stepFlops - sumFlops) / (2 * forward)).toBeCloseTo(1, 1);
+    expect(stepFlops - sumFlops).toBeGreaterThanOrEqual(2 * forward);
   }
 });
 

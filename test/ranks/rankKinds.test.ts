@@ -10,7 +10,7 @@ import { exportRun } from "../../runtime/export/exportRun.ts";
 import type { LabelRow } from "../../runtime/tables/labelTable.ts";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import type { TrainerOptions } from "../../runtime/train/trainerOptions.ts";
-import { RANKS_ALIGNED, RANKS_FLOAT32, RANKS_TRAINED } from "../tolerances.ts";
+import { RANKS_ALIGNED, RANKS_FACTORS, RANKS_FLOAT32, RANKS_TRAINED } from "../tolerances.ts";
 import { patternOptions, writePatternImages } from "../training/patternImages.ts";
 import { type LocalGroup, openLocalGroup } from "./localGroup.ts";
 import { largestDistance, stateIn } from "./stateDistance.ts";
@@ -70,7 +70,7 @@ async function expectAlike(size: number, more: Partial<TrainerOptions>, toleranc
 describe("tasks that are combined by", () => {
   const THREE: Partial<TrainerOptions> = { tasks: ["hue", "stripes", "shade"], task_weights: [1, 0.5, 2] };
 
-  // famo gathers losses within its graphs, as batch norms gather moments: rankProcesses.test.ts.
+  // Of whole batches famo gathers losses within its graphs, as batch norms gather moments: rankProcesses.test.ts.
   test.each([...COMBINE_METHODS.keys()].filter((name) => !/sum|famo/.test(name)))("%s", async (method) => {
     const tolerance = method === "aligned" ? RANKS_ALIGNED : RANKS_TRAINED;
     const { alone, together } = await expectAlike(2, { ...THREE, combine: method }, tolerance);
@@ -84,6 +84,10 @@ describe("tasks that are combined by", () => {
 
   test.each(["pcgrad", "upgrad"])("%s in three ranks of two micro-batches", async (method) => {
     await expectAlike(3, { ...THREE, accumulate: 2, combine: method });
+  });
+
+  test("famo in three ranks of two micro-batches", async () => {
+    await expectAlike(3, { ...THREE, task_weights: null, accumulate: 2, combine: "famo" }, RANKS_FACTORS);
   });
 
   test("the gradient at the features, which no rank has alone, is refused", async () => {

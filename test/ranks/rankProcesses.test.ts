@@ -74,6 +74,7 @@ describe.skipIf(!mpi)(`two processes${here}`, () => {
     ["dropout, learned weights and missing labels", RANKS_TRAINED, { batchnorm: false }],
     ["batch norms", RANKS_NORMED, { batchnorm: true }],
     ["losses weighed by famo", RANKS_FACTORED, { ...FAMO, batchnorm: false }],
+    ["famo in micro-batches", RANKS_FACTORED, { ...FAMO, batchnorm: true, accumulate: 2 }],
     ["famo, batch norms and augmentation", RANKS_FACTORED, { ...FAMO, augment: { brightness_delta: 0.2 } }],
   ])("with %s end with the weights of one", async (name, tolerance, more) => {
     const [alone, together] = [join(folder, `alone ${name}`), join(folder, `together ${name}`)];

@@ -1,5 +1,6 @@
 // Factors of losses that a step learns (famo): what takes part, what is computed once for both forward
 // passes, steps that overflow, and what is refused; on the float64 reference and on ONNX Runtime.
+// famoParts.test.ts has steps in parts.
 import { describe, expect, test } from "vitest";
 import { learningOf } from "../../compiler/combine/combiners.ts";
 import type { NDArray } from "../../compiler/ir/op.ts";
@@ -7,80 +8,26 @@ import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
 import { LOSS_SCALE } from "../../compiler/step/lossScaling.ts";
 import { faultsOf } from "../spec/faultsOf.ts";
-import { SUM_ORDER_FLOAT32, SUM_ORDER_FLOAT64 } from "../tolerances.ts";
+import { SUM_ORDER_FLOAT32 } from "../tolerances.ts";
 import type { TracedBundle } from "../training/tracedGraphs.ts";
 import { distances, hiding, NAMES, RATE, rounding, SPEC, TASKS } from "./combinedSteps.ts";
+import { compileExperiment, initialState, nextState, randomBatch, tensorOf, train } from "./experiment.ts";
 import {
-  accumulatorsOf,
-  compileExperiment,
-  gradFeeds,
-  initialState,
-  nextState,
-  randomBatch,
-  tensorOf,
-  train,
-} from "./experiment.ts";
+  BEFORE,
+  FAMO,
+  LOGITS,
+  lossesOf,
+  M,
+  movedState,
+  numbers,
+  STARTED,
+  shares,
+  started,
+  sumOf,
+  V,
+} from "./factoredSteps.ts";
 import { RUNTIMES, type Tensors, withRunner } from "./graphRunner.ts";
-import { runTogether, sumOfArrays } from "./rankedSteps.ts";
 import { relativeDistance, sameBits } from "./tensors.ts";
-
-const [LOGITS, M, V] = ["combine.logits", "combine.logits_m", "combine.logits_v"] as const;
-const SETTINGS = { rate: 0.1, decay: 0.02 };
-const FAMO: Partial<SpecInput> = { ...SPEC, combine: { method: "famo", ...SETTINGS } };
-/** Logits that differ, and moments as after some steps. */
-const STARTED: readonly (readonly [string, readonly number[]])[] = [
-  [LOGITS, [0.5, -1, 0.25]],
-  [M, [0.01, 0.02, -0.03]],
-  [V, [1e-4, 2e-4, 3e-4]],
-];
-/** Steps that were applied before. */
-const BEFORE = 4;
-
-function started({ bundle }: TracedBundle): Map<string, NDArray> {
-  const state = initialState(bundle);
-  for (const [name, values] of STARTED)
-    state.set(name, { ...tensorOf(state, name), data: Float64Array.from(values, Math.fround) });
-  return state.set("optimizer.step", { dtype: "int64", shape: [], data: Float64Array.of(BEFORE) });
-}
-
-/** Mean losses of a batch by the state as it is; 0 of a task without a label. */
-function lossesOf(outputs: Tensors): number[] {
-  return NAMES.map((task) => {
-    const [sum = 0, count = 0] = ["loss_sum", "count"].map(
-      (of) => tensorOf(outputs, `${of}/${task}`).data[0],
-    );
-    return sum / Math.max(count, 1);
-  });
-}
-
-const sumOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0);
-const numbers = (tensors: Tensors, name: string): number[] => [...tensorOf(tensors, name).data];
-
-/** Softmax over the tasks that are there. */
-function shares(logits: readonly number[], isThere: readonly boolean[]): number[] {
-  const powers = logits.map((logit, t) => (isThere[t] ? Math.exp(logit) : 0));
-  return powers.map((power) => power / (sumOf(powers) || 1));
-}
-
-/** The next logits and moments by the paper's update and PyTorch's Adam. */
-function movedState(state: Tensors, losses: readonly number[], after: readonly number[], hidden: string[]) {
-  const isThere = NAMES.map((task) => !hidden.includes(task));
-  const [logits, m, v] = [LOGITS, M, V].map((name) => numbers(state, name));
-  const delta = losses.map((loss, t) =>
-    isThere[t] ? Math.log(loss + 1e-8) - Math.log(after[t]! + 1e-8) : 0,
-  );
-  const z = shares(logits!, isThere);
-  const mean = sumOf(delta.map((each, t) => each * z[t]!));
-  const compares = isThere.filter(Boolean).length > 1;
-  const next = NAMES.map((_, t): [number, number, number] => {
-    if (!isThere[t] || !compares) return [logits![t]!, m![t]!, v![t]!];
-    const gradient = z[t]! * (delta[t]! - mean) + SETTINGS.decay * logits![t]!;
-    const [nextM, nextV] = [0.9 * m![t]! + 0.1 * gradient, 0.999 * v![t]! + 0.001 * gradient ** 2];
-    const [hatM, hatV] = [nextM / (1 - 0.9 ** (BEFORE + 1)), nextV / (1 - 0.999 ** (BEFORE + 1))];
-    return [logits![t]! - (SETTINGS.rate * hatM) / (Math.sqrt(hatV) + 1e-8), nextM, nextV];
-  });
-  return [LOGITS, M, V].map((name, i) => [name, next.map((each) => each[i]!)] as const);
-}
 
 describe.each(RUNTIMES)("on %s", (runtime) => {
   test.each<[string, string[]]>([
@@ -230,11 +177,6 @@ describe("a spec of famo", () => {
   const base: SpecInput = { tasks: ["a", "b"], fcn: { layers: [8] }, train_fcn: true, combine: "famo" };
 
   test.each<[Partial<SpecInput>, string, RegExp]>([
-    [
-      { accumulate: 2 },
-      "combine",
-      /losses of the whole batch once more after its step; expected accumulate 1/,
-    ],
     [{ task_weights: "adaptive" }, "combine", /task_weights: adaptive learns other weights/],
     [{ task_weights: [1, 2] }, "task_weights", /famo makes all losses fall alike, whatever fixed weights/],
   ])("is refused with %o", (more, path, message) => {
@@ -247,7 +189,7 @@ describe("a spec of famo", () => {
   test("keeps no factors of a single task", () => {
     expect(learningOf(resolveSpec({ ...base, tasks: ["a"] }))).toBeUndefined();
     const { bundle } = compileExperiment({ ...FAMO, accumulate: 2 }, { a: 3 });
-    expect(Object.keys(bundle.manifest.graphs)).toContain("apply");
+    expect(Object.keys(bundle.manifest.graphs).toSorted()).toEqual(["apply", "evaluate", "grad", "train"]);
     expect(bundle.manifest.state.filter(({ group }) => group === "factor")).toEqual([]);
   });
 
@@ -264,43 +206,5 @@ describe("a spec of famo", () => {
     const fed = graphs.train?.inputs.flatMap(({ name, role }) => (role === "scalar" ? [name] : []));
     expect(fed).toEqual(["learning_rate"]);
     expect(Object.keys(graphs)).toEqual(["train", "evaluate"]);
-  });
-});
-
-describe("over several processes a step is that of one, on the float64 reference", () => {
-  const spec: Partial<SpecInput> = { ...FAMO, batchnorm: true, dropout_rate: 0.3, batch_size: 8 };
-
-  test.each<[number, string[], string]>([
-    [2, [], "1-built"],
-    [4, ["b"], "5-final"],
-    [8, ["a", "c"], "5-final"],
-  ])("%i of them, without labels of %j", (ranks, hidden, stage) => {
-    const single = compileExperiment(spec, TASKS);
-    const ranked = compileExperiment(spec, TASKS, undefined, "cpu", { ranks });
-    const batch = hiding(randomBatch(single.bundle, "famo together"), hidden);
-    const state = started(single);
-    const alone = withRunner("the float64 reference", single, (run) =>
-      train(run, single.bundle, state, batch, RATE),
-    );
-    const shared = gradFeeds(ranked, single, batch, state);
-    const parts = runTogether(ranked, `grad/${stage}`, batch, shared);
-    const sums = accumulatorsOf(ranked.bundle).map(({ name }): [string, NDArray] => {
-      const all = parts.map((outputs) => tensorOf(outputs, `next/${name}`));
-      return [name, { ...all[0]!, data: sumOfArrays(all) }];
-    });
-    const rate: NDArray = { dtype: "float32", shape: [], data: Float64Array.of(RATE) };
-    const feeds = new Map([...shared, ...sums, ["learning_rate", rate] as const]);
-    const ends = runTogether(ranked, `apply/${stage}`, batch, feeds);
-    for (const name of ranked.bundle.manifest.state.map((entry) => entry.name)) {
-      const wanted = tensorOf(alone, `next/${name}`).data;
-      for (const [rank, outputs] of ends.entries()) {
-        const found = outputs.get(`next/${name}`) ?? tensorOf(parts[rank]!, `next/${name}`);
-        expect(relativeDistance(found.data, wanted), name).toBeLessThan(SUM_ORDER_FLOAT64);
-      }
-    }
-    for (const outputs of parts)
-      expect(
-        relativeDistance(numbers(outputs, "gradient_weights"), tensorOf(alone, "gradient_weights").data),
-      ).toBeLessThan(SUM_ORDER_FLOAT64);
   });
 });

@@ -21,7 +21,8 @@ import { resolveSpec } from "../../compiler/spec/parseSpec.ts";
 import type { SpecInput } from "../../compiler/spec/schema.ts";
 import { readForeignModels } from "../../runtime/models/foreignModels.ts";
 import { parseManifest } from "../../runtime/runs/manifestReading.ts";
-import { countedTasks, stepGraph } from "../../runtime/train/microBatch.ts";
+import { countedTasks } from "../../runtime/train/microBatch.ts";
+import { stepGraphs } from "../../runtime/train/stepRounds.ts";
 import { assertClose } from "../assertClose.ts";
 import { faultsOf } from "../spec/faultsOf.ts";
 import { GRADIENT_CHECK, SUM_ORDER_FLOAT64 } from "../tolerances.ts";
@@ -69,7 +70,7 @@ describe("what is compiled for several processes", () => {
 
   test("a step is grad and apply without micro-batches too, and the host counts labels", () => {
     const { manifest: whole } = compileExperiment({}, CLASSES, undefined, "cpu", { ranks: 2 }).bundle;
-    expect([stepGraph(whole, "image"), accumulates(whole)]).toEqual(["grad", true]);
+    expect([stepGraphs(whole, "image"), accumulates(whole)]).toEqual([["grad", "apply"], true]);
     expect([...countedTasks(whole)]).toEqual(["a", "b"]);
     expect(whole.graphs.apply?.purpose).toBe("apply");
   });

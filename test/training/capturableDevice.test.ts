@@ -20,6 +20,8 @@ interface Ran {
   readonly io: BindingSpec;
   readonly writes: readonly string[];
   readonly staged: readonly string[];
+  /** First byte of what the run reads as images, where it reads any. */
+  readonly shows: number | undefined;
 }
 
 /** ONNX Runtime on a device that is none; it refuses to open `refused` as capturable. */
@@ -29,6 +31,8 @@ class RecordingHost {
   readonly bound = new Map<string, BindingSpec>();
   readonly runs: Ran[] = [];
   readonly tensors = new Set<string>();
+  /** First bytes of the tensors that were written. */
+  readonly #bytes = new Map<string, number>();
   readonly refused: string | undefined;
 
   constructor(refused?: string) {
@@ -57,8 +61,18 @@ class RecordingHost {
   };
   step = async (binding: string, { writes = {}, staged = {} }: StepIo) => {
     const io = this.bound.get(binding)!;
-    this.runs.push({ binding, io, writes: Object.keys(writes), staged: Object.keys(staged) });
-    return { outputs: new Map(), runMs: 0, returned: transferableBuffers([writes, staged]) };
+    const note = (data: Readonly<Record<string, ArrayBufferView>>) => {
+      for (const [id, { buffer, byteOffset }] of Object.entries(data))
+        this.#bytes.set(id, new Uint8Array(buffer, byteOffset)[0]!);
+    };
+    note(writes);
+    const shows = this.#bytes.get(io.inputs.image ?? "");
+    this.runs.push({ binding, io, writes: Object.keys(writes), staged: Object.keys(staged), shows });
+    note(staged);
+    // As a worker does, it takes the buffers away and gives them back.
+    const given = transferableBuffers([writes, staged]);
+    const returned = given.map((buffer) => structuredClone(buffer, { transfer: [buffer] }));
+    return { outputs: new Map(), runMs: 0, returned };
   };
 }
 
@@ -130,6 +144,57 @@ describe("a training device with memory of its own", () => {
       const [first] = withRole(manifest.graphs.grad?.inputs ?? [], "accumulator");
       expect(grads[0]?.io.inputs[first!.name]).toBe(`zero:${first!.name}`);
       expectPingPong(grads.slice(0, accumulate), first!.name);
+    }
+  });
+
+  test("in rounds over micro-batches shows each round the same, and stages within it", async () => {
+    for (const accumulate of [2, 4]) {
+      const famo = { combine: "famo", accumulate } as const;
+      const { host, device, manifest } = await openDevice(famo);
+      device.captures = true;
+      await train(device, manifest, 2);
+      const met = new Set(host.runs.map(({ binding }) => binding));
+      const shown = new Set<number>();
+      for (let step = 0; step < 3; step++) {
+        host.runs.length = 0;
+        const images = Array.from({ length: accumulate }, (_, i) => batch(manifest, 10 * (step + 1) + i));
+        for (const [i, image] of images.entries())
+          await device.microBatch(image, i, SCALARS, images[i + 1] ?? batch(manifest, 99));
+        await device.finishStep(SCALARS);
+        const graphs = host.runs.map(({ binding }) => binding.replace(/:.*/, ""));
+        const round = (graph: string): string[] => Array.from({ length: accumulate }, () => graph);
+        expect(graphs).toEqual([
+          ...round("losses"),
+          ...round("grad"),
+          "apply",
+          ...round("losses"),
+          "factors",
+        ]);
+        const wanted = Array.from({ length: accumulate }, (_, i) => 10 * (step + 1) + i);
+        const rounds = host.runs.filter(({ io }) => io.inputs.image !== undefined);
+        expect(rounds.map(({ shows }) => shows)).toEqual([...wanted, ...wanted, ...wanted]);
+        for (const [i, { staged, io }] of rounds.entries()) {
+          const isLast = i % accumulate === accumulate - 1;
+          expect(staged.includes(rounds[i + 1]?.io.inputs.image ?? "")).toBe(!isLast);
+          expect(staged).not.toContain(io.inputs.image);
+        }
+        const [apply, factors] = ["apply", "factors"].map((graph) => host.runs[graphs.indexOf(graph)]!.io);
+        const [before, after] = [host.runs[0]!.io, host.runs.at(-2)!.io];
+        // Sums begin at zeros in both looks; what ends the step reads the last one, and the gradients' own.
+        for (const look of [before, host.runs[2 * accumulate + 1]!.io])
+          expect(look.inputs.losses).toBe("zero:losses");
+        expect(factors!.inputs.losses).toBe(after.outputs["next/losses"]);
+        const grads = rounds.slice(accumulate, 2 * accumulate);
+        for (const { io } of grads)
+          expect(io.inputs.losses).toBe(rounds[accumulate - 1]!.io.outputs["next/losses"]);
+        const sum = "accumulated/losses";
+        expect(factors!.inputs[sum]).toBe(grads.at(-1)!.io.outputs[`next/${sum}`]);
+        expect(factors!.inputs["optimizer.step"]).toBe(apply!.outputs["next/optimizer.step"]);
+        expect(after.inputs["fcn.layers[0].kernel"]).toBe(apply!.outputs["next/fcn.layers[0].kernel"]);
+        shown.add(rounds.length);
+      }
+      expect([...shown]).toEqual([3 * accumulate]);
+      expect(new Set([...met, ...host.runs.map(({ binding }) => binding)])).toEqual(met);
     }
   });
 

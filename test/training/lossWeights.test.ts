@@ -14,7 +14,7 @@ import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import { TaskWeights } from "../../runtime/train/taskWeights.ts";
 import type { TrainerOptions } from "../../runtime/train/trainerOptions.ts";
 import { faultsOfAsync } from "../spec/faultsOf.ts";
-import { BOUND_FLOAT32, WEIGHT_FLOAT64 } from "../tolerances.ts";
+import { BOUND_FLOAT32, MICRO_BATCHES, WEIGHT_FLOAT64 } from "../tolerances.ts";
 import { patternOptions, writePatternImages } from "./patternImages.ts";
 
 let folder: string;
@@ -205,11 +205,15 @@ describe.each([1, 2])("rlw in %i micro-batches", (accumulate) => {
   });
 });
 
-describe("famo", () => {
-  const famo = { combine: { method: "famo", rate: 0.2 }, task_weights: null } as const;
+describe.each<[string, Partial<TrainerOptions>]>([
+  ["as a whole", {}],
+  ["in micro-batches", { accumulate: 2 }],
+  ["in micro-batches, on features", { accumulate: 2, train_fcn: false, cache_features: true }],
+])("famo on a batch %s", (name, more) => {
+  const famo = { ...more, combine: { method: "famo", rate: 0.2 }, task_weights: null } as const;
 
   test("tells weights whose sum is 1, and cut in the middle of an epoch it ends with the same bits", async () => {
-    const whole = await trainTo({ ...famo, logdir: join(folder, "famo") }, 2);
+    const whole = await trainTo({ ...famo, logdir: join(folder, `famo ${name}`) }, 2);
     expect(whole.events.length).toBe(2 * STEPS);
     for (const [i, event] of whole.events.entries()) {
       const [hue, stripes] = weightsOf(event);
@@ -222,7 +226,7 @@ describe("famo", () => {
       const mean = [0, 1].map((t) => ofEpoch.reduce((sum, weights) => sum + (weights[t] ?? 0), 0) / STEPS);
       expectNear(weightsOf(report), mean);
     }
-    const logdir = join(folder, "famo-cut");
+    const logdir = join(folder, `famo cut ${name}`);
     await trainTo({ ...famo, logdir }, 2, { stopAt: 5 });
     const rest = await trainTo({ ...famo, logdir }, 2, { resume: true });
     expect(rest.hash).toBe(whole.hash);
@@ -231,6 +235,23 @@ describe("famo", () => {
     const logits = tensors.get("combine.logits");
     expect(logits?.shape).toEqual([2]);
     expect(logits?.data.some((byte) => byte !== 0)).toBe(true);
+  });
+
+  test("ends an epoch with the figures of the whole batch's steps", async () => {
+    const own = { ...famo, batchnorm: false };
+    const [parts, whole] = [own, { ...own, accumulate: 1 }];
+    const [found, wanted] = [
+      await trainTo({ ...parts, logdir: join(folder, `famo parts ${name}`) }, 1),
+      await trainTo({ ...whole, logdir: join(folder, `famo whole ${name}`) }, 1),
+    ];
+    for (const [task, loss] of Object.entries(wanted.history[0]?.trainLoss ?? {}))
+      expect(Math.abs((found.history[0]?.trainLoss[task] ?? Number.NaN) / loss - 1)).toBeLessThan(
+        MICRO_BATCHES,
+      );
+    expect(found.events.at(-1)?.sums.hue?.count).toBe(wanted.events.at(-1)?.sums.hue?.count);
+    const [weights, wholes] = [found, wanted].map(({ history }) => weightsOf(history[0] ?? {}));
+    for (const [i, weight] of (wholes ?? []).entries())
+      expect(Math.abs((weights?.[i] ?? Number.NaN) - (weight ?? 0))).toBeLessThan(MICRO_BATCHES);
   });
 });
 

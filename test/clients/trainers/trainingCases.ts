@@ -134,6 +134,25 @@ export const TRAINING_CASES: readonly TrainingCase[] = [
     parts: ["tags", "combine"],
     spec: { tasks: "[colour, {name: marks, kind: tags}]", combine: "famo", task_weights: "null" },
   },
+  {
+    name: "by losses that fall alike, looked at in micro-batches before each step and after it",
+    parts: ["images", "augment", "tags", "accumulate", "combine"],
+    spec: {
+      tasks: "[colour, {name: marks, kind: tags}]",
+      ...{ combine: "famo", task_weights: "null", accumulate: "3", batchnorm: "true" },
+      ...{ shared_layers: "[6, d]", task_layers: "[4]", class_weights: "balanced" },
+      augment: "{flip_left_right: true, mask: 0.5}",
+    },
+  },
+  {
+    name: "by losses that fall alike on a frozen trunk's features, looked at in micro-batches",
+    parts: ["features", "tags", "accumulate", "combine"],
+    spec: {
+      tasks: "[colour, {name: marks, kind: tags}]",
+      ...{ combine: "famo", task_weights: "null", accumulate: "2" },
+      ...{ train_fcn: "false", cache_features: "true", shared_layers: "[6]" },
+    },
+  },
 ];
 
 /** A case that mttc has compiled and trained. */

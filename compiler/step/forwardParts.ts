@@ -1,5 +1,6 @@
-// A forward pass of the same batch once more, by other parameters: the part of a graph that depends on them.
-// What does not (augmentation, frozen layers, counts, masks) is computed once for both passes.
+// Parts of a graph that forward passes are made of: all that some outputs need; and a pass of the same batch
+// once more, by other parameters, which is what depends on them: the rest (augmentation, frozen layers, counts,
+// masks) is computed once for both passes.
 import { need } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Graph, Node, Output, Value } from "../ir/types.ts";
@@ -37,6 +38,15 @@ export function repeatedPart(
     graph: { ...graph, inputs: [...sources, ...kept], constants: new Map(), nodes, outputs },
     kept: kept.map((value) => ({ name: keptName(value), value })),
   };
+}
+
+/** What of a graph its outputs `wanted` need, its inputs too. */
+export function neededPart(graph: Graph, wanted: (output: Output) => boolean): Graph {
+  const outputs = graph.outputs.filter(wanted);
+  const results = outputs.map(({ value }) => value);
+  const nodes = neededFor(results, graph.nodes);
+  const taken = new Set([...nodes.flatMap(({ inputs }) => inputs), ...results]);
+  return { ...graph, inputs: graph.inputs.filter((input) => taken.has(input)), nodes, outputs };
 }
 
 /**
