@@ -78,6 +78,8 @@ const BUNDLE_FAULTS: readonly TrainerFault[] = [
     replaces: "nowhere",
   })),
   inputFault("a label of no task", /nobody/, "label", (input) => ({ ...input, task: "nobody" })),
+  lossesFault("sums of losses that no graph gives", /losses/, "factors"),
+  lossesFault("sums of losses that no graph makes factors of", /factors/, "losses"),
   manifestFault("a graph outside its folder", /\.\.\/grad\.onnx/, (manifest) =>
     changeGraphs(manifest, (graph) => ({ ...graph, file: `../${graph.file}` })),
   ),
@@ -181,6 +183,27 @@ function weightFault(name: string, names: RegExp, value: Json): TrainerFault {
   return inputFault(name, names, "scalar", (input) =>
     input.scalar === "task_weight" ? { ...input, value } : input,
   );
+}
+
+/** `grad` takes sums of losses; of the two graphs that go with them there is that of `purpose` alone. */
+function lossesFault(name: string, names: RegExp, purpose: "losses" | "factors"): TrainerFault {
+  return manifestFault(name, names, (manifest) => {
+    const tasks = (manifest.tasks as readonly Json[]).map((task) => task.name);
+    const sums = { name: "sums", dtype: "float32", shape: [tasks.length], role: "losses", tasks };
+    const next = { ...sums, name: "next sums", replaces: "sums" };
+    const graphs = Object.entries(manifest.graphs as Record<string, Json>).flatMap(
+      ([key, graph]): [string, Json][] => {
+        if (graph.purpose !== "grad") return [[key, graph]];
+        const grad = { ...graph, inputs: [...(graph.inputs as readonly Json[]), sums] };
+        const outputs = [...(graph.outputs as readonly Json[]), ...(purpose === "losses" ? [next] : [])];
+        return [
+          [key, grad],
+          [purpose, { ...grad, purpose, outputs }],
+        ];
+      },
+    );
+    return { ...manifest, graphs: Object.fromEntries(graphs) };
+  });
 }
 
 function changeGraphs(manifest: Json, change: (graph: Json) => Json): Json {
