@@ -7,6 +7,8 @@ import sharp from "sharp";
 import { expect, type TestContext, test } from "vitest";
 import { runCli } from "../cli/runCli.ts";
 import { makeTinyData } from "../cli/tinyData.ts";
+import { FAULTY_SPEC, TRAINER_FAULTS } from "../clients/trainers/trainerFaults.ts";
+import { caseData } from "../clients/trainers/trainingCases.ts";
 import { pythonWith } from "../python.ts";
 
 const DRIVER = join(import.meta.dirname, "..", "..", "examples", "clients", "python", "train.py");
@@ -78,4 +80,20 @@ test("the driver refuses what it cannot train on to the bit, saying what", async
     writeFileSync(join(folder, "bundle", "manifest.json"), JSON.stringify({ ...manifest, ...change }));
     expect(refusal()).toBe("bundle: expected a bundle of version 2 with tasks of classes, numbers or tags\n");
   }
+});
+
+test("the driver refuses sums of losses whose graphs are not there, saying which", async (context) => {
+  const program = driverPython(context);
+  await using data = await caseData(FAULTY_SPEC);
+  const { folder } = data;
+  expect((await runCli(folder, ["compile", "spec.yml", "-o", "bundle"])).code).toBe(0);
+  const path = join(folder, "bundle", "manifest.json");
+  const original = readFileSync(path);
+  const told = TRAINER_FAULTS.filter(({ name }) => name.startsWith("sums of losses")).map(({ plant }) => {
+    writeFileSync(path, original);
+    plant(folder);
+    return runPython(program, [DRIVER, "bundle", "train.csv", "out"], folder).stderr;
+  });
+  const lacking = (purpose: string) => `bundle: expected a graph of the purpose ${purpose}\n`;
+  expect(told).toEqual([lacking("losses"), lacking("factors")]);
 });

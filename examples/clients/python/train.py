@@ -72,7 +72,8 @@ def read_image(path, form):
             raise SystemExit(f"{path}: expected a plain image of mode {' or '.join(modes)} and size {size}")
         return np.broadcast_to(np.asarray(image).reshape(*size[::-1], -1), (*size[::-1], form["channels"]))
 
-OUTPUTS = {"state", "accumulator", "figure", "prediction", "gram", "gradient_weights"}
+SUMS = {"accumulator", "losses"}
+OUTPUTS = {"state", "figure", "prediction", "gram", "gradient_weights", *SUMS}
 
 class Trainer:
     """A bundle's graphs and state, and the rows that it trains on."""
@@ -84,7 +85,13 @@ class Trainer:
             raise SystemExit(f"{folder}: expected a bundle of version 2 with tasks of classes, numbers or tags")
         self.inputs = {tensor["name"]: tensor for graph in graphs for tensor in graph["inputs"]}
         reads_features = lambda graph: any(tensor["role"] == "features" for tensor in graph["inputs"])
-        used = [g for g in graphs if g["purpose"] in ("train", "grad", "apply") and not reads_features(g)]
+        parts = self.manifest["accumulate"]
+        self.rounds = [("grad", parts), ("apply", 1)] if parts > 1 else [("train", 1)]
+        if "losses" in (t["role"] for g in graphs if g["purpose"] == "grad" for t in g["inputs"]):
+            self.rounds = [("losses", parts), *self.rounds, ("losses", parts), ("factors", 1)]
+        used = [g for g in graphs if g["purpose"] in dict(self.rounds) and not reads_features(g)]
+        for lacking in (p for p, _ in self.rounds if p not in {graph["purpose"] for graph in used}):
+            raise SystemExit(f"{folder}: expected a graph of the purpose {lacking}")
         for strange in {tensor["role"] for graph in used for tensor in graph["outputs"]} - OUTPUTS:
             raise SystemExit(f"this driver does not know outputs of the role {strange}")
         self.graphs = {g["purpose"]: (g, InferenceSession(str(folder / g["file"]))) for g in used}
@@ -143,8 +150,7 @@ class Trainer:
     def value(self, tensor, epoch, step, place, rows, part):
         """An input, for micro-batch `part` of a logical batch: `rows`, at `place` of the epoch."""
         role, shape, seed = tensor["role"], tensor["shape"], self.spec["seed"]
-        if role == "state" or (role == "accumulator" and part > 0): return self.state[tensor["name"]]
-        if role == "accumulator": return np.zeros(shape)
+        if role in {"state", *SUMS}: return self.state[tensor["name"]]
         if role == "scalar": return self.scalar(tensor, rows, step)
         if role == "draw" and tensor["draw"] == "task_orders":
             return task_orders(len(self.labels), seed, tensor["stream"], step)
@@ -167,14 +173,19 @@ class Trainer:
         results = list(zip(graph["outputs"], session.run([t["name"] for t in graph["outputs"]], feeds)))
         self.state.update((tensor["replaces"], result) for tensor, result in results if "replaces" in tensor)
         return {(t["task"], t["figure"]): float(result) for t, result in results if t["role"] == "figure"}
+    def round(self, purpose, parts, *at):
+        """Runs a graph on each of so many parts, what it sums up from zeros on, and gives their figures."""
+        sums = (tensor for tensor in self.graphs[purpose][0]["outputs"] if tensor["role"] in SUMS)
+        self.state.update((tensor["replaces"], np.zeros(tensor["shape"])) for tensor in sums)
+        return [self.run(purpose, *at, part) for part in range(parts)]
     def train(self, epochs):
-        size, parts = self.manifest["batchSize"], self.manifest["accumulate"]
+        size = self.manifest["batchSize"]
         for epoch in range(1, epochs + 1):
             order, sums = self.epoch_order(epoch, self.steps * size), Counter()
             for place in range(0, len(order), size):
                 at = epoch, (epoch - 1) * self.steps + place // size, place, order[place:][:size]
-                for part in range(parts): sums.update(self.run("grad" if parts > 1 else "train", *at, part))
-                if parts > 1: self.run("apply", *at, parts)
+                figures, *_ = [self.round(*each, *at) for each in self.rounds]
+                for part in figures: sums.update(part)
             print(f"epoch {epoch}:", {" ".join(key): sum for key, sum in sums.items()})
             mean = lambda task: sums[task, "loss_sum"] / (sums[task, "count"] or math.nan)
             self.losses.append({task: mean(task) for task in self.groups})
