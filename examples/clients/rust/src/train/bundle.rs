@@ -12,8 +12,8 @@ use std::collections::HashSet;
 use std::path::Path;
 
 const BUNDLE: &str = "E_BUNDLE";
-const OUTPUT_ROLES: [&str; 7] =
-    ["state", "accumulator", "figure", "prediction", "features", "gram", "gradient_weights"];
+const OUTPUT_ROLES: [&str; 8] =
+    ["state", "accumulator", "losses", "figure", "prediction", "features", "gram", "gradient_weights"];
 const VERSION: u64 = 2;
 const MAX_BATCH: u64 = 1 << 20;
 const MAX_SIDE: u64 = 65_536;
@@ -29,8 +29,9 @@ pub struct Bundle {
     pub form: Form,
     pub spec: Spec,
     pub state: Vec<StateEntry>,
-    /// The graphs of a step: `train`, or `grad` and then `apply`.
+    /// The graphs of a step, and the order in which they run, a round each.
     pub steps: Vec<Graph>,
+    pub rounds: &'static [usize],
     /// Images -> features, where the graphs of a step take those.
     pub trunk: Option<Graph>,
     /// Goes into the metadata of a saved state as it is.
@@ -101,15 +102,18 @@ pub struct Input {
 
 pub struct Output {
     pub name: String,
-    /// The state or accumulator whose next value it is.
+    /// The state or sum whose next value it is.
     pub replaces: Option<String>,
+    /// Whether it is a sum over the parts of a batch, which begins with zeros.
+    pub is_sum: bool,
     /// The task and the name of a figure.
     pub figure: Option<(String, String)>,
 }
 
 pub enum Role {
     State,
-    Accumulator,
+    /// Of gradients or losses, over the parts of a batch.
+    Sum,
     Image,
     Features,
     Augment(Vec<Operation>),
@@ -151,6 +155,16 @@ pub enum Weights {
     Balanced(usize),
     BalancedPositives,
 }
+
+/// The graphs of a step by purpose, and the order in which they run.
+type Plan = (&'static [&'static str], &'static [usize]);
+
+const WHOLE: Plan = (&["train"], &[0]);
+const IN_PARTS: Plan = (&["grad", "apply"], &[0, 1]);
+/// Where `grad` takes sums of losses. They are looked at once more after the update.
+const BY_LOSSES: Plan = (&["losses", "grad", "apply", "factors"], &[0, 1, 2, 0, 3]);
+/// Purposes of graphs that take no rows.
+const ONCE: [&str; 2] = ["apply", "factors"];
 
 impl Stored {
     pub fn name(self) -> &'static str {
@@ -203,6 +217,7 @@ fn parse(root: &Checked) -> Result<Bundle> {
         spec: spec(&root.get("spec"))?,
         state,
         steps: vec![],
+        rounds: &[],
         trunk: None,
         checkpoint: if checkpoint.exists() { Some(checkpoint.object()?.clone()) } else { None },
     };
@@ -229,20 +244,26 @@ fn choose_graphs(root: &Checked, bundle: &mut Bundle) -> Result<()> {
         }
         Ok(None)
     };
-    let purposes: &[&str] = if bundle.part == bundle.batch { &["train"] } else { &["grad", "apply"] };
-    let on_features = find(purposes[0], "features")?;
-    let takes_features = !root.get("augment").exists() && on_features.is_some();
-    let (first, trunk) = match (takes_features, find("trunk", "image")?) {
-        (true, Some(trunk)) => (on_features, Some(trunk)),
-        _ => (find(purposes[0], "image")?, None),
+    let is_whole = bundle.part == bundle.batch;
+    let learning = if is_whole { "train" } else { "grad" };
+    let takes_features = !root.get("augment").exists() && find(learning, "features")?.is_some();
+    let (rows, trunk) = match (takes_features, find("trunk", "image")?) {
+        (true, Some(trunk)) => ("features", Some(trunk)),
+        _ => ("image", None),
     };
-    let missing = |purpose: &str| Fault::new(BUNDLE, format!("no graph with the purpose {purpose:?}"));
-    let first = first.ok_or_else(|| missing(purposes[0]))?;
-    bundle.steps.push(graph(first, &every, bundle)?);
-    for purpose in &purposes[1..] {
-        let found = find(purpose, "state")?.ok_or_else(|| missing(purpose))?;
-        bundle.steps.push(graph(found, &every, bundle)?);
+    let get = |purpose: &str| {
+        let missing = || Fault::new(BUNDLE, format!("no graph with the purpose {purpose:?}"));
+        find(purpose, if ONCE.contains(&purpose) { "state" } else { rows })?.ok_or_else(missing)
+    };
+    let (purposes, rounds) = match (is_whole, has_role(get(learning)?, "losses")?) {
+        (true, _) => WHOLE,
+        (false, false) => IN_PARTS,
+        (false, true) => BY_LOSSES,
+    };
+    for purpose in purposes {
+        bundle.steps.push(graph(get(purpose)?, &every, bundle)?);
     }
+    bundle.rounds = rounds;
     bundle.trunk = trunk.map(|trunk| graph(trunk, &every, bundle)).transpose()?;
     Ok(())
 }
@@ -365,7 +386,8 @@ fn output(entry: &Checked, known: &HashSet<&str>) -> Result<Output> {
         if value.exists() { Ok(Some(value.text()?.into())) } else { Ok(None) }
     };
     let figure = if role == "figure" { text("task")?.zip(text("figure")?) } else { None };
-    Ok(Output { name: entry.get("name").text()?.into(), replaces: text("replaces")?, figure })
+    let is_sum = matches!(role, "accumulator" | "losses");
+    Ok(Output { name: entry.get("name").text()?.into(), replaces: text("replaces")?, is_sum, figure })
 }
 
 pub(super) fn input_shape(entry: &Checked) -> Result<Vec<usize>> {

@@ -6,8 +6,8 @@ use super::task_weights::Factor;
 use crate::check::Checked;
 use crate::fault::Result;
 
-const ROLES: [&str; 9] =
-    ["state", "accumulator", "image", "features", "augment", "label", "mask", "draw", "scalar"];
+const ROLES: [&str; 10] =
+    ["state", "accumulator", "losses", "image", "features", "augment", "label", "mask", "draw", "scalar"];
 const SCALARS: [&str; 4] = ["learning_rate", "task_weight", "class_weights", "inverse_count"];
 
 /// An input; `every` are the inputs of all graphs, which it may name.
@@ -15,7 +15,7 @@ pub fn input(entry: &Checked, every: &[Checked], bundle: &Bundle) -> Result<Inpu
     let shape = input_shape(entry)?;
     let role = match entry.get("role").word(&ROLES)? {
         "state" => Role::State,
-        "accumulator" => typed(entry, "float32", Role::Accumulator)?,
+        "accumulator" | "losses" => typed(entry, "float32", Role::Sum)?,
         "image" => Role::Image,
         "features" => typed(entry, "float32", Role::Features)?,
         "augment" => typed(entry, "float32", augment(entry)?)?,

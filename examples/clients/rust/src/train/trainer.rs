@@ -109,16 +109,24 @@ impl Trainer {
         write_state(path, &self.bundle, &self.state, self.done, self.steps_per_epoch)
     }
 
-    /// A whole step: one run of `train`, or one of `grad` for each micro-batch and then one of `apply`.
+    /// A whole step: its rounds over the same batch. The figures of the first are those of the step.
     fn step(&mut self, place: &Place, report: &mut Report) -> Result<()> {
-        let parts = self.bundle.batch / self.bundle.part;
-        for part in 0..parts {
-            self.run(0, place, part, report)?;
-        }
-        if self.steps.len() > 1 {
-            self.run(1, place, parts, report)?;
+        for (i, &which) in self.bundle.rounds.iter().enumerate() {
+            let mut repeated = Report::new();
+            self.round(which, place, if i == 0 { report } else { &mut repeated })?;
         }
         Ok(())
+    }
+
+    /// Runs a graph on each part of the batch, its sums from zeros on; without rows once.
+    fn round(&mut self, which: usize, place: &Place, report: &mut Report) -> Result<()> {
+        let (graph, _) = &self.steps[which];
+        for sum in graph.outputs.iter().filter(|output| output.is_sum).flat_map(|output| &output.replaces) {
+            self.state.remove(sum);
+        }
+        let has_rows = graph.inputs.iter().any(|input| matches!(input.role, Role::Image | Role::Features));
+        let parts = if has_rows { self.bundle.batch / self.bundle.part } else { 1 };
+        (0..parts).try_for_each(|part| self.run(which, place, part, report))
     }
 
     /// Runs a graph, takes its next state over and adds its figures up.
@@ -130,9 +138,8 @@ impl Trainer {
         let feeder = Feeder { bundle, table, inputs, losses, place, part, run_steps };
         let mut feeds: Vec<(Cow<str>, SessionInputValue)> = Vec::with_capacity(graph.inputs.len());
         for input in &graph.inputs {
-            let kept =
-                matches!(input.role, Role::State) || (matches!(input.role, Role::Accumulator) && part > 0);
-            let known = kept.then(|| state.get(&input.name)).flatten();
+            let is_kept = matches!(input.role, Role::State | Role::Sum);
+            let known = is_kept.then(|| state.get(&input.name)).flatten();
             let value = match known {
                 Some(value) => value.into(),
                 None => feeder.value(input).map_err(failed)?.into(),
@@ -240,7 +247,7 @@ impl Feeder<'_> {
                 self.scalar(scalar).into_iter().map(|number| number as f32).collect::<Vec<_>>(),
             ),
             // The state is given as it is; sums begin with zeros.
-            Role::State | Role::Accumulator => tensor_of(shape.clone(), vec![0f32; size(&shape)]),
+            Role::State | Role::Sum => tensor_of(shape.clone(), vec![0f32; size(&shape)]),
         }
     }
 
