@@ -13,7 +13,7 @@ export interface CombineFacts {
   /** Operations of one training step (multiply-add = 2), and what the sum's would be. */
   readonly stepFlops: number;
   readonly sumFlops: number;
-  /** Further forward passes in which a step looks at the losses of its batch: after its update, and before. */
+  /** Further forward passes that a step looks at the losses of its batch in: after its update, and before. */
   readonly looks: 0 | 1 | 2;
   /** Numbers that tasks share and train, where gradients of them are held by task; else 0. */
   readonly sharedNumbers: number;

@@ -136,7 +136,7 @@ function flopsOf(graph: Graph): number {
   return [...countFlops(graph).values()].reduce((all, flops) => all + flops, 0);
 }
 
-/** Before lowering, where a gradient of a convolution is still one node, whatever form the target gives it. */
+/** Before lowering, where a gradient of a convolution is one node, whatever form the target gives it. */
 function builtGraph(log: StageLog, graph: string): Graph {
   return graphOf(log, `${graph}/2-`, `${graph}/1-`);
 }

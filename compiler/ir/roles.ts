@@ -31,12 +31,12 @@ export interface StateRole {
   readonly replaces?: string;
 }
 
-/** A sum between micro-batches, of gradients or of losses beside them; all zeros when a logical batch begins. */
+/** A sum between micro-batches, of gradients or of losses beside them; zeros when a logical batch begins. */
 export interface AccumulatorRole {
   readonly role: "accumulator";
   /** The parameter whose gradients are summed; absent of the tasks' mean losses, float32 [T]. */
   readonly of?: string;
-  /** Where each of these tasks has a gradient of its own, or a loss: one for each along a first axis, in this order. */
+  /** Where each of these tasks has a gradient, or a loss, of its own: along a first axis, in this order. */
   readonly tasks?: readonly string[];
   /** Of an output: name of the accumulator that takes this value once the micro-batch is done. */
   readonly replaces?: string;
@@ -249,7 +249,7 @@ export interface PredictionRole {
  * - train: state + batch -> next state and figures, a whole step
  * - grad: state + micro-batch + accumulators -> next accumulators and statistics, figures
  * - apply: state + accumulators -> next state; after the micro-batches of a logical batch
- * - losses: state + micro-batch + sum of losses -> next sum, figures; where a step learns factors of the losses:
+ * - losses: state + micro-batch + sum of losses -> next sum, figures; where a step learns factors of losses:
  *   of each micro-batch once more after apply, and before the first grad where that takes the sum
  * - factors: state + sums of losses -> next factors, at the step's end
  * - evaluate: state + batch -> predictions

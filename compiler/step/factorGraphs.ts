@@ -1,6 +1,6 @@
-// What a step of several parts needs beside grad and apply where it learns factors of the losses: losses, which
-// looks at a micro-batch, and factors, which moves the factors when all micro-batches have been looked at by the
-// parameters before the update and after it.
+// What a step of several parts needs beside grad and apply where it learns factors of the losses: losses,
+// which looks at a micro-batch, and factors, which moves the factors when all micro-batches have been looked
+// at by the parameters before the update and after it.
 
 import { need } from "../diagnostics.ts";
 import { GraphBuilder } from "../ir/builder.ts";
@@ -41,8 +41,8 @@ export function buildLossesGraph(model: TrainingModel, gradients: GradientGraph,
 }
 
 /**
- * state + sums of the losses -> next state of the factors; in mixed precision + the gradients of `accumulators`,
- * whose overflow leaves it as it is.
+ * state + sums of the losses -> next state of the factors; in mixed precision + the gradients of
+ * `accumulators`, whose overflow leaves it as it is.
  */
 export function buildFactorsGraph(model: TrainingModel, accumulators: readonly Accumulator[]): Graph {
   const b = new GraphBuilder("factors", model.ops, "factors");

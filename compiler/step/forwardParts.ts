@@ -1,6 +1,6 @@
 // Parts of a graph that forward passes are made of: all that some outputs need; and a pass of the same batch
-// once more, by other parameters, which is what depends on them: the rest (augmentation, frozen layers, counts,
-// masks) is computed once for both passes.
+// once more, by other parameters, which is what depends on them: the rest (augmentation, frozen layers,
+// counts, masks) is computed once for both passes.
 import { need } from "../diagnostics.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Graph, Node, Output, Value } from "../ir/types.ts";

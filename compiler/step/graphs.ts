@@ -126,8 +126,8 @@ export function buildWholeStep(
 }
 
 /**
- * The same step in parts. None where a step learns factors of the losses and its batch is never cut: as a whole
- * it takes fewer looks at it.
+ * The same step in parts. None where a step learns factors of the losses and its batch is never cut: as a
+ * whole it takes fewer looks at it.
  */
 export function buildStepParts(model: TrainingModel, micro: GradientGraph): Graph[] {
   const graphs = buildMicroGraphs(model, micro);

@@ -21,7 +21,7 @@ export interface LearnedTogether {
   readonly ranks?: number | undefined;
 }
 
-/** The tasks, in order, and of each 1 / labelled rows of the logical batch, 0 without any: float32 scalars. */
+/** The tasks, in order, and of each 1 / labelled rows of the logical batch, else 0: float32 scalars. */
 export interface CountedTasks {
   readonly tasks: readonly string[];
   readonly inverseCounts: readonly Value[];
@@ -45,8 +45,9 @@ export function factorStateName(name: string): string {
 }
 
 /**
- * Declares the gradients of `parameters`, by name, of sum(factor loss) + `rest` with the factors held fixed, times
- * the loss scale where the model scales its loss; and the factors, as output of the role "gradient_weights".
+ * Declares the gradients of `parameters`, by name, of sum(factor loss) + `rest` with the factors held fixed,
+ * times the loss scale where the model scales its loss; and the factors, as output of the role
+ * "gradient_weights".
  */
 export function emitFactoredGradients(
   b: GraphBuilder,

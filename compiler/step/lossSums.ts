@@ -1,11 +1,11 @@
-// The tasks' mean losses over a logical batch whose rows come in parts: sums of what each micro-batch, and each
-// process, adds to them. Two such sums are kept: of looks at the losses alone, and beside gradients.
+// The tasks' mean losses over a logical batch whose rows come in parts: sums of what each micro-batch, and
+// each process, adds to them. Two such sums are kept: of looks at the losses alone, and beside gradients.
 import { nextName } from "../bundle/manifest.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { AccumulatorRole, LossesRole } from "../ir/roles.ts";
 import type { Value } from "../ir/types.ts";
 
-/** What sums up, and by which parameters losses are: "looks" by those of now, "gradients" by those before the update. */
+/** What sums up: looks, by the parameters of now, or gradients, by those before the update. */
 export type LossSum = "looks" | "gradients";
 
 const NAMES: Readonly<Record<LossSum, string>> = { looks: "losses", gradients: "accumulated/losses" };

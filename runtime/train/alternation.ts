@@ -1,8 +1,9 @@
 // Which tensors a graph reads and writes in a step. What changes lies in two sets, "a" and "b": a graph reads
-// one and writes the other. The groups flip on their own clocks: weights (with slots and the step counter), and
-// factors of losses after them, once per logical batch; batch-norm statistics, gradient accumulators, sums of
-// losses and, where the next batch is copied while the present one is computed, a micro-batch's inputs once per
-// micro-batch.
+// one and writes the other. The groups flip on their own clocks: weights (with slots and the step counter),
+// and factors of losses after them, once per logical batch; batch-norm statistics, gradient accumulators,
+// sums of losses and, where the next batch is copied while the present one is computed, a micro-batch's
+// inputs once per micro-batch. Where the state of the last finished step must not be lost in the middle of
+// the next one, statistics have a third set.
 import type {
   EntryOf,
   GraphEntry,
@@ -13,8 +14,9 @@ import type {
 import { need } from "../../compiler/diagnostics.ts";
 import type { RoleName } from "../../compiler/ir/roles.ts";
 
-type Side = "a" | "b";
+type Side = "a" | "b" | "c";
 const SIDES: readonly Side[] = ["a", "b"];
+const THREE_SIDES: readonly Side[] = ["a", "b", "c"];
 /** The set of sums that is always zero: a round over a logical batch begins with it. */
 const ZERO = "zero";
 
@@ -31,27 +33,40 @@ export interface BoundTensors {
   readonly outputs: Readonly<Record<string, string>>;
 }
 
+export interface AlternationOptions {
+  /** A micro-batch's inputs alternate, too. */
+  readonly doublesInputs: boolean;
+  /** No run of a step writes what the step before it has left. */
+  readonly keepsFinished: boolean;
+}
+
 export class Alternation {
+  /** The sets that are read next. */
   readonly #sides = Object.fromEntries(GROUPS.map((group) => [group, "a"])) as Record<Group, Side>;
+  /** Those that hold what the last finished step has left. */
+  readonly #finished = { ...this.#sides };
   readonly #graphs: Manifest["graphs"];
   /** Groups of the state tensors. */
   readonly #groups: ReadonlyMap<string, Group>;
-  /** Those that there are among the state. */
-  readonly #kept: ReadonlySet<Group>;
-  readonly #doublesInputs: boolean;
-  #isWhole = true;
+  /** What moves last in a step. */
+  readonly #last: Group;
+  readonly #options: AlternationOptions;
 
-  /** `doublesInputs`: a micro-batch's inputs alternate, too. */
-  constructor({ graphs, state }: Pick<Manifest, "graphs" | "state">, doublesInputs: boolean) {
+  constructor({ graphs, state }: Pick<Manifest, "graphs" | "state">, options: AlternationOptions) {
     this.#graphs = graphs;
-    this.#doublesInputs = doublesInputs;
+    this.#options = options;
     this.#groups = new Map(state.map((entry) => [entry.name, groupOfState(entry)]));
-    this.#kept = new Set(this.#groups.values());
+    this.#last = [...this.#groups.values()].includes("factors") ? "factors" : "weights";
   }
 
   /** The tensor that holds a state tensor now. */
   current(name: string): string {
     return this.#read(name, need(this.#groups.get(name), name));
+  }
+
+  /** The tensor that holds what the last finished step has left of a state tensor. */
+  finished(name: string): string {
+    return `${this.#finished[need(this.#groups.get(name), name)]}:${name}`;
   }
 
   /** The tensor of a graph's written input that the next run reads, or the one after it. */
@@ -67,7 +82,8 @@ export class Alternation {
 
   /** All tensors that a state tensor alternates between. */
   idsOfState(name: string): readonly string[] {
-    return SIDES.map((side) => `${side}:${name}`);
+    const group = this.#groups.get(name);
+    return (group && this.#keepsThird(group) ? THREE_SIDES : SIDES).map((side) => `${side}:${name}`);
   }
 
   /** All tensors that an input of a graph stands for. */
@@ -93,10 +109,12 @@ export class Alternation {
     const target = (entry: TensorEntry): string => {
       const replaced = replacedBy(entry);
       if (replaced === undefined) return this.output(graph, entry);
-      return `${other(this.#sides[need(this.#groupOf(graph, entry), replaced)])}:${replaced}`;
+      return `${this.#written(need(this.#groupOf(graph, entry), replaced))}:${replaced}`;
     };
     const used = new Set([...inputs, ...outputs].map((entry) => this.#groupOf(graph, entry)));
-    const sides = GROUPS.filter((group) => used.has(group)).map((group) => this.#sides[group]);
+    const sides = GROUPS.filter((group) => used.has(group)).map(
+      (group) => `${this.#sides[group]}${this.#keepsThird(group) ? this.#written(group) : ""}`,
+    );
     return {
       name: `${graph}:${sides.join("")}${fromZero && added.size > 0 ? ZERO : ""}`,
       inputs: Object.fromEntries(inputs.map((entry) => [entry.name, source(entry)])),
@@ -104,18 +122,27 @@ export class Alternation {
     };
   }
 
-  /** Whether the state is what a finished step left: statistics of none after it are in it. */
-  get isWhole(): boolean {
-    return this.#isWhole;
-  }
-
   /** What was written is from now on what is read. */
   flip(...groups: readonly Group[]): void {
-    const changed = groups.filter((group) => this.#kept.has(group));
-    if (changed.length > 0)
-      this.#isWhole = changed.includes(this.#kept.has("factors") ? "factors" : "weights");
     for (const group of groups)
-      if (group !== "inputs" || this.#doublesInputs) this.#sides[group] = other(this.#sides[group]);
+      if (group !== "inputs" || this.#options.doublesInputs) this.#sides[group] = this.#written(group);
+    if (groups.includes(this.#last)) Object.assign(this.#finished, this.#sides);
+  }
+
+  /** The set that the next run writes. */
+  #written(group: Group): Side {
+    const now = this.#sides[group];
+    if (!this.#keepsThird(group)) return other(now);
+    const finished = this.#finished[group];
+    return need(
+      THREE_SIDES.find((side) => side !== now && side !== finished),
+      "a third set",
+    );
+  }
+
+  /** Whether a group changes several times in a step, and must not be lost meanwhile. */
+  #keepsThird(group: Group): boolean {
+    return group === "statistics" && this.#options.keepsFinished;
   }
 
   #read(name: string, group: Group): string {
@@ -127,7 +154,8 @@ export class Alternation {
     if (entry.role === "accumulator") return "accumulators";
     if (entry.role === "losses") return "losses";
     if (entry.role === "state") return this.#groups.get(entry.replaces ?? entry.name);
-    const alternates = this.#doublesInputs && !this.#isEvaluation(graph) && BATCH_ROLES.has(entry.role);
+    const alternates =
+      this.#options.doublesInputs && !this.#isEvaluation(graph) && BATCH_ROLES.has(entry.role);
     return alternates ? "inputs" : undefined;
   }
 

@@ -21,7 +21,7 @@ export interface DeviceGroup {
   readonly stepped: () => void;
 }
 
-/** A run whose figures, if somebody asks for them, and whose sums after the last micro-batch are everyone's. */
+/** A run: its figures, if they are asked for, and its sums after the last micro-batch are everyone's. */
 export interface SummedRun {
   /** Place of the micro-batch in its logical batch. */
   readonly index: number;

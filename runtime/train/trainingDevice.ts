@@ -1,6 +1,7 @@
 // The device's side of training: the state of a run in ONNX Runtime, which stays there from the first step to
-// the last, and what steps and evaluations run there. deviceGraphs.ts has the graphs themselves, alternation.ts
-// says which tensor a step reads and which it writes, stepRounds.ts in which order a step runs what.
+// the last, and what steps and evaluations run there. deviceGraphs.ts has the graphs themselves,
+// alternation.ts says which tensor a step reads and which it writes, stepRounds.ts in which order a step runs
+// what.
 import {
   type Bundle,
   type Manifest,
@@ -86,10 +87,14 @@ export class TrainingDevice implements AsyncDisposable {
 
   private constructor(host: OrtHost, directory: string, manifest: Manifest, options: DeviceOptions) {
     this.#host = host;
-    const alternation = new Alternation(manifest, this.stagesInputs);
+    const { group } = options;
+    const alternation = new Alternation(manifest, {
+      doublesInputs: this.stagesInputs,
+      // Of several processes one may be lost in the middle of a step.
+      keepsFinished: group !== undefined && manifest.accumulate > 1,
+    });
     this.#alternation = alternation;
     this.#graphs = new DeviceGraphs(host, { directory, manifest }, alternation, options);
-    const { group } = options;
     this.#ranks = group && new DeviceRanks(host, group, manifest, (name) => alternation.current(name));
     this.manifest = manifest;
     this.#rounds = stepRounds(manifest);
@@ -225,22 +230,28 @@ export class TrainingDevice implements AsyncDisposable {
   /** Copies of the state tensors as they are now, by name; `wanted` limits them. */
   async readState(wanted?: (entry: StateEntry) => boolean): Promise<Map<string, HostTensor>> {
     const entries = this.manifest.state.filter((entry) => wanted?.(entry) ?? true);
-    const current = (name: string): string => this.#alternation.current(name);
-    const read = await this.#host.read(entries.map(({ name }) => current(name)));
-    return new Map(entries.map(({ name }) => [name, need(read.get(current(name)), name)]));
+    return await this.#read(entries, (name) => this.#alternation.current(name));
   }
 
-  /** The state of the last finished step, if this process alone has it whole; asks no other rank. */
-  async readLastStep(): Promise<Map<string, HostTensor> | undefined> {
-    return this.#alternation.isWhole ? await this.readState() : undefined;
+  /** What the last finished step has left, in the middle of the next one, too; asks no other rank. */
+  async readLastStep(): Promise<Map<string, HostTensor>> {
+    return await this.#read(this.manifest.state, (name) => this.#alternation.finished(name));
+  }
+
+  async #read(
+    entries: readonly StateEntry[],
+    idOf: (name: string) => string,
+  ): Promise<Map<string, HostTensor>> {
+    const read = await this.#host.read(entries.map(({ name }) => idOf(name)));
+    return new Map(entries.map(({ name }) => [name, need(read.get(idOf(name)), name)]));
   }
 
   /**
    * Takes one micro-batch in. With `accumulate: 1` and one process that is a whole step; otherwise its
    * gradients are added to those of the logical batch (`index` 0 starts one), which `finishStep` then
-   * applies. Where a step makes weights of the losses of all of it, they are looked at here, and a copy is kept
-   * for `finishStep`. `following`, the micro-batch of the next call, goes to the device meanwhile, where it can
-   * (`stagesInputs`).
+   * applies. Where a step makes weights of the losses of all of it, they are looked at here, and a copy is
+   * kept for `finishStep`. `following`, the micro-batch of the next call, goes to the device meanwhile, where
+   * it can (`stagesInputs`).
    */
   async microBatch(
     batch: MicroBatch,

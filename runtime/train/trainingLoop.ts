@@ -286,10 +286,8 @@ export class TrainingLoop {
     let path: string | undefined;
     await session.beforeTheEnd(async () => {
       await this.#saver.settled();
-      // Nothing is new, or it lies on all ranks together.
-      const state = reached && (await session.device.readLastStep());
-      if (!reached || !state) return;
-      const tensors = storedTensors(state);
+      if (!reached) return;
+      const tensors = storedTensors(await session.device.readLastStep());
       refuseState(tensors, epoch, this.#saver.last);
       this.#epochState = reached;
       path = await this.#save(session, tensors, undefined);

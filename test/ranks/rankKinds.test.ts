@@ -70,7 +70,7 @@ async function expectAlike(size: number, more: Partial<TrainerOptions>, toleranc
 describe("tasks that are combined by", () => {
   const THREE: Partial<TrainerOptions> = { tasks: ["hue", "stripes", "shade"], task_weights: [1, 0.5, 2] };
 
-  // Of whole batches famo gathers losses within its graphs, as batch norms gather moments: rankProcesses.test.ts.
+  // Of whole batches famo gathers losses within its graphs, as batch norms do moments: rankProcesses.test.ts.
   test.each([...COMBINE_METHODS.keys()].filter((name) => !/sum|famo/.test(name)))("%s", async (method) => {
     const tolerance = method === "aligned" ? RANKS_ALIGNED : RANKS_TRAINED;
     const { alone, together } = await expectAlike(2, { ...THREE, combine: method }, tolerance);
