@@ -35,12 +35,13 @@ const NETS: Readonly<Record<string, Partial<SpecInput>>> = {
   },
 };
 
-/** What is timed, and `combine` as a spec writes it. */
-const METHODS: readonly (readonly [string, SpecInput["combine"]])[] = [
-  ["sum, measured", { method: "sum", measure: true }],
-  ...GRADIENT_METHODS.map(({ name }) => [name, name] as const),
-  ["mgda, features", { method: "mgda", features: true }],
-  ["famo", "famo"],
+/** What is timed: `combine` as a spec writes it, and micro-batches, of the sum beside it too. */
+const METHODS: readonly (readonly [string, SpecInput["combine"], accumulate: number])[] = [
+  ["sum, measured", { method: "sum", measure: true }, 1],
+  ...GRADIENT_METHODS.map(({ name }) => [name, name, 1] as const),
+  ["mgda, features", { method: "mgda", features: true }, 1],
+  ["famo", "famo", 1],
+  ["famo, accumulate 2", "famo", 2],
 ];
 
 interface Stepper extends AsyncDisposable {
@@ -61,15 +62,20 @@ async function openStep(spec: Spec, classes: TaskClasses, folder: string, thread
     draws: stepDraws(bundle.manifest, 0, 0),
   };
   const step = async (): Promise<number> => {
-    const images = Uint8Array.from({ length: BATCH * height * width * 3 }, (_, i) => (i * 2654435761) >>> 24);
-    const labels = new Map(
-      tasks.map((task, t) => [
-        task,
-        BigInt64Array.from({ length: BATCH }, (_, row) => BigInt((row * (t + 1)) % CLASSES)),
-      ]),
-    );
+    const rows = BATCH / spec.accumulate;
+    const micros = Array.from({ length: spec.accumulate }, () => ({
+      images: Uint8Array.from({ length: rows * height * width * 3 }, (_, i) => (i * 2654435761) >>> 24),
+      labels: new Map(
+        tasks.map((task, t) => [
+          task,
+          BigInt64Array.from({ length: rows }, (_, row) => BigInt((row * (t + 1)) % CLASSES)),
+        ]),
+      ),
+      masks: new Map(),
+    }));
     const began = performance.now();
-    await device.microBatch({ images, labels, masks: new Map() }, 0, scalars);
+    for (const [index, micro] of micros.entries()) await device.microBatch(micro, index, scalars);
+    await device.finishStep(scalars);
     return performance.now() - began;
   };
   return {
@@ -99,19 +105,21 @@ export async function compareCombiners([name = "small", count = "4"]: readonly s
     task: `task${t}`,
     classes: Array.from({ length: CLASSES }, (_, k) => String(k)),
   }));
-  const specOf = (combine: SpecInput["combine"]): Spec =>
+  const specOf = (combine: SpecInput["combine"], accumulate: number): Spec =>
     resolveSpec({
       ...{ tasks: classes.map(({ task }) => task), fcn: { layers: [] }, train_fcn: true, task_layers: [] },
-      ...{ batch_size: BATCH, ...net, combine },
+      ...{ batch_size: BATCH, ...net, combine, accumulate },
     });
   const folder = await mkdtemp(join(tmpdir(), "mttc-bench-"));
   const threads = availableParallelism();
   const columns = ["sum ms", "ms", "ratio", "FLOPs ratio", "gradients MB", "values MB"];
   const table = new Table({ head: [`${name}, ${count} tasks`, ...columns], style: { head: [] } });
   try {
-    await using sum = await openStep(specOf("sum"), classes, join(folder, "sum"), threads);
-    for (const [i, [label, combine]] of METHODS.entries()) {
-      const spec = specOf(combine);
+    await using whole = await openStep(specOf("sum", 1), classes, join(folder, "sum"), threads);
+    await using halves = await openStep(specOf("sum", 2), classes, join(folder, "sum in two"), threads);
+    for (const [i, [label, combine, accumulate]] of METHODS.entries()) {
+      const spec = specOf(combine, accumulate);
+      const sum = accumulate === 1 ? whole : halves;
       await using own = await openStep(spec, classes, join(folder, String(i)), threads);
       const pairs: { readonly before: number; readonly now: number }[] = [];
       for (let block = 0; block < BLOCKS; block++)
