@@ -8,6 +8,7 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.regex.Pattern;
 import mttc.Json;
 import mttc.PlainFile;
@@ -43,11 +44,17 @@ record Bundle(
   private static final int MOST = 1_000_000;
   private static final long MOST_NUMBERS = 1L << 28;
   private static final long MOST_SEED = 1L << 53;
+  private static final Set<String> OF_ROWS = Set.of("train", "grad", "losses");
 
   /** A graph; its inputs and outputs in the manifest's order. */
   record Graph(String file, String purpose, List<Port> inputs, List<Port> outputs) {
     boolean takes(String role) {
       return inputs.stream().anyMatch(input -> input.role().equals(role));
+    }
+
+    /** Whether it runs on each micro-batch of a step; others run once. */
+    boolean isOfRows() {
+      return OF_ROWS.contains(purpose);
     }
   }
 
@@ -198,6 +205,16 @@ record Bundle(
     var checkpoint = manifest.objectAt("checkpoint");
     checkpoint.node().fieldNames().forEachRemaining(key -> texts.put(key, checkpoint.at(key).text()));
     return texts;
+  }
+
+  /** What a step runs, in order; `losses` twice, before the update and after it: CONTRACT.md, "A step". */
+  List<Graph> step(boolean takesFeatures) {
+    if (accumulate == 1) return List.of(graph("train", takesFeatures));
+    var grad = graph("grad", takesFeatures);
+    var apply = graph("apply", false);
+    if (!grad.takes("losses")) return List.of(grad, apply);
+    var losses = graph("losses", takesFeatures);
+    return List.of(losses, grad, apply, losses, graph("factors", false));
   }
 
   /** The one graph of a purpose that takes features, or that takes none. */

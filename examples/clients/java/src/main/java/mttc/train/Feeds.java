@@ -27,7 +27,7 @@ final class Feeds {
     OnnxTensor at(Place place) throws OrtException;
   }
 
-  private static final Set<String> KEPT = Set.of("state", "accumulator");
+  private static final Set<String> KEPT = Set.of("state", "accumulator", "losses");
 
   private final Bundle bundle;
   private final Map<String, Labels> labels;
@@ -57,7 +57,7 @@ final class Feeds {
     sources = new Scalar.Sources(labels, steps, scalars, bundle.spec().seed(), losses);
   }
 
-  /** Feeds by input, of all but state and accumulators. E_BUNDLE for what is not known. */
+  /** Feeds by input, of all but state and sums. E_BUNDLE for what is not known. */
   Map<String, Feed> of(Bundle.Graph graph, int count) {
     var feeds = new LinkedHashMap<String, Feed>();
     for (var input : graph.inputs())

@@ -9,9 +9,11 @@ import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import mttc.PlainFile;
 import mttc.Refusal;
@@ -28,23 +30,32 @@ public final class Trainer implements AutoCloseable {
 
   /** Roles of outputs; those for reports alone are left. */
   private static final List<String> OUTPUTS =
-      List.of("state", "accumulator", "figure", "prediction", "gram", "gradient_weights");
+      List.of("state", "accumulator", "losses", "figure", "prediction", "gram", "gradient_weights");
+
+  /** Roles of what is summed up over micro-batches. */
+  private static final Set<String> SUMS = Set.of("accumulator", "losses");
 
   private final OrtEnvironment environment =
       OrtEnvironment.getEnvironment(OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR);
   private final Bundle bundle;
-  private final List<Runner> parts = new ArrayList<>();
-  /** State and accumulators by name. */
+  private final Map<String, Runner> runners = new LinkedHashMap<>();
+  /** What a step runs, in order. */
+  private final List<Runner> stages;
+  /** State and sums by name. */
   private final Map<String, OnnxTensor> state = new HashMap<>();
-  private final Map<String, OnnxTensor> zeros = new HashMap<>();
   private final EpochOrder order;
   private final EpochLosses losses = new EpochLosses();
   private final int stepsPerEpoch;
   private final int epochs;
   private long steps;
 
-  /** A graph that is run, and what it is given. */
-  private record Runner(Graph graph, OrtSession session, Map<String, Feeds.Feed> feeds) {}
+  /**
+   * A graph that is run, and what it is given.
+   *
+   * @param zeros what the sums that it adds to begin with, by name
+   */
+  private record Runner(
+      Graph graph, OrtSession session, Map<String, Feeds.Feed> feeds, Map<String, OnnxTensor> zeros) {}
 
   /**
    * Reads all that training needs. Throws Refusal: E_FILE, E_BUNDLE, E_ST_HEADER, E_ST_LAYOUT, E_CSV_SHAPE,
@@ -61,13 +72,10 @@ public final class Trainer implements AutoCloseable {
     bundle = Bundle.read(folder);
     this.epochs = epochs > 0 ? epochs : bundle.spec().epochs();
     boolean takesFeatures = bundle.hasFeatures();
-    var graphs = new ArrayList<Graph>();
-    if (bundle.accumulate() == 1) graphs.add(bundle.graph("train", takesFeatures));
-    else {
-      graphs.add(bundle.graph("grad", takesFeatures));
-      graphs.add(bundle.graph("apply", false));
-    }
+    var step = bundle.step(takesFeatures);
+    var graphs = step.stream().distinct().toList();
     graphs.forEach(this::checkState);
+    checkSums(graphs);
     var stored = Safetensors.read(folder.resolve("state.safetensors"), bundle.state());
     var table = LabelTable.read(tableFile);
     var labels = TaskLabels.read(bundle, graphs, table);
@@ -82,9 +90,10 @@ public final class Trainer implements AutoCloseable {
     var feeds = new Feeds(bundle, labels, images, features, (long) this.epochs * stepsPerEpoch, losses);
     int rows = bundle.batch() / bundle.accumulate();
     for (var graph : graphs) {
-      var made = feeds.of(graph, graph.purpose().equals("apply") ? bundle.batch() : rows);
-      parts.add(new Runner(graph, open(graph), made));
+      var made = feeds.of(graph, graph.isOfRows() ? rows : bundle.batch());
+      runners.put(graph.purpose(), new Runner(graph, open(graph), made, new HashMap<>()));
     }
+    stages = step.stream().map(graph -> runners.get(graph.purpose())).toList();
     takeOver(stored);
   }
 
@@ -95,7 +104,7 @@ public final class Trainer implements AutoCloseable {
     return paths;
   }
 
-  /** State and accumulators of a graph must be the bundle's, and its outputs must replace such. */
+  /** State of a graph must be the bundle's, and its outputs must replace such. */
   private void checkState(Graph graph) {
     for (var input : graph.inputs())
       if (input.role().equals("state") && !bundle.state().containsKey(input.name()))
@@ -104,6 +113,17 @@ public final class Trainer implements AutoCloseable {
       output.json().at("role").oneOf(OUTPUTS);
       if (output.role().equals("state") && !bundle.state().containsKey(replaced(output)))
         throw output.json().at("replaces").wrong("a tensor of the state");
+    }
+  }
+
+  /** Sums that a graph takes must be its own, or those of a graph before it. */
+  private static void checkSums(List<Graph> graphs) {
+    var made = new HashSet<String>();
+    for (var graph : graphs) {
+      for (var output : graph.outputs()) if (SUMS.contains(output.role())) made.add(replaced(output));
+      for (var input : graph.inputs())
+        if (SUMS.contains(input.role()) && !made.contains(input.name()))
+          throw input.json().at("name").wrong("a sum that a graph makes");
     }
   }
 
@@ -136,8 +156,9 @@ public final class Trainer implements AutoCloseable {
         var room = entry.getValue().room().put(stored.get(entry.getKey()));
         state.put(entry.getKey(), entry.getValue().of(room));
       }
-      for (var input : parts.get(0).graph.inputs())
-        if (input.role().equals("accumulator")) zeros.put(input.name(), input.tensor().zeros());
+      for (var runner : runners.values())
+        for (var output : runner.graph.outputs())
+          if (SUMS.contains(output.role())) runner.zeros.put(replaced(output), output.tensor().zeros());
     } catch (OrtException error) {
       throw new Refusal("E_ORT", "ONNX Runtime: " + error.getMessage(), error);
     }
@@ -158,9 +179,14 @@ public final class Trainer implements AutoCloseable {
     int[] places = order.of(epoch, stepsPerEpoch * bundle.batch());
     for (int first = 0; first < places.length; first += bundle.batch(), steps++) {
       int[] rows = java.util.Arrays.copyOfRange(places, first, first + bundle.batch());
-      for (int part = 0; part < bundle.accumulate(); part++)
-        run(parts.get(0), new Place(epoch, steps, first, rows, part), figures);
-      if (parts.size() > 1) run(parts.get(1), new Place(epoch, steps, first, rows, 0), figures);
+      // Later rounds over the same rows have figures again.
+      var counted = figures;
+      for (var runner : stages) {
+        int parts = runner.graph.isOfRows() ? bundle.accumulate() : 1;
+        for (int part = 0; part < parts; part++)
+          run(runner, new Place(epoch, steps, first, rows, part), counted);
+        counted = new TreeMap<>();
+      }
     }
     losses.add(figures);
     return figures;
@@ -194,10 +220,10 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
-  /** What it is now; the first micro-batch begins with nothing accumulated. */
+  /** What it is now; a graph's own sums begin with zeros in each round. */
   private OnnxTensor kept(Port input, Runner runner, Place place) {
-    boolean begins = place.part() == 0 && !runner.graph.purpose().equals("apply");
-    return (begins && input.role().equals("accumulator") ? zeros : state).get(input.name());
+    var zeros = place.part() == 0 ? runner.zeros.get(input.name()) : null;
+    return zeros != null ? zeros : state.get(input.name());
   }
 
   private void replace(String name, OnnxTensor value) {
@@ -226,9 +252,11 @@ public final class Trainer implements AutoCloseable {
   @Override
   public void close() {
     state.values().forEach(OnnxTensor::close);
-    zeros.values().forEach(OnnxTensor::close);
     try {
-      for (var part : parts) part.session.close();
+      for (var runner : runners.values()) {
+        runner.zeros.values().forEach(OnnxTensor::close);
+        runner.session.close();
+      }
     } catch (OrtException error) {
       throw new Refusal("E_ORT", "ONNX Runtime: " + error.getMessage(), error);
     }
