@@ -57,17 +57,23 @@ import { readState } from "./stateFile.js";
  * @typedef {object} Bundle
  * @property {Manifest} manifest
  * @property {Map<string, StateTensor>} state
- * @property {readonly Graph[]} used graphs that training runs: one of `train`, or `grad` and `apply`;
- * `trunk`
+ * @property {readonly Graph[]} step what a step runs, in order: `losses` twice, before the update and
+ * after it
+ * @property {readonly Graph[]} used graphs that training runs: those of a step, `trunk`
  * @property {Graph | undefined} trunk what computes features once; undefined where steps take images
  */
 
 const VERSION = 2;
 const KINDS = ["classes", "number", "tags"];
 const ENCODINGS = { class_index: "classes", number: "number", flags: "tags" };
-const ROLES = ["state", "accumulator", "image", "features", "augment", "label", "mask", "draw", "scalar"];
+/** Purposes of graphs that take the rows of a batch, or of a micro-batch. */
+const OF_ROWS = ["train", "grad", "losses"];
+/** What is summed up over micro-batches. */
+const SUMS = ["accumulator", "losses"];
+const ROLES = [...SUMS, "state", "image", "features", "augment", "label", "mask", "draw", "scalar"];
 const OUTPUT_ROLES = [
-  ...["state", "accumulator", "figure", "prediction"],
+  ...SUMS,
+  ...["state", "figure", "prediction"],
   ...["features", "gram", "gradient_weights"],
 ];
 const FACTORS = ["constant", "dynamic_average", "random_softmax"];
@@ -97,8 +103,9 @@ function isMap(value) {
  */
 export async function readBundle(read) {
   const manifest = parseManifest(await read("manifest.json"));
-  const { used, trunk } = usedGraphs(manifest);
+  const { step, used, trunk } = usedGraphs(manifest);
   for (const graph of used) checkGraph(manifest, graph);
+  checkSums(used);
   const file = "state.safetensors";
   const { tensors } = readState(await read(file), file);
   const state = new Map();
@@ -110,7 +117,7 @@ export async function readBundle(read) {
   }
   if (tensors.size !== state.size)
     throw new ClientError("E_BUNDLE", `${file}: has tensors that manifest.json does not name`);
-  return { manifest, state, used, trunk };
+  return { manifest, state, step, used, trunk };
 }
 
 /** @param {Uint8Array} bytes @returns {Manifest} */
@@ -193,23 +200,50 @@ function usedGraphs({ graphs, accumulate, features, augment }) {
       throw refused(`graphs: ${name} is none`);
   }
   const all = Object.values(graphs);
-  const takes = (/** @type {Graph} */ { inputs }, /** @type {string} */ role) =>
-    inputs.some((each) => each.role === role);
   const find = (/** @type {string} */ purpose, /** @type {boolean} */ onFeatures) =>
     all.find((graph) => graph.purpose === purpose && takes(graph, "features") === onFeatures);
-  const batch = accumulate > 1 ? "grad" : "train";
   const trunk = all.find((graph) => graph.purpose === "trunk" && !takes(graph, "augment"));
   // Augmented images have features of their own in each epoch.
   const isCached =
     features !== undefined && features.draws === 0 && augment === undefined && trunk !== undefined;
-  const step = (isCached && find(batch, true)) || find(batch, false);
-  const apply = accumulate > 1 ? all.find(({ purpose }) => purpose === "apply") : undefined;
-  if (!step || (accumulate > 1 && !apply)) throw refused(`graphs: none with the purpose ${batch}`);
-  const onFeatures = takes(step, "features");
-  return {
-    used: [step, ...(apply ? [apply] : []), ...(onFeatures && trunk ? [trunk] : [])],
-    trunk: onFeatures ? trunk : undefined,
-  };
+  const onFeatures = isCached && find(accumulate > 1 ? "grad" : "train", true) !== undefined;
+  const step = stepOf(accumulate, (purpose) => {
+    const found = find(purpose, onFeatures && OF_ROWS.includes(purpose));
+    if (!found) throw refused(`graphs: none with the purpose ${purpose}`);
+    return found;
+  });
+  const used = new Set([...step, ...(onFeatures && trunk ? [trunk] : [])]);
+  return { step, used: [...used], trunk: onFeatures ? trunk : undefined };
+}
+
+/** What a step runs, in order. @param {number} accumulate @param {(purpose: string) => Graph} need */
+function stepOf(accumulate, need) {
+  if (accumulate === 1) return [need("train")];
+  const [grad, apply] = [need("grad"), need("apply")];
+  if (!takes(grad, "losses")) return [grad, apply];
+  const losses = need("losses");
+  return [losses, grad, apply, losses, need("factors")];
+}
+
+/** Whether a graph runs on each micro-batch of a step; others run once. @param {Graph} graph */
+export function isOfRows({ purpose }) {
+  return OF_ROWS.includes(purpose);
+}
+
+/** @param {Graph} graph @param {string} role */
+function takes({ inputs }, role) {
+  return inputs.some((each) => each.role === role);
+}
+
+/** Sums that a graph takes must be its own, or those of a graph before it. @param {readonly Graph[]} used */
+function checkSums(used) {
+  const made = new Set();
+  for (const { file, inputs, outputs } of used) {
+    for (const { role, replaces } of outputs) if (SUMS.includes(role)) made.add(replaces);
+    for (const { role, name } of inputs)
+      if (SUMS.includes(role) && !made.has(name))
+        throw refused(`${file}: input ${shown(name)} is a sum that no graph makes`);
+  }
 }
 
 /** @param {Manifest} manifest @param {Graph} graph */

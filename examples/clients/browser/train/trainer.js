@@ -3,6 +3,7 @@
 // -> the next state. It knows no page and no file: sessions and images are brought to it.
 import { ClientError } from "../errors.js";
 import { drawColumns } from "./augment.js";
+import { isOfRows } from "./bundle.js";
 import { readLabels } from "./labels.js";
 import { dropoutMask, epochOrder } from "./order.js";
 import { scalarValue } from "./scalars.js";
@@ -134,7 +135,7 @@ export class Trainer {
 
   /** Takes one step of the optimizer, and gives the sums over its batch. @returns {Promise<Figures>} */
   async step() {
-    const { manifest, used } = this.#bundle;
+    const { manifest, step } = this.#bundle;
     const { batchSize, accumulate } = manifest;
     const epoch = Math.floor(this.steps / this.stepsPerEpoch) + 1;
     const place = (this.steps % this.stepsPerEpoch) * batchSize;
@@ -142,9 +143,14 @@ export class Trainer {
     const at = { epoch, step: this.steps, place, rows };
     /** @type {Figures} */
     const figures = new Map();
-    const [batch, apply] = used;
-    for (let part = 0; part < accumulate && batch; part++) await this.#run(batch, { ...at, part }, figures);
-    if (accumulate > 1 && apply) await this.#run(apply, { ...at, part: accumulate }, figures);
+    for (const [i, graph] of step.entries()) {
+      // A graph's own sums begin with zeros in each round.
+      for (const { replaces = "" } of graph.outputs) this.#sums.delete(replaces);
+      const parts = isOfRows(graph) ? accumulate : 1;
+      // Later rounds over the same rows have figures again.
+      const counted = i === 0 ? figures : new Map();
+      for (let part = 0; part < parts; part++) await this.#run(graph, { ...at, part }, counted);
+    }
     this.steps += 1;
     this.#losses.add(epoch, figures);
     return figures;
@@ -214,7 +220,8 @@ export class Trainer {
     const { seed, epochs } = manifest.spec;
     if (role === "state") return this.#stateOf(input);
     const length = shape.reduce((/** @type {number} */ product, size) => product * Number(size), 1);
-    if (role === "accumulator") return (part > 0 && this.#sums.get(name)?.data) || new Float32Array(length);
+    if (role === "accumulator" || role === "losses")
+      return this.#sums.get(name)?.data ?? new Float32Array(length);
     if (role === "scalar") {
       const sources = { labels: this.#labels, inputs: this.#inputs, seed, losses: this.#losses };
       const runSteps = epochs * this.stepsPerEpoch;
