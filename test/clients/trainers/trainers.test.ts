@@ -126,7 +126,9 @@ describe.for(trainers().map((trainer) => [trainer.language, trainer] as const))(
   test("reads no name: of a bundle with others it makes the same bits", async (context) => {
     const { train } = await ready(context);
     const layers = { batchnorm: "true", task_layers: "[d, 4]", class_weights: "balanced", accumulate: "2" };
-    await using data = await compiled({ ...layers, augment: "true", epochs: "1" });
+    // Every graph of a step but `train`.
+    const step = { combine: "famo", task_weights: "null" };
+    await using data = await compiled({ ...layers, ...step, augment: "true", epochs: "1" });
     const { folder } = data;
     const trained = async (out: string) => {
       const { code, stderr } = await train(folder, "bundle", "train.csv", out);
