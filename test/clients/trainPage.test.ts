@@ -18,8 +18,8 @@ const { serve } = (await import(
 )) as { serve: () => Promise<{ address: string; close: () => void }> };
 
 /**
- * Heads on a frozen trunk's features, whose weights lie in constants.bin, and a small net of which all is
- * trained; 12 steps of each.
+ * Heads on a frozen trunk's features, whose weights lie in constants.bin, a small net of which all is
+ * trained, and heads whose step has all the rounds there are; 12 steps of each.
  */
 const SPECS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   frozen: {
@@ -27,6 +27,10 @@ const SPECS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     ...{ shared_layers: "[8, d]", task_layers: "[6]", lr: "0.01", epochs: "4" },
   },
   whole: { batchnorm: "true", augment: "{mask: 0.5, hue_delta: 0.1}", accumulate: "2", epochs: "4" },
+  rounds: {
+    ...{ tasks: "[colour, {name: marks, kind: tags}]", combine: "famo", task_weights: "null" },
+    ...{ accumulate: "2", train_fcn: "false", cache_features: "true", lr: "0.01", epochs: "4" },
+  },
 };
 const WAIT = { timeout: 120_000 };
 

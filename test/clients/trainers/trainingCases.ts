@@ -134,12 +134,13 @@ export const TRAINING_CASES: readonly TrainingCase[] = [
     parts: ["tags", "combine"],
     spec: { tasks: "[colour, {name: marks, kind: tags}]", combine: "famo", task_weights: "null" },
   },
+  // Rates at which losses fall by much: the less two of them differ, the more of it is rounding.
   {
     name: "by losses that fall alike, looked at in micro-batches before each step and after it",
     parts: ["images", "augment", "tags", "accumulate", "combine"],
     spec: {
       tasks: "[colour, {name: marks, kind: tags}]",
-      ...{ combine: "famo", task_weights: "null", accumulate: "3", batchnorm: "true" },
+      ...{ combine: "famo", task_weights: "null", accumulate: "3", batchnorm: "true", lr: "0.003" },
       ...{ shared_layers: "[6, d]", task_layers: "[4]", class_weights: "balanced" },
       augment: "{flip_left_right: true, mask: 0.5}",
     },
@@ -149,7 +150,7 @@ export const TRAINING_CASES: readonly TrainingCase[] = [
     parts: ["features", "tags", "accumulate", "combine"],
     spec: {
       tasks: "[colour, {name: marks, kind: tags}]",
-      ...{ combine: "famo", task_weights: "null", accumulate: "2" },
+      ...{ combine: "famo", task_weights: "null", accumulate: "2", lr: "0.01" },
       ...{ train_fcn: "false", cache_features: "true", shared_layers: "[6]" },
     },
   },
