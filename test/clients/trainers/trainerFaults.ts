@@ -77,6 +77,10 @@ const BUNDLE_FAULTS: readonly TrainerFault[] = [
     ...output,
     replaces: "nowhere",
   })),
+  outputFault("an output that the graph has not", /lost/, "figure", (output) => ({
+    ...output,
+    name: "lost",
+  })),
   inputFault("a label of no task", /nobody/, "label", (input) => ({ ...input, task: "nobody" })),
   lossesFault("sums of losses that no graph gives", /losses/, "factors"),
   lossesFault("sums of losses that no graph makes factors of", /factors/, "losses"),

@@ -1,7 +1,7 @@
 // @ts-check
 // Trains a bundle with ONNX Runtime, as CONTRACT.md says: rows in an epoch's order -> what each graph takes
 // -> the next state. It knows no page and no file: sessions and images are brought to it.
-import { ClientError } from "../errors.js";
+import { ClientError, firstLineOf } from "../errors.js";
 import { drawColumns } from "./augment.js";
 import { isOfRows } from "./bundle.js";
 import { readLabels } from "./labels.js";
@@ -123,7 +123,7 @@ export class Trainer {
             : this.#tensor(input, joined(this.#images, rows)),
         ]),
       );
-      const results = await this.#session(trunk).run(feeds);
+      const results = await this.#results(trunk, feeds);
       const data = /** @type {Float32Array} */ (results[output.name].data);
       const length = data.length / size;
       for (let i = 0; i < size && features.length < this.#rows; i++)
@@ -182,7 +182,7 @@ export class Trainer {
     const feeds = Object.fromEntries(
       graph.inputs.map((input) => [input.name, this.#tensor(input, this.#value(input, at))]),
     );
-    const results = await this.#session(graph).run(feeds);
+    const results = await this.#results(graph, feeds);
     for (const { name, role, replaces, task = "", figure = "" } of graph.outputs) {
       const { data } = results[name];
       if (role === "figure") {
@@ -196,11 +196,16 @@ export class Trainer {
     }
   }
 
-  /** @param {Graph} graph */
-  #session(graph) {
+  /** Runs a graph. E_ORT, E_BUNDLE. @param {Graph} graph @param {Record<string, OrtTensor>} feeds */
+  async #results(graph, feeds) {
     const session = this.#sessions.get(graph);
     if (!session) throw new Error(`${graph.file} is not open`);
-    return session;
+    const results = await session.run(feeds).catch((cause) => {
+      throw new ClientError("E_ORT", `${graph.file}: ${firstLineOf(cause)}`, cause);
+    });
+    for (const { name } of graph.outputs)
+      if (!results[name]) throw new ClientError("E_BUNDLE", `${graph.file}: it has no output ${name}`);
+    return results;
   }
 
   /** @param {Tensor} input */

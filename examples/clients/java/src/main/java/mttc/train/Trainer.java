@@ -206,7 +206,7 @@ public final class Trainer implements AutoCloseable {
       // Not closed: its tensors are kept as state, or closed one by one.
       var results = runner.session.run(given);
       for (var output : runner.graph.outputs()) {
-        var value = (OnnxTensor) results.get(output.name()).orElseThrow();
+        var value = (OnnxTensor) results.get(output.name()).orElseThrow(() -> unknown(output));
         if (output.json().has("replaces")) replace(replaced(output), value);
         else {
           if (output.role().equals("figure")) add(figures, output, value);
@@ -218,6 +218,11 @@ public final class Trainer implements AutoCloseable {
     } finally {
       passing.forEach(OnnxTensor::close);
     }
+  }
+
+  /** What is said of an output that the graph itself has not. */
+  static Refusal unknown(Port output) {
+    return output.json().at("name").wrong("an output of the graph");
   }
 
   /** What it is now; a graph's own sums begin with zeros in each round. */

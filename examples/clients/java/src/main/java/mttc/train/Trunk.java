@@ -41,7 +41,7 @@ final class Trunk {
     var one = new Tensor("uint8", new long[] {1, form.height(), form.width(), form.channels()});
     try (var image = one.of(one.room().put(pixels));
         var results = session.run(Map.of(input.name(), image))) {
-      var tensor = (OnnxTensor) results.get(output.name()).orElseThrow();
+      var tensor = (OnnxTensor) results.get(output.name()).orElseThrow(() -> Trainer.unknown(output));
       float[] numbers = new float[tensor.getFloatBuffer().remaining()];
       tensor.getFloatBuffer().get(numbers);
       long count = java.util.Arrays.stream(bundle.features()).reduce(1, Math::multiplyExact);
