@@ -15,7 +15,7 @@ export const famo: LinearMethod = {
   name: "famo",
   doc:
     "weighs losses such that all fall at the same rate: z_t / L_t by learned z, scaled to the sum 1; takes a second " +
-    "forward pass of each batch after its step",
+    "forward pass of each batch after its step, with accumulate a third one before it",
   source: "FAMO, arXiv 2306.03792; github.com/Cranial-XIX/FAMO",
   settings: {
     rate: { default: 0.025, least: 0, most: 10, doc: "Learning rate of the logits (Adam)." },

@@ -29,7 +29,7 @@ export function combineFacts(
   const weights = Object.values(graphs).flatMap(({ outputs }) => withRole(outputs, "gradient_weights"))[0];
   if (!weights) return undefined;
   const accumulators = withRole(graphs.grad?.inputs ?? [], "accumulator");
-  const byTask = accumulators.filter(({ tasks }) => tasks !== undefined);
+  const byTask = accumulators.filter(({ of, tasks }) => of !== undefined && tasks !== undefined);
   return {
     ...{ ...method, tasks: weights.tasks },
     sharedNumbers: byTask.reduce((sum, { shape }) => sum + elementCount(shape.slice(1)), 0),

@@ -90,12 +90,14 @@ export function inspectModel(
   const { manifest } = compile(spec, classes, { ...models, trace: log.trace });
   const evaluate = graphOf(log, "evaluate/1-");
   const train = builtGraph(log, "train");
-  const combine = combining(spec, classes, models, { manifest, log });
+  const looks = looksOf(spec);
+  const flops = stepFlops(log, spec.accumulate, looks);
+  const combine = combining(spec, classes, models, { manifest, looks, flops });
   const step = graphOf(log, spec.accumulate === 1 ? "train/5-" : "grad/5-");
   return {
     batchSize: spec.batch_size,
     microBatches: spec.accumulate,
-    parts: partFacts(manifest, countFlops(evaluate), countFlops(train)),
+    parts: partFacts(manifest, countFlops(evaluate), flops),
     layers: layerFacts(spec, evaluate),
     memory: memoryFacts(manifest, step),
     reach: reachFacts(manifest, train),
@@ -105,35 +107,49 @@ export function inspectModel(
   };
 }
 
+/** Further forward passes of a step that learns factors of losses. */
+function looksOf(spec: Spec): CombineFacts["looks"] {
+  if (!learningOf(spec)) return 0;
+  return spec.accumulate === 1 ? 1 : 2;
+}
+
+/** Operations of a step by part of the network. */
+function stepFlops(
+  log: StageLog,
+  accumulate: number,
+  looks: CombineFacts["looks"],
+): ReadonlyMap<string, number> {
+  // Of rounds over parts the whole step says too little: what it computes once they compute in each.
+  const runs: Readonly<Record<string, number>> =
+    looks < 2 ? { train: 1 } : { grad: accumulate, losses: looks * accumulate, apply: 1, factors: 1 };
+  const all = new Map<string, number>();
+  for (const [graph, times] of Object.entries(runs))
+    for (const [part, flops] of countFlops(builtGraph(log, graph)))
+      all.set(part, (all.get(part) ?? 0) + times * flops);
+  return all;
+}
+
 /** Facts of a step that combines gradients or learns factors, beside the step of the sum. */
 function combining(
   spec: Spec,
   classes: TaskClasses,
   models: Pick<CompileOptions, "trunk" | "teacher">,
-  { manifest, log }: { readonly manifest: Manifest; readonly log: StageLog },
+  own: Pick<CombineFacts, "looks"> & {
+    readonly manifest: Manifest;
+    readonly flops: ReadonlyMap<string, number>;
+  },
 ): CombineFacts | undefined {
   const [combination, learning] = [combinationOf(spec), learningOf(spec)];
   const method = combination?.combiner.name ?? learning?.method;
   if (method === undefined) return undefined;
-  const ofSum = new StageLog();
+  const log = new StageLog();
   const plain: Spec = { ...spec, combine: { method: "sum" } };
-  compile(plain, classes, { ...models, trace: ofSum.trace, graphs: (name) => name === "train" });
+  compile(plain, classes, { ...models, trace: log.trace, graphs: (name) => name === "train" });
   const { atFeatures = false } = combination ?? {};
-  const { accumulate } = spec;
-  const looks = !learning ? 0 : accumulate === 1 ? 1 : 2;
-  const flopsIn = (all: StageLog, graph: string): number => flopsOf(builtGraph(all, graph));
-  // Of parts the whole step says too little: what it computes once they compute in each round.
-  const stepFlops =
-    looks < 2
-      ? flopsIn(log, "train")
-      : accumulate * (flopsIn(log, "grad") + 2 * flopsIn(log, "losses")) +
-        flopsIn(log, "apply") +
-        flopsIn(log, "factors");
-  return combineFacts({ method, atFeatures, looks, stepFlops, sumFlops: flopsIn(ofSum, "train") }, manifest);
-}
-
-function flopsOf(graph: Graph): number {
-  return [...countFlops(graph).values()].reduce((all, flops) => all + flops, 0);
+  const total = (flops: ReadonlyMap<string, number>): number =>
+    [...flops.values()].reduce((sum, each) => sum + each, 0);
+  const flops = { stepFlops: total(own.flops), sumFlops: total(countFlops(builtGraph(log, "train"))) };
+  return combineFacts({ method, atFeatures, looks: own.looks, ...flops }, own.manifest);
 }
 
 /** Before lowering, where a gradient of a convolution is one node, whatever form the target gives it. */

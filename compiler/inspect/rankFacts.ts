@@ -43,11 +43,12 @@ export function rankFacts(
     );
     return Array.from({ length: times }, () => sizes).flat();
   });
-  const summed = accumulates(manifest) ? withRole(manifest.graphs.grad?.inputs ?? [], "accumulator") : [];
+  const sums = accumulates(manifest) ? withRole(manifest.graphs.grad?.inputs ?? [], "accumulator") : [];
+  const gradients = sums.filter(({ of }) => of !== undefined);
   const total = (sizes: readonly number[]): number => sizes.reduce((sum, size) => sum + size, 0);
   return {
     ...{ ranks, rows: microBatchRows(manifest), microBatches: accumulate },
-    gradientBytes: total(summed.map((entry) => valueBytes(entry))),
+    gradientBytes: total(gradients.map((entry) => valueBytes(entry))),
     exchanges: given.length,
     exchangedBytes: total(given),
     warnings: specWarnings(spec, ranks),

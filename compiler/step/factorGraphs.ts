@@ -1,7 +1,6 @@
 // What a step of several parts needs beside grad and apply where it learns factors of the losses: losses,
 // which looks at a micro-batch, and factors, which moves the factors when all micro-batches have been looked
 // at by the parameters before the update and after it.
-
 import { need } from "../diagnostics.ts";
 import { GraphBuilder } from "../ir/builder.ts";
 import type { Graph, Value } from "../ir/types.ts";

@@ -19,7 +19,6 @@ import {
 } from "./gradientGraph.ts";
 import { emitLossSum, emitMovedFactors, nextValues, wholeLosses } from "./lossFactors.ts";
 import { emitAllFinite, withinOptimizer } from "./lossScaling.ts";
-
 import { type Accumulator, accumulatorInput, accumulatorOutput, stateInput } from "./stateTensors.ts";
 import { emitStatistics } from "./statistics.ts";
 import { gradientName } from "./taskGradients.ts";

@@ -112,9 +112,12 @@ export class Alternation {
       return `${this.#written(need(this.#groupOf(graph, entry), replaced))}:${replaced}`;
     };
     const used = new Set([...inputs, ...outputs].map((entry) => this.#groupOf(graph, entry)));
-    const sides = GROUPS.filter((group) => used.has(group)).map(
-      (group) => `${this.#sides[group]}${this.#keepsThird(group) ? this.#written(group) : ""}`,
-    );
+    const replaced = outputs.filter((entry) => replacedBy(entry) !== undefined);
+    const changed = new Set(replaced.map((entry) => this.#groupOf(graph, entry)));
+    const sides = GROUPS.filter((group) => used.has(group)).map((group) => {
+      const isChosen = this.#keepsThird(group) && changed.has(group);
+      return `${this.#sides[group]}${isChosen ? this.#written(group) : ""}`;
+    });
     return {
       name: `${graph}:${sides.join("")}${fromZero && added.size > 0 ? ZERO : ""}`,
       inputs: Object.fromEntries(inputs.map((entry) => [entry.name, source(entry)])),

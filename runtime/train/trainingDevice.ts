@@ -281,25 +281,36 @@ export class TrainingDevice implements AsyncDisposable {
     const { gradients, update, look, end } = this.#rounds;
     if (!update) return {};
     const kept = this.#kept.splice(0);
-    const weighed = gradients && (await this.#round(gradients, structuredClone(kept), scalars));
+    const copies = gradients && kept.map((batch) => () => structuredClone(batch));
+    const weighed = copies && (await this.#round(gradients, copies, scalars));
     const { gradients: combined } = await this.#run(update, scalars);
-    if (look) await this.#round(look, kept, scalars);
+    if (look)
+      await this.#round(
+        look,
+        kept.map((batch) => () => batch),
+        scalars,
+      );
     if (end) await this.#run(end, scalars);
     this.#ranks?.endStep();
     return { ...combined, ...weighed };
   }
 
-  /** Has a graph take all micro-batches of the step once more; what the last of them told of gradients. */
+  /**
+   * Has a graph take all micro-batches of the step once more, each made when the one before it is taken; what
+   * the last of them told of gradients.
+   */
   async #round(
     purpose: StepPurpose,
-    batches: readonly MicroBatch[],
+    batches: readonly (() => MicroBatch)[],
     scalars: StepScalars,
   ): Promise<GradientMeasures> {
     let told: GradientMeasures = {};
-    for (const [index, batch] of batches.entries()) {
-      const following = batches[index + 1];
-      const { gradients } = await this.#take(purpose, { batch, index, scalars, following, isTold: false });
-      told = gradients ?? {};
+    let upcoming = batches[0]?.();
+    for (let index = 0; upcoming; index++) {
+      const batch = upcoming;
+      upcoming = batches[index + 1]?.();
+      const taken = { batch, index, scalars, following: upcoming, isTold: false };
+      told = (await this.#take(purpose, taken)).gradients ?? {};
     }
     return told;
   }

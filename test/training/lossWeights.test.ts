@@ -236,6 +236,13 @@ describe.each<[string, Partial<TrainerOptions>]>([
     expect(logits?.shape).toEqual([2]);
     expect(logits?.data.some((byte) => byte !== 0)).toBe(true);
   });
+});
+
+describe.each<[string, Partial<TrainerOptions>]>([
+  ["of images", { accumulate: 2 }],
+  ["of features", { accumulate: 4, train_fcn: false, cache_features: true }],
+])("famo in micro-batches %s", (name, more) => {
+  const famo = { ...more, combine: { method: "famo", rate: 0.2 }, task_weights: null } as const;
 
   test("ends an epoch with the figures of the whole batch's steps", async () => {
     const own = { ...famo, batchnorm: false };

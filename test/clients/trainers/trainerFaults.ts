@@ -81,6 +81,10 @@ const BUNDLE_FAULTS: readonly TrainerFault[] = [
     ...output,
     name: "lost",
   })),
+  inputFault("a sum that no graph makes", /nowhere/, "accumulator", (input) => ({
+    ...input,
+    name: "nowhere",
+  })),
   inputFault("a label of no task", /nobody/, "label", (input) => ({ ...input, task: "nobody" })),
   lossesFault("sums of losses that no graph gives", /losses/, "factors"),
   lossesFault("sums of losses that no graph makes factors of", /factors/, "losses"),

@@ -123,26 +123,32 @@ describe.for(trainers().map((trainer) => [trainer.language, trainer] as const))(
     expect(existsSync(join(folder, run))).toBe(false);
   });
 
-  test("reads no name: of a bundle with others it makes the same bits", async (context) => {
-    const { train } = await ready(context);
-    const layers = { batchnorm: "true", task_layers: "[d, 4]", class_weights: "balanced", accumulate: "2" };
+  test.for([
+    ["with fixed weights", {}],
     // Every graph of a step but `train`.
-    const step = { combine: "famo", task_weights: "null" };
-    await using data = await compiled({ ...layers, ...step, augment: "true", epochs: "1" });
-    const { folder } = data;
-    const trained = async (out: string) => {
-      const { code, stderr } = await train(folder, "bundle", "train.csv", out);
-      expect([code, stderr]).toEqual([0, ""]);
-      return readState(join(folder, out));
-    };
-    const expected = await trained("first.safetensors");
-    const names = renameBundle(join(folder, "bundle"));
-    const found = await trained("second.safetensors");
-    expect([...found.keys()].filter((name) => expected.has(name))).toEqual([]);
-    expect([...found.keys()].map((name) => names.get(name))).toEqual([...expected.keys()]);
-    for (const [name, { data }] of found)
-      expect(Buffer.compare(data, expected.get(names.get(name) ?? "")?.data ?? Buffer.of()), name).toBe(0);
-  });
+    ["with rounds over losses", { combine: "famo", task_weights: "null" }],
+  ] as const)(
+    "reads no name: of a bundle %s and others it makes the same bits",
+    async ([, step], context) => {
+      const { train } = await ready(context);
+      const layers = { batchnorm: "true", task_layers: "[d, 4]", class_weights: "balanced", accumulate: "2" };
+      const fixed = { task_weights: "[1, 0.5]" };
+      await using data = await compiled({ ...layers, ...fixed, ...step, augment: "true", epochs: "1" });
+      const { folder } = data;
+      const trained = async (out: string) => {
+        const { code, stderr } = await train(folder, "bundle", "train.csv", out);
+        expect([code, stderr]).toEqual([0, ""]);
+        return readState(join(folder, out));
+      };
+      const expected = await trained("first.safetensors");
+      const names = renameBundle(join(folder, "bundle"));
+      const found = await trained("second.safetensors");
+      expect([...found.keys()].filter((name) => expected.has(name))).toEqual([]);
+      expect([...found.keys()].map((name) => names.get(name))).toEqual([...expected.keys()]);
+      for (const [name, { data }] of found)
+        expect(Buffer.compare(data, expected.get(names.get(name) ?? "")?.data ?? Buffer.of()), name).toBe(0);
+    },
+  );
 
   test("refuses an output of a role that it does not know", { timeout: BUILD_MS }, async (context) => {
     const { train } = await ready(context);

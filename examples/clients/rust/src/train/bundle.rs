@@ -263,8 +263,24 @@ fn choose_graphs(root: &Checked, bundle: &mut Bundle) -> Result<()> {
     for purpose in purposes {
         bundle.steps.push(graph(get(purpose)?, &every, bundle)?);
     }
+    check_sums(&bundle.steps)?;
     bundle.rounds = rounds;
     bundle.trunk = trunk.map(|trunk| graph(trunk, &every, bundle)).transpose()?;
+    Ok(())
+}
+
+/// Sums that a graph takes must be its own, or those of a graph before it.
+fn check_sums(steps: &[Graph]) -> Result<()> {
+    let mut made = HashSet::new();
+    for Graph { file, inputs, outputs } in steps {
+        let own = outputs.iter().filter(|output| output.is_sum);
+        made.extend(own.filter_map(|output| output.replaces.as_deref()));
+        for Input { name, role, .. } in inputs {
+            if matches!(role, Role::Sum) && !made.contains(name.as_str()) {
+                return Err(Fault::new(BUNDLE, format!("{file}: no graph makes the sum {name:?}")));
+            }
+        }
+    }
     Ok(())
 }
 
