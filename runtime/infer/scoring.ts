@@ -66,8 +66,11 @@ export interface Scoring {
 export interface PeerEvaluation extends AsyncDisposable {
   /** Those that this process has. */
   readonly share: BatchShare;
-  /** What the others' batches of the next turn gave, in order; undefined where there is none left. */
-  turn(): Promise<readonly (ReadonlyMap<string, Float32Array> | undefined)[]>;
+  /**
+   * Has the others evaluate their next batches. What it returns is called once this process's own one is done:
+   * what those gave, in order; undefined where there is none left.
+   */
+  turn(): () => Promise<readonly (ReadonlyMap<string, Float32Array> | undefined)[]>;
 }
 
 /** Takes the outputs of one batch in. */
@@ -185,7 +188,7 @@ async function forEachBatch(
     const { outputs, inputBuffer } = await scoring.device.evaluate(batch, wanted);
     if (inputBuffer) loader.release(inputBuffer);
     take(batch, outputs);
-    for (const [i, ofOther] of ((await others) ?? []).entries()) {
+    for (const [i, ofOther] of ((await others?.()) ?? []).entries()) {
       const first = (batch.index * share.size + i + 1) * batchSize;
       if (ofOther) take(rowsFrom(first, batchSize, rows.paths.length), ofOther);
     }

@@ -186,12 +186,29 @@ export class OrtHost {
         () => undefined,
       ),
     );
-    if (ended === LATE) {
-      this.#calls.abandon();
-      process.once("exit", (code) => endHard(undefined, code));
-    }
+    if (ended === LATE) this.#giveUp();
     const message = `the other processes ${lack} within ${timeoutMs / 1000} s`;
     throw new MttcError({ code: "E_RANK_LOST", message, ...(hint === undefined ? {} : { hint }) });
+  }
+
+  /**
+   * Whether the thread answers within `ms`, after the calls made before. Else it is given up: open and later
+   * calls are rejected, and the process, when it comes to its end, is ended hard.
+   */
+  async answers(ms: number): Promise<boolean> {
+    if ((await within(ms, this.#calls.call("read", [[]]))) !== LATE) return true;
+    this.#giveUp();
+    return false;
+  }
+
+  /** Whether the thread has ended or was given up: it answers nothing more. */
+  get isGone(): boolean {
+    return this.#calls.hasEnded;
+  }
+
+  #giveUp(): void {
+    this.#calls.abandon();
+    process.once("exit", (code) => endHard(undefined, code));
   }
 
   /**

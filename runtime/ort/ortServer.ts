@@ -4,6 +4,7 @@
 import { type ErrorCode, InternalError, MttcError, suggestName } from "../../compiler/diagnostics.ts";
 import { joinRanks } from "../ranks/joinRanks.ts";
 import type { JoinedPlace, JoinOptions, RankEngine } from "../ranks/rankEngine.ts";
+import { RankPulse } from "../ranks/rankPulse.ts";
 import { transferableBuffers } from "../threads/callProtocol.ts";
 import { checkBinding } from "./bindingRules.ts";
 import { OrtDevice } from "./device.ts";
@@ -37,6 +38,8 @@ export class OrtServer implements OrtService {
   #ranks: RankEngine | null = null;
   /** What graphs ask the other ranks by, once these have been joined. */
   #operators: RankOperators | null = null;
+  /** Shows the others that steps go on. */
+  #pulse = new RankPulse();
   readonly #rankTensors = new RankTensors();
   readonly #graphs = new Map<string, OrtSession>();
   readonly #tensors = new Map<string, OrtTensor>();
@@ -149,6 +152,7 @@ export class OrtServer implements OrtService {
     }
     this.#device?.copies.settle();
     const runMs = performance.now() - started;
+    this.#pulse.move();
     if (sums.length > 0) this.allReduce(sums);
     return { outputs: this.read(reads), runMs, returned: transferableBuffers([writes, staged]) };
   }
@@ -192,6 +196,7 @@ export class OrtServer implements OrtService {
     const { size } = engine.place;
     const allGather: RankExchange["allGather"] = (from, to, count) => engine.allGather(from, to, count);
     this.#ranks = engine;
+    this.#pulse = new RankPulse(options.pulse);
     this.#operators = new RankOperators(library, { size, allGather });
     const { intraOpThreads = cores } = this.#defaults;
     this.#defaults = { ...this.#defaults, intraOpThreads };

@@ -45,6 +45,8 @@ export const CHANNEL_DEFAULTS: ChannelOptions = {
   limitMs: 14_000,
   endMs: 4000,
   stallMs: 14_000,
+  lateMs: 30_000,
+  giveUpMs: 600_000,
 };
 
 /** For one that connects to prove who it is. */

@@ -3,14 +3,16 @@ import { Worker } from "node:worker_threads";
 import { InternalError, type MttcError } from "../../compiler/diagnostics.ts";
 import { builtFile } from "../threads/builtFile.ts";
 import { unpackError } from "../threads/faultTransfer.ts";
-import type { HeartbeatNews, HeartbeatOrder, HeartbeatStart } from "./heartbeatProtocol.ts";
-import { freshLife, MainBeat } from "./mainThread.ts";
+import type { HeartbeatNews, HeartbeatOrder, HeartbeatStart, RankStall } from "./heartbeatProtocol.ts";
+import { freshLife, MainBeat, type Phase } from "./mainThread.ts";
 import { lostRank } from "./rankFaults.ts";
 
 /** What a heartbeat tells; whatever is lost has raised the process's abort flag before. */
 export interface HeartbeatEvents {
   /** A peer's heartbeat is heard. */
   readonly onJoined?: (rank: number) => void;
+  /** On rank 0: a rank keeps the others waiting. */
+  readonly onStall?: (stall: RankStall) => void;
   /** Peer `rank` is lost (E_RANK_LOST), or this thread itself is. */
   readonly onLost: (error: MttcError | InternalError, rank?: number) => void;
 }
@@ -35,6 +37,9 @@ export class Heartbeat {
         else if (news.kind === "lost") {
           this.#order({ kind: "heard" });
           events.onLost(lostRank(news.seat, news.how), news.seat.rank);
+        } else if (news.kind === "stall") {
+          if (news.note.kind === "lost") this.#order({ kind: "heard" });
+          events.onStall?.(news);
         } else {
           resolve(0);
           events.onJoined?.(news.rank);
@@ -75,9 +80,9 @@ export class Heartbeat {
     }
   }
 
-  /** Whether this process is within steps: its main thread must then show that it goes on. */
-  march(isOn: boolean): void {
-    this.#beat.march(isOn);
+  /** Within which phase this process is: its main thread must then show that it goes on. */
+  march(phase: Phase | undefined): void {
+    this.#beat.march(phase);
   }
 
   /** Others must not wait in a collective for this run. */

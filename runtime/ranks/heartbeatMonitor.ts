@@ -20,6 +20,8 @@ import {
 import { MainWatch } from "./mainThread.ts";
 import { patientTimer } from "./patientTimer.ts";
 import { type RankSeat, seatText } from "./rankFaults.ts";
+import { givenUpText, StallMonitor } from "./stallMonitor.ts";
+import type { RankState } from "./stallWatch.ts";
 
 /** Times `endMs` that a main thread has which knows that it is to end. */
 const ENDING = 2;
@@ -33,11 +35,15 @@ export class HeartbeatMonitor {
   readonly #tell: (news: HeartbeatNews) => void;
   readonly #peers = new Map<number, HeartbeatConnection>();
   readonly #ticking: NodeJS.Timeout;
+  readonly #own: RankSeat;
   readonly #main: MainWatch;
+  readonly #stalls: StallMonitor;
   #server: Server | undefined;
   /** Who was lost first. */
   #lost: { readonly seat: RankSeat; readonly how: string } | undefined;
   #stopEnd: (() => void) | undefined;
+  /** What was said last of what this rank is at. */
+  #said: RankState | undefined;
   /** Whether the main thread knows that a peer is lost. */
   #isHeard = false;
   #isHeld = false;
@@ -46,7 +52,9 @@ export class HeartbeatMonitor {
   constructor(start: HeartbeatStart, tell: (news: HeartbeatNews) => void) {
     this.#start = start;
     this.#tell = tell;
+    this.#own = { rank: start.who?.rank ?? 0, host: hostname() };
     this.#main = new MainWatch(start.life, { marching: start.stallMs, elsewhere: PATIENCE_MS });
+    this.#stalls = new StallMonitor(this.#own, start.pulse, this.#main, start);
     this.#ticking = setInterval(() => this.#tick(), start.heartbeatMs);
   }
 
@@ -79,8 +87,37 @@ export class HeartbeatMonitor {
   #tick(): void {
     for (const peer of this.#peers.values()) peer.tick();
     // Once a peer is lost, the time to end guards the main thread.
-    const stillMs = this.#lost ? undefined : this.#main.look(this.#start.heartbeatMs);
+    if (this.#lost) return;
+    const stillMs = this.#main.look(this.#start.heartbeatMs);
     if (stillMs !== undefined) this.#stall(stillMs);
+    else if (this.#server) this.#lookForStalls();
+    else this.#sayState();
+  }
+
+  #sayState(): void {
+    const { state } = this.#stalls;
+    if (state.moves === this.#said?.moves && state.doing === this.#said.doing) return;
+    this.#said = state;
+    for (const peer of this.#peers.values()) peer.say({ kind: "at", state });
+  }
+
+  /**
+   * One that is given up stays connected: where it still comes to its end, it does so as all others, and a
+   * launcher that kills all ranks once one has ended lets rank 0 save before.
+   */
+  #lookForStalls(): void {
+    for (const stall of this.#stalls.look()) {
+      if (this.#lost) return;
+      this.#tell({ kind: "stall", ...stall });
+      if (stall.note.kind !== "lost") continue;
+      const { seat } = stall;
+      const how = givenUpText(stall);
+      raiseFlag(this.#start.abort);
+      this.#lost = { seat, how };
+      this.#peers.get(seat.rank)?.say({ kind: "given up", how });
+      this.#abortOthers();
+      this.#guardEnd();
+    }
   }
 
   /** The main thread hangs: the others hear why, and this process ends. */
@@ -88,8 +125,7 @@ export class HeartbeatMonitor {
     clearInterval(this.#ticking);
     raiseFlag(this.#start.abort);
     for (const peer of this.#peers.values()) peer.say({ kind: "stalled", ms });
-    const seat = { rank: this.#start.who?.rank ?? 0, host: hostname() };
-    const line = `error: ${seatText(seat)} ${stalledText(ms)}: it is ended [E_RANK_LOST]`;
+    const line = `error: ${seatText(this.#own)} ${stalledText(ms)}: it is ended [E_RANK_LOST]`;
     setTimeout(() => endHard(line), SAY_MS);
   }
 
@@ -122,6 +158,11 @@ export class HeartbeatMonitor {
     const onWord = (word: HeartbeatWord): void => {
       if (word.kind === "abort") raiseFlag(this.#start.abort);
       if (word.kind === "stalled") peer.lose(stalledText(word.ms));
+      if (word.kind === "at") this.#stalls.hear(seat, word.state);
+      if (word.kind === "given up") {
+        raiseFlag(this.#start.abort);
+        this.#lost ??= { seat: this.#own, how: word.how };
+      }
       if (word.kind !== "here") return;
       seat = { ...seat, host: word.host };
       // Rank 0's word answers ours: it counts both ways.
@@ -131,8 +172,9 @@ export class HeartbeatMonitor {
     // Rank 0 has said before how the run ends: whoever does not end by that has nobody left to wait for.
     const onBye = (): void => {
       if (this.#server || this.#isLeaving) return;
+      // Of one that was given up nothing more is to be expected.
+      this.#isHeard = this.#lost === undefined;
       this.#lost ??= { seat, how: "has ended the run" };
-      this.#isHeard = true;
       this.#guardEnd();
     };
     const peer = new HeartbeatConnection(socket, this.#start, { onWord, onLost, onBye });

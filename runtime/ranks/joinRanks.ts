@@ -33,11 +33,11 @@ export interface JoinedRanks {
  * E_RANKS where two ranks have the same device.
  */
 export function joinRanks(
-  { engine, library, abort }: JoinOptions,
+  { engine, library, abort, pulse }: JoinOptions,
   device: CollectiveDevice | null = null,
   environment = process.env,
 ): JoinedRanks {
-  const wait = new RankWait(abort);
+  const wait = new RankWait(abort, pulse);
   const mpi = joinMpi(library, wait, environment);
   try {
     const facts = exchangeFacts(mpi, ownFacts(device, rankEnvironment(environment)?.cores));

@@ -2,9 +2,13 @@
 // and its heartbeat thread looks at that: a process whose main thread hangs still has a heartbeat.
 import { readFileSync } from "node:fs";
 
-/** Words of the memory: beats, and whether the process is within steps that all ranks take together. */
+/** Words of the memory: beats, and which phase the process is in. */
 const BEATS = 0;
-const MARCHING = 1;
+const PHASE = 1;
+
+/** What all ranks take together, none of which takes a main thread long. */
+export type Phase = "step" | "evaluation";
+const PHASES: readonly Phase[] = ["step", "evaluation"];
 
 /** System calls that write, by processor: what waits in one waits for a terminal that is paused. */
 const WRITES: Readonly<Partial<Record<NodeJS.Architecture, readonly string[]>>> = {
@@ -27,9 +31,9 @@ export class MainBeat {
     this.#timer = setInterval(() => Atomics.add(this.#words, BEATS, 1), everyMs).unref();
   }
 
-  /** Within steps the main thread never computes for long; elsewhere (compiling, probes) it may. */
-  march(isOn: boolean): void {
-    Atomics.store(this.#words, MARCHING, isOn ? 1 : 0);
+  /** Within a phase the main thread never computes for long; elsewhere (compiling, probes) it may. */
+  march(phase: Phase | undefined): void {
+    Atomics.store(this.#words, PHASE, phase === undefined ? 0 : PHASES.indexOf(phase) + 1);
   }
 
   stop(): void {
@@ -62,8 +66,18 @@ export class MainWatch {
     this.#beats = beats;
     this.#stillMs = goesOn ? 0 : this.#stillMs + passedMs;
     const { marching, elsewhere } = this.#limits;
-    const limit = Atomics.load(this.#words, MARCHING) === 0 ? elsewhere : marching;
+    const limit = this.phase === undefined ? elsewhere : marching;
     return this.#stillMs <= limit || isWriting() ? undefined : this.#stillMs;
+  }
+
+  /** What the process is within; undefined elsewhere. */
+  get phase(): Phase | undefined {
+    return PHASES[Atomics.load(this.#words, PHASE) - 1];
+  }
+
+  /** For how long the main thread had stood still at the last look. */
+  get stillMs(): number {
+    return this.#stillMs;
   }
 }
 

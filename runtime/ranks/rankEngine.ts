@@ -17,6 +17,8 @@ export interface JoinOptions {
    * E_RANK_LOST, and so does every later call.
    */
   readonly abort?: SharedArrayBuffer | undefined;
+  /** Memory that shows whether this rank goes on, and when it waits for others (freshPulse). */
+  readonly pulse?: SharedArrayBuffer | undefined;
   /** How long the others are waited for; two minutes by default. */
   readonly timeoutMs?: number | undefined;
 }

@@ -79,18 +79,28 @@ export function rankEnvironment(environment: Environment): RankEnvironment | und
 
 /** Names how many seconds processes wait for each other at their start. */
 const RANKS_WAIT = "MTTC_RANKS_WAIT";
+/** Names how many seconds a rank may keep the others waiting within a step. */
+export const RANKS_STALL = "MTTC_RANKS_STALL";
 
 /** How long a channel waits for all ranks, where the environment says that. E_RANKS for what is no time. */
 export function startWaitMs(environment: Environment): { readonly acceptMs?: number } {
-  const text = textOf(environment, [RANKS_WAIT]);
-  if (text === undefined) return {};
+  const acceptMs = millisecondsOf(environment, RANKS_WAIT, "120 is usual");
+  return acceptMs === undefined ? {} : { acceptMs };
+}
+
+/** How long ranks wait for one that does not go on, where the environment says that. E_RANKS. */
+export function stallLimitMs(environment: Environment): { readonly giveUpMs?: number } {
+  const giveUpMs = millisecondsOf(environment, RANKS_STALL, "600 is usual");
+  return giveUpMs === undefined ? {} : { giveUpMs };
+}
+
+function millisecondsOf(environment: Environment, name: string, usual: string): number | undefined {
+  const text = textOf(environment, [name]);
+  if (text === undefined) return undefined;
   const seconds = Number(text);
   if (!(seconds > 0 && seconds <= MOST_WAIT_S))
-    throw refusal(
-      `${shown(environment, [RANKS_WAIT])}, expected seconds, up to ${MOST_WAIT_S}`,
-      "120 is usual",
-    );
-  return { acceptMs: seconds * 1000 };
+    throw refusal(`${shown(environment, [name])}, expected seconds, up to ${MOST_WAIT_S}`, usual);
+  return seconds * 1000;
 }
 
 function innerPlace(launcher: keyof typeof INNER, environment: Environment): RankEnvironment | undefined {

@@ -13,12 +13,12 @@ export function seatText({ rank, host }: RankSeat): string {
   return `rank ${rank} on ${host}`;
 }
 
-/** E_RANK_LOST: `seat` ended, or does not answer; `how` begins with a verb. */
-export function lostRank(seat: RankSeat, how: string): MttcError {
+/** E_RANK_LOST: `seat` ended, or does not answer; `how` begins with a verb, `more` goes on with the hint. */
+export function lostRank(seat: RankSeat, how: string, more = ""): MttcError {
   return new MttcError({
     code: "E_RANK_LOST",
     message: `${seatText(seat)} ${how}`,
-    hint: "what was saved stands: go on with --resume, with any number of ranks",
+    hint: `what was saved stands: go on with --resume, with any number of ranks${more}`,
   });
 }
 

@@ -15,14 +15,22 @@ import {
 } from "./channelProtocol.ts";
 import { authenticateFollower, type RankIdentity, sendVerdict, VERDICT } from "./handshake.ts";
 import { Heartbeat } from "./heartbeat.ts";
+import type { RankStall } from "./heartbeatProtocol.ts";
 import { addressText, freshKey, ownHosts } from "./hubAddress.ts";
+import type { Phase } from "./mainThread.ts";
 import { encodeMessage } from "./messageCodec.ts";
 import { MessageSocket } from "./messageSocket.ts";
 import { patientTimer } from "./patientTimer.ts";
+import { RANKS_STALL } from "./rankEnvironment.ts";
 import { faultOfRank, lostRank, type RankSeat, rankStartFault } from "./rankFaults.ts";
+import { freshPulse, RankPulse } from "./rankPulse.ts";
+import { givenUpText } from "./stallMonitor.ts";
 
 /** Of the time to end, what the others have of it. */
 const CLOSE_SHARE = 0.6;
+
+/** Of a hint on a rank that did not go on. */
+const SLOW_HINT = `; where it is only that much slower, ${RANKS_STALL} gives it more seconds`;
 
 /** A follower. */
 interface Follower {
@@ -40,6 +48,8 @@ interface Follower {
 export class RankHub {
   /** Raised (Int32 [0] not 0) where a rank is lost or has failed: collectives that wait for it must end. */
   readonly abort = freshAbortFlag();
+  /** Shows whether this rank goes on, and when it waits for others. */
+  readonly pulse = freshPulse();
   readonly #options: ChannelOptions;
   readonly #server: Server;
   readonly #key = freshKey();
@@ -51,6 +61,9 @@ export class RankHub {
   /** Connections of whoever has not proven to be one. */
   readonly #unauthenticated = new Set<Socket>();
   readonly #failure = new AbortController();
+  readonly #pulseOf = new RankPulse(this.pulse);
+  readonly #listeners = new Set<(stall: RankStall) => void>();
+  #isStalled = false;
   #address = "";
   #heartbeat: Heartbeat | undefined;
   #arrived: () => void = () => undefined;
@@ -148,9 +161,25 @@ export class RankHub {
     this.#fail(isTyped ? error : new InternalError(String(error), { cause: error }));
   }
 
-  /** Whether rank 0 is within steps, where its main thread must not stand still. */
-  march(isOn: boolean): void {
-    this.#heartbeat?.march(isOn);
+  /** What rank 0 is within, where its main thread must not stand still. */
+  march(phase: Phase | undefined): void {
+    this.#heartbeat?.march(phase);
+  }
+
+  /** Waits for replies of the others and for nothing else: whoever does not answer keeps rank 0 waiting. */
+  async awaited<T>(replies: Promise<T>): Promise<T> {
+    return await this.#pulseOf.asking(replies);
+  }
+
+  /** Has `listener` hear of ranks that keep the others waiting; returns what ends that. */
+  onStall(listener: (stall: RankStall) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Whether it is rank 0 itself that was given up: its ONNX Runtime may not answer. */
+  get isStalled(): boolean {
+    return this.#isStalled;
   }
 
   /** Rank 0 has failed where the others wait for it: their collectives end, and then the run does. */
@@ -206,8 +235,9 @@ export class RankHub {
     const bound = this.#server.address();
     if (bound === null || typeof bound === "string") throw new InternalError("rank 0 does not listen");
     const { heartbeat, port } = await Heartbeat.start(
-      { ...this.#options, abort: this.abort, key: this.#key },
+      { ...this.#options, abort: this.abort, pulse: this.pulse, key: this.#key },
       {
+        onStall: (stall) => this.#stall(stall),
         onJoined: (rank) => {
           this.#heard.add(rank);
           this.#arrived();
@@ -280,6 +310,13 @@ export class RankHub {
     }
     open.get(told.call)?.resolve(told.value);
     open.delete(told.call);
+  }
+
+  #stall(stall: RankStall): void {
+    for (const listener of this.#listeners) listener(stall);
+    if (stall.note.kind !== "lost") return;
+    this.#isStalled = stall.seat.rank === 0;
+    this.#fail(lostRank(stall.seat, givenUpText(stall), SLOW_HINT));
   }
 
   /** The run cannot go on; what failed first is why. */

@@ -15,9 +15,11 @@ import { dialHub } from "./dialHub.ts";
 import type { RankIdentity } from "./handshake.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { parseAddress } from "./hubAddress.ts";
+import type { Phase } from "./mainThread.ts";
 import { MessageSocket } from "./messageSocket.ts";
 import { patientTimer } from "./patientTimer.ts";
 import { lostRank } from "./rankFaults.ts";
+import { freshPulse, RankPulse } from "./rankPulse.ts";
 
 /** What a follower does with a message of rank 0; what it returns is the reply where one is wanted. */
 export type RankHandler = (message: unknown) => unknown;
@@ -26,6 +28,9 @@ export type RankHandler = (message: unknown) => unknown;
 export class RankLink {
   /** Raised (Int32 [0] not 0) where the run failed: collectives of this process must end. */
   readonly abort = freshAbortFlag();
+  /** Shows whether this rank goes on, and when it waits for others. */
+  readonly pulse = freshPulse();
+  readonly #pulseOf = new RankPulse(this.pulse);
   readonly #options: ChannelOptions;
   readonly #failure = new AbortController();
   #socket: MessageSocket | undefined;
@@ -56,7 +61,7 @@ export class RankLink {
       onEnd: lose,
     });
     const hub = { hosts, port: heartbeatPort, waitMs };
-    const start = { ...this.#options, abort: this.abort, key, hub, who };
+    const start = { ...this.#options, abort: this.abort, pulse: this.pulse, key, hub, who };
     const onLost = (error: unknown): void => {
       this.#lose(error);
       this.#socket?.destroy();
@@ -91,9 +96,9 @@ export class RankLink {
     return packed.kind === "failed" ? { ...packed, error: unpackError(packed.error) } : { kind: packed.kind };
   }
 
-  /** Whether this rank is within steps, where its main thread must not stand still. */
-  march(isOn: boolean): void {
-    this.#heartbeat?.march(isOn);
+  /** What this rank is within, where its main thread must not stand still. */
+  march(phase: Phase | undefined): void {
+    this.#heartbeat?.march(phase);
   }
 
   /**
@@ -120,7 +125,7 @@ export class RankLink {
     { call, wantsReply, message }: Extract<HubMessage, { kind: "call" }>,
   ): Promise<void> {
     try {
-      const value = await handler(message);
+      const value = await this.#pulseOf.task(() => handler(message));
       if (wantsReply) await this.#tell({ kind: "reply", call, value });
     } catch (error) {
       await this.#tell({ kind: "fault", error: packError(error) });

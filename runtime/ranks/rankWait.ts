@@ -3,6 +3,7 @@
 // same machine. A shared flag ends it: what waits for a lost rank would wait for ever.
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { freshAbortFlag } from "./abortFlag.ts";
+import { RankPulse } from "./rankPulse.ts";
 
 /** How long it sleeps between looks. */
 const SLEEP_MS = 0.05;
@@ -12,9 +13,12 @@ const LOOKS_PER_CLOCK = 16;
 
 export class RankWait {
   readonly #flag: Int32Array;
+  readonly #pulse: RankPulse;
 
-  constructor(abort: SharedArrayBuffer = freshAbortFlag()) {
+  /** `pulse` shows to others that this rank waits (freshPulse). */
+  constructor(abort: SharedArrayBuffer = freshAbortFlag(), pulse?: SharedArrayBuffer) {
     this.#flag = new Int32Array(abort, 0, 1);
+    this.#pulse = new RankPulse(pulse);
   }
 
   /**
@@ -22,6 +26,10 @@ export class RankWait {
    * the flag is set.
    */
   until(doing: string, spinMs: number, isDone: () => boolean): void {
+    this.#pulse.meeting(() => this.#look(doing, spinMs, isDone));
+  }
+
+  #look(doing: string, spinMs: number, isDone: () => boolean): void {
     const started = performance.now();
     for (let looks = 1; ; looks++) {
       this.refuseLost(doing);

@@ -9,8 +9,10 @@ import { describeContent } from "../files/fileContent.ts";
 import { listedIn } from "../images/imageFile.ts";
 import type { PeerEvaluation, WantedOutput } from "../infer/scoring.ts";
 import type { LabelledRows } from "../labels/classes.ts";
+import type { OrtHost } from "../ort/ortHost.ts";
 import { packDigest } from "../packs/packDigest.ts";
 import type { PackHandle } from "../packs/packedImages.ts";
+import type { RankStall } from "../ranks/heartbeatProtocol.ts";
 import type { RankHub } from "../ranks/rankHub.ts";
 import type { ImageRows } from "../tables/imageRows.ts";
 import { filePieces } from "./bundlePieces.ts";
@@ -18,15 +20,21 @@ import type { DeviceGroup } from "./deviceRanks.ts";
 import type { Kernels } from "./rankKernels.ts";
 import {
   type BatchOutputs,
-  isTogether,
   type PackRefusal,
+  phaseOf,
   type RankMessage,
   sentRows,
   type TableName,
 } from "./rankMessages.ts";
 
 /** What rank 0 speaks through. */
-export type LeadingHub = Pick<RankHub, "send" | "request" | "failed" | "fail" | "abandon" | "march">;
+export type LeadingHub = Pick<
+  RankHub,
+  "send" | "request" | "failed" | "fail" | "abandon" | "march" | "awaited" | "onStall" | "isStalled"
+>;
+
+/** For an ONNX Runtime that has kept the others waiting to answer after all. */
+const ANSWER_MS = 3000;
 
 /** What a fault begins its hint with that says where its image is listed (listedIn). */
 const LISTED = "listed in ";
@@ -76,7 +84,7 @@ export class RankLeader implements DeviceGroup {
   /** Tells without waiting: what fails ends the collective that follows, and whatever is asked next. */
   readonly tell = (message: RankMessage): void => {
     if (message.kind === "step") this.#isInStep = true;
-    this.#hub.march(isTogether(message));
+    this.#hub.march(phaseOf(message));
     // The others do not know what this rank begins: it ends for all. Where it has ended this changes nothing.
     this.#hub.send(message).catch((error: unknown) => this.#hub.fail(error));
   };
@@ -86,7 +94,7 @@ export class RankLeader implements DeviceGroup {
   };
 
   async #ask<R>(message: RankMessage): Promise<R[]> {
-    this.#hub.march(isTogether(message));
+    this.#hub.march(phaseOf(message));
     return await this.#hub.request<R>(message);
   }
 
@@ -148,7 +156,7 @@ export class RankLeader implements DeviceGroup {
         const outputs = asked.then((all) => all.map((each) => each ?? undefined));
         // Of a turn that is no longer waited for.
         outputs.catch(() => undefined);
-        return outputs;
+        return () => this.#hub.awaited(outputs);
       },
       [Symbol.asyncDispose]: async () => this.tell({ kind: "evaluated" }),
     };
@@ -159,10 +167,11 @@ export class RankLeader implements DeviceGroup {
    * run would go on with a mixture of both.
    */
   async compareState(tensors: readonly StoredTensor[]): Promise<void> {
-    const [others, own] = await Promise.all([
-      this.#ask<string>({ kind: "digest" }),
-      stateDigest(tensors.map(({ data }) => data)),
-    ]);
+    const asked = this.#ask<string>({ kind: "digest" });
+    // Awaited below.
+    asked.catch(() => undefined);
+    const own = await stateDigest(tensors.map(({ data }) => data));
+    const others = await this.#hub.awaited(asked);
     const rank = others.findIndex((digest) => digest !== own) + 1;
     if (rank === 0) return;
     throw new MttcError({
@@ -172,6 +181,16 @@ export class RankLeader implements DeviceGroup {
         "ranks on processors of different kinds round differently: start them on machines of one kind; " +
         "the last checkpoint is whole (--resume)",
     });
+  }
+
+  /** Has `listener` hear of ranks that keep the others waiting; returns what ends that. */
+  onStall(listener: (stall: RankStall) => void): () => void {
+    return this.#hub.onStall(listener);
+  }
+
+  /** Whether `host`, rank 0's own, answers; where rank 0 was given up it need not, and then is given up, too. */
+  async hasAnswer(host: OrtHost): Promise<boolean> {
+    return !this.#hub.isStalled || (await host.answers(ANSWER_MS));
   }
 
   /**

@@ -4,6 +4,7 @@ import type { Manifest } from "../../compiler/bundle/manifest.ts";
 import type { WantedOutput } from "../infer/scoring.ts";
 import type { LabelledRows } from "../labels/classes.ts";
 import type { PackHandle } from "../packs/packedImages.ts";
+import type { Phase } from "../ranks/mainThread.ts";
 import { openPaths, type SharedPaths, sharePaths } from "../tables/stringTable.ts";
 import type { BundlePiece } from "./bundlePieces.ts";
 import type { DeviceMessage } from "./deviceRanks.ts";
@@ -52,9 +53,10 @@ export type RankMessage =
   /** Nothing follows: MPI is left, by all at once. Wants a reply. */
   | { readonly kind: "leave" };
 
-/** Whether all ranks do a part of it at the same time, none of which takes a main thread long. */
-export function isTogether({ kind }: RankMessage): boolean {
-  return kind === "step" || kind === "turn";
+/** What all ranks do a part of at the same time, none of which takes a main thread long. */
+export function phaseOf({ kind }: RankMessage): Phase | undefined {
+  if (kind === "step") return "step";
+  return kind === "turn" ? "evaluation" : undefined;
 }
 
 /** Why a follower does not read a pack; null: it does. */

@@ -11,11 +11,17 @@ import { ortOptions, type RuntimeOptions } from "../ort/runtimeOptions.ts";
 import { CHANNEL_DEFAULTS, type ChannelOptions, LOOPBACK, type RankEnd } from "../ranks/channelProtocol.ts";
 import { RANKS_END } from "../ranks/mpiexecCommand.ts";
 import type { EngineRequest, JoinedPlace, RankPlace } from "../ranks/rankEngine.ts";
-import { type RankEnvironment, rankEnvironment, startWaitMs } from "../ranks/rankEnvironment.ts";
+import {
+  type RankEnvironment,
+  rankEnvironment,
+  stallLimitMs,
+  startWaitMs,
+} from "../ranks/rankEnvironment.ts";
 import { RankHub } from "../ranks/rankHub.ts";
 import { RankLink } from "../ranks/rankLink.ts";
 import { RankFollower } from "./rankFollower.ts";
-import { isTogether, type RankMessage } from "./rankMessages.ts";
+import type { LeadingHub } from "./rankLeader.ts";
+import { phaseOf, type RankMessage } from "./rankMessages.ts";
 
 /** Images that are read at a time for each thread. */
 const IMAGES_PER_THREAD = 4;
@@ -37,7 +43,7 @@ export interface JoinOptions extends Omit<RuntimeOptions, "baseDirectory"> {
 /** What of a group trainers use. */
 export interface RankGroup extends Pick<RankPlace, "rank" | "size"> {
   readonly host: OrtHost;
-  readonly hub: Pick<RankHub, "send" | "request" | "failed" | "fail" | "abandon" | "hold" | "march">;
+  readonly hub: LeadingHub & Pick<RankHub, "hold">;
   /** Images read at a time where the spec leaves it open. */
   readonly parallel: number;
   /** The fault behind an error: why a collective was ended. */
@@ -65,14 +71,15 @@ export class Ranks implements RankGroup, AsyncDisposable {
   /**
    * Joins the processes that a launcher (mpiexec, srun) started together; returns when all of them have come.
    * E_RANKS without a launcher, or where they do not find each other; E_RANK_LOST where one does not come
-   * within `acceptMs` of the channel (else MTTC_RANKS_WAIT); E_MPI_LIBRARY, E_MPI; as OrtHost.start.
+   * within `acceptMs` of the channel (else MTTC_RANKS_WAIT; the like for `giveUpMs`, MTTC_RANKS_STALL); E_MPI_LIBRARY, E_MPI; as OrtHost.start.
    */
   static async join(options: JoinOptions = {}, environment = process.env): Promise<Ranks> {
     const launched = rankEnvironment(environment);
     if (!launched) throw notLaunched();
     const { strategy: engine = "auto", library } = options;
-    const ofStart = { ...startWaitMs(environment), ...(environment[RANKS_END] ? { host: LOOPBACK } : {}) };
-    const channel = { ...CHANNEL_DEFAULTS, ...ofStart, ...options.channel };
+    const limits = { ...startWaitMs(environment), ...stallLimitMs(environment) };
+    const own = environment[RANKS_END] ? { host: LOOPBACK } : {};
+    const channel = { ...CHANNEL_DEFAULTS, ...limits, ...own, ...options.channel };
     const { host, refusal } = await startHost(options, launched);
     const parts = { engine, library, channel, threads: options.threads, refusal };
     try {
@@ -92,7 +99,7 @@ export class Ranks implements RankGroup, AsyncDisposable {
     const hub = await RankHub.open(channel);
     try {
       const limit = { abort: hub.abort, timeoutMs: channel.acceptMs };
-      const place = await host.joinRanks({ engine, library, ...limit });
+      const place = await host.joinRanks({ engine, library, pulse: hub.pulse, ...limit });
       await host.broadcastBytes(new TextEncoder().encode(hub.address), limit);
       await hub.accepted(place.size);
       return new Ranks(place, host, hub, parts);
@@ -107,7 +114,7 @@ export class Ranks implements RankGroup, AsyncDisposable {
     const link = new RankLink(channel);
     try {
       const limit = { abort: link.abort, timeoutMs: channel.acceptMs };
-      const place = await host.joinRanks({ engine, library, ...limit });
+      const place = await host.joinRanks({ engine, library, pulse: link.pulse, ...limit });
       const address = new TextDecoder().decode(await host.broadcastBytes(new Uint8Array(), limit));
       await link.connect(address, { rank: place.rank, size: place.size });
       return new Ranks(place, host, link, parts);
@@ -147,7 +154,7 @@ export class Ranks implements RankGroup, AsyncDisposable {
     try {
       return await link.serve((message) => {
         if (this.#refusal !== undefined) throw this.#refusal;
-        link.march(isTogether(message as RankMessage));
+        link.march(phaseOf(message as RankMessage));
         return follower.handle(message as RankMessage);
       });
     } finally {

@@ -20,7 +20,7 @@ import { epochReport } from "./epochReport.ts";
 import type { EpochReport, EventHub } from "./events.ts";
 import type { Judge } from "./judgement.ts";
 import { logLines, withLogs } from "./loggedTraining.ts";
-import { withSaved } from "./lostRank.ts";
+import { stallText, withSaved } from "./lostRank.ts";
 import { nothingLeft, outOfPatience, stoppedText } from "./patience.ts";
 import { type Progress, readCheckpointState, storedState, storedTensors } from "./progress.ts";
 import { dropOldDetails, storedHistory } from "./runHistory.ts";
@@ -57,6 +57,8 @@ export class TrainingLoop {
   /** Reports of the epochs that are finished, those before a resume included. */
   readonly history: readonly EpochReport[] = this.#history;
   #epochState: EpochState = FRESH_EPOCH;
+  /** Of the epoch that is under way, where several processes train: how far it has come. */
+  #reached: (() => EpochState) | undefined;
   readonly #schedule = new RunSchedule();
   #weights: WeightWatch | undefined;
   readonly #saver = new CheckpointSaver();
@@ -83,6 +85,12 @@ export class TrainingLoop {
     { epochs, plannedEpochs = epochs, signal, probes }: LoopOptions,
   ): Promise<void> {
     for (const note of this.#schedule.plan(scheduled(session), plannedEpochs)) this.#log(note);
+    const unheard = session.leader?.onStall((stall) => {
+      const { step } = this.#reached?.() ?? this.#epochState;
+      const text = stallText(stall, { epoch: this.#history.length + 1, step: step + 1 });
+      if (text !== undefined) this.#log(text);
+    });
+    using _ = { [Symbol.dispose]: () => unheard?.() };
     const work = () =>
       this.#saver.during(this.#log, async () => {
         let stops: string | undefined;
@@ -195,11 +203,11 @@ export class TrainingLoop {
     if (session.leftOut !== undefined) this.#log(`epoch ${epoch}: ${session.leftOut}`);
     const { logdir, log_every: logEvery } = session.experiment.spec;
     const isLogged = logdir !== null;
-    let reached: (() => EpochState) | undefined;
+    this.#reached = undefined;
     /** Whatever it is at, a rank that is lost ends it, and what is trained is saved. */
     const orLost = <T>(work: (stop: AbortSignal | undefined) => Promise<T>, stop = signal): Promise<T> =>
       untilLost(session.failed, stop, work).catch((error: unknown) =>
-        this.#endByLoss(session, error, reached?.()),
+        this.#endByLoss(session, error, this.#reached?.()),
       );
     const train = (stop: AbortSignal | undefined): Promise<EpochState> =>
       trainEpoch(session, {
@@ -214,7 +222,7 @@ export class TrainingLoop {
         logEvery,
         last,
         onReached: (now) => {
-          reached = now;
+          this.#reached = now;
         },
       });
     const state = await orLost(train, signal ? AbortSignal.any([signal, failed]) : failed);
@@ -286,7 +294,8 @@ export class TrainingLoop {
     let path: string | undefined;
     await session.beforeTheEnd(async () => {
       await this.#saver.settled();
-      if (!reached) return;
+      const isThere = await session.leader?.hasAnswer(session.host);
+      if (!isThere || !reached) return;
       const tensors = storedTensors(await session.device.readLastStep());
       refuseState(tensors, epoch, this.#saver.last);
       this.#epochState = reached;

@@ -177,7 +177,8 @@ export class TrainingSession implements AsyncDisposable {
       const bundle = join(directory, BUNDLE_FOLDER);
       const led = ranks && (await openFollowers(ranks, spec, { directory: bundle, manifest }, closers));
       const device = await TrainingDevice.open(host, bundle, manifest, { ...led?.options, capturable });
-      if (ranks) closers.push(() => device[Symbol.asyncDispose]());
+      // Of an ONNX Runtime that is given up nothing is to be had back.
+      if (ranks) closers.push(async () => await (host.isGone ? undefined : device[Symbol.asyncDispose]()));
       if (initial) await device.startFrom(initial);
       const warnings = [...lockNotes, ...models.notes, ...specWarnings(spec), ...labels.warnings, ...notes];
       warnings.push(...(downstream?.notes ?? []));

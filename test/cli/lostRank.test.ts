@@ -166,6 +166,18 @@ describe.skipIf(!isHere)("a rank that never comes", () => {
     expect(performance.now() - began).toBeLessThan(10_000);
   });
 
+  test("or does not go on within a time that is none: refused by name, once", async () => {
+    const spec = specFile("untimed", { strategy: "mpi" });
+    const own = { ...env, MTTC_RANKS_STALL: "never" };
+    const { code, stderr } = await runCli(data.folder, ["train", spec, "--ranks", "2", ...FLAGS], {
+      env: own,
+    });
+    expect([code, errorsOf(stderr)]).toEqual([
+      2,
+      [expect.stringMatching(/MTTC_RANKS_STALL is never, expected seconds, up to 86400 .*\[E_RANKS\]/)],
+    ]);
+  });
+
   test("within a time that is none is refused by name", async () => {
     const spec = specFile("timeless", { strategy: "mpi" });
     const { code, stderr } = await half(0, spec, "soon", "2").ended;

@@ -76,7 +76,7 @@ let link: RankLink | undefined;
 process.on("message", async (order: ChildOrder) => {
   if (order.kind === "open") hub = await openHub(order.size, order.options);
   else if (order.kind === "connect") link = await openLink(order);
-  else if (order.kind === "march") (hub ?? link)?.march(order.isOn);
+  else if (order.kind === "march") (hub ?? link)?.march(order.isOn ? "step" : undefined);
   else if (order.kind === "compute") {
     const until = performance.now() + order.ms;
     while (performance.now() < until);

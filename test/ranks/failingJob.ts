@@ -11,7 +11,8 @@ import type { MpiHere } from "./mpiPrograms.ts";
 type NewsOf<K extends FailingNews["kind"]> = Extract<FailingNews, { kind: K }>;
 
 /** How a job is started. */
-export interface FailingStart extends Partial<Pick<FailingJob, "epochs" | "resume" | "channel" | "delays">> {
+export interface FailingStart
+  extends Partial<Pick<FailingJob, "epochs" | "resume" | "channel" | "delays" | "stall">> {
   readonly mpi: MpiHere;
   readonly size: number;
   readonly options: FailingJob["options"];
@@ -22,6 +23,8 @@ export interface FailingStart extends Partial<Pick<FailingJob, "epochs" | "resum
   /** Words before each command, and before all of it. */
   readonly wrap?: (rank: number) => readonly string[];
   readonly on?: readonly string[];
+  /** Further variables of all ranks. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** Times of a channel that has no patience. */
@@ -36,7 +39,8 @@ export class FailingRun {
   readonly #exited: Promise<number | null>;
   readonly #logdir: string;
 
-  constructor({ mpi, size, options, folder, launch = [], wrap = () => [], on = [], ...rest }: FailingStart) {
+  constructor({ mpi, size, options, folder, ...more }: FailingStart) {
+    const { launch = [], wrap = () => [], on = [], environment = {}, ...rest } = more;
     const name = `${readdirSync(folder).length}`;
     this.#log = join(folder, `${name}.log`);
     this.#logdir = options.logdir ?? "";
@@ -54,7 +58,7 @@ export class FailingRun {
     ]);
     const [command = "", ...words] = [...on, mpi.mpiexec, ...mpi.flags, ...launch, ...ranks.flat()];
     this.#mpiexec = spawn(command, words, {
-      env: { ...process.env, ...mpi.environment },
+      env: { ...process.env, ...mpi.environment, ...environment },
       stdio: ["ignore", "pipe", "pipe"],
       detached: true,
     });

@@ -2,6 +2,7 @@
 // writes down what happens to it, and ends with the exit code that the command line would give.
 import { appendFileSync, readFileSync } from "node:fs";
 import { MttcError } from "../../compiler/diagnostics.ts";
+import { BatchLoader } from "../../runtime/batches/loader.ts";
 import type { ChannelOptions } from "../../runtime/ranks/channelProtocol.ts";
 import { MultiTaskTrainer } from "../../runtime/train/multiTaskTrainer.ts";
 import { Ranks } from "../../runtime/train/ranks.ts";
@@ -17,11 +18,28 @@ export interface FailingJob {
   readonly channel: Partial<ChannelOptions>;
   /** What each step of a rank takes longer, by rank, in milliseconds. */
   readonly delays: readonly number[];
+  /** A rank whose main thread lives while something else of it stands still. */
+  readonly stall?: Stall | undefined;
 }
+
+/** What stands still of a rank, and from which of its calls on. */
+export type Stall = { readonly rank: number; readonly call: number } & (
+  | {
+      /** Its ONNX Runtime thread, in native code: it opens a pipe that nobody writes. */
+      readonly what: "runtime";
+      readonly pipe: string;
+      /** Calls of graphs whose names begin so are counted. */
+      readonly graph: string;
+    }
+  /** Its reading: a batch of images never comes. */
+  | { readonly what: "images" }
+);
 
 /** What happens. */
 export type FailingNews = { readonly rank: number; readonly pid: number } & (
   | { readonly kind: "joined" }
+  /** What was asked to stands still from now on. */
+  | { readonly kind: "stalls" }
   /** A line of the run's log. */
   | { readonly kind: "log"; readonly text: string }
   | { readonly kind: "step"; readonly epoch: number; readonly step: number }
@@ -45,14 +63,35 @@ process.on("SIGUSR2", () => {
 const ranks = await Ranks.join({ channel: job.channel, threads: 1 });
 
 let slowed = 0;
-const { delays } = job;
+const { delays, stall } = job;
 const step = ranks.host.step.bind(ranks.host);
-// Micro-batches of a follower are all that it shows.
-if (ranks.rank > 0)
-  ranks.host.step = (...args) => {
-    slow();
-    return step(...args);
+let calls = 0;
+let reading: NodeJS.Timeout | undefined;
+ranks.host.step = (binding, io) => {
+  // Micro-batches of a follower are all that it shows.
+  if (ranks.rank > 0) slow();
+  if (stall?.rank === ranks.rank && stall.what === "runtime" && binding.startsWith(stall.graph))
+    if (++calls === stall.call) standStill(stall.pipe);
+  return step(binding, io);
+};
+
+/** The call is carried out before those that follow. */
+function standStill(pipe: string): void {
+  tell({ kind: "stalls" });
+  // Once the pipe is written it is no graph.
+  ranks.host.openGraph("pipe", { path: pipe }).catch(() => undefined);
+}
+
+if (stall?.rank === ranks.rank && stall.what === "images") {
+  const { next } = BatchLoader.prototype;
+  BatchLoader.prototype.next = function (this: BatchLoader) {
+    if (++calls !== stall.call) return next.call(this);
+    tell({ kind: "stalls" });
+    // As a thread that reads would, it keeps the process alive while somebody waits for it.
+    reading = setInterval(() => undefined, 1000);
+    return new Promise(() => undefined);
   };
+}
 
 function slow(): void {
   const ms = delays[ranks.rank] ?? 0;
@@ -108,3 +147,4 @@ async function follow(): Promise<void> {
 
 tell({ kind: "joined" });
 await (ranks.rank === 0 ? lead() : follow());
+clearInterval(reading);

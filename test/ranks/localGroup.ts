@@ -125,6 +125,9 @@ export async function openLocalGroup(size: number): Promise<LocalGroup> {
       hold: (isHeld) => isHeld && group.onTold("hold"),
       fail: (error) => failure.abort(error),
       march: () => undefined,
+      awaited: async (replies) => await replies,
+      onStall: () => () => undefined,
+      isStalled: false,
       abandon: () =>
         failure.abort(new MttcError({ code: "E_RANK_LOST", message: "rank 0 has failed in a step" })),
       send: async (message) => void (await deliver(message)),

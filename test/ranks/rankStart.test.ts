@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { MpiEngine } from "../../runtime/ranks/mpi/mpiEngine.ts";
 import type { MpiLibrary } from "../../runtime/ranks/mpi/mpiLibrary.ts";
-import { startWaitMs } from "../../runtime/ranks/rankEnvironment.ts";
+import { stallLimitMs, startWaitMs } from "../../runtime/ranks/rankEnvironment.ts";
 import { RankWait } from "../../runtime/ranks/rankWait.ts";
 import { type MpiHere, mpichHere, runRanks } from "./mpiPrograms.ts";
 
@@ -49,6 +49,12 @@ describe("how long ranks wait for each other at the start", () => {
 
   test.each(["0", "-3", "soon", "1e9", " "])("is refused where that is %j", (text) => {
     expect(() => startWaitMs({ MTTC_RANKS_WAIT: text })).toThrow(/MTTC_RANKS_WAIT is .*\[E_RANKS\]/s);
+    expect(() => stallLimitMs({ MTTC_RANKS_STALL: text })).toThrow(/MTTC_RANKS_STALL is .*\[E_RANKS\]/s);
+  });
+
+  test("and how long for one that does not go on, too", () => {
+    expect(stallLimitMs({})).toEqual({});
+    expect(stallLimitMs({ MTTC_RANKS_STALL: "1800" })).toEqual({ giveUpMs: 1_800_000 });
   });
 });
 
