@@ -67,8 +67,8 @@ export interface PeerEvaluation extends AsyncDisposable {
   /** Those that this process has. */
   readonly share: BatchShare;
   /**
-   * Has the others evaluate their next batches. What it returns is called once this process's own one is done:
-   * what those gave, in order; undefined where there is none left.
+   * Has the others evaluate their next batches. What it returns is called once this process's own one is
+   * done: what those gave, in order; undefined where there is none left.
    */
   turn(): () => Promise<readonly (ReadonlyMap<string, Float32Array> | undefined)[]>;
 }

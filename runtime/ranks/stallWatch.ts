@@ -30,7 +30,7 @@ export interface StallTimes {
   readonly giveUpMs: number;
 }
 
-/** A rank that is always slower than the others is told of once: then only when it takes so many times longer. */
+/** A rank that is always slower is told of once, and then only when it takes so many times longer. */
 const AGAIN = 2;
 
 interface WatchedRank {
@@ -90,7 +90,7 @@ export class StallWatch {
   }
 }
 
-/** Whether another rank waits in a call that this one takes part in; for rank 0's word all others do at once. */
+/** Whether another rank waits for this one; for rank 0's next word all others do, once they are idle. */
 function isWaitedFor(rank: number, states: ReadonlyMap<number, RankState>): boolean {
   const others = [...states].flatMap(([other, { doing }]) => (other === rank ? [] : [doing]));
   if (others.includes("waiting")) return true;

@@ -13,7 +13,7 @@ export function withSaved(lost: MttcError, path: string, reached?: string): Mttc
   return new MttcError(faults, { cause: lost });
 }
 
-/** A line on a rank that keeps the others waiting in an epoch, at a step; undefined where an error says it. */
+/** A line on a rank that keeps the others waiting; undefined where an error says it. */
 export function stallText({ seat, note, phase, giveUpMs }: RankStall, at: StallPlace): string | undefined {
   const seconds = (ms: number): string => `${Math.round(ms / 100) / 10} s`;
   if (note.kind === "over") return `${seatText(seat)} goes on, after ${seconds(note.ms)}`;
@@ -21,8 +21,8 @@ export function stallText({ seat, note, phase, giveUpMs }: RankStall, at: StallP
   const place =
     phase === "step" ? `in epoch ${at.epoch}, step ${at.step}` : `after the steps of epoch ${at.epoch}`;
   return (
-    `${seatText(seat)} has kept the others waiting for ${seconds(note.ms)}, ${place}: its ONNX Runtime, device or ` +
-    `disk may not answer; the run ends after ${seconds(giveUpMs)} of it`
+    `${seatText(seat)} has kept the others waiting for ${seconds(note.ms)}, ${place}: its ONNX Runtime, ` +
+    `device or disk may not answer; the run ends after ${seconds(giveUpMs)} of it`
   );
 }
 

@@ -93,6 +93,11 @@ export class RankLeader implements DeviceGroup {
     this.#isInStep = false;
   };
 
+  /** Steps are over for now: what rank 0 does next it does alone, and may take its time for. */
+  rest(): void {
+    this.#hub.march(undefined);
+  }
+
   async #ask<R>(message: RankMessage): Promise<R[]> {
     this.#hub.march(phaseOf(message));
     return await this.#hub.request<R>(message);
@@ -188,7 +193,7 @@ export class RankLeader implements DeviceGroup {
     return this.#hub.onStall(listener);
   }
 
-  /** Whether `host`, rank 0's own, answers; where rank 0 was given up it need not, and then is given up, too. */
+  /** Whether rank 0's own `host` answers: where rank 0 was given up it need not, and is given up, too. */
   async hasAnswer(host: OrtHost): Promise<boolean> {
     return !this.#hub.isStalled || (await host.answers(ANSWER_MS));
   }

@@ -71,7 +71,8 @@ export class Ranks implements RankGroup, AsyncDisposable {
   /**
    * Joins the processes that a launcher (mpiexec, srun) started together; returns when all of them have come.
    * E_RANKS without a launcher, or where they do not find each other; E_RANK_LOST where one does not come
-   * within `acceptMs` of the channel (else MTTC_RANKS_WAIT; the like for `giveUpMs`, MTTC_RANKS_STALL); E_MPI_LIBRARY, E_MPI; as OrtHost.start.
+   * within `acceptMs` of the channel (else MTTC_RANKS_WAIT); E_MPI_LIBRARY, E_MPI; as OrtHost.start. How long
+   * one may keep the others waiting later on is the channel's `giveUpMs` (else MTTC_RANKS_STALL).
    */
   static async join(options: JoinOptions = {}, environment = process.env): Promise<Ranks> {
     const launched = rankEnvironment(environment);

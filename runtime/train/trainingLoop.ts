@@ -227,6 +227,7 @@ export class TrainingLoop {
       });
     const state = await orLost(train, signal ? AbortSignal.any([signal, failed]) : failed);
     this.#epochState = state;
+    session.leader?.rest();
     await this.#saver.settled();
     const tensors = await orLost(() => storedState(session));
     refuseState(tensors, epoch, last);

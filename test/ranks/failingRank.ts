@@ -28,7 +28,7 @@ export type Stall = { readonly rank: number; readonly call: number } & (
       /** Its ONNX Runtime thread, in native code: it opens a pipe that nobody writes. */
       readonly what: "runtime";
       readonly pipe: string;
-      /** Calls of graphs whose names begin so are counted. */
+      /** Runs of graphs whose names begin so are counted; "read": tensors that are read. */
       readonly graph: string;
     }
   /** Its reading: a batch of images never comes. */
@@ -70,13 +70,20 @@ let reading: NodeJS.Timeout | undefined;
 ranks.host.step = (binding, io) => {
   // Micro-batches of a follower are all that it shows.
   if (ranks.rank > 0) slow();
-  if (stall?.rank === ranks.rank && stall.what === "runtime" && binding.startsWith(stall.graph))
-    if (++calls === stall.call) standStill(stall.pipe);
+  stallBefore(binding);
   return step(binding, io);
 };
+const read = ranks.host.read.bind(ranks.host);
+ranks.host.read = (ids) => {
+  stallBefore("read");
+  return read(ids);
+};
 
-/** The call is carried out before those that follow. */
-function standStill(pipe: string): void {
+/** Has ONNX Runtime stand still before a call, if it is the one: calls are carried out in their order. */
+function stallBefore(call: string): void {
+  if (stall?.rank !== ranks.rank || stall.what !== "runtime" || !call.startsWith(stall.graph)) return;
+  if (++calls !== stall.call) return;
+  const { pipe } = stall;
   tell({ kind: "stalls" });
   // Once the pipe is written it is no graph.
   ranks.host.openGraph("pipe", { path: pipe }).catch(() => undefined);
