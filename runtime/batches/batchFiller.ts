@@ -5,6 +5,7 @@ import { availableParallelism } from "node:os";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { systemCode } from "../files/fileSystem.ts";
 import { type ImageFormat, type ImageReader, imageBytes } from "../images/images.ts";
+import { RankPulse } from "../ranks/rankPulse.ts";
 import { NO_ROW } from "../tables/rowOrder.ts";
 import type {
   EpochWarp,
@@ -55,6 +56,7 @@ export class FillingStream implements ImageStream {
   readonly #reader: ImageReader;
   readonly #options: StreamOptions;
   readonly #warp: WarpInPlace | undefined;
+  readonly #pulse: RankPulse | undefined;
   readonly #gate: Gate;
   readonly #running = new Set<Promise<unknown>>();
   /** Images that are being read, the oldest first. */
@@ -70,6 +72,7 @@ export class FillingStream implements ImageStream {
     this.#reader = reader;
     this.#options = options;
     this.#warp = warp;
+    this.#pulse = options.pulse && new RankPulse(options.pulse);
     this.#gate = new Gate(parallel === -1 ? IMAGES_PER_CORE * availableParallelism() : parallel);
     this.#stuck = new Promise((_, reject) => {
       this.#raiseStuck = reject;
@@ -108,7 +111,10 @@ export class FillingStream implements ImageStream {
     const sizeBytes = imageBytes(this.#reader.format);
     const reads: Promise<void>[] = [];
     // Of the slot alone: the images that are kept stay unwarped.
-    const warp = (target: Uint8Array, place: number): void => this.#warp?.(target, firstSample + place);
+    const warp = (target: Uint8Array, place: number): void => {
+      this.#warp?.(target, firstSample + place);
+      this.#pulse?.move();
+    };
     const readOne = (path: string, target: Uint8Array, place: number): Promise<void> =>
       this.#readOne(path, target, stamps?.[place]).then(() => warp(target, place));
     const plain = new PlainReads(warp, readOne);

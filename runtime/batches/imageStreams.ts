@@ -36,6 +36,8 @@ export interface StreamOptions {
   readonly stuckMs?: number | undefined;
   /** How images are warped once they are read; kept and packed ones stay as they are. */
   readonly warp?: EpochWarp | undefined;
+  /** Of a rank: shows with every image that it goes on (freshPulse). */
+  readonly pulse?: SharedArrayBuffer | undefined;
 }
 
 /** What one slot is to hold. */

@@ -20,6 +20,8 @@ const THREAD = {
 } as const;
 
 export interface LoaderThreadOptions extends LoaderSetup {
+  /** Of a rank: shows with every image that it goes on (freshPulse). */
+  readonly pulse?: SharedArrayBuffer | undefined;
   readonly resourceLimits?: ResourceLimits;
   /** Another file than the built loaderWorker. */
   readonly file?: URL;
@@ -32,11 +34,13 @@ export interface LoaderThreadOptions extends LoaderSetup {
 export class LoaderThread implements ImageStreams, AsyncDisposable {
   readonly format: ImageFormat;
   readonly #calls: WorkerCalls<LoaderService>;
+  readonly #pulse: SharedArrayBuffer | undefined;
   #streams = 0;
   #isStuck = false;
 
-  constructor({ format, cacheBytes, resourceLimits = {}, file }: LoaderThreadOptions) {
+  constructor({ format, cacheBytes, pulse, resourceLimits = {}, file }: LoaderThreadOptions) {
     this.format = format;
+    this.#pulse = pulse;
     const workerData: LoaderSetup = { format, cacheBytes };
     const built = file ?? builtFile("#loader-worker", missingThread);
     this.#calls = new WorkerCalls(built, { ...THREAD, workerData, resourceLimits });
@@ -54,7 +58,8 @@ export class LoaderThread implements ImageStreams, AsyncDisposable {
 
   openStream({ paths, ...options }: StreamOptions): ImageStream {
     const number = this.#streams++;
-    const opened = this.#calls.call("openStream", [number, { ...options, paths: sharePaths(paths) }]);
+    const shared = { pulse: this.#pulse, ...options, paths: sharePaths(paths) };
+    const opened = this.#calls.call("openStream", [number, shared]);
     // Raised by every `fill`; there may be none.
     opened.catch(() => undefined);
     return {

@@ -1,6 +1,6 @@
-// What of a rank goes on, in memory that its threads share: a number that counts up with everything that is
-// begun or done of what all ranks do together, and what it is at. Its heartbeat thread tells rank 0 of it,
-// where stalls are found by it (stallWatch.ts).
+// What of a rank goes on, in memory that its threads share: a number that counts up with each image that is
+// read and with all that is begun or done of what all ranks do together, and what the rank is at. Its
+// heartbeat thread tells rank 0 of it, where stalls are found by it (stallWatch.ts).
 
 /** Words of the memory. */
 const MOVES = 0;

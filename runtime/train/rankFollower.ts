@@ -48,6 +48,8 @@ export interface FollowerOptions {
   readonly share: BatchShare;
   /** Images decoded at the same time, where the spec leaves it open. */
   readonly parallel: number;
+  /** Shows that this rank goes on (freshPulse). */
+  readonly pulse?: SharedArrayBuffer | undefined;
 }
 
 export class RankFollower implements AsyncDisposable {
@@ -132,9 +134,9 @@ export class RankFollower implements AsyncDisposable {
 
   async #open(message: Extract<RankMessage, { kind: "open" }>): Promise<void> {
     const { manifest, allowSpinning, tf32, kernels } = message;
-    const { host, share } = this.#options;
+    const { host, share, pulse } = this.#options;
     refuseOtherKernels(await readKernels(host), kernels);
-    const reader = new LoaderThread({ format: imageFormat(manifest.spec) });
+    const reader = new LoaderThread({ format: imageFormat(manifest.spec), pulse });
     this.#closers.push(() => reader.close());
     const device = await TrainingDevice.open(host, await this.#temporary(), manifest, {
       session: { allowSpinning, provider: roundingProvider(host.provider, tf32) },

@@ -43,7 +43,7 @@ export interface JoinOptions extends Omit<RuntimeOptions, "baseDirectory"> {
 /** What of a group trainers use. */
 export interface RankGroup extends Pick<RankPlace, "rank" | "size"> {
   readonly host: OrtHost;
-  readonly hub: LeadingHub & Pick<RankHub, "hold">;
+  readonly hub: LeadingHub & Pick<RankHub, "hold" | "pulse">;
   /** Images read at a time where the spec leaves it open. */
   readonly parallel: number;
   /** The fault behind an error: why a collective was ended. */
@@ -151,7 +151,7 @@ export class Ranks implements RankGroup, AsyncDisposable {
     const link = this.#side;
     if (!(link instanceof RankLink)) throw new InternalError("rank 0 follows nobody");
     const { host, parallel, rank, size } = this;
-    const follower = new RankFollower({ host, parallel, share: { rank, size } });
+    const follower = new RankFollower({ host, parallel, share: { rank, size }, pulse: link.pulse });
     try {
       return await link.serve((message) => {
         if (this.#refusal !== undefined) throw this.#refusal;

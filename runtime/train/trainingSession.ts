@@ -170,7 +170,7 @@ export class TrainingSession implements AsyncDisposable {
       const cut = { ranks: ranks?.size };
       const parts = { host, spec, classes, models, claim, openDirectory: openIt, ...begin, ...cut };
       const { manifest, directory, initial, notes, lockNotes } = await openRunBundle(parts, options);
-      const reader = new LoaderThread({ format: imageFormat(spec) });
+      const reader = new LoaderThread({ format: imageFormat(spec), pulse: ranks?.hub.pulse });
       closers.push(() => reader.close());
       const { canCapture } = providerTraits(host.provider);
       const capturable = options.cudaGraph === true && canCapture && !ranks;

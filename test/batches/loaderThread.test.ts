@@ -11,6 +11,7 @@ import { type Batch, BatchLoader, type LoaderOptions } from "../../runtime/batch
 import { LoaderThread, type LoaderThreadOptions } from "../../runtime/batches/loaderThread.ts";
 import { type ImageFormat, ImageReader } from "../../runtime/images/images.ts";
 import { preparePack } from "../../runtime/packs/packedImages.ts";
+import { freshPulse, RankPulse } from "../../runtime/ranks/rankPulse.ts";
 import type { ImageRows } from "../../runtime/tables/imageRows.ts";
 import { labelTableFromRows } from "../../runtime/tables/labelTable.ts";
 import { makeFolder, writePictures } from "../images/imageFixtures.ts";
@@ -82,6 +83,18 @@ async function openFaulty(
   const table = { ...rows, paths };
   return { thread, options: makeOptions(thread, { rows: table, order, slots: 2, parallel: 2 }), path };
 }
+
+it("shows with every image of a rank that it goes on, read or kept", async () => {
+  const memory = freshPulse();
+  const pulse = new RankPulse(memory);
+  const thread = new LoaderThread({ format, pulse: memory });
+  const shown = 4 * batches - 1;
+  for (const reads of [1, 2]) {
+    await readAll(new BatchLoader(makeOptions(thread)));
+    expect(pulse.moves).toBe(reads * shown);
+  }
+  await thread.close();
+});
 
 describe("a loader on its thread", () => {
   it.each([1, 2, 4])("gives the bytes of reading in place with %i images at once", async (parallel) => {

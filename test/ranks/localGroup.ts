@@ -4,6 +4,7 @@
 import { MttcError } from "../../compiler/diagnostics.ts";
 import { OrtHost, type StepIo, type StepResult } from "../../runtime/ort/ortHost.ts";
 import { lostRank } from "../../runtime/ranks/rankFaults.ts";
+import { freshPulse } from "../../runtime/ranks/rankPulse.ts";
 import { RankFollower } from "../../runtime/train/rankFollower.ts";
 import type { RankMessage } from "../../runtime/train/rankMessages.ts";
 import type { RankGroup } from "../../runtime/train/ranks.ts";
@@ -125,6 +126,7 @@ export async function openLocalGroup(size: number): Promise<LocalGroup> {
       hold: (isHeld) => isHeld && group.onTold("hold"),
       fail: (error) => failure.abort(error),
       march: () => undefined,
+      pulse: freshPulse(),
       awaited: async (replies) => await replies,
       onStall: () => () => undefined,
       isStalled: false,
