@@ -42,10 +42,7 @@ const isHere = existsSync(join(mpiFolder(), "bin", "mpiexec")) && existsSync("/p
 
 describe.skipIf(!isHere)("a rank of --ranks 2 that stands still (MPICH: `mttc setup-mpi` brings it)", () => {
   test.each([
-    [
-      1,
-      /^error: rank 1 on \S+ did not go on for \d+ s within a step.*; saved as it was at epoch 3, step \d, in/,
-    ],
+    [1, /^error: rank 1 on \S+ did not go on for \d+ s within a step.*; saved as it was at epoch 3, step \d/],
     [
       0,
       /^error: rank 0 on \S+ did not go on for \d+ s within a step.*; saved is \S+epoch-0002 \[E_RANK_LOST\]/,

@@ -1,5 +1,5 @@
-// Loaded before the command line (node --import): has the ONNX Runtime thread of one rank stand still in native
-// code before a step, by a pipe that nobody writes. STALLING_RANK is "RANK CALL PIPE".
+// Loaded before the command line (node --import): has the ONNX Runtime thread of one rank stand still in
+// native code before a step, by a pipe that nobody writes. STALLING_RANK is "RANK CALL PIPE".
 import { isMainThread } from "node:worker_threads";
 import { OrtHost } from "../../runtime/ort/ortHost.ts";
 
