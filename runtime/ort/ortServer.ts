@@ -192,7 +192,7 @@ export class OrtServer implements OrtService {
   joinRanks(options: JoinOptions): JoinedPlace {
     if (this.#ranks !== null) throw new InternalError("the ranks are joined already");
     const library = this.#opened();
-    const { engine, cores } = joinRanks(options, this.#device?.collectives);
+    const { engine, cores, coresNote } = joinRanks(options, this.#device?.collectives);
     const { size } = engine.place;
     const allGather: RankExchange["allGather"] = (from, to, count) => engine.allGather(from, to, count);
     this.#ranks = engine;
@@ -200,7 +200,7 @@ export class OrtServer implements OrtService {
     this.#operators = new RankOperators(library, { size, allGather });
     const { intraOpThreads = cores } = this.#defaults;
     this.#defaults = { ...this.#defaults, intraOpThreads };
-    return { ...engine.place, cores };
+    return { ...engine.place, cores, coresNote };
   }
 
   allReduce(ids: readonly string[]): void {

@@ -2,6 +2,7 @@
 
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { setNativeVariable } from "../ort/ffi.ts";
+import { idleCoresNote } from "./idleCores.ts";
 import { MpiEngine } from "./mpi/mpiEngine.ts";
 import { refuseForeignLauncher, refuseOtherWorld } from "./mpi/mpiLaunch.ts";
 import { MpiLibrary } from "./mpi/mpiLibrary.ts";
@@ -24,6 +25,8 @@ export interface JoinedRanks {
   readonly engine: RankEngine;
   /** This rank's share of its machine's cores. */
   readonly cores: number;
+  /** Of cores that lie idle, where a launcher has bound ranks to few. */
+  readonly coresNote: string | undefined;
 }
 
 /**
@@ -40,12 +43,14 @@ export function joinRanks(
   const wait = new RankWait(abort, pulse);
   const mpi = joinMpi(library, wait, environment);
   try {
-    const facts = exchangeFacts(mpi, ownFacts(device, rankEnvironment(environment)?.cores));
+    const facts = exchangeFacts(mpi, ownFacts(device, environment));
     const cores = coresOfRank(facts, mpi.place.rank);
+    const launcher = rankEnvironment(environment)?.launcher;
+    const coresNote = launcher && idleCoresNote(facts, launcher);
     const agreed = ofRank0(mpi, engine);
     leavingOnFault(mpi, () => refuseSharedDevices(facts));
-    if (agreed === "mpi") return { engine: mpi, cores };
-    return { engine: joinNccl(mpi, wait, { engine: agreed, device, environment }), cores };
+    if (agreed === "mpi") return { engine: mpi, cores, coresNote };
+    return { engine: joinNccl(mpi, wait, { engine: agreed, device, environment }), cores, coresNote };
   } catch (error) {
     mpi[Symbol.dispose]();
     throw error;

@@ -11,14 +11,19 @@ export interface CoreClaim {
   readonly usable: number;
   /** How many its launcher gives it, whether or not it is bound to them; undefined where it does not say. */
   readonly granted?: number | undefined;
+  /**
+   * How many its launcher could have let the ranks of this host run on; undefined where nobody can say, or
+   * somebody has asked for the cores that they are bound to.
+   */
+  readonly around?: number | undefined;
 }
 
 /** Sums of thirds are no whole numbers to the last bit. */
 const ROUNDING = 1e-9;
 
 /** That of this process. */
-export function ownCores(granted?: number): CoreClaim {
-  return { allowed: allowedCores(), usable: availableParallelism(), granted };
+export function ownCores(granted?: number, around?: number): CoreClaim {
+  return { allowed: allowedCores(), usable: availableParallelism(), granted, around };
 }
 
 /**
@@ -36,7 +41,7 @@ export function shareOfCores(own: CoreClaim, ranks: readonly CoreClaim[]): numbe
 }
 
 /** "0-3,8" is [0, 1, 2, 3, 8]. */
-function coreNumbers(list: string): number[] {
+export function coreNumbers(list: string): number[] {
   return list.split(",").flatMap((range) => {
     const [first, last = first] = range.split("-").map(Number);
     if (range === "" || first === undefined || last === undefined) return [];
@@ -44,9 +49,14 @@ function coreNumbers(list: string): number[] {
   });
 }
 
+/** The list of cores in the text of a process's /proc/PID/status; empty where there is none. */
+export function allowedIn(status: string): string {
+  return /^Cpus_allowed_list:\s*(\S+)$/m.exec(status)?.[1] ?? "";
+}
+
 function allowedCores(): string {
   try {
-    return /^Cpus_allowed_list:\s*(\S+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "";
+    return allowedIn(readFileSync("/proc/self/status", "utf8"));
   } catch {
     // Elsewhere than on Linux.
     return "";

@@ -52,6 +52,8 @@ export interface RankPlace {
 export interface JoinedPlace extends RankPlace {
   /** Its share of the machine's cores, at least one. */
   readonly cores: number;
+  /** What is to be said of cores that lie idle on any machine, where a launcher has bound ranks to few. */
+  readonly coresNote: string | undefined;
 }
 
 /** Memory that takes part in a call. */

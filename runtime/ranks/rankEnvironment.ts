@@ -19,6 +19,8 @@ export interface RankEnvironment extends Place {
   readonly local?: Place;
   /** Cores that the launcher gives each process, where it says that. */
   readonly cores?: number;
+  /** Cores of this host that the launcher has for all its processes there, where it says that. */
+  readonly hostCores?: number;
 }
 
 /** Names of variables by what they say, of equal meaning in the order in which they are looked for. */
@@ -133,10 +135,19 @@ function slurmLocal(environment: Environment, { rank, size }: Place): Place | un
   return place === -1 ? undefined : { rank: place, size: numbers.length };
 }
 
-/** What `--cpus-per-task` gave each task. */
-function slurmCores(environment: Environment, place: Place): { readonly cores?: number } {
-  const cores = Number(environment.SLURM_CPUS_PER_TASK);
-  return cores >= 1 && isSlurmTask(environment, place) ? { cores: Math.floor(cores) } : {};
+/** What `--cpus-per-task` gave each task, and what the step has of this node. */
+function slurmCores(environment: Environment, place: Place): Pick<RankEnvironment, "cores" | "hostCores"> {
+  if (!isSlurmTask(environment, place)) return {};
+  const [cores, hostCores] = [environment.SLURM_CPUS_PER_TASK, environment.SLURM_CPUS_ON_NODE].map(Number);
+  return {
+    ...(cores !== undefined && cores >= 1 ? { cores: Math.floor(cores) } : {}),
+    ...(hostCores !== undefined && hostCores >= 1 ? { hostCores: Math.floor(hostCores) } : {}),
+  };
+}
+
+/** The variables in which a launcher says the rank. */
+export function rankVariables(launcher: Launcher): readonly string[] {
+  return launcher === "slurm" ? ["SLURM_PROCID"] : INNER[launcher].rank;
 }
 
 /** Inside a step, the tasks may be another launcher's proxies and not its processes. */

@@ -3,9 +3,11 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { MttcError } from "../../compiler/diagnostics.ts";
+import { launcherCores } from "./launcherCores.ts";
 import type { MpiEngine } from "./mpi/mpiEngine.ts";
 import { type CoreClaim, ownCores, shareOfCores } from "./rankCores.ts";
 import type { CollectiveDevice } from "./rankEngine.ts";
+import { rankEnvironment } from "./rankEnvironment.ts";
 
 export interface RankFacts {
   readonly host: string;
@@ -16,10 +18,12 @@ export interface RankFacts {
   readonly device: Pick<CollectiveDevice, "device" | "uuid"> | null;
 }
 
-/** Those of this process; `granted`: cores that its launcher gives it. */
-export function ownFacts(device: CollectiveDevice | null, granted: number | undefined): RankFacts {
+/** Those of this process, which was started in this environment. */
+export function ownFacts(device: CollectiveDevice | null, environment: NodeJS.ProcessEnv): RankFacts {
   const own = device && { device: device.device, uuid: device.uuid };
-  return { host: hostname(), boot: bootId(), cores: ownCores(granted), device: own };
+  const launch = rankEnvironment(environment);
+  const cores = ownCores(launch?.cores, launch && launcherCores(launch, environment));
+  return { host: hostname(), boot: bootId(), cores, device: own };
 }
 
 /** Those of all ranks, in their order; all of them call this. */

@@ -46,6 +46,8 @@ export interface RankGroup extends Pick<RankPlace, "rank" | "size"> {
   readonly hub: LeadingHub & Pick<RankHub, "hold" | "pulse">;
   /** Images read at a time where the spec leaves it open. */
   readonly parallel: number;
+  /** What is to be said once, when training begins. */
+  readonly notes: readonly string[];
   /** The fault behind an error: why a collective was ended. */
   explained(error: unknown): Promise<unknown>;
 }
@@ -55,6 +57,7 @@ export class Ranks implements RankGroup, AsyncDisposable {
   readonly host: OrtHost;
   /** Threads of ONNX Runtime: this rank's share of the machine's. */
   readonly threads: number;
+  readonly notes: readonly string[];
   readonly #side: RankHub | RankLink;
   /** Why this rank's device could not be opened. */
   readonly #refusal: unknown;
@@ -64,6 +67,9 @@ export class Ranks implements RankGroup, AsyncDisposable {
     this.place = place;
     this.host = host;
     this.threads = parts.threads ?? place.cores;
+    // Whoever asks for fewer threads wants the other cores for something else.
+    const isEnough = parts.threads !== undefined && parts.threads <= place.cores;
+    this.notes = place.coresNote === undefined || isEnough ? [] : [place.coresNote];
     this.#side = side;
     this.#refusal = parts.refusal;
   }

@@ -44,7 +44,7 @@ export function startOrt(
   return starting;
 }
 
-/** What the provider does not do of what was asked for. */
+/** What the provider does not do of what was asked for, and what is to be said of the processes. */
 export function deviceWarnings(
   provider: Provider,
   { precision }: Pick<Spec, "precision">,
@@ -52,7 +52,7 @@ export function deviceWarnings(
   ranks: RankGroup | undefined,
 ): string[] {
   const { title, canCapture, reducesPrecision } = providerTraits(provider);
-  const warnings: string[] = [];
+  const warnings: string[] = [...(ranks?.notes ?? [])];
   if (!reducesPrecision && precision !== "fp32")
     warnings.push(`precision: ${precision} is for CUDA; ${title} trains in fp32`);
   if (cudaGraph !== true) return warnings;

@@ -112,7 +112,7 @@ export async function openLocalGroup(size: number): Promise<LocalGroup> {
   });
   gone.catch(() => undefined);
   const group: LocalGroup = {
-    ...{ rank: 0, size, host: joined[0]!, parallel: 4, told, hosts },
+    ...{ rank: 0, size, host: joined[0]!, parallel: 4, notes: [], told, hosts },
     delayMs: () => 0,
     revise: (message) => message,
     onTold: () => undefined,

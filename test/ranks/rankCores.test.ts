@@ -51,4 +51,5 @@ test("cores that Slurm gives a task are the task's, not those of another launche
   expect(rankEnvironment({ ...step, PMI_RANK: "1", PMI_SIZE: "4" })?.cores).toBe(8);
   expect(rankEnvironment({ ...step, PMI_RANK: "1", PMI_SIZE: "2" })?.cores).toBeUndefined();
   expect(rankEnvironment({ ...step, SLURM_CPUS_PER_TASK: "" })?.cores).toBeUndefined();
+  expect(rankEnvironment({ ...step, SLURM_CPUS_ON_NODE: "32" })).toMatchObject({ cores: 8, hostCores: 32 });
 });
