@@ -1,8 +1,9 @@
 // Where the commands write: results to stdout, progress and errors to stderr; colours and bars only where
 // somebody looks. Nothing that stands in a file reaches a terminal as an order: all text passes one gate,
-// which lets through lines and the colours of ours, known by a number that no file can know. A reader that
-// goes away (EPIPE, as with `| head`) ends the program quietly, unless the command has something to put in
-// order first. Results that cannot be written (a full disk) are an error.
+// which lets through lines and the colours of ours, known by a number that no file can know. Where a reader
+// goes away (EPIPE, as with `| head`), what is written is dropped without a word: a command does what it was
+// asked to and its exit code tells of that, unless it stops by choice and says so (`onReaderGone`). Results
+// that cannot be written (a full disk) are an error.
 import { randomInt } from "node:crypto";
 import { fstatSync, writeSync } from "node:fs";
 import pc from "picocolors";
@@ -28,8 +29,8 @@ export interface Terminal {
   /** Writes data to stdout as they are (CSV); to a person's terminal escaped as `out` does. */
   data(text: string): void;
   /**
-   * Has `handler` called, in place of the program's end, when whoever reads stdout or stderr has gone;
-   * returns a function that stops that.
+   * Has `handler` called when whoever reads stdout or stderr has gone, at once where that was before; returns
+   * a function that stops that.
    */
   onReaderGone(handler: () => void): () => void;
   /** Whether stdout is looked at by a person. */
@@ -55,14 +56,15 @@ const GONE_CODES: readonly string[] = ["EPIPE", "EIO", "ERR_STREAM_DESTROYED"];
 export function processTerminal(): Terminal {
   const handlers = new Set<() => void>();
   const gone = new Set<NodeJS.WriteStream>();
+  let hasReaderGone = false;
   for (const stream of [process.stdout, process.stderr])
     stream.on("error", (error: NodeJS.ErrnoException) => {
-      const hasReaderGone = GONE_CODES.includes(error.code ?? "");
-      if (stream === process.stdout && !hasReaderGone) endUnwritten(error);
+      const isReader = GONE_CODES.includes(error.code ?? "");
+      if (stream === process.stdout && !isReader) endUnwritten(error);
       // Without stderr nobody can be told of anything; the results still count.
       gone.add(stream);
-      if (!hasReaderGone) return;
-      if (handlers.size === 0 && stream === process.stdout) process.exit();
+      if (!isReader) return;
+      hasReaderGone = true;
       for (const handler of handlers) handler();
     });
   const isFile = isPlainOutput(process.stdout.fd);
@@ -83,6 +85,7 @@ export function processTerminal(): Terminal {
     ...terminalOn(stdout, stderr, process.env.NO_COLOR === undefined),
     onReaderGone: (handler) => {
       handlers.add(handler);
+      if (hasReaderGone) handler();
       return () => handlers.delete(handler);
     },
   };

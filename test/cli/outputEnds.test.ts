@@ -1,7 +1,7 @@
 // How commands end when what they write to, or where they run, goes away: a full disk, a pipe without a
 // reader, a terminal that is closed, signals. Nothing is lost, and the exit code says what happened.
 import { spawn } from "node:child_process";
-import { existsSync, statSync } from "node:fs";
+import { existsSync, statSync, writeFileSync } from "node:fs";
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -94,6 +94,52 @@ test("train is ended as by Ctrl-C where both outputs lose their reader", async (
   const { stdout } = await shell("train mute.yml --json", `2>&1 | grep -m 1 '"epoch":2'; ${ITS_CODE}`);
   expect(stdout.trimEnd().split("\n").at(-1)).toBe("130");
   expect((await readdir(join(data.folder, "mute", "checkpoints"))).length).toBeGreaterThan(0);
+});
+
+test("a run that is whole when its reader goes away is a success", async () => {
+  const trained = await shell("train spec.yml --resume --epochs 6", `| true; ${ITS_CODE}`);
+  expect([trained.stdout, trained.stderr]).toEqual(["0\n", expect.stringContaining("epoch 6/6")]);
+  expect(await readdir(join(data.folder, "run", "checkpoints"))).toContain("epoch-0006");
+});
+
+test.each(["inspect spec.yml", "ops", "evaluate run --json", "export run", "--help"])(
+  "mttc %s whose reader goes away is quiet, and has done its work",
+  async (args) => {
+    const { stdout, stderr } = await shell(args, `| head -c 1 > /dev/null; ${ITS_CODE}`);
+    expect([stdout, stderr]).toEqual(["0\n", expect.not.stringMatching(/EPIPE|reader|error/)]);
+  },
+);
+
+/** A command that writes `line`, has lost its reader before the work that it then does, and ends with 3. */
+function lateWork(work: string): Promise<ProgramResult> {
+  const terminal = JSON.stringify(new URL("terminal.js", `file://${CLI_MAIN}`).href);
+  const program = `
+    const { processTerminal } = await import(${terminal});
+    const terminal = processTerminal();
+    for (let i = 0; i < 50; i++) {
+      terminal.out("line");
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    process.exitCode = 3;
+    ${work}`;
+  writeFileSync(join(data.folder, "late.mjs"), program);
+  return runProgram("bash", ["-c", `"${process.execPath}" late.mjs | true; ${ITS_CODE}`], {
+    cwd: data.folder,
+  });
+}
+
+describe("a reader that goes away before a command has begun its work", () => {
+  test("does not end it as if it were done", async () => {
+    const { stdout, stderr } = await lateWork('terminal.note("worked"); terminal.out("unread");');
+    expect([stdout, stderr]).toEqual(["3\n", "worked\n"]);
+  });
+
+  test("stops at its beginning what has something to lose", async () => {
+    const { stdout, stderr } = await lateWork(
+      'terminal.onReaderGone(() => terminal.note("stopping")); terminal.note("begun");',
+    );
+    expect([stdout, stderr]).toEqual(["3\n", "stopping\nbegun\n"]);
+  });
 });
 
 test.each([
