@@ -42,7 +42,7 @@ export async function modelToPredict(
   const isExported = ofRun && (await isThere(join(model, EXPORT_FOLDER, LIST_FILE)));
   if (!ofRun || (isExported && flags.checkpoint === undefined))
     return { path: model, [Symbol.asyncDispose]: async () => undefined };
-  const folder = await temporaryFolder("mttc-predict-");
+  const folder = await temporaryFolder("predict");
   const discard = (): Promise<void> => rm(folder, { recursive: true, force: true });
   try {
     const runtime = runtimeOptions(flags);

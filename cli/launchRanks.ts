@@ -48,7 +48,7 @@ export async function launchRanks(
   const cores = availableParallelism();
   if (count > cores) terminal.note(`${count} ranks share ${cores} cores: --ranks ${cores} is as fast`);
   const kind = await mpiexecKind(mpiexec);
-  const folder = await temporaryFolder("mttc-ranks-");
+  const folder = await temporaryFolder("ranks");
   try {
     const end = join(folder, "end");
     const options = launchArguments(kind, count, program, process.getuid?.() === 0);

@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { type Command, CommanderError } from "commander";
 import { formatFault, MttcError } from "../compiler/diagnostics.ts";
+import { systemCode } from "../runtime/files/fileSystem.ts";
 import { RANKS_END } from "../runtime/ranks/mpiexecCommand.ts";
 import { type RankEnvironment, rankEnvironment } from "../runtime/ranks/rankEnvironment.ts";
 import { AlreadySaid, ENDING_SIGNALS, INTERRUPTED_EXIT, reportError } from "./errorReport.ts";
@@ -87,7 +88,12 @@ export function tellRank0Lost(): void {
 
 function tellEnd(code: number): void {
   const { [RANKS_END]: end } = process.env;
-  if (end) writeFileSync(end, String(code));
+  try {
+    if (end) writeFileSync(end, String(code));
+  } catch (error) {
+    // The launcher was killed, and the next one has removed its folder: nobody waits for the code.
+    if (systemCode(error) !== "ENOENT") throw error;
+  }
 }
 
 /** Refuses a command that several processes would each do whole. E_RANKS. */

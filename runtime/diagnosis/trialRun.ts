@@ -35,7 +35,7 @@ export interface TrialOptions {
 
 /** Trains; throws what OrtHost.start and the first step throw. */
 export async function runTrial({ provider, libraryPath, seconds }: TrialOptions): Promise<Trial> {
-  const folder = await temporaryFolder("mttc-doctor-");
+  const folder = await temporaryFolder("doctor");
   try {
     const host = await OrtHost.start({ provider, libraryPath });
     try {

@@ -1,11 +1,10 @@
 // What killed processes leave beside an output: files half-written, folders half-deleted, and the old folder
 // of a replacement that was cut short between its two renames, which is put back. Names say whose they are,
 // so that a live process's are left alone. (folder) -> a folder without them.
-import { createHash, randomBytes } from "node:crypto";
-import { readFileSync, readlinkSync } from "node:fs";
-import { hostname } from "node:os";
+import { randomBytes } from "node:crypto";
 import { basename, dirname, join, resolve } from "node:path";
 import { type FileSystem, fileError, nodeFileSystem, systemCode } from "./fileSystem.ts";
+import { isOwnerGone, isProcessAlive, ownerName, shortHash } from "./owners.ts";
 
 /**
  * What a sibling is for: `tmp` is being written, `old` is what `path` was and stands in for it until the new
@@ -21,8 +20,8 @@ interface Leftover {
   readonly isDead: boolean;
 }
 
-/** .<purpose>-<machine>-<pid>-<start>-<random>-<tag>; earlier versions named neither machine nor start. */
-const NAME = /^\.(tmp|old|trash)-(?:([0-9a-f]{8})-(\d+)-([0-9a-f]{8})|(\d+))-[0-9a-f]{8}-(.+)$/s;
+/** .<purpose>-<owner>-<random>-<tag>; earlier versions named a process alone. */
+const NAME = /^\.(tmp|old|trash)-(?:([0-9a-f]{8}-\d+-[0-9a-f]{8})|(\d+))-[0-9a-f]{8}-(.+)$/s;
 const HASH = /^[0-9a-f]{8}$/;
 /** File systems take names of 255 bytes. */
 const MOST_TAG_BYTES = 180;
@@ -32,8 +31,7 @@ const DAY_MS = 86_400_000;
 
 /** A name beside `path` that no other writer uses; `removeLeftovers` finds it should this process be killed. */
 export function siblingName(path: string, purpose: SiblingPurpose): string {
-  const owner = `${thisMachine()}-${process.pid}-${startOf(process.pid)}`;
-  return join(dirname(path), `.${purpose}-${owner}-${randomBytes(4).toString("hex")}-${tagOf(path)}`);
+  return join(dirname(path), `.${purpose}-${ownerName()}-${randomBytes(4).toString("hex")}-${tagOf(path)}`);
 }
 
 /**
@@ -70,16 +68,6 @@ export async function restoreReplaced(path: string, fileSystem: FileSystem = nod
   }
 }
 
-/** Whether a process of this machine runs under `pid`, whoever owns it. */
-export function isProcessAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return systemCode(error) === "EPERM";
-  }
-}
-
 async function listLeftovers(
   folder: string,
   fileSystem: FileSystem,
@@ -94,16 +82,14 @@ async function listLeftovers(
   }
   const found: Leftover[] = [];
   for (const name of names) {
-    const [, purpose = "", machine, pid, start, plainPid, tag = ""] = NAME.exec(name) ?? [];
+    const [, purpose = "", owner, pid, tag = ""] = NAME.exec(name) ?? [];
     if (purpose === "" || (wanted !== undefined && tag !== wanted)) continue;
     const isDead =
-      machine === undefined
-        ? !isProcessAlive(Number(plainPid))
-        : machine === thisMachine()
-          ? !(isProcessAlive(Number(pid)) && startOf(Number(pid)) === start)
-          : await isOld(join(folder, name), fileSystem);
+      owner === undefined
+        ? !isProcessAlive(Number(pid))
+        : (isOwnerGone(owner) ?? (await isOld(join(folder, name), fileSystem)));
     // Earlier versions called both a replaced folder and a checkpoint that goes "trash".
-    const isReplaced = purpose === "old" || (machine === undefined && purpose === "trash" && !isEpoch(tag));
+    const isReplaced = purpose === "old" || (owner === undefined && purpose === "trash" && !isEpoch(tag));
     found.push({ name, purpose: isReplaced ? "old" : (purpose as SiblingPurpose), tag, isDead });
   }
   return found;
@@ -130,33 +116,4 @@ function isEpoch(tag: string): boolean {
 function tagOf(path: string): string {
   const name = basename(path);
   return Buffer.byteLength(name) <= MOST_TAG_BYTES ? name : shortHash(name);
-}
-
-/** The boot and the space of process numbers that a pid belongs to: containers of a host differ. */
-function thisMachine(): string {
-  const boot = orEmpty(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8"));
-  return shortHash(`${boot} ${orEmpty(() => readlinkSync("/proc/self/ns/pid"))} ${hostname()}`);
-}
-
-/**
- * Tells a process from a later one of the same number: a hash of the clock tick at which it began (Linux,
- * proc(5), stat field 22). Where there is no /proc all processes of one number look the same.
- */
-function startOf(pid: number): string {
-  const stat = orEmpty(() => readFileSync(`/proc/${pid}/stat`, "utf8"));
-  // The second field is the command in parentheses and may hold spaces; count from behind it.
-  return shortHash(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "");
-}
-
-function orEmpty(read: () => string): string {
-  try {
-    return read();
-  } catch (error) {
-    if (systemCode(error) === undefined) throw error;
-    return "";
-  }
-}
-
-function shortHash(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, 8);
 }

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { InternalError, MttcError } from "../../compiler/diagnostics.ts";
 import { fileError, systemCode } from "./fileSystem.ts";
-import { isProcessAlive } from "./leftovers.ts";
+import { isProcessAlive } from "./owners.ts";
 
 /** .lock-<host hash>-<pid>-<hash of the process's start>-<random>. */
 const LOCK_NAME = /^\.lock-([0-9a-f]{8})-(\d+)-([0-9a-f]{8})-([0-9a-f]{16})$/;

@@ -10,8 +10,8 @@ import { type RankEnvironment, rankVariables } from "./rankEnvironment.ts";
 export type ReadText = (path: string) => string | undefined;
 
 /**
- * Variables by which somebody has chosen how ranks are bound: options of Hydra's and Open MPI's mpiexec as these
- * hand them to ranks, settings of Intel MPI and MVAPICH.
+ * Variables by which somebody has chosen how ranks are bound: options of Hydra's and Open MPI's mpiexec as
+ * these hand them to ranks, settings of Intel MPI and MVAPICH.
  */
 const ASKED = [
   "HYDRA_USER_PROVIDED_BINDING",

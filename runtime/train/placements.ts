@@ -26,7 +26,7 @@ export async function placeGraphs(
   bundle: Bundle,
   graphs: readonly string[] = openedGraphs(bundle),
 ): Promise<GraphPlacement[]> {
-  const directory = await temporaryFolder("mttc-placement-");
+  const directory = await temporaryFolder("placement");
   try {
     const manifest = await writeBundleDirectory(join(directory, "bundle"), bundle);
     const placed: GraphPlacement[] = [];

@@ -121,7 +121,7 @@ export class RankFollower implements AsyncDisposable {
   }
 
   #temporary(): Promise<string> {
-    this.#folder ??= temporaryFolder("mttc-rank-");
+    this.#folder ??= temporaryFolder("rank");
     return this.#folder;
   }
 

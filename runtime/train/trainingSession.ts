@@ -385,7 +385,7 @@ async function openDirectory(
     closers.push(() => lock.release());
     return { directory: claim.directory, lockNotes: lock.notes };
   }
-  const directory = await temporaryFolder("mttc-");
+  const directory = await temporaryFolder("session");
   closers.push(() => rm(directory, { recursive: true, force: true }));
   return { directory, lockNotes: [] };
 }

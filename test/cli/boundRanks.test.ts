@@ -1,4 +1,5 @@
-// A launcher that binds ranks to few cores: rank 0 says so once, with what is to be done, by every mpiexec here.
+// A launcher that binds ranks to few cores: rank 0 says so once, with what is to be done, by every mpiexec
+// that is here.
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";

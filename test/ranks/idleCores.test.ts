@@ -152,7 +152,7 @@ describe("rank 0 says", () => {
   });
 });
 
-/** A process tree: this one is 40, a rank of Open MPI, started by npx (30), by mpiexec (20), by a shell (10). */
+/** This process is a rank of Open MPI, started by npx (30), by mpiexec (20), by a shell (10). */
 const TREE: Readonly<Record<string, string>> = {
   "/proc/30/environ": "A=1\0OMPI_COMM_WORLD_RANK=0\0",
   "/proc/30/status": "PPid:\t20\nCpus_allowed_list:\t3\n",
