@@ -1,7 +1,7 @@
 // examples/clients/python/train.py: its size, and what it refuses. What it draws and trains is compared with
 // mttc in test/clients/trainers/. Skipped, saying so, where no Python has its packages.
 import { spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import sharp from "sharp";
 import { expect, type TestContext, test } from "vitest";
@@ -16,9 +16,9 @@ const MAX_LINES = 200;
 /** Reads a table's cells for the driver. */
 const LABELS = join(dirname(DRIVER), "labels.py");
 const MAX_LABEL_LINES = 40;
-/** Reads and writes states for the driver. */
+/** Reads, checks and writes states for the driver. */
 const STATE = join(dirname(DRIVER), "state.py");
-const MAX_STATE_LINES = 25;
+const MAX_STATE_LINES = 35;
 /** Random numbers, and numbers by formulas. */
 const NUMBERS = ["streams.py", "formulas.py"].map((name) => join(dirname(DRIVER), name));
 const MAX_NUMBER_LINES = 50;
@@ -81,6 +81,20 @@ test("the driver refuses what it cannot train on to the bit, saying what", async
     expect(refusal()).toBe("bundle: expected a bundle of version 2 with tasks of classes, numbers or tags\n");
   }
 });
+
+test.for(["a state that is not there", "a next state of nothing"])(
+  "the driver refuses %s, and writes nothing",
+  async (fault, context) => {
+    const program = driverPython(context);
+    await using data = await caseData(FAULTY_SPEC);
+    const { folder } = data;
+    expect((await runCli(folder, ["compile", "spec.yml", "-o", "bundle"])).code).toBe(0);
+    TRAINER_FAULTS.find(({ name }) => name === fault)?.plant(folder);
+    const { status, stderr } = runPython(program, [DRIVER, "bundle", "train.csv", "out"], folder);
+    expect([status, stderr]).toEqual([1, "this driver does not know the state nowhere\n"]);
+    expect(existsSync(join(folder, "out"))).toBe(false);
+  },
+);
 
 test("the driver refuses sums of losses whose graphs are not there, saying which", async (context) => {
   const program = driverPython(context);

@@ -3,6 +3,16 @@ import json
 import numpy as np
 
 STORED = {"F32": np.float32, "I64": np.int64}
+# Roles of what graphs carry from one to the next, beside the state.
+SUMS = {"accumulator", "losses"}
+
+def check_states(graphs, state):
+    """Ends the program where a graph reads or replaces a state that is not there."""
+    inputs = [tensor for graph in graphs for tensor in graph["inputs"]]
+    read = {tensor["name"] for tensor in inputs if tensor["role"] == "state"}
+    replaced = {tensor["replaces"] for graph in graphs for tensor in graph["outputs"] if "replaces" in tensor}
+    for strange in (read | replaced) - {*state, *(tensor["name"] for tensor in inputs if tensor["role"] in SUMS)}:
+        raise SystemExit(f"this driver does not know the state {strange}")
 
 def read_state(file):
     """The header (name -> dtype, shape, place), and a dict of arrays in its order."""

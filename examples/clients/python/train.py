@@ -12,7 +12,7 @@ from onnxruntime import InferenceSession, __version__ as runtime
 from PIL import Image
 from formulas import average_factors, random_factors, scheduled
 from labels import groups_of, label_column
-from state import read_state, write_state
+from state import SUMS, check_states, read_state, write_state
 from streams import shuffled, task_orders, uniforms, words
 
 def draw_columns(operation, stream, height, width):
@@ -72,7 +72,6 @@ def read_image(path, form):
             raise SystemExit(f"{path}: expected a plain image of mode {' or '.join(modes)} and size {size}")
         return np.broadcast_to(np.asarray(image).reshape(*size[::-1], -1), (*size[::-1], form["channels"]))
 
-SUMS = {"accumulator", "losses"}
 OUTPUTS = {"state", "figure", "prediction", "gram", "gradient_weights", *SUMS}
 
 class Trainer:
@@ -96,6 +95,7 @@ class Trainer:
             raise SystemExit(f"this driver does not know outputs of the role {strange}")
         self.graphs = {g["purpose"]: (g, InferenceSession(str(folder / g["file"]))) for g in used}
         self.header, self.state = read_state(folder / "state.safetensors")
+        check_states(used, self.state)
         rows = list(csv.DictReader(table.open(newline="", encoding="utf-8-sig")))
         absent, form = {"", *map(str, self.spec["missing"])}, self.manifest["preprocessing"]
         missing = {t["task"]: float(t["missing"]) for t in self.inputs.values() if t["role"] == "label"}
