@@ -2,16 +2,24 @@
 // its launcher tells it, and what it tells its launcher.
 import { writeFileSync } from "node:fs";
 import { hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, CommanderError } from "commander";
 import { formatFault, MttcError } from "../compiler/diagnostics.ts";
 import { systemCode } from "../runtime/files/fileSystem.ts";
 import { RANKS_END } from "../runtime/ranks/mpiexecCommand.ts";
-import { type RankEnvironment, rankEnvironment } from "../runtime/ranks/rankEnvironment.ts";
+import { type Launcher, type RankEnvironment, rankEnvironment } from "../runtime/ranks/rankEnvironment.ts";
 import { AlreadySaid, ENDING_SIGNALS, INTERRUPTED_EXIT, reportError } from "./errorReport.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Codes of what is so for all processes of a host: one of them says it. */
 const OF_HOST: readonly string[] = ["E_RANKS", "E_MPI_LIBRARY"];
+
+/**
+ * These kill all others when one has failed: a process that says nothing of what it refuses waits so long for
+ * the one that does, which a slow disk may have kept from it. Hydra kills nobody who has not joined MPI.
+ */
+const KILLING: readonly Launcher[] = ["openmpi", "torchrun"];
+const HELD_MS = 10_000;
 
 /** Whether `mttc train --ranks` started this process. */
 export function isLaunched(): boolean {
@@ -119,16 +127,31 @@ export function silentTerminal(terminal: Terminal): Terminal {
   return { ...terminal, out: nothing, note: nothing, data: nothing, isTerminal: false, drawsProgress: false };
 }
 
-/** The end of a process after rank 0: what it alone knows is printed with its rank. Returns the exit code. */
-export function reportOfRank(error: unknown, place: RankEnvironment, terminal: Terminal): number {
-  if (error instanceof AlreadySaid || error instanceof CommanderError)
-    return reportError(error, silentTerminal(terminal));
+/**
+ * The end of a process after rank 0: what it alone knows is printed with its rank. What another one says is
+ * left to that, and some time given to it. Returns the exit code.
+ */
+export async function reportOfRank(
+  error: unknown,
+  place: RankEnvironment,
+  terminal: Terminal,
+): Promise<number> {
+  if (error instanceof AlreadySaid) return error.exitCode;
+  if (error instanceof CommanderError) return await held(reportError(error, silentTerminal(terminal)), place);
   const where = `rank ${place.rank} on ${hostname()}:`;
   if (!(error instanceof MttcError)) {
     terminal.note(where);
     return reportError(error, terminal);
   }
   const isSaid = OF_HOST.includes(error.code) && place.local?.rank !== 0;
-  if (!isSaid) for (const fault of error.faults) terminal.note(`${where} ${formatFault(fault)}`);
+  if (isSaid) return await held(error.exitCode, place);
+  for (const fault of error.faults) terminal.note(`${where} ${formatFault(fault)}`);
   return error.exitCode;
+}
+
+/** The exit code, after a while if it is one of failure; who has said why by then has ended, and all with it. */
+async function held(code: number, { launcher }: RankEnvironment): Promise<number> {
+  // Of what `--ranks` started the shell waits.
+  if (code !== 0 && KILLING.includes(launcher) && !isLaunched()) await sleep(HELD_MS);
+  return code;
 }

@@ -84,7 +84,7 @@ export async function main(args: readonly string[]): Promise<number> {
     await program.parseAsync(args, { from: "user" });
     return 0;
   } catch (error) {
-    return isFollower ? reportOfRank(error, place, own) : reportError(error, terminal);
+    return isFollower ? await reportOfRank(error, place, own) : reportError(error, terminal);
   }
 }
 
