@@ -120,6 +120,8 @@ const PLAIN_REASONS: Readonly<Record<string, string>> = {
   ENOENT: "it does not exist",
   ENOTDIR: "a part of its path is no folder",
 };
+/** Begins what is done to a file that is there. */
+const LOOKING = /^(?:read|look|list)\b/;
 const DISK_CODES: readonly string[] = ["ENOSPC", "EFBIG", "EDQUOT"];
 
 /**
@@ -139,7 +141,8 @@ export function fileError(error: unknown, path: string, action: string): unknown
     const hint = "nothing was changed; make room and run the command again (train: with --resume)";
     return new MttcError({ code: "E_DISK", message, at: { file: path }, hint }, { cause: error });
   }
-  const hint = code === "ENOENT" ? nearbyName(path) : undefined;
+  // Whoever writes has meant the name as it is: a folder above it has gone.
+  const hint = code === "ENOENT" && LOOKING.test(action) ? nearbyName(path) : undefined;
   const fault = {
     code: "E_FILE",
     message: `cannot ${action}: ${failureText(error)}`,

@@ -106,21 +106,32 @@ export async function acquireRunLock(
 
 /**
  * E_RUN_LOCKED where this process has no lock of `runDirectory` any more: it gave no sign of life for so long
- * (a suspended machine) that another one took the directory over.
+ * (a suspended machine) that another one took the directory over, or somebody deletes what is in it.
  */
 export async function assertRunLock(runDirectory: string): Promise<void> {
   const { host, pid, start } = await nameThisProcess();
   const names = await readdir(runDirectory).catch((error: unknown) => {
     throw fileError(error, runDirectory, "look for the lock of the run directory");
   });
-  const isMine = (other: Holder | undefined): boolean =>
-    other !== undefined && other.host === host && other.pid === pid && other.start === start;
-  if (names.some((name) => isMine(parseName(name)))) return;
+  const isMine = (other: Holder): boolean =>
+    other.host === host && other.pid === pid && other.start === start;
+  const holders = names.flatMap((name) => parseName(name) ?? []);
+  if (holders.some(isMine)) return;
+  const [why, hint] =
+    holders.length > 0
+      ? [
+          "it was not heard of for long, and another one took over",
+          "what was saved before stays; do not go on here while the other one works",
+        ]
+      : [
+          "its file was deleted, by whoever deletes the folder or by another process that took over and has ended",
+          "what is left there is untouched; `--resume` goes on from what was saved",
+        ];
   throw new MttcError({
     code: "E_RUN_LOCKED",
-    message: "this process no longer has the lock: it was not heard of for long, and another one took over",
+    message: `this process no longer has the lock: ${why}`,
     at: { file: runDirectory },
-    hint: "what was saved before stays; do not go on here while the other one works",
+    hint,
   });
 }
 

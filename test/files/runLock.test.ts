@@ -162,8 +162,21 @@ describe("the holder of a lock", () => {
     rmSync(lock.path);
     await sleep(3 * QUICK.beatMs);
     expect(readdirSync(run)).toEqual([]);
-    await expect(assertRunLock(run)).rejects.toThrow(/no longer has the lock.*E_RUN_LOCKED/s);
+    await expect(assertRunLock(run)).rejects.toThrow(
+      /no longer has the lock: its file was deleted.*E_RUN_LOCKED/s,
+    );
     await lock.release();
+  });
+
+  it("that another process holds now is told from one that was deleted, and from a folder that is gone", async () => {
+    const lock = await acquireRunLock(run, undefined, QUICK);
+    moveAway(lock.path, 0);
+    await expect(assertRunLock(run)).rejects.toThrow(
+      /no longer has the lock: .*another one took over \[E_RUN/,
+    );
+    await lock.release();
+    rmSync(run, { recursive: true });
+    await expect(assertRunLock(run)).rejects.toMatchObject({ code: "E_FILE" });
   });
 
   it.skipIf(!existsSync("/proc/self/ns/pid"))(
