@@ -149,7 +149,7 @@ export async function reportOfRank(
   return error.exitCode;
 }
 
-/** The exit code, after a while if it is one of failure; who has said why by then has ended, and all with it. */
+/** The exit code, after a while if it is one of failure: by then who says why has said it, and ended all. */
 async function held(code: number, { launcher }: RankEnvironment): Promise<number> {
   // Of what `--ranks` started the shell waits.
   if (code !== 0 && KILLING.includes(launcher) && !isLaunched()) await sleep(HELD_MS);

@@ -124,7 +124,7 @@ export async function assertRunLock(runDirectory: string): Promise<void> {
           "what was saved before stays; do not go on here while the other one works",
         ]
       : [
-          "its file was deleted, by whoever deletes the folder or by another process that took over and has ended",
+          "its file was deleted, by hand or by a process that took over and has ended",
           "what is left there is untouched; `--resume` goes on from what was saved",
         ];
   throw new MttcError({

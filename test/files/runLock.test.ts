@@ -168,7 +168,7 @@ describe("the holder of a lock", () => {
     await lock.release();
   });
 
-  it("that another process holds now is told from one that was deleted, and from a folder that is gone", async () => {
+  it("of another process is told from one that was deleted, and from a folder that is gone", async () => {
     const lock = await acquireRunLock(run, undefined, QUICK);
     moveAway(lock.path, 0);
     await expect(assertRunLock(run)).rejects.toThrow(
