@@ -82,7 +82,7 @@ test("the driver refuses what it cannot train on to the bit, saying what", async
   }
 });
 
-test.for(["a state that is not there", "a next state of nothing"])(
+test.for(["a state that is not there", "a next state of nothing", "a sum that no graph makes"])(
   "the driver refuses %s, and writes nothing",
   async (fault, context) => {
     const program = driverPython(context);

@@ -7,11 +7,13 @@ STORED = {"F32": np.float32, "I64": np.int64}
 SUMS = {"accumulator", "losses"}
 
 def check_states(graphs, state):
-    """Ends the program where a graph reads or replaces a state that is not there."""
+    """Ends the program where a graph reads or replaces a state that is not there, or a sum that none makes."""
     inputs = [tensor for graph in graphs for tensor in graph["inputs"]]
-    read = {tensor["name"] for tensor in inputs if tensor["role"] == "state"}
-    replaced = {tensor["replaces"] for graph in graphs for tensor in graph["outputs"] if "replaces" in tensor}
-    for strange in (read | replaced) - {*state, *(tensor["name"] for tensor in inputs if tensor["role"] in SUMS)}:
+    outputs = [tensor for graph in graphs for tensor in graph["outputs"] if "replaces" in tensor]
+    made = {tensor["replaces"] for tensor in outputs if tensor["role"] in SUMS}
+    read = {tensor["name"] for tensor in inputs if tensor["role"] in {"state", *SUMS}}
+    replaced = {tensor["replaces"] for tensor in outputs if tensor["role"] == "state"}
+    for strange in (read | replaced) - {*state, *made}:
         raise SystemExit(f"this driver does not know the state {strange}")
 
 def read_state(file):
