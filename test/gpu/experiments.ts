@@ -38,6 +38,16 @@ export function familyExperiment(family: string, keys: Partial<SpecInput> = {}):
   return trunkExperiment(family, { imshape: [side, side], batch_size: 4, ...keys });
 }
 
+/** Gradients of three tasks that become one: hundreds of small kernels, products summed in float64. */
+export function combinedExperiment(): Experiment {
+  const spec = resolveSpec({
+    tasks: ["a", "b", "c"],
+    ...{ fcn: { layers: [16, "p", 32] }, train_fcn: true, shared_layers: [32], task_layers: [16] },
+    ...{ imshape: [32, 32], batch_size: 8, accumulate: 2, combine: "upgrad", optimizer: "momentum" },
+  });
+  return { name: "upgrad", spec, classes: classesOf(spec) };
+}
+
 /** ResNet-50 with one head; `train_fcn: false` freezes it. */
 export function resnet50(keys: Partial<SpecInput>): Experiment {
   return trunkExperiment("resnet50", { imshape: [IMAGENET_SIDE, IMAGENET_SIDE], ...keys });

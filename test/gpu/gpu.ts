@@ -12,7 +12,13 @@ import { readCudaDriver } from "../../runtime/ort/cudaDriver.ts";
 import { OrtHost, type Provider } from "../../runtime/ort/ortHost.ts";
 import { readFormCache } from "../../runtime/train/formCache.ts";
 import { PROJECT_ROOT } from "../projectRoot.ts";
-import { exampleExperiments, FAMILIES_COMPARED, familyExperiment, resnet50 } from "./experiments.ts";
+import {
+  combinedExperiment,
+  exampleExperiments,
+  FAMILIES_COMPARED,
+  familyExperiment,
+  resnet50,
+} from "./experiments.ts";
 import { type FormRow, type GpuReport, reportText, type Verdict } from "./gpuReport.ts";
 import { graphGains } from "./graphGain.ts";
 import { loaderShares } from "./loaderShare.ts";
@@ -102,7 +108,8 @@ async function measure({ ep, quick = false, output, only, autotune, ...sizes }: 
   const measured: Readonly<Record<Section, () => Promise<Partial<GpuReport>>>> = {
     agreement: async () => {
       const examples = await exampleExperiments();
-      const experiments = [...examples, ...families.map((name) => familyExperiment(name))];
+      const networks = families.map((name) => familyExperiment(name));
+      const experiments = [...examples, combinedExperiment(), ...networks];
       return agreement(provider, experiments, quick ? 2 : 5);
     },
     rates: async () => ({ rates: await networkRates(options) }),
