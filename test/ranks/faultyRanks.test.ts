@@ -6,9 +6,8 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "nod
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { TrainerOptions } from "../../runtime/train/trainerOptions.ts";
-import { makeFolder } from "../images/imageFixtures.ts";
-import { patternOptions, writePatternImages } from "../training/patternImages.ts";
-import { FailingRun, type FailingStart } from "./failingJob.ts";
+import type { FailingRun, FailingStart } from "./failingJob.ts";
+import { FailingRuns } from "./failingRuns.ts";
 import { mpichHere } from "./mpiPrograms.ts";
 
 const mpi = mpichHere();
@@ -23,32 +22,14 @@ function copyOf(from: string, to: string): void {
 }
 
 describe.skipIf(mpi === undefined)("where setup-mpi has been", () => {
-  let folder = "";
-  let images = "";
-  let base: TrainerOptions;
-  let undisturbed: Buffer;
-  const started: FailingRun[] = [];
+  let runs: FailingRuns;
   const mounted: string[] = [];
 
-  function start(options: TrainerOptions, more: Partial<FailingStart> = {}): FailingRun {
-    const run = new FailingRun({ mpi: mpi!, size: 2, options, folder, epochs: EPOCHS, ...more });
-    started.push(run);
-    return run;
-  }
-
   /** A run of its own that stands in the middle of its second epoch. */
-  function begunRun(name: string, parent = folder): TrainerOptions {
+  function begunRun(name: string, parent = runs.folder): TrainerOptions {
     const logdir = join(parent, name);
-    copyOf(join(folder, "interrupted"), logdir);
-    return { ...base, logdir };
-  }
-
-  async function expectResumed(options: TrainerOptions): Promise<void> {
-    const resumed = start(options, { resume: true, delays: [] });
-    await resumed.hears("ended", { rank: 0 });
-    expect(await resumed.ends()).toBe(0);
-    expect(resumed.newestState().equals(undisturbed)).toBe(true);
-    expect(resumed.locks()).toEqual([]);
+    copyOf(join(runs.folder, "interrupted"), logdir);
+    return { ...runs.base, logdir };
   }
 
   /** The run ends by a fault, which rank 0 tells, and both by exit code 2. */
@@ -63,22 +44,14 @@ describe.skipIf(mpi === undefined)("where setup-mpi has been", () => {
 
   /** Words by which rank 1 sees other images. */
   function seeing(other: string): Partial<FailingStart> {
-    const bound = `mount --bind ${other} ${images} && exec "$@"`;
+    const bound = `mount --bind ${other} ${runs.images} && exec "$@"`;
     return { wrap: (rank) => (rank === 1 ? ["unshare", "-m", "sh", "-c", bound, "sh"] : []) };
   }
 
   beforeAll(async () => {
-    folder = await makeFolder();
-    images = join(folder, "images");
-    const rows = await writePatternImages(images, 72);
-    copyOf(images, join(folder, "copy"));
-    base = { ...patternOptions(rows, 48), strategy: "mpi", accumulate: 2 };
-    const options = { ...base, logdir: join(folder, "undisturbed") };
-    const run = start(options, { delays: [] });
-    await run.hears("ended", { rank: 0 });
-    expect(await run.ends()).toBe(0);
-    undisturbed = run.newestState();
-    const stopped = start({ ...base, logdir: join(folder, "interrupted") });
+    runs = await FailingRuns.open(mpi!, { epochs: EPOCHS }, { accumulate: 2 });
+    copyOf(runs.images, join(runs.folder, "copy"));
+    const stopped = runs.start(runs.optionsOf("interrupted"));
     await stopped.hears("step", { epoch: 2, step: 2 });
     for (const rank of [1, 0]) await stopped.kill(rank, "SIGINT");
     expect(await stopped.hears("fault", { rank: 0 })).toMatchObject({ code: "E_INTERRUPTED" });
@@ -89,19 +62,19 @@ describe.skipIf(mpi === undefined)("where setup-mpi has been", () => {
   }, 90_000);
 
   afterEach(async () => {
-    for (const run of started.splice(0)) await run.cleanUp();
+    await runs.cleanUp();
     for (const place of mounted.splice(0)) execFileSync("umount", ["-l", place]);
   });
 
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => rmSync(runs.folder, { recursive: true, force: true }));
 
   it("Ctrl-C to both in the middle of a step: saved once, and the run goes on", async () => {
-    await expectResumed(begunRun("resumed"));
+    await runs.expectResumed(begunRun("resumed"));
   }, 60_000);
 
   it("numbers that are not finite on rank 0 end both", async () => {
     const wild = { optimizer: "momentum", lr: 1e6, task_weights: null } as const;
-    const run = start({ ...base, ...wild, logdir: join(folder, "diverged") }, { delays: [] });
+    const run = runs.start({ ...runs.optionsOf("diverged"), ...wild }, { delays: [] });
     await expectFault(run, "E_DIVERGED", /the loss became .* \[E_DIVERGED\]/s);
   }, 60_000);
 
@@ -109,12 +82,12 @@ describe.skipIf(mpi === undefined)("where setup-mpi has been", () => {
     "images that only rank 0 has no more (needs root) end both",
     async () => {
       const options = begunRun("deleted");
-      const run = start(options, { resume: true, delays: [60], ...seeing(join(folder, "copy")) });
+      const run = runs.start(options, { resume: true, delays: [60], ...seeing(join(runs.folder, "copy")) });
       await run.hears("step", { epoch: 2 });
-      for (const name of readdirSync(images)) rmSync(join(images, name));
+      for (const name of readdirSync(runs.images)) rmSync(join(runs.images, name));
       await expectFault(run, "E_FILE", /images\/\d+\.png: (?!rank).*\[E_FILE\]/);
-      copyOf(join(folder, "copy"), images);
-      await expectResumed(options);
+      copyOf(join(runs.folder, "copy"), runs.images);
+      await runs.expectResumed(options);
     },
     90_000,
   );
@@ -122,23 +95,23 @@ describe.skipIf(mpi === undefined)("where setup-mpi has been", () => {
   it.skipIf(!isRoot)(
     "images that only the other rank finds damaged (needs root): told once, with the rank",
     async () => {
-      const damaged = join(folder, "damaged");
-      copyOf(images, damaged);
+      const damaged = join(runs.folder, "damaged");
+      copyOf(runs.images, damaged);
       for (const name of readdirSync(damaged)) {
         const bytes = readFileSync(join(damaged, name));
         writeFileSync(join(damaged, name), bytes.fill(0, Math.floor(bytes.length / 2)));
-        execFileSync("touch", ["-r", join(images, name), join(damaged, name)]);
+        execFileSync("touch", ["-r", join(runs.images, name), join(damaged, name)]);
       }
       const options = begunRun("damaged-run");
-      const run = start(options, { resume: true, ...seeing(damaged) });
+      const run = runs.start(options, { resume: true, ...seeing(damaged) });
       await expectFault(run, "E_IMG_TRUNCATED", /images\/\d+\.png: rank 1 on \S+: .*\[E_IMG_\w+\]/);
-      await expectResumed(options);
+      await runs.expectResumed(options);
     },
     90_000,
   );
 
   it("a disk that is full on rank 0 (needs root, and a file system in memory) ends both", async (test) => {
-    const disk = join(folder, "disk");
+    const disk = join(runs.folder, "disk");
     try {
       execFileSync("sh", ["-c", `mkdir ${disk} && mount -t tmpfs -o size=4m none ${disk}`], {
         stdio: "ignore",
@@ -148,13 +121,13 @@ describe.skipIf(mpi === undefined)("where setup-mpi has been", () => {
     }
     mounted.push(disk);
     const options = begunRun("full", disk);
-    const run = start(options, { resume: true });
+    const run = runs.start(options, { resume: true });
     await run.hears("step", { epoch: 2 });
     const filler = join(disk, "filler");
     expect(() => writeFileSync(filler, Buffer.alloc(8 << 20))).toThrow(/ENOSPC/);
     await expectFault(run, "E_DISK", /\[E_DISK\]/);
     rmSync(filler);
     expect(run.checkpoints()).toEqual(["epoch-0001", "epoch-0001.1"]);
-    await expectResumed(options);
+    await runs.expectResumed(options);
   }, 90_000);
 });

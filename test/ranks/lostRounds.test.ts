@@ -1,12 +1,9 @@
 // A rank that is killed at any moment of a step of many runs (micro-batches with batch norms, and the rounds
 // of factors that a step learns): real processes. The last finished step is saved, never an older one, and a
 // resume ends where an undisturbed run does, to the bit.
-import { join } from "node:path";
-import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import type { TrainerOptions } from "../../runtime/train/trainerOptions.ts";
-import { makeFolder } from "../images/imageFixtures.ts";
-import { patternOptions, writePatternImages } from "../training/patternImages.ts";
-import { FailingRun, type FailingStart } from "./failingJob.ts";
+import { FailingRuns } from "./failingRuns.ts";
 import { mpichHere } from "./mpiPrograms.ts";
 
 const mpi = mpichHere();
@@ -14,43 +11,21 @@ const EPOCHS = 3;
 const STEPS = 6;
 
 describe.skipIf(mpi === undefined)("where setup-mpi has been, a follower killed within a step of", () => {
-  let folder = "";
-  let base: TrainerOptions;
-  const started: FailingRun[] = [];
+  let runs: FailingRuns | undefined;
 
-  function start(options: TrainerOptions, more: Partial<FailingStart> = {}): FailingRun {
-    const run = new FailingRun({ mpi: mpi!, size: 2, options, folder, epochs: EPOCHS, delays: [], ...more });
-    started.push(run);
-    return run;
-  }
-
-  beforeAll(async () => {
-    folder = await makeFolder();
-    const rows = await writePatternImages(join(folder, "images"), 72);
-    base = { ...patternOptions(rows, 48), strategy: "mpi", batchnorm: true, accumulate: 2 };
-  });
-
-  afterEach(async () => {
-    for (const run of started.splice(0)) await run.cleanUp();
-  });
+  afterEach(() => runs?.cleanUp());
 
   it.each<[string, Partial<TrainerOptions>]>([
     ["micro-batches", {}],
     ["rounds", { combine: "famo", task_weights: null }],
   ])(
     "%s",
-    async (name, more) => {
-      const optionsOf = (run: string): TrainerOptions => ({
-        ...base,
-        ...more,
-        logdir: join(folder, `${name} ${run}`),
-      });
-      const undisturbed = start(optionsOf("undisturbed"));
-      await undisturbed.hears("ended", { rank: 0 });
-      expect(await undisturbed.ends()).toBe(0);
+    async (_, more) => {
+      const parts = { batchnorm: true, accumulate: 2, ...more };
+      runs = await FailingRuns.open(mpi!, { epochs: EPOCHS, delays: [] }, parts);
       for (const ms of [0, 3, 7]) {
-        const options = optionsOf(`killed after ${ms}`);
-        const run = start(options);
+        const options = runs.optionsOf(`killed after ${ms}`);
+        const run = runs.start(options);
         await run.hears("step", { epoch: 2, step: 2 });
         await new Promise((resolve) => setTimeout(resolve, ms));
         await run.kill(1, "SIGKILL");
@@ -62,10 +37,7 @@ describe.skipIf(mpi === undefined)("where setup-mpi has been, a follower killed 
         expect([Number(epoch), Number(step)], message).toEqual([told?.epoch, told?.step]);
         expect((Number(epoch) - 1) * STEPS + Number(step)).toBeGreaterThanOrEqual(STEPS + 2);
         await run.gone([0, 1], 10_000);
-        const resumed = start(options, { resume: true });
-        await resumed.hears("ended", { rank: 0 });
-        expect(await resumed.ends()).toBe(0);
-        expect(resumed.newestState().equals(undisturbed.newestState())).toBe(true);
+        await runs.expectResumed(options);
       }
     },
     180_000,

@@ -6,10 +6,9 @@ import { closeSync, constants, openSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { TrainerOptions } from "../../runtime/train/trainerOptions.ts";
-import { makeFolder } from "../images/imageFixtures.ts";
-import { patternOptions, writePatternImages } from "../training/patternImages.ts";
-import { FailingRun, type FailingStart, HASTY } from "./failingJob.ts";
+import { type FailingRun, HASTY } from "./failingJob.ts";
 import type { Stall } from "./failingRank.ts";
+import { FailingRuns } from "./failingRuns.ts";
 import { mpichHere } from "./mpiPrograms.ts";
 
 const mpi = mpichHere();
@@ -20,40 +19,19 @@ const END_MS = 30_000;
 const STEPS = 6;
 
 describe.skipIf(mpi === undefined)("where setup-mpi has been", () => {
-  let folder = "";
-  let base: TrainerOptions;
-  let undisturbed: Buffer;
-  const started: FailingRun[] = [];
+  let runs: FailingRuns;
   let pipes = 0;
 
-  function start(options: TrainerOptions, more: Partial<FailingStart> = {}): FailingRun {
-    const run = new FailingRun({ mpi: mpi!, size: 2, options, folder, epochs: EPOCHS, delays: [], ...more });
-    started.push(run);
-    return run;
-  }
-
-  function optionsOf(name: string): TrainerOptions {
-    return { ...base, logdir: join(folder, name) };
-  }
-
   function freshPipe(): string {
-    const pipe = join(folder, `pipe-${pipes++}.onnx`);
+    const pipe = join(runs.folder, `pipe-${pipes++}.onnx`);
     execFileSync("mkfifo", [pipe]);
     return pipe;
-  }
-
-  async function expectResumed(options: TrainerOptions): Promise<void> {
-    const resumed = start(options, { resume: true });
-    await resumed.hears("ended", { rank: 0 });
-    expect(await resumed.ends()).toBe(0);
-    expect(resumed.newestState().equals(undisturbed)).toBe(true);
-    expect(resumed.locks()).toEqual([]);
   }
 
   /** A run whose rank stands still and is given up; all of it has ended, by exit code 2. */
   async function stalledRun(options: TrainerOptions, stall: Stall): Promise<FailingRun> {
     const environment = { MTTC_RANKS_STALL: String(LIMIT_S) };
-    const run = start(options, { stall, environment });
+    const run = runs.start(options, { stall, environment });
     await run.hears("stalls", { rank: stall.rank });
     const began = performance.now();
     await run.gone([0, 1], END_MS);
@@ -69,21 +47,13 @@ describe.skipIf(mpi === undefined)("where setup-mpi has been", () => {
   }
 
   beforeAll(async () => {
-    folder = await makeFolder();
-    const rows = await writePatternImages(join(folder, "images"), 72);
-    base = { ...patternOptions(rows, 48), strategy: "mpi" };
-    const run = start(optionsOf("undisturbed"));
-    await run.hears("ended", { rank: 0 });
-    expect(await run.ends()).toBe(0);
-    undisturbed = run.newestState();
+    runs = await FailingRuns.open(mpi!, { epochs: EPOCHS, delays: [] });
   }, 60_000);
 
-  afterEach(async () => {
-    for (const run of started.splice(0)) await run.cleanUp();
-  });
+  afterEach(() => runs.cleanUp());
 
   it("a follower whose ONNX Runtime stands still in a step: named, the last step saved", async () => {
-    const options = optionsOf("runtime-1");
+    const options = runs.optionsOf("runtime-1");
     const call = STEPS + 3;
     const stall = { rank: 1, what: "runtime", pipe: freshPipe(), graph: "grad", call } as const;
     const run = await stalledRun(options, stall);
@@ -100,11 +70,11 @@ describe.skipIf(mpi === undefined)("where setup-mpi has been", () => {
       ),
     ]);
     expect(run.said).toMatch(/error: rank 1 on \S+ did not go on for .* it is ended \[E_RANK_LOST\]/);
-    await expectResumed(options);
+    await runs.expectResumed(options);
   }, 90_000);
 
   it("a follower whose ONNX Runtime stands still in an evaluation: the same", async () => {
-    const options = optionsOf("evaluated-1");
+    const options = runs.optionsOf("evaluated-1");
     const stall = { rank: 1, what: "runtime", pipe: freshPipe(), graph: "evaluate", call: 2 } as const;
     const run = await stalledRun(options, stall);
     const { code, message } = await run.hears("fault", { rank: 0 });
@@ -112,11 +82,11 @@ describe.skipIf(mpi === undefined)("where setup-mpi has been", () => {
     expect(message).toMatch(/rank 1 on \S+ did not go on for .* within an evaluation/);
     expect(message).toMatch(/saved as it was at epoch \d, step 6/);
     expect(lines(run)).toEqual([expect.stringMatching(/after the steps of epoch \d: /)]);
-    await expectResumed(options);
+    await runs.expectResumed(options);
   }, 90_000);
 
   it("a follower whose ONNX Runtime stands still when its state is compared: the same", async () => {
-    const options = optionsOf("compared-1");
+    const options = runs.optionsOf("compared-1");
     const stall = { rank: 1, what: "runtime", pipe: freshPipe(), graph: "read", call: 1 } as const;
     const run = await stalledRun(options, stall);
     const { message } = await run.hears("fault", { rank: 0 });
@@ -124,22 +94,26 @@ describe.skipIf(mpi === undefined)("where setup-mpi has been", () => {
       /rank 1 on \S+ did not go on for .* between steps, .*; saved as it was at epoch 1/,
     );
     expect(lines(run)).toEqual([expect.stringMatching(/after the steps of epoch 1: /)]);
-    await expectResumed(options);
+    await runs.expectResumed(options);
   }, 90_000);
 
-  it("a follower whose images do not come: the same", async () => {
-    const options = optionsOf("images-1");
-    const run = await stalledRun(options, { rank: 1, what: "images", call: STEPS + 8 });
-    const { code, message } = await run.hears("fault", { rank: 0 });
-    expect(code).toBe("E_RANK_LOST");
-    expect(message).toMatch(
-      /rank 1 on \S+ did not go on for .* within a step.*; saved as it was at epoch 2/s,
-    );
-    await expectResumed(options);
-  }, 90_000);
+  // For rank 0's next word the others wait.
+  it.each([1, 0])(
+    "rank %i whose images do not come: the same",
+    async (rank) => {
+      const options = runs.optionsOf(`images-${rank}`);
+      const run = await stalledRun(options, { rank, what: "images", call: STEPS + 8 });
+      const { code, message } = await run.hears("fault", { rank: 0 });
+      expect(code).toBe("E_RANK_LOST");
+      const stalled = `rank ${rank} on \\S+ did not go on for .* within a step`;
+      expect(message).toMatch(new RegExp(`${stalled}.*; saved as it was at epoch 2`, "s"));
+      await runs.expectResumed(options);
+    },
+    90_000,
+  );
 
   it("rank 0 whose ONNX Runtime stands still in a step: named, and the run ends without its last steps", async () => {
-    const options = optionsOf("runtime-0");
+    const options = runs.optionsOf("runtime-0");
     const call = STEPS + 3;
     const stall = { rank: 0, what: "runtime", pipe: freshPipe(), graph: "grad", call } as const;
     const run = await stalledRun(options, stall);
@@ -149,32 +123,21 @@ describe.skipIf(mpi === undefined)("where setup-mpi has been", () => {
     expect(run.checkpoints()).toEqual(["epoch-0001"]);
     expect(lines(run)).toEqual([expect.stringMatching(/^rank 0 on \S+ has kept the others waiting/)]);
     expect(await run.hears("ended", { rank: 1 })).toMatchObject({ how: "failed" });
-    await expectResumed(options);
-  }, 90_000);
-
-  it("rank 0 whose images do not come, for whose next word the others wait: named, the last step saved", async () => {
-    const options = optionsOf("images-0");
-    const run = await stalledRun(options, { rank: 0, what: "images", call: STEPS + 8 });
-    const { code, message } = await run.hears("fault", { rank: 0 });
-    expect(code).toBe("E_RANK_LOST");
-    expect(message).toMatch(
-      /rank 0 on \S+ did not go on for .* within a step.*; saved as it was at epoch 2/s,
-    );
-    await expectResumed(options);
+    await runs.expectResumed(options);
   }, 90_000);
 
   it("a rank that stands still for a while and goes on: two lines, and the same numbers", async () => {
     for (const rank of [1, 0]) {
       const pipe = freshPipe();
       const stall = { rank, what: "runtime", pipe, graph: "grad", call: STEPS + 3 } as const;
-      const options = optionsOf(`late-${rank}`);
-      const run = start(options, { stall, channel: { ...HASTY, lateMs: 600, giveUpMs: 60_000 } });
+      const options = runs.optionsOf(`late-${rank}`);
+      const run = runs.start(options, { stall, channel: { ...HASTY, lateMs: 600, giveUpMs: 60_000 } });
       await run.hears("stalls", { rank });
       await new Promise((resolve) => setTimeout(resolve, 1500));
       closeSync(openSync(pipe, constants.O_WRONLY));
       await run.hears("ended", { rank: 0 });
       expect(await run.ends()).toBe(0);
-      expect(run.newestState().equals(undisturbed)).toBe(true);
+      runs.expectUndisturbed(run);
       expect(lines(run)).toEqual([
         expect.stringMatching(
           new RegExp(`^rank ${rank} on \\S+ has kept the others waiting for 0\\.\\d s, in epoch 2, step 3`),
@@ -185,10 +148,13 @@ describe.skipIf(mpi === undefined)("where setup-mpi has been", () => {
   }, 90_000);
 
   it("a rank slower by more than the limit in all, and a limit that every step keeps: nobody is named", async () => {
-    const run = start(optionsOf("slow"), { delays: [0, 120], environment: { MTTC_RANKS_STALL: "2" } });
+    const run = runs.start(runs.optionsOf("slow"), {
+      delays: [0, 120],
+      environment: { MTTC_RANKS_STALL: "2" },
+    });
     await run.hears("ended", { rank: 0 });
     expect(await run.ends()).toBe(0);
-    expect(run.newestState().equals(undisturbed)).toBe(true);
+    runs.expectUndisturbed(run);
     expect(lines(run)).toEqual([]);
   }, 90_000);
 });
