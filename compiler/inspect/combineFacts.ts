@@ -1,7 +1,9 @@
 // What combining gradients, or weighing losses by factors that a step learns, costs: the step as it is beside
 // that of the sum, and the gradients that it holds.
 import { type Manifest, withRole } from "../bundle/manifest.ts";
+import { learningOf } from "../combine/combiners.ts";
 import { elementCount } from "../ir/types.ts";
+import type { Spec } from "../spec/schema.ts";
 import { valueBytes } from "./graphCosts.ts";
 
 export interface CombineFacts {
@@ -19,6 +21,20 @@ export interface CombineFacts {
   readonly sharedNumbers: number;
   /** Bytes of their gradients by task, of one set. */
   readonly gradientBytes: number;
+}
+
+/** Further forward passes of a step that learns factors of losses. */
+export function looksOf(spec: Spec): CombineFacts["looks"] {
+  if (!learningOf(spec)) return 0;
+  return spec.accumulate === 1 ? 1 : 2;
+}
+
+/** How often a step in parts runs each of its graphs. */
+export function partRuns(spec: Spec): Readonly<Record<string, number>> {
+  const { accumulate } = spec;
+  const looks = looksOf(spec);
+  const ofFactors = looks > 0 ? { losses: looks * accumulate, factors: 1 } : {};
+  return { grad: accumulate, apply: 1, ...ofFactors };
 }
 
 /** Undefined where the step combines nothing. */

@@ -12,7 +12,7 @@ import { FCN, partOfTask, SHARED_LAYERS } from "../model/parameters.ts";
 import { networkChannels } from "../spec/pixelRange.ts";
 import type { LayerEntry, Spec } from "../spec/schema.ts";
 import { specWarnings } from "../spec/specWarnings.ts";
-import { type CombineFacts, combineFacts } from "./combineFacts.ts";
+import { type CombineFacts, combineFacts, looksOf, partRuns } from "./combineFacts.ts";
 import { countFlops, inputsReached, NO_PART, peakActivationBytes, valueBytes } from "./graphCosts.ts";
 import { StageLog } from "./stages.ts";
 import { type TrunkFacts, trunkFacts } from "./trunkFacts.ts";
@@ -91,7 +91,8 @@ export function inspectModel(
   const evaluate = graphOf(log, "evaluate/1-");
   const train = builtGraph(log, "train");
   const looks = looksOf(spec);
-  const flops = stepFlops(log, spec.accumulate, looks);
+  // Of rounds over parts the whole step says too little: what it computes once they compute in each.
+  const flops = stepFlops(log, looks < 2 ? { train: 1 } : partRuns(spec));
   const combine = combining(spec, classes, models, { manifest, looks, flops });
   const step = graphOf(log, spec.accumulate === 1 ? "train/5-" : "grad/5-");
   return {
@@ -107,21 +108,8 @@ export function inspectModel(
   };
 }
 
-/** Further forward passes of a step that learns factors of losses. */
-function looksOf(spec: Spec): CombineFacts["looks"] {
-  if (!learningOf(spec)) return 0;
-  return spec.accumulate === 1 ? 1 : 2;
-}
-
-/** Operations of a step by part of the network. */
-function stepFlops(
-  log: StageLog,
-  accumulate: number,
-  looks: CombineFacts["looks"],
-): ReadonlyMap<string, number> {
-  // Of rounds over parts the whole step says too little: what it computes once they compute in each.
-  const runs: Readonly<Record<string, number>> =
-    looks < 2 ? { train: 1 } : { grad: accumulate, losses: looks * accumulate, apply: 1, factors: 1 };
+/** Operations of a step by part of the network; `runs`: how often it runs which graph. */
+function stepFlops(log: StageLog, runs: Readonly<Record<string, number>>): ReadonlyMap<string, number> {
   const all = new Map<string, number>();
   for (const [graph, times] of Object.entries(runs))
     for (const [part, flops] of countFlops(builtGraph(log, graph)))

@@ -1,11 +1,12 @@
 // What several processes that train one model exchange in a step: sums of gradients between grad and apply,
 // and inside graphs the moments that batch norms ask for, and the losses that factors are learned from.
 import { accumulates, microBatchRows, withRole } from "../bundle/manifest.ts";
-import { learningOf } from "../combine/combiners.ts";
 import { type CompileOptions, compile } from "../compile.ts";
+import { need } from "../diagnostics.ts";
 import type { TaskClasses } from "../model/network.ts";
 import type { Spec } from "../spec/schema.ts";
 import { specWarnings } from "../spec/specWarnings.ts";
+import { partRuns } from "./combineFacts.ts";
 import { valueBytes } from "./graphCosts.ts";
 import { StageLog } from "./stages.ts";
 
@@ -30,14 +31,11 @@ export function rankFacts(
   ranks: number,
 ): RankFacts {
   const log = new StageLog();
+  const runs = partRuns(spec);
   const isStep = (graph: string): boolean => graph in runs;
-  const { accumulate } = spec;
-  // Of losses the round before the gradients, where there is one, and that after the update.
-  const rounds = learningOf(spec) ? (accumulate > 1 ? 2 : 1) : 0;
-  const runs = { grad: accumulate, apply: 1, losses: rounds * accumulate, factors: 1 };
   const { manifest } = compile(spec, classes, { ...models, ranks, graphs: isStep, trace: log.trace });
   const given = Object.entries(runs).flatMap(([graph, times]) => {
-    const nodes = log.latest(`${graph}/5-`)?.nodes ?? [];
+    const { nodes } = need(log.latest(`${graph}/5-`), graph);
     const sizes = nodes.flatMap(({ op, inputs: [x] }) =>
       op.traits.includes("collective") && x ? [valueBytes(x.type)] : [],
     );
@@ -47,7 +45,7 @@ export function rankFacts(
   const gradients = sums.filter(({ of }) => of !== undefined);
   const total = (sizes: readonly number[]): number => sizes.reduce((sum, size) => sum + size, 0);
   return {
-    ...{ ranks, rows: microBatchRows(manifest), microBatches: accumulate },
+    ...{ ranks, rows: microBatchRows(manifest), microBatches: spec.accumulate },
     gradientBytes: total(gradients.map((entry) => valueBytes(entry))),
     exchanges: given.length,
     exchangedBytes: total(given),

@@ -6,7 +6,7 @@ import { GraphBuilder } from "../ir/builder.ts";
 import type { Graph, Value } from "../ir/types.ts";
 import { inverseCountInput } from "../model/objective.ts";
 import { neededPart } from "./forwardParts.ts";
-import { type GradientGraph, RESULTS, type TrainingModel } from "./gradientGraph.ts";
+import { declareFigures, type GradientGraph, RESULTS, type TrainingModel } from "./gradientGraph.ts";
 import { emitLossSum, emitMovedFactors, summedLosses, type WeighedLosses } from "./lossFactors.ts";
 import { emitAllFinite, withinOptimizer } from "./lossScaling.ts";
 import { type Accumulator, accumulatorInput, stateInput } from "./stateTensors.ts";
@@ -30,12 +30,10 @@ export function meanLosses(
 export function buildLossesGraph(model: TrainingModel, gradients: GradientGraph, name = "losses"): Graph {
   const b = new GraphBuilder(name, model.ops, "losses");
   const means = new Set(meanNames(model));
-  const isTold = ({ role }: Graph["outputs"][number]): boolean => role?.role === "figure";
-  const part = neededPart(gradients.graph, (output) => means.has(output.name) || isTold(output));
+  const part = neededPart(gradients.graph, ({ name, role }) => means.has(name) || role?.role === "figure");
   const outputs = b.inline(part, new Map());
   emitLossSum(b, "looks", meanLosses(model, outputs));
-  for (const output of part.outputs.filter(isTold))
-    b.output(output.name, need(outputs.get(output.name), output.name), output.role);
+  declareFigures(b, part, outputs);
   return b.build();
 }
 

@@ -209,6 +209,15 @@ export function declareResults(
   for (const [{ name }, y] of heads) b.output(RESULTS.head(name), y);
 }
 
+/** Declares what of a gradient graph's `outputs` is told to the host, those with a role, by its results. */
+export function declareFigures(
+  b: GraphBuilder,
+  { outputs }: Pick<Graph, "outputs">,
+  results: ReadonlyMap<string, Value>,
+): void {
+  for (const { name, role } of outputs) if (role) b.output(name, need(results.get(name), name), role);
+}
+
 function maskRole({ dropout_rate: rate }: Spec, layer: string): MaskRole {
   return { role: "mask", layer, rate, draw: "scaled_bernoulli", stream: `dropout mask/${layer}` };
 }

@@ -13,6 +13,7 @@ import { buildFactorsGraph, buildLossesGraph, meanLosses, meanNames } from "./fa
 import { emitRepeated, type RepeatedPart, repeatedPart } from "./forwardParts.ts";
 import {
   buildGradientGraph,
+  declareFigures,
   type GradientGraph,
   statisticName,
   type TrainingModel,
@@ -98,10 +99,7 @@ function lookAgain(b: GraphBuilder, model: TrainingModel, again: RepeatedPart, s
   const { names, outputs, inverseCounts, isApplied } = stepped;
   const next = nextValues(b, [...names, STEP_COUNTER]);
   const lossesIn = (results: ReadonlyMap<string, Value>): Value =>
-    wholeLosses(
-      b,
-      meanNames(model).map((name) => find(results, name)),
-    );
+    wholeLosses(b, meanLosses(model, results).means);
   const before = lossesIn(outputs);
   const after = lossesIn(emitRepeated(b, again, next, outputs));
   const counted = { tasks: [...inverseCounts.keys()], inverseCounts: [...inverseCounts.values()] };
@@ -185,11 +183,6 @@ function batchStatistics(
   const own = names.map((name) => find(outputs, statisticName(name)));
   const means = spec.sync_batchnorm ? own : b.within("statistics", () => meanOverRanks(b, own, ranks));
   return new Map(names.map((name, i) => [name, need(means[i], name)]));
-}
-
-/** What of the gradient graph's results is told to the host: those with a role. */
-function declareFigures(b: GraphBuilder, { outputs }: Graph, results: ReadonlyMap<string, Value>): void {
-  for (const { name, role } of outputs) if (role) b.output(name, find(results, name), role);
 }
 
 /** state + accumulated gradients -> next state. */

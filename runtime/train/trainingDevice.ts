@@ -65,7 +65,7 @@ interface TakenBatch {
 
 /** What of a micro-batch goes into a run. */
 interface RunInput extends Pick<TakenBatch, "index" | "isTold"> {
-  readonly shown: Shown;
+  readonly graph: string;
   /** What of it is not on the device yet. */
   readonly data: InputData;
   /** Of the next run, which the device is given meanwhile. */
@@ -281,34 +281,30 @@ export class TrainingDevice implements AsyncDisposable {
     const { gradients, update, look, end } = this.#rounds;
     if (!update) return {};
     const kept = this.#kept.splice(0);
-    const copies = gradients && kept.map((batch) => () => structuredClone(batch));
-    const weighed = copies && (await this.#round(gradients, copies, scalars));
+    const weighed = gradients && (await this.#round(gradients, scalars, kept, structuredClone));
     const { gradients: combined } = await this.#run(update, scalars);
-    if (look)
-      await this.#round(
-        look,
-        kept.map((batch) => () => batch),
-        scalars,
-      );
+    if (look) await this.#round(look, scalars, kept, (batch) => batch);
     if (end) await this.#run(end, scalars);
     this.#ranks?.endStep();
     return { ...combined, ...weighed };
   }
 
   /**
-   * Has a graph take all micro-batches of the step once more, each made when the one before it is taken; what
-   * the last of them told of gradients.
+   * Has a graph take all micro-batches of the step once more, as `given` each gives when the one before it is
+   * taken; what the last of them told of gradients.
    */
   async #round(
     purpose: StepPurpose,
-    batches: readonly (() => MicroBatch)[],
     scalars: StepScalars,
+    batches: readonly MicroBatch[],
+    given: (batch: MicroBatch) => MicroBatch,
   ): Promise<GradientMeasures> {
     let told: GradientMeasures = {};
-    let upcoming = batches[0]?.();
+    const at = (index: number): MicroBatch | undefined => batches[index] && given(batches[index]);
+    let upcoming = at(0);
     for (let index = 0; upcoming; index++) {
       const batch = upcoming;
-      upcoming = batches[index + 1]?.();
+      upcoming = at(index + 1);
       const taken = { batch, index, scalars, following: upcoming, isTold: false };
       told = (await this.#take(purpose, taken)).gradients ?? {};
     }
@@ -318,13 +314,14 @@ export class TrainingDevice implements AsyncDisposable {
   async #take(purpose: StepPurpose, { following, ...taken }: TakenBatch): Promise<StepResult> {
     const { batch, index, isTold, scalars } = taken;
     const shown: Shown = "features" in batch ? "features" : "image";
-    const entry = this.#graphs.entry(graphOf(this.manifest, purpose, shown));
+    const graph = graphOf(this.manifest, purpose, shown);
+    const entry = this.#graphs.entry(graph);
     const isThere = this.#staged === batch;
     this.#staged = undefined;
     const data = isThere ? [] : batchData(entry, batch);
     const ahead = this.stagesInputs ? following : undefined;
     const staged = ahead ? batchData(entry, ahead) : [];
-    const result = await this.#run(purpose, scalars, { shown, index, data, staged, isTold });
+    const result = await this.#run(purpose, scalars, { graph, index, data, staged, isTold });
     this.#staged = ahead;
     return result;
   }
@@ -349,7 +346,7 @@ export class TrainingDevice implements AsyncDisposable {
 
   /** Runs a step's graph; `micro` is given where it takes a micro-batch, and the one that goes ahead with it. */
   async #run(purpose: StepPurpose, scalars: StepScalars, micro?: RunInput): Promise<StepResult> {
-    const graph = graphOf(this.manifest, purpose, micro?.shown ?? "image");
+    const graph = micro?.graph ?? graphOf(this.manifest, purpose, "image");
     const entry = this.#graphs.entry(graph);
     const { binding, outputs: ids } = await this.#graphs.bind(graph, micro?.index === 0);
     const data = [...(micro?.data ?? []), ...scalarData(entry, scalars)];
